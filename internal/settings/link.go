@@ -1,0 +1,275 @@
+package settings
+
+import (
+	"regexp"
+	"time"
+)
+
+// Link is what one link asks for, checked and with all defaults filled in. It is made by [ParseLink] and never
+// changed afterwards; equal settings compare equal with reflect.DeepEqual.
+type Link struct {
+	Cluster  Cluster
+	Consumer Consumer
+	Delivery Delivery
+	Producer Producer
+	Request  Request
+	// Create says which topics may be created, and how.
+	Create CreateTopics
+	// LogPayloads allows record values in the log at debug level.
+	LogPayloads bool
+}
+
+// Cluster says which Kafka to connect to, as whom and how.
+type Cluster struct {
+	// Hosts are the bootstrap addresses, each "host:port" with IPv6 hosts in brackets.
+	Hosts          []string
+	ClientID       string
+	MetadataMaxAge time.Duration
+	DialTimeout    time.Duration
+	// RequestTimeout bounds one request to a broker, the time the broker may take included.
+	RequestTimeout time.Duration
+	Security       Security
+}
+
+// Protocol is Kafka's security.protocol.
+type Protocol string
+
+const (
+	Plaintext     Protocol = "PLAINTEXT"
+	TLS           Protocol = "SSL"
+	SASLPlaintext Protocol = "SASL_PLAINTEXT"
+	SASLTLS       Protocol = "SASL_SSL"
+)
+
+// UsesTLS tells whether connections are encrypted.
+func (p Protocol) UsesTLS() bool { return p == TLS || p == SASLTLS }
+
+// UsesSASL tells whether connections authenticate by SASL.
+func (p Protocol) UsesSASL() bool { return p == SASLPlaintext || p == SASLTLS }
+
+// Mechanism is Kafka's sasl.mechanism.
+type Mechanism string
+
+const (
+	Plain       Mechanism = "PLAIN"
+	ScramSHA256 Mechanism = "SCRAM-SHA-256"
+	ScramSHA512 Mechanism = "SCRAM-SHA-512"
+	OAuthBearer Mechanism = "OAUTHBEARER"
+	AWSMSKIAM   Mechanism = "AWS_MSK_IAM"
+)
+
+// Security is how connections are encrypted and authenticated. It is the part of a link that may change while the
+// link runs: new connections use the new values, the group membership stays.
+type Security struct {
+	Protocol  Protocol
+	Mechanism Mechanism
+
+	Username string
+	Password Secret
+
+	// TLSCA, TLSCert and TLSKey are PEM text; the *File variants name files that are read again when they change.
+	TLSCA, TLSCert          string
+	TLSKey                  Secret
+	TLSCAFile               string
+	TLSCertFile, TLSKeyFile string
+	TLSServerName           string
+	TLSMinVersion           uint16 // a crypto/tls version constant
+	TLSInsecureSkipVerify   bool
+	OAuthTokenEndpoint      string
+	OAuthClientID           string
+	OAuthClientSecret       Secret
+	OAuthScope              []string
+	OAuthExtensions         map[string]string
+	AWSRegion               string
+	AWSAccessKeyID          string
+	AWSSecretAccessKey      Secret
+	AWSSessionToken         Secret
+}
+
+// GroupProtocol chooses how copies of the provider share a topic.
+type GroupProtocol string
+
+const (
+	// GroupClassic is the client-side assigned consumer group of every Kafka version.
+	GroupClassic GroupProtocol = "classic"
+	// GroupConsumer is the broker-side assigned consumer group of KIP-848 (Kafka 4.0 and later).
+	GroupConsumer GroupProtocol = "consumer"
+	// GroupShare is the share group of KIP-932 (Kafka 4.2 and later): a queue without order.
+	GroupShare GroupProtocol = "share"
+)
+
+// StartKind says where a group that has no offset yet begins.
+type StartKind uint8
+
+const (
+	StartLatest StartKind = iota
+	StartEarliest
+	StartTime
+	StartBack
+)
+
+// Start is where a group begins in a partition for which it has committed no offset.
+type Start struct {
+	Kind StartKind
+	Time time.Time     // for StartTime
+	Back time.Duration // for StartBack: so far before now
+}
+
+// OutOfRange says what happens when the group's offset is no longer in the log.
+type OutOfRange string
+
+const (
+	OutOfRangeEarliest OutOfRange = "earliest"
+	OutOfRangeLatest   OutOfRange = "latest"
+	OutOfRangeStop     OutOfRange = "stop"
+)
+
+// Consumer says what is read from Kafka. A link without Topics and TopicPattern only publishes.
+type Consumer struct {
+	Topics []string
+	// TopicPattern, if not nil, matches whole topic names; Topics is then empty.
+	TopicPattern *regexp.Regexp
+	Group        string
+	// GroupProtocol, InstanceID ("" for a dynamic member) and the two timeouts describe the group membership.
+	GroupProtocol    GroupProtocol
+	InstanceID       string
+	SessionTimeout   time.Duration
+	RebalanceTimeout time.Duration
+	// Partitions limits the link to these partitions of each topic; empty means all.
+	Partitions     []int32
+	Start          Start
+	OnOutOfRange   OutOfRange
+	ReadCommitted  bool
+	CommitInterval time.Duration
+	FetchMaxBytes  int32
+	FetchMaxWait   time.Duration
+	Rack           string
+}
+
+// Enabled tells whether the link reads anything.
+func (c *Consumer) Enabled() bool { return len(c.Topics) > 0 || c.TopicPattern != nil }
+
+// Order says which records wait for each other.
+type Order string
+
+const (
+	// OrderKey delivers records of one key one after another; different keys and keyless records go at once.
+	OrderKey Order = "key"
+	// OrderPartition delivers the records of a partition one after another.
+	OrderPartition Order = "partition"
+	// OrderNone delivers all records at once.
+	OrderNone Order = "none"
+)
+
+// OnReject says what happens to a rejected record where no dead-letter topic is set.
+type OnReject string
+
+const (
+	RejectSkip OnReject = "skip"
+	RejectStop OnReject = "stop"
+)
+
+// Delivery says how records are handed to the component.
+type Delivery struct {
+	Order       Order
+	MaxInFlight int
+	// MaxBuffer bounds the bytes of records that wait or are being handled.
+	MaxBuffer     int64
+	HandleTimeout time.Duration
+	// RetryBackoff doubles from failure to failure up to RetryBackoffMax.
+	RetryBackoff    time.Duration
+	RetryBackoffMax time.Duration
+	// MaxAttempts is the number of deliveries before a failing record is dead-lettered; 0 means without end.
+	MaxAttempts     int
+	DeadLetterTopic string
+	OnReject        OnReject
+	DrainTimeout    time.Duration
+	// ReplyTopic is the reply-to of each message: "" for none. The text "{topic}" in it stands for the record's topic.
+	ReplyTopic string
+}
+
+// Fanout says how a link with several producer partitions uses them.
+type Fanout string
+
+const (
+	// FanoutSpread puts each record into one of the partitions.
+	FanoutSpread Fanout = "spread"
+	// FanoutCopy puts a copy of each record into each of the partitions, as the original provider did.
+	FanoutCopy Fanout = "copy"
+)
+
+// Acks is Kafka's acks.
+type Acks string
+
+const (
+	AcksAll    Acks = "all"
+	AcksLeader Acks = "1"
+	AcksNone   Acks = "0"
+)
+
+// Partitioner says how a record without a given partition gets one.
+type Partitioner string
+
+const (
+	// PartitionerMurmur2 hashes keys as Kafka's Java client does and sticks to a partition per batch without a key.
+	PartitionerMurmur2    Partitioner = "murmur2"
+	PartitionerSticky     Partitioner = "sticky"
+	PartitionerRoundRobin Partitioner = "round_robin"
+)
+
+// Compression is Kafka's compression.type.
+type Compression string
+
+const (
+	CompressionNone   Compression = "none"
+	CompressionGzip   Compression = "gzip"
+	CompressionSnappy Compression = "snappy"
+	CompressionLZ4    Compression = "lz4"
+	CompressionZstd   Compression = "zstd"
+)
+
+// Producer says how the link's component publishes.
+type Producer struct {
+	// Partitions limits publishing to these partitions; empty means all.
+	Partitions []int32
+	Fanout     Fanout
+	// AllowedTopics are glob patterns (* and ?) of topics that may be published to; empty allows all.
+	AllowedTopics []string
+	Client        ProducerClient
+}
+
+// ProducerClient is the part of [Producer] that links must share to share one connection to Kafka. It is
+// comparable.
+type ProducerClient struct {
+	Acks            Acks
+	Idempotent      bool
+	Compression     Compression
+	Linger          time.Duration
+	MaxMessageBytes int32
+	Partitioner     Partitioner
+	// PublishTimeout bounds one publish, retries included.
+	PublishTimeout time.Duration
+}
+
+// Request is how consumer.request gets its answers.
+type Request struct {
+	// ReplyTopic is where answers are read; "" refuses requests.
+	ReplyTopic string
+	// ReplyPartition is the partition that answers are asked for in, or record.AnyPartition to read them all.
+	ReplyPartition int32
+}
+
+// CreateTopics says how missing topics are created.
+type CreateTopics struct {
+	Enabled     bool
+	Partitions  int32 // -1: the broker's default
+	Replication int16 // -1: the broker's default
+}
+
+// Provider is what the provider's own start config asks for, besides defaults for its links.
+type Provider struct {
+	// MaxInFlight bounds the calls of all links together.
+	MaxInFlight int
+	// AdminAddress serves metrics and health over HTTP; "" serves none.
+	AdminAddress string
+}
