@@ -1,0 +1,169 @@
+package lattice
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+
+	"github.com/nats-io/nats.go"
+
+	"messaging-kafka/internal/hostdata"
+)
+
+// links turns what the host says about links and config into calls of the Handler. It belongs to the link worker;
+// no other goroutine may use it.
+type links struct {
+	providerKey string
+	opener      opener
+	handler     Handler
+	log         *slog.Logger
+
+	putSubject, deleteSubject, configSubject string
+
+	known  map[LinkID]*Link // nil: rejected
+	config map[string]string
+}
+
+func newLinks(s *Session, h Handler) *links {
+	return &links{
+		providerKey: s.data.ProviderKey,
+		opener:      s.opener,
+		handler:     h,
+		log:         s.log,
+		known:       map[LinkID]*Link{},
+		config:      s.data.Config,
+	}
+}
+
+// work is the link worker: first the links of the host data, then whatever the subscriptions brought since.
+func (r *run) work() {
+	defer close(r.worked)
+	for _, l := range r.data.Links {
+		select {
+		case <-r.quit:
+			return
+		default:
+			r.links.put(l, nil)
+		}
+	}
+	for {
+		// With changes waiting, the select below alone would choose by lot and go on for a while after the end.
+		select {
+		case <-r.quit:
+			return
+		default:
+		}
+		select {
+		case <-r.quit:
+			return
+		case msg := <-r.changes:
+			r.links.handle(msg)
+		}
+	}
+}
+
+func (ls *links) handle(msg *nats.Msg) {
+	switch msg.Subject {
+	case ls.putSubject:
+		ls.put(hostdata.DecodeLink(msg.Data))
+	case ls.deleteSubject:
+		ls.delete(hostdata.DecodeLink(msg.Data))
+	case ls.configSubject:
+		ls.updateConfig(msg.Data)
+	}
+}
+
+// put handles a link of which err says what of it could not be read.
+func (ls *links) put(l hostdata.Link, err error) {
+	sides := ls.sides(&l)
+	if len(sides) == 0 {
+		if err != nil {
+			ls.log.Error("a link put by the host cannot be read", "error", err)
+			return
+		}
+		ls.log.Warn("ignoring a link that has the provider at neither end", "link", l)
+		return
+	}
+	for _, side := range sides {
+		if err != nil {
+			ls.reject(side.id, err)
+			continue
+		}
+		link := &Link{ID: side.id, Interfaces: slices.Compact(slices.Sorted(slices.Values(l.Interfaces))), Config: side.config}
+		var openErr error
+		if link.Secrets, openErr = ls.opener.open(side.secrets); openErr != nil {
+			ls.reject(side.id, openErr)
+			continue
+		}
+		if before := ls.known[side.id]; before != nil && before.equal(link) {
+			ls.log.Debug("link is put again unchanged", "link", side.id.String())
+			continue
+		}
+		ls.known[side.id] = link
+		ls.log.Debug("link is put", "link", side.id.String(), "interfaces", link.Interfaces)
+		ls.handler.PutLink(*link)
+	}
+}
+
+func (ls *links) reject(id LinkID, err error) {
+	ls.known[id] = nil
+	ls.log.Error("a link cannot be used", "link", id.String(), "error", err)
+	ls.handler.RejectLink(id, err)
+}
+
+func (ls *links) delete(l hostdata.Link, err error) {
+	sides := ls.sides(&l)
+	if len(sides) == 0 && err != nil {
+		ls.log.Error("the deletion of a link cannot be read", "error", err)
+		return
+	}
+	for _, side := range sides {
+		// Every copy of the provider hears of every deletion, and those of links with itself come twice.
+		if _, ok := ls.known[side.id]; !ok {
+			ls.log.Debug("ignoring the deletion of a link that is not known", "link", side.id.String())
+			continue
+		}
+		delete(ls.known, side.id)
+		ls.log.Debug("link is deleted", "link", side.id.String())
+		ls.handler.DeleteLink(side.id)
+	}
+}
+
+func (ls *links) updateConfig(b []byte) {
+	var config map[string]string
+	if err := json.Unmarshal(b, &config); err != nil {
+		// The error of encoding/json may quote a value.
+		ls.log.Error("a config update cannot be read", "error", errors.New("no JSON object of texts"))
+		return
+	}
+	if maps.Equal(config, ls.config) {
+		ls.log.Debug("config is sent again unchanged")
+		return
+	}
+	ls.config = config
+	ls.handler.UpdateConfig(maps.Clone(config))
+}
+
+// side is what of a link concerns the provider at one of its ends.
+type side struct {
+	id      LinkID
+	config  map[string]string
+	secrets hostdata.Sealed
+}
+
+// sides are the ends of a link at which the provider is: none, one, or both where it is linked to itself.
+func (ls *links) sides(l *hostdata.Link) []side {
+	id := LinkID{Namespace: l.WITNamespace, Package: l.WITPackage, Name: l.Name}
+	var sides []side
+	if l.Target == ls.providerKey {
+		id.Direction, id.Peer = AsTarget, l.SourceID
+		sides = append(sides, side{id, l.TargetConfig, l.TargetSecrets})
+	}
+	if l.SourceID == ls.providerKey {
+		id.Direction, id.Peer = AsSource, l.Target
+		sides = append(sides, side{id, l.SourceConfig, l.SourceSecrets})
+	}
+	return sides
+}

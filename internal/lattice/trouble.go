@@ -1,0 +1,72 @@
+package lattice
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+)
+
+// troubles are what went wrong with the session itself and what a health check should therefore tell: without it, a
+// link that never arrived would look like one that nobody put.
+type troubles struct {
+	mu       sync.Mutex
+	refusals map[string]struct{} // texts of the server
+	lost     func() int          // link and config messages dropped, nil before there are subscriptions
+}
+
+func (t *troubles) refused(text string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.refusals == nil {
+		t.refusals = map[string]struct{}{}
+	}
+	const maxRefusals = 16 // there are five subscriptions
+	if len(t.refusals) < maxRefusals {
+		t.refusals[text] = struct{}{}
+	}
+}
+
+// forgetRefusals is called when the server gets all subscriptions anew, and will complain anew.
+func (t *troubles) forgetRefusals() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.refusals = nil
+}
+
+func (t *troubles) countLost(lost func() int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lost = lost
+}
+
+// text is empty where all is well.
+func (t *troubles) text() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	texts := slices.Sorted(maps.Keys(t.refusals))
+	if t.lost != nil {
+		if n := t.lost(); n > 0 {
+			texts = append(texts, fmt.Sprintf("%d link or config changes came too fast and are lost; "+
+				"restart the provider to read all links again", n))
+		}
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (s *Session) onAsyncError(_ *nats.Conn, sub *nats.Subscription, err error) {
+	subject := ""
+	if sub != nil {
+		subject = sub.Subject
+	}
+	s.log.Error("lattice connection reports an error", "subject", subject, "error", err)
+	// A refused publish belongs to whoever published, and tells more of a peer than of this session.
+	if errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), "ubscription to") &&
+		strings.Contains(err.Error(), s.prefix()) {
+		s.troubles.refused(fmt.Sprintf("the lattice refuses a subscription: %v", err))
+	}
+}
