@@ -1,0 +1,323 @@
+package dispatch
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"messaging-kafka/internal/record"
+	"messaging-kafka/internal/settings"
+)
+
+// Partition is one assignment of one partition: from the moment the group hands it over until it is revoked or
+// lost. Its methods may be called by many goroutines at once, but Add by one.
+type Partition struct {
+	d      *Dispatcher
+	topic  string
+	id     int32
+	ctx    context.Context // ends when running calls are given up
+	giveUp context.CancelFunc
+
+	// All below is protected by d.mu.
+	lanes      map[string]*lane
+	backingOff map[*lane]struct{}
+	// items holds every record from the lowest unfinished one on, in the order of their offsets.
+	items      queue[*item]
+	next       int64 // the lowest offset that Add still takes
+	unfinished int
+	buffered   int64
+	inFlight   int
+	committable
+	held error
+	// unburied counts the records whose dead letter could not be written yet; buryErr is the last reason.
+	unburied int
+	buryErr  error
+	closing  bool
+	lost     bool
+	drained  chan struct{} // closed when closing and inFlight is 0
+}
+
+// committable is the position up to which a partition is finished.
+type committable struct {
+	offset int64 // the offset to commit, or -1
+	epoch  int32
+}
+
+// item is one record on its way, or an offset that needs no delivery.
+type item struct {
+	rec *record.Record // nil once finished
+	// nextOffset is the offset to commit when this item and all before it are finished.
+	nextOffset int64
+	epoch      int32
+	lane       *lane
+	size       int64
+	attempts   int  // failed deliveries by this link, those that found no component apart
+	earlier    int  // deliveries before the record came to this link
+	probe      bool // its call knocks at a closed gate
+	done       bool
+	added      time.Time
+}
+
+type laneState uint8
+
+const (
+	laneIdle laneState = iota
+	laneReady
+	laneCalling
+	laneBackingOff
+)
+
+// lane is a queue of records of which only the head may be with the component.
+type lane struct {
+	partition *Partition
+	key       string
+	keyed     bool // stands in partition.lanes
+	state     laneState
+	waiting   queue[*item]
+	timer     *time.Timer
+}
+
+func (l *lane) head() *item { return l.waiting.peek() }
+
+// Open starts the assignment of a partition. from is the offset of the first record to deliver; records below are
+// ignored.
+func (d *Dispatcher) Open(topic string, id int32, from int64) *Partition {
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &Partition{
+		d: d, topic: topic, id: id, ctx: ctx, giveUp: cancel,
+		lanes:       make(map[string]*lane),
+		backingOff:  make(map[*lane]struct{}),
+		next:        from,
+		committable: committable{offset: -1, epoch: -1},
+		drained:     make(chan struct{}),
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.partitions[p] = struct{}{}
+	return p
+}
+
+// Add queues records in the order of their offsets. Records below what has been added before are ignored: Kafka's
+// client may read a batch again after a reconnect. Add does not block; the caller bounds what it adds by
+// [Partition.Load] and [Dispatcher.Buffered]. earlier gives the deliveries that a record has behind it.
+func (p *Partition) Add(records []*record.Record, earlier func(*record.Record) int) {
+	now := time.Now()
+	d := p.d
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if p.closing {
+		return
+	}
+	for _, r := range records {
+		if r.Offset < p.next {
+			continue
+		}
+		it := &item{rec: r, nextOffset: r.Offset + 1, epoch: r.LeaderEpoch, size: int64(r.Size()), earlier: earlier(r), added: now}
+		p.next = it.nextOffset
+		p.items.push(it)
+		p.unfinished++
+		p.buffered += it.size
+		d.buffered += it.size
+		l := p.laneOf(r)
+		it.lane = l
+		l.waiting.push(it)
+		if l.state == laneIdle {
+			p.makeReady(l)
+		}
+	}
+	d.schedule()
+}
+
+// Skip passes over an offset that holds nothing to deliver, such as a transaction marker, so that the committed
+// offset can move beyond it.
+func (p *Partition) Skip(offset int64, epoch int32) {
+	p.d.mu.Lock()
+	defer p.d.mu.Unlock()
+	if p.closing || offset < p.next {
+		return
+	}
+	p.next = offset + 1
+	p.items.push(&item{nextOffset: offset + 1, epoch: epoch, done: true})
+	p.advance()
+}
+
+func (p *Partition) laneOf(r *record.Record) *lane {
+	var key string
+	switch p.d.cfg.Delivery.Order {
+	case settings.OrderNone:
+		return &lane{partition: p}
+	case settings.OrderPartition:
+	default:
+		if r.Key == nil {
+			return &lane{partition: p}
+		}
+		key = string(r.Key)
+	}
+	l := p.lanes[key]
+	if l == nil {
+		l = &lane{partition: p, key: key, keyed: true}
+		p.lanes[key] = l
+	}
+	return l
+}
+
+func (p *Partition) makeReady(l *lane) {
+	l.state = laneReady
+	p.d.ready.push(l)
+}
+
+// finish notes that the head of its lane needs no further delivery. d.mu is held.
+func (p *Partition) finish(it *item) {
+	l := it.lane
+	l.waiting.pop()
+	it.done, it.rec, it.lane = true, nil, nil
+	p.unfinished--
+	p.buffered -= it.size
+	p.d.buffered -= it.size
+	p.advance()
+	l.state = laneIdle
+	switch {
+	case l.waiting.len() > 0:
+		p.makeReady(l)
+	case l.keyed:
+		delete(p.lanes, l.key)
+	}
+}
+
+// advance moves the committable offset over everything that is finished without a gap. d.mu is held.
+func (p *Partition) advance() {
+	for p.items.len() > 0 && p.items.peek().done {
+		it := p.items.pop()
+		p.committable = committable{offset: it.nextOffset, epoch: it.epoch}
+	}
+}
+
+// Load says how much of the partition is waiting or being handled.
+type Load struct {
+	// Bytes is the size of the unfinished records.
+	Bytes int64
+	// Span is the number of records from the lowest unfinished one on, finished ones among them included: what a
+	// crash would have delivered again.
+	Span int
+	// Oldest is when the lowest unfinished record was read; zero if there is none.
+	Oldest time.Time
+	// Held tells that the partition stands still.
+	Held bool
+}
+
+// Load returns the current load.
+func (p *Partition) Load() Load {
+	p.d.mu.Lock()
+	defer p.d.mu.Unlock()
+	l := Load{Bytes: p.buffered, Span: p.items.len(), Held: p.held != nil}
+	if l.Span > 0 {
+		l.Oldest = p.items.peek().added
+	}
+	return l
+}
+
+// Committable returns the offset to commit: the lowest one that is not finished. ok is false where nothing has been
+// finished yet and after [Partition.Abandon].
+func (p *Partition) Committable() (offset int64, epoch int32, ok bool) {
+	p.d.mu.Lock()
+	defer p.d.mu.Unlock()
+	if p.lost || p.committable.offset < 0 {
+		return 0, 0, false
+	}
+	return p.committable.offset, p.committable.epoch, true
+}
+
+// Close ends the assignment in order: no call starts any more, running calls may finish until ctx ends and are given
+// up then. What Committable returns afterwards is final.
+func (p *Partition) Close(ctx context.Context) {
+	p.beginClose(false)
+	select {
+	case <-p.drained:
+	case <-ctx.Done():
+	}
+	p.endClose()
+}
+
+// Abandon ends the assignment of a partition that belongs to another member already: running calls are given up at
+// once and nothing may be committed.
+func (p *Partition) Abandon() {
+	p.beginClose(true)
+	p.endClose()
+}
+
+// beginClose stops new calls.
+func (p *Partition) beginClose(lost bool) {
+	p.d.mu.Lock()
+	defer p.d.mu.Unlock()
+	p.lost = p.lost || lost
+	if p.closing {
+		return
+	}
+	p.closing = true
+	for l := range p.backingOff {
+		l.timer.Stop()
+	}
+	if p.inFlight == 0 {
+		close(p.drained)
+	}
+}
+
+// endClose gives up what still runs, waits for it, and frees what the partition held.
+func (p *Partition) endClose() {
+	p.giveUp()
+	<-p.drained // soon: record.Deliverer returns when its context ends
+	d := p.d
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if _, open := d.partitions[p]; !open {
+		return
+	}
+	delete(d.partitions, p)
+	d.buffered -= p.buffered
+	p.buffered, p.unfinished = 0, 0
+	p.items, p.lanes, p.backingOff = queue[*item]{}, nil, nil
+	for n := d.ready.len(); n > 0; n-- {
+		if l := d.ready.pop(); l.partition != p {
+			d.ready.push(l)
+		}
+	}
+	// Slots that the partition's calls held may be of use to other partitions, and a gate that only its records
+	// could probe must not stay shut for them.
+	d.schedule()
+}
+
+// Close ends all assignments as [Partition.Close] does, side by side.
+func (d *Dispatcher) Close(ctx context.Context) {
+	d.mu.Lock()
+	open := make([]*Partition, 0, len(d.partitions))
+	for p := range d.partitions {
+		open = append(open, p)
+	}
+	d.mu.Unlock()
+	CloseAll(ctx, open)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.gate.stopTimer()
+	d.ready = queue[*lane]{}
+}
+
+// CloseAll closes partitions side by side: all stop taking new calls before the first is waited for.
+func CloseAll(ctx context.Context, partitions []*Partition) {
+	for _, p := range partitions {
+		p.beginClose(false)
+	}
+	for _, p := range partitions {
+		p.Close(ctx)
+	}
+}
+
+// NotYet is a start offset for [Dispatcher.Open] that takes no record: the group has handed the partition over but
+// its position is not known yet. [Partition.StartAt] gives it later.
+const NotYet int64 = math.MaxInt64
+
+// StartAt sets the offset of the first record to deliver, before any record was added.
+func (p *Partition) StartAt(from int64) {
+	p.d.mu.Lock()
+	defer p.d.mu.Unlock()
+	p.next = from
+}
