@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -378,10 +379,11 @@ func TestRejectWithoutADeadLetterTopic(t *testing.T) {
 
 func TestWithoutAComponentRecordsWaitAndNothingCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		away := true
+		var away atomic.Bool
+		away.Store(true)
 		s := &script{}
 		s.handle = func(_ context.Context, r *record.Record) (record.Verdict, error) {
-			if away {
+			if away.Load() {
 				return record.Retry, fmt.Errorf("calling echo: %w", record.ErrUnavailable)
 			}
 			if r.Attempt != 1 {
@@ -411,7 +413,7 @@ func TestWithoutAComponentRecordsWaitAndNothingCounts(t *testing.T) {
 			t.Error("status does not say that no component is there")
 		}
 		mustCommit(t, p, -1)
-		away = false
+		away.Store(false)
 		time.Sleep(time.Second)
 		synctest.Wait()
 		mustCommit(t, p, 100)
