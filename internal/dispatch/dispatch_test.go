@@ -64,6 +64,13 @@ func (s *script) called() []string {
 	return slices.Clone(s.calls)
 }
 
+// runs returns how many calls run now.
+func (s *script) runs() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now
+}
+
 type counts struct {
 	mu        sync.Mutex
 	outcomes  map[Outcome]int
@@ -187,8 +194,8 @@ func TestKeylessRecordsGoAtOnceButAnEmptyKeyIsAKey(t *testing.T) {
 		null.Add(keyed(5), first)
 		empty.Add(keyed(5, ""), first)
 		synctest.Wait()
-		if s.now != 6 {
-			t.Errorf("%d calls at once, want 5 of the null keys and 1 of the empty key", s.now)
+		if n := s.runs(); n != 6 {
+			t.Errorf("%d calls at once, want 5 of the null keys and 1 of the empty key", n)
 		}
 		time.Sleep(10 * time.Second)
 		d.Close(t.Context())
