@@ -1,0 +1,91 @@
+package settings
+
+import "time"
+
+func deliverySection() section {
+	return section{
+		title: "Delivery to the component",
+		settings: []setting{
+			{
+				name: "order",
+				def:  "key", example: "partition",
+				doc: "Which records wait for each other: those of one key, those of one partition, or none. Retries keep the order.",
+				value: word(func(d *draft) *Order { return &d.link.Delivery.Order },
+					nil, OrderKey, OrderPartition, OrderNone),
+			},
+			{
+				name: "max_in_flight", hints: []string{"concurrency", "max_concurrency", "max_inflight", "workers", "max_poll_records"},
+				def: "64", example: "8",
+				doc:   "Most calls of the component that run at once for this link.",
+				value: number(1, 10_000, "calls", func(d *draft) *int { return &d.link.Delivery.MaxInFlight }),
+			},
+			{
+				name: "max_buffer", hints: []string{"buffer", "buffer_size", "max_buffer_bytes"},
+				def: "32MiB", example: "8MiB",
+				doc:   "Most bytes of records that wait for the component or are with it. Reading pauses there.",
+				value: size("64KiB", "16GiB", func(d *draft) *int64 { return &d.link.Delivery.MaxBuffer }),
+			},
+			{
+				name: "handle_timeout", hints: []string{"timeout", "handler_timeout", "call_timeout"},
+				def: "60s", example: "5m",
+				doc:   "Longest wait for one call of the component. A call that takes longer counts as failed.",
+				value: duration("10ms", "24h", func(d *draft) *time.Duration { return &d.link.Delivery.HandleTimeout }),
+			},
+			{
+				name: "retry_backoff", kafka: "retry.backoff.ms",
+				def: "100ms", example: "1s",
+				doc:   "Wait before the second delivery of a record that failed; it doubles with each further one.",
+				value: duration("1ms", "1h", func(d *draft) *time.Duration { return &d.link.Delivery.RetryBackoff }),
+			},
+			{
+				name: "retry_backoff_max", kafka: "retry.backoff.max.ms", hints: []string{"max_retry_backoff"},
+				def: "30s", defDoc: "`30s`, or `retry_backoff` where that is longer", example: "5m",
+				doc:   "Longest wait between deliveries of one record.",
+				value: duration("1ms", "24h", func(d *draft) *time.Duration { return &d.link.Delivery.RetryBackoffMax }),
+			},
+			{
+				name: keyMaxAttempts, kafka: "retries", hints: []string{"attempts", "max_retries", "max_deliver"},
+				def: "0", defDoc: "`0`; with `dead_letter_topic` `5`", example: "10",
+				doc:   "Deliveries of a failing record, the first included, before it goes to `dead_letter_topic` or, without one, is treated as a rejected record (`on_reject`). `0` is without end. Calls that reached no component do not count.",
+				value: number(0, 1_000_000, "deliveries", func(d *draft) *int { return &d.link.Delivery.MaxAttempts }),
+			},
+			{
+				name: keyDeadLetter, hints: []string{"dlq", "dlt", "dead_letter", "dlq_topic", "dlt_topic", "dead_letter_queue", "deadletter_topic"},
+				example: "orders.dead",
+				doc:     "Where records go that were rejected or failed too often.",
+				value:   optionalText(parseTopicName, func(d *draft) *string { return &d.link.Delivery.DeadLetterTopic }),
+			},
+			{
+				name: "on_reject",
+				def:  "skip", example: "stop",
+				doc:   "What happens to a rejected record where no `dead_letter_topic` is set: `skip` logs its position and counts it, `stop` holds its partition.",
+				value: word(func(d *draft) *OnReject { return &d.link.Delivery.OnReject }, nil, RejectSkip, RejectStop),
+			},
+			{
+				name: "drain_timeout", hints: []string{"shutdown_timeout", "stop_timeout"},
+				def: "250ms", example: "5s",
+				doc:   "How long running calls may go on at a stop before they are given up, to be delivered again. When the host stops the provider, its own patience (300ms by default, `--provider-shutdown-delay-ms`) is the limit.",
+				value: duration("0s", "10m", func(d *draft) *time.Duration { return &d.link.Delivery.DrainTimeout }),
+			},
+			{
+				name: keyReplyTopic, hints: []string{"reply_to", "reply"},
+				def: "{topic}.reply", example: "answers",
+				doc:   "Topic that the component is told to reply to. `{topic}` stands for the topic of the record.",
+				value: optionalText(parseReplyTopic, func(d *draft) *string { return &d.link.Delivery.ReplyTopic }),
+			},
+			{
+				name: "log_payloads",
+				def:  "false", example: "true",
+				doc:   "Allows values of records in the log, at debug level.",
+				value: boolean(func(d *draft) *bool { return &d.link.LogPayloads }),
+			},
+		},
+	}
+}
+
+// Names of settings that the rules about delivery speak of.
+const (
+	keyMaxAttempts = "max_attempts"
+	keyDeadLetter  = "dead_letter_topic"
+	keyReplyTopic  = "reply_topic"
+)

@@ -1,0 +1,173 @@
+package settings
+
+import (
+	"time"
+
+	"messaging-kafka/internal/record"
+)
+
+func publishSection() section {
+	return section{
+		title: "Publishing",
+		settings: []setting{
+			{
+				name: "allowed_topics", hints: []string{"allow_topics", "publish_topics", "topic_allowlist"},
+				defDoc: "all", example: "orders.*,audit",
+				doc:   "Topics that the component may publish to; `*` stands for any characters, `?` for one. Everything else is refused.",
+				value: into("list of topics with `*` and `?`", parseTopicGlobs, func(d *draft) *[]string { return &d.link.Producer.AllowedTopics }),
+			},
+			{
+				name: "producer_partitions", hints: []string{"producer_partition", "publish_partitions"}, scope: scopeLink,
+				defDoc: "all", example: "0,1",
+				doc:   "Publishes only to these partitions, by key where a record has one.",
+				value: into("list of partitions", parsePartitions, func(d *draft) *[]int32 { return &d.link.Producer.Partitions }),
+			},
+			{
+				name: "producer_fanout",
+				def:  "spread", example: "copy",
+				doc:   "What several `producer_partitions` are for: `spread` puts each record into one of them, `copy` puts a copy into each.",
+				value: word(func(d *draft) *Fanout { return &d.link.Producer.Fanout }, nil, FanoutSpread, FanoutCopy),
+			},
+			{
+				name: "acks", kafka: "acks", hints: []string{"required_acks"},
+				def: "all", example: "1",
+				doc: "What a publish waits for: all in-sync replicas, the leader (`1`), or nothing (`0`, which may lose records unseen).",
+				value: word(func(d *draft) *Acks { return &d.link.Producer.Client.Acks },
+					map[string]Acks{"leader": AcksLeader, "none": AcksNone}, AcksAll, AcksLeader, AcksNone),
+			},
+			{
+				name: keyIdempotent, kafka: "enable.idempotence", hints: []string{"idempotence"},
+				def: "true", defDoc: "`true`; `false` where `acks` is not `all`", example: "false",
+				doc:   "Keeps a resent record from being stored twice. Old clusters ask for the right `IdempotentWrite` on the cluster for it.",
+				value: boolean(func(d *draft) *bool { return &d.link.Producer.Client.Idempotent }),
+			},
+			{
+				name: "compression", kafka: "compression.type", hints: []string{"compression_codec"},
+				def: "none", example: "zstd",
+				doc: "How batches are compressed. All kinds are read, whatever this says.",
+				value: word(func(d *draft) *Compression { return &d.link.Producer.Client.Compression },
+					nil, CompressionNone, CompressionGzip, CompressionSnappy, CompressionLZ4, CompressionZstd),
+			},
+			{
+				name: "linger", kafka: "linger.ms",
+				def: "0s", example: "5ms",
+				doc:   "How long a record waits for others to share a request with. Each publish takes that much longer.",
+				value: duration("0s", "1m", func(d *draft) *time.Duration { return &d.link.Producer.Client.Linger }),
+			},
+			{
+				name: "max_message_bytes", kafka: "max.request.size", hints: []string{"max_message_size", "message_max_bytes"},
+				def: "1MiB", example: "5MiB",
+				doc:   "Largest record that may be published. Brokers and topics have their own limit (`max.message.bytes`).",
+				value: size("1KiB", "512MiB", func(d *draft) *int32 { return &d.link.Producer.Client.MaxMessageBytes }),
+			},
+			{
+				name: "partitioner", kafka: "partitioner.class",
+				def: "murmur2", example: "round_robin",
+				doc: "How a record gets its partition: `murmur2` by key as Kafka's Java client does, and batch by batch without a key; `sticky` batch by batch; `round_robin` record by record.",
+				value: word(func(d *draft) *Partitioner { return &d.link.Producer.Client.Partitioner },
+					nil, PartitionerMurmur2, PartitionerSticky, PartitionerRoundRobin),
+			},
+			{
+				name: "publish_timeout", kafka: "delivery.timeout.ms", hints: []string{"produce_timeout", "producer_timeout"},
+				def: "30s", example: "5s",
+				doc:   "Longest wait for one publish, retries included.",
+				value: duration("1s", "1h", func(d *draft) *time.Duration { return &d.link.Producer.Client.PublishTimeout }),
+			},
+		},
+	}
+}
+
+func requestSection() section {
+	return section{
+		title: "Requests over Kafka",
+		intro: "These settings say how a component's `request` gets its answer.",
+		settings: []setting{
+			{
+				name: keyRequestTopic, hints: []string{"request_topic", "response_topic"},
+				defDoc: "none: requests are refused", example: "orders.answers",
+				doc:   "Topic in which answers to requests are read.",
+				value: optionalText(parseTopicName, func(d *draft) *string { return &d.link.Request.ReplyTopic }),
+			},
+			{
+				name: keyRequestPartition,
+				def:  "any", example: "3",
+				doc:   "Partition in which answers are asked for. `any` leaves the choice to the one who answers, and reads all.",
+				value: into("number or `any`", parseReplyPartition, func(d *draft) *int32 { return &d.link.Request.ReplyPartition }),
+			},
+		},
+	}
+}
+
+func topicSection() section {
+	return section{
+		title: "Creating topics",
+		settings: []setting{
+			{
+				name: keyCreate, kafka: "allow.auto.create.topics", hints: []string{"create_topic", "auto_create_topics"},
+				def: "false", example: "true",
+				doc:   "Creates topics that are missing, those read and those published to.",
+				value: boolean(func(d *draft) *bool { return &d.link.Create.Enabled }),
+			},
+			{
+				name: "create_topics_partitions", kafka: "num.partitions",
+				def: "-1", example: "12",
+				doc:   "Partitions of a created topic; `-1` is the broker's default.",
+				value: nonZero(number(-1, maxPartition+1, "partitions", func(d *draft) *int32 { return &d.link.Create.Partitions })),
+			},
+			{
+				name: "create_topics_replication", kafka: "default.replication.factor", hints: []string{"replication_factor"},
+				def: "-1", example: "3",
+				doc:   "Replicas of a created topic; `-1` is the broker's default.",
+				value: nonZero(number(-1, 1000, "replicas", func(d *draft) *int16 { return &d.link.Create.Replication })),
+			},
+		},
+	}
+}
+
+func providerSection() section {
+	return section{
+		title: "The provider itself",
+		intro: "These settings stand in the provider's own config only.",
+		settings: []setting{
+			{
+				name: "provider_max_in_flight", hints: []string{"max_in_flight_total", "total_max_in_flight"}, scope: scopeProvider,
+				def: "1024", example: "256",
+				doc:   "Most calls of components that run at once for all links together.",
+				value: number(1, 1_000_000, "calls", func(d *draft) *int { return &d.provider.MaxInFlight }),
+			},
+			{
+				name: "admin_address", hints: []string{"metrics_address", "metrics_port", "admin_port", "admin"}, scope: scopeProvider,
+				example: "127.0.0.1:9464",
+				doc:     "Address on which metrics and health are served over HTTP. Without it they are not.",
+				value:   into("host:port", parseListenAddress, func(d *draft) *string { return &d.provider.AdminAddress }),
+			},
+		},
+	}
+}
+
+// Names of settings that the rules about publishing speak of.
+const (
+	keyIdempotent       = "idempotent"
+	keyRequestTopic     = "request_reply_topic"
+	keyRequestPartition = "request_reply_partition"
+	keyCreate           = "create_topics"
+)
+
+// nonZero refuses 0 where -1 stands for a default.
+func nonZero(v value) value {
+	set := v.set
+	v.set = func(d *draft, text string) error {
+		if n, err := parseNumber(text, 0, 0); err == nil && n == 0 {
+			return refuse(text, "is out of bounds: write -1 for the broker's default, or a number from 1")
+		}
+		return set(d, text)
+	}
+	return v
+}
+
+func parseReplyPartition(text string) (int32, error) {
+	if canonical(text) == "any" {
+		return record.AnyPartition, nil
+	}
+	return parsePartition(text, text)
+}

@@ -1,0 +1,213 @@
+package settings
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// draft is what values are parsed into before the rules that look at several of them.
+type draft struct {
+	link     Link
+	provider Provider
+	topic    topicChoice
+	// isolation is the word behind Link.Consumer.ReadCommitted.
+	isolation string
+}
+
+// parse is one run of [ParseLink] or [ParseProvider].
+type parse struct {
+	draft
+	identity Identity
+	// sources are in the order in which they are asked, the strongest first.
+	sources []*source
+	// used holds the value that each setting got, if it got one; failed the settings whose value was refused.
+	used     map[string]given
+	failed   map[string]bool
+	errors   Errors
+	warnings []Warning
+}
+
+// ParseLink checks the settings of a link and fills in all defaults. Warnings come in a stable order, and come also
+// with an error. The error is [Errors]: everything that is wrong, not only the first thing. Neither holds the value
+// of a secret. Warnings about the provider's own config are left to [ParseProvider], which sees it once and not
+// once per link. ParseLink is safe for concurrent use.
+func ParseLink(in Input) (Link, []Warning, error) {
+	own := newSource(levelLink, in.Config, in.Secrets)
+	p := &parse{
+		identity: in.Identity,
+		sources:  []*source{own, newSource(levelProvider, in.Defaults, in.DefaultSecrets)},
+		used:     make(map[string]given),
+		failed:   make(map[string]bool),
+	}
+	isLink := func(s *setting) bool { return s.scope != scopeProvider }
+	own.warnUnknown(isLink)
+	p.clashes(own)
+	inOrder(func(s *setting) {
+		if s.scope == scopeProvider {
+			if g, is := own.values[s.name]; is {
+				own.warn(g.spelling, "belongs in the provider's own config and is not used on a link")
+			}
+			return
+		}
+		p.apply(s)
+	})
+	p.connectionRules()
+	p.securityRules()
+	p.consumeRules()
+	p.deliveryRules()
+	p.topicRules()
+	p.publishRules()
+	warnings := append(own.warnings, p.warnings...)
+	if len(p.errors) > 0 {
+		sortErrors(p.errors)
+		return Link{}, warnings, p.errors
+	}
+	return p.link, warnings, nil
+}
+
+// ParseProvider checks the provider's own config. A setting of the provider that cannot be used is an error, and
+// the Provider that comes with it has the default in its place. A default for links that cannot be used is a
+// warning, since a link may set its own; links that do not are refused by [ParseLink]. ParseProvider is safe for
+// concurrent use.
+func ParseProvider(config map[string]string, secrets map[string]Secret) (Provider, []Warning, error) {
+	own := newSource(levelProvider, config, secrets)
+	p := &parse{
+		sources: []*source{own},
+		used:    make(map[string]given),
+		failed:  make(map[string]bool),
+	}
+	own.warnUnknown(func(s *setting) bool { return s.scope != scopeLink })
+	p.clashes(own)
+	inOrder(func(s *setting) {
+		g, is := own.values[s.name]
+		switch s.scope {
+		case scopeLink:
+			if is {
+				own.warn(g.spelling, "belongs on a link and is not used in the provider's own config")
+			}
+		case scopeProvider:
+			p.apply(s)
+		case scopeBoth:
+			if !is {
+				return
+			}
+			if problem := p.try(s, g); problem != nil {
+				own.warn(g.spelling, "%s; links that do not set it themselves are refused", problem.Problem)
+			}
+		}
+	})
+	warnings := append(own.warnings, p.warnings...)
+	if len(p.errors) > 0 {
+		sortErrors(p.errors)
+		return p.provider, warnings, p.errors
+	}
+	return p.provider, warnings, nil
+}
+
+// clashes reports keys given twice that are no settings; those that are, are reported where they are used.
+func (p *parse) clashes(own *source) {
+	for _, key := range own.unknown {
+		if g := own.values[key]; g.clash != nil {
+			p.errors = append(p.errors, g.clash)
+		}
+	}
+}
+
+// apply gives a setting its value: the strongest that is given, or its default.
+func (p *parse) apply(s *setting) {
+	if s.def != "" {
+		if err := s.value.set(&p.draft, s.def); err != nil {
+			panic(fmt.Sprintf("declared default of %s: %v", s.name, err))
+		}
+	}
+	for _, from := range p.sources {
+		g, is := from.values[s.name]
+		if !is || (from.level == levelProvider && s.scope == scopeLink) {
+			continue
+		}
+		if problem := p.try(s, g); problem != nil {
+			if from.level == levelProvider && len(p.sources) > 1 {
+				problem.Problem += " (from the provider's own config)"
+			}
+			p.errors = append(p.errors, problem)
+			p.failed[s.name] = true
+			return
+		}
+		p.used[s.name] = g
+		return
+	}
+}
+
+// try sets a setting to a given value and says what is wrong with the value, if anything.
+func (p *parse) try(s *setting, g given) *Error {
+	if g.clash != nil {
+		clash := *g.clash
+		return &clash
+	}
+	err := s.value.set(&p.draft, g.text)
+	if err == nil {
+		return nil
+	}
+	problem := err.Error()
+	var bad *badValue
+	if errors.As(err, &bad) {
+		problem = bad.problem(!g.secret && !s.sensitive)
+	}
+	return &Error{Key: s.name, Problem: problem}
+}
+
+// given tells whether a setting has a value that is not its default.
+func (p *parse) given(name string) bool {
+	_, is := p.used[name]
+	return is
+}
+
+// byLink tells whether the link itself has given a setting, rather than the provider's config.
+func (p *parse) byLink(name string) bool { return p.used[name].level == levelLink }
+
+// level tells where the value of a setting comes from.
+func (p *parse) level(name string) level { return p.used[name].level }
+
+// anyFailed tells whether a value of these settings was refused, in which case a rule about them would only repeat
+// the complaint in other words.
+func (p *parse) anyFailed(names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return p.failed[name] })
+}
+
+func (p *parse) fail(key, format string, args ...any) {
+	p.errors = append(p.errors, &Error{Key: key, Problem: fmt.Sprintf(format, args...)})
+}
+
+func (p *parse) warn(key, format string, args ...any) {
+	p.warnings = append(p.warnings, Warning{Key: key, Text: fmt.Sprintf(format, args...)})
+}
+
+// unused warns about each of the settings that the link itself has given in vain. Defaults of the provider are
+// meant for several links and may well not concern this one.
+func (p *parse) unused(why string, names ...string) {
+	for _, name := range names {
+		if p.byLink(name) {
+			p.warn(name, "is not used: %s", why)
+		}
+	}
+}
+
+// strongest returns the highest level on which one of the settings is given.
+func (p *parse) strongest(names ...string) level {
+	top := levelDefault
+	for _, name := range names {
+		if p.given(name) {
+			top = max(top, p.level(name))
+		}
+	}
+	return top
+}
+
+// sortErrors puts errors in the order of the documentation.
+func sortErrors(errs Errors) {
+	position := make(map[string]int)
+	inOrder(func(s *setting) { position[s.name] = len(position) + 1 })
+	slices.SortStableFunc(errs, func(a, b *Error) int { return cmp.Compare(position[a.Key], position[b.Key]) })
+}

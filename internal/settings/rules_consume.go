@@ -1,0 +1,180 @@
+package settings
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strings"
+)
+
+// consumeOnly are the settings that say nothing on a link that reads no topic.
+var consumeOnly = []string{
+	"consumer_group", "consumer_partitions", "start", "on_offset_out_of_range", "isolation", "group_protocol", keyInstanceID,
+	"session_timeout", "rebalance_timeout", "commit_interval", "order", "max_in_flight", "max_buffer",
+	"handle_timeout", "retry_backoff", "retry_backoff_max", keyMaxAttempts, keyDeadLetter, "on_reject", keyReplyTopic,
+}
+
+// consumeRules settle who reads what, as which member of which group.
+func (p *parse) consumeRules() {
+	c := &p.link.Consumer
+	c.Topics, c.TopicPattern = p.topic.names, p.topic.pattern
+	if c.Group == "" {
+		c.Group = p.identity.group()
+	}
+	if c.InstanceID == instanceAuto {
+		c.InstanceID = p.identity.instance(p.link.Cluster.ClientID)
+	}
+	if !c.Enabled() && !p.anyFailed("topic") {
+		p.unused("the link has no topic and only publishes", consumeOnly...)
+	}
+	if len(c.Partitions) > 0 && c.GroupProtocol != GroupClassic {
+		p.fail("consumer_partitions", "cannot be used with group_protocol=%s: there the broker assigns the partitions, and always all of them; set group_protocol=classic", c.GroupProtocol)
+	}
+	p.timeoutRules()
+	p.groupProtocolRules()
+}
+
+// timeoutRules keep the session from outlasting a rebalance: a member that died would hold up every rebalance.
+func (p *parse) timeoutRules() {
+	c := &p.link.Consumer
+	session, rebalance := p.given("session_timeout"), p.given("rebalance_timeout")
+	switch {
+	case c.SessionTimeout <= c.RebalanceTimeout:
+	case session && rebalance:
+		p.fail("session_timeout", "is longer than rebalance_timeout, so that a dead member would outlast a rebalance; make it %s or shorter", c.RebalanceTimeout)
+	case session:
+		c.RebalanceTimeout = c.SessionTimeout
+	default:
+		c.SessionTimeout = c.RebalanceTimeout
+	}
+	if c.Enabled() && p.link.Delivery.HandleTimeout > c.RebalanceTimeout {
+		p.warn("handle_timeout", "is longer than rebalance_timeout (%s): a call that lasts longer than that is given up in a rebalance, and its record delivered again", c.RebalanceTimeout)
+	}
+}
+
+// groupProtocolRules name what a kind of group leaves no choice about.
+func (p *parse) groupProtocolRules() {
+	c := &p.link.Consumer
+	switch c.GroupProtocol {
+	case GroupConsumer:
+		p.unused("with group_protocol=consumer the broker decides (group.consumer.session.timeout.ms)", "session_timeout")
+	case GroupShare:
+		const why = "group_protocol=share "
+		p.unused(why+"has no order", "order")
+		p.unused(why+"begins where the group's config on the broker says (share.auto.offset.reset)", "start")
+		p.unused(why+"keeps its place on the broker", "on_offset_out_of_range", "commit_interval")
+		p.unused(why+"reads as the group's config on the broker says (share.isolation.level)", "isolation")
+		p.unused(why+"has no static members", keyInstanceID)
+		p.unused(why+"leaves it to the broker (group.share.session.timeout.ms)", "session_timeout")
+		p.link.Delivery.Order = OrderNone
+		c.InstanceID = ""
+	}
+}
+
+// group is the default group: the same on every host, so that copies of the provider share the work.
+func (id Identity) group() string {
+	parts := []string{"wasmcloud"}
+	for _, part := range []string{id.Lattice, id.Component, id.LinkName} {
+		if part != "" {
+			parts = append(parts, part)
+		}
+	}
+	return strings.Join(parts, ".")
+}
+
+// instance is a static member's id that stays the same over restarts and differs between hosts and links.
+func (id Identity) instance(clientID string) string {
+	hash := sha256.New()
+	for _, part := range []string{id.Lattice, id.HostID, id.ProviderKey, id.Component, id.LinkName} {
+		// A length in front keeps ("a", "bc") and ("ab", "c") apart. Writing to a hash cannot fail.
+		_, _ = hash.Write([]byte{byte(len(part) >> 8), byte(len(part))})
+		_, _ = hash.Write([]byte(part))
+	}
+	var name strings.Builder
+	for i := 0; i < len(clientID) && i < 200; i++ {
+		if isTopicByte(clientID[i]) {
+			name.WriteByte(clientID[i])
+		} else {
+			name.WriteByte('_')
+		}
+	}
+	return name.String() + "-" + hex.EncodeToString(hash.Sum(nil)[:6])
+}
+
+// deliveryRules settle attempts and backoff.
+func (p *parse) deliveryRules() {
+	d := &p.link.Delivery
+	if d.DeadLetterTopic != "" && !p.given(keyMaxAttempts) {
+		d.MaxAttempts = deadLetterAttempts
+	}
+	if d.MaxAttempts > 0 && d.DeadLetterTopic == "" && d.OnReject == RejectSkip && !p.anyFailed(keyDeadLetter) {
+		p.warn(keyMaxAttempts, "is %d and no dead_letter_topic is set: a record that fails so often is skipped", d.MaxAttempts)
+	}
+	if d.RetryBackoff > d.RetryBackoffMax {
+		if p.given("retry_backoff_max") {
+			p.fail("retry_backoff", "is longer than retry_backoff_max (%s)", d.RetryBackoffMax)
+		} else {
+			d.RetryBackoffMax = d.RetryBackoff
+		}
+	}
+	if c := &p.link.Consumer; int64(c.FetchMaxBytes) > d.MaxBuffer {
+		if p.byLink("fetch_max_bytes") {
+			p.warn("fetch_max_bytes", "is more than max_buffer holds; %d bytes are used", d.MaxBuffer)
+		}
+		c.FetchMaxBytes = int32(d.MaxBuffer)
+	}
+}
+
+// deadLetterAttempts is the default of max_attempts where there is a dead-letter topic.
+const deadLetterAttempts = 5
+
+// topicRules look for records that would go round in circles.
+func (p *parse) topicRules() {
+	c, d := &p.link.Consumer, &p.link.Delivery
+	if !c.Enabled() {
+		return
+	}
+	if d.DeadLetterTopic != "" && c.reads(d.DeadLetterTopic) {
+		p.fail(keyDeadLetter, "is one of the topics that the link reads, so that dead letters would be delivered again without end; read them with a link of their own")
+	}
+	if topic := p.link.Request.ReplyTopic; topic != "" && c.reads(topic) {
+		p.warn(keyRequestTopic, "is one of the topics that the link reads: answers to requests are delivered to the component as messages, too")
+	}
+	const loop = "is one of the topics that the link reads: a component that answers every message answers its own answers without end"
+	for _, topic := range c.Topics {
+		reply := strings.ReplaceAll(d.ReplyTopic, topicTemplate, topic)
+		if len(reply) > maxTopicName {
+			p.warn(keyReplyTopic, "is a name of more than %d characters for one of the topics, which Kafka does not take", maxTopicName)
+		}
+		if c.reads(reply) {
+			p.warn(keyReplyTopic, loop)
+			return
+		}
+	}
+	if c.TopicPattern != nil && p.patternReadsReplies() {
+		p.warn(keyReplyTopic, "matches the pattern of the topics that the link reads, or may do so: a component that answers every message answers its own answers without end; set reply_topic to a name that the pattern does not match, or to none")
+	}
+}
+
+// patternReadsReplies guesses by example, since it cannot know all topics, whether the pattern matches the reply
+// topic of a topic that it matches.
+func (p *parse) patternReadsReplies() bool {
+	pattern, reply := p.link.Consumer.TopicPattern, p.link.Delivery.ReplyTopic
+	if reply == "" {
+		return false
+	}
+	if !strings.Contains(reply, topicTemplate) {
+		return pattern.MatchString(reply)
+	}
+	for _, rest := range []string{"", "a", "a.a", "aaaaaaaa", "1"} {
+		if topic := p.topic.prefix + rest; pattern.MatchString(topic) && pattern.MatchString(strings.ReplaceAll(reply, topicTemplate, topic)) {
+			return true
+		}
+	}
+	return false
+}
+
+// reads tells whether the link reads the topic.
+func (c *Consumer) reads(topic string) bool {
+	return slices.Contains(c.Topics, topic) || (c.TopicPattern != nil && c.TopicPattern.MatchString(topic))
+}

@@ -1,0 +1,185 @@
+package settings
+
+import (
+	"crypto/tls"
+	"strings"
+)
+
+var (
+	tlsKeys   = []string{"tls_ca", "tls_ca_file", "tls_cert", "tls_cert_file", "tls_key", "tls_key_file", "tls_server_name", "tls_min_version", "tls_insecure_skip_verify"}
+	plainKeys = []string{"sasl_username", "sasl_password"}
+	oauthKeys = []string{"oauth_token_endpoint", "oauth_client_id", "oauth_client_secret", "oauth_scope", "oauth_extensions"}
+	awsKeys   = []string{"aws_region", "aws_access_key_id", "aws_secret_access_key", "aws_session_token"}
+)
+
+// securityRules settle the protocol, which may be left to be inferred, and check that what it needs is there.
+func (p *parse) securityRules() {
+	if p.anyFailed(keyProtocol, keyMechanism) {
+		return
+	}
+	p.settleProtocol()
+	p.tlsRules()
+	p.saslRules()
+}
+
+// settleProtocol infers the protocol where none is given, and settles a conflict between protocol and mechanism:
+// the one that stands nearer to the link wins; on the same level the two contradict each other.
+func (p *parse) settleProtocol() {
+	s := &p.link.Cluster.Security
+	if !p.given(keyProtocol) {
+		switch {
+		case p.given(keyMechanism):
+			s.Protocol = SASLTLS
+			p.warn(keyProtocol, "is not given; since sasl_mechanism is, SASL_SSL is used (set security_protocol=SASL_PLAINTEXT if the brokers do not speak TLS)")
+		case p.given("tls_ca"), p.given("tls_ca_file"), p.given("tls_cert"), p.given("tls_cert_file"), p.given("tls_key"),
+			p.given("tls_key_file"), p.given("tls_server_name"), p.given("tls_min_version"), s.TLSInsecureSkipVerify:
+			s.Protocol = TLS
+			p.warn(keyProtocol, "is not given; since TLS settings are, SSL is used")
+		}
+	}
+	if !s.Protocol.UsesSASL() && p.given(keyMechanism) {
+		if p.level(keyMechanism) >= p.level(keyProtocol) {
+			p.fail(keyMechanism, "needs SASL, but security_protocol is %s: set security_protocol to SASL_SSL or SASL_PLAINTEXT, or leave sasl_mechanism out", s.Protocol)
+		}
+		s.Mechanism = ""
+	}
+}
+
+func (p *parse) tlsRules() {
+	s := &p.link.Cluster.Security
+	if !s.Protocol.UsesTLS() {
+		p.unused("security_protocol is "+string(s.Protocol), tlsKeys...)
+		s.clearTLS()
+		return
+	}
+	// What stands nearer to the link beats the other form of the same thing further away.
+	if text, file := p.strongest("tls_ca"), p.strongest("tls_ca_file"); text > file {
+		s.TLSCAFile = ""
+	} else if file > text {
+		s.TLSCA = ""
+	} else if text != levelDefault {
+		p.fail("tls_ca_file", "is given as well as tls_ca; leave one")
+	}
+	if text, file := p.strongest("tls_cert", "tls_key"), p.strongest("tls_cert_file", "tls_key_file"); text > file {
+		s.TLSCertFile, s.TLSKeyFile = "", ""
+	} else if file > text {
+		s.TLSCert, s.TLSKey = "", Secret{}
+	} else if text != levelDefault {
+		p.fail("tls_cert_file", "or tls_key_file is given as well as tls_cert or tls_key; leave one pair")
+		return
+	}
+	if s.TLSInsecureSkipVerify {
+		p.warn("tls_insecure_skip_verify", "is on: anybody on the way can pose as the broker")
+	}
+	if p.anyFailed("tls_cert", "tls_key", "tls_cert_file", "tls_key_file") {
+		return
+	}
+	switch {
+	case s.TLSCert != "" && s.TLSKey.Empty():
+		p.fail("tls_key", "is missing: tls_cert needs the private key that belongs to it")
+	case s.TLSCert == "" && !s.TLSKey.Empty():
+		p.fail("tls_cert", "is missing: tls_key needs the certificate that belongs to it")
+	case s.TLSCert != "" && !isPair(s.TLSCert, s.TLSKey):
+		p.fail("tls_key", "does not belong to the first certificate in tls_cert")
+	case s.TLSCertFile != "" && s.TLSKeyFile == "":
+		p.fail("tls_key_file", "is missing: tls_cert_file needs the private key that belongs to it")
+	case s.TLSCertFile == "" && s.TLSKeyFile != "":
+		p.fail("tls_cert_file", "is missing: tls_key_file needs the certificate that belongs to it")
+	}
+}
+
+func (p *parse) saslRules() {
+	s := &p.link.Cluster.Security
+	if !s.Protocol.UsesSASL() {
+		p.credentialsInVain("security_protocol is "+string(s.Protocol), s.Protocol)
+		s.clearSASL(true, true, true)
+		return
+	}
+	needed := func(name string, missing bool) {
+		if missing && !p.anyFailed(name) {
+			p.fail(name, "is missing: sasl_mechanism=%s needs it", s.Mechanism)
+		}
+	}
+	reason := "sasl_mechanism is " + string(s.Mechanism)
+	switch s.Mechanism {
+	case Plain, ScramSHA256, ScramSHA512:
+		needed("sasl_username", s.Username == "")
+		needed("sasl_password", s.Password.Empty())
+		p.unused(reason, oauthKeys...)
+		p.unused(reason, awsKeys...)
+		s.clearSASL(false, true, true)
+		if s.Mechanism == Plain && !s.Protocol.UsesTLS() {
+			p.warn(keyProtocol, "is SASL_PLAINTEXT: with PLAIN, the password crosses the network in clear text")
+		}
+	case OAuthBearer:
+		needed("oauth_token_endpoint", s.OAuthTokenEndpoint == "")
+		needed("oauth_client_id", s.OAuthClientID == "")
+		needed("oauth_client_secret", s.OAuthClientSecret.Empty())
+		p.unused(reason, plainKeys...)
+		p.unused(reason, awsKeys...)
+		s.clearSASL(true, false, true)
+		if !s.Protocol.UsesTLS() {
+			p.warn(keyProtocol, "is SASL_PLAINTEXT: with OAUTHBEARER, the token crosses the network in clear text")
+		}
+		if crossesInClear(s.OAuthTokenEndpoint) {
+			p.warn("oauth_token_endpoint", "is not https: the client secret crosses the network in clear text")
+		}
+	case AWSMSKIAM:
+		if s.AWSAccessKeyID != "" || !s.AWSSecretAccessKey.Empty() || !s.AWSSessionToken.Empty() {
+			const why = "is missing: aws_access_key_id, aws_secret_access_key and aws_session_token belong together (without all three, the environment is asked)"
+			if s.AWSAccessKeyID == "" && !p.anyFailed("aws_access_key_id") {
+				p.fail("aws_access_key_id", why)
+			}
+			if s.AWSSecretAccessKey.Empty() && !p.anyFailed("aws_secret_access_key") {
+				p.fail("aws_secret_access_key", why)
+			}
+		}
+		p.unused(reason, plainKeys...)
+		p.unused(reason, oauthKeys...)
+		s.clearSASL(true, true, false)
+	default:
+		p.fail(keyMechanism, "is missing: security_protocol=%s needs it (%s)", s.Protocol, strings.Join(declared[keyMechanism].value.words, ", "))
+	}
+}
+
+// credentialsInVain complains about credentials on a link that does not use SASL. Where the protocol was not chosen
+// by anyone, the author of the credentials surely meant to use them.
+func (p *parse) credentialsInVain(reason string, protocol Protocol) {
+	var names []string
+	names = append(append(append(names, plainKeys...), oauthKeys...), awsKeys...)
+	if p.given(keyProtocol) || p.given(keyMechanism) {
+		p.unused(reason, names...)
+		return
+	}
+	for _, name := range names {
+		if name != "aws_region" && p.given(name) {
+			p.fail(keyMechanism, "is missing: %s is given, but connections are %s and do not authenticate; set sasl_mechanism (%s)",
+				name, protocol, strings.Join(declared[keyMechanism].value.words, ", "))
+			return
+		}
+	}
+}
+
+// clearTLS takes away what is not used, so that links that connect alike compare equal.
+func (s *Security) clearTLS() {
+	s.TLSCA, s.TLSCAFile = "", ""
+	s.TLSCert, s.TLSCertFile = "", ""
+	s.TLSKey, s.TLSKeyFile = Secret{}, ""
+	s.TLSServerName, s.TLSInsecureSkipVerify = "", false
+	s.TLSMinVersion = tls.VersionTLS12
+}
+
+// clearSASL takes away credentials of the kinds that are not used.
+func (s *Security) clearSASL(plain, oauth, aws bool) {
+	if plain {
+		s.Username, s.Password = "", Secret{}
+	}
+	if oauth {
+		s.OAuthTokenEndpoint, s.OAuthClientID, s.OAuthClientSecret = "", "", Secret{}
+		s.OAuthScope, s.OAuthExtensions = nil, nil
+	}
+	if aws {
+		s.AWSRegion, s.AWSAccessKeyID = "", ""
+		s.AWSSecretAccessKey, s.AWSSessionToken = Secret{}, Secret{}
+	}
+}
