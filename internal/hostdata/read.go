@@ -84,11 +84,11 @@ func readLine(ctx context.Context, r io.Reader) ([]byte, error) {
 	done := make(chan struct{})
 	defer close(done)
 	go func() {
+		buf := make([]byte, 64<<10)
 		for {
-			buf := make([]byte, 64<<10)
 			n, err := r.Read(buf)
 			select {
-			case chunks <- chunk{buf[:n], err}:
+			case chunks <- chunk{bytes.Clone(buf[:n]), err}:
 			case <-done:
 				return
 			}
