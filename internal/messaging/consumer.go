@@ -1,0 +1,104 @@
+package messaging
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"messaging-kafka/internal/wrpc"
+)
+
+// maxCall bounds every call of a consumer. It is the time after which hosts, in their default setting, end the guest
+// that waits for it (--max-execution-time-ms).
+const maxCall = 10 * time.Minute
+
+// requestGrace is how much longer than its time-out a request may take, so that its own time-out, which can say
+// what was missing, comes before the context's.
+const requestGrace = time.Second
+
+// defaultLink is the name of a link that has been given none.
+const defaultLink = "default"
+
+// Caller is the component that a call came from.
+type Caller struct {
+	// ComponentID and LinkName identify the link that the component used; the lattice does not prove them.
+	ComponentID, LinkName string
+	// Header holds the trace headers of the call, see [WithTraceHeaders]. It is nil where there are none and must
+	// not be changed.
+	Header nats.Header
+}
+
+// Consumer does what components ask of the interface consumer. An error is what the guest gets as result::err, so
+// its text is for the author of the component. The contexts have a deadline. Calls come from many goroutines.
+type Consumer interface {
+	// Publish publishes msg and returns when the broker has acknowledged it.
+	Publish(ctx context.Context, caller Caller, msg BrokerMessage) error
+	// Request publishes body on subject and returns the answer to it that comes within timeout.
+	Request(ctx context.Context, caller Caller, subject string, body []byte, timeout time.Duration) (BrokerMessage, error)
+}
+
+// Register serves consumer@0.2.0 with c.
+func Register(server *wrpc.Server, c Consumer) error {
+	if err := server.Handle(consumerInstance, "publish", servePublish(c)); err != nil {
+		return err
+	}
+	return server.Handle(consumerInstance, "request", serveRequest(c))
+}
+
+func servePublish(c Consumer) wrpc.Handler {
+	return func(ctx context.Context, h nats.Header, params *wrpc.Decoder) ([]byte, error) {
+		msg, err := DecodeBrokerMessage(params)
+		if err != nil {
+			return nil, fmt.Errorf("decoding the parameters of publish: %w", err)
+		}
+		ctx, cancel := context.WithTimeout(ctx, maxCall)
+		defer cancel()
+		if err := c.Publish(ctx, callerOf(h), msg); err != nil {
+			return appendFailure(nil, err), nil
+		}
+		return wrpc.AppendResult(nil, true), nil
+	}
+}
+
+func serveRequest(c Consumer) wrpc.Handler {
+	return func(ctx context.Context, h nats.Header, params *wrpc.Decoder) ([]byte, error) {
+		subject, body, timeout, err := decodeRequest(params)
+		if err != nil {
+			return nil, fmt.Errorf("decoding the parameters of request: %w", err)
+		}
+		timeout = min(timeout, maxCall-requestGrace)
+		ctx, cancel := context.WithTimeout(ctx, timeout+requestGrace)
+		defer cancel()
+		answer, err := c.Request(ctx, callerOf(h), subject, body, timeout)
+		if err != nil {
+			return appendFailure(nil, err), nil
+		}
+		b := make([]byte, 0, 1+answer.size())
+		return AppendBrokerMessage(wrpc.AppendResult(b, true), answer), nil
+	}
+}
+
+// decodeRequest reads the parameters of consumer.request: subject, body, timeout-ms.
+func decodeRequest(d *wrpc.Decoder) (subject string, body []byte, timeout time.Duration, err error) {
+	if subject, err = d.String(); err != nil {
+		return "", nil, 0, fmt.Errorf("subject: %w", err)
+	}
+	if body, err = d.Bytes(); err != nil {
+		return "", nil, 0, fmt.Errorf("body: %w", err)
+	}
+	ms, err := d.U32()
+	if err != nil {
+		return "", nil, 0, fmt.Errorf("timeout-ms: %w", err)
+	}
+	return subject, body, time.Duration(ms) * time.Millisecond, nil
+}
+
+func callerOf(h nats.Header) Caller {
+	link := header(h, "link-name")
+	if link == "" {
+		link = defaultLink
+	}
+	return Caller{ComponentID: header(h, "source-id"), LinkName: link, Header: traceHeaders(h)}
+}

@@ -1,0 +1,77 @@
+package messaging
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+
+	"messaging-kafka/internal/wrpc"
+)
+
+// GuestError is the result::err of a component: it took the message and said no.
+type GuestError struct {
+	// Text is the component's own, clipped to 4 KiB.
+	Text string
+}
+
+func (e *GuestError) Error() string { return "the component returned an error: " + e.Text }
+
+// HandlerClient calls handler@0.2.0 of components. It is safe for concurrent use.
+type HandlerClient struct {
+	client   *wrpc.Client
+	lattice  string
+	provider string
+}
+
+// NewHandlerClient calls over client in the given lattice. Components see providerKey as the source of the calls.
+func NewHandlerClient(client *wrpc.Client, lattice, providerKey string) *HandlerClient {
+	return &HandlerClient{client: client, lattice: lattice, provider: providerKey}
+}
+
+// HandleMessage has the component handle msg and returns nil when it has done so, a [*GuestError] when it returned
+// an error, and one of the errors of [wrpc.Client.Invoke] when there is no answer of the component: only
+// [wrpc.ErrNoResponders] then says for sure that it has not handled the message. Trace headers go along with a ctx
+// made by [WithTraceHeaders].
+func (c *HandlerClient) HandleMessage(ctx context.Context, componentID, linkName string, msg BrokerMessage) error {
+	trace := TraceHeaders(ctx)
+	h := make(nats.Header, 3+len(trace))
+	for k, v := range trace {
+		h[k] = v
+	}
+	h["source-id"] = []string{c.provider}
+	h["target-id"] = []string{componentID}
+	h["link-name"] = []string{linkName}
+	var guest *GuestError
+	err := c.client.Invoke(ctx, wrpc.Invocation{
+		Target:   c.lattice + "." + componentID,
+		Instance: handlerInstance,
+		Function: "handle-message",
+		Header:   h,
+		Params:   AppendBrokerMessage(make([]byte, 0, msg.size()), msg),
+	}, func(d *wrpc.Decoder) (err error) {
+		guest, err = decodeHandled(d)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("handing a message to component %s: %w", componentID, err)
+	}
+	if guest != nil {
+		return guest
+	}
+	return nil
+}
+
+// decodeHandled reads the result of handle-message, result<_, string>.
+func decodeHandled(d *wrpc.Decoder) (*GuestError, error) {
+	ok, err := d.Result()
+	if err != nil || ok {
+		return nil, err
+	}
+	text, err := d.String()
+	if err != nil {
+		return nil, err
+	}
+	return &GuestError{Text: strings.Clone(errorText(text))}, nil
+}

@@ -1,0 +1,267 @@
+package wrpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// call is a call of a server. It ends when its results have been sent and its handler has returned: the results
+// wait for the end of the parameters, which shows that the caller has taken the accept.
+//
+// Three goroutines meet here: the inbox's callback (deliver), the handler's (run) and the timer's (tick).
+type call struct {
+	server  *Server
+	handler Handler
+	caller  string // the reply subject of the invocation
+	subject string
+	header  nats.Header
+	first   []byte
+	refused bool
+
+	token  uint64
+	own    string // the reply subject of the accept
+	params stream
+	dec    Decoder
+
+	// mu guards what follows. It may be held while mu of a stream is taken, but not while something is published.
+	mu        sync.Mutex
+	timer     *time.Timer
+	began     time.Time
+	lastHeard time.Time // when the last message of the parameters came
+	repeats   int
+	heard     bool   // a message of the parameters came: the caller has taken the accept
+	closed    bool   // their end came
+	returned  bool   // the handler has returned
+	sending   bool   // somebody has begun to send the results
+	sent      bool   // all is sent
+	left      bool   // the call has ended
+	result    []byte // what the handler has returned
+}
+
+// Next implements [Source] on the parameters.
+func (c *call) Next() ([]byte, error) { return c.params.next(c.server.ctx) }
+
+// start accepts the call and runs its handler.
+func (c *call) start() {
+	c.accept()
+	// The shutdown cancels first and then cuts off the calls that are in the inbox, where accept has put this one:
+	// so either it has found the call there, or it is found out here.
+	if err := c.server.ctx.Err(); err != nil {
+		c.abandon(cutOffText, ErrClosed)
+		c.finish(nil, ErrClosed)
+		return
+	}
+	c.server.work.Go(c.run)
+}
+
+// refuse ends the call without a value: in the way of other calls, or, where patient is false, at once and without
+// any trace of it in memory.
+func (c *call) refuse(patient bool) {
+	c.handler = nil
+	c.refused = true
+	if patient {
+		c.returned = true
+		c.accept()
+		return
+	}
+	c.server.publish(c.caller, c.server.in.subject(0), nil)
+	c.server.publish(c.caller+resultsSuffix, "", nil)
+}
+
+func (c *call) accept() {
+	s := c.server
+	c.params.limit, c.params.shared = s.opts.MaxParamsBytes, &s.params
+	c.dec = Decoder{src: c, left: s.opts.MaxParamsBytes}
+	if len(c.first) > 0 && !c.refused {
+		// An error is the end of the stream, where the handler finds it.
+		_ = c.params.push(c.first)
+	}
+	c.first = nil
+	c.began = time.Now()
+	c.lastHeard = c.began
+	c.token, c.own = s.in.add(c)
+	s.publish(c.caller, c.own, nil)
+	c.mu.Lock()
+	if !c.closed && !c.left {
+		c.timer = time.AfterFunc(s.opts.AcceptInterval, c.tick)
+	}
+	c.mu.Unlock()
+}
+
+// deliver implements receiver.
+func (c *call) deliver(suffix string, m *nats.Msg) {
+	if suffix != paramsSuffix {
+		return
+	}
+	if len(m.Data) > 0 {
+		c.mu.Lock()
+		c.heard = true
+		c.lastHeard = time.Now()
+		c.mu.Unlock()
+		if c.refused {
+			return
+		}
+		if err := c.params.push(m.Data); err != nil {
+			c.server.counts.malformed.Add(1)
+			c.abandon("the parameters of a call are too large", err)
+		}
+		return
+	}
+	c.params.close(io.EOF)
+	c.mu.Lock()
+	c.heard = true
+	c.closed = true
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	send := c.returned && !c.sending
+	c.sending = c.sending || send
+	result := c.result
+	c.mu.Unlock()
+	switch {
+	case !send:
+	case int64(len(result)) <= c.server.nc.MaxPayload():
+		c.send(result)
+	default:
+		// Many messages would keep the callback from the other calls.
+		c.server.work.Go(func() { c.send(result) })
+	}
+}
+
+// run runs the handler and ends the call however it returns.
+func (c *call) run() {
+	var result []byte
+	err := errNoReturn
+	defer func() {
+		if r := recover(); r != nil {
+			err = &panicError{value: r, stack: debug.Stack()}
+		}
+		c.finish(result, err)
+	}()
+	result, err = c.handler(c.server.ctx, c.header, &c.dec)
+}
+
+// finish takes what the handler has returned.
+func (c *call) finish(result []byte, err error) {
+	if err != nil {
+		result = nil
+		c.server.failed(c.subject, err)
+	}
+	c.mu.Lock()
+	c.returned = true
+	c.result = result
+	// A failed call need not wait for parameters that nobody reads; any of them has shown that the accept was taken.
+	send := !c.sending && (c.closed || err != nil && c.heard)
+	c.sending = c.sending || send
+	c.mu.Unlock()
+	if send {
+		c.send(result)
+	} else {
+		c.leave()
+	}
+}
+
+// tick is the timer's: it repeats the accept until the caller shows that it has it, and gives the call up when the
+// end of the parameters does not come.
+func (c *call) tick() {
+	o := &c.server.opts
+	now := time.Now()
+	c.mu.Lock()
+	if c.closed || c.sending {
+		c.mu.Unlock()
+		return
+	}
+	deadline := c.lastHeard.Add(o.ParamsTimeout)
+	if last := c.began.Add(10 * o.ParamsTimeout); last.Before(deadline) {
+		deadline = last
+	}
+	if !now.Before(deadline) {
+		c.mu.Unlock()
+		c.server.counts.unclosed.Add(1)
+		c.abandon("a caller did not end its parameters", context.DeadlineExceeded)
+		return
+	}
+	wait := deadline.Sub(now)
+	repeat := !c.heard && c.repeats < o.AcceptRepeats
+	if repeat {
+		c.repeats++
+		if c.repeats < o.AcceptRepeats {
+			wait = min(wait, o.AcceptInterval<<min(c.repeats, 16))
+		}
+	}
+	c.timer.Reset(wait)
+	c.mu.Unlock()
+	if repeat {
+		c.server.counts.repeated.Add(1)
+		c.server.publish(c.caller, c.own, nil)
+	}
+}
+
+// abandon ends the call without a value, whether or not its handler has returned.
+func (c *call) abandon(text string, err error) {
+	c.mu.Lock()
+	send := !c.sending
+	c.sending = true
+	c.mu.Unlock()
+	if !send {
+		return
+	}
+	c.params.close(err)
+	c.server.complain(text, "subject", c.subject, "error", err)
+	c.send(nil)
+}
+
+// send sends the results, nil for none. It is called once, by whoever has set sending.
+func (c *call) send(result []byte) {
+	s := c.server
+	for len(result) > 0 {
+		// An empty message would be taken for the end, so a connection that has no payload size yet gets none.
+		n := min(int64(len(result)), s.nc.MaxPayload())
+		if n <= 0 || !s.publish(c.caller+resultsSuffix, "", result[:n]) {
+			break
+		}
+		result = result[n:]
+	}
+	s.publish(c.caller+resultsSuffix, "", nil)
+	c.mu.Lock()
+	c.sent = true
+	c.mu.Unlock()
+	c.leave()
+}
+
+// leave frees what the call holds once its results have been sent and its handler has returned.
+func (c *call) leave() {
+	c.mu.Lock()
+	leave := c.returned && c.sent && !c.left
+	c.left = c.left || leave
+	if leave && c.timer != nil {
+		c.timer.Stop()
+	}
+	c.mu.Unlock()
+	if !leave {
+		return
+	}
+	c.server.in.remove(c.token)
+	c.params.release(errEnded)
+	c.server.leave(c.refused)
+}
+
+var (
+	errEnded    = errors.New("the call has ended")
+	errNoReturn = errors.New("the handler ended its goroutine instead of returning")
+)
+
+// panicError is a panic of a handler.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("the handler panicked: %v", e.value) }

@@ -1,0 +1,327 @@
+package wrpc
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"unicode/utf8"
+)
+
+// firstAlloc is how many bytes a value may make a Decoder allocate on its claimed length alone.
+const firstAlloc = 16 << 10
+
+// Source yields the parts of a byte stream, cut at arbitrary points.
+type Source interface {
+	// Next returns the next part, which from then on belongs to the caller, and io.EOF after the last one. An error
+	// other than io.EOF is what a [Decoder] reports in its stead.
+	Next() ([]byte, error)
+}
+
+// Decoder reads wRPC values from a byte stream while it arrives. It trusts no claim of the peer: a value's memory
+// grows with the bytes that have come, not with the length that they announce.
+//
+// Errors wrap [ErrMalformed], [ErrTooLarge], [ErrIncomplete] or the source's own error; after one, the position in
+// the stream is undefined. A Decoder is for one goroutine.
+type Decoder struct {
+	src  Source
+	buf  []byte // what is unread of the last part
+	left int64  // how many bytes may still be read
+	end  error  // why src has ended
+}
+
+// NewDecoder decodes what src yields, limit bytes of it at most.
+func NewDecoder(src Source, limit int64) *Decoder { return &Decoder{src: src, left: limit} }
+
+// NewBytesDecoder decodes b. Values of type list<u8> share b's memory.
+func NewBytesDecoder(b []byte) *Decoder { return &Decoder{buf: b, left: int64(len(b))} }
+
+// fill makes sure that there is an unread byte.
+func (d *Decoder) fill() error {
+	for len(d.buf) == 0 {
+		if d.end != nil {
+			return d.end
+		}
+		if d.src == nil {
+			d.end = ErrIncomplete
+			continue
+		}
+		part, err := d.src.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			d.end = ErrIncomplete
+		case err != nil:
+			d.end = err
+		default:
+			d.buf = part
+		}
+	}
+	return nil
+}
+
+// take returns the next length bytes. They are the caller's and may share memory with the message that they came in.
+func (d *Decoder) take(length int64) ([]byte, error) {
+	if length > d.left {
+		return nil, fmt.Errorf("a value of %d bytes where %d are left: %w", length, d.left, d.beyond())
+	}
+	d.left -= length
+	n := int(length)
+	if n == 0 {
+		return []byte{}, nil
+	}
+	if n <= len(d.buf) {
+		b := d.buf[:n:n]
+		d.buf = d.buf[n:]
+		return b, nil
+	}
+	b := make([]byte, 0, min(n, len(d.buf)+firstAlloc))
+	for {
+		part := d.buf[:min(len(d.buf), n-len(b))]
+		if room := cap(b) - len(b); room < len(part) {
+			grown := make([]byte, len(b), min(n, 2*cap(b)+len(part)))
+			copy(grown, b)
+			b = grown
+		}
+		b = append(b, part...)
+		d.buf = d.buf[len(part):]
+		if len(b) == n {
+			return b, nil
+		}
+		if err := d.fill(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// U8 reads a u8.
+func (d *Decoder) U8() (uint8, error) {
+	if d.left <= 0 && d.src != nil {
+		return 0, fmt.Errorf("more bytes than allowed: %w", ErrTooLarge)
+	}
+	if len(d.buf) == 0 {
+		if err := d.fill(); err != nil {
+			return 0, err
+		}
+	}
+	c := d.buf[0]
+	d.buf = d.buf[1:]
+	d.left--
+	return c, nil
+}
+
+// Bool reads a bool. Any byte but 0 and 1 is malformed.
+func (d *Decoder) Bool() (bool, error) {
+	c, err := d.U8()
+	if err != nil {
+		return false, err
+	}
+	if c > 1 {
+		return false, fmt.Errorf("bool %#02x: %w", c, ErrMalformed)
+	}
+	return c == 1, nil
+}
+
+// unsigned reads an unsigned LEB128 number of at most bits bits. The wire allows padding (80 00 is 0) up to the
+// number of bytes that the type can need.
+func (d *Decoder) unsigned(bits uint) (uint64, error) {
+	var v uint64
+	for shift := uint(0); ; shift += 7 {
+		c, err := d.U8()
+		if err != nil {
+			return 0, err
+		}
+		// In the last possible byte all bits beyond the type are an overflow, the one that announces a further
+		// byte included.
+		if rest := bits - shift; rest < 7 && c>>rest != 0 {
+			return 0, fmt.Errorf("number over %d bits: %w", bits, ErrMalformed)
+		}
+		v |= uint64(c&0x7f) << shift
+		if c&0x80 == 0 {
+			return v, nil
+		}
+	}
+}
+
+// signed reads a signed LEB128 number of at most bits bits.
+func (d *Decoder) signed(bits uint) (int64, error) {
+	var v int64
+	for shift := uint(0); ; shift += 7 {
+		c, err := d.U8()
+		if err != nil {
+			return 0, err
+		}
+		septet := int64(int8(c<<1) >> 1)
+		if rest := bits - shift; rest < 7 {
+			// The last possible byte: its bits from the type's sign bit upwards must all be that sign.
+			if sign := septet >> (rest - 1); c&0x80 != 0 || (sign != 0 && sign != -1) {
+				return 0, fmt.Errorf("signed number over %d bits: %w", bits, ErrMalformed)
+			}
+			return v | septet<<shift, nil
+		}
+		if c&0x80 == 0 {
+			return v | septet<<shift, nil
+		}
+		v |= int64(c&0x7f) << shift
+	}
+}
+
+// U16 reads a u16.
+func (d *Decoder) U16() (uint16, error) {
+	v, err := d.unsigned(16)
+	return uint16(v), err
+}
+
+// U32 reads a u32.
+func (d *Decoder) U32() (uint32, error) {
+	v, err := d.unsigned(32)
+	return uint32(v), err
+}
+
+// U64 reads a u64.
+func (d *Decoder) U64() (uint64, error) { return d.unsigned(64) }
+
+// S16 reads an s16.
+func (d *Decoder) S16() (int16, error) {
+	v, err := d.signed(16)
+	return int16(v), err
+}
+
+// S32 reads an s32.
+func (d *Decoder) S32() (int32, error) {
+	v, err := d.signed(32)
+	return int32(v), err
+}
+
+// S64 reads an s64.
+func (d *Decoder) S64() (int64, error) { return d.signed(64) }
+
+// F32 reads an f32.
+func (d *Decoder) F32() (float32, error) {
+	b, err := d.take(4)
+	if err != nil {
+		return 0, err
+	}
+	return math.Float32frombits(binary.LittleEndian.Uint32(b)), nil
+}
+
+// F64 reads an f64.
+func (d *Decoder) F64() (float64, error) {
+	b, err := d.take(8)
+	if err != nil {
+		return 0, err
+	}
+	return math.Float64frombits(binary.LittleEndian.Uint64(b)), nil
+}
+
+// Bytes reads a list<u8>. The slice is never nil; it may share memory with the message that it came in.
+func (d *Decoder) Bytes() ([]byte, error) {
+	n, err := d.U32()
+	if err != nil {
+		return nil, err
+	}
+	return d.take(int64(n))
+}
+
+// beyond tells a value that cannot be complete, because all of the stream is here, from one over the limit.
+func (d *Decoder) beyond() error {
+	if d.src == nil {
+		return ErrIncomplete
+	}
+	return ErrTooLarge
+}
+
+// String reads a string, which must be UTF-8.
+func (d *Decoder) String() (string, error) {
+	b, err := d.Bytes()
+	if err != nil {
+		return "", err
+	}
+	if !utf8.Valid(b) {
+		return "", fmt.Errorf("string that is not UTF-8: %w", ErrMalformed)
+	}
+	return string(b), nil
+}
+
+// Count reads the number of elements of a list, which must not exceed most (nor the bytes that may still come:
+// elements without any bytes are not supported).
+func (d *Decoder) Count(most int) (int, error) {
+	n, err := d.U32()
+	if err != nil {
+		return 0, err
+	}
+	if int64(n) > int64(most) {
+		return 0, fmt.Errorf("list of %d elements, at most %d are allowed: %w", n, most, ErrTooLarge)
+	}
+	if int64(n) > d.left {
+		return 0, fmt.Errorf("list of %d elements where %d bytes are left: %w", n, d.left, d.beyond())
+	}
+	return int(n), nil
+}
+
+// Option reads whether an option has a value, which is then next.
+func (d *Decoder) Option() (bool, error) { return d.Bool() }
+
+// OptionString reads an option<string>, nil for none.
+func (d *Decoder) OptionString() (*string, error) {
+	some, err := d.Option()
+	if err != nil || !some {
+		return nil, err
+	}
+	s, err := d.String()
+	if err != nil {
+		return nil, err
+	}
+	return &s, nil
+}
+
+// Result reads which arm of a result is next; true is ok.
+func (d *Decoder) Result() (bool, error) {
+	failed, err := d.Bool()
+	return err == nil && !failed, err
+}
+
+// Case reads the index of a case of a variant or enum that has the given number of cases.
+func (d *Decoder) Case(cases uint32) (uint32, error) {
+	v, err := d.U32()
+	if err != nil {
+		return 0, err
+	}
+	if v >= cases {
+		return 0, fmt.Errorf("case %d of %d: %w", v, cases, ErrMalformed)
+	}
+	return v, nil
+}
+
+// Flags reads n flags (at most 64), the first into bit 0. A bit beyond them is malformed.
+func (d *Decoder) Flags(n int) (uint64, error) {
+	var v uint64
+	for shift := 0; shift < n; shift += 8 {
+		c, err := d.U8()
+		if err != nil {
+			return 0, err
+		}
+		if rest := n - shift; rest < 8 && c>>rest != 0 {
+			return 0, fmt.Errorf("flags beyond the %d known: %w", n, ErrMalformed)
+		}
+		v |= uint64(c) << shift
+	}
+	return v, nil
+}
+
+// DecodeList reads a list of at most most elements, each with elem. Memory grows with the elements that have come.
+func DecodeList[T any](d *Decoder, most int, elem func(*Decoder) (T, error)) ([]T, error) {
+	n, err := d.Count(most)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]T, 0, min(n, 64))
+	for i := range n {
+		v, err := elem(d)
+		if err != nil {
+			return nil, fmt.Errorf("element %d: %w", i, err)
+		}
+		list = append(list, v)
+	}
+	return list, nil
+}

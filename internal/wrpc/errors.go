@@ -1,0 +1,22 @@
+package wrpc
+
+import "errors"
+
+// Errors of calls. They are wrapped with what was being done; compare with [errors.Is].
+var (
+	// ErrNoResponders says that nobody subscribes to the function: no such component runs, or the lattice has not
+	// heard of it yet. The call has not been and will not be run. It is NATS status 503.
+	ErrNoResponders = errors.New("no component serves the function")
+	// ErrIncomplete says that the peer ended a stream before the value in it was complete. As the end of results
+	// it is all that wRPC tells of a call that failed: the component trapped, was refused, or ran out of time.
+	ErrIncomplete = errors.New("the peer ended the call without a value")
+	// ErrDisconnected says that the NATS connection was lost (or was not there). Where the call was under way, the
+	// peer may have run it all the same.
+	ErrDisconnected = errors.New("the NATS connection was lost")
+	// ErrClosed says that the client or server has been closed.
+	ErrClosed = errors.New("wrpc: closed")
+	// ErrMalformed says that bytes or a message of the peer are not what wRPC prescribes.
+	ErrMalformed = errors.New("malformed wRPC data")
+	// ErrTooLarge says that a stream or a value in it, or the headers of a call, exceed their limit.
+	ErrTooLarge = errors.New("wRPC data exceeds its limit")
+)

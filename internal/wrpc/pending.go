@@ -1,0 +1,108 @@
+package wrpc
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/nats-io/nats.go"
+)
+
+// pending is a call of a client that is under way. peer is guarded by results.mu, which is also what awaitAccept
+// sleeps on.
+type pending struct {
+	client  *Client
+	ctx     context.Context //nolint:containedctx // a Source's Next has no parameter for it; lives as long as the call
+	results stream
+	dec     Decoder
+	single  bool   // the first message held all parameters; set before it is published
+	peer    string // the reply subject of the accept
+}
+
+// Next implements [Source] on the results.
+func (p *pending) Next() ([]byte, error) { return p.results.next(p.ctx) }
+
+// deliver implements receiver.
+func (p *pending) deliver(suffix string, m *nats.Msg) {
+	switch suffix {
+	case "":
+		p.accept(m)
+	case resultsSuffix:
+		if len(m.Data) == 0 {
+			p.results.close(io.EOF)
+		} else {
+			// An error is the end of the stream, where decode finds it.
+			_ = p.results.push(m.Data)
+		}
+	}
+}
+
+// accept takes the server's accept, or NATS's word that there is no server. A server may repeat its accept; only
+// the first one counts, as the end of the parameters must be sent once.
+func (p *pending) accept(m *nats.Msg) {
+	s := &p.results
+	s.mu.Lock()
+	if p.peer != "" || s.end != nil {
+		repeated := p.peer == m.Reply
+		s.mu.Unlock()
+		if !repeated {
+			// The results came to their end before this accept: its sender still waits for the parameters' end.
+			p.client.closeStrayParams(m)
+		}
+		return
+	}
+	if m.Reply == "" || !answerable(m.Reply) {
+		s.failLocked(acceptError(m))
+		s.mu.Unlock()
+		return
+	}
+	p.peer = m.Reply
+	single := p.single
+	s.wake()
+	s.mu.Unlock()
+	if single {
+		// Here rather than in the call's goroutine, which this spares one wake-up.
+		p.client.closeParams(m.Reply)
+	}
+}
+
+// acceptError says what a message to the reply subject means that is no accept.
+func acceptError(m *nats.Msg) error {
+	// nats.go puts the status line of a message into these two headers.
+	switch code := m.Header.Get("Status"); code {
+	case "":
+		return fmt.Errorf("accept with reply subject %.80q: %w", m.Reply, ErrMalformed)
+	case "503":
+		return ErrNoResponders
+	default:
+		return &StatusError{Code: code, Description: m.Header.Get("Description")}
+	}
+}
+
+// awaitAccept waits for the server's accept and returns the subject to send parameters to.
+func (p *pending) awaitAccept(ctx context.Context) (string, error) {
+	s := &p.results
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		if p.peer != "" {
+			return p.peer, nil
+		}
+		if s.end != nil {
+			if s.end == io.EOF {
+				return "", ErrIncomplete
+			}
+			return "", s.end
+		}
+		if err := s.sleep(ctx); err != nil {
+			return "", err
+		}
+	}
+}
+
+// accepted tells whether the server's accept has come.
+func (p *pending) accepted() bool {
+	p.results.mu.Lock()
+	defer p.results.mu.Unlock()
+	return p.peer != ""
+}

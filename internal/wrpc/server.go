@@ -1,0 +1,254 @@
+package wrpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"golang.org/x/time/rate"
+)
+
+// Handler serves one call: it decodes the parameters and returns the encoded results. It may start before the
+// parameters are complete; the decoder waits for them. An error ends the call without a value, which traps a guest,
+// and is logged; failures that a guest is to see belong into the results. header must not be changed. ctx ends when
+// the server gives up waiting for its calls in [Server.Shutdown].
+type Handler func(ctx context.Context, header nats.Header, params *Decoder) (result []byte, err error)
+
+// ServerOptions are the options of a [Server]. Zero values stand for the defaults; Prefix is needed.
+type ServerOptions struct {
+	// Prefix is "{lattice}.{id}", the id being the one that links name. It is also the queue group, by which all
+	// servers of the same id share the calls.
+	Prefix string
+	// MaxParamsBytes bounds the encoded parameters of one call. 64 MiB is the default.
+	MaxParamsBytes int64
+	// MaxBufferedBytes bounds the parameters of all running calls together. 512 MiB is the default.
+	MaxBufferedBytes int64
+	// MaxCalls bounds the calls that run at once, and MaxWaiting those that wait, not yet accepted, for one of them
+	// to end. Calls beyond are refused, that is ended without a value. 4096 is the default of both.
+	MaxCalls, MaxWaiting int
+	// AcceptInterval is the time from the accept to its first repetition; each further one takes twice as long.
+	// Repetitions end when the caller has taken the accept, at the latest after AcceptRepeats. 5 ms and 10, which
+	// together are 5 s, are the defaults.
+	AcceptInterval time.Duration
+	AcceptRepeats  int
+	// ParamsTimeout bounds the time that a caller may take between two messages of its parameters, their end
+	// included, and ten times as much is the bound of all of them. A call that exceeds it is ended without a value.
+	// 10 s is the default.
+	ParamsTimeout time.Duration
+	// Logger gets the errors of handlers and what peers do wrong. Nothing is logged without one.
+	Logger *slog.Logger
+}
+
+func (o ServerOptions) withDefaults() ServerOptions {
+	setDefault(&o.MaxParamsBytes, 64<<20)
+	setDefault(&o.MaxBufferedBytes, 512<<20)
+	setDefault(&o.MaxCalls, 4096)
+	setDefault(&o.MaxWaiting, 4096)
+	setDefault(&o.AcceptInterval, 5*time.Millisecond)
+	setDefault(&o.AcceptRepeats, 10)
+	setDefault(&o.ParamsTimeout, 10*time.Second)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Server serves functions on a NATS connection. Each call runs in a goroutine of its own; every call that is
+// accepted is ended, whatever happens. It is safe for concurrent use.
+type Server struct {
+	nc   *nats.Conn
+	opts ServerOptions
+	in   *inbox
+
+	params budget
+	counts counters
+	noise  rate.Sometimes // holds back what hostile peers could flood the log with
+
+	ctx    context.Context // of all handlers
+	cancel context.CancelFunc
+	work   sync.WaitGroup // goroutines of calls
+
+	// mu guards what follows. Nothing else is locked and nothing is published while it is held.
+	mu       sync.Mutex
+	funcs    map[string]*watch // by subject
+	closing  bool // no further calls are asked for
+	drained  bool // those that had been given to us have been taken
+	stopped  bool // calls that come all the same are refused
+	running  int     // calls that hold one of MaxCalls
+	refusing int     // refused calls that wait for the end of their parameters
+	waiting  []*call // in order of arrival
+	idle     chan struct{}
+}
+
+// NewServer subscribes to the server's inbox. nc stays the caller's. [Server.Shutdown] must be called in the end.
+func NewServer(nc *nats.Conn, opts ServerOptions) (*Server, error) {
+	s := &Server{
+		nc:    nc,
+		opts:  opts.withDefaults(),
+		funcs: make(map[string]*watch),
+		noise: rate.Sometimes{Interval: time.Second},
+		idle:  make(chan struct{}),
+	}
+	if !literal(opts.Prefix) {
+		return nil, fmt.Errorf("opening a wRPC server: prefix %q is no subject: %w", opts.Prefix, ErrMalformed)
+	}
+	s.params.limit = s.opts.MaxBufferedBytes
+	in, err := openInbox(nc, s.opts.Logger, nil)
+	if err != nil {
+		return nil, fmt.Errorf("opening a wRPC server: %w", err)
+	}
+	s.in = in
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s, nil
+}
+
+// Handle serves function of instance (the interface with its version) with h. Calls may come as soon as the NATS
+// server has seen the subscription, which a flush of the connection waits for.
+func (s *Server) Handle(instance, function string, h Handler) error {
+	subject, err := invocationSubject(s.opts.Prefix, instance, function)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	_, served := s.funcs[subject]
+	switch {
+	case s.closing:
+		err = ErrClosed
+	case served:
+		err = errors.New("it is served already")
+	default:
+		s.funcs[subject] = nil // reserved
+	}
+	s.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("serving %s of %s: %w", function, instance, err)
+	}
+	sub, err := s.nc.QueueSubscribe(subject, s.opts.Prefix, func(m *nats.Msg) { s.take(h, m) })
+	var w *watch
+	if err == nil {
+		w, err = watchSubscription(sub, s.opts.Logger)
+	}
+	s.mu.Lock()
+	closing := s.closing
+	if err != nil || closing {
+		delete(s.funcs, subject)
+	} else {
+		s.funcs[subject] = w
+	}
+	s.mu.Unlock()
+	if err == nil && closing {
+		w.close()
+		err = ErrClosed
+	}
+	if err != nil {
+		return fmt.Errorf("serving %s of %s: %w", function, instance, err)
+	}
+	return nil
+}
+
+// take is the callback of a function's subscription.
+func (s *Server) take(h Handler, m *nats.Msg) {
+	s.counts.calls.Add(1)
+	// A reply subject in our own inbox would make us answer ourselves.
+	if !answerable(m.Reply) || strings.HasPrefix(m.Reply, s.in.prefix) {
+		s.counts.malformed.Add(1)
+		s.complain("a call that cannot be answered was dropped", "subject", m.Subject, "reply", clip(m.Reply))
+		return
+	}
+	c := &call{server: s, handler: h, caller: m.Reply, subject: m.Subject, header: m.Header, first: m.Data}
+	s.mu.Lock()
+	switch {
+	case s.stopped:
+		s.mu.Unlock()
+		c.refuse(false)
+	case s.running < s.opts.MaxCalls:
+		s.running++
+		s.mu.Unlock()
+		c.start()
+	case len(s.waiting) < s.opts.MaxWaiting:
+		s.waiting = append(s.waiting, c)
+		s.mu.Unlock()
+	default:
+		full := s.refusing >= s.opts.MaxWaiting
+		if !full {
+			s.refusing++
+		}
+		s.mu.Unlock()
+		s.counts.refused.Add(1)
+		s.complain("a call was refused because too many are running", "subject", m.Subject,
+			"running", s.opts.MaxCalls, "waiting", s.opts.MaxWaiting)
+		c.refuse(!full)
+	}
+}
+
+// leave gives the place of a call that has ended to the one that has waited longest.
+func (s *Server) leave(refused bool) {
+	s.mu.Lock()
+	var next *call
+	switch {
+	case refused:
+		s.refusing--
+	case len(s.waiting) > 0:
+		next = s.waiting[0]
+		s.waiting[0] = nil
+		s.waiting = s.waiting[1:]
+	default:
+		s.running--
+	}
+	s.signalIdle()
+	s.mu.Unlock()
+	if next != nil {
+		next.start()
+	}
+}
+
+// signalIdle must be called with mu held.
+func (s *Server) signalIdle() {
+	if s.drained && !s.stopped && s.running == 0 && s.refusing == 0 {
+		s.stopped = true
+		close(s.idle)
+	}
+}
+
+// complain logs what a peer did, once a second at most.
+func (s *Server) complain(text string, args ...any) {
+	s.noise.Do(func() { s.opts.Logger.Warn(text, args...) })
+}
+
+// failed counts and logs a call whose handler has returned an error.
+func (s *Server) failed(subject string, err error) {
+	s.counts.failed.Add(1)
+	const text = "a call ended without a value"
+	var panicked *panicError
+	switch {
+	case errors.As(err, &panicked):
+		s.opts.Logger.Error(text, "subject", subject, "error", err, "stack", string(panicked.stack))
+	case errors.Is(err, ErrMalformed), errors.Is(err, ErrTooLarge), errors.Is(err, ErrIncomplete):
+		s.complain(text, "subject", subject, "error", err) // the caller's doing
+	default:
+		s.opts.Logger.Warn(text, "subject", subject, "error", err)
+	}
+}
+
+// publish sends a message of a call. That it cannot be sent is the caller's loss and nothing to be mended here; the
+// caller ends its call itself when its connection or its patience ends.
+func (s *Server) publish(subject, reply string, data []byte) bool {
+	err := s.nc.PublishMsg(&nats.Msg{Subject: subject, Reply: reply, Data: data})
+	if err != nil {
+		s.complain("answering a call failed", "error", err)
+	}
+	return err == nil
+}
+
+// clip shortens what a peer sent for the log.
+func clip(s string) string {
+	if len(s) > 100 {
+		return s[:100] + "…"
+	}
+	return s
+}
