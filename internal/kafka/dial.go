@@ -1,0 +1,73 @@
+package kafka
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"slices"
+	"time"
+)
+
+// keepAlive finds dead connections under idle consumers, which send too seldom to notice by themselves.
+const keepAlive = 30 * time.Second
+
+// DialError is a failed attempt to connect to a broker: name, TCP or TLS.
+type DialError struct {
+	Addr string // "host:port"
+	// Seed tells whether Addr is one of the bootstrap addresses. Any other address was advertised by a broker.
+	Seed bool
+	// TLS tells whether the TCP connection was there and the TLS handshake failed.
+	TLS bool
+	Err error
+}
+
+func (e *DialError) Error() string {
+	doing := "connecting to "
+	if e.TLS {
+		doing = "making a TLS connection to "
+	}
+	return doing + e.Addr + ": " + e.Err.Error()
+}
+
+func (e *DialError) Unwrap() error { return e.Err }
+
+// dial is the dialer of all clients. The TLS configuration is taken at each call, which is what makes rotated
+// certificates take effect.
+func (a *Access) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	// One bound for TCP and TLS together: a port that accepts and then says nothing must not hang.
+	ctx, cancel := context.WithTimeout(ctx, a.dialTimeout())
+	defer cancel()
+
+	failed := func(inTLS bool, err error) error {
+		return &DialError{Addr: addr, Seed: slices.Contains(a.seeds, addr), TLS: inTLS, Err: err}
+	}
+	state := a.state.Load()
+	var config *tls.Config
+	if state.tls != nil {
+		c, err := state.tls.config()
+		if err != nil {
+			return nil, failed(true, err)
+		}
+		config = c
+		if config.ServerName == "" {
+			host, _, err := net.SplitHostPort(addr)
+			if err != nil {
+				return nil, failed(true, err)
+			}
+			config.ServerName = host
+		}
+	}
+	conn, err := (&net.Dialer{KeepAlive: keepAlive}).DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, failed(false, err)
+	}
+	if config == nil {
+		return conn, nil
+	}
+	secured := tls.Client(conn, config)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		_ = conn.Close() // the handshake's error is the one that matters
+		return nil, failed(true, err)
+	}
+	return secured, nil
+}

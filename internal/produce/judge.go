@@ -1,0 +1,128 @@
+package produce
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"messaging-kafka/internal/kafka"
+	"messaging-kafka/internal/record"
+)
+
+// limitDeadline bounds the question after a topic's max.message.bytes, which only makes an error more exact.
+const limitDeadline = 2 * time.Second
+
+// judge turns what the client reported into a result.
+func (c *client) judge(ctx context.Context, r *record.Outgoing, o outcome) result {
+	if errors.Is(o.err, kerr.MessageTooLarge) {
+		return c.judgeTooLarge(ctx, r, o)
+	}
+	return c.judgeFinal(r, o)
+}
+
+func (c *client) judgeFinal(r *record.Outgoing, o outcome) result {
+	res := result{position: record.Position{Topic: r.Topic, Partition: r.Partition, Offset: -1}}
+	if o.err == nil {
+		res.position.Partition = o.record.Partition
+		res.position.Offset = o.record.Offset
+		return res
+	}
+	res.err = c.explain(r, o)
+	return res
+}
+
+func (c *client) explain(r *record.Outgoing, o outcome) *Error {
+	if o.call != nil && o.call.partitions > 0 {
+		return &Error{Class: ClassInvalid, Topic: r.Topic, err: o.err, Text: fmt.Sprintf(
+			"there is no partition %d: the topic has %d (0 to %d)", r.Partition, o.call.partitions, o.call.partitions-1)}
+	}
+	if errors.Is(o.err, context.DeadlineExceeded) || errors.Is(o.err, kgo.ErrRecordTimeout) {
+		// The client fails a record so only while it is sure that no broker has it.
+		return c.neverSent(r.Topic, fmt.Sprintf("Kafka could not be given the record within publish_timeout (%s); it was not stored", c.publishTimeout()), o.err)
+	}
+	d := c.access.Explain(o.err)
+	text := d.Text
+	if d.Class == kafka.ClassUnknownTopic && r.Partition >= 0 {
+		text = fmt.Sprintf("partition %d: %s", r.Partition, text)
+	}
+	return &Error{Class: classOf(d.Class), Topic: r.Topic, Text: text, err: o.err}
+}
+
+// neverSent is the error of a record that ran out of time before it left. If Kafka is known to be out of reach,
+// that is the reason to tell.
+func (c *client) neverSent(topic, text string, err error) *Error {
+	if failure := c.access.LastFailure(); failure != nil {
+		return &Error{Class: ClassUnavailable, Topic: topic, Text: text + ": " + c.access.Explain(failure).Text, err: err}
+	}
+	return &Error{Class: ClassTimedOut, Topic: topic, Text: text, err: err}
+}
+
+// undecided is the error of a record whose fate is not known when the wait for it ends.
+func (c *client) undecided(ctx context.Context, topic string, took time.Duration) *Error {
+	text := fmt.Sprintf("no acknowledgement from Kafka after %s; whether the record was stored, or still will be, is not known", took.Round(time.Millisecond))
+	if failure := c.access.LastFailure(); failure != nil {
+		text += ": " + c.access.Explain(failure).Text
+	}
+	return &Error{Class: ClassTimedOut, Topic: topic, Text: text, err: context.Cause(ctx)}
+}
+
+// judgeTooLarge tells a record that is too large from one that shared a batch that was.
+func (c *client) judgeTooLarge(ctx context.Context, r *record.Outgoing, o outcome) result {
+	bytes := size(r)
+	limit, known := c.topicLimit(ctx, r.Topic)
+	if known && bytes+frameOverhead <= limit {
+		c.log.Warn("The topic takes smaller batches than max_message_bytes makes; sending its record by itself",
+			"topic", r.Topic, "topic_max_message_bytes", limit, "max_message_bytes", c.producer.MaxMessageBytes)
+		again := c.sendAlone(ctx, r)
+		switch {
+		case errors.Is(again.err, errTurn):
+			return c.failed(r, c.neverSent(r.Topic, "the topic takes less than max_message_bytes at once, so its records go one by one, and others were before this one", again.err))
+		case errors.Is(again.err, errUndecided):
+			return c.failed(r, c.undecided(ctx, r.Topic, c.publishTimeout()))
+		case !errors.Is(again.err, kerr.MessageTooLarge):
+			return c.judgeFinal(r, again)
+		}
+		o = again
+	}
+	text := fmt.Sprintf("the record is too large for the topic: its key, value and headers have %d bytes", bytes)
+	if known {
+		text += fmt.Sprintf(", and with up to %d bytes around them they exceed the topic's max.message.bytes of %d; send less or raise that", frameOverhead, limit)
+	} else {
+		text += fmt.Sprintf(", which is within max_message_bytes (%d) and more than the topic's max.message.bytes; send less or raise that", c.producer.MaxMessageBytes)
+	}
+	return c.failed(r, &Error{Class: ClassTooLarge, Topic: r.Topic, Text: text, err: o.err})
+}
+
+func (c *client) failed(r *record.Outgoing, err *Error) result {
+	return result{position: record.Position{Topic: r.Topic, Partition: r.Partition, Offset: -1}, err: err}
+}
+
+// topicLimit asks for a topic's max.message.bytes. It is not known where the user may not ask (the ACL
+// DescribeConfigs on the topic), or the answer takes too long.
+func (c *client) topicLimit(ctx context.Context, topic string) (int, bool) {
+	ctx, cancel := context.WithTimeout(ctx, limitDeadline)
+	defer cancel()
+	described, err := c.admin.DescribeTopicConfigs(ctx, topic)
+	if err != nil {
+		c.log.Debug("Asking for the topic's max.message.bytes failed", "topic", topic, "err", err)
+		return 0, false
+	}
+	config, err := described.On(topic, func(r *kadm.ResourceConfig) error { return r.Err })
+	if err != nil {
+		c.log.Debug("Asking for the topic's max.message.bytes failed", "topic", topic, "err", err)
+		return 0, false
+	}
+	for _, entry := range config.Configs {
+		if entry.Key == "max.message.bytes" && entry.Value != nil {
+			limit, err := strconv.Atoi(*entry.Value)
+			return limit, err == nil
+		}
+	}
+	return 0, false
+}

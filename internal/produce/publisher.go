@@ -1,0 +1,199 @@
+package produce
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"messaging-kafka/internal/record"
+	"messaging-kafka/internal/settings"
+)
+
+// creationRetryDelay spaces the attempts to publish to a topic that was created a moment ago: brokers learn of it
+// one after another.
+const creationRetryDelay = 100 * time.Millisecond
+
+// Publisher publishes for one link, within what the link allows. It may be used by many goroutines at once.
+type Publisher struct {
+	handle *Handle
+	links  settings.Producer
+	create settings.CreateTopics
+	turn   atomic.Uint32 // the round robin of keyless records over the link's partitions
+}
+
+// NewPublisher returns a publisher for a link. It does not take the handle over: whoever acquired it releases it.
+func NewPublisher(handle *Handle, producer settings.Producer, create settings.CreateTopics) *Publisher {
+	return &Publisher{handle: handle, links: producer, create: create}
+}
+
+// Publish sends a record and waits until it is acknowledged. The topic may be a whole subject: where it is a reply
+// address ([record.ParseSubject]), the record goes to that address's partition, with its correlation id as the
+// header [record.CorrelationHeader].
+//
+// With producer_fanout=copy, one copy goes to each of producer_partitions; the position is that of the first, and an
+// error says which failed.
+//
+// An error is an [*Error]. Deadlines are those of [Handle.Produce].
+func (p *Publisher) Publish(ctx context.Context, out record.Outgoing) (record.Position, error) {
+	none := record.Position{Topic: out.Topic, Partition: out.Partition, Offset: -1}
+	out, refused := p.address(out)
+	if refused == nil {
+		refused = p.allowed(out.Topic)
+	}
+	if refused != nil {
+		if o := p.handle.shared.observer; o != nil {
+			o.Published(refused.Topic, refused.Class, 0, size(&out))
+		}
+		return none, refused
+	}
+	position, err := p.publish(ctx, p.spread(out))
+	if err != nil {
+		return position, err
+	}
+	return position, nil
+}
+
+// address resolves a reply address.
+func (p *Publisher) address(out record.Outgoing) (record.Outgoing, *Error) {
+	if out.Topic == "" {
+		return out, invalid("", badTopicName(""))
+	}
+	address, err := record.ParseSubject(out.Topic)
+	if err != nil {
+		return out, invalid("", err.Error())
+	}
+	out.Topic = address.Topic
+	if address.Partition != record.AnyPartition {
+		out.Partition = address.Partition
+	}
+	if address.Correlation != nil {
+		// The slice of the caller is left alone.
+		out.Headers = append(slices.Clone(out.Headers), record.Header{Key: record.CorrelationHeader, Value: address.Correlation})
+	}
+	return out, nil
+}
+
+// allowed refuses topics outside of allowed_topics.
+func (p *Publisher) allowed(topic string) *Error {
+	patterns := p.links.AllowedTopics
+	if len(patterns) == 0 {
+		return nil
+	}
+	for _, pattern := range patterns {
+		if matches(pattern, topic) {
+			return nil
+		}
+	}
+	return &Error{Class: ClassNotAuthorised, Topic: topic, Text: fmt.Sprintf(
+		"this link may not publish to the topic: its allowed_topics are %s", strings.Join(patterns, ", "))}
+}
+
+// matches tells whether a pattern, in which * stands for any text and ? for any one character, covers a whole name.
+func matches(pattern, name string) bool {
+	// Where the rest does not fit, the last star takes one character more; earlier stars need no second try.
+	star, resume := -1, 0
+	p, n := 0, 0
+	for n < len(name) {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, resume = p, n
+			p++
+		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == name[n]):
+			p++
+			n++
+		case star >= 0:
+			resume++
+			p, n = star+1, resume
+		default:
+			return false
+		}
+	}
+	return strings.Trim(pattern[p:], "*") == ""
+}
+
+// spread applies producer_partitions. A partition that the record asks for itself is left as it is.
+func (p *Publisher) spread(out record.Outgoing) []record.Outgoing {
+	list := p.links.Partitions
+	switch {
+	case out.Partition != record.AnyPartition || len(list) == 0:
+		return []record.Outgoing{out}
+	case p.links.Fanout == settings.FanoutCopy:
+		copies := make([]record.Outgoing, len(list))
+		for i, partition := range list {
+			copies[i] = out
+			copies[i].Partition = partition
+		}
+		return copies
+	case out.Key != nil:
+		out.Partition = list[keyPartition(out.Key, len(list))]
+	default:
+		out.Partition = list[int((p.turn.Add(1)-1)%uint32(len(list)))]
+	}
+	return []record.Outgoing{out}
+}
+
+// publish sends the copies of a record, and creates their topic if it is missing and may be created.
+func (p *Publisher) publish(ctx context.Context, copies []record.Outgoing) (record.Position, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.handle.shared.publishTimeout())
+	defer cancel()
+	results, stopped := p.handle.produce(ctx, copies)
+	for stopped == nil && p.create.Enabled && allUnknown(results) {
+		if stopped = p.handle.shared.createTopic(ctx, copies[0].Topic, p.create); stopped != nil {
+			break
+		}
+		var again []result
+		if again, stopped = p.handle.produce(ctx, copies); stopped != nil {
+			break
+		}
+		results = again
+		if !allUnknown(results) {
+			break
+		}
+		select {
+		case <-time.After(creationRetryDelay):
+		case <-ctx.Done():
+			return results[0].position, results[0].err
+		}
+	}
+	if stopped != nil {
+		return record.Position{Topic: copies[0].Topic, Partition: copies[0].Partition, Offset: -1}, stopped
+	}
+	return results[0].position, summarise(copies, results)
+}
+
+// allUnknown tells whether the topic is not there, as opposed to one partition of it.
+func allUnknown(results []result) bool {
+	return !slices.ContainsFunc(results, func(r result) bool { return r.err == nil || r.err.Class != ClassUnknownTopic })
+}
+
+// summarise makes one error of those of all copies, nil where there is none.
+func summarise(copies []record.Outgoing, results []result) error {
+	var first *Error
+	var stored, failed []string
+	for i := range results {
+		partition := fmt.Sprint(copies[i].Partition)
+		if results[i].err == nil {
+			stored = append(stored, partition)
+			continue
+		}
+		failed = append(failed, partition)
+		if first == nil {
+			first = results[i].err
+		}
+	}
+	if first == nil {
+		return nil
+	}
+	if len(copies) == 1 {
+		return first
+	}
+	text := fmt.Sprintf("the copy for partition %s was not stored: %s", strings.Join(failed, ", "), first.Text)
+	if len(stored) > 0 {
+		text += fmt.Sprintf(" (the copy for partition %s was stored)", strings.Join(stored, ", "))
+	}
+	return &Error{Class: first.Class, Topic: first.Topic, Text: text, err: errors.Unwrap(first)}
+}
