@@ -30,17 +30,17 @@ var ErrHash = errors.New("the hash is not that of the claims")
 
 // Contents is what a verified archive holds.
 type Contents struct {
-	Claims     Claims
-	Files      []File // in the order of the archive, without the claims
-	Compressed bool
+	Claims     Claims `json:"claims"`
+	Files      []File `json:"files"` // in the order of the archive, without the claims
+	Compressed bool   `json:"compressed"`
 }
 
 // File is one file of an archive.
 type File struct {
-	Name   string
-	Target string // "" for an interface definition
-	Size   int64  // bytes
-	Hash   string // SHA-256, upper-case hexadecimal
+	Name   string `json:"name"`
+	Target string `json:"target,omitempty"` // "" for an interface definition
+	Size   int64  `json:"bytes"`
+	Hash   string `json:"sha256"` // upper-case hexadecimal
 }
 
 // Targets returns the targets that the archive has binaries for, sorted.

@@ -1,0 +1,82 @@
+# messaging-kafka. "make help" lists the targets.
+
+GO        ?= go
+DIST      ?= dist
+FUZZTIME  ?= 30s
+# Which version this is: the tag, or the commit until there is one. Outside of a checkout, give VERSION and COMMIT.
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+COMMIT    ?= $(shell git describe --always --abbrev=40 --exclude '*' --dirty 2>/dev/null || echo unknown)
+# The archive's issue time: that of the commit, so that everybody who builds it gets the same bytes.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+export SOURCE_DATE_EPOCH
+
+# Where the keys of the archive are. Empty = those in the user's configuration folder, made when missing.
+ISSUER_KEY  ?=
+SUBJECT_KEY ?=
+
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+version_package = messaging-kafka/internal/version
+ldflags = -s -w -X $(version_package).version=$(VERSION) -X $(version_package).commit=$(COMMIT)
+# The linker is told the version, so Go need not look at the checkout: what else lies in it then changes no byte.
+build   = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(ldflags)'
+
+.DEFAULT_GOAL := build
+.PHONY: help build test lint vet staticcheck vulnerabilities par fuzz docs bench-host chaos clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+build: ## build the program for this machine: dist/messaging-kafka
+	$(build) -o $(DIST)/messaging-kafka ./cmd/messaging-kafka
+
+test: ## run every test that this machine can run, and name those it cannot
+	./test/run.sh
+
+lint: vet staticcheck vulnerabilities ## check the code without running it
+
+vet:
+	@unformatted=$XX; \
+	if [ -n "$$unformatted" ]; then echo "gofmt has something to say about:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+
+staticcheck:
+	$(GO) run $(STATICCHECK) ./...
+
+# The database is the one thing here that needs the network each time. Without it nothing is known, and that is said.
+vulnerabilities:
+	@echo "$(GO) run $(GOVULNCHECK) ./..."; \
+	out=$$($(GO) run $(GOVULNCHECK) ./... 2>&1); code=$$?; echo "$$out"; \
+	if [ $$code -ne 0 ] && echo "$$out" | grep -q '^govulncheck: fetching vulnerabilities: '; then \
+		echo "SKIPPED: govulncheck did not reach its database, so vulnerabilities were not looked up"; \
+	else exit $$code; fi
+
+par: ## cross-compile for linux and pack dist/messaging-kafka.par.gz
+	GOOS=linux GOARCH=amd64 $(build) -o $(DIST)/x86_64-linux/messaging-kafka ./cmd/messaging-kafka
+	GOOS=linux GOARCH=arm64 $(build) -o $(DIST)/aarch64-linux/messaging-kafka ./cmd/messaging-kafka
+	$(build) -o $(DIST)/messaging-kafka ./cmd/messaging-kafka
+	$(DIST)/messaging-kafka par --out $(DIST)/messaging-kafka.par.gz \
+		--binary x86_64-linux=$(DIST)/x86_64-linux/messaging-kafka \
+		--binary aarch64-linux=$(DIST)/aarch64-linux/messaging-kafka \
+		$(if $(ISSUER_KEY),--issuer-key '$(ISSUER_KEY)') $(if $(SUBJECT_KEY),--subject-key '$(SUBJECT_KEY)')
+
+fuzz: ## fuzz each target for FUZZTIME
+	@set -e; for package in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+docs: ## write docs/settings.md anew from the declarations of the settings
+	$(GO) test ./internal/settings -run Docs -update
+
+bench-host: ## measure the echo through a real host and a real Kafka
+	./bench/host.sh
+
+chaos: ## break things while records flow, and count them
+	./test/chaos.sh
+
+clean: ## remove what was built
+	rm -rf $(DIST)

@@ -1,0 +1,10 @@
+// Command messaging-kafka is a capability provider that connects wasmCloud components to Apache Kafka.
+package main
+
+import (
+	"os"
+
+	"messaging-kafka/internal/cli"
+)
+
+func main() { os.Exit(cli.Main(os.Args[1:])) }
