@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 
 	"messaging-kafka/internal/hostdata"
 )
@@ -19,11 +20,20 @@ func serve(ctx context.Context, in io.Reader, errOut io.Writer) int {
 	if err == nil || endedBySignal(ctx, err) {
 		return exitOK
 	}
+	reportEnd(errOut, data, err)
+	return exitFailure
+}
+
+// reportEnd says why the provider ends, in the shape that the host asked for; data is nil where it asked for nothing.
+func reportEnd(errOut io.Writer, data *hostdata.Data, err error) {
+	if data != nil && data.StructuredLogging {
+		slog.New(slog.NewJSONHandler(errOut, nil)).Error("the provider ends", "error", err.Error())
+		return
+	}
 	fmt.Fprintf(errOut, "messaging-kafka: %v\n", err)
 	if errors.Is(err, hostdata.ErrNothing) || errors.Is(err, hostdata.ErrSilence) {
 		fmt.Fprintln(errOut, "a wasmCloud host starts this program; to see what else it does: messaging-kafka --help")
 	}
-	return exitFailure
 }
 
 // endedBySignal tells whether the error is no more than the end that was asked for.
