@@ -42,15 +42,16 @@ func (d *Dispatcher) deliver(p *Partition, it *item) (record.Verdict, error) {
 	if verdict != record.Done && p.ctx.Err() == nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	d.cfg.Observer.Delivered(outcome(p.ctx, verdict, err), took)
+	d.cfg.Observer.Delivered(OutcomeOf(p.ctx, verdict, err), took)
 	return verdict, err
 }
 
-func outcome(partition context.Context, v record.Verdict, err error) Outcome {
+// OutcomeOf classifies the end of a call. calls is the context that ends when running calls are given up.
+func OutcomeOf(calls context.Context, v record.Verdict, err error) Outcome {
 	switch {
 	case v == record.Done:
 		return OutcomeDone
-	case partition.Err() != nil:
+	case calls.Err() != nil:
 		return OutcomeGivenUp
 	case v == record.Reject:
 		return OutcomeReject
@@ -75,7 +76,7 @@ const (
 
 // judge decides what follows from a verdict. It is the one place that does.
 func (d *Dispatcher) judge(p *Partition, it *item, v record.Verdict, err error) settlement {
-	switch outcome(p.ctx, v, err) {
+	switch OutcomeOf(p.ctx, v, err) {
 	case OutcomeDone:
 		return settleFinish
 	case OutcomeGivenUp:

@@ -315,7 +315,14 @@ func CloseAll(ctx context.Context, partitions []*Partition) {
 // its position is not known yet. [Partition.StartAt] gives it later.
 const NotYet int64 = math.MaxInt64
 
-// StartAt sets the offset of the first record to deliver, before any record was added.
+// Next is the offset of the next record that Add takes.
+func (p *Partition) Next() int64 {
+	p.d.mu.Lock()
+	defer p.d.mu.Unlock()
+	return p.next
+}
+
+// StartAt sets the offset of the next record to deliver: before the first, or where the log makes a jump.
 func (p *Partition) StartAt(from int64) {
 	p.d.mu.Lock()
 	defer p.d.mu.Unlock()

@@ -1,0 +1,169 @@
+package consume
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// commitTimeout bounds a commit between rebalances.
+const commitTimeout = 10 * time.Second
+
+// commitLoop commits at every commit_interval what has been finished since the last time.
+func (s *session) commitLoop(ctx context.Context) {
+	tick := time.NewTicker(s.cfg.Settings.Consumer.CommitInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		attempt, cancel := context.WithTimeout(ctx, commitTimeout)
+		err := s.commit(attempt, nil)
+		cancel()
+		if ctx.Err() != nil {
+			return
+		}
+		s.problems.setCommit(err)
+	}
+}
+
+// commit commits the finished offsets of the given partitions, of all assigned ones where only is nil.
+//
+// The lock is what keeps a late commit from harming a new owner. Without it: the committer collects partition 0 at
+// offset 50; the partition is revoked, committed at 60 and handed over; the new owner commits 90; now the committer
+// sends its 50 under our membership, which is still good for other partitions, and the broker takes it.
+func (s *session) commit(ctx context.Context, only map[topicPartition]*assignment) error {
+	s.committing.Lock()
+	defer s.committing.Unlock()
+	offsets, metas := s.uncommitted(only)
+	if len(offsets) == 0 {
+		return nil
+	}
+	err := s.send(ctx, offsets, metas)
+	s.cfg.Observer.Committed(err)
+	return err
+}
+
+// uncommitted collects the offsets that have moved since the last commit.
+func (s *session) uncommitted(only map[topicPartition]*assignment) (map[string]map[int32]kgo.EpochOffset, map[topicPartition]commitMetadata) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if only == nil {
+		only = s.assigned
+	}
+	offsets := make(map[string]map[int32]kgo.EpochOffset)
+	metas := make(map[topicPartition]commitMetadata)
+	for tp, a := range only {
+		if s.assigned[tp] != a {
+			continue
+		}
+		offset, epoch, ok := a.Committable()
+		if !ok || offset == a.committed {
+			continue
+		}
+		if offsets[tp.topic] == nil {
+			offsets[tp.topic] = make(map[int32]kgo.EpochOffset)
+		}
+		offsets[tp.topic][tp.partition] = kgo.EpochOffset{Epoch: epoch, Offset: offset}
+		metas[tp] = a.meta
+	}
+	return offsets, metas
+}
+
+// send makes one commit request and notes what the broker took. s.committing is held.
+func (s *session) send(ctx context.Context, offsets map[string]map[int32]kgo.EpochOffset, metas map[topicPartition]commitMetadata) error {
+	topics := make(map[[16]byte]string)
+	ctx = kgo.PreCommitFnContext(ctx, func(req *kmsg.OffsetCommitRequest) error {
+		for i := range req.Topics {
+			t := &req.Topics[i]
+			topics[t.TopicID] = t.Topic
+			for j := range t.Partitions {
+				if text := metas[topicPartition{t.Topic, t.Partitions[j].Partition}].String(); text != "" {
+					t.Partitions[j].Metadata = &text
+				}
+			}
+		}
+		return nil
+	})
+	var errs []error
+	s.cl.CommitOffsetsSync(ctx, offsets, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("committing offsets: %w", err))
+			return
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, t := range resp.Topics {
+			topic := t.Topic
+			if topic == "" {
+				topic = topics[t.TopicID]
+			}
+			for _, p := range t.Partitions {
+				if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+					errs = append(errs, fmt.Errorf("committing offset of %s/%d: %w", topic, p.Partition, err))
+					continue
+				}
+				if a := s.assigned[topicPartition{topic, p.Partition}]; a != nil {
+					a.committed = offsets[topic][p.Partition].Offset
+				}
+			}
+		}
+	})
+	return errors.Join(errs...)
+}
+
+// passing tells whether a commit failed for a reason that the next one does not share: the group is between two
+// generations, and what could not be committed now will be at the next interval or by the next owner.
+func passing(err error) bool {
+	return errors.Is(err, kerr.RebalanceInProgress) || errors.Is(err, kerr.IllegalGeneration) ||
+		errors.Is(err, kerr.UnknownMemberID) || errors.Is(err, kerr.StaleMemberEpoch)
+}
+
+// commitMetadata is the text that goes with each committed offset. It tells a later session two things that an
+// offset alone cannot: which topic it is of, should the topic have been deleted and created again under its name
+// meanwhile; and how many partitions the topic had when the group began, so that a partition that was added later
+// is read from its start and not, as a group's first partitions are, from where the setting start says.
+type commitMetadata struct {
+	topicID    kadm.TopicID
+	partitions int
+}
+
+const metadataVersion = "mk1"
+
+// String formats the metadata; it is empty where nothing is known.
+func (m commitMetadata) String() string {
+	if m == (commitMetadata{}) {
+		return ""
+	}
+	return fmt.Sprintf("%s;t=%s;n=%d", metadataVersion, base64.RawURLEncoding.EncodeToString(m.topicID[:]), m.partitions)
+}
+
+// parseMetadata reads what String wrote. Anything else, such as what another client committed, is the zero value.
+func parseMetadata(text string) commitMetadata {
+	version, rest, _ := strings.Cut(text, ";t=")
+	id, n, ok := strings.Cut(rest, ";n=")
+	if version != metadataVersion || !ok {
+		return commitMetadata{}
+	}
+	var m commitMetadata
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(id)
+	if err != nil || len(raw) != len(m.topicID) {
+		return commitMetadata{}
+	}
+	copy(m.topicID[:], raw)
+	if m.partitions, err = strconv.Atoi(n); err != nil || m.partitions < 0 {
+		return commitMetadata{}
+	}
+	return m
+}

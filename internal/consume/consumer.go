@@ -1,0 +1,197 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"messaging-kafka/internal/dispatch"
+	"messaging-kafka/internal/kafka"
+	"messaging-kafka/internal/record"
+	"messaging-kafka/internal/settings"
+)
+
+// Config is what a [Consumer] needs. All fields but Produce and Limiter must be set.
+type Config struct {
+	Settings settings.Link
+	Access   *kafka.Access
+	// Deliverer hands records to the component that Component names.
+	Deliverer record.Deliverer
+	Component string
+	// Produce stores a dead letter; it returns when the broker has acknowledged it. It is needed where the settings
+	// name a dead-letter topic.
+	Produce  func(context.Context, record.Outgoing) error
+	Limiter  *semaphore.Weighted
+	Observer Observer
+	Log      *slog.Logger
+}
+
+// Observer is told what happens, for metrics. Its methods are called by many goroutines at once and must not block.
+type Observer interface {
+	dispatch.Observer
+	// Fetched is called with what came from Kafka.
+	Fetched(records, bytes int)
+	// Rebalanced is called when the group has given the link partitions, or none.
+	Rebalanced()
+	// Missed is called with the number of records that were gone from a topic before they could be read.
+	Missed(records int64)
+	// Committed is called after each commit of offsets.
+	Committed(err error)
+}
+
+// Consumer reads the topics of one link until it is stopped. Its methods may be called by many goroutines at once.
+type Consumer struct {
+	cfg    Config
+	ctx    context.Context // ends when Stop is called
+	cancel context.CancelFunc
+	done   chan struct{}
+
+	mu       sync.Mutex
+	stopCtx  context.Context // how long Stop may take
+	current  running
+	failure  error // why there is no session
+	restarts int
+}
+
+// running is a session as the supervisor sees it.
+type running interface {
+	// run works until ctx ends or the session cannot go on.
+	run(ctx context.Context) error
+	// close ends the session in order within ctx.
+	close(ctx context.Context)
+	status() Status
+}
+
+const (
+	// restartMin and restartMax bound the wait before a failed session is followed by another.
+	restartMin = time.Second
+	restartMax = 30 * time.Second
+	// abandonAfter bounds the end of a session that is to be followed by another.
+	abandonAfter = 30 * time.Second
+)
+
+// Start begins to consume in the background. Trouble with Kafka shows in [Consumer.Status], never as an end.
+func Start(cfg Config) *Consumer {
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &Consumer{cfg: cfg, ctx: ctx, cancel: cancel, done: make(chan struct{})}
+	go c.supervise()
+	return c
+}
+
+func (c *Consumer) supervise() {
+	defer close(c.done)
+	wait := restartMin
+	for {
+		began := time.Now()
+		err := c.session()
+		if c.ctx.Err() != nil {
+			return
+		}
+		if time.Since(began) > restartMax {
+			wait = restartMin
+		}
+		c.cfg.Log.Warn("consuming is begun anew", "cause", err, "in", wait)
+		c.setFailure(err)
+		select {
+		case <-time.After(wait):
+		case <-c.ctx.Done():
+			return
+		}
+		wait = min(2*wait, restartMax)
+	}
+}
+
+// session runs one session from its client to its end.
+func (c *Consumer) session() error {
+	var s running
+	var err error
+	if c.cfg.Settings.Consumer.GroupProtocol == settings.GroupShare {
+		s, err = newShareSession(&c.cfg)
+	} else {
+		s, err = newSession(&c.cfg)
+	}
+	if err != nil {
+		return fmt.Errorf("making a Kafka client: %w", err)
+	}
+	c.mu.Lock()
+	c.current, c.failure = s, nil
+	c.mu.Unlock()
+	err = s.run(c.ctx)
+
+	c.mu.Lock()
+	stop := c.stopCtx
+	c.mu.Unlock()
+	if stop == nil {
+		var cancel context.CancelFunc
+		// Not c.ctx: a Stop in the meantime must not cut the commit short.
+		stop, cancel = context.WithTimeout(context.Background(), abandonAfter)
+		defer cancel()
+	}
+	s.close(stop)
+	c.mu.Lock()
+	c.current = nil
+	c.mu.Unlock()
+	return err
+}
+
+func (c *Consumer) setFailure(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failure = err
+	c.restarts++
+}
+
+// Stop ends consuming: no call of the component starts any more, running ones may finish within the link's
+// drain_timeout, what is finished is committed and the group is left. All of that is bounded by ctx: when it ends,
+// the rest is given up, and delivered again by whoever reads the partition next.
+func (c *Consumer) Stop(ctx context.Context) {
+	c.mu.Lock()
+	if c.stopCtx == nil {
+		c.stopCtx = ctx
+	}
+	c.mu.Unlock()
+	c.cancel()
+	<-c.done
+}
+
+// Status says how a consumer is doing.
+type Status struct {
+	// Problems are the reasons, in words for the operator, why records do not flow as they should. None means that
+	// all is well.
+	Problems []string
+	// Joined tells whether the link is a member of its group.
+	Joined bool
+	// Partitions are the partitions that the group has given to this copy.
+	Partitions []PartitionStatus
+	Dispatch   dispatch.Status
+}
+
+// PartitionStatus says how far one partition is.
+type PartitionStatus struct {
+	Topic     string
+	Partition int32
+	// Committed is the offset that the group has committed, -1 where that is not known.
+	Committed int64
+	// End is the end of the partition as of the last fetch, -1 before the first.
+	End  int64
+	Load dispatch.Load
+}
+
+// Status returns a snapshot.
+func (c *Consumer) Status() Status {
+	c.mu.Lock()
+	s, failure := c.current, c.failure
+	c.mu.Unlock()
+	if s != nil {
+		return s.status()
+	}
+	if failure == nil {
+		failure = errors.New("starting")
+	}
+	return Status{Problems: []string{c.cfg.Access.Explain(failure).Text}}
+}

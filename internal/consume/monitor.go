@@ -1,0 +1,97 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+const (
+	// checkEvery is the time between looks at the cluster while all is well, checkAgain while it is not.
+	checkEvery   = 5 * time.Second
+	checkAgain   = time.Second
+	checkTimeout = 5 * time.Second
+)
+
+// monitor looks at the cluster at intervals, so that a link without traffic tells of a broker that went away, a
+// topic that is missing or a right that was taken.
+func (s *session) monitor(ctx context.Context) {
+	watchTopics(ctx, s.cfg, s.cl, s.problems.setCheck)
+}
+
+// watchTopics reports, again and again until ctx ends, whether the topics of a link are there.
+func watchTopics(ctx context.Context, cfg *Config, cl *kgo.Client, report func(error)) {
+	adm := kadm.NewClient(cl)
+	for bad := false; ; {
+		err := checkTopics(ctx, cfg, adm)
+		if ctx.Err() != nil {
+			return
+		}
+		if bad && err == nil {
+			// What was missing is there: the client need not wait for its next turn to find that out.
+			cl.ForceMetadataRefresh()
+		}
+		bad = err != nil
+		report(err)
+		wait := checkEvery
+		if bad {
+			wait = checkAgain
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// checkTopics asks for the topics that the link reads and the one for its dead letters. Missing ones are created
+// where create_topics says so.
+func checkTopics(ctx context.Context, cfg *Config, adm *kadm.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	topics := append([]string(nil), cfg.Settings.Consumer.Topics...)
+	if dl := cfg.Settings.Delivery.DeadLetterTopic; dl != "" {
+		topics = append(topics, dl)
+	}
+	if len(topics) == 0 {
+		_, err := adm.BrokerMetadata(ctx)
+		return err
+	}
+	details, err := adm.Metadata(ctx, topics...)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, topic := range topics {
+		err := details.Topics[topic].Err
+		if errors.Is(err, kerr.UnknownTopicOrPartition) && cfg.Settings.Create.Enabled {
+			err = createTopic(ctx, cfg, adm, topic)
+		}
+		if err != nil && !kerrPassing(err) {
+			errs = append(errs, fmt.Errorf("topic %s: %w", topic, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// kerrPassing tells of errors that every new or moving topic has for a moment.
+func kerrPassing(err error) bool { return errors.Is(err, kerr.LeaderNotAvailable) }
+
+func createTopic(ctx context.Context, cfg *Config, adm *kadm.Client, topic string) error {
+	c := cfg.Settings.Create
+	_, err := adm.CreateTopic(ctx, c.Partitions, c.Replication, nil, topic)
+	if errors.Is(err, kerr.TopicAlreadyExists) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("creating it (create_topics): %w", err)
+	}
+	cfg.Log.Info("topic created", "topic", topic, "partitions", c.Partitions, "replication", c.Replication)
+	return nil
+}

@@ -1,0 +1,236 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"messaging-kafka/internal/record"
+)
+
+const (
+	// maxPoll bounds the records of one poll. What the client has fetched beyond them stays in the client, bounded by
+	// fetch_max_bytes for each broker.
+	maxPoll = 500
+	// minShare is the least that a partition may have in the buffer, however many partitions share it.
+	minShare = 256 << 10
+	// maxSpan bounds the records of a partition from the lowest unfinished one on. It is what a crash can deliver
+	// again at most, and what a stuck key can let the others run ahead.
+	maxSpan = 10_000
+	// errorPause keeps a partition that answers every fetch with an error from being asked without a break.
+	errorPause = 500 * time.Millisecond
+)
+
+// poll moves records from Kafka to the dispatcher for as long as there is room.
+func (s *session) poll(ctx context.Context) {
+	for s.waitForRoom(ctx) {
+		fetches := s.cl.PollRecords(ctx, maxPoll)
+		took := s.take(ctx, fetches)
+		s.cl.AllowRebalance()
+		if fetches.IsClientClosed() {
+			return
+		}
+		if !took {
+			select {
+			case <-time.After(errorPause):
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+// waitForRoom returns true when there is room for more records, false when ctx ends.
+func (s *session) waitForRoom(ctx context.Context) bool {
+	for ctx.Err() == nil {
+		if s.room() {
+			return true
+		}
+		select {
+		case <-s.progress:
+		case <-ctx.Done():
+		}
+	}
+	return false
+}
+
+// room tells whether to poll, and pauses the partitions that have their share of the buffer while others have not.
+// Not to poll at all is better where it can be had: the client throws away what it has fetched of a paused partition
+// and fetches it again.
+func (s *session) room() bool {
+	if s.d.Buffered() >= s.cfg.Settings.Delivery.MaxBuffer {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	share := s.share()
+	var full []topicPartition
+	for tp, a := range s.assigned {
+		if a.standsStill() || a.full(share) {
+			full = append(full, tp)
+		}
+	}
+	if len(full) > 0 && len(full) == len(s.assigned) {
+		return false
+	}
+	pause := make(map[string][]int32)
+	for _, tp := range full {
+		if a := s.assigned[tp]; !a.paused {
+			a.paused = true
+			pause[tp.topic] = append(pause[tp.topic], tp.partition)
+		}
+	}
+	if len(pause) > 0 {
+		s.cl.PauseFetchPartitions(pause)
+	}
+	return true
+}
+
+// pace resumes paused partitions as soon as half their share is free. It is a loop of its own, since the poll loop
+// may be waiting for records of the others.
+func (s *session) pace(ctx context.Context) {
+	for {
+		select {
+		case <-s.freed:
+			s.resume()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *session) resume() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	share := s.share()
+	resume := make(map[string][]int32)
+	for tp, a := range s.assigned {
+		if a.paused && !a.standsStill() && !a.full(share/2) {
+			a.paused = false
+			resume[tp.topic] = append(resume[tp.topic], tp.partition)
+		}
+	}
+	if len(resume) > 0 {
+		s.cl.ResumeFetchPartitions(resume)
+	}
+}
+
+// share is the part of the buffer that one partition may fill. s.mu is held.
+func (s *session) share() int64 {
+	return max(s.cfg.Settings.Delivery.MaxBuffer/max(int64(len(s.assigned)), 1), minShare)
+}
+
+// full tells whether a partition has its share of the buffer. The bound on the span shrinks with the share, so that
+// a partition is resumed at half of both.
+func (a *assignment) full(share int64) bool {
+	load := a.Load()
+	span := maxSpan
+	if a.paused {
+		span /= 2
+	}
+	return load.Bytes >= share || load.Span >= span
+}
+
+// standsStill tells whether a partition waits for the operator.
+func (a *assignment) standsStill() bool { return a.stopped != nil || a.Load().Held }
+
+// take hands fetched records to the dispatcher. It reports false where all that came was errors.
+func (s *session) take(ctx context.Context, fetches kgo.Fetches) bool {
+	records, failed := 0, 0
+	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
+		if f.Topic == "" {
+			return // the end of ctx or of the client, or a group error, which the client's hook has told us already
+		}
+		tp := topicPartition{f.Topic, f.FetchPartition.Partition}
+		s.mu.Lock()
+		a := s.assigned[tp]
+		if a != nil && f.HighWatermark > 0 {
+			a.end = f.HighWatermark
+			if s.cfg.Settings.Consumer.ReadCommitted {
+				a.end = f.LastStableOffset
+			}
+		}
+		s.mu.Unlock()
+		if a == nil {
+			return
+		}
+		if f.Err != nil {
+			failed++
+			s.fetchFailed(ctx, tp, a, f.Err)
+			return
+		}
+		records += len(f.Records)
+		s.problems.clearPartition(tp)
+		s.add(a, f.Records)
+	})
+	return records > 0 || failed == 0
+}
+
+// add copies records and queues them. The copy frees the client's fetch buffer, of which one waiting record would
+// hold back all; only so is max_buffer the whole truth about what waiting records cost.
+func (s *session) add(a *assignment, fetched []*kgo.Record) {
+	batch := make([]*record.Record, 0, len(fetched))
+	bytes := 0
+	for _, f := range fetched {
+		if f.Attrs.IsControl() {
+			a.Add(batch, attemptsBefore)
+			batch = batch[:0]
+			a.Skip(f.Offset, f.LeaderEpoch)
+			continue
+		}
+		r := copyRecord(f)
+		bytes += r.Size()
+		batch = append(batch, r)
+	}
+	a.Add(batch, attemptsBefore)
+	s.cfg.Observer.Fetched(len(fetched), bytes)
+}
+
+func copyRecord(f *kgo.Record) *record.Record {
+	n := len(f.Key) + len(f.Value)
+	for _, h := range f.Headers {
+		n += len(h.Value)
+	}
+	buf := make([]byte, 0, n)
+	keep := func(b []byte) []byte {
+		if b == nil {
+			return nil
+		}
+		at := len(buf)
+		buf = append(buf, b...)
+		return buf[at:len(buf):len(buf)]
+	}
+	r := &record.Record{
+		Topic: f.Topic, Partition: f.Partition, Offset: f.Offset, LeaderEpoch: f.LeaderEpoch, Timestamp: f.Timestamp,
+		Key: keep(f.Key), Value: keep(f.Value),
+	}
+	if len(f.Headers) > 0 {
+		r.Headers = make([]record.Header, len(f.Headers))
+		for i, h := range f.Headers {
+			r.Headers[i] = record.Header{Key: h.Key, Value: keep(h.Value)}
+		}
+	}
+	return r
+}
+
+// fetchFailed acts on the error of one partition. Errors that the client gets over by itself never come here.
+func (s *session) fetchFailed(ctx context.Context, tp topicPartition, a *assignment, err error) {
+	var lost *kgo.ErrDataLoss
+	switch {
+	case errors.As(err, &lost):
+		s.log.Warn("the broker lost records that were read already: reading goes on from where its log ends",
+			"topic", tp.topic, "partition", tp.partition, "read_to", lost.ConsumedTo, "from", lost.ResetTo)
+		a.StartAt(lost.ResetTo)
+	case errors.Is(err, kerr.OffsetOutOfRange):
+		if err := s.outOfRange(ctx, tp, a); err != nil {
+			s.problems.setPartition(tp, err)
+		}
+	case errors.Is(err, kerr.UnknownTopicID):
+		s.fail(fmt.Errorf("topic %s was deleted and created again: %w", tp.topic, err))
+	default:
+		s.problems.setPartition(tp, err)
+	}
+}

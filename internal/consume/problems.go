@@ -1,0 +1,130 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"messaging-kafka/internal/kafka"
+)
+
+// problems gathers what is wrong with a session at present. It is a hook of the Kafka client: what a client retries
+// by itself shows nowhere else. Its methods may be called by many goroutines at once.
+type problems struct {
+	access *kafka.Access
+	group  string
+
+	mu         sync.Mutex
+	member     bool
+	groupErr   error
+	startErr   error
+	commitErr  error
+	checkErr   error
+	partitions map[topicPartition]error
+}
+
+var _ kgo.HookGroupManageError = (*problems)(nil)
+
+// OnGroupManageError keeps why the group could not be joined or was left.
+func (p *problems) OnGroupManageError(err error) {
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.groupErr, p.member = err, false
+}
+
+func (p *problems) joined() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.groupErr, p.member = nil, true
+}
+
+func (p *problems) left() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.member = false
+}
+
+func (p *problems) setStart(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.startErr = err
+}
+
+func (p *problems) setCommit(err error) {
+	if err != nil && passing(err) {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.commitErr = err
+}
+
+func (p *problems) setCheck(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.checkErr = err
+}
+
+func (p *problems) setPartition(tp topicPartition, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.partitions == nil {
+		p.partitions = make(map[topicPartition]error)
+	}
+	p.partitions[tp] = err
+}
+
+func (p *problems) clearPartition(tp topicPartition) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.partitions, tp)
+}
+
+// list returns whether the group has been joined, and each problem once, in words for the operator.
+func (p *problems) list() (member bool, texts []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	add := func(err error) {
+		if err == nil {
+			return
+		}
+		if text := p.access.Explain(err).Text; !slices.Contains(texts, text) {
+			texts = append(texts, text)
+		}
+	}
+	add(p.checkErr)
+	add(p.groupErr)
+	add(p.startErr)
+	add(p.commitErr)
+	tps := make([]topicPartition, 0, len(p.partitions))
+	for tp := range p.partitions {
+		tps = append(tps, tp)
+	}
+	slices.SortFunc(tps, compareTopicPartitions)
+	for _, tp := range tps {
+		add(fmt.Errorf("fetching %s: %w", tp, p.partitions[tp]))
+	}
+	if !p.member && len(texts) == 0 {
+		if add(p.access.LastFailure()); len(texts) == 0 {
+			texts = append(texts, "joining group "+p.group)
+		}
+	}
+	return p.member, texts
+}
+
+func compareTopicPartitions(a, b topicPartition) int {
+	if a.topic != b.topic {
+		if a.topic < b.topic {
+			return -1
+		}
+		return 1
+	}
+	return int(a.partition) - int(b.partition)
+}

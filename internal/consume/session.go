@@ -1,0 +1,240 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"messaging-kafka/internal/dispatch"
+	"messaging-kafka/internal/settings"
+)
+
+// session is one membership in a consumer group.
+type session struct {
+	cfg *Config
+	log *slog.Logger
+	cl  *kgo.Client
+	adm *kadm.Client
+	d   *dispatch.Dispatcher
+	// progress and freed have room for one token each: the dispatcher has finished something. One wakes a poll that
+	// waits for room, the other the pacer.
+	progress chan struct{}
+	freed    chan struct{}
+	problems problems
+	loops    sync.WaitGroup
+	stop     context.CancelFunc
+	// fatal takes the first error that a session cannot recover from.
+	fatal chan error
+
+	committing sync.Mutex
+	mu         sync.Mutex
+	assigned   map[topicPartition]*assignment
+	closing    bool
+}
+
+type topicPartition struct {
+	topic     string
+	partition int32
+}
+
+func (tp topicPartition) String() string { return fmt.Sprintf("%s/%d", tp.topic, tp.partition) }
+
+// assignment is a partition that the group has given to this session. session.mu protects it.
+type assignment struct {
+	*dispatch.Partition
+	committed int64 // -1: not known
+	end       int64
+	paused    bool
+	// stopped is why the partition is not read any more, nil when it is.
+	stopped error
+	// meta goes with every commit of the partition.
+	meta commitMetadata
+}
+
+// clientOptions are the options that all kinds of groups share.
+func clientOptions(cfg *Config) []kgo.Opt {
+	c := &cfg.Settings.Consumer
+	opts := cfg.Access.Options()
+	if c.TopicPattern != nil {
+		opts = append(opts, kgo.ConsumeRegex(), kgo.ConsumeTopics("^(?:"+c.TopicPattern.String()+")$"))
+	} else {
+		opts = append(opts, kgo.ConsumeTopics(c.Topics...))
+	}
+	isolation := kgo.ReadUncommitted()
+	if c.ReadCommitted {
+		isolation = kgo.ReadCommitted()
+	}
+	return append(opts,
+		kgo.FetchIsolationLevel(isolation),
+		kgo.FetchMaxBytes(c.FetchMaxBytes),
+		kgo.FetchMaxPartitionBytes(min(c.FetchMaxBytes, maxPartitionFetch)),
+		kgo.FetchMaxWait(c.FetchMaxWait),
+		kgo.Rack(c.Rack),
+		kgo.SessionTimeout(c.SessionTimeout),
+		kgo.RebalanceTimeout(c.RebalanceTimeout),
+		kgo.HeartbeatInterval(min(3*time.Second, c.SessionTimeout/5)),
+	)
+}
+
+// maxPartitionFetch is how much of one fetch may come from one partition, so that one with a long backlog does not
+// crowd out the others.
+const maxPartitionFetch = 1 << 20
+
+func newSession(cfg *Config) (*session, error) {
+	s := &session{
+		cfg: cfg, log: cfg.Log,
+		progress: make(chan struct{}, 1),
+		freed:    make(chan struct{}, 1),
+		fatal:    make(chan error, 1),
+		assigned: make(map[topicPartition]*assignment),
+	}
+	c := &cfg.Settings.Consumer
+	opts := append(clientOptions(cfg),
+		kgo.ConsumerGroup(c.Group),
+		kgo.DisableAutoCommit(),
+		kgo.BlockRebalanceOnPoll(),
+		// Transaction markers take offsets too: only who sees them can commit beyond them and reach a lag of 0.
+		kgo.KeepControlRecords(),
+		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
+		// An offset that is not in the log any more is for us to see, count and act on.
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.AdjustFetchOffsetsFn(s.startOffsets),
+		kgo.OnPartitionsAssigned(s.onAssigned),
+		kgo.OnPartitionsRevoked(s.onRevoked),
+		kgo.OnPartitionsLost(s.onLost),
+		kgo.WithHooks(&s.problems),
+	)
+	switch {
+	case c.GroupProtocol == settings.GroupConsumer:
+		opts = append(opts, kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer()))
+	case len(c.Partitions) > 0:
+		opts = append(opts, kgo.Balancers(limitTo(c.Partitions)))
+	default:
+		opts = append(opts, kgo.Balancers(kgo.CooperativeStickyBalancer()))
+	}
+	if c.InstanceID != "" {
+		opts = append(opts, kgo.InstanceID(c.InstanceID))
+	}
+	cl, err := kgo.NewClient(opts...)
+	if err != nil {
+		return nil, err
+	}
+	s.cl, s.adm = cl, kadm.NewClient(cl)
+	s.problems.group = c.Group
+	s.problems.access = cfg.Access
+	s.d = dispatch.New(dispatch.Config{
+		Delivery:   cfg.Settings.Delivery,
+		Deliverer:  cfg.Deliverer,
+		DeadLetter: cfg.deadLetter(),
+		Limiter:    cfg.Limiter,
+		Progress:   func() { signal(s.progress); signal(s.freed) },
+		Observer:   cfg.Observer,
+		Log:        cfg.Log,
+	})
+	return s, nil
+}
+
+// run polls, commits and watches until ctx ends or the session cannot go on.
+func (s *session) run(ctx context.Context) error {
+	ctx, s.stop = context.WithCancel(ctx)
+	for _, loop := range []func(context.Context){s.poll, s.pace, s.commitLoop, s.monitor} {
+		s.loops.Go(func() { loop(ctx) })
+	}
+	select {
+	case err := <-s.fatal:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// signal leaves a token in a channel of one place; one that lies there already says the same.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// fail ends the session; only the first error counts.
+func (s *session) fail(err error) {
+	select {
+	case s.fatal <- err:
+	default:
+	}
+}
+
+// close ends the session: calls may finish within drain_timeout, their offsets are committed, the group is left.
+func (s *session) close(ctx context.Context) {
+	s.stop()
+	s.loops.Wait()
+	s.mu.Lock()
+	s.closing = true
+	s.mu.Unlock()
+	drain, cancel := context.WithTimeout(ctx, drainTime(ctx, s.cfg.Settings.Delivery.DrainTimeout))
+	s.d.Close(drain)
+	cancel()
+	if err := s.commit(ctx, nil); err != nil {
+		s.log.Warn("the last commit failed: what was handled since the one before will be delivered again", "error", err)
+	}
+	s.mu.Lock()
+	clear(s.assigned)
+	s.mu.Unlock()
+	if err := s.cl.LeaveGroupContext(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		s.log.Warn("leaving the group failed: the broker notices at the session timeout", "error", err)
+	}
+	s.cl.CloseAllowingRebalance()
+}
+
+// drainTime is how long running calls may take at the end: the link's drain_timeout, but some of what ctx leaves
+// must remain for the commit and for leaving the group.
+func drainTime(ctx context.Context, setting time.Duration) time.Duration {
+	drain := setting
+	if deadline, ok := ctx.Deadline(); ok {
+		left := time.Until(deadline)
+		drain = min(drain, left-min(left/2, commitReserve))
+	}
+	return max(drain, 0)
+}
+
+// commitReserve is the part of a stop that is kept for the last commit.
+const commitReserve = 100 * time.Millisecond
+
+func (s *session) status() Status {
+	st := Status{Dispatch: s.d.Status()}
+	st.Joined, st.Problems = s.problems.list()
+	s.mu.Lock()
+	for tp, a := range s.assigned {
+		st.Partitions = append(st.Partitions, PartitionStatus{
+			Topic: tp.topic, Partition: tp.partition, Committed: a.committed, End: a.end, Load: a.Load(),
+		})
+		if a.stopped != nil {
+			st.Problems = append(st.Problems, fmt.Sprintf("%s is not read: %v", tp, a.stopped))
+		}
+	}
+	s.mu.Unlock()
+	st.Problems = append(st.Problems, dispatchProblems(&st.Dispatch, s.cfg)...)
+	return st
+}
+
+// dispatchProblems says in words what keeps the dispatcher from delivering.
+func dispatchProblems(d *dispatch.Status, cfg *Config) []string {
+	var ps []string
+	if d.Unavailable != nil {
+		ps = append(ps, fmt.Sprintf("component %s takes no calls since %s, %d records wait: %v",
+			cfg.Component, d.UnavailableSince.UTC().Format(time.RFC3339), d.Waiting, d.Unavailable))
+	}
+	if d.DeadLetter != nil {
+		ps = append(ps, fmt.Sprintf("dead letters cannot be written to %s: %v", cfg.Settings.Delivery.DeadLetterTopic, d.DeadLetter))
+	}
+	for _, h := range d.Held {
+		ps = append(ps, fmt.Sprintf("%s/%d stands still (on_reject=stop): %v", h.Topic, h.Partition, h.Reason))
+	}
+	return ps
+}

@@ -1,0 +1,353 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"messaging-kafka/internal/dispatch"
+	"messaging-kafka/internal/record"
+	"messaging-kafka/internal/settings"
+)
+
+// shareSession is one membership in a share group (KIP-932). There the broker keeps the state of each record, so
+// there are no offsets, no order and no partitions of one's own: each record is accepted, released for another
+// delivery, or rejected. The client takes a record that is left undecided at the next poll for accepted, so each poll
+// is followed through to its last verdict before the next.
+type shareSession struct {
+	cfg      *Config
+	log      *slog.Logger
+	cl       *kgo.Client
+	bury     func(context.Context, *record.Record, int, error) error
+	problems problems
+	loops    sync.WaitGroup
+	stop     context.CancelFunc
+	// calls is what running calls live in; it outlasts the loops by the time that a stop leaves them.
+	calls  context.Context
+	giveUp context.CancelFunc
+
+	mu          sync.Mutex
+	inFlight    int
+	buffered    int64
+	unavailable error
+	since       time.Time
+	deadLetter  error
+}
+
+func newShareSession(cfg *Config) (*shareSession, error) {
+	s := &shareSession{cfg: cfg, log: cfg.Log, bury: cfg.deadLetter()}
+	s.calls, s.giveUp = context.WithCancel(context.Background())
+	group := cfg.Settings.Consumer.Group
+	opts := append(clientOptions(cfg),
+		kgo.ShareGroup(group),
+		kgo.ShareMaxRecords(int32(cfg.Settings.Delivery.MaxInFlight)),
+		kgo.ShareAckCallback(s.acknowledged),
+		kgo.WithHooks(&s.problems),
+	)
+	cl, err := kgo.NewClient(opts...)
+	if err != nil {
+		s.giveUp()
+		return nil, err
+	}
+	s.cl = cl
+	s.problems.group, s.problems.access = group, cfg.Access
+	return s, nil
+}
+
+func (s *shareSession) run(ctx context.Context) error {
+	ctx, s.stop = context.WithCancel(ctx)
+	s.loops.Go(func() { s.monitor(ctx) })
+	s.loops.Go(func() { s.poll(ctx) })
+	<-ctx.Done()
+	return nil
+}
+
+// monitor sets where the group starts and then watches its topics.
+func (s *shareSession) monitor(ctx context.Context) {
+	for {
+		err := s.setStart(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		s.problems.setStart(err)
+		if err == nil {
+			break
+		}
+		select {
+		case <-time.After(checkAgain):
+		case <-ctx.Done():
+			return
+		}
+	}
+	watchTopics(ctx, s.cfg, s.cl, func(err error) {
+		s.problems.setCheck(err)
+		if err == nil {
+			s.problems.joined() // a share group tells its members nothing when they have joined
+		}
+	})
+}
+
+// setStart sets the group's share.auto.offset.reset, which is where a share group of KIP-932 starts; it is latest by
+// itself.
+func (s *shareSession) setStart(ctx context.Context) error {
+	value := ""
+	switch start := s.cfg.Settings.Consumer.Start; start.Kind {
+	case settings.StartEarliest:
+		value = "earliest"
+	case settings.StartTime:
+		value = "by_duration:" + isoDuration(time.Since(start.Time))
+	case settings.StartBack:
+		value = "by_duration:" + isoDuration(start.Back)
+	default:
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	if err := alterGroup(ctx, s.cl, s.cfg.Settings.Consumer.Group, "share.auto.offset.reset", value); err != nil {
+		return fmt.Errorf("setting share.auto.offset.reset=%s of group %s: %w", value, s.cfg.Settings.Consumer.Group, err)
+	}
+	return nil
+}
+
+// alterGroup sets one config of a group (KIP-932 uses the resource type GROUP of KIP-848).
+func alterGroup(ctx context.Context, cl *kgo.Client, group, name, value string) error {
+	config := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+	config.Name, config.Value, config.Op = name, &value, kmsg.IncrementalAlterConfigOpSet
+	resource := kmsg.NewIncrementalAlterConfigsRequestResource()
+	resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeGroupConfig, group
+	resource.Configs = append(resource.Configs, config)
+	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	req.Resources = append(req.Resources, resource)
+	resp, err := req.RequestWith(ctx, cl)
+	if err != nil {
+		return err
+	}
+	for _, r := range resp.Resources {
+		if err := kerr.ErrorForCode(r.ErrorCode); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func isoDuration(d time.Duration) string { return fmt.Sprintf("PT%dS", max(1, int64(d.Seconds()))) }
+
+func (s *shareSession) poll(ctx context.Context) {
+	for ctx.Err() == nil {
+		fetches := s.cl.PollRecords(ctx, s.cfg.Settings.Delivery.MaxInFlight)
+		failed := false
+		fetches.EachError(func(topic string, partition int32, err error) {
+			if topic == "" || ctx.Err() != nil {
+				return
+			}
+			failed = true
+			s.problems.setPartition(topicPartition{topic, partition}, err)
+		})
+		if fetches.IsClientClosed() {
+			return
+		}
+		s.handle(ctx, fetches.Records())
+		if failed {
+			select {
+			case <-time.After(errorPause):
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+// handle brings every record of a poll to its verdict.
+func (s *shareSession) handle(ctx context.Context, fetched []*kgo.Record) {
+	if len(fetched) == 0 {
+		return
+	}
+	bytes := 0
+	var calls sync.WaitGroup
+	for _, f := range fetched {
+		r := copyRecord(f)
+		bytes += r.Size()
+		s.problems.clearPartition(topicPartition{r.Topic, r.Partition})
+		s.count(1, int64(r.Size()))
+		calls.Go(func() {
+			defer s.count(-1, -int64(r.Size()))
+			s.one(ctx, f, r)
+		})
+	}
+	s.cfg.Observer.Fetched(len(fetched), bytes)
+	calls.Wait()
+	flush, cancel := context.WithTimeout(s.calls, commitTimeout)
+	defer cancel()
+	if err := s.cl.FlushAcks(flush); err != nil && s.calls.Err() == nil {
+		s.log.Warn("acknowledging records failed: the broker will deliver them again", "error", err)
+	}
+}
+
+func (s *shareSession) count(records int, bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inFlight += records
+	s.buffered += bytes
+}
+
+// one delivers a record until it can be decided. soft ends when no new call may start.
+func (s *shareSession) one(soft context.Context, f *kgo.Record, r *record.Record) {
+	renewing, stopRenewing := context.WithCancel(s.calls)
+	var renewals sync.WaitGroup
+	renewals.Go(func() { renew(renewing, f) })
+	status := s.decide(soft, f, r)
+	stopRenewing()
+	renewals.Wait()
+	f.Ack(status)
+}
+
+// decide makes deliveries until there is a verdict that the broker can be told.
+func (s *shareSession) decide(soft context.Context, f *kgo.Record, r *record.Record) kgo.AckStatus {
+	d := &s.cfg.Settings.Delivery
+	before := attemptsBefore(r) + max(int(f.DeliveryCount()), 1)
+	for knocks := 1; ; knocks++ {
+		if soft.Err() != nil {
+			return kgo.AckRelease
+		}
+		r.Attempt = before
+		verdict, err := s.deliver(r)
+		switch {
+		case verdict == record.Done:
+			s.setUnavailable(nil)
+			return kgo.AckAccept
+		case s.calls.Err() != nil:
+			return kgo.AckRelease
+		case verdict != record.Reject && errors.Is(err, record.ErrUnavailable):
+			// Holding the record costs no attempt; releasing it would: the broker counts deliveries and gives up on a
+			// record after group.share.delivery.count.limit of them.
+			s.setUnavailable(err)
+			if !wait(soft, min(50*time.Millisecond<<min(knocks, 5), time.Second)) {
+				return kgo.AckRelease
+			}
+			continue
+		case verdict == record.Reject || d.MaxAttempts > 0 && int(f.DeliveryCount()) >= d.MaxAttempts:
+			s.setUnavailable(nil)
+			return s.reject(r, before, err)
+		default:
+			s.setUnavailable(nil)
+			back := min(d.RetryBackoff<<min(max(int(f.DeliveryCount())-1, 0), 16), d.RetryBackoffMax)
+			wait(soft, back/2+rand.N(back/2+1))
+			return kgo.AckRelease
+		}
+	}
+}
+
+// wait waits for d; it returns false when ctx ends first.
+func wait(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (s *shareSession) deliver(r *record.Record) (record.Verdict, error) {
+	if s.cfg.Limiter != nil {
+		if err := s.cfg.Limiter.Acquire(s.calls, 1); err != nil {
+			return record.Retry, err
+		}
+		defer s.cfg.Limiter.Release(1)
+	}
+	ctx, cancel := context.WithTimeout(s.calls, s.cfg.Settings.Delivery.HandleTimeout)
+	defer cancel()
+	began := time.Now()
+	verdict, err := s.cfg.Deliverer.Deliver(ctx, r)
+	s.cfg.Observer.Delivered(dispatch.OutcomeOf(s.calls, verdict, err), time.Since(began))
+	return verdict, err
+}
+
+// reject takes a record out of the group: to the dead-letter topic where there is one.
+func (s *shareSession) reject(r *record.Record, attempts int, cause error) kgo.AckStatus {
+	log := s.log.With("topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "attempts", attempts, "cause", cause)
+	if s.bury == nil {
+		s.cfg.Observer.Buried(false)
+		log.Warn("a record was rejected and is skipped: no dead_letter_topic is set")
+		return kgo.AckReject
+	}
+	for {
+		err := s.bury(s.calls, r, attempts, cause)
+		s.mu.Lock()
+		s.deadLetter = err
+		s.mu.Unlock()
+		if err == nil {
+			s.cfg.Observer.Buried(true)
+			log.Warn("a record was dead-lettered", "dead_letter_topic", s.cfg.Settings.Delivery.DeadLetterTopic)
+			return kgo.AckReject
+		}
+		log.Error("dead-lettering a record failed; the record waits", "error", err)
+		if !wait(s.calls, s.cfg.Settings.Delivery.RetryBackoffMax/2) {
+			return kgo.AckRelease
+		}
+	}
+}
+
+// renew keeps the broker from giving a record to somebody else while its call runs.
+func renew(ctx context.Context, f *kgo.Record) {
+	for {
+		left := time.Until(f.AcquisitionDeadline())
+		if !wait(ctx, max(left/2, 100*time.Millisecond)) {
+			return
+		}
+		f.Ack(kgo.AckRenew)
+	}
+}
+
+func (s *shareSession) setUnavailable(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case err != nil && s.unavailable == nil:
+		s.since = time.Now()
+		s.log.Warn("no component takes calls: records wait", "cause", err)
+	case err == nil && s.unavailable != nil:
+		s.log.Info("the component takes calls again")
+	}
+	s.unavailable = err
+}
+
+// acknowledged is told by the client how the broker took acknowledgements.
+func (s *shareSession) acknowledged(_ *kgo.Client, results kgo.ShareAckResults) {
+	s.cfg.Observer.Committed(results.Error())
+	if err := results.Error(); err != nil {
+		s.log.Warn("the broker refused acknowledgements: it will deliver the records again", "error", err)
+	}
+}
+
+// close ends the session: running calls may finish within drain_timeout; what is undecided then is released.
+func (s *shareSession) close(ctx context.Context) {
+	s.stop()
+	drain, cancel := context.WithTimeout(ctx, drainTime(ctx, s.cfg.Settings.Delivery.DrainTimeout))
+	after := context.AfterFunc(drain, s.giveUp)
+	s.loops.Wait()
+	after()
+	cancel()
+	if err := s.cl.LeaveGroupContext(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		s.log.Warn("leaving the share group failed: the broker notices at the session timeout", "error", err)
+	}
+	s.giveUp()
+	s.cl.CloseAllowingRebalance()
+}
+
+func (s *shareSession) status() Status {
+	s.mu.Lock()
+	st := Status{Dispatch: dispatch.Status{
+		InFlight: s.inFlight, Buffered: s.buffered, Unavailable: s.unavailable, UnavailableSince: s.since, DeadLetter: s.deadLetter,
+	}}
+	s.mu.Unlock()
+	st.Joined, st.Problems = s.problems.list()
+	st.Problems = append(st.Problems, dispatchProblems(&st.Dispatch, s.cfg)...)
+	return st
+}
