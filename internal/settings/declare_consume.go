@@ -1,6 +1,9 @@
 package settings
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 func consumeSection() section {
 	return section{
@@ -9,7 +12,7 @@ func consumeSection() section {
 		settings: []setting{
 			{
 				name: "topic", hints: []string{"topics", "subscriptions", "subscription"}, scope: scopeLink,
-				example: `orders,bills` + "`, `" + `/orders\..*/`,
+				example: "orders,bills\n" + `/orders\..*/`,
 				doc:     "Topics to read, or a regular expression (RE2) between slashes that must match the whole name of a topic. There is no default topic.",
 				value:   into("list of topics or /pattern/", parseTopics, func(d *draft) *topicChoice { return &d.topic }),
 			},
@@ -27,7 +30,7 @@ func consumeSection() section {
 			},
 			{
 				name: "start", kafka: "auto.offset.reset", hints: []string{"offset_reset", "start_offset", "offset", "from"},
-				def: "latest", example: "earliest` `24h` `2026-01-31T08:00:00Z",
+				def: "latest", example: "earliest\n24h\n2026-01-31T08:00:00Z",
 				doc:   "Where a group begins in a partition of which it has committed no offset: at the end, at the beginning, so long ago, or at a time. The place is committed when the partition is first assigned, so that a restart skips nothing.",
 				value: into("`latest`, `earliest`, duration or RFC 3339 time", parseStart, func(d *draft) *Start { return &d.link.Consumer.Start }),
 			},
@@ -103,6 +106,9 @@ const keyInstanceID = "group_instance_id"
 const instanceAuto = "auto"
 
 func parseInstanceID(text string) (string, error) {
+	if strings.EqualFold(text, instanceAuto) {
+		return instanceAuto, nil
+	}
 	// Brokers check instance ids as they check topic names (GroupConfig, JoinGroupRequest.validateGroupInstanceId).
 	if !isTopicName(text) {
 		return "", refuse(text, "is not an instance id: auto, or 1 to 249 of the characters a-z A-Z 0-9 . _ - and neither . nor ..")

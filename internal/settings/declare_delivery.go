@@ -32,19 +32,19 @@ func deliverySection() section {
 				value: duration("10ms", "24h", func(d *draft) *time.Duration { return &d.link.Delivery.HandleTimeout }),
 			},
 			{
-				name: "retry_backoff", kafka: "retry.backoff.ms",
+				name: "retry_backoff", hints: []string{"backoff", "retry_delay"},
 				def: "100ms", example: "1s",
 				doc:   "Wait before the second delivery of a record that failed; it doubles with each further one.",
 				value: duration("1ms", "1h", func(d *draft) *time.Duration { return &d.link.Delivery.RetryBackoff }),
 			},
 			{
-				name: "retry_backoff_max", kafka: "retry.backoff.max.ms", hints: []string{"max_retry_backoff"},
+				name: "retry_backoff_max", hints: []string{"max_retry_backoff"},
 				def: "30s", defDoc: "`30s`, or `retry_backoff` where that is longer", example: "5m",
 				doc:   "Longest wait between deliveries of one record.",
 				value: duration("1ms", "24h", func(d *draft) *time.Duration { return &d.link.Delivery.RetryBackoffMax }),
 			},
 			{
-				name: keyMaxAttempts, kafka: "retries", hints: []string{"attempts", "max_retries", "max_deliver"},
+				name: keyMaxAttempts, hints: []string{"attempts", "retries", "max_retries", "max_deliver"},
 				def: "0", defDoc: "`0`; with `dead_letter_topic` `5`", example: "10",
 				doc:   "Deliveries of a failing record, the first included, before it goes to `dead_letter_topic` or, without one, is treated as a rejected record (`on_reject`). `0` is without end. Calls that reached no component do not count.",
 				value: number(0, 1_000_000, "deliveries", func(d *draft) *int { return &d.link.Delivery.MaxAttempts }),

@@ -61,7 +61,7 @@ func publishSection() section {
 				value: size("1KiB", "512MiB", func(d *draft) *int32 { return &d.link.Producer.Client.MaxMessageBytes }),
 			},
 			{
-				name: "partitioner", kafka: "partitioner.class",
+				name: "partitioner", hints: []string{"partitioner_class"},
 				def: "murmur2", example: "round_robin",
 				doc: "How a record gets its partition: `murmur2` by key as Kafka's Java client does, and batch by batch without a key; `sticky` batch by batch; `round_robin` record by record.",
 				value: word(func(d *draft) *Partitioner { return &d.link.Producer.Client.Partitioner },
@@ -103,19 +103,19 @@ func topicSection() section {
 		title: "Creating topics",
 		settings: []setting{
 			{
-				name: keyCreate, kafka: "allow.auto.create.topics", hints: []string{"create_topic", "auto_create_topics"},
+				name: keyCreate, hints: []string{"create_topic", "allow_auto_create_topics", "auto_create_topics"},
 				def: "false", example: "true",
 				doc:   "Creates topics that are missing, those read and those published to.",
 				value: boolean(func(d *draft) *bool { return &d.link.Create.Enabled }),
 			},
 			{
-				name: "create_topics_partitions", kafka: "num.partitions",
+				name: "create_topics_partitions", hints: []string{"num_partitions"},
 				def: "-1", example: "12",
 				doc:   "Partitions of a created topic; `-1` is the broker's default.",
 				value: nonZero(number(-1, maxPartition+1, "partitions", func(d *draft) *int32 { return &d.link.Create.Partitions })),
 			},
 			{
-				name: "create_topics_replication", kafka: "default.replication.factor", hints: []string{"replication_factor"},
+				name: "create_topics_replication", hints: []string{"default_replication_factor", "replication_factor"},
 				def: "-1", example: "3",
 				doc:   "Replicas of a created topic; `-1` is the broker's default.",
 				value: nonZero(number(-1, 1000, "replicas", func(d *draft) *int16 { return &d.link.Create.Replication })),

@@ -1,6 +1,9 @@
 package settings
 
-import "crypto/tls"
+import (
+	"crypto/tls"
+	"strings"
+)
 
 // Names of settings that the rules about security speak of.
 const (
@@ -26,8 +29,7 @@ func securitySection() section {
 				name: keyMechanism, kafka: "sasl.mechanism", hints: []string{"mechanism", "sasl_mechanisms", "auth_mechanism", "sasl"},
 				example: "SCRAM-SHA-512",
 				doc:     "How connections authenticate. Kerberos (`GSSAPI`) is not supported.",
-				value: word(func(d *draft) *Mechanism { return &d.link.Cluster.Security.Mechanism },
-					nil, Plain, ScramSHA256, ScramSHA512, OAuthBearer, AWSMSKIAM),
+				value:   mechanism(),
 			},
 			{
 				name: "sasl_username", hints: []string{"username", "user", "sasl_user"},
@@ -47,7 +49,7 @@ func securitySection() section {
 				value: into("PEM text", parseCertificates, func(d *draft) *string { return &d.link.Cluster.Security.TLSCA }),
 			},
 			{
-				name: "tls_ca_file", kafka: "ssl.truststore.location", hints: []string{"ca_file", "ssl_ca_location"},
+				name: "tls_ca_file", hints: []string{"ca_file", "ssl_ca_location", "ssl_truststore_location"},
 				example: "/etc/kafka/ca.pem",
 				doc:     "The same from a file.",
 				value:   text(func(d *draft) *string { return &d.link.Cluster.Security.TLSCAFile }),
@@ -59,7 +61,7 @@ func securitySection() section {
 				value:   into("PEM text", parseCertificates, func(d *draft) *string { return &d.link.Cluster.Security.TLSCert }),
 			},
 			{
-				name: "tls_cert_file", kafka: "ssl.keystore.location", hints: []string{"cert_file", "ssl_certificate_location"},
+				name: "tls_cert_file", hints: []string{"cert_file", "ssl_certificate_location", "ssl_keystore_location"},
 				example: "/etc/kafka/client.pem",
 				doc:     "The same from a file. Needs `tls_key_file`.",
 				value:   text(func(d *draft) *string { return &d.link.Cluster.Security.TLSCertFile }),
@@ -82,13 +84,13 @@ func securitySection() section {
 				value: text(func(d *draft) *string { return &d.link.Cluster.Security.TLSServerName }),
 			},
 			{
-				name: "tls_min_version", kafka: "ssl.enabled.protocols", hints: []string{"tls_version"},
+				name: "tls_min_version", hints: []string{"tls_version", "ssl_enabled_protocols"},
 				def: "1.2", example: "1.3",
 				doc:   "Oldest version of TLS to accept.",
 				value: tlsVersion(),
 			},
 			{
-				name: "tls_insecure_skip_verify", kafka: "ssl.endpoint.identification.algorithm", hints: []string{"insecure", "skip_verify", "insecure_skip_verify"},
+				name: "tls_insecure_skip_verify", hints: []string{"ssl_endpoint_identification_algorithm", "insecure", "skip_verify", "insecure_skip_verify"},
 				def: "false", example: "true",
 				doc:   "Takes any certificate, so that anybody on the way can pose as the broker. For experiments only; a warning says so.",
 				value: boolean(func(d *draft) *bool { return &d.link.Cluster.Security.TLSInsecureSkipVerify }),
@@ -124,7 +126,7 @@ func securitySection() section {
 			},
 			{
 				name: "aws_region", hints: []string{"region"},
-				defDoc: "from the environment", example: "eu-central-1",
+				defDoc: "from the broker's name, then the environment", example: "eu-central-1",
 				doc:   "Region for `AWS_MSK_IAM`.",
 				value: text(func(d *draft) *string { return &d.link.Cluster.Security.AWSRegion }),
 			},
@@ -146,6 +148,19 @@ func securitySection() section {
 			},
 		},
 	}
+}
+
+func mechanism() value {
+	v := word(func(d *draft) *Mechanism { return &d.link.Cluster.Security.Mechanism },
+		nil, Plain, ScramSHA256, ScramSHA512, OAuthBearer, AWSMSKIAM)
+	set := v.set
+	v.set = func(d *draft, text string) error {
+		if strings.EqualFold(text, "GSSAPI") || strings.EqualFold(text, "Kerberos") {
+			return refuse(text, "is Kerberos, which is not supported: use one of %s", strings.Join(v.words, ", "))
+		}
+		return set(d, text)
+	}
+	return v
 }
 
 func tlsVersion() value {

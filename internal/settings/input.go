@@ -121,7 +121,8 @@ func shownKey(key string) string {
 	if known := declared[canonical(key)]; known != nil {
 		return strings.TrimSpace(key)
 	}
-	return strings.Trim(shorten(key), `"`)
+	quoted := shorten(key)
+	return quoted[1 : len(quoted)-1]
 }
 
 // warnUnknown adds a warning for each key that is no setting, with the nearest one that fits.
@@ -129,7 +130,7 @@ func (s *source) warnUnknown(fits func(*setting) bool) {
 	for _, key := range s.unknown {
 		g := s.values[key]
 		if best, found := byOtherName(key); found {
-			s.warn(g.spelling, "is not a setting here and is not used; it is called %s", best)
+			s.warn(g.spelling, "is not a setting here and is not used; the setting for that is %s", best)
 			continue
 		}
 		s.warn(g.spelling, "is not a setting and is not used; the nearest known one is %s", nearest(key, fits))

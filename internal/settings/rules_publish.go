@@ -1,13 +1,5 @@
 package settings
 
-// connectionRules hold for every link.
-func (p *parse) connectionRules() {
-	c := &p.link.Cluster
-	if c.DialTimeout > c.RequestTimeout && p.given("dial_timeout") && p.given("request_timeout") {
-		p.warn("dial_timeout", "is longer than request_timeout (%s), within which a request must find its connection", c.RequestTimeout)
-	}
-}
-
 // publishRules settle what depends on acks, and name what says nothing.
 func (p *parse) publishRules() {
 	c := &p.link.Producer.Client

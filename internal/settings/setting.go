@@ -31,7 +31,8 @@ type setting struct {
 	// def is the default as a user would write it, "" for none.
 	def string
 	// defDoc stands in the documentation instead of def, where the default depends on something.
-	defDoc  string
+	defDoc string
+	// example is a value that the parser takes; several stand on lines of their own.
 	example string
 	// doc are full sentences in Markdown.
 	doc       string

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -132,10 +133,8 @@ func parseNumber(text string, least, most int64) (int64, error) {
 	return n, nil
 }
 
-func isRange(err error) bool {
-	numErr, ok := err.(*strconv.NumError) //nolint:errorlint // strconv documents this very type
-	return ok && numErr.Err == strconv.ErrRange
-}
+// isRange tells a number that is too large from what is no number.
+func isRange(err error) bool { return errors.Is(err, strconv.ErrRange) }
 
 // size makes a number of bytes within bounds, both included and written as a user would.
 func size[T int32 | int64](least, most string, place func(*draft) *T) value {

@@ -2,15 +2,24 @@ package settings
 
 import (
 	"crypto/tls"
+	"slices"
 	"strings"
 )
 
 var (
-	tlsKeys   = []string{"tls_ca", "tls_ca_file", "tls_cert", "tls_cert_file", "tls_key", "tls_key_file", "tls_server_name", "tls_min_version", "tls_insecure_skip_verify"}
+	tlsKeys   = []string{"tls_ca", "tls_ca_file", "tls_cert", "tls_cert_file", "tls_key", "tls_key_file", "tls_server_name", "tls_min_version"}
 	plainKeys = []string{"sasl_username", "sasl_password"}
 	oauthKeys = []string{"oauth_token_endpoint", "oauth_client_id", "oauth_client_secret", "oauth_scope", "oauth_extensions"}
 	awsKeys   = []string{"aws_region", "aws_access_key_id", "aws_secret_access_key", "aws_session_token"}
 )
+
+// connectionRules hold for every link.
+func (p *parse) connectionRules() {
+	c := &p.link.Cluster
+	if c.DialTimeout > c.RequestTimeout && p.given("dial_timeout") && p.given("request_timeout") {
+		p.warn("dial_timeout", "is longer than request_timeout (%s), within which a request must find its connection", c.RequestTimeout)
+	}
+}
 
 // securityRules settle the protocol, which may be left to be inferred, and check that what it needs is there.
 func (p *parse) securityRules() {
@@ -31,8 +40,7 @@ func (p *parse) settleProtocol() {
 		case p.given(keyMechanism):
 			s.Protocol = SASLTLS
 			p.warn(keyProtocol, "is not given; since sasl_mechanism is, SASL_SSL is used (set security_protocol=SASL_PLAINTEXT if the brokers do not speak TLS)")
-		case p.given("tls_ca"), p.given("tls_ca_file"), p.given("tls_cert"), p.given("tls_cert_file"), p.given("tls_key"),
-			p.given("tls_key_file"), p.given("tls_server_name"), p.given("tls_min_version"), s.TLSInsecureSkipVerify:
+		case slices.ContainsFunc(tlsKeys, p.given), s.TLSInsecureSkipVerify:
 			s.Protocol = TLS
 			p.warn(keyProtocol, "is not given; since TLS settings are, SSL is used")
 		}
@@ -48,7 +56,11 @@ func (p *parse) settleProtocol() {
 func (p *parse) tlsRules() {
 	s := &p.link.Cluster.Security
 	if !s.Protocol.UsesTLS() {
-		p.unused("security_protocol is "+string(s.Protocol), tlsKeys...)
+		why := "security_protocol is " + string(s.Protocol)
+		p.unused(why, tlsKeys...)
+		if s.TLSInsecureSkipVerify { // false is what it comes to anyway
+			p.unused(why, "tls_insecure_skip_verify")
+		}
 		s.clearTLS()
 		return
 	}
