@@ -166,17 +166,30 @@ func (a *Access) Seeds() []string { return slices.Clone(a.seeds) }
 // brokers succeeded or none has been made. It is how a call that merely ran out of time can say why.
 func (a *Access) LastFailure() error { return a.health.last() }
 
-// Explain is like the function [Explain], and can say more since it knows the addresses and settings in use.
+// Explain is like the function [Explain], and can say more since it knows the addresses and settings in use. Where
+// the error itself says no more than that a connection broke or time ran out, and brokers cannot be reached, the
+// diagnosis is that of [Access.LastFailure].
 func (a *Access) Explain(err error) Diagnosis {
+	in := a.situation()
+	d := explain(err, in)
+	if (d.Class == ClassClosed || d.Class == ClassTimeout) && addressOf(err) == "" {
+		if failure := a.LastFailure(); failure != nil {
+			return explain(failure, in)
+		}
+	}
+	return d
+}
+
+func (a *Access) situation() situation {
 	state := a.state.Load()
-	return explain(err, situation{
+	return situation{
 		known:     true,
 		seeds:     a.seeds,
 		protocol:  state.Protocol,
 		mechanism: state.Mechanism,
 		user:      state.principal(),
 		hasCert:   state.TLSCert != "" || state.TLSCertFile != "",
-	})
+	}
 }
 
 // principal is the name under which brokers know this client, as far as the settings tell.

@@ -69,6 +69,9 @@ func plaintextToTLS(where string) (Diagnosis, bool) {
 func explainAlert(text, where string, in situation) (Diagnosis, bool) {
 	_, alert, _ := strings.Cut(text, "remote error: tls: ")
 	switch {
+	case strings.HasPrefix(alert, "certificate required") && in.hasCert:
+		// A client keeps back a certificate of none of the authorities that the other side names.
+		return sprintf(ClassTLSClientCert, "%s does not accept the client certificate: tls_cert is not signed by an authority that the broker trusts", where)
 	case strings.HasPrefix(alert, "certificate required"),
 		(strings.HasPrefix(alert, "bad certificate") || strings.HasPrefix(alert, "handshake failure")) && in.known && !in.hasCert:
 		return sprintf(ClassTLSClientCert, "%s wants a client certificate: set tls_cert and tls_key", where)
@@ -118,7 +121,7 @@ func explainNetwork(err error, in situation) (Diagnosis, bool) {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return sprintf(ClassRefused, "nothing listens at %s (connection refused): check hosts, and that Kafka is up", where)
 	case dialling && isTimeout(err) && dial.TLS:
-		return sprintf(ClassTimeout, "%s accepted the connection and then did not answer the TLS handshake in time: check security_protocol, and that this is the port of a Kafka broker", where)
+		return sprintf(ClassTimeout, "%s accepted the connection and then did not answer the TLS handshake in time, as a port without TLS may do: check that security_protocol is the one of this port", where)
 	case dialling && isTimeout(err):
 		return sprintf(ClassTimeout, "connecting to %s took too long: check hosts and the firewalls on the way, or raise dial_timeout", where)
 	case dialling && (errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH)):
@@ -129,14 +132,24 @@ func explainNetwork(err error, in situation) (Diagnosis, bool) {
 	if _, ok := errors.AsType[*kgo.ErrFirstReadEOF](err); ok {
 		return explainFirstRead(err.Error(), where, in)
 	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed) {
-		if strings.Contains(err.Error(), "api versions") || in.known && !in.protocol.UsesTLS() && isInit(err) {
-			return explainFirstRead(err.Error(), where, in)
-		}
-		return sprintf(ClassClosed, "%s closed the connection%s", where, in.closedHint())
+	if !isClosed(err) {
+		return Diagnosis{}, false
 	}
-	return Diagnosis{}, false
+	// A connection that broke before it was usable broke at its first words, unless it uses SASL: then those were
+	// answered (the client reports them as above), and what broke it came after.
+	if isInit(err) && in.known && in.protocol.UsesSASL() && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
+		return sprintf(ClassAuthentication, "%s closed the connection during authentication: it may not accept the credentials of %s (sasl_username, sasl_password, or the settings of the sasl_mechanism in use, which is %s)",
+			where, in.who(), in.mechanism)
+	}
+	if isInit(err) && in.known && !in.protocol.UsesTLS() {
+		return explainFirstRead(err.Error(), where, in)
+	}
+	return sprintf(ClassClosed, "%s closed the connection%s", where, in.closedHint())
+}
+
+func isClosed(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // isInit tells whether the error is one of a connection that never came to be usable.
@@ -159,7 +172,7 @@ func explainFirstRead(text, where string, in situation) (Diagnosis, bool) {
 	case in.known && in.protocol.UsesTLS():
 		return sprintf(ClassClosed, "%s closed the connection right after the TLS handshake: it may not accept the client certificate in tls_cert, or not be a Kafka broker", where)
 	default:
-		return plaintextToTLS(where)
+		return sprintf(ClassPlaintextToTLS, "%s closed the connection at the first request, as a port that expects TLS does: set security_protocol to SSL or SASL_SSL, or connect to the port of a listener without TLS (if the broker is restarting, this passes)", where)
 	}
 }
 
