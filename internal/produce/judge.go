@@ -13,6 +13,7 @@ import (
 
 	"messaging-kafka/internal/kafka"
 	"messaging-kafka/internal/record"
+	"messaging-kafka/internal/settings"
 )
 
 // limitDeadline bounds the question after a topic's max.message.bytes, which only makes an error more exact.
@@ -30,7 +31,9 @@ func (c *client) judgeFinal(r *record.Outgoing, o outcome) result {
 	res := result{position: record.Position{Topic: r.Topic, Partition: r.Partition, Offset: -1}}
 	if o.err == nil {
 		res.position.Partition = o.record.Partition
-		res.position.Offset = o.record.Offset
+		if c.producer.Acks != settings.AcksNone { // no answer comes then, and the client makes the offset up
+			res.position.Offset = o.record.Offset
+		}
 		return res
 	}
 	res.err = c.explain(r, o)
