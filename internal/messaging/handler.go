@@ -3,7 +3,6 @@ package messaging
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/nats-io/nats.go"
 
@@ -73,5 +72,5 @@ func decodeHandled(d *wrpc.Decoder) (*GuestError, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &GuestError{Text: strings.Clone(errorText(text))}, nil
+	return &GuestError{Text: errorText(text)}, nil
 }

@@ -76,12 +76,12 @@ type Server struct {
 	// mu guards what follows. Nothing else is locked and nothing is published while it is held.
 	mu       sync.Mutex
 	funcs    map[string]*watch // by subject
-	closing  bool // no further calls are asked for
-	drained  bool // those that had been given to us have been taken
-	stopped  bool // calls that come all the same are refused
-	running  int     // calls that hold one of MaxCalls
-	refusing int     // refused calls that wait for the end of their parameters
-	waiting  []*call // in order of arrival
+	closing  bool              // no further calls are asked for
+	drained  bool              // those that had been given to us have been taken
+	stopped  bool              // calls that come all the same are refused
+	running  int               // calls that hold one of MaxCalls
+	refusing int               // refused calls that wait for the end of their parameters
+	waiting  []*call           // in order of arrival
 	idle     chan struct{}
 }
 

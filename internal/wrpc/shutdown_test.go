@@ -1,0 +1,120 @@
+package wrpc
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+)
+
+func TestShutdownLetsCallsEnd(t *testing.T) {
+	s := runNATS(t, defaultPayload)
+	server := newServer(t, connect(t, s), ServerOptions{})
+	started, release := make(chan struct{}), make(chan struct{})
+	serve(t, server, "f", func(ctx context.Context, h nats.Header, d *Decoder) ([]byte, error) {
+		close(started)
+		<-release
+		return echo(ctx, h, d)
+	})
+	client := newClient(t, connect(t, s), ClientOptions{})
+	done := make(chan error, 1)
+	go func() { done <- callEcho(withPatience(t), client, "f", []byte("last")) }()
+	receive(t, started)
+	down := make(chan error, 1)
+	go func() { down <- server.Shutdown(withPatience(t)) }()
+	eventually(t, "further calls find nobody", func() bool {
+		return errors.Is(callEcho(withPatience(t), client, "f", []byte("late")), ErrNoResponders)
+	})
+	close(release)
+	if err := wait(t, done); err != nil {
+		t.Errorf("the call under way: %v", err)
+	}
+	if err := wait(t, down); err != nil {
+		t.Errorf("the shutdown: %v", err)
+	}
+}
+
+func TestShutdownTakesTheCallsThatHaveCome(t *testing.T) {
+	s := runNATS(t, defaultPayload)
+	nc := connect(t, s)
+	server := newServer(t, nc, ServerOptions{MaxCalls: 1})
+	serve(t, server, "f", echo)
+	client := newClient(t, connect(t, s), ClientOptions{})
+	const calls = 500
+	done := make(chan error, calls)
+	for range calls {
+		go func() { done <- callEcho(withPatience(t), client, "f", []byte("x")) }()
+	}
+	if err := wait(t, done); err != nil {
+		t.Error(err)
+	}
+	if err := server.Shutdown(withPatience(t)); err != nil {
+		t.Errorf("the shutdown: %v", err)
+	}
+	// A call either got its result or was never given to this server; none is left hanging or without a value.
+	for range calls - 1 {
+		if err := wait(t, done); err != nil && !errors.Is(err, ErrNoResponders) {
+			t.Error(err)
+		}
+	}
+}
+
+func TestShutdownCutsCallsOff(t *testing.T) {
+	s := runNATS(t, defaultPayload)
+	server := newServer(t, connect(t, s), ServerOptions{MaxCalls: 3})
+	started := make(chan struct{}, 10)
+	stubborn := make(chan struct{})
+	t.Cleanup(func() { close(stubborn) })
+	serve(t, server, "heeds", func(ctx context.Context, _ nats.Header, _ *Decoder) ([]byte, error) {
+		started <- struct{}{}
+		<-ctx.Done()
+		return nil, ctx.Err()
+	})
+	serve(t, server, "ignores", func(context.Context, nats.Header, *Decoder) ([]byte, error) {
+		started <- struct{}{}
+		<-stubborn
+		return nil, nil
+	})
+	serve(t, server, "waits", func(_ context.Context, _ nats.Header, d *Decoder) ([]byte, error) {
+		started <- struct{}{}
+		return d.Bytes()
+	})
+	nc := connect(t, s)
+	var callers []*caller
+	for _, function := range []string{"heeds", "ignores", "waits"} {
+		c := newCaller(t, nc)
+		c.call(function, nil)
+		c.accepted()
+		receive(t, started)
+		callers = append(callers, c)
+	}
+	queued := newCaller(t, nc)
+	queued.call("heeds", nil)
+	eventually(t, "a call waits", func() bool { return server.Stats().Waiting == 1 })
+	callers = append(callers, queued)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := server.Shutdown(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("the shutdown: %v", err)
+	}
+	for i, c := range callers {
+		if got, _ := c.result(); len(got) != 0 {
+			t.Errorf("call %d has results %q", i, got)
+		}
+	}
+	if err := server.Shutdown(withPatience(t)); err != nil {
+		t.Errorf("a second shutdown: %v", err)
+	}
+}
+
+func TestShutdownWithoutAConnection(t *testing.T) {
+	s := runNATS(t, defaultPayload)
+	nc := connect(t, s)
+	server := newServer(t, nc, ServerOptions{})
+	serve(t, server, "f", echo)
+	nc.Close()
+	if err := server.Shutdown(withPatience(t)); err != nil {
+		t.Error(err)
+	}
+}
