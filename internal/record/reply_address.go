@@ -9,9 +9,16 @@ import (
 	"strings"
 )
 
-// CorrelationHeader is the record header that ties an answer to its request. Its name is that of Spring for Apache
-// Kafka's ReplyingKafkaTemplate, the most common form of request and reply on Kafka.
-const CorrelationHeader = "kafka_correlationId"
+// The record headers of requests and answers. Their names and forms are those of Spring for Apache Kafka's
+// ReplyingKafkaTemplate (KafkaHeaders), the most common form of request and reply on Kafka.
+const (
+	// CorrelationHeader ties an answer to its request. Its value is any bytes, which the answer repeats.
+	CorrelationHeader = "kafka_correlationId"
+	// ReplyTopicHeader names the topic that a request wants its answer in.
+	ReplyTopicHeader = "kafka_replyTopic"
+	// ReplyPartitionHeader is the partition of that topic: 4 bytes, big endian.
+	ReplyPartitionHeader = "kafka_replyPartition"
+)
 
 // ReplyAddress says where an answer goes: a topic, perhaps one partition of it, and the correlation id that the
 // record has to carry in [CorrelationHeader].
