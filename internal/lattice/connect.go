@@ -51,6 +51,9 @@ func (o Options) withDefaults() Options {
 	if o.StopTimeout <= 0 {
 		o.StopTimeout = DefaultStopTimeout
 	}
+	if o.maxChanges <= 0 {
+		o.maxChanges = maxChanges
+	}
 	o.parent = o.parent.withDefaults()
 	return o
 }

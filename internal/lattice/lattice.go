@@ -21,7 +21,7 @@ import (
 type Direction uint8
 
 const (
-	// AsTarget links have the component call the provider (it exports nothing; the link's interface is consumer).
+	// AsTarget links have the component call the provider (the link's interface is consumer).
 	AsTarget Direction = iota + 1
 	// AsSource links have the provider call the component (the link's interface is handler).
 	AsSource

@@ -2,7 +2,6 @@ package lattice
 
 import (
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -135,7 +134,7 @@ func (ls *links) updateConfig(b []byte) {
 	var config map[string]string
 	if err := json.Unmarshal(b, &config); err != nil {
 		// The error of encoding/json may quote a value.
-		ls.log.Error("a config update cannot be read", "error", errors.New("no JSON object of texts"))
+		ls.log.Error("a config update cannot be read: it is no JSON object of texts", "bytes", len(b))
 		return
 	}
 	if maps.Equal(config, ls.config) {

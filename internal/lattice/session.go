@@ -29,7 +29,9 @@ type Options struct {
 	// no host started.
 	IgnoreParent bool
 
-	parent parent // for tests; the zero value is the real one
+	// Knobs of tests; zero values are what everybody else wants.
+	parent     parent
+	maxChanges int
 }
 
 // Defaults of [Options].
@@ -91,7 +93,7 @@ func (s *Session) Run(ctx context.Context, h Handler) error {
 		Session: s,
 		handler: h,
 		links:   newLinks(s, h),
-		changes: make(chan *nats.Msg, maxChanges),
+		changes: make(chan *nats.Msg, s.options.maxChanges),
 		stops:   make(chan *nats.Msg, 1),
 		quit:    make(chan struct{}),
 		worked:  make(chan struct{}),

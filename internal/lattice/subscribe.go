@@ -68,10 +68,10 @@ func (r *run) flush(ctx context.Context) error {
 		err := r.nc.FlushWithContext(flushCtx)
 		cancel()
 		switch {
+		case ctx.Err() != nil: // also where the confirmation came: no link is to be begun
+			return context.Cause(ctx)
 		case err == nil:
 			return nil
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
 		case r.nc.IsClosed():
 			return ErrClosed
 		}

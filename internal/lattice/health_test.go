@@ -1,0 +1,137 @@
+package lattice
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"messaging-kafka/internal/hostdata"
+	"messaging-kafka/internal/testkit"
+)
+
+func TestHealthIsAnsweredInTheHostsWords(t *testing.T) {
+	f := newFixture(t, fixtureOptions{})
+	for _, test := range []struct {
+		health Health
+		want   string
+	}{
+		{Health{Healthy: true}, `{"healthy":true}`},
+		{Health{Healthy: true, Message: "fine"}, `{"healthy":true}`},
+		{Health{Message: "link echo/default: <no broker>"}, `{"healthy":false,"message":"link echo/default: <no broker>"}`},
+		{Health{}, `{"healthy":false}`},
+	} {
+		f.setHealth(test.health)
+		if got := f.request(t, "health", ""); got != test.want {
+			t.Errorf("%+v is answered as %s, want %s", test.health, got, test.want)
+		}
+	}
+}
+
+func TestHealthMessagesAreBoundedAndValid(t *testing.T) {
+	for name, message := range map[string]string{
+		"long":                  strings.Repeat("x", 10*maxHealthMessage),
+		"long in wide letters":  "x" + strings.Repeat("😀", maxHealthMessage),
+		"cut at the very bound": strings.Repeat("é", maxHealthMessage/2) + "é",
+		"no UTF-8":              strings.Repeat("x\xff", maxHealthMessage),
+		"as long as it may be":  strings.Repeat("y", maxHealthMessage),
+		"full of control codes": strings.Repeat("\x00\n\"", 10),
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got struct {
+				Healthy bool
+				Message string
+			}
+			if err := json.Unmarshal(Health{Message: message}.encode(), &got); err != nil {
+				t.Fatal(err)
+			}
+			if len(got.Message) > maxHealthMessage || len(got.Message) < min(len(message), maxHealthMessage-8) {
+				t.Errorf("%d bytes became %d", len(message), len(got.Message))
+			}
+			if !utf8.ValidString(got.Message) {
+				t.Error("no valid UTF-8")
+			}
+			if len(message) <= maxHealthMessage && utf8.ValidString(message) && got.Message != message {
+				t.Errorf("%q became %q", message, got.Message)
+			}
+		})
+	}
+}
+
+// The link worker hangs in the very first link, which is there before the session starts: only a health check that
+// waits for nothing at all gets an answer.
+func TestHealthIsAnsweredWhileALinkHangs(t *testing.T) {
+	release := make(chan struct{})
+	r := newRecorder()
+	r.onPut = func(Link) { <-release }
+	begin := time.Now()
+	f := newFixture(t, fixtureOptions{recorder: r, before: []testkit.Link{testkit.TargetLink("echo", "kafka", nil)}})
+	t.Logf("the first health check was answered %v after the host began", time.Since(begin))
+	defer close(release)
+	f.wait(t, 1)
+	for range 3 {
+		f.host.PutLink(testkit.TargetLink("next", "kafka", nil))
+		if got := f.request(t, "health", ""); got != `{"healthy":true}` {
+			t.Errorf("got %s", got)
+		}
+	}
+	if n := len(f.all()); n != 1 {
+		t.Errorf("the worker went on to %d events", n)
+	}
+}
+
+func TestLostChangesAreCountedInHealth(t *testing.T) {
+	release := make(chan struct{})
+	r := newRecorder()
+	r.onPut = func(l Link) {
+		if l.ID.Peer == "hanging" {
+			<-release
+		}
+	}
+	f := newFixture(t, fixtureOptions{recorder: r, session: Options{maxChanges: 4}})
+	defer close(release)
+	f.barrier(t) // what the host sends at the start is out of the queue
+	before := len(f.all())
+	f.host.PutLink(testkit.TargetLink("hanging", "kafka", nil))
+	f.wait(t, before+1)
+	for n := range 4 + 3 {
+		f.host.PutLink(testkit.TargetLink(fmt.Sprint("peer", n), "kafka", nil))
+	}
+	got := f.provider.WaitUnhealthy("3 link or config changes")
+	if !strings.Contains(got, "restart the provider") {
+		t.Errorf("the message %q does not say what to do", got)
+	}
+	if !f.log.Contains("level=ERROR") || !f.log.Contains("slow consumer") {
+		t.Error("the log says nothing of it")
+	}
+	f.setHealth(Health{Message: "link echo/default: no broker"})
+	f.provider.WaitUnhealthy("3 link or config changes", "link echo/default: no broker")
+}
+
+func TestARefusedSubscriptionShowsInHealth(t *testing.T) {
+	ns := testkit.NATS(t, testkit.NATSOptions{Configure: func(o *server.Options) {
+		o.Users = []*server.User{{Username: "host", Password: "h"}, {Username: "provider", Password: "p",
+			Permissions: &server.Permissions{Subscribe: &server.SubjectPermission{Deny: []string{"wasmbus.rpc.*.*.linkdefs.del"}}}}}
+	}})
+	r := newRecorder()
+	data := &hostdata.Data{Lattice: "default", ProviderKey: "kafka", LatticeURL: "nats://provider:p@" + ns.Addr()}
+	stop := runSession(t, data, Options{}, r)
+	defer stop()
+	host := ns.Connect(nats.UserInfo("host", "h"))
+	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
+		msg, err := host.Request("wasmbus.rpc.default.kafka.health", nil, testkit.DefaultTimeout)
+		if err != nil {
+			return err
+		}
+		if text := string(msg.Data); !strings.Contains(text, "linkdefs.del") || strings.Contains(text, "true") {
+			return errors.New(text)
+		}
+		return nil
+	})
+}
