@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,7 +60,7 @@ func newClient(cluster settings.Cluster, producer settings.ProducerClient, log *
 	}
 	c.admin = kadm.NewClient(c.kgo)
 	c.buffer = semaphore.NewWeighted(c.bufferSize())
-	c.alone.init(opts)
+	c.alone.init(append(slices.Clone(opts), kgo.ProducerBatchMaxBytes(largestBatch(producer))))
 	return c, nil
 }
 
@@ -75,15 +76,31 @@ func (c *client) publishTimeout() time.Duration {
 	return 30 * time.Second
 }
 
+// brokerDefault is a broker's message.max.bytes where nobody has set it.
+const brokerDefault = 1<<20 + 12
+
+// batchBytes is up to where batches are filled: to hold one record of max_message_bytes, but not a few bytes beyond
+// what brokers take by default, or full batches of small records would be refused by them as a whole. The few
+// records in between go through [alone], if their topic takes them.
+func batchBytes(p settings.ProducerClient) int32 {
+	batch := largestBatch(p)
+	if p.MaxMessageBytes <= brokerDefault {
+		return min(batch, brokerDefault)
+	}
+	return batch
+}
+
+func largestBatch(p settings.ProducerClient) int32 { return p.MaxMessageBytes + frameOverhead }
+
 func producerOptions(cluster settings.Cluster, p settings.ProducerClient) ([]kgo.Opt, error) {
-	batch := p.MaxMessageBytes + frameOverhead
+	batch := batchBytes(p)
 	opts := []kgo.Opt{
 		// Without a linger, a record that comes alone leaves at once, and those that come while a request is under
 		// way gather into the next; the client's own default would hold each record back for 10 ms.
 		kgo.ProducerLinger(p.Linger),
 		kgo.ProducerBatchMaxBytes(batch),
 		// The client counts its whole request against this, whose default is 100 MiB.
-		kgo.BrokerMaxWriteBytes(max(100<<20, batch+64<<10)),
+		kgo.BrokerMaxWriteBytes(max(100<<20, largestBatch(p)+64<<10)),
 		kgo.RecordPartitioner(partitioner{p.Partitioner}),
 		kgo.UnknownTopicRetries(unknownTopicRetries),
 		// The buffer is bounded by our own semaphore, on which waiting ends with the caller's context; the client's
@@ -307,6 +324,8 @@ func (c *client) close(ctx context.Context) error {
 type alone struct {
 	opts []kgo.Opt
 	turn chan struct{} // one record at a time
+
+	warned sync.Once
 
 	mu     sync.Mutex
 	kgo    *kgo.Client // made when it is first needed

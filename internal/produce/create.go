@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -16,23 +18,39 @@ import (
 type creations struct {
 	mu      sync.Mutex
 	running map[string]chan struct{} // closed when the creation has ended, one way or the other
+	// created has the topics that exist for less than creationMemory, with the end of that time. Publishers that
+	// failed together come one after another to create their topic; only the first has to.
+	created map[string]time.Time
 }
 
-// begin makes the caller the one that creates topic, or returns the channel of the one that does.
-func (c *creations) begin(topic string) (end func(), other <-chan struct{}) {
+const creationMemory = 2 * time.Second
+
+// begin makes the caller the one that creates topic, or returns the channel of the one that does, or has done.
+func (c *creations) begin(topic string) (end func(exists bool), other <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if running := c.running[topic]; running != nil {
 		return nil, running
 	}
+	now := time.Now()
+	maps.DeleteFunc(c.created, func(_ string, until time.Time) bool { return now.After(until) })
+	if _, ok := c.created[topic]; ok {
+		done := make(chan struct{})
+		close(done)
+		return nil, done
+	}
 	if c.running == nil {
 		c.running = make(map[string]chan struct{})
+		c.created = make(map[string]time.Time)
 	}
 	done := make(chan struct{})
 	c.running[topic] = done
-	return func() {
+	return func(exists bool) {
 		c.mu.Lock()
 		delete(c.running, topic)
+		if exists {
+			c.created[topic] = time.Now().Add(creationMemory)
+		}
 		c.mu.Unlock()
 		close(done)
 	}, nil
@@ -55,8 +73,8 @@ func (c *client) createTopic(ctx context.Context, topic string, create settings.
 			return c.neverSent(topic, "waiting for the topic to be created", context.Cause(ctx))
 		}
 	}
-	defer end()
 	_, err := c.admin.CreateTopic(ctx, create.Partitions, create.Replication, nil, topic)
+	end(err == nil || errors.Is(err, kerr.TopicAlreadyExists))
 	switch {
 	case err == nil:
 		c.log.Info("Created a topic", "topic", topic, "partitions", create.Partitions, "replication", create.Replication)

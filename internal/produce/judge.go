@@ -80,8 +80,10 @@ func (c *client) judgeTooLarge(ctx context.Context, r *record.Outgoing, o outcom
 	bytes := size(r)
 	limit, known := c.topicLimit(ctx, r.Topic)
 	if known && bytes+frameOverhead <= limit {
-		c.log.Warn("The topic takes smaller batches than max_message_bytes makes; sending its record by itself",
-			"topic", r.Topic, "topic_max_message_bytes", limit, "max_message_bytes", c.producer.MaxMessageBytes)
+		c.alone.warned.Do(func() {
+			c.log.Warn("Records are sent one by one where a batch of them is larger than the topic takes; raise the topic's max.message.bytes, or lower max_message_bytes, to keep them together",
+				"topic", r.Topic, "topic_max_message_bytes", limit, "max_message_bytes", c.producer.MaxMessageBytes)
+		})
 		again := c.sendAlone(ctx, r)
 		switch {
 		case errors.Is(again.err, errTurn):

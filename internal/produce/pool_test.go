@@ -322,6 +322,36 @@ func TestRecordsTooLarge(t *testing.T) {
 	wantError(t, err, ClassTooLarge, "3000 bytes", "max_message_bytes (10000)", "max.message.bytes")
 }
 
+// TestRecordsAtTheBrokersDefault has the default settings on both sides, which differ by twelve bytes.
+func TestRecordsAtTheBrokersDefault(t *testing.T) {
+	t.Parallel()
+	cluster := startKafka(t)
+	for topic, limit := range map[string]string{"default": "1048588", "raised": "2000000"} {
+		if err := cluster.CreateTopic(topic, 1, map[string]string{"max.message.bytes": limit}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	producer := producerSettings()
+	producer.MaxMessageBytes = 1 << 20
+	if got := batchBytes(producer); got != brokerDefault {
+		t.Errorf("batches are filled to %d bytes, beyond what brokers take", got)
+	}
+	handle := acquire(t, NewPool(quiet()), cluster.settings(), producer)
+	value := strings.Repeat("v", 1<<20)
+	if _, err := handle.Produce(t.Context(), outgoing("raised", value)); err != nil {
+		t.Errorf("a record of exactly max_message_bytes, to a topic that takes it: %v", err)
+	}
+	_, err := handle.Produce(t.Context(), outgoing("default", value))
+	wantError(t, err, ClassTooLarge, "1048576 bytes", "max.message.bytes of 1048588")
+	if _, err := handle.Produce(t.Context(), outgoing("default", value[frameOverhead:])); err != nil {
+		t.Errorf("a record that is small enough: %v", err)
+	}
+	producer.MaxMessageBytes = 5 << 20
+	if got, want := batchBytes(producer), int32(5<<20+frameOverhead); got != want {
+		t.Errorf("batches are filled to %d bytes, want %d", got, want)
+	}
+}
+
 // TestSmallRecordsDoNotFailWithTheirBatch publishes many records to a topic that takes less at once than batches
 // are filled with.
 func TestSmallRecordsDoNotFailWithTheirBatch(t *testing.T) {
