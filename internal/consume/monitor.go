@@ -21,23 +21,23 @@ const (
 // monitor looks at the cluster at intervals, so that a link without traffic tells of a broker that went away, a
 // topic that is missing or a right that was taken.
 func (s *session) monitor(ctx context.Context) {
-	watchTopics(ctx, s.cfg, s.cl, s.problems.setCheck)
+	watchTopics(ctx, s.cfg, s.cl, s.problems.setChecks)
 }
 
 // watchTopics reports, again and again until ctx ends, whether the topics of a link are there.
-func watchTopics(ctx context.Context, cfg *Config, cl *kgo.Client, report func(error)) {
+func watchTopics(ctx context.Context, cfg *Config, cl *kgo.Client, report func([]trouble)) {
 	adm := kadm.NewClient(cl)
 	for bad := false; ; {
-		err := checkTopics(ctx, cfg, adm)
+		found := checkTopics(ctx, cfg, adm)
 		if ctx.Err() != nil {
 			return
 		}
-		if bad && err == nil {
+		if bad && found == nil {
 			// What was missing is there: the client need not wait for its next turn to find that out.
 			cl.ForceMetadataRefresh()
 		}
-		bad = err != nil
-		report(err)
+		bad = found != nil
+		report(found)
 		wait := checkEvery
 		if bad {
 			wait = checkAgain
@@ -52,7 +52,7 @@ func watchTopics(ctx context.Context, cfg *Config, cl *kgo.Client, report func(e
 
 // checkTopics asks for the topics that the link reads and the one for its dead letters. Missing ones are created
 // where create_topics says so.
-func checkTopics(ctx context.Context, cfg *Config, adm *kadm.Client) error {
+func checkTopics(ctx context.Context, cfg *Config, adm *kadm.Client) []trouble {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	topics := append([]string(nil), cfg.Settings.Consumer.Topics...)
@@ -60,24 +60,26 @@ func checkTopics(ctx context.Context, cfg *Config, adm *kadm.Client) error {
 		topics = append(topics, dl)
 	}
 	if len(topics) == 0 {
-		_, err := adm.BrokerMetadata(ctx)
-		return err
+		if _, err := adm.BrokerMetadata(ctx); err != nil {
+			return []trouble{{err: err}}
+		}
+		return nil
 	}
 	details, err := adm.Metadata(ctx, topics...)
 	if err != nil {
-		return err
+		return []trouble{{err: err}}
 	}
-	var errs []error
+	var found []trouble
 	for _, topic := range topics {
 		err := details.Topics[topic].Err
 		if errors.Is(err, kerr.UnknownTopicOrPartition) && cfg.Settings.Create.Enabled {
 			err = createTopic(ctx, cfg, adm, topic)
 		}
 		if err != nil && !kerrPassing(err) {
-			errs = append(errs, fmt.Errorf("topic %s: %w", topic, err))
+			found = append(found, trouble{"topic " + topic + ": ", err})
 		}
 	}
-	return errors.Join(errs...)
+	return found
 }
 
 // kerrPassing tells of errors that every new or moving topic has for a moment.

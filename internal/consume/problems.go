@@ -23,8 +23,14 @@ type problems struct {
 	groupErr   error
 	startErr   error
 	commitErr  error
-	checkErr   error
+	checks     []trouble
 	partitions map[topicPartition]error
+}
+
+// trouble is one thing that is wrong. doing ends in ": " or is empty.
+type trouble struct {
+	doing string
+	err   error
 }
 
 var _ kgo.HookGroupManageError = (*problems)(nil)
@@ -66,10 +72,10 @@ func (p *problems) setCommit(err error) {
 	p.commitErr = err
 }
 
-func (p *problems) setCheck(err error) {
+func (p *problems) setChecks(found []trouble) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.checkErr = err
+	p.checks = found
 }
 
 func (p *problems) setPartition(tp topicPartition, err error) {
@@ -91,28 +97,30 @@ func (p *problems) clearPartition(tp topicPartition) {
 func (p *problems) list() (member bool, texts []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	add := func(err error) {
+	add := func(doing string, err error) {
 		if err == nil {
 			return
 		}
-		if text := p.access.Explain(err).Text; !slices.Contains(texts, text) {
+		if text := doing + p.access.Explain(err).Text; !slices.Contains(texts, text) {
 			texts = append(texts, text)
 		}
 	}
-	add(p.checkErr)
-	add(p.groupErr)
-	add(p.startErr)
-	add(p.commitErr)
+	for _, c := range p.checks {
+		add(c.doing, c.err)
+	}
+	add("", p.groupErr)
+	add("", p.startErr)
+	add("committing offsets: ", p.commitErr)
 	tps := make([]topicPartition, 0, len(p.partitions))
 	for tp := range p.partitions {
 		tps = append(tps, tp)
 	}
 	slices.SortFunc(tps, compareTopicPartitions)
 	for _, tp := range tps {
-		add(fmt.Errorf("fetching %s: %w", tp, p.partitions[tp]))
+		add(fmt.Sprintf("reading %s: ", tp), p.partitions[tp])
 	}
 	if !p.member && len(texts) == 0 {
-		if add(p.access.LastFailure()); len(texts) == 0 {
+		if add("", p.access.LastFailure()); len(texts) == 0 {
 			texts = append(texts, "joining group "+p.group)
 		}
 	}

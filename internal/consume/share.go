@@ -87,9 +87,9 @@ func (s *shareSession) monitor(ctx context.Context) {
 			return
 		}
 	}
-	watchTopics(ctx, s.cfg, s.cl, func(err error) {
-		s.problems.setCheck(err)
-		if err == nil {
+	watchTopics(ctx, s.cfg, s.cl, func(found []trouble) {
+		s.problems.setChecks(found)
+		if found == nil {
 			s.problems.joined() // a share group tells its members nothing when they have joined
 		}
 	})

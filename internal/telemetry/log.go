@@ -1,0 +1,55 @@
+// Package telemetry makes the provider's log and metrics.
+package telemetry
+
+import (
+	"io"
+	"log/slog"
+	"strings"
+)
+
+// Levels below and above slog's own that wasmCloud knows.
+const (
+	LevelTrace    = slog.LevelDebug - 4
+	LevelCritical = slog.LevelError + 4
+)
+
+// Level translates a wasmCloud log level (error, warn, info, debug, trace, critical, in any case). Anything else is
+// info, which is also the host's default.
+func Level(name string) slog.Level {
+	switch strings.ToLower(strings.TrimSpace(name)) {
+	case "trace":
+		return LevelTrace
+	case "debug":
+		return slog.LevelDebug
+	case "warn", "warning":
+		return slog.LevelWarn
+	case "error":
+		return slog.LevelError
+	case "critical":
+		return LevelCritical
+	default:
+		return slog.LevelInfo
+	}
+}
+
+// NewLogger makes the log of a provider: JSON where the host asks for structured logging, else text.
+func NewLogger(w io.Writer, level string, structured bool) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: Level(level), ReplaceAttr: nameLevels}
+	if structured {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}
+
+func nameLevels(_ []string, a slog.Attr) slog.Attr {
+	if a.Key != slog.LevelKey {
+		return a
+	}
+	switch level, _ := a.Value.Any().(slog.Level); level {
+	case LevelTrace:
+		a.Value = slog.StringValue("TRACE")
+	case LevelCritical:
+		a.Value = slog.StringValue("CRITICAL")
+	}
+	return a
+}
