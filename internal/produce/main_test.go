@@ -13,13 +13,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"go.uber.org/goleak"
 
 	"messaging-kafka/internal/record"
 	"messaging-kafka/internal/settings"
+	"messaging-kafka/internal/testkit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testkit.Main(m) }
 
 // kafkaCluster is an in-process cluster.
 type kafkaCluster struct {

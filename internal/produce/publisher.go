@@ -20,14 +20,14 @@ const creationRetryDelay = 100 * time.Millisecond
 // Publisher publishes for one link, within what the link allows. It may be used by many goroutines at once.
 type Publisher struct {
 	handle *Handle
-	links  settings.Producer
+	link   settings.Producer
 	create settings.CreateTopics
 	turn   atomic.Uint32 // the round robin of keyless records over the link's partitions
 }
 
 // NewPublisher returns a publisher for a link. It does not take the handle over: whoever acquired it releases it.
 func NewPublisher(handle *Handle, producer settings.Producer, create settings.CreateTopics) *Publisher {
-	return &Publisher{handle: handle, links: producer, create: create}
+	return &Publisher{handle: handle, link: producer, create: create}
 }
 
 // Publish sends a record and waits until it is acknowledged. The topic may be a whole subject: where it is a reply
@@ -79,7 +79,7 @@ func (p *Publisher) address(out record.Outgoing) (record.Outgoing, *Error) {
 
 // allowed refuses topics outside of allowed_topics.
 func (p *Publisher) allowed(topic string) *Error {
-	patterns := p.links.AllowedTopics
+	patterns := p.link.AllowedTopics
 	if len(patterns) == 0 {
 		return nil
 	}
@@ -117,11 +117,11 @@ func matches(pattern, name string) bool {
 
 // spread applies producer_partitions. A partition that the record asks for itself is left as it is.
 func (p *Publisher) spread(out record.Outgoing) []record.Outgoing {
-	list := p.links.Partitions
+	list := p.link.Partitions
 	switch {
 	case out.Partition != record.AnyPartition || len(list) == 0:
 		return []record.Outgoing{out}
-	case p.links.Fanout == settings.FanoutCopy:
+	case p.link.Fanout == settings.FanoutCopy:
 		copies := make([]record.Outgoing, len(list))
 		for i, partition := range list {
 			copies[i] = out
