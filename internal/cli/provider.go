@@ -2,13 +2,16 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"io"
 
 	"messaging-kafka/internal/hostdata"
+	"messaging-kafka/internal/provider"
+	"messaging-kafka/internal/telemetry"
 )
 
 // runProvider runs the provider until it is shut down. Its log goes to errOut.
-func runProvider(_ context.Context, _ *hostdata.Data, _ io.Writer) error {
-	return errors.New("this build has no provider in it yet")
+func runProvider(ctx context.Context, data *hostdata.Data, errOut io.Writer) error {
+	return provider.Run(ctx, data, provider.Options{
+		Logger: telemetry.NewLogger(errOut, data.LogLevel, data.StructuredLogging),
+	})
 }

@@ -26,6 +26,7 @@ type Metrics struct {
 	publishes  *prometheus.CounterVec
 	publish    *prometheus.HistogramVec
 	requests   *prometheus.CounterVec
+	request    *prometheus.HistogramVec
 }
 
 // byLink are the labels of every metric of a link.
@@ -57,6 +58,7 @@ func NewMetrics() *Metrics {
 	m.commits = counter("commits_total", "Commits of offsets.", "result")
 	m.publishes = counter("publishes_total", "Records that the component published, by the class of the result.", "class")
 	m.publish = histogram("publish_seconds", "Duration of publishes until Kafka acknowledged.")
+	m.request = histogram("request_seconds", "Duration of requests over Kafka until their answer came.")
 	m.requests = counter("requests_total", "Requests over Kafka, by how they ended.", "result")
 	m.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -75,6 +77,7 @@ func (m *Metrics) Link(component, link string) *LinkMetrics {
 	l.commits = m.commits.MustCurryWith(l.labels)
 	l.publishes = m.publishes.MustCurryWith(l.labels)
 	l.publish = m.publish.With(l.labels)
+	l.request = m.request.With(l.labels)
 	l.requests = m.requests.MustCurryWith(l.labels)
 	for _, o := range dispatch.Outcomes {
 		l.deliveries.WithLabelValues(string(o)) // a counter that is there from the start shows its first step
@@ -89,7 +92,7 @@ type LinkMetrics struct {
 
 	deliveries, buried, commits, publishes, requests *prometheus.CounterVec
 	records, bytes, rebalances, missed               prometheus.Counter
-	delivery, publish                                prometheus.Observer
+	delivery, publish, request                       prometheus.Observer
 }
 
 // Delivered implements dispatch.Observer.
@@ -134,8 +137,17 @@ func (l *LinkMetrics) Published(class string, took time.Duration) {
 	l.publish.Observe(took.Seconds())
 }
 
-// Requested counts one request of the component, or one answer that came too late. result is one of a closed list.
-func (l *LinkMetrics) Requested(result string) { l.requests.WithLabelValues(result).Inc() }
+// Answered implements request.Observer.
+func (l *LinkMetrics) Answered(took time.Duration) {
+	l.requests.WithLabelValues("answered").Inc()
+	l.request.Observe(took.Seconds())
+}
+
+// TimedOut implements request.Observer.
+func (l *LinkMetrics) TimedOut() { l.requests.WithLabelValues("timed_out").Inc() }
+
+// Late implements request.Observer.
+func (l *LinkMetrics) Late() { l.requests.WithLabelValues("late_answer").Inc() }
 
 // Remove takes the link's metrics away when the link is deleted.
 func (l *LinkMetrics) Remove() {
@@ -145,4 +157,5 @@ func (l *LinkMetrics) Remove() {
 	}
 	m.delivery.DeletePartialMatch(l.labels)
 	m.publish.DeletePartialMatch(l.labels)
+	m.request.DeletePartialMatch(l.labels)
 }

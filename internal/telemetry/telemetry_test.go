@@ -48,7 +48,9 @@ func TestMetricsAreCountedByLinkAndGoWithIt(t *testing.T) {
 	l.Committed(nil)
 	l.Committed(errors.New("no"))
 	l.Published("ok", time.Millisecond)
-	l.Requested("answered")
+	l.Answered(time.Millisecond)
+	l.TimedOut()
+	l.Late()
 	other.Fetched(1, 1)
 	const names = "messaging_kafka_"
 	if err := testutil.GatherAndCompare(m.Registry, strings.NewReader(`

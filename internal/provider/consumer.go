@@ -1,0 +1,130 @@
+package provider
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"messaging-kafka/internal/lattice"
+	"messaging-kafka/internal/messaging"
+	"messaging-kafka/internal/produce"
+	"messaging-kafka/internal/record"
+)
+
+var _ messaging.Consumer = (*Provider)(nil)
+
+// Publish implements messaging.Consumer: it produces to the topic that the subject names and returns when the broker
+// has acknowledged.
+func (p *Provider) Publish(ctx context.Context, caller messaging.Caller, msg messaging.BrokerMessage) error {
+	r, err := p.route(ctx, caller)
+	if err != nil {
+		return err
+	}
+	out, err := outgoing(caller, msg)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	_, err = r.publish(ctx, out)
+	r.metrics.Published(classOf(err), time.Since(began))
+	return err
+}
+
+// Request implements messaging.Consumer.
+func (p *Provider) Request(ctx context.Context, caller messaging.Caller, subject string, body []byte, timeout time.Duration) (messaging.BrokerMessage, error) {
+	r, err := p.route(ctx, caller)
+	if err != nil {
+		return messaging.BrokerMessage{}, err
+	}
+	if r.requester == nil {
+		return messaging.BrokerMessage{}, errors.New("requests need a topic for their answers: set request_reply_topic on the link")
+	}
+	out, err := outgoing(caller, messaging.BrokerMessage{Subject: subject, Body: body})
+	if err != nil {
+		return messaging.BrokerMessage{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	answer, err := r.requester.Do(ctx, out)
+	if err != nil {
+		return messaging.BrokerMessage{}, err
+	}
+	msg := messaging.BrokerMessage{Subject: answer.Topic, Body: answer.Value}
+	if address, ok := record.ReplyAddressOf(answer); ok {
+		reply := address.String()
+		msg.ReplyTo = &reply
+	}
+	return msg, nil
+}
+
+// route finds the link that a component used. A put that is being carried out is waited for: the lattice lets the
+// component call as soon as it has told us of the link.
+func (p *Provider) route(ctx context.Context, caller messaging.Caller) (*running, error) {
+	id := lattice.LinkID{
+		Direction: lattice.AsTarget, Peer: caller.ComponentID,
+		Namespace: "wasmcloud", Package: "messaging", Name: caller.LinkName,
+	}
+	p.mu.RLock()
+	unit := p.links[id]
+	p.mu.RUnlock()
+	if unit == nil {
+		return nil, fmt.Errorf("component %s has no link named %q with this provider", caller.ComponentID, caller.LinkName)
+	}
+	select {
+	case <-unit.settled:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for link %s: %w", id, ctx.Err())
+	}
+	now, refused := unit.state()
+	switch {
+	case refused != nil:
+		return nil, fmt.Errorf("link %s: %w", id, refused)
+	case now == nil:
+		return nil, fmt.Errorf("link %s has just been deleted", id)
+	default:
+		return now, nil
+	}
+}
+
+// outgoing makes the record for a message. Its reply-to becomes the headers by which Kafka clients ask for answers.
+func outgoing(caller messaging.Caller, msg messaging.BrokerMessage) (record.Outgoing, error) {
+	out := record.Outgoing{Topic: msg.Subject, Partition: record.AnyPartition, Value: msg.Body}
+	if out.Value == nil {
+		out.Value = []byte{} // an empty body is an empty value, not a tombstone
+	}
+	for _, key := range traceHeaders {
+		if v := caller.Header[key]; len(v) > 0 {
+			out.Headers = append(out.Headers, record.Header{Key: key, Value: []byte(v[0])})
+		}
+	}
+	if msg.ReplyTo == nil || *msg.ReplyTo == "" {
+		return out, nil
+	}
+	reply, err := record.ParseSubject(*msg.ReplyTo)
+	if err != nil {
+		return out, fmt.Errorf("reply-to: %w", err)
+	}
+	out.Headers = append(out.Headers, record.Header{Key: record.ReplyTopicHeader, Value: []byte(reply.Topic)})
+	if reply.Partition != record.AnyPartition {
+		out.Headers = append(out.Headers, record.Header{
+			Key: record.ReplyPartitionHeader, Value: binary.BigEndian.AppendUint32(nil, uint32(reply.Partition)),
+		})
+	}
+	if reply.Correlation != nil {
+		out.Headers = append(out.Headers, record.Header{Key: record.CorrelationHeader, Value: reply.Correlation})
+	}
+	return out, nil
+}
+
+func classOf(err error) string {
+	if err == nil {
+		return string(produce.ClassOK)
+	}
+	var e *produce.Error
+	if errors.As(err, &e) {
+		return string(e.Class)
+	}
+	return string(produce.ClassOther)
+}

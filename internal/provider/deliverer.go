@@ -1,0 +1,89 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+
+	"messaging-kafka/internal/messaging"
+	"messaging-kafka/internal/record"
+	"messaging-kafka/internal/wrpc"
+)
+
+// rejectPrefix at the start of a component's error text says that another delivery of the record cannot help.
+const rejectPrefix = "reject:"
+
+// deliverer hands records to one component as wasmcloud:messaging@0.2.0 messages: the topic is the subject, the value
+// the body. It is the lattice's side of record.Deliverer.
+type deliverer struct {
+	calls      *messaging.HandlerClient
+	component  string
+	link       string
+	replyTopic string
+}
+
+// topicPlaceholder stands for the record's topic in reply_topic.
+const topicPlaceholder = "{topic}"
+
+// Deliver implements record.Deliverer.
+func (d *deliverer) Deliver(ctx context.Context, r *record.Record) (record.Verdict, error) {
+	ctx = messaging.WithTraceHeaders(ctx, traceOf(r))
+	err := d.calls.HandleMessage(ctx, d.component, d.link, messaging.BrokerMessage{
+		Subject: r.Topic, Body: r.Value, ReplyTo: d.replyTo(r),
+	})
+	return verdict(err)
+}
+
+// replyTo says where an answer to a record goes: where the record itself says, as requests over Kafka do, else to the
+// link's reply topic.
+func (d *deliverer) replyTo(r *record.Record) *string {
+	if address, ok := record.ReplyAddressOf(r); ok {
+		subject := address.String()
+		return &subject
+	}
+	if d.replyTopic == "" {
+		return nil
+	}
+	subject := strings.ReplaceAll(d.replyTopic, topicPlaceholder, r.Topic)
+	return &subject
+}
+
+// verdict says what a call's end means for the record. It is the one place that does.
+func verdict(err error) (record.Verdict, error) {
+	var guest *messaging.GuestError
+	switch {
+	case err == nil:
+		return record.Done, nil
+	case errors.As(err, &guest):
+		if text, reject := strings.CutPrefix(guest.Text, rejectPrefix); reject {
+			return record.Reject, errors.New(strings.TrimSpace(text))
+		}
+		return record.Retry, errors.New(guest.Text)
+	case errors.Is(err, wrpc.ErrNoResponders), errors.Is(err, wrpc.ErrDisconnected), errors.Is(err, wrpc.ErrClosed):
+		// Nobody took the call, or the lattice broke in the middle of it, which says nothing about the record.
+		return record.Retry, fmt.Errorf("%w: %w", record.ErrUnavailable, err)
+	case errors.Is(err, wrpc.ErrIncomplete):
+		return record.Retry, fmt.Errorf("the component trapped or was ended by its host: %w", err)
+	default:
+		return record.Retry, err
+	}
+}
+
+// traceHeaders are those of W3C Trace Context, which have the same names in Kafka and in the lattice.
+var traceHeaders = []string{"traceparent", "tracestate"}
+
+func traceOf(r *record.Record) nats.Header {
+	var h nats.Header
+	for _, key := range traceHeaders {
+		if v, ok := r.Header(key); ok {
+			if h == nil {
+				h = make(nats.Header, len(traceHeaders))
+			}
+			h[key] = []string{string(v)}
+		}
+	}
+	return h
+}

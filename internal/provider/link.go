@@ -1,0 +1,252 @@
+package provider
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"messaging-kafka/internal/lattice"
+	"messaging-kafka/internal/settings"
+)
+
+// replaceTimeout bounds the end of a link that is deleted or replaced while the provider runs. Records that are with
+// the component get the link's drain_timeout out of it.
+const replaceTimeout = 15 * time.Second
+
+// link is the unit of one link: one goroutine that brings what runs in line with what the lattice last asked for.
+// Whatever it waits for, other links and the lattice's worker do not.
+type link struct {
+	p   *Provider
+	id  lattice.LinkID
+	log *slog.Logger
+	// wake has room for one token: want has changed.
+	wake chan struct{}
+	// applying bounds what apply waits for.
+	applying context.Context
+	cancel   context.CancelFunc
+
+	mu       sync.Mutex
+	want     *lattice.Link
+	rejected error
+	stopping bool
+	// stopCtx bounds the end where somebody waits for it.
+	stopCtx context.Context
+	// now is what runs; nil before the first put was carried out and where the link was refused.
+	now *running
+	// refused is why nothing, or not what was asked for, runs.
+	refused error
+	// settled is closed when the first put has been carried out.
+	settled chan struct{}
+}
+
+func newLink(p *Provider, id lattice.LinkID) *link {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &link{
+		applying: ctx, cancel: cancel,
+		p: p, id: id, log: p.log.With("link", id.Name, "component", id.Peer, "direction", id.Direction.String()),
+		wake: make(chan struct{}, 1), settled: make(chan struct{}),
+	}
+}
+
+func (l *link) signal() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (l *link) put(want lattice.Link) {
+	l.mu.Lock()
+	l.want, l.rejected = &want, nil
+	l.mu.Unlock()
+	l.signal()
+}
+
+func (l *link) reject(err error) {
+	l.mu.Lock()
+	l.want, l.rejected = nil, err
+	l.mu.Unlock()
+	l.signal()
+}
+
+// refresh has the link look again at the provider's defaults.
+func (l *link) refresh() { l.signal() }
+
+// stop ends the unit. ctx bounds the end; nil leaves it replaceTimeout.
+func (l *link) stop(ctx context.Context) {
+	l.mu.Lock()
+	l.stopping, l.stopCtx = true, ctx
+	l.mu.Unlock()
+	if ctx != nil {
+		context.AfterFunc(ctx, l.cancel) // a replacement that is under way has no more time than this either
+	}
+	l.signal()
+}
+
+// run is the unit's goroutine.
+func (l *link) run() {
+	defer l.cancel()
+	for range l.wake {
+		l.mu.Lock()
+		want, rejected, stopping, ctx := l.want, l.rejected, l.stopping, l.stopCtx
+		l.mu.Unlock()
+		if stopping {
+			l.end(ctx)
+			return
+		}
+		if rejected != nil {
+			l.apply(nil, rejected)
+		} else {
+			parsed, err := l.parse(want)
+			if err != nil {
+				l.log.Error("the link is refused", "error", err)
+			}
+			l.apply(parsed, err)
+		}
+		l.settle()
+	}
+}
+
+func (l *link) settle() {
+	select {
+	case <-l.settled:
+	default:
+		close(l.settled)
+	}
+}
+
+func (l *link) end(ctx context.Context) {
+	if ctx == nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.Background(), replaceTimeout)
+		defer cancel()
+	}
+	if now := l.swap(nil, nil); now != nil {
+		now.stop(ctx)
+	}
+	l.settle()
+	l.log.Info("link ended")
+}
+
+// swap sets what runs and returns what ran.
+func (l *link) swap(now *running, refused error) *running {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	old := l.now
+	l.now, l.refused = now, refused
+	return old
+}
+
+// state returns what runs, and why not what was asked for.
+func (l *link) state() (*running, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.now, l.refused
+}
+
+// parse reads the settings of the link.
+func (l *link) parse(want *lattice.Link) (*settings.Link, error) {
+	if err := checkInterfaces(want); err != nil {
+		return nil, err
+	}
+	l.p.mu.RLock()
+	defaults := l.p.config
+	l.p.mu.RUnlock()
+	parsed, warnings, err := settings.ParseLink(settings.Input{
+		Defaults: defaults, DefaultSecrets: l.p.data.Secrets,
+		Config: want.Config, Secrets: want.Secrets,
+		Identity: settings.Identity{
+			Lattice: l.p.data.Lattice, Component: l.id.Peer, LinkName: l.id.Name,
+			HostID: l.p.data.HostID, ProviderKey: l.p.data.ProviderKey,
+		},
+	})
+	for _, w := range warnings {
+		l.log.Warn(w.Text, "setting", w.Key)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &parsed, nil
+}
+
+// checkInterfaces refuses links that ask for what this provider does not do.
+func checkInterfaces(l *lattice.Link) error {
+	served := "consumer"
+	if l.ID.Direction == lattice.AsSource {
+		served = "handler"
+	}
+	if l.ID.Namespace != "wasmcloud" || l.ID.Package != "messaging" {
+		return fmt.Errorf("this provider serves wasmcloud:messaging, not %s:%s", l.ID.Namespace, l.ID.Package)
+	}
+	for _, i := range l.Interfaces {
+		if i != served {
+			return fmt.Errorf("a link with this provider as %s can only have the interface %s, not %s", l.ID.Direction, served, i)
+		}
+	}
+	return nil
+}
+
+// apply brings what runs in line with parsed; nil with the reason where nothing can run.
+func (l *link) apply(parsed *settings.Link, refused error) {
+	old, _ := l.state()
+	if old != nil && parsed != nil {
+		if equalSettings(&old.settings, parsed) {
+			l.swap(old, nil)
+			return
+		}
+		if old.rotate(parsed) {
+			l.swap(old, nil)
+			l.log.Info("the link's credentials were replaced: new connections use them")
+			return
+		}
+	}
+	ctx, cancel := context.WithTimeout(l.applying, replaceTimeout)
+	defer cancel()
+	if parsed == nil {
+		if old := l.swap(nil, refused); old != nil {
+			old.stop(ctx)
+		}
+		return
+	}
+	now, err := l.start(parsed)
+	if err != nil {
+		l.log.Error("the link is refused", "error", err)
+		if old := l.swap(nil, err); old != nil {
+			old.stop(ctx)
+		}
+		return
+	}
+	// The component may publish by the new settings from here on; the old ones drain meanwhile. Only then does the
+	// new subscription begin, so that one copy is not two members of its group.
+	l.swap(now, nil)
+	if old != nil {
+		old.stop(ctx)
+	}
+	now.subscribe()
+	l.log.Info("link ready", "settings", parsed)
+}
+
+// problems says in words what is wrong with the link.
+func (l *link) problems() []string {
+	now, refused := l.state()
+	switch {
+	case refused != nil:
+		return []string{refused.Error()}
+	case now == nil:
+		return []string{"starting"}
+	default:
+		return now.problems()
+	}
+}
+
+func sortedLinks(links map[lattice.LinkID]*link) []lattice.LinkID {
+	return slices.SortedFunc(maps.Keys(links), func(a, b lattice.LinkID) int {
+		return cmp.Or(cmp.Compare(a.Peer, b.Peer), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Direction, b.Direction),
+			cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Package, b.Package))
+	})
+}

@@ -1,0 +1,210 @@
+// Package provider is the capability provider itself: it joins the lattice, keeps one unit of work for each link,
+// and passes calls between components and Kafka.
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"messaging-kafka/internal/hostdata"
+	"messaging-kafka/internal/lattice"
+	"messaging-kafka/internal/messaging"
+	"messaging-kafka/internal/produce"
+	"messaging-kafka/internal/settings"
+	"messaging-kafka/internal/telemetry"
+	"messaging-kafka/internal/wrpc"
+)
+
+// Options are what a provider needs besides the host's data.
+type Options struct {
+	Logger *slog.Logger
+	// ShutdownTimeout is how long a shutdown may take: less than the host waits before it kills the process.
+	// 0 means lattice.DefaultShutdownTimeout, which suits a host in its default setting.
+	ShutdownTimeout time.Duration
+	// IgnoreParent keeps the provider running when the process that started this one ends. It is for processes that
+	// no host started.
+	IgnoreParent bool
+}
+
+// Provider is a running provider. Its methods may be called by many goroutines at once.
+type Provider struct {
+	data    *hostdata.Data
+	log     *slog.Logger
+	metrics *telemetry.Metrics
+	limiter *semaphore.Weighted
+	pool    *produce.Pool
+	calls   *messaging.HandlerClient
+	server  *wrpc.Server
+
+	subscriptions subscriptions
+
+	mu      sync.RWMutex
+	config  map[string]string // the provider's own, as of the last update
+	links   map[lattice.LinkID]*link
+	trouble error // what is wrong with the provider's own config
+	stopped bool
+	units   sync.WaitGroup // the goroutines of the links
+}
+
+// Run joins the lattice that data names and serves it until the host shuts the provider down, ctx ends, or the
+// process that started this one is gone. It returns nil after an end in order. Trouble with Kafka never ends it.
+func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
+	log := opts.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	session, err := lattice.Connect(ctx, data, lattice.Options{
+		Logger: log, ShutdownTimeout: opts.ShutdownTimeout, IgnoreParent: opts.IgnoreParent,
+	})
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	client, err := wrpc.NewClient(session.Conn(), wrpc.ClientOptions{Logger: log})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeClient(client)) }()
+	server, err := wrpc.NewServer(session.Conn(), wrpc.ServerOptions{Prefix: data.Lattice + "." + data.ProviderKey, Logger: log})
+	if err != nil {
+		return err
+	}
+
+	own, warnings, trouble := settings.ParseProvider(data.Config, data.Secrets)
+	for _, w := range warnings {
+		log.Warn("provider config: "+w.Text, "setting", w.Key)
+	}
+	if trouble != nil {
+		log.Error("provider config: the defaults are used instead", "error", trouble)
+	}
+	p := &Provider{
+		data: data, log: log, metrics: telemetry.NewMetrics(),
+		limiter: semaphore.NewWeighted(int64(own.MaxInFlight)),
+		pool:    produce.NewPool(produce.Options{Logger: log}),
+		calls:   messaging.NewHandlerClient(client, data.Lattice, data.ProviderKey),
+		server:  server,
+		config:  data.Config, trouble: trouble,
+		links: make(map[lattice.LinkID]*link),
+	}
+	admin, err := p.serveAdmin(own.AdminAddress)
+	if err != nil {
+		// An address that is taken must not keep records from flowing.
+		log.Error("the admin address cannot be served", "error", err)
+		p.trouble = errors.Join(p.trouble, err)
+	}
+	defer admin.close()
+	if err := messaging.Register(server, p); err != nil {
+		return fmt.Errorf("serving wasmcloud:messaging: %w", err)
+	}
+	return session.Run(ctx, p)
+}
+
+// closeTimeout bounds the end of the wRPC client, whose calls have been given up by then.
+const closeTimeout = time.Second
+
+func closeClient(client *wrpc.Client) error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if err := client.Close(ctx); err != nil {
+		return fmt.Errorf("closing the wRPC client: %w", err)
+	}
+	return nil
+}
+
+var _ lattice.Handler = (*Provider)(nil)
+
+// PutLink implements lattice.Handler. The link's own goroutine does the work.
+func (p *Provider) PutLink(l lattice.Link) {
+	if unit := p.unit(l.ID); unit != nil {
+		unit.put(l)
+	}
+}
+
+// RejectLink implements lattice.Handler.
+func (p *Provider) RejectLink(id lattice.LinkID, err error) {
+	if unit := p.unit(id); unit != nil {
+		unit.reject(err)
+	}
+}
+
+// unit returns the unit of a link, which it begins where there is none; nil once the provider stops.
+func (p *Provider) unit(id lattice.LinkID) *link {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopped {
+		return nil
+	}
+	unit := p.links[id]
+	if unit == nil {
+		unit = newLink(p, id)
+		p.links[id] = unit
+		p.units.Go(unit.run)
+	}
+	return unit
+}
+
+// DeleteLink implements lattice.Handler.
+func (p *Provider) DeleteLink(id lattice.LinkID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if unit := p.links[id]; unit != nil {
+		delete(p.links, id)
+		unit.stop(nil)
+	}
+}
+
+// UpdateConfig implements lattice.Handler: the defaults of links may have changed.
+func (p *Provider) UpdateConfig(config map[string]string) {
+	_, warnings, err := settings.ParseProvider(config, p.data.Secrets)
+	for _, w := range warnings {
+		p.log.Warn("provider config: "+w.Text, "setting", w.Key)
+	}
+	if err != nil {
+		p.log.Error("provider config", "error", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.config, p.trouble = config, err
+	for _, unit := range p.links {
+		unit.refresh()
+	}
+}
+
+// Health implements lattice.Handler.
+func (p *Provider) Health() lattice.Health {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	var texts []string
+	if p.trouble != nil {
+		texts = append(texts, "provider config: "+p.trouble.Error())
+	}
+	for _, id := range sortedLinks(p.links) {
+		for _, problem := range p.links[id].problems() {
+			texts = append(texts, fmt.Sprintf("link %s: %s", id, problem))
+		}
+	}
+	return lattice.Health{Healthy: len(texts) == 0, Message: strings.Join(texts, "; ")}
+}
+
+// Shutdown implements lattice.Handler. The order matters: handlers that are being finished still publish, so calls of
+// components are served until no record is with a component any more, and producers last longest.
+func (p *Provider) Shutdown(ctx context.Context) {
+	p.mu.Lock()
+	p.stopped = true
+	for id, unit := range p.links {
+		delete(p.links, id)
+		unit.stop(ctx)
+	}
+	p.mu.Unlock()
+	p.units.Wait() // bounded: the end of every unit has ctx
+	if err := p.server.Shutdown(ctx); err != nil {
+		p.log.Warn("calls of components were cut off by the shutdown", "error", err)
+	}
+}

@@ -1,0 +1,295 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"messaging-kafka/internal/consume"
+	"messaging-kafka/internal/kafka"
+	"messaging-kafka/internal/lattice"
+	"messaging-kafka/internal/produce"
+	"messaging-kafka/internal/record"
+	"messaging-kafka/internal/request"
+	"messaging-kafka/internal/settings"
+	"messaging-kafka/internal/telemetry"
+)
+
+// running is what one set of settings of a link has running.
+type running struct {
+	p        *Provider
+	id       lattice.LinkID
+	log      *slog.Logger
+	metrics  *telemetry.LinkMetrics
+	settings settings.Link
+	watch    *watch // nil where something else finds out about broker trouble
+
+	mu           sync.RWMutex
+	handle       *produce.Handle    // nil where the link does not produce
+	publisher    *produce.Publisher // nil where the component cannot publish by this link
+	requester    *request.Requester
+	subscription *subscription
+	accesses     []*kafka.Access // of clients that take up new credentials while they run
+}
+
+// start makes everything but the subscription; see link.apply.
+func (l *link) start(parsed *settings.Link) (*running, error) {
+	r := &running{
+		p: l.p, id: l.id, log: l.log, settings: *parsed,
+		metrics: l.p.metrics.Link(l.id.Peer, l.id.Name),
+	}
+	if l.id.Direction == lattice.AsTarget || parsed.Delivery.DeadLetterTopic != "" {
+		handle, err := l.p.pool.Acquire(parsed.Cluster, parsed.Producer.Client)
+		if err != nil {
+			return nil, err
+		}
+		r.handle = handle
+	}
+	if l.id.Direction == lattice.AsTarget {
+		r.publisher = produce.NewPublisher(r.handle, parsed.Producer, parsed.Create)
+		if err := r.startRequester(); err != nil {
+			return nil, errors.Join(err, r.handle.Release(context.Background()))
+		}
+		if !parsed.Consumer.Enabled() {
+			r.watch = watchHandle(r.currentHandle)
+		}
+	}
+	return r, nil
+}
+
+func (r *running) startRequester() error {
+	if r.settings.Request.ReplyTopic == "" {
+		return nil
+	}
+	access, err := kafka.NewAccess(r.settings.Cluster, r.log)
+	if err != nil {
+		return err
+	}
+	r.accesses = append(r.accesses, access)
+	r.requester = request.Start(request.Config{
+		Settings: r.settings.Request, Create: r.settings.Create, Access: access,
+		Publish: r.publish, Observer: r.metrics, Log: r.log,
+	})
+	return nil
+}
+
+// publish produces by the publisher of the moment; a rotation of credentials replaces it.
+func (r *running) publish(ctx context.Context, out record.Outgoing) (record.Position, error) {
+	r.mu.RLock()
+	publisher := r.publisher
+	r.mu.RUnlock()
+	return publisher.Publish(ctx, out)
+}
+
+func (r *running) currentHandle() *produce.Handle {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.handle
+}
+
+// subscribe begins to consume, or joins in with a link of the same component that consumes the same already.
+func (r *running) subscribe() {
+	if !r.settings.Consumer.Enabled() {
+		if r.id.Direction == lattice.AsSource {
+			r.log.Warn("the link names no topic: nothing will be delivered")
+		}
+		return
+	}
+	s, err := r.p.subscriptions.join(r)
+	if err != nil {
+		r.log.Error("consuming cannot begin", "error", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.subscription = s
+}
+
+// deliverer hands records to the link's component.
+func (r *running) deliverer() record.Deliverer {
+	return &deliverer{calls: r.p.calls, component: r.id.Peer, link: r.id.Name, replyTopic: r.settings.Delivery.ReplyTopic}
+}
+
+// deadLetter stores a dead letter. The component's restrictions (allowed_topics, producer_partitions) are not those
+// of dead letters, so it goes past the publisher.
+func (r *running) deadLetter(ctx context.Context, out record.Outgoing) error {
+	_, err := r.currentHandle().Produce(ctx, out)
+	return err
+}
+
+func (r *running) consumerConfig(access *kafka.Access) consume.Config {
+	return consume.Config{
+		Settings: r.settings, Access: access, Deliverer: r.deliverer(), Component: r.id.Peer,
+		Produce: r.deadLetter, Limiter: r.p.limiter, Observer: r.metrics, Log: r.log,
+	}
+}
+
+// rotate takes over settings that differ in nothing but credentials: membership in the group and records in flight
+// stay. It reports false where more has changed.
+func (r *running) rotate(parsed *settings.Link) bool {
+	before, after := r.settings, *parsed
+	before.Cluster.Security, after.Cluster.Security = settings.Security{}, settings.Security{}
+	if !equalSettings(&before, &after) {
+		return false
+	}
+	security := parsed.Cluster.Security
+	var handle *produce.Handle
+	if r.handle != nil {
+		var err error
+		if handle, err = r.p.pool.Acquire(parsed.Cluster, parsed.Producer.Client); err != nil {
+			r.log.Error("the new credentials cannot be used for publishing", "error", err)
+			return false
+		}
+	}
+	if err := r.updateAccesses(security); err != nil {
+		if !errors.Is(err, kafka.ErrNewClientNeeded) {
+			r.log.Error("the new credentials cannot be used", "error", err)
+		}
+		r.release(handle)
+		return false
+	}
+	r.mu.Lock()
+	old := r.handle
+	r.settings = *parsed
+	if handle != nil {
+		r.handle = handle
+		if r.publisher != nil {
+			r.publisher = produce.NewPublisher(handle, parsed.Producer, parsed.Create)
+		}
+	}
+	r.mu.Unlock()
+	r.release(old)
+	return true
+}
+
+func (r *running) updateAccesses(security settings.Security) error {
+	r.mu.RLock()
+	accesses := r.accesses
+	if r.subscription != nil {
+		accesses = append(accesses[:len(accesses):len(accesses)], r.subscription.access)
+	}
+	r.mu.RUnlock()
+	for _, a := range accesses {
+		if err := a.Update(security); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *running) release(handle *produce.Handle) {
+	if handle == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), replaceTimeout)
+	defer cancel()
+	if err := handle.Release(ctx); err != nil {
+		r.log.Warn("publishes were cut off", "error", err)
+	}
+}
+
+// stop ends everything within ctx, what consumes first.
+func (r *running) stop(ctx context.Context) {
+	r.mu.Lock()
+	subscription, requester, handle := r.subscription, r.requester, r.handle
+	r.subscription = nil
+	r.mu.Unlock()
+	if subscription != nil {
+		r.p.subscriptions.leave(ctx, r, subscription)
+	}
+	if r.watch != nil {
+		r.watch.stop()
+	}
+	if requester != nil {
+		requester.Stop(ctx)
+	}
+	if handle != nil {
+		if err := handle.Release(ctx); err != nil {
+			r.log.Warn("publishes were cut off by the end of the link", "error", err)
+		}
+	}
+}
+
+func (r *running) problems() []string {
+	r.mu.RLock()
+	subscription, requester := r.subscription, r.requester
+	enabled := r.settings.Consumer.Enabled()
+	r.mu.RUnlock()
+	var texts []string
+	switch {
+	case subscription != nil:
+		texts = append(texts, subscription.problems()...)
+	case enabled:
+		texts = append(texts, "starting")
+	}
+	if requester != nil {
+		texts = append(texts, requester.Problems()...)
+	}
+	if r.watch != nil {
+		texts = append(texts, r.watch.problems()...)
+	}
+	return texts
+}
+
+// watch finds out whether a link that only publishes can reach its cluster: without traffic nothing else does.
+type watch struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+
+	mu  sync.Mutex
+	err error
+}
+
+var errNotYetReached = errors.New("connecting")
+
+const (
+	watchEvery = 5 * time.Second
+	watchAgain = time.Second
+)
+
+func watchHandle(handle func() *produce.Handle) *watch {
+	ctx, cancel := context.WithCancel(context.Background())
+	w := &watch{cancel: cancel, done: make(chan struct{}), err: errNotYetReached}
+	go w.run(ctx, handle)
+	return w
+}
+
+func (w *watch) run(ctx context.Context, handle func() *produce.Handle) {
+	defer close(w.done)
+	for {
+		attempt, cancel := context.WithTimeout(ctx, watchEvery)
+		err := handle().Ping(attempt)
+		cancel()
+		if ctx.Err() != nil {
+			return
+		}
+		w.mu.Lock()
+		w.err = err
+		w.mu.Unlock()
+		wait := watchEvery
+		if err != nil {
+			wait = watchAgain
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (w *watch) stop() {
+	w.cancel()
+	<-w.done
+}
+
+func (w *watch) problems() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err == nil {
+		return nil
+	}
+	return []string{fmt.Sprint(w.err)}
+}
