@@ -113,6 +113,7 @@ func TestOneCallOnTheWire(t *testing.T) {
 		t.Errorf("the first message is %q", m.Data)
 	}
 	p.accept(m)
+	p.accept(m)
 	if rest, _ := p.end(); len(rest) != 0 {
 		t.Errorf("%q came after complete parameters", rest)
 	}
@@ -120,6 +121,11 @@ func TestOneCallOnTheWire(t *testing.T) {
 	p.send(m.Reply+".results", "", []byte{2, 'o', 'k'})
 	if err := wait(t, done); err != nil || got != "ok" {
 		t.Errorf("got %q (%v)", got, err)
+	}
+	flush(t, client.nc)
+	flush(t, p.nc)
+	if n, _, _ := p.in.Pending(); n != 0 {
+		t.Errorf("the repeated accept made the client send %d messages more", n)
 	}
 	// What comes late is ignored, and a further accept only gets the end of the parameters again.
 	p.send(m.Reply+".results", "", nil)

@@ -207,6 +207,43 @@ func TestAcceptsAreRepeatedOnlyUntilParamsCome(t *testing.T) {
 	}
 }
 
+func TestAcceptIsNotRepeatedOnceParamsHaveCome(t *testing.T) {
+	s := runNATS(t, defaultPayload)
+	server := newServer(t, connect(t, s), ServerOptions{AcceptInterval: time.Millisecond, ParamsTimeout: patience})
+	read := make(chan byte, 10)
+	serve(t, server, "f", func(_ context.Context, _ nats.Header, d *Decoder) ([]byte, error) {
+		for {
+			b, err := d.U8()
+			if err != nil {
+				return nil, nil // the end of the parameters
+			}
+			read <- b
+		}
+	})
+	nc := connect(t, s)
+	c := newCaller(t, nc)
+	c.call("f", nil)
+	params := c.accepted()
+	c.send(params, "", []byte{1})
+	receive(t, read)
+	repeatedBefore, _, _ := c.accepts.Pending()
+	// A second call, which is silent, shows that the time for repetitions has come: its fifth is due after 31 ms.
+	silent := newCaller(t, nc)
+	silent.call("f", nil)
+	silentParams := silent.accepted()
+	for range 5 {
+		silent.accepted()
+	}
+	// One repetition may have been on its way when the parameters came.
+	if n, _, _ := c.accepts.Pending(); n > repeatedBefore+1 {
+		t.Errorf("the accept was repeated %d times after parameters had come", n-repeatedBefore)
+	}
+	c.send(params, "", nil)
+	c.result()
+	silent.send(silentParams, "", nil)
+	silent.result()
+}
+
 func TestEveryCallIsEnded(t *testing.T) {
 	s := runNATS(t, defaultPayload)
 	server := newServer(t, connect(t, s), ServerOptions{MaxParamsBytes: 1 << 10, Logger: slog.New(slog.DiscardHandler)})

@@ -3,7 +3,9 @@ package wrpc
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -35,28 +37,56 @@ func TestShutdownLetsCallsEnd(t *testing.T) {
 	}
 }
 
+// gate is a log that holds up whoever writes to it.
+type gate struct{ reached, open chan struct{} }
+
+func (g *gate) Write(b []byte) (int, error) {
+	g.reached <- struct{}{}
+	<-g.open
+	return len(b), nil
+}
+
+// Calls that wait for the subscription's callback have been given to this server alone: to drop them would leave
+// their callers hanging.
 func TestShutdownTakesTheCallsThatHaveCome(t *testing.T) {
 	s := runNATS(t, defaultPayload)
-	nc := connect(t, s)
-	server := newServer(t, nc, ServerOptions{MaxCalls: 1})
+	log := &gate{reached: make(chan struct{}, 10), open: make(chan struct{})}
+	server := newServer(t, connect(t, s), ServerOptions{Logger: slog.New(slog.NewTextHandler(log, nil))})
 	serve(t, server, "f", echo)
+	nc := connect(t, s)
+	bad := newCaller(t, nc)
+	bad.reply = "$SYS.bad"
+	bad.call("f", nil) // is complained about, which holds the callback up
+	receive(t, log.reached)
+	var callers []*caller
+	for i := range 5 {
+		c := newCaller(t, nc)
+		c.call("f", []byte{1, byte(i)})
+		callers = append(callers, c)
+	}
+	flush(t, nc)
+	down := make(chan error, 1)
+	go func() { down <- server.Shutdown(withPatience(t)) }()
 	client := newClient(t, connect(t, s), ClientOptions{})
-	const calls = 500
-	done := make(chan error, calls)
-	for range calls {
-		go func() { done <- callEcho(withPatience(t), client, "f", []byte("x")) }()
+	eventually(t, "further calls find nobody", func() bool {
+		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+		defer cancel()
+		return errors.Is(callEcho(ctx, client, "f", []byte("late")), ErrNoResponders)
+	})
+	select {
+	case err := <-down:
+		t.Errorf("the shutdown did not wait for the calls that have come (%v)", err)
+	default:
 	}
-	if err := wait(t, done); err != nil {
-		t.Error(err)
-	}
-	if err := server.Shutdown(withPatience(t)); err != nil {
-		t.Errorf("the shutdown: %v", err)
-	}
-	// A call either got its result or was never given to this server; none is left hanging or without a value.
-	for range calls - 1 {
-		if err := wait(t, done); err != nil && !errors.Is(err, ErrNoResponders) {
-			t.Error(err)
+	close(log.open)
+	for i, c := range callers {
+		c.send(c.accepted(), "", nil)
+		if got, _ := c.result(); string(got) != string([]byte{1, byte(i)}) {
+			t.Errorf("call %d got %q", i, got)
 		}
+	}
+	if err := wait(t, down); err != nil {
+		t.Errorf("the shutdown: %v", err)
 	}
 }
 
