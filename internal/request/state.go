@@ -1,0 +1,134 @@
+package request
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"messaging-kafka/internal/kafka"
+)
+
+// refusal is an error that will not pass by itself: requests need not wait for it.
+type refusal struct {
+	text string
+	err  error
+}
+
+func (e *refusal) Error() string { return e.text }
+func (e *refusal) Unwrap() error { return e.err }
+
+// state is what requests and the operator know of the reader. Its methods may be called by many goroutines at once.
+type state struct {
+	topic  string
+	access *kafka.Access
+
+	mu      sync.Mutex
+	changed chan struct{} // closed with each change
+	// positioned tells that the reader has its place: what is answered from now on is read.
+	positioned bool
+	check      error // of the last look at the topic
+	fetches    map[int32]*fetchFailure
+}
+
+// fetchFailure is why a partition is not read. A partition without records never says that it is well again, so a
+// failure that is not repeated is forgotten.
+type fetchFailure struct {
+	err error
+	age int // in looks at the topic
+}
+
+const forgetAfter = 3
+
+func newState(topic string, access *kafka.Access) *state {
+	return &state{topic: topic, access: access, changed: make(chan struct{}), fetches: make(map[int32]*fetchFailure)}
+}
+
+// checked notes the result of a look at the topic.
+func (s *state) checked(positioned bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.positioned, s.check = positioned, err
+	close(s.changed)
+	s.changed = make(chan struct{})
+	for partition, f := range s.fetches {
+		if f.age++; f.age > forgetAfter {
+			delete(s.fetches, partition)
+		}
+	}
+}
+
+func (s *state) fetchFailed(partition int32, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fetches[partition] = &fetchFailure{err: err}
+}
+
+func (s *state) fetched(partition int32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.fetches, partition)
+}
+
+// wait returns nil when answers can be received. Its error is a refusal, or that of ctx.
+func (s *state) wait(ctx context.Context) error {
+	for {
+		s.mu.Lock()
+		refused := s.refusal()
+		positioned, changed := s.positioned, s.changed
+		s.mu.Unlock()
+		switch {
+		case refused != nil:
+			return refused
+		case positioned:
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// refusal makes what is wrong with the topic an error for requests, if it does not pass by itself. s.mu is held.
+func (s *state) refusal() *refusal {
+	if refused, ok := errors.AsType[*refusal](s.check); ok {
+		return refused
+	}
+	if answer, ok := errors.AsType[*kerr.Error](s.check); ok && !answer.Retriable {
+		return &refusal{text: s.explain(s.check), err: s.check}
+	}
+	return nil
+}
+
+func (s *state) explain(err error) string {
+	if refused, ok := errors.AsType[*refusal](err); ok {
+		return refused.text
+	}
+	return fmt.Sprintf("reading answers in %s (request_reply_topic): %s", s.topic, s.access.Explain(err).Text)
+}
+
+func (s *state) problems() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var texts []string
+	add := func(text string) {
+		if !slices.Contains(texts, text) {
+			texts = append(texts, text)
+		}
+	}
+	if s.check != nil {
+		add(s.explain(s.check))
+	}
+	for _, f := range s.fetches {
+		add(s.explain(f.err))
+	}
+	if !s.positioned && len(texts) == 0 {
+		add(fmt.Sprintf("finding the end of %s (request_reply_topic), from where answers are read", s.topic))
+	}
+	return texts
+}
