@@ -97,7 +97,7 @@ data on standard input.`,
 		},
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(newPar(), newVersion())
+	root.AddCommand(newDev(), newPar(), newVersion())
 	return root, started
 }
 
