@@ -322,3 +322,23 @@ func (c *Client) CommitOffset(group, topic string, partition int32, offset int64
 		c.t.Fatalf("committing an offset of %s/%d for %s: %v", topic, partition, group, err)
 	}
 }
+
+// MemberIDs returns the members of a group by id, sorted: it changes with every member that comes, goes or comes back.
+func (c *Client) MemberIDs(group string) []string {
+	c.t.Helper()
+	ctx, cancel := c.context()
+	defer cancel()
+	described, err := kadm.NewClient(c.Client).DescribeGroups(ctx, group)
+	if err == nil {
+		err = described.Error()
+	}
+	if err != nil {
+		c.t.Fatalf("describing group %s: %v", group, err)
+	}
+	var ids []string
+	for _, m := range described[group].Members {
+		ids = append(ids, m.MemberID)
+	}
+	slices.Sort(ids)
+	return ids
+}

@@ -31,16 +31,15 @@ type Proxy struct {
 // NewProxy listens on a free port of 127.0.0.1 for connections to target ("host:port") and stops when the test ends.
 func NewProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
-	p := newProxy(t, target)
-	t.Cleanup(p.close)
-	return p
+	return newProxyAt(t, "127.0.0.1:0", target)
 }
 
-func newProxy(t testing.TB, target string) *Proxy {
+func newProxyAt(t testing.TB, addr, target string) *Proxy {
 	t.Helper()
-	p := &Proxy{t: t, target: target, addr: "127.0.0.1:0", live: map[*pipe]struct{}{}, open: make(chan struct{})}
+	p := &Proxy{t: t, addr: addr, target: target, live: map[*pipe]struct{}{}, open: make(chan struct{})}
 	close(p.open)
 	p.Up()
+	t.Cleanup(p.close)
 	return p
 }
 
