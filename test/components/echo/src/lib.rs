@@ -12,6 +12,9 @@
 //! | `!publish:SUBJECT:REST` | publishes REST to SUBJECT |
 //! | `!request:SUBJECT:REST` | requests SUBJECT with REST, for up to 10 s, and publishes the answer's body to the reply-to |
 //!
+//! A wasmCloud 1.9 host keeps the choice of a link for all calls of a component, not for the one that made it. `!on`
+//! therefore goes back to the link "default" afterwards, and calls that run beside one with `!on` may take its link.
+//!
 //! What fails is returned as `err` with its text; so is a command that it does not know.
 use std::time::Duration;
 
@@ -52,8 +55,10 @@ fn handle(body: &[u8], reply_to: Option<&str>) -> Result<(), String> {
         }
         "on" => {
             let (link, rest) = cut(rest);
-            set_link_name(text(link)?, vec![CallTargetInterface::new("wasmcloud", "messaging", "consumer")])?;
-            handle(rest, reply_to)
+            use_link(text(link)?)?;
+            let result = handle(rest, reply_to);
+            use_link("default")?;
+            result
         }
         "publish" => {
             let (subject, rest) = cut(rest);
@@ -69,6 +74,10 @@ fn handle(body: &[u8], reply_to: Option<&str>) -> Result<(), String> {
         }
         unknown => Err(format!("unknown command {unknown:?}")),
     }
+}
+
+fn use_link(name: &str) -> Result<(), String> {
+    set_link_name(name, vec![CallTargetInterface::new("wasmcloud", "messaging", "consumer")])
 }
 
 fn publish(subject: &str, body: &[u8]) -> Result<(), String> {
