@@ -72,7 +72,7 @@ func RealKafka(t testing.TB, opts KafkaOptions) *Kafka {
 		return k
 	}
 	k := startKafka(t, opts)
-	stopAtExit(t, k.stop)
+	AtExit(t, k.stop)
 	if kafkas.m == nil {
 		kafkas.m = map[string]*Kafka{}
 	}

@@ -16,8 +16,9 @@ var shared struct {
 	stops  []func() error
 }
 
-// stopAtExit notes what Main is to stop. It fails the test when the package has no Main, for then nothing would.
-func stopAtExit(t testing.TB, stop func() error) {
+// AtExit has [Main] call stop after the last of the package's tests, for what they share. It fails the test when the
+// package has no Main, for then nothing would.
+func AtExit(t testing.TB, stop func() error) {
 	t.Helper()
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
