@@ -29,6 +29,9 @@ type session struct {
 	problems problems
 	loops    sync.WaitGroup
 	stop     context.CancelFunc
+	// ready is closed when cl and adm are set. The client joins the group in goroutines of its own, whose callbacks may
+	// come before kgo.NewClient has returned.
+	ready chan struct{}
 	// fatal takes the first error that a session cannot recover from.
 	fatal chan error
 
@@ -91,10 +94,28 @@ func newSession(cfg *Config) (*session, error) {
 		cfg: cfg, log: cfg.Log,
 		progress: make(chan struct{}, 1),
 		freed:    make(chan struct{}, 1),
+		ready:    make(chan struct{}),
 		fatal:    make(chan error, 1),
 		assigned: make(map[topicPartition]*assignment),
 	}
 	c := &cfg.Settings.Consumer
+	s.problems.group, s.problems.access = c.Group, cfg.Access
+	s.d = dispatch.New(dispatch.Config{
+		Delivery:   cfg.Settings.Delivery,
+		Deliverer:  cfg.Deliverer,
+		DeadLetter: cfg.deadLetter(),
+		Limiter:    cfg.Limiter,
+		Progress:   func() { signal(s.progress); signal(s.freed) },
+		Observer:   cfg.Observer,
+		Log:        cfg.Log,
+	})
+	type rebalanced = func(context.Context, *kgo.Client, map[string][]int32)
+	whenReady := func(f rebalanced) rebalanced {
+		return func(ctx context.Context, cl *kgo.Client, partitions map[string][]int32) {
+			<-s.ready
+			f(ctx, cl, partitions)
+		}
+	}
 	opts := append(clientOptions(cfg),
 		kgo.ConsumerGroup(c.Group),
 		kgo.DisableAutoCommit(),
@@ -104,10 +125,13 @@ func newSession(cfg *Config) (*session, error) {
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
 		// An offset that is not in the log any more is for us to see, count and act on.
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
-		kgo.AdjustFetchOffsetsFn(s.startOffsets),
-		kgo.OnPartitionsAssigned(s.onAssigned),
-		kgo.OnPartitionsRevoked(s.onRevoked),
-		kgo.OnPartitionsLost(s.onLost),
+		kgo.AdjustFetchOffsetsFn(func(ctx context.Context, fetched map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+			<-s.ready
+			return s.startOffsets(ctx, fetched)
+		}),
+		kgo.OnPartitionsAssigned(whenReady(s.onAssigned)),
+		kgo.OnPartitionsRevoked(whenReady(s.onRevoked)),
+		kgo.OnPartitionsLost(whenReady(s.onLost)),
 		kgo.WithHooks(&s.problems),
 	)
 	switch {
@@ -126,17 +150,7 @@ func newSession(cfg *Config) (*session, error) {
 		return nil, err
 	}
 	s.cl, s.adm = cl, kadm.NewClient(cl)
-	s.problems.group = c.Group
-	s.problems.access = cfg.Access
-	s.d = dispatch.New(dispatch.Config{
-		Delivery:   cfg.Settings.Delivery,
-		Deliverer:  cfg.Deliverer,
-		DeadLetter: cfg.deadLetter(),
-		Limiter:    cfg.Limiter,
-		Progress:   func() { signal(s.progress); signal(s.freed) },
-		Observer:   cfg.Observer,
-		Log:        cfg.Log,
-	})
+	close(s.ready)
 	return s, nil
 }
 

@@ -46,6 +46,7 @@ func newShareSession(cfg *Config) (*shareSession, error) {
 	s := &shareSession{cfg: cfg, log: cfg.Log, bury: cfg.deadLetter()}
 	s.calls, s.giveUp = context.WithCancel(context.Background())
 	group := cfg.Settings.Consumer.Group
+	s.problems.group, s.problems.access = group, cfg.Access // before the client, which may report at once
 	opts := append(clientOptions(cfg),
 		kgo.ShareGroup(group),
 		kgo.ShareMaxRecords(int32(cfg.Settings.Delivery.MaxInFlight)),
@@ -58,7 +59,6 @@ func newShareSession(cfg *Config) (*shareSession, error) {
 		return nil, err
 	}
 	s.cl = cl
-	s.problems.group, s.problems.access = group, cfg.Access
 	return s, nil
 }
 
