@@ -135,7 +135,7 @@ func (r *runner) openKafka(ctx context.Context, access *kafka.Access) error {
 		kgo.ProducerLinger(0),
 		kgo.ProducerBatchMaxBytes(MaxLine+4096),
 		kgo.MaxBufferedBytes(64<<20),
-		kgo.RecordDeliveryTimeout(r.opts.EchoTimeout),
+		kgo.RecordDeliveryTimeout(max(r.opts.EchoTimeout, time.Second)), // less is refused
 	)...)
 	if err != nil {
 		return err

@@ -143,8 +143,8 @@ func (r *runner) lineReader(source io.Reader, file *os.File) (next func() (line,
 		}
 		restoreMode = func() error { return term.Restore(descriptor, before) }
 		resize = func(t *term.Terminal) {
-			// A size that is not known stays what it was.
-			if width, height, err := term.GetSize(descriptor); err == nil {
+			// A size that is not known stays what it was; some terminals say 0 for that.
+			if width, height, err := term.GetSize(descriptor); err == nil && width > 0 {
 				_ = t.SetSize(width, height)
 			}
 		}
