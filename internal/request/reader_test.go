@@ -323,7 +323,20 @@ func TestAnOffsetOutOfRangeIsPassedOverWithAWarning(t *testing.T) {
 	newReplier(t, k.Brokers(), echo)
 	r := start(t, cfg)
 	mustAnswer(t, r, "first")
-	k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "answers", Err: kerr.OffsetOutOfRange})
+
+	// While the reader is kept from reading, what it would read next is deleted.
+	fault := k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "answers", Err: kerr.TopicAuthorizationFailed, Count: -1})
+	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
+		if fault.Hits() == 0 {
+			return errors.New("the reader still reads")
+		}
+		return nil
+	})
+	testkit.NewClient(t, k.Brokers()).ProduceText("answers", "x", "y", "z")
+	if err := k.DeleteRecords("answers", 0, 4); err != nil {
+		t.Fatal(err)
+	}
+	fault.Remove()
 	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
 		if !log.Contains("level=WARN") || !log.Contains("answers may be lost") {
 			return errors.New("no warning")

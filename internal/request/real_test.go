@@ -15,6 +15,11 @@ func TestRequestsOverARealKafka(t *testing.T) {
 	brokers := testkit.RealKafka(t, testkit.KafkaOptions{NoAutoCreate: true}).Brokers()
 	client := testkit.NewClient(t, brokers)
 	client.Topic("requests", 4, nil)
+	t.Cleanup(func() { // the tests share this Kafka, and a test can run again
+		if _, err := kadm.NewClient(client.Client).DeleteTopics(context.Background(), "requests", "answers"); err != nil {
+			t.Errorf("deleting the topics: %v", err)
+		}
+	})
 
 	t.Run("the reply topic is created", func(t *testing.T) {
 		cfg, seen := config(t, brokers)
@@ -59,7 +64,7 @@ func TestRequestsOverARealKafka(t *testing.T) {
 		seen.want(t, 2, 0, 0)
 	})
 	t.Run("two thousand callers are in flight", func(t *testing.T) {
-		// Topics of its own would need names of their own; requests of before are not to be counted.
+		// The replier counts requests, so those of before must be gone.
 		if _, err := kadm.NewClient(client.Client).DeleteTopic(t.Context(), "requests"); err != nil {
 			t.Fatal(err)
 		}
