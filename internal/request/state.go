@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -124,8 +125,8 @@ func (s *state) problems() []string {
 	if s.check != nil {
 		add(s.explain(s.check))
 	}
-	for _, f := range s.fetches {
-		add(s.explain(f.err))
+	for _, partition := range slices.Sorted(maps.Keys(s.fetches)) {
+		add(s.explain(s.fetches[partition].err))
 	}
 	if !s.positioned && len(texts) == 0 {
 		add(fmt.Sprintf("finding the end of %s (request_reply_topic), from where answers are read", s.topic))
