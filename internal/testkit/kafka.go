@@ -117,14 +117,14 @@ func requireKafka(t testing.TB, opts KafkaOptions) {
 
 func startKafka(t testing.TB, opts KafkaOptions) *Kafka {
 	t.Helper()
-	// Not the test's own folder: a shared Kafka outlives the test that started it.
-	parent, err := os.MkdirTemp("", "messaging-kafka-test-")
-	if err != nil {
-		t.Fatalf("starting Kafka: %v", err)
-	}
 	const tries = 3
 	for try := 1; ; try++ {
-		k := &Kafka{opts: opts, dir: filepath.Join(parent, "kafka"), env: []string{"KAFKA_VERSION=" + opts.version()}}
+		// Not the test's own folder: a shared Kafka outlives the test that started it.
+		dir, err := os.MkdirTemp("", "messaging-kafka-test-")
+		if err != nil {
+			t.Fatalf("starting Kafka: %v", err)
+		}
+		k := &Kafka{opts: opts, dir: dir, env: []string{"KAFKA_VERSION=" + opts.version()}}
 		var properties []string
 		for _, key := range slices.Sorted(maps.Keys(opts.Properties)) {
 			properties = append(properties, key+"="+opts.Properties[key])
@@ -140,7 +140,7 @@ func startKafka(t testing.TB, opts KafkaOptions) *Kafka {
 		if err == nil {
 			return k
 		}
-		k.stop() // what matters is why it did not start
+		_ = k.stop() // what matters is why it did not start
 		// Another process may have taken one of the ports since they were found free.
 		if try == tries || !strings.Contains(err.Error(), "Address already in use") {
 			t.Fatalf("starting Kafka: %v", err)
@@ -180,7 +180,7 @@ func (k *Kafka) upArgs(more ...string) []string {
 func (k *Kafka) stop() error {
 	k.stopOnce.Do(func() {
 		_, err := runScript(nil, "test/kafka/kafka-down", "-d", k.dir, "-9", "--wipe")
-		k.stopErr = errors.Join(err, os.RemoveAll(filepath.Dir(k.dir)))
+		k.stopErr = errors.Join(err, os.RemoveAll(k.dir))
 	})
 	return k.stopErr
 }
