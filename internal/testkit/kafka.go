@@ -260,17 +260,23 @@ func (k *Kafka) ResumeNode(t testing.TB, node int) {
 
 func (k *Kafka) signal(t testing.TB, node int, sig syscall.Signal) {
 	t.Helper()
+	if err := syscall.Kill(k.PID(t, node), sig); err != nil {
+		t.Fatalf("sending %v to Kafka node %d: %v", sig, node, err)
+	}
+}
+
+// PID is the id of the process that a node (1, 2, …) runs in, or ran in last.
+func (k *Kafka) PID(t testing.TB, node int) int {
+	t.Helper()
 	text, err := os.ReadFile(filepath.Join(k.dir, fmt.Sprintf("node%d", node), "pid"))
 	if err != nil {
 		t.Fatalf("finding the process of Kafka node %d: %v", node, err)
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err == nil {
-		err = syscall.Kill(pid, sig)
-	}
 	if err != nil {
-		t.Fatalf("sending %v to Kafka node %d: %v", sig, node, err)
+		t.Fatalf("finding the process of Kafka node %d: %v", node, err)
 	}
+	return pid
 }
 
 // Tool runs one of Kafka's own command-line tools (see test/kafka/kafka-tool) and returns what it printed. The

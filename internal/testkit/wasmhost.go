@@ -181,6 +181,9 @@ func (h *Host) ID() string { return h.id }
 // Lattice is the lattice's name.
 func (h *Host) Lattice() string { return h.lattice }
 
+// PID is the host's process id. Its providers are child processes.
+func (h *Host) PID() int { return h.cmd.Process.Pid }
+
 // Output is what the host and its providers wrote to their standard output and error so far.
 func (h *Host) Output() string { return h.output.String() }
 
