@@ -177,8 +177,17 @@ func (a *Access) Explain(err error) Diagnosis {
 			return explain(failure, in)
 		}
 	}
+	if d.Class == ClassTimeout {
+		if throttled := a.Throttled(); throttled != nil {
+			return explain(throttled, in)
+		}
+	}
 	return d
 }
+
+// Throttled returns a [*ThrottleError] while a broker holds this client back because of a quota and for a minute
+// after, else nil. Brokers delay clients without an error, so this is how a call that ran out of time can say why.
+func (a *Access) Throttled() error { return a.health.throttled(time.Now()) }
 
 func (a *Access) situation() situation {
 	state := a.state.Load()
@@ -210,10 +219,49 @@ func (s *securityState) principal() string {
 // connectionHealth remembers the last failed connection attempt. It is a hook of the client, which reports the end
 // of every attempt there, API version negotiation and authentication included.
 type connectionHealth struct {
-	failure atomic.Pointer[error]
+	failure  atomic.Pointer[error]
+	throttle atomic.Pointer[throttle]
 }
 
-var _ kgo.HookBrokerConnect = (*connectionHealth)(nil)
+// throttle is the last time that a broker asked to be left alone.
+type throttle struct {
+	err   ThrottleError
+	until time.Time
+}
+
+var (
+	_ kgo.HookBrokerConnect  = (*connectionHealth)(nil)
+	_ kgo.HookBrokerThrottle = (*connectionHealth)(nil)
+)
+
+// OnBrokerThrottle implements [kgo.HookBrokerThrottle].
+func (h *connectionHealth) OnBrokerThrottle(meta kgo.BrokerMetadata, wait time.Duration, _ bool) {
+	h.throttle.Store(&throttle{
+		err:   ThrottleError{Addr: net.JoinHostPort(meta.Host, fmt.Sprint(meta.Port)), Wait: wait},
+		until: time.Now().Add(wait + throttleMemory),
+	})
+}
+
+// throttleMemory is for how long the end of a wait still explains what took too long.
+const throttleMemory = time.Minute
+
+func (h *connectionHealth) throttled(now time.Time) error {
+	if t := h.throttle.Load(); t != nil && now.Before(t.until) {
+		return &t.err
+	}
+	return nil
+}
+
+// ThrottleError says that a broker holds this client back because of a quota (KIP-13, KIP-124).
+type ThrottleError struct {
+	Addr string // "host:port"
+	// Wait is for how long the client was last told to wait.
+	Wait time.Duration
+}
+
+func (e *ThrottleError) Error() string {
+	return fmt.Sprintf("%s told this client to wait %s because of a quota", e.Addr, e.Wait)
+}
 
 // OnBrokerConnect implements [kgo.HookBrokerConnect].
 func (h *connectionHealth) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {

@@ -37,37 +37,58 @@ func (a *Access) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	// One bound for TCP and TLS together: a port that accepts and then says nothing must not hang.
 	ctx, cancel := context.WithTimeout(ctx, a.dialTimeout())
 	defer cancel()
+	config, err := a.tlsConfig(addr)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := a.connect(ctx, network, addr)
+	if err != nil || config == nil {
+		return conn, err
+	}
+	secured, err := a.secure(ctx, conn, config, addr)
+	if err != nil {
+		_ = conn.Close() // the handshake's error is the one that matters
+		return nil, err
+	}
+	return secured, nil
+}
 
-	failed := func(inTLS bool, err error) error {
-		return &DialError{Addr: addr, Seed: slices.Contains(a.seeds, addr), TLS: inTLS, Err: err}
+func (a *Access) dialError(addr string, inTLS bool, err error) error {
+	return &DialError{Addr: addr, Seed: slices.Contains(a.seeds, addr), TLS: inTLS, Err: err}
+}
+
+// tlsConfig returns what a connection to addr is to be secured with, nil where connections are not encrypted.
+func (a *Access) tlsConfig(addr string) (*tls.Config, error) {
+	source := a.state.Load().tls
+	if source == nil {
+		return nil, nil
 	}
-	state := a.state.Load()
-	var config *tls.Config
-	if state.tls != nil {
-		c, err := state.tls.config()
+	config, err := source.config()
+	if err != nil {
+		return nil, a.dialError(addr, true, err)
+	}
+	if config.ServerName == "" {
+		host, _, err := net.SplitHostPort(addr)
 		if err != nil {
-			return nil, failed(true, err)
+			return nil, a.dialError(addr, true, err)
 		}
-		config = c
-		if config.ServerName == "" {
-			host, _, err := net.SplitHostPort(addr)
-			if err != nil {
-				return nil, failed(true, err)
-			}
-			config.ServerName = host
-		}
+		config.ServerName = host
 	}
+	return config, nil
+}
+
+func (a *Access) connect(ctx context.Context, network, addr string) (net.Conn, error) {
 	conn, err := (&net.Dialer{KeepAlive: keepAlive}).DialContext(ctx, network, addr)
 	if err != nil {
-		return nil, failed(false, err)
+		return nil, a.dialError(addr, false, err)
 	}
-	if config == nil {
-		return conn, nil
-	}
+	return conn, nil
+}
+
+func (a *Access) secure(ctx context.Context, conn net.Conn, config *tls.Config, addr string) (*tls.Conn, error) {
 	secured := tls.Client(conn, config)
 	if err := secured.HandshakeContext(ctx); err != nil {
-		_ = conn.Close() // the handshake's error is the one that matters
-		return nil, failed(true, err)
+		return nil, a.dialError(addr, true, err)
 	}
 	return secured, nil
 }

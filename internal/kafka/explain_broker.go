@@ -95,6 +95,10 @@ var brokerAnswers = map[*kerr.Error]Diagnosis{
 }
 
 func explainBroker(err error, in situation) (Diagnosis, bool) {
+	if throttled, ok := errors.AsType[*ThrottleError](err); ok {
+		return Diagnosis{ClassThrottled, fmt.Sprintf("a quota of the cluster is used up: %s holds %s back, last for %s; raise the quota (producer_byte_rate, consumer_byte_rate or request_percentage of the user or of client_id), or send less",
+			throttled.Addr, in.who(), throttled.Wait)}, true
+	}
 	var answer *kerr.Error
 	if !errors.As(err, &answer) {
 		return Diagnosis{}, false

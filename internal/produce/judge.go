@@ -63,6 +63,9 @@ func (c *client) neverSent(topic, text string, err error) *Error {
 	if failure := c.access.LastFailure(); failure != nil {
 		return &Error{Class: ClassUnavailable, Topic: topic, Text: text + ": " + c.access.Explain(failure).Text, err: err}
 	}
+	if throttled := c.access.Throttled(); throttled != nil {
+		text += ": " + c.access.Explain(throttled).Text
+	}
 	return &Error{Class: ClassTimedOut, Topic: topic, Text: text, err: err}
 }
 
@@ -71,6 +74,8 @@ func (c *client) undecided(ctx context.Context, topic string, took time.Duration
 	text := fmt.Sprintf("no acknowledgement from Kafka after %s; whether the record was stored, or still will be, is not known", took.Round(time.Millisecond))
 	if failure := c.access.LastFailure(); failure != nil {
 		text += ": " + c.access.Explain(failure).Text
+	} else if throttled := c.access.Throttled(); throttled != nil {
+		text += ": " + c.access.Explain(throttled).Text
 	}
 	return &Error{Class: ClassTimedOut, Topic: topic, Text: text, err: context.Cause(ctx)}
 }

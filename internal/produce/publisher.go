@@ -79,40 +79,11 @@ func (p *Publisher) address(out record.Outgoing) (record.Outgoing, *Error) {
 
 // allowed refuses topics outside of allowed_topics.
 func (p *Publisher) allowed(topic string) *Error {
-	patterns := p.link.AllowedTopics
-	if len(patterns) == 0 {
+	if p.link.Allows(topic) {
 		return nil
 	}
-	for _, pattern := range patterns {
-		if matches(pattern, topic) {
-			return nil
-		}
-	}
 	return &Error{Class: ClassNotAuthorised, Topic: topic, Text: fmt.Sprintf(
-		"this link may not publish to the topic: its allowed_topics are %s", strings.Join(patterns, ", "))}
-}
-
-// matches tells whether a pattern, in which * stands for any text and ? for any one character, covers a whole name.
-func matches(pattern, name string) bool {
-	// Where the rest does not fit, the last star takes one character more; earlier stars need no second try.
-	star, resume := -1, 0
-	p, n := 0, 0
-	for n < len(name) {
-		switch {
-		case p < len(pattern) && pattern[p] == '*':
-			star, resume = p, n
-			p++
-		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == name[n]):
-			p++
-			n++
-		case star >= 0:
-			resume++
-			p, n = star+1, resume
-		default:
-			return false
-		}
-	}
-	return strings.Trim(pattern[p:], "*") == ""
+		"this link may not publish to the topic: its allowed_topics are %s", strings.Join(p.link.AllowedTopics, ", "))}
 }
 
 // spread applies producer_partitions. A partition that the record asks for itself is left as it is.
