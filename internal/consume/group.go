@@ -26,6 +26,7 @@ func (s *session) onAssigned(_ context.Context, _ *kgo.Client, added map[string]
 		}
 	}
 	if len(added) > 0 {
+		s.resize()
 		s.log.Info("partitions assigned", "partitions", added)
 	}
 }
@@ -95,6 +96,7 @@ func (s *session) forget(going map[topicPartition]*assignment) {
 		resume[tp.topic] = append(resume[tp.topic], tp.partition)
 		s.problems.clearPartition(tp)
 	}
+	s.resize()
 	s.mu.Unlock()
 	// The client remembers pauses for partitions that it does not own.
 	s.cl.ResumeFetchPartitions(resume)

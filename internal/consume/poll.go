@@ -16,8 +16,10 @@ const (
 	// maxPoll bounds the records of one poll. What the client has fetched beyond them stays in the client, bounded by
 	// fetch_max_bytes for each broker.
 	maxPoll = 500
-	// minShare is the least that a partition may have in the buffer, however many partitions share it.
-	minShare = 256 << 10
+	// minShare is the least that a partition may have in the buffer, however many partitions share it, and
+	// maxPartitionFetch the most that one fetch may bring of it.
+	minShare          = 64 << 10
+	maxPartitionFetch = 1 << 20
 	// maxSpan bounds the records of a partition from the lowest unfinished one on. It is what a crash can deliver
 	// again at most, and what a stuck key can let the others run ahead.
 	maxSpan = 10_000
@@ -118,9 +120,18 @@ func (s *session) resume() {
 	}
 }
 
-// share is the part of the buffer that one partition may fill. s.mu is held.
+// share is the part of the buffer from which on a partition is full. s.mu is held.
+//
+// The shares add up to half the buffer, and one fetch brings no more of a partition than its share (see resize). So a
+// partition whose records are stuck never holds more than twice its share, and there is room for the others always.
 func (s *session) share() int64 {
-	return max(s.cfg.Settings.Delivery.MaxBuffer/max(int64(len(s.assigned)), 1), minShare)
+	return max(s.cfg.Settings.Delivery.MaxBuffer/2/max(int64(len(s.assigned)), 1), minShare)
+}
+
+// resize fits the fetches to the shares when the number of partitions has changed. s.mu is held.
+func (s *session) resize() {
+	most := s.cfg.Settings.Consumer.FetchMaxBytes
+	s.cl.UpdateFetchMaxBytes(most, min(most, int32(min(s.share(), maxPartitionFetch))))
 }
 
 // full tells whether a partition has its share of the buffer. The bound on the span shrinks with the share, so that

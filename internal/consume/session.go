@@ -85,10 +85,6 @@ func clientOptions(cfg *Config) []kgo.Opt {
 	)
 }
 
-// maxPartitionFetch is how much of one fetch may come from one partition, so that one with a long backlog does not
-// crowd out the others.
-const maxPartitionFetch = 1 << 20
-
 func newSession(cfg *Config) (*session, error) {
 	s := &session{
 		cfg: cfg, log: cfg.Log,

@@ -443,6 +443,27 @@ func TestWithoutAComponentRecordsWaitAndNothingCounts(t *testing.T) {
 	})
 }
 
+func TestAGateClosesNoLongerThanRecordsWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{handle: func(context.Context, *record.Record) (record.Verdict, error) {
+			return record.Retry, record.ErrUnavailable
+		}}
+		cfg, _ := config(s)
+		d := New(cfg)
+		p, idle := d.Open("t", 0, 0), d.Open("t", 1, 0)
+		p.Add(keyed(1), first)
+		synctest.Wait()
+		if d.Status().Unavailable == nil {
+			t.Error("the gate is open")
+		}
+		p.Close(t.Context())
+		if d.Status().Unavailable != nil {
+			t.Error("the gate is closed although no record waits")
+		}
+		idle.Close(t.Context())
+	})
+}
+
 func TestCloseLetsRunningCallsFinishAndStartsNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{handle: func(ctx context.Context, r *record.Record) (record.Verdict, error) {

@@ -281,9 +281,21 @@ func (p *Partition) endClose() {
 			d.ready.push(l)
 		}
 	}
-	// Slots that the partition's calls held may be of use to other partitions, and a gate that only its records
-	// could probe must not stay shut for them.
+	if !d.anyUnfinished() {
+		d.gate.open() // nobody is left to knock, and nobody waits
+	}
+	// Slots that the partition's calls held may be of use to other partitions.
 	d.schedule()
+}
+
+// anyUnfinished tells whether a record waits or is with the component. d.mu is held.
+func (d *Dispatcher) anyUnfinished() bool {
+	for p := range d.partitions {
+		if p.unfinished > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Close ends all assignments as [Partition.Close] does, side by side.

@@ -1,0 +1,205 @@
+package consume
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"messaging-kafka/internal/record"
+	"messaging-kafka/internal/testkit"
+)
+
+func TestARevokedPartitionIsHandedOverOnlyWhenItsCallIsOver(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("t", 2)
+	cl := testkit.NewClient(t, k.Brokers(), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	var mu sync.Mutex
+	inside := map[string]int{}
+	release := make(chan struct{})
+	handle := func(ctx context.Context, r *record.Record) (record.Verdict, error) {
+		id := fmt.Sprintf("%d/%d", r.Partition, r.Offset)
+		mu.Lock()
+		inside[id]++
+		if inside[id] > 1 {
+			t.Errorf("record %s is with two copies at once", id)
+		}
+		mu.Unlock()
+		select {
+		case <-release:
+		case <-ctx.Done():
+		}
+		mu.Lock()
+		inside[id]--
+		mu.Unlock()
+		return record.Done, nil
+	}
+	a, b := &handler{name: "a", do: handle}, &handler{name: "b", do: handle}
+	first := start(t, k.Brokers(), a, map[string]string{"topic": "t"})
+	waitOwned(t, "t", 2, first)
+	cl.Produce(&kgo.Record{Topic: "t", Partition: 0, Value: []byte("x")}, &kgo.Record{Topic: "t", Partition: 1, Value: []byte("y")})
+	a.waitCalls(t, 2)
+	second := start(t, k.Brokers(), b, map[string]string{"topic": "t"})
+	// The group has decided to move a partition when the first copy says so; its call still runs.
+	testkit.Eventually(t, patience, func() error {
+		if !first.log.Contains("partitions revoked") {
+			return fmt.Errorf("no partition was revoked yet")
+		}
+		return nil
+	})
+	if owned := second.owned("t"); len(owned) != 0 {
+		t.Errorf("the second copy owns %v while the first still works on it", owned)
+	}
+	close(release)
+	waitOwned(t, "t", 1, first, second)
+	cl.WaitDrained("g", "t")
+	if calls := len(a.seen()) + len(b.seen()); calls != 2 {
+		t.Errorf("%d calls for 2 records: %v %v", calls, a.seen(), b.seen())
+	}
+}
+
+func TestACallThatOutlivesTheRebalanceIsGivenUp(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("t", 2)
+	cl := testkit.NewClient(t, k.Brokers())
+	for p := range int32(2) {
+		testkit.NewClient(t, k.Brokers(), kgo.RecordPartitioner(kgo.ManualPartitioner())).Produce(&kgo.Record{Topic: "t", Partition: p})
+	}
+	gaveUp := make(chan struct{}, 2)
+	stuck := &handler{name: "stuck", do: func(ctx context.Context, _ *record.Record) (record.Verdict, error) {
+		<-ctx.Done()
+		gaveUp <- struct{}{}
+		return record.Retry, ctx.Err()
+	}}
+	quick := map[string]string{"topic": "t", "rebalance_timeout": "6s", "session_timeout": "6s", "handle_timeout": "1m"}
+	first := start(t, k.Brokers(), stuck, quick)
+	stuck.waitCalls(t, 2)
+	sound := &handler{name: "sound"}
+	second := start(t, k.Brokers(), sound, quick)
+	<-gaveUp
+	waitOwned(t, "t", 1, first, second)
+	sound.waitCalls(t, 1)
+	moved := second.owned("t")[0]
+	cl.WaitCommitted("g", "t", map[int32]int64{moved: 1, 1 - moved: 0})
+}
+
+func TestConsumerPartitionsAreSharedByTheGroup(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("t", 6)
+	k.Topic("small", 2)
+	cl := testkit.NewClient(t, k.Brokers(), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	for _, topic := range []string{"t", "small"} {
+		for p := range map[string]int32{"t": 6, "small": 2}[topic] {
+			cl.Produce(&kgo.Record{Topic: topic, Partition: p, Value: fmt.Appendf(nil, "%s/%d", topic, p)})
+		}
+	}
+	config := map[string]string{"topic": "t,small", "consumer_partitions": "1,3-5"}
+	a, b := &handler{name: "a"}, &handler{name: "b"}
+	first := start(t, k.Brokers(), a, config)
+	a.waitCalls(t, 5)
+	waitOwned(t, "t", 4, first)
+	if owned := first.owned("small"); !slices.Equal(owned, []int32{1}) {
+		t.Errorf("of the small topic %v", owned)
+	}
+	second := start(t, k.Brokers(), b, config)
+	testkit.Eventually(t, patience, func() error {
+		one, two := first.owned("t"), second.owned("t")
+		all := slices.Sorted(slices.Values(slices.Concat(one, two)))
+		if len(one) < 1 || len(two) < 1 || !slices.Equal(all, []int32{1, 3, 4, 5}) {
+			return fmt.Errorf("the copies own %v and %v", one, two)
+		}
+		return nil
+	})
+	for p := range int32(6) {
+		cl.Produce(&kgo.Record{Topic: "t", Partition: p, Value: fmt.Appendf(nil, "again/%d", p)})
+	}
+	testkit.Eventually(t, patience, func() error {
+		if n := len(a.seen()) + len(b.seen()); n < 9 {
+			return fmt.Errorf("%d calls", n)
+		}
+		return nil
+	})
+	got := slices.Sorted(slices.Values(slices.Concat(a.values(), b.values())))
+	want := []string{"again/1", "again/3", "again/4", "again/5", "small/1", "t/1", "t/3", "t/4", "t/5"}
+	if !slices.Equal(got, want) {
+		t.Errorf("handled %v, want each listed partition once", got)
+	}
+}
+
+func TestAMemberWithOtherPartitionsIsRefused(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("t", 4)
+	start(t, k.Brokers(), &handler{name: "a"}, map[string]string{"topic": "t", "consumer_partitions": "0,1"}).waitHealthy()
+	other := start(t, k.Brokers(), &handler{name: "b"}, map[string]string{"topic": "t", "consumer_partitions": "2,3"})
+	other.waitProblem("group")
+	if owned := other.owned("t"); len(owned) > 0 {
+		t.Errorf("the refused member owns %v", owned)
+	}
+}
+
+func TestAFullBufferStopsFetchingAndOneStuckPartitionDoesNotStopTheOthers(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("t", 2)
+	cl := testkit.NewClient(t, k.Brokers(), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	body := []byte(strings.Repeat("x", 20_000))
+	release := make(chan struct{})
+	h := &handler{name: "a", do: func(ctx context.Context, r *record.Record) (record.Verdict, error) {
+		if r.Partition == 0 {
+			select {
+			case <-release:
+			case <-ctx.Done():
+				return record.Retry, ctx.Err()
+			}
+		}
+		return record.Done, nil
+	}}
+	const buffer = 1 << 20
+	c := start(t, k.Brokers(), h, map[string]string{
+		"topic": "t", "max_buffer": fmt.Sprint(buffer), "order": "partition", "fetch_max_bytes": "256KiB",
+	})
+	for range 200 {
+		cl.Produce(&kgo.Record{Topic: "t", Partition: 0, Value: body}, &kgo.Record{Topic: "t", Partition: 1, Value: body})
+	}
+	// All of the one partition is through although the other has four megabytes behind a call that does not end.
+	cl.WaitCommitted("g", "t", map[int32]int64{0: 0, 1: 200})
+	if held := c.Status().Dispatch.Buffered; held > buffer+512<<10 {
+		t.Errorf("%d bytes are buffered, max_buffer is %d", held, buffer)
+	}
+	close(release)
+	cl.WaitDrained("g", "t")
+	if n := len(h.seen()); n != 400 {
+		t.Errorf("%d calls, want 400", n)
+	}
+}
+
+func TestStopIsQuickAndCommitsWhatIsFinished(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("t", 1)
+	cl := testkit.NewClient(t, k.Brokers())
+	cl.ProduceText("t", numbered(4)...)
+	h := &handler{name: "a", do: func(ctx context.Context, r *record.Record) (record.Verdict, error) {
+		if r.Offset == 2 {
+			<-ctx.Done()
+			return record.Retry, ctx.Err()
+		}
+		return record.Done, nil
+	}}
+	c := start(t, k.Brokers(), h, map[string]string{"topic": "t", "commit_interval": "5m", "dead_letter_topic": "dlq", "max_attempts": "1"})
+	h.waitCalls(t, 4)
+	ctx, cancel := context.WithTimeout(t.Context(), 250*time.Millisecond)
+	defer cancel()
+	c.Stop(ctx)
+	if ctx.Err() != nil {
+		t.Error("the stop took all the time it had")
+	}
+	cl.WaitCommitted("g", "t", map[int32]int64{0: 2})
+	cl.WaitMembers("g", 0)
+	if c.counts.buried.Load() != 0 {
+		t.Error("the stop dead-lettered a record")
+	}
+}
