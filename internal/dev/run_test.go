@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -298,7 +299,7 @@ func TestMissingEchoesAreNamed(t *testing.T) {
 
 func TestWhatCannotStartIsNamed(t *testing.T) {
 	occupied := t.TempDir()
-	if err := writeFile(occupied + "/novel.txt"); err != nil {
+	if err := os.WriteFile(occupied+"/novel.txt", []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	plain := testkit.NATS(t, testkit.NATSOptions{})

@@ -1,5 +1,0 @@
-package dev
-
-import "os"
-
-func writeFile(path string) error { return os.WriteFile(path, []byte("x"), 0o600) }
