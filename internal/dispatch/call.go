@@ -164,6 +164,9 @@ func (d *Dispatcher) settle(p *Partition, it *item, s settlement, err error) {
 	d.inFlight--
 	p.inFlight--
 	d.settleGate(it, s, err)
+	if s == settleDrop {
+		p.givenUp = append(p.givenUp, it.rec.Offset)
+	}
 	switch {
 	case s == settleFinish:
 		p.finish(it)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -484,6 +485,8 @@ func TestCloseLetsRunningCallsFinishAndStartsNone(t *testing.T) {
 			t.Error("a stop dead-lettered a record")
 			return nil
 		}
+		var log strings.Builder
+		cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
 		d := New(cfg)
 		p := d.Open("t", 0, 0)
 		p.Add(keyed(10), first)
@@ -498,6 +501,9 @@ func TestCloseLetsRunningCallsFinishAndStartsNone(t *testing.T) {
 		mustCommit(t, p, 1)
 		if len(s.called()) != 2 || c.outcomes[OutcomeGivenUp] != 1 || c.outcomes[OutcomeDone] != 1 {
 			t.Errorf("calls %v, outcomes %v", s.called(), c.outcomes)
+		}
+		if p.Close(ctx); strings.Count(log.String(), "offsets=[1]") != 1 {
+			t.Errorf("the log does not name the record whose call was given up, once:\n%s", log.String())
 		}
 		if st := d.Status(); st.InFlight != 0 || st.Buffered != 0 || st.Waiting != 0 {
 			t.Errorf("status after close: %+v", st)

@@ -32,9 +32,11 @@ type Partition struct {
 	// unburied counts the records whose dead letter could not be written yet; buryErr is the last reason.
 	unburied int
 	buryErr  error
-	closing  bool
-	lost     bool
-	drained  chan struct{} // closed when closing and inFlight is 0
+	// givenUp are the offsets of the records whose calls were given up because the partition went.
+	givenUp []int64
+	closing bool
+	lost    bool
+	drained chan struct{} // closed when closing and inFlight is 0
 }
 
 // committable is the position up to which a partition is finished.
@@ -266,11 +268,20 @@ func (p *Partition) beginClose(lost bool) {
 func (p *Partition) endClose() {
 	p.giveUp()
 	<-p.drained // soon: record.Deliverer returns when its context ends
+	if givenUp := p.free(); len(givenUp) > 0 {
+		p.d.cfg.Log.Info("calls were given up", "topic", p.topic, "partition", p.id, "offsets", givenUp,
+			"effect", "whoever reads the partition next delivers these records again; the component may still be at work on them")
+	}
+}
+
+// free frees what the partition held, and returns the offsets of the records whose calls were given up: all of them
+// the first time, none after that.
+func (p *Partition) free() (givenUp []int64) {
 	d := p.d
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if _, open := d.partitions[p]; !open {
-		return
+		return nil
 	}
 	delete(d.partitions, p)
 	d.buffered -= p.buffered
@@ -286,6 +297,7 @@ func (p *Partition) endClose() {
 	}
 	// Slots that the partition's calls held may be of use to other partitions.
 	d.schedule()
+	return p.givenUp
 }
 
 // anyUnfinished tells whether a record waits or is with the component. d.mu is held.
