@@ -39,6 +39,9 @@ type Call struct {
 	Message
 	// Header is the NATS header of the invocation; keys are case-sensitive.
 	Header nats.Header
+	// Reply is the invocation's reply subject, below an inbox of the caller's connection: it tells apart callers that
+	// share an id.
+	Reply string
 }
 
 // Echo is the handler of the echo component: it publishes the body to the reply-to, where there is one.
@@ -213,7 +216,7 @@ func (c *Component) serve(ctx context.Context, m *nats.Msg, msg Message) error {
 	results := m.Reply + ".results"
 	c.calls.Add(1)
 	c.busy.Add(1)
-	err := c.opts.Handler(ctx, c, Call{Message: msg, Header: m.Header})
+	err := c.opts.Handler(ctx, c, Call{Message: msg, Header: m.Header, Reply: m.Reply})
 	c.busy.Add(-1)
 
 	switch {
