@@ -82,44 +82,70 @@ func (s *session) uncommitted(only map[topicPartition]*assignment) (map[string]m
 }
 
 // send makes one commit request and notes what the broker took. s.committing is held.
+//
+// The request is made by hand rather than by the client's own commit functions: those warn of a lost session when
+// they are used before the first fetch, as the pinning of a start is.
 func (s *session) send(ctx context.Context, offsets map[string]map[int32]kgo.EpochOffset, metas map[topicPartition]commitMetadata) error {
-	topics := make(map[[16]byte]string)
-	ctx = kgo.PreCommitFnContext(ctx, func(req *kmsg.OffsetCommitRequest) error {
-		for i := range req.Topics {
-			t := &req.Topics[i]
-			topics[t.TopicID] = t.Topic
-			for j := range t.Partitions {
-				if text := metas[topicPartition{t.Topic, t.Partitions[j].Partition}].String(); text != "" {
-					t.Partitions[j].Metadata = &text
-				}
-			}
+	for attempt := 1; ; attempt++ {
+		err := s.sendOnce(ctx, offsets, metas)
+		// A member of a KIP-848 group learns of a new epoch by its next heartbeat; until then its commits are stale.
+		if !errors.Is(err, kerr.StaleMemberEpoch) || attempt == staleRetries || !sleep(ctx, staleWait) {
+			return err
 		}
-		return nil
-	})
+	}
+}
+
+const (
+	staleRetries = 5
+	staleWait    = 100 * time.Millisecond
+)
+
+func (s *session) sendOnce(ctx context.Context, offsets map[string]map[int32]kgo.EpochOffset, metas map[topicPartition]commitMetadata) error {
+	req := kmsg.NewPtrOffsetCommitRequest()
+	req.Group = s.cfg.Settings.Consumer.Group
+	req.MemberID, req.Generation = s.cl.GroupMetadata()
+	if id := s.cfg.Settings.Consumer.InstanceID; id != "" {
+		req.InstanceID = &id
+	}
+	names := make(map[[16]byte]string)
+	for topic, partitions := range offsets {
+		t := kmsg.NewOffsetCommitRequestTopic()
+		t.Topic = topic
+		for id, offset := range partitions {
+			meta := metas[topicPartition{topic, id}]
+			t.TopicID = meta.topicID // from version 10 of the request on, brokers go by the id alone
+			p := kmsg.NewOffsetCommitRequestTopicPartition()
+			p.Partition, p.Offset, p.LeaderEpoch = id, offset.Offset, offset.Epoch
+			if text := meta.String(); text != "" {
+				p.Metadata = &text
+			}
+			t.Partitions = append(t.Partitions, p)
+		}
+		names[t.TopicID] = topic
+		req.Topics = append(req.Topics, t)
+	}
+	resp, err := req.RequestWith(ctx, s.cl)
+	if err != nil {
+		return fmt.Errorf("committing offsets: %w", err)
+	}
 	var errs []error
-	s.cl.CommitOffsetsSync(ctx, offsets, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
-		if err != nil {
-			errs = append(errs, fmt.Errorf("committing offsets: %w", err))
-			return
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range resp.Topics {
+		topic := t.Topic
+		if topic == "" {
+			topic = names[t.TopicID]
 		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for _, t := range resp.Topics {
-			topic := t.Topic
-			if topic == "" {
-				topic = topics[t.TopicID]
+		for _, p := range t.Partitions {
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				errs = append(errs, fmt.Errorf("committing the offset of %s/%d: %w", topic, p.Partition, err))
+				continue
 			}
-			for _, p := range t.Partitions {
-				if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-					errs = append(errs, fmt.Errorf("committing offset of %s/%d: %w", topic, p.Partition, err))
-					continue
-				}
-				if a := s.assigned[topicPartition{topic, p.Partition}]; a != nil {
-					a.committed = offsets[topic][p.Partition].Offset
-				}
+			if a := s.assigned[topicPartition{topic, p.Partition}]; a != nil {
+				a.committed = offsets[topic][p.Partition].Offset
 			}
 		}
-	})
+	}
 	return errors.Join(errs...)
 }
 

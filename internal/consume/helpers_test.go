@@ -160,6 +160,9 @@ func start(t *testing.T, brokers []string, h *handler, config map[string]string)
 		},
 	})
 	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("status of copy %s: %+v", h.name, c.Status())
+		}
 		c.stop()
 		if t.Failed() {
 			t.Logf("log of copy %s:\n%s", h.name, c.log)

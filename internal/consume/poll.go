@@ -62,10 +62,10 @@ func (s *session) waitForRoom(ctx context.Context) bool {
 // room tells whether to poll, and pauses the partitions that have their share of the buffer while others have not.
 // Not to poll at all is better where it can be had: the client throws away what it has fetched of a paused partition
 // and fetches it again.
+//
+// There is no look at the sum: what all partitions hold together is bounded by their shares, and one that a large
+// batch has filled beyond its share must not stop the others.
 func (s *session) room() bool {
-	if s.d.Buffered() >= s.cfg.Settings.Delivery.MaxBuffer {
-		return false
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	share := s.share()
@@ -123,7 +123,7 @@ func (s *session) resume() {
 // share is the part of the buffer from which on a partition is full. s.mu is held.
 //
 // The shares add up to half the buffer, and one fetch brings no more of a partition than its share (see resize). So a
-// partition whose records are stuck never holds more than twice its share, and there is room for the others always.
+// partition whose records are stuck holds no more than twice its share, or its share and one batch where that is more.
 func (s *session) share() int64 {
 	return max(s.cfg.Settings.Delivery.MaxBuffer/2/max(int64(len(s.assigned)), 1), minShare)
 }

@@ -190,9 +190,11 @@ func (s *session) close(ctx context.Context) {
 	drain, cancel := context.WithTimeout(ctx, drainTime(ctx, s.cfg.Settings.Delivery.DrainTimeout))
 	s.d.Close(drain)
 	cancel()
-	if err := s.commit(ctx, nil); err != nil {
+	last, cancel := context.WithTimeout(ctx, lastCommitTime(ctx))
+	if err := s.commit(last, nil); err != nil {
 		s.log.Warn("the last commit failed: what was handled since the one before will be delivered again", "error", err)
 	}
+	cancel()
 	s.mu.Lock()
 	clear(s.assigned)
 	s.mu.Unlock()
@@ -213,7 +215,16 @@ func drainTime(ctx context.Context, setting time.Duration) time.Duration {
 	return max(drain, 0)
 }
 
-// commitReserve is the part of a stop that is kept for the last commit.
+// lastCommitTime is how long the last commit may take. A commit that fails costs that records are delivered again; a
+// group that is not left costs that nobody reads the partitions until the session timeout. So time is kept for leaving.
+func lastCommitTime(ctx context.Context) time.Duration {
+	if deadline, ok := ctx.Deadline(); ok {
+		return max(min(time.Until(deadline)*2/3, commitTimeout), 0)
+	}
+	return commitTimeout
+}
+
+// commitReserve is the part of a stop that is kept for the last commit and for leaving the group.
 const commitReserve = 100 * time.Millisecond
 
 func (s *session) status() Status {

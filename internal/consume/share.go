@@ -228,7 +228,7 @@ func (s *shareSession) decide(soft context.Context, f *kgo.Record, r *record.Rec
 			// Holding the record costs no attempt; releasing it would: the broker counts deliveries and gives up on a
 			// record after group.share.delivery.count.limit of them.
 			s.setUnavailable(err)
-			if !wait(soft, min(50*time.Millisecond<<min(knocks, 5), time.Second)) {
+			if !sleep(soft, min(50*time.Millisecond<<min(knocks, 5), time.Second)) {
 				return kgo.AckRelease
 			}
 			continue
@@ -238,14 +238,14 @@ func (s *shareSession) decide(soft context.Context, f *kgo.Record, r *record.Rec
 		default:
 			s.setUnavailable(nil)
 			back := min(d.RetryBackoff<<min(max(int(f.DeliveryCount())-1, 0), 16), d.RetryBackoffMax)
-			wait(soft, back/2+rand.N(back/2+1))
+			sleep(soft, back/2+rand.N(back/2+1))
 			return kgo.AckRelease
 		}
 	}
 }
 
-// wait waits for d; it returns false when ctx ends first.
-func wait(ctx context.Context, d time.Duration) bool {
+// sleep waits for d; it returns false when ctx ends first.
+func sleep(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-time.After(d):
 		return true
@@ -288,7 +288,7 @@ func (s *shareSession) reject(r *record.Record, attempts int, cause error) kgo.A
 			return kgo.AckReject
 		}
 		log.Error("dead-lettering a record failed; the record waits", "error", err)
-		if !wait(s.calls, s.cfg.Settings.Delivery.RetryBackoffMax/2) {
+		if !sleep(s.calls, s.cfg.Settings.Delivery.RetryBackoffMax/2) {
 			return kgo.AckRelease
 		}
 	}
@@ -298,7 +298,7 @@ func (s *shareSession) reject(r *record.Record, attempts int, cause error) kgo.A
 func renew(ctx context.Context, f *kgo.Record) {
 	for {
 		left := time.Until(f.AcquisitionDeadline())
-		if !wait(ctx, max(left/2, 100*time.Millisecond)) {
+		if !sleep(ctx, max(left/2, 100*time.Millisecond)) {
 			return
 		}
 		f.Ack(kgo.AckRenew)
