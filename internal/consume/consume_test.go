@@ -193,7 +193,7 @@ func TestTransactionMarkersLeaveNoLag(t *testing.T) {
 		}
 	}
 	h := &handler{name: "a"}
-	start(t, k.Brokers(), h, map[string]string{"topic": "t"})
+	start(t, k.Brokers(), h, map[string]string{"topic": "t", "order": "partition"})
 	cl.WaitCommitted("g", "t", map[int32]int64{0: 6})
 	if got := h.values(); !slices.Equal(got, []string{"0", "2"}) {
 		t.Errorf("handled %v, want the committed ones", got)
