@@ -12,38 +12,151 @@ import (
 	"messaging-kafka/internal/settings"
 )
 
-// call hands the head of a lane to the component and acts on the verdict. It is a goroutine of its own.
-func (d *Dispatcher) call(it *item) {
-	p := it.lane.partition
-	verdict, err := d.deliver(p, it)
-	next := d.judge(p, it, verdict, err)
-	if next == settleBury {
-		next = d.bury(p, it, err)
-	}
-	d.settle(p, it, next, err)
+// call is one call of the component: one record, or a batch in the order of offsets.
+type call struct {
+	p     *Partition
+	items []*item
+	lanes []*lane // those that the items are of
+	probe bool    // it knocks at a closed gate
+	// failed tells that the call as a whole failed, so that nothing is known of its single records.
+	failed bool
 }
 
-// deliver makes one delivery.
-func (d *Dispatcher) deliver(p *Partition, it *item) (record.Verdict, error) {
+// result is what became of one record of a call.
+type result struct {
+	next    settlement
+	err     error
+	outputs []record.Outgoing
+}
+
+// call makes a call and acts on the verdicts. It is a goroutine of its own.
+func (d *Dispatcher) call(c *call) {
+	outcomes := d.deliver(c)
+	results := make([]result, len(c.items))
+	// failed are the lanes of which a record must come again: what is behind it in its lane comes again after it.
+	failed := make(map[*lane]bool)
+	for i, it := range c.items {
+		r := &results[i]
+		if failed[it.lane] {
+			r.next = settleBehind
+			continue
+		}
+		*r = result{d.judge(c, it, outcomes[i]), outcomes[i].Err, outcomes[i].Outputs}
+		if r.next == settleBury {
+			r.next = d.bury(c.p, it, r.err)
+		}
+		if r.next != settleFinish {
+			failed[it.lane] = true
+		}
+	}
+	if !d.cfg.Transactional {
+		d.produce(c, results)
+	}
+	d.settle(c, results)
+}
+
+// produce stores the outputs of the finished records. Where that fails, these records come again: an output that was
+// stored all the same is there twice then.
+func (d *Dispatcher) produce(c *call, results []result) {
+	var outputs []record.Outgoing
+	for i := range results {
+		if results[i].next == settleFinish {
+			outputs = append(outputs, results[i].outputs...)
+		}
+	}
+	if len(outputs) == 0 {
+		return
+	}
+	err := d.cfg.Produce(c.p.ctx, outputs)
+	d.noteOutputs(err, c.p.ctx.Err() != nil)
+	next := settleUnproduced
+	if c.p.ctx.Err() != nil {
+		next = settleDrop
+	}
+	// From the first record of a lane on that has outputs, what is behind it waits with it.
+	failed := make(map[*lane]bool)
+	for i, it := range c.items {
+		r := &results[i]
+		switch {
+		case r.next != settleFinish:
+		case failed[it.lane]:
+			*r = result{next: settleBehind}
+		case err != nil && len(r.outputs) > 0:
+			failed[it.lane] = true
+			*r = result{next: next, err: err}
+		}
+		r.outputs = nil
+	}
+}
+
+// noteOutputs keeps, for [Status], why outputs cannot be produced.
+func (d *Dispatcher) noteOutputs(err error, givenUp bool) {
+	if givenUp {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err != nil && d.outputsErr == nil {
+		d.cfg.Log.Error("outputs cannot be produced; their records come again", "error", err)
+	}
+	d.outputsErr = err
+}
+
+// deliver makes the call and returns an outcome for each record.
+func (d *Dispatcher) deliver(c *call) []record.Outcome {
+	p := c.p
 	if d.cfg.Limiter != nil {
 		if err := d.cfg.Limiter.Acquire(p.ctx, 1); err != nil {
-			return record.Retry, err
+			return all(len(c.items), err)
 		}
 		defer d.cfg.Limiter.Release(1)
 	}
 	ctx, cancel := context.WithTimeoutCause(p.ctx, d.cfg.Delivery.HandleTimeout,
 		fmt.Errorf("the component did not answer within handle_timeout (%s)", d.cfg.Delivery.HandleTimeout))
 	defer cancel()
-	// The record is this call's alone until the verdict: its lane lets no second call begin.
-	it.rec.Attempt = it.earlier + it.attempts + 1
-	started := time.Now()
-	verdict, err := d.cfg.Deliverer.Deliver(ctx, it.rec)
-	took := time.Since(started)
-	if verdict != record.Done && p.ctx.Err() == nil && ctx.Err() != nil {
-		err = context.Cause(ctx)
+	// The records are this call's alone until the verdicts: their lanes let no second call begin.
+	for _, it := range c.items {
+		it.rec.Attempt = it.earlier + it.attempts + 1
 	}
-	d.cfg.Observer.Delivered(OutcomeOf(p.ctx, verdict, err), took)
-	return verdict, err
+	started := time.Now()
+	outcomes := d.handOver(ctx, c)
+	took := time.Since(started)
+	for i := range outcomes {
+		if o := &outcomes[i]; o.Verdict != record.Done && p.ctx.Err() == nil && ctx.Err() != nil {
+			o.Err = context.Cause(ctx)
+		}
+		d.cfg.Observer.Delivered(OutcomeOf(p.ctx, outcomes[i].Verdict, outcomes[i].Err), took)
+	}
+	return outcomes
+}
+
+func (d *Dispatcher) handOver(ctx context.Context, c *call) []record.Outcome {
+	if d.cfg.Batch == nil {
+		verdict, err := d.cfg.Deliverer.Deliver(ctx, c.items[0].rec)
+		return []record.Outcome{{Verdict: verdict, Err: err}}
+	}
+	batch := make([]*record.Record, len(c.items))
+	for i, it := range c.items {
+		batch[i] = it.rec
+	}
+	outcomes, err := d.cfg.Batch.Deliverer.DeliverBatch(ctx, batch)
+	if err == nil && len(outcomes) != len(batch) {
+		err = fmt.Errorf("the component gave %d results for a batch of %d records", len(outcomes), len(batch))
+	}
+	if err != nil {
+		c.failed = true
+		return all(len(batch), err)
+	}
+	return outcomes
+}
+
+// all is the same failure for each of n records.
+func all(n int, err error) []record.Outcome {
+	outcomes := make([]record.Outcome, n)
+	for i := range outcomes {
+		outcomes[i].Err = err // the zero verdict is Retry
+	}
+	return outcomes
 }
 
 // OutcomeOf classifies the end of a call. calls is the context that ends when running calls are given up.
@@ -66,17 +179,20 @@ func OutcomeOf(calls context.Context, v record.Verdict, err error) Outcome {
 type settlement uint8
 
 const (
-	settleFinish settlement = iota // the offset may move on
-	settleDrop                     // the partition is going: leave the record to its next owner
-	settleKnock                    // no component there: again when the gate lets it
-	settleRetry                    // again after a back-off
-	settleBury                     // dead letter, skip or stop
-	settleHold                     // the partition stands still
+	settleFinish     settlement = iota // the offset may move on
+	settleDrop                         // the partition is going: leave the record to its next owner
+	settleKnock                        // no component there: again when the gate lets it
+	settleRetry                        // again after a back-off
+	settleBury                         // dead letter, skip or stop
+	settleHold                         // the partition stands still
+	settleUnproduced                   // its outputs could not be produced: again after a back-off
+	settleAlone                        // again, in a call of its own
+	settleBehind                       // again after the record before it in its lane
 )
 
 // judge decides what follows from a verdict. It is the one place that does.
-func (d *Dispatcher) judge(p *Partition, it *item, v record.Verdict, err error) settlement {
-	switch OutcomeOf(p.ctx, v, err) {
+func (d *Dispatcher) judge(c *call, it *item, o record.Outcome) settlement {
+	switch OutcomeOf(c.p.ctx, o.Verdict, o.Err) {
 	case OutcomeDone:
 		return settleFinish
 	case OutcomeGivenUp:
@@ -88,6 +204,12 @@ func (d *Dispatcher) judge(p *Partition, it *item, v record.Verdict, err error) 
 		it.attempts++
 		return settleBury
 	default:
+		if c.failed && len(c.items) > 1 {
+			// One record that makes the component trap must not use up the attempts of the others: from now on each
+			// of them is called alone, until it has shown what it is.
+			it.alone = true
+			return settleAlone
+		}
 		it.attempts++
 		if limit := d.cfg.Delivery.MaxAttempts; limit > 0 && it.attempts >= limit {
 			return settleBury
@@ -157,28 +279,35 @@ func (d *Dispatcher) countUnburied(p *Partition, n int, err error) {
 	}
 }
 
-// settle carries a settlement out and lets other calls begin.
-func (d *Dispatcher) settle(p *Partition, it *item, s settlement, err error) {
+// settle carries the settlements out and lets other calls begin.
+func (d *Dispatcher) settle(c *call, results []result) {
+	p := c.p
 	d.mu.Lock()
-	l := it.lane
 	d.inFlight--
+	d.withComponent -= len(c.items)
 	p.inFlight--
-	d.settleGate(it, s, err)
-	if s == settleDrop {
-		p.givenUp = append(p.givenUp, it.rec.Offset)
+	d.settleGate(c, results)
+	// The lanes whose first record must come again, with what became of it. Lanes of finished records go on.
+	stuck := make(map[*lane]*result)
+	for i, it := range c.items {
+		r := &results[i]
+		switch r.next {
+		case settleFinish:
+			p.finish(it, r.outputs)
+			continue
+		case settleBehind:
+			continue
+		case settleDrop:
+			p.givenUp = append(p.givenUp, it.rec.Offset)
+		case settleHold:
+			p.held = fmt.Errorf("offset %d was rejected: %w", it.rec.Offset, r.err)
+		case settleUnproduced:
+			it.unproduced++
+		}
+		stuck[it.lane] = r
 	}
-	switch {
-	case s == settleFinish:
-		p.finish(it)
-	case p.closing:
-		l.state = laneIdle
-	case s == settleKnock:
-		p.makeReady(l)
-	case s == settleRetry:
-		p.backOff(l, d.backoff(it.attempts))
-	case s == settleHold:
-		p.held = fmt.Errorf("offset %d was rejected: %w", it.rec.Offset, err)
-		l.state = laneIdle
+	for _, l := range c.lanes {
+		p.settleLane(l, stuck[l])
 	}
 	if p.closing && p.inFlight == 0 {
 		close(p.drained)
@@ -186,6 +315,25 @@ func (d *Dispatcher) settle(p *Partition, it *item, s settlement, err error) {
 	d.schedule()
 	d.mu.Unlock()
 	d.cfg.Progress()
+}
+
+// settleLane decides when the next call of a lane may begin; stuck is what became of its first record where that has to
+// come again. d.mu is held.
+func (p *Partition) settleLane(l *lane, stuck *result) {
+	l.state = laneIdle
+	switch {
+	case p.closing:
+	case l.waiting.len() == 0:
+		if l.keyed {
+			delete(p.lanes, l.key)
+		}
+	case stuck == nil || stuck.next == settleKnock || stuck.next == settleAlone:
+		p.makeReady(l)
+	case stuck.next == settleRetry:
+		p.backOff(l, p.d.backoff(l.waiting.peek().attempts))
+	case stuck.next == settleUnproduced:
+		p.backOff(l, p.d.backoff(l.waiting.peek().unproduced))
+	}
 }
 
 // backOff lets a lane wait before its head is delivered again. The slot is free meanwhile. d.mu is held.
@@ -217,23 +365,30 @@ func (d *Dispatcher) backoff(failures int) time.Duration {
 }
 
 // settleGate opens or closes the gate by what a call met. d.mu is held.
-func (d *Dispatcher) settleGate(it *item, s settlement, err error) {
-	probe := it.probe
-	it.probe = false
-	switch s {
-	case settleKnock:
+func (d *Dispatcher) settleGate(c *call, results []result) {
+	var unavailable error
+	reached := false
+	for i := range results {
+		switch results[i].next {
+		case settleKnock:
+			unavailable = results[i].err
+		case settleDrop, settleBehind:
+		default:
+			reached = true
+		}
+	}
+	switch {
+	case unavailable != nil:
 		first := d.gate.cause == nil
-		d.gate.close(time.Now(), err, probe)
+		d.gate.close(time.Now(), unavailable, c.probe)
 		if first {
-			d.cfg.Log.Warn("no component takes calls: records wait", "cause", err)
+			d.cfg.Log.Warn("no component takes calls: records wait", "cause", unavailable)
 		}
-	case settleDrop:
-		if probe {
-			d.gate.unused()
-		}
-	default:
+	case reached:
 		if d.gate.open() {
 			d.cfg.Log.Info("the component takes calls again")
 		}
+	case c.probe:
+		d.gate.unused()
 	}
 }

@@ -14,8 +14,15 @@ import (
 
 // Config is what a [Dispatcher] needs. Deliverer, Log and Observer must not be nil.
 type Config struct {
-	Delivery  settings.Delivery
+	Delivery settings.Delivery
+	// Deliverer delivers records one by one; Batch delivers them in batches. One of them is set.
 	Deliverer record.Deliverer
+	Batch     *Batch
+	// Produce stores the outputs of a record that its component has processed, and returns when Kafka has acknowledged
+	// them. It is needed where the component has outputs and Transactional is false.
+	Produce func(ctx context.Context, outputs []record.Outgoing) error
+	// Transactional leaves outputs to whoever commits: see [Partition.TakeFinished].
+	Transactional bool
 	// DeadLetter stores a record that no further delivery can help and returns when the broker has acknowledged it.
 	// It is nil where the link has no dead-letter topic.
 	DeadLetter func(ctx context.Context, r *record.Record, attempts int, cause error) error
@@ -27,9 +34,19 @@ type Config struct {
 	Log      *slog.Logger
 }
 
+// Batch says how batches are made. A batch holds records of one partition.
+type Batch struct {
+	Deliverer  record.BatchDeliverer
+	MaxRecords int
+	MaxBytes   int64
+	// MaxWait is how long a record may wait for others to fill its batch. It waits only while the component is busy with
+	// another batch: what comes to an idle component goes at once.
+	MaxWait time.Duration
+}
+
 // Observer is told what happens, for metrics. Its methods are called by many goroutines at once and must not block.
 type Observer interface {
-	// Delivered is called after each call of the component with how it ended and how long it took.
+	// Delivered is called for each record that was with the component, with how that ended and how long the call took.
 	Delivered(o Outcome, took time.Duration)
 	// Buried is called when a record was dead-lettered, or skipped where there is no dead-letter topic.
 	Buried(deadLettered bool)
@@ -53,12 +70,16 @@ var Outcomes = []Outcome{OutcomeDone, OutcomeRetry, OutcomeReject, OutcomeUnavai
 type Dispatcher struct {
 	cfg Config
 
-	mu         sync.Mutex
-	ready      queue[*lane]
-	inFlight   int
-	buffered   int64
-	gate       gate
-	partitions map[*Partition]struct{}
+	mu sync.Mutex
+	// turns are the partitions that have ready lanes, each once.
+	turns         queue[*Partition]
+	inFlight      int         // calls
+	withComponent int         // records in these calls
+	fill          *time.Timer // wakes a partition that waits for its batch to fill
+	buffered      int64
+	gate          gate
+	outputsErr    error // why outputs could not be produced the last time
+	partitions    map[*Partition]struct{}
 }
 
 // New makes a Dispatcher without partitions.
@@ -83,6 +104,8 @@ type Status struct {
 	UnavailableSince time.Time
 	// Held are the partitions that a rejected record holds, with the reason.
 	Held []Held
+	// Outputs says why the outputs of the component cannot be produced; nil when they can.
+	Outputs error
 	// DeadLetter says why dead letters cannot be written at present; nil when they can or none is due.
 	DeadLetter error
 }
@@ -98,7 +121,7 @@ type Held struct {
 func (d *Dispatcher) Status() Status {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s := Status{InFlight: d.inFlight, Buffered: d.buffered, Unavailable: d.gate.cause, UnavailableSince: d.gate.since}
+	s := Status{InFlight: d.withComponent, Buffered: d.buffered, Unavailable: d.gate.cause, UnavailableSince: d.gate.since, Outputs: d.outputsErr}
 	for p := range d.partitions {
 		s.Waiting += p.unfinished
 		if p.unburied > 0 {
@@ -108,7 +131,7 @@ func (d *Dispatcher) Status() Status {
 			s.Held = append(s.Held, Held{Topic: p.topic, Partition: p.id, Reason: p.held})
 		}
 	}
-	s.Waiting = max(0, s.Waiting-d.inFlight)
+	s.Waiting = max(0, s.Waiting-d.withComponent)
 	return s
 }
 
@@ -119,27 +142,64 @@ func (d *Dispatcher) Buffered() int64 {
 	return d.buffered
 }
 
-// schedule starts calls for as long as there are ready lanes and free slots. d.mu is held.
+// schedule starts calls for as long as there are ready lanes and free slots. Partitions take turns. d.mu is held.
 func (d *Dispatcher) schedule() {
-	for d.inFlight < d.cfg.Delivery.MaxInFlight {
-		if d.ready.len() == 0 || !d.gate.admits(time.Now(), d.wakeGate) {
-			return
-		}
-		l := d.ready.pop()
-		p := l.partition
+	for waiting := 0; d.inFlight < d.cfg.Delivery.MaxInFlight && d.turns.len() > waiting; {
+		p := d.turns.pop()
 		if p.closing || p.held != nil {
 			// The partition is on its way out or stands still: its lanes are simply forgotten. Offsets, not lanes,
 			// decide what is read again.
-			d.gate.unused()
-			l.state = laneIdle
+			p.ready = queue[*lane]{}
+			p.readyItems, p.hasTurn = 0, false
 			continue
 		}
-		l.state = laneCalling
-		l.head().probe = d.gate.cause != nil
+		if d.letFill(p) {
+			d.turns.push(p)
+			waiting++
+			continue
+		}
+		if !d.gate.admits(time.Now(), d.wakeGate) {
+			d.turns.push(p)
+			return
+		}
+		c := p.gather()
+		if p.ready.len() > 0 {
+			d.turns.push(p)
+		} else {
+			p.hasTurn = false
+		}
+		c.probe = d.gate.cause != nil
 		d.inFlight++
+		d.withComponent += len(c.items)
 		p.inFlight++
-		go d.call(l.head())
+		waiting = 0
+		go d.call(c)
 	}
+}
+
+// letFill tells whether a partition should wait until its batch is full, and sees to it that the wait ends. d.mu is
+// held.
+func (d *Dispatcher) letFill(p *Partition) bool {
+	b := d.cfg.Batch
+	if b == nil || b.MaxWait <= 0 || d.inFlight == 0 || p.readyItems >= b.MaxRecords {
+		return false
+	}
+	left := b.MaxWait - time.Since(p.readySince)
+	if left <= 0 {
+		return false
+	}
+	if d.fill == nil {
+		d.fill = time.AfterFunc(left, d.wakeFill)
+	}
+	return true
+}
+
+// wakeFill looks again at partitions that wait for their batch to fill.
+func (d *Dispatcher) wakeFill() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fill = nil
+	d.schedule()
 }
 
 // wakeGate looks again whether a closed gate admits a probe.
@@ -148,4 +208,13 @@ func (d *Dispatcher) wakeGate() {
 	defer d.mu.Unlock()
 	d.gate.timer = nil
 	d.schedule()
+}
+
+// stopTimers stops what would look again. d.mu is held.
+func (d *Dispatcher) stopTimers() {
+	d.gate.stopTimer()
+	if d.fill != nil {
+		d.fill.Stop()
+		d.fill = nil
+	}
 }

@@ -1,8 +1,10 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 	"math"
+	"slices"
 	"time"
 
 	"messaging-kafka/internal/record"
@@ -21,14 +23,22 @@ type Partition struct {
 	// All below is protected by d.mu.
 	lanes      map[string]*lane
 	backingOff map[*lane]struct{}
+	// ready are the lanes whose records may be called now, readyItems the records in them, readySince when the first
+	// of these became ready. hasTurn tells that the partition stands in d.turns.
+	ready      queue[*lane]
+	readyItems int
+	readySince time.Time
+	hasTurn    bool
 	// items holds every record from the lowest unfinished one on, in the order of their offsets.
 	items      queue[*item]
 	next       int64 // the lowest offset that Add still takes
 	unfinished int
 	buffered   int64
-	inFlight   int
+	inFlight   int // calls
 	committable
-	held error
+	// outputs are those of the finished records below committable, until they are taken.
+	outputs []record.Outgoing
+	held    error
 	// unburied counts the records whose dead letter could not be written yet; buryErr is the last reason.
 	unburied int
 	buryErr  error
@@ -54,9 +64,11 @@ type item struct {
 	lane       *lane
 	size       int64
 	attempts   int  // failed deliveries by this link, those that found no component apart
+	alone      bool // to be called in no batch
+	unproduced int  // times in a row that its outputs could not be produced
 	earlier    int  // deliveries before the record came to this link
-	probe      bool // its call knocks at a closed gate
 	done       bool
+	outputs    []record.Outgoing // of a finished record, where they are left to the committer
 	added      time.Time
 }
 
@@ -69,7 +81,7 @@ const (
 	laneBackingOff
 )
 
-// lane is a queue of records of which only the head may be with the component.
+// lane is a queue of records that wait for each other. The first of them may be with the component, in one call.
 type lane struct {
 	partition *Partition
 	key       string
@@ -78,8 +90,6 @@ type lane struct {
 	waiting   queue[*item]
 	timer     *time.Timer
 }
-
-func (l *lane) head() *item { return l.waiting.peek() }
 
 // Open starts the assignment of a partition. from is the offset of the first record to deliver; records below are
 // ignored.
@@ -123,8 +133,11 @@ func (p *Partition) Add(records []*record.Record, earlier func(*record.Record) i
 		l := p.laneOf(r)
 		it.lane = l
 		l.waiting.push(it)
-		if l.state == laneIdle {
+		switch l.state {
+		case laneIdle:
 			p.makeReady(l)
+		case laneReady:
+			p.readyItems++
 		}
 	}
 	d.schedule()
@@ -165,25 +178,73 @@ func (p *Partition) laneOf(r *record.Record) *lane {
 
 func (p *Partition) makeReady(l *lane) {
 	l.state = laneReady
-	p.d.ready.push(l)
+	if p.readyItems == 0 {
+		p.readySince = time.Now()
+	}
+	p.ready.push(l)
+	p.readyItems += l.waiting.len()
+	if !p.hasTurn {
+		p.hasTurn = true
+		p.d.turns.push(p)
+	}
 }
 
-// finish notes that the head of its lane needs no further delivery. d.mu is held.
-func (p *Partition) finish(it *item) {
-	l := it.lane
-	l.waiting.pop()
-	it.done, it.rec, it.lane = true, nil, nil
-	p.unfinished--
-	p.buffered -= it.size
-	p.d.buffered -= it.size
-	p.advance()
-	l.state = laneIdle
-	switch {
-	case l.waiting.len() > 0:
-		p.makeReady(l)
-	case l.keyed:
-		delete(p.lanes, l.key)
+// gather takes what one call may carry from the ready lanes. d.mu is held.
+func (p *Partition) gather() *call {
+	c := &call{p: p}
+	most, mostBytes := 1, int64(0)
+	if b := p.d.cfg.Batch; b != nil {
+		most, mostBytes = b.MaxRecords, b.MaxBytes
 	}
+	var bytes int64
+	for p.ready.len() > 0 && len(c.items) < most {
+		head := p.ready.peek().waiting.peek()
+		if len(c.items) > 0 && (head.alone || bytes+head.size > mostBytes) {
+			break
+		}
+		if head.alone {
+			most = 1
+		}
+		l := p.ready.pop()
+		p.readyItems -= l.waiting.len()
+		l.state = laneCalling
+		for i := 0; i < l.waiting.len() && len(c.items) < most; i++ {
+			it := l.waiting.at(i)
+			if len(c.items) > 0 && (it.alone || bytes+it.size > mostBytes) {
+				break
+			}
+			bytes += it.size
+			c.items = append(c.items, it)
+		}
+		c.lanes = append(c.lanes, l)
+	}
+	p.readySince = time.Now()
+	slices.SortFunc(c.items, func(a, b *item) int { return cmp.Compare(a.nextOffset, b.nextOffset) })
+	return c
+}
+
+// finish notes that a record, the first of its lane, needs no further delivery. d.mu is held.
+func (p *Partition) finish(it *item, outputs []record.Outgoing) {
+	it.lane.waiting.pop()
+	it.done, it.rec, it.lane = true, nil, nil
+	it.outputs = outputs
+	p.unfinished--
+	p.hold(sizeOf(outputs) - it.size)
+	p.advance()
+}
+
+// hold counts bytes that the partition holds from now on, or does not any more. d.mu is held.
+func (p *Partition) hold(bytes int64) {
+	p.buffered += bytes
+	p.d.buffered += bytes
+}
+
+func sizeOf(outputs []record.Outgoing) int64 {
+	n := int64(0)
+	for i := range outputs {
+		n += int64(outputs[i].Size())
+	}
+	return n
 }
 
 // advance moves the committable offset over everything that is finished without a gap. d.mu is held.
@@ -191,7 +252,32 @@ func (p *Partition) advance() {
 	for p.items.len() > 0 && p.items.peek().done {
 		it := p.items.pop()
 		p.committable = committable{offset: it.nextOffset, epoch: it.epoch}
+		p.outputs = append(p.outputs, it.outputs...)
 	}
+}
+
+// Finished is what one commit can take along.
+type Finished struct {
+	// Offset is the offset to commit, Epoch its leader epoch.
+	Offset int64
+	Epoch  int32
+	// Outputs are those of all records below Offset that have not been taken before. They are to be stored together
+	// with the offset or not at all.
+	Outputs []record.Outgoing
+}
+
+// TakeFinished returns what is finished, with the outputs that no call before has returned. It is for dispatchers with
+// [Config.Transactional]. ok is false as with [Partition.Committable].
+func (p *Partition) TakeFinished() (f Finished, ok bool) {
+	p.d.mu.Lock()
+	defer p.d.mu.Unlock()
+	if p.lost || p.committable.offset < 0 {
+		return Finished{}, false
+	}
+	f = Finished{Offset: p.committable.offset, Epoch: p.committable.epoch, Outputs: p.outputs}
+	p.outputs = nil
+	p.hold(-sizeOf(f.Outputs))
+	return f, true
 }
 
 // Load says how much of the partition is waiting or being handled.
@@ -284,12 +370,14 @@ func (p *Partition) free() (givenUp []int64) {
 		return nil
 	}
 	delete(d.partitions, p)
-	d.buffered -= p.buffered
-	p.buffered, p.unfinished = 0, 0
+	// What is finished may be taken still.
+	p.hold(sizeOf(p.outputs) - p.buffered)
+	p.unfinished = 0
 	p.items, p.lanes, p.backingOff = queue[*item]{}, nil, nil
-	for n := d.ready.len(); n > 0; n-- {
-		if l := d.ready.pop(); l.partition != p {
-			d.ready.push(l)
+	p.ready, p.readyItems = queue[*lane]{}, 0
+	for n := d.turns.len(); n > 0; n-- {
+		if other := d.turns.pop(); other != p {
+			d.turns.push(other)
 		}
 	}
 	if !d.anyUnfinished() {
@@ -321,8 +409,7 @@ func (d *Dispatcher) Close(ctx context.Context) {
 	CloseAll(ctx, open)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.gate.stopTimer()
-	d.ready = queue[*lane]{}
+	d.stopTimers()
 }
 
 // CloseAll closes partitions side by side: all stop taking new calls before the first is waited for.

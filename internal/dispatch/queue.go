@@ -25,6 +25,9 @@ func (q *queue[T]) push(v T) {
 
 func (q *queue[T]) peek() T { return q.ring[q.first] }
 
+// at returns the nth value from the front, from 0.
+func (q *queue[T]) at(n int) T { return q.ring[(q.first+n)%len(q.ring)] }
+
 func (q *queue[T]) pop() T {
 	var zero T
 	v := q.ring[q.first]

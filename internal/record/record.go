@@ -35,9 +35,11 @@ type Record struct {
 }
 
 // Size is the number of bytes that the record's key, value and headers hold, by which buffers are bounded.
-func (r *Record) Size() int {
-	n := len(r.Key) + len(r.Value)
-	for _, h := range r.Headers {
+func (r *Record) Size() int { return size(r.Key, r.Value, r.Headers) }
+
+func size(key, value []byte, headers []Header) int {
+	n := len(key) + len(value)
+	for _, h := range headers {
 		n += len(h.Key) + len(h.Value)
 	}
 	return n
@@ -67,6 +69,9 @@ type Outgoing struct {
 	// Timestamp is the record's time of creation; zero means now.
 	Timestamp time.Time
 }
+
+// Size is the number of bytes that the record's key, value and headers hold.
+func (o *Outgoing) Size() int { return size(o.Key, o.Value, o.Headers) }
 
 // Position is where a produced record was stored.
 type Position struct {
