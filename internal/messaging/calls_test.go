@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
+	"messaging-kafka/internal/guest"
 	"messaging-kafka/internal/wrpc"
 )
 
@@ -166,7 +167,7 @@ func TestPublishIsServed(t *testing.T) {
 			if want := (BrokerMessage{Subject: "orders", Body: []byte("hi"), ReplyTo: ptr("r")}); !reflect.DeepEqual(msg, want) {
 				t.Errorf("the message is %+v, want %+v", msg, want)
 			}
-			if left <= 0 || left > maxCall {
+			if left <= 0 || left > guest.MaxCall {
 				t.Errorf("the call has %v left", left)
 			}
 		})
@@ -208,13 +209,13 @@ func TestRequestIsServed(t *testing.T) {
 	if want := (BrokerMessage{Subject: "orders.reply", Body: []byte("echo:hi")}); !reflect.DeepEqual(answer, want) {
 		t.Errorf("the answer is %+v, want %+v", answer, want)
 	}
-	if timeout != time.Second || left <= 0 || left > time.Second+requestGrace {
+	if timeout != time.Second || left <= 0 || left > time.Second+guest.RequestGrace {
 		t.Errorf("the time-out is %v, the context has %v left", timeout, left)
 	}
 	if err := l.call(t, "request", header, "\x01x\x00\xff\xff\xff\xff\x0f", decode); err != nil || text != "requesting x: no answer" {
 		t.Errorf("%v %q", err, text)
 	}
-	if timeout > maxCall || left > maxCall {
+	if timeout > guest.MaxCall || left > guest.MaxCall {
 		t.Errorf("a request of 49 days has %v", timeout)
 	}
 }
@@ -237,7 +238,7 @@ func TestHandleMessageCallsTheComponent(t *testing.T) {
 	c := NewHandlerClient(l.client, "lattice", "kafka")
 	want := BrokerMessage{Subject: "orders", Body: make([]byte, 3<<20), ReplyTo: ptr("orders.reply")}
 
-	ctx := WithTraceHeaders(withPatience(t), nats.Header{"Traceparent": {"00-1"}, "tracestate": {"s"}, "other": {"x"}})
+	ctx := guest.WithTraceHeaders(withPatience(t), nats.Header{"Traceparent": {"00-1"}, "tracestate": {"s"}, "other": {"x"}})
 	if err := c.HandleMessage(ctx, "echo", "orders", want); err != nil {
 		t.Fatal(err)
 	}
@@ -251,8 +252,8 @@ func TestHandleMessageCallsTheComponent(t *testing.T) {
 	}
 
 	result = []byte("\x01\x04boom")
-	var guest *GuestError
-	if err := c.HandleMessage(withPatience(t), "echo", "default", want); !errors.As(err, &guest) || guest.Text != "boom" {
+	var failure *GuestError
+	if err := c.HandleMessage(withPatience(t), "echo", "default", want); !errors.As(err, &failure) || failure.Text != "boom" {
 		t.Errorf("the component's error is %v", err)
 	}
 	fail = errors.New("trap")
@@ -261,8 +262,5 @@ func TestHandleMessageCallsTheComponent(t *testing.T) {
 	}
 	if err := c.HandleMessage(withPatience(t), "nobody", "default", want); !errors.Is(err, wrpc.ErrNoResponders) {
 		t.Errorf("no component is %v", err)
-	}
-	if WithTraceHeaders(ctx, nil) != ctx || TraceHeaders(context.Background()) != nil {
-		t.Error("no trace headers become some")
 	}
 }

@@ -7,28 +7,12 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"messaging-kafka/internal/guest"
 	"messaging-kafka/internal/wrpc"
 )
 
-// maxCall bounds every call of a consumer. It is the time after which hosts, in their default setting, end the guest
-// that waits for it (--max-execution-time-ms).
-const maxCall = 10 * time.Minute
-
-// requestGrace is how much longer than its time-out a request may take, so that its own time-out, which can say
-// what was missing, comes before the context's.
-const requestGrace = time.Second
-
-// defaultLink is the name of a link that has been given none.
-const defaultLink = "default"
-
 // Caller is the component that a call came from.
-type Caller struct {
-	// ComponentID and LinkName identify the link that the component used; the lattice does not prove them.
-	ComponentID, LinkName string
-	// Header holds the trace headers of the call, see [WithTraceHeaders]. It is nil where there are none and must
-	// not be changed.
-	Header nats.Header
-}
+type Caller = guest.Caller
 
 // Consumer does what components ask of the interface consumer. An error is what the guest gets as result::err, so
 // its text is for the author of the component. The contexts have a deadline. Calls come from many goroutines.
@@ -53,9 +37,9 @@ func servePublish(c Consumer) wrpc.Handler {
 		if err != nil {
 			return nil, fmt.Errorf("decoding the parameters of publish: %w", err)
 		}
-		ctx, cancel := context.WithTimeout(ctx, maxCall)
+		ctx, cancel := context.WithTimeout(ctx, guest.MaxCall)
 		defer cancel()
-		if err := c.Publish(ctx, callerOf(h), msg); err != nil {
+		if err := c.Publish(ctx, guest.CallerOf(h), msg); err != nil {
 			return appendFailure(nil, err), nil
 		}
 		return wrpc.AppendResult(nil, true), nil
@@ -68,10 +52,10 @@ func serveRequest(c Consumer) wrpc.Handler {
 		if err != nil {
 			return nil, fmt.Errorf("decoding the parameters of request: %w", err)
 		}
-		timeout = min(timeout, maxCall-requestGrace)
-		ctx, cancel := context.WithTimeout(ctx, timeout+requestGrace)
+		timeout = min(timeout, guest.MaxCall-guest.RequestGrace)
+		ctx, cancel := context.WithTimeout(ctx, timeout+guest.RequestGrace)
 		defer cancel()
-		answer, err := c.Request(ctx, callerOf(h), subject, body, timeout)
+		answer, err := c.Request(ctx, guest.CallerOf(h), subject, body, timeout)
 		if err != nil {
 			return appendFailure(nil, err), nil
 		}
@@ -93,12 +77,4 @@ func decodeRequest(d *wrpc.Decoder) (subject string, body []byte, timeout time.D
 		return "", nil, 0, fmt.Errorf("timeout-ms: %w", err)
 	}
 	return subject, body, time.Duration(ms) * time.Millisecond, nil
-}
-
-func callerOf(h nats.Header) Caller {
-	link := header(h, "link-name")
-	if link == "" {
-		link = defaultLink
-	}
-	return Caller{ComponentID: header(h, "source-id"), LinkName: link, Header: traceHeaders(h)}
 }

@@ -4,8 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/nats-io/nats.go"
-
+	"messaging-kafka/internal/guest"
 	"messaging-kafka/internal/wrpc"
 )
 
@@ -32,32 +31,24 @@ func NewHandlerClient(client *wrpc.Client, lattice, providerKey string) *Handler
 // HandleMessage has the component handle msg and returns nil when it has done so, a [*GuestError] when it returned
 // an error, and one of the errors of [wrpc.Client.Invoke] when there is no answer of the component: only
 // [wrpc.ErrNoResponders] then says for sure that it has not handled the message. Trace headers go along with a ctx
-// made by [WithTraceHeaders].
+// made by [guest.WithTraceHeaders].
 func (c *HandlerClient) HandleMessage(ctx context.Context, componentID, linkName string, msg BrokerMessage) error {
-	trace := TraceHeaders(ctx)
-	h := make(nats.Header, 3+len(trace))
-	for k, v := range trace {
-		h[k] = v
-	}
-	h["source-id"] = []string{c.provider}
-	h["target-id"] = []string{componentID}
-	h["link-name"] = []string{linkName}
-	var guest *GuestError
+	var failure *GuestError
 	err := c.client.Invoke(ctx, wrpc.Invocation{
 		Target:   c.lattice + "." + componentID,
 		Instance: handlerInstance,
 		Function: "handle-message",
-		Header:   h,
+		Header:   guest.CallHeader(ctx, c.provider, componentID, linkName),
 		Params:   AppendBrokerMessage(make([]byte, 0, msg.size()), msg),
 	}, func(d *wrpc.Decoder) (err error) {
-		guest, err = decodeHandled(d)
+		failure, err = decodeHandled(d)
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("handing a message to component %s: %w", componentID, err)
 	}
-	if guest != nil {
-		return guest
+	if failure != nil {
+		return failure
 	}
 	return nil
 }
@@ -72,5 +63,5 @@ func decodeHandled(d *wrpc.Decoder) (*GuestError, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &GuestError{Text: errorText(text)}, nil
+	return &GuestError{Text: guest.ErrorText(text)}, nil
 }

@@ -5,9 +5,8 @@ package messaging
 
 import (
 	"fmt"
-	"strings"
-	"unicode/utf8"
 
+	"messaging-kafka/internal/guest"
 	"messaging-kafka/internal/wrpc"
 )
 
@@ -57,24 +56,7 @@ func DecodeBrokerMessage(d *wrpc.Decoder) (BrokerMessage, error) {
 	return m, nil
 }
 
-// maxErrorText bounds the text of an error that goes to a guest, in bytes.
-const maxErrorText = 4 << 10
-
-// errorText makes a text that a guest can be given: valid UTF-8 of bounded length.
-func errorText(s string) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	if len(s) <= maxErrorText {
-		return s
-	}
-	const ellipsis = "…"
-	cut := maxErrorText - len(ellipsis)
-	for !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + ellipsis
-}
-
 // appendFailure appends result::err(err's text).
 func appendFailure(b []byte, err error) []byte {
-	return wrpc.AppendString(wrpc.AppendResult(b, false), errorText(err.Error()))
+	return wrpc.AppendString(wrpc.AppendResult(b, false), guest.ErrorText(err.Error()))
 }

@@ -82,22 +82,6 @@ func TestResultsHaveTheirBytes(t *testing.T) {
 	}
 }
 
-func TestErrorTextIsShortAndUTF8(t *testing.T) {
-	for _, c := range []struct{ name, in, want string }{
-		{"a plain text stays", "producing to orders: timed out", "producing to orders: timed out"},
-		{"bad bytes are replaced", "a\xffb", "a\uFFFDb"},
-		{"the longest text stays", strings.Repeat("x", maxErrorText), strings.Repeat("x", maxErrorText)},
-		{"a longer one is cut", strings.Repeat("x", maxErrorText+1), strings.Repeat("x", maxErrorText-3) + "…"},
-		{"no character is cut apart", strings.Repeat("€", maxErrorText), strings.Repeat("€", (maxErrorText-3)/3) + "…"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			if got := errorText(c.in); got != c.want {
-				t.Errorf("got %d bytes %.40q…, want %d bytes", len(got), got, len(c.want))
-			}
-		})
-	}
-}
-
 // FuzzBrokerMessage: a message survives encoding and decoding, and bytes that are decoded to a message are decoded
 // to the same one after encoding it.
 func FuzzBrokerMessage(f *testing.F) {
@@ -132,16 +116,4 @@ func checkRoundTrip(t *testing.T, msg BrokerMessage) {
 	if err != nil || got.Subject != msg.Subject || !bytes.Equal(got.Body, msg.Body) || !reflect.DeepEqual(got.ReplyTo, msg.ReplyTo) {
 		t.Fatalf("%+v became %+v (%v)", msg, got, err)
 	}
-}
-
-// FuzzErrorText: whatever the text, a guest gets valid UTF-8 of bounded length.
-func FuzzErrorText(f *testing.F) {
-	f.Add("boom", 1)
-	f.Add("€\xff", 3000)
-	f.Fuzz(func(t *testing.T, s string, times int) {
-		got := errorText(strings.Repeat(s, max(0, min(times, 5000/(len(s)+1)))))
-		if len(got) > maxErrorText || !utf8.ValidString(got) {
-			t.Fatalf("%d bytes, valid %v", len(got), utf8.ValidString(got))
-		}
-	})
 }

@@ -3,14 +3,13 @@ package provider
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/nats-io/nats.go"
 
+	"messaging-kafka/internal/guest"
 	"messaging-kafka/internal/messaging"
 	"messaging-kafka/internal/record"
-	"messaging-kafka/internal/wrpc"
 )
 
 // rejectPrefix at the start of a component's error text says that another delivery of the record cannot help.
@@ -30,7 +29,7 @@ const topicPlaceholder = "{topic}"
 
 // Deliver implements record.Deliverer.
 func (d *deliverer) Deliver(ctx context.Context, r *record.Record) (record.Verdict, error) {
-	ctx = messaging.WithTraceHeaders(ctx, traceOf(r))
+	ctx = guest.WithTraceHeaders(ctx, traceOf(r))
 	err := d.calls.HandleMessage(ctx, d.component, d.link, messaging.BrokerMessage{
 		Subject: r.Topic, Body: r.Value, ReplyTo: d.replyTo(r),
 	})
@@ -53,22 +52,17 @@ func (d *deliverer) replyTo(r *record.Record) *string {
 
 // verdict says what a call's end means for the record. It is the one place that does.
 func verdict(err error) (record.Verdict, error) {
-	var guest *messaging.GuestError
+	var failure *messaging.GuestError
 	switch {
 	case err == nil:
 		return record.Done, nil
-	case errors.As(err, &guest):
-		if text, reject := strings.CutPrefix(guest.Text, rejectPrefix); reject {
+	case errors.As(err, &failure):
+		if text, reject := strings.CutPrefix(failure.Text, rejectPrefix); reject {
 			return record.Reject, errors.New(strings.TrimSpace(text))
 		}
-		return record.Retry, errors.New(guest.Text)
-	case errors.Is(err, wrpc.ErrNoResponders), errors.Is(err, wrpc.ErrDisconnected), errors.Is(err, wrpc.ErrClosed):
-		// Nobody took the call, or the lattice broke in the middle of it, which says nothing about the record.
-		return record.Retry, fmt.Errorf("%w: %w", record.ErrUnavailable, err)
-	case errors.Is(err, wrpc.ErrIncomplete):
-		return record.Retry, fmt.Errorf("the component trapped or was ended by its host: %w", err)
+		return record.Retry, errors.New(failure.Text)
 	default:
-		return record.Retry, err
+		return record.Retry, guest.Unanswered(err)
 	}
 }
 

@@ -1,0 +1,43 @@
+package guest
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"messaging-kafka/internal/record"
+	"messaging-kafka/internal/wrpc"
+)
+
+// maxErrorText bounds the text of an error that goes to a guest or comes from one, in bytes.
+const maxErrorText = 4 << 10
+
+// ErrorText makes of s a text that a guest can be given and a log can take: valid UTF-8 of 4 KiB at most.
+func ErrorText(s string) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if len(s) <= maxErrorText {
+		return s
+	}
+	const ellipsis = "…"
+	cut := maxErrorText - len(ellipsis)
+	for !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + ellipsis
+}
+
+// Unanswered says what the error of a call to a component, one of [wrpc.Client.Invoke]'s, means for the records that
+// were handed over with it. The error that it returns wraps err, and [record.ErrUnavailable] where the call says
+// nothing about the records.
+func Unanswered(err error) error {
+	switch {
+	case errors.Is(err, wrpc.ErrNoResponders), errors.Is(err, wrpc.ErrDisconnected), errors.Is(err, wrpc.ErrClosed):
+		// Nobody took the call, or the lattice broke in the middle of it.
+		return fmt.Errorf("%w: %w", record.ErrUnavailable, err)
+	case errors.Is(err, wrpc.ErrIncomplete):
+		return fmt.Errorf("the component trapped or was ended by its host: %w", err)
+	default:
+		return err
+	}
+}

@@ -1,0 +1,47 @@
+package guest
+
+import (
+	"context"
+	"reflect"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+)
+
+func TestCallersAreReadFromHeaders(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		header nats.Header
+		want   Caller
+	}{
+		{"of a host", nats.Header{"source-id": {"echo"}, "link-name": {"orders"}, "traceparent": {"00-1"}, "other": {"x"}},
+			Caller{ComponentID: "echo", LinkName: "orders", Header: nats.Header{"traceparent": {"00-1"}}}},
+		{"in another case", nats.Header{"Source-Id": {"echo"}, "Link-Name": {"x"}, "Tracestate": {"s"}},
+			Caller{ComponentID: "echo", LinkName: "x", Header: nats.Header{"tracestate": {"s"}}}},
+		{"without a link name", nats.Header{"source-id": {"echo"}}, Caller{ComponentID: "echo", LinkName: "default"}},
+		{"without any", nil, Caller{LinkName: "default"}},
+		{"without values", nats.Header{"source-id": {}, "Source-Id": nil}, Caller{LinkName: "default"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := CallerOf(c.header); !reflect.DeepEqual(got, c.want) {
+				t.Errorf("got %+v, want %+v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestCallsCarryTheTraceOfTheirContext(t *testing.T) {
+	ctx := WithTraceHeaders(context.Background(), nats.Header{"Traceparent": {"00-1"}, "tracestate": {"s"}, "other": {"x"}})
+	got := CallHeader(ctx, "kafka", "echo", "orders")
+	want := nats.Header{"source-id": {"kafka"}, "target-id": {"echo"}, "link-name": {"orders"},
+		"traceparent": {"00-1"}, "tracestate": {"s"}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("headers %v, want %v", got, want)
+	}
+	if WithTraceHeaders(ctx, nil) != ctx || TraceHeaders(context.Background()) != nil {
+		t.Error("no trace headers become some")
+	}
+	if got := CallHeader(context.Background(), "kafka", "echo", "orders"); len(got) != 3 {
+		t.Errorf("without a trace: %v", got)
+	}
+}
