@@ -72,7 +72,7 @@ components() {
   if command -v rustc >/dev/null && command -v rustup >/dev/null && [ ! -d "$(rustc --print sysroot)/lib/rustlib/$target" ]; then
     rustup target add $target || { missing "Rust's target $target is missing and could not be fetched: rustup target add $target"; return; }
   fi
-  test/components/build
+  test/components/build all
 }
 
 # The jars are fetched here once, and not by several tests at the same time.
@@ -102,7 +102,7 @@ step "govulncheck" vulnerabilities
 step "go.mod is tidy" online go mod tidy -diff
 step "docs/settings.md is what the declarations say" go test -count=1 -run Docs ./internal/settings
 step "Java and Kafka's jars" kafka
-step "test components" components
+step "test components and examples" components
 step "the real wasmCloud host" host
 
 # Folders below test/ with tests in them are suites, which get the machine to themselves, one after another. Some have

@@ -57,8 +57,15 @@ func HostBinary(t testing.TB) string {
 // EchoWasm returns the path of the echo component (test/components/echo), which it builds if need be.
 func EchoWasm(t testing.TB) string {
 	t.Helper()
+	return ComponentWasm(t, "echo")
+}
+
+// ComponentWasm returns the path of a component that test/components/build knows by this name, and builds it if need
+// be.
+func ComponentWasm(t testing.TB, name string) string {
+	t.Helper()
 	Require(t, Bash)
-	return requireScript(t, nil, "test/components/build")
+	return requireScript(t, nil, "test/components/build", name)
 }
 
 // StartHost starts a real host on a nats-server with JetStream, waits until it answers, and stops it when the test
