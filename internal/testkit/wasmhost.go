@@ -242,11 +242,12 @@ func (h *Host) PutConfig(name string, values map[string]string) {
 // ControlLink is a link as it is put on a host: its configs are names given to [Host.PutConfig].
 type ControlLink struct {
 	Source, Target, Name       string // Name defaults to "default"
-	Interface                  string // "consumer" or "handler"
+	Package                    string // such as "messaging-kafka:records"; default "wasmcloud:messaging"
+	Interface                  string // such as "consumer" or "handler"; several are separated by commas
 	SourceConfig, TargetConfig []string
 }
 
-// PutLink makes a link of wasmcloud:messaging.
+// PutLink makes a link.
 func (h *Host) PutLink(l ControlLink) {
 	h.t.Helper()
 	if err := h.TryPutLink(l); err != nil {
@@ -256,20 +257,30 @@ func (h *Host) PutLink(l ControlLink) {
 
 // TryPutLink is [Host.PutLink] for links that a host may refuse.
 func (h *Host) TryPutLink(l ControlLink) error {
+	namespace, name := l.pkg()
 	_, err := h.TryControl("link.put", map[string]any{
 		"source_id": l.Source, "target": l.Target, "name": l.name(),
-		"wit_namespace": "wasmcloud", "wit_package": "messaging", "interfaces": []string{l.Interface},
+		"wit_namespace": namespace, "wit_package": name, "interfaces": strings.Split(l.Interface, ","),
 		"source_config": orEmpty(l.SourceConfig), "target_config": orEmpty(l.TargetConfig),
 	})
 	return err
 }
 
-// DeleteLink deletes a link of wasmcloud:messaging. It need not exist.
+// DeleteLink deletes a link. It need not exist.
 func (h *Host) DeleteLink(l ControlLink) {
 	h.t.Helper()
+	namespace, name := l.pkg()
 	h.Control("link.del", map[string]any{
-		"source_id": l.Source, "name": l.name(), "wit_namespace": "wasmcloud", "wit_package": "messaging",
+		"source_id": l.Source, "name": l.name(), "wit_namespace": namespace, "wit_package": name,
 	})
+}
+
+func (l ControlLink) pkg() (namespace, name string) {
+	if l.Package == "" {
+		return "wasmcloud", "messaging"
+	}
+	namespace, name, _ = strings.Cut(l.Package, ":")
+	return namespace, name
 }
 
 func (l ControlLink) name() string {
@@ -279,12 +290,13 @@ func (l ControlLink) name() string {
 	return l.Name
 }
 
-// Scale runs up to count instances of a component from a .wasm file and waits for the host's word; 0 stops it.
-func (h *Host) Scale(id, wasm string, count int) {
+// Scale runs up to count instances of a component from a .wasm file, with named configs, and waits for the host's
+// word; 0 stops it.
+func (h *Host) Scale(id, wasm string, count int, configs ...string) {
 	h.t.Helper()
 	h.Control("component.scale."+h.id, map[string]any{
 		"component_ref": fileRef(h.t, wasm), "component_id": id, "count": count, "host_id": h.id,
-		"config": []string{}, "allow_update": false, "annotations": map[string]string{},
+		"config": orEmpty(configs), "allow_update": false, "annotations": map[string]string{},
 	})
 	h.waitOutcome("component_scaled", "component_scale_failed", "component_id", id)
 }
