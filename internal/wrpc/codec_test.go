@@ -275,3 +275,18 @@ func TestBytesOfOneMessageAreNotCopied(t *testing.T) {
 		t.Error("an append to the list would overwrite what follows it")
 	}
 }
+
+func TestTextIsAStringThatIsNotCopied(t *testing.T) {
+	b := AppendString(AppendString(nil, "h\u00fc"), "")
+	d := NewBytesDecoder(b)
+	got, err := d.Text()
+	if err != nil || string(got) != "h\u00fc" || &got[0] != &b[1] || cap(got) != len(got) {
+		t.Errorf("%q (%v), capacity %d", got, err, cap(got))
+	}
+	if got, err := d.Text(); err != nil || got == nil || len(got) != 0 {
+		t.Errorf("an empty text is %v (%v)", got, err)
+	}
+	if _, err := NewBytesDecoder([]byte("\x01\xff")).Text(); !errors.Is(err, ErrMalformed) {
+		t.Errorf("what is not UTF-8 gives %v", err)
+	}
+}

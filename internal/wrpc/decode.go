@@ -231,16 +231,23 @@ func (d *Decoder) beyond() error {
 	return ErrTooLarge
 }
 
-// String reads a string, which must be UTF-8.
-func (d *Decoder) String() (string, error) {
+// Text reads a string, which must be UTF-8, as bytes. They are never nil and may share memory with the message that
+// they came in.
+func (d *Decoder) Text() ([]byte, error) {
 	b, err := d.Bytes()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if !utf8.Valid(b) {
-		return "", fmt.Errorf("string that is not UTF-8: %w", ErrMalformed)
+		return nil, fmt.Errorf("string that is not UTF-8: %w", ErrMalformed)
 	}
-	return string(b), nil
+	return b, nil
+}
+
+// String reads a string, which must be UTF-8.
+func (d *Decoder) String() (string, error) {
+	b, err := d.Text()
+	return string(b), err
 }
 
 // Count reads the number of elements of a list, which must not exceed most (nor the bytes that may still come:
