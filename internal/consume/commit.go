@@ -28,7 +28,7 @@ func (s *session) commitLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		attempt, cancel := context.WithTimeout(ctx, commitTimeout)
+		attempt, cancel := graceful(ctx)
 		err := s.commit(attempt, nil)
 		cancel()
 		if ctx.Err() != nil {
@@ -46,6 +46,9 @@ func (s *session) commitLoop(ctx context.Context) {
 func (s *session) commit(ctx context.Context, only map[topicPartition]*assignment) error {
 	s.committing.Lock()
 	defer s.committing.Unlock()
+	if s.transactor != nil {
+		return s.commitTransaction(ctx, only)
+	}
 	offsets, metas := s.uncommitted(only)
 	if len(offsets) == 0 {
 		return nil

@@ -16,19 +16,33 @@ import (
 	"messaging-kafka/internal/settings"
 )
 
-// Config is what a [Consumer] needs. All fields but Produce and Limiter must be set.
+// Config is what a [Consumer] needs. Fields of which nothing else is said must be set.
 type Config struct {
 	Settings settings.Link
 	Access   *kafka.Access
-	// Deliverer hands records to the component that Component names.
+	// Deliverer hands records to the component that Component names, Batch does so in batches. One of them is set.
 	Deliverer record.Deliverer
+	Batch     record.BatchDeliverer
 	Component string
+	// Outputs produces what the component makes of records; nil where it makes nothing.
+	Outputs *Outputs
+	// TransactionalID is the id of the link's transactions, the same after a restart; needed with them.
+	TransactionalID string
 	// Produce stores a dead letter; it returns when the broker has acknowledged it. It is needed where the settings
 	// name a dead-letter topic.
 	Produce  func(context.Context, record.Outgoing) error
-	Limiter  *semaphore.Weighted
+	Limiter  *semaphore.Weighted // nil: no limit beyond the link's own
 	Observer Observer
 	Log      *slog.Logger
+}
+
+// Outputs says how the outputs of a component are produced.
+type Outputs struct {
+	// Prepare makes the records to produce of an output: its topic and size checked against what the link allows, its
+	// partition chosen where the link limits them. Its errors are final.
+	Prepare func(record.Outgoing) ([]record.Outgoing, error)
+	// Produce stores outputs and returns when Kafka has acknowledged all of them, or the first error.
+	Produce func(ctx context.Context, outputs []record.Outgoing) error
 }
 
 // Observer is told what happens, for metrics. Its methods are called by many goroutines at once and must not block.

@@ -127,6 +127,12 @@ type copyOf struct {
 // start starts a consumer with link settings as a user writes them.
 func start(t *testing.T, brokers []string, h *handler, config map[string]string) *copyOf {
 	t.Helper()
+	return startWith(t, brokers, h, config, func(*Config) {})
+}
+
+// startWith starts a consumer whose Config the test may change.
+func startWith(t *testing.T, brokers []string, h *handler, config map[string]string, change func(*Config)) *copyOf {
+	t.Helper()
 	full := map[string]string{
 		"hosts": strings.Join(brokers, ","), "consumer_group": "g", "start": "earliest", "commit_interval": "20ms",
 		"fetch_max_wait": "100ms", "session_timeout": "6s", "rebalance_timeout": "10s", "retry_backoff": "5ms",
@@ -149,7 +155,7 @@ func start(t *testing.T, brokers []string, h *handler, config map[string]string)
 		t.Fatal(err)
 	}
 	producer := testkit.NewClient(t, brokers)
-	c.Consumer = Start(Config{
+	cfg := Config{
 		Settings: link, Access: access, Deliverer: h, Component: "echo", Observer: c.counts, Log: c.log.Logger(),
 		Produce: func(ctx context.Context, out record.Outgoing) error {
 			r := &kgo.Record{Topic: out.Topic, Key: out.Key, Value: out.Value, Timestamp: out.Timestamp}
@@ -158,7 +164,9 @@ func start(t *testing.T, brokers []string, h *handler, config map[string]string)
 			}
 			return producer.ProduceSync(ctx, r).FirstErr()
 		},
-	})
+	}
+	change(&cfg)
+	c.Consumer = Start(cfg)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("status of copy %s: %+v", h.name, c.Status())

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"messaging-kafka/internal/dispatch"
+	"messaging-kafka/internal/produce"
 	"messaging-kafka/internal/settings"
 )
 
@@ -22,6 +23,8 @@ type session struct {
 	cl  *kgo.Client
 	adm *kadm.Client
 	d   *dispatch.Dispatcher
+	// transactor is not nil where outputs and offsets are committed together.
+	transactor *produce.Transactor
 	// progress and freed have room for one token each: the dispatcher has finished something. One wakes a poll that
 	// waits for room, the other the pacer.
 	progress chan struct{}
@@ -58,6 +61,7 @@ type assignment struct {
 	stopped error
 	// meta goes with every commit of the partition.
 	meta commitMetadata
+	tx   transaction
 }
 
 // clientOptions are the options that all kinds of groups share.
@@ -97,13 +101,17 @@ func newSession(cfg *Config) (*session, error) {
 	c := &cfg.Settings.Consumer
 	s.problems.group, s.problems.access = c.Group, cfg.Access
 	s.d = dispatch.New(dispatch.Config{
-		Delivery:   cfg.Settings.Delivery,
-		Deliverer:  cfg.Deliverer,
-		DeadLetter: cfg.deadLetter(),
-		Limiter:    cfg.Limiter,
-		Progress:   func() { signal(s.progress); signal(s.freed) },
-		Observer:   cfg.Observer,
-		Log:        cfg.Log,
+		Delivery:      cfg.Settings.Delivery,
+		Deliverer:     cfg.Deliverer,
+		Batch:         cfg.batch(),
+		Produce:       cfg.produceOutputs(),
+		Check:         cfg.checkOutput(),
+		Transactional: cfg.transactional(),
+		DeadLetter:    cfg.deadLetter(),
+		Limiter:       cfg.Limiter,
+		Progress:      func() { signal(s.progress); signal(s.freed) },
+		Observer:      cfg.Observer,
+		Log:           cfg.Log,
 	})
 	type rebalanced = func(context.Context, *kgo.Client, map[string][]int32)
 	whenReady := func(f rebalanced) rebalanced {
@@ -141,8 +149,16 @@ func newSession(cfg *Config) (*session, error) {
 	if c.InstanceID != "" {
 		opts = append(opts, kgo.InstanceID(c.InstanceID))
 	}
+	if cfg.transactional() {
+		var err error
+		s.transactor, err = produce.NewTransactor(cfg.TransactionalID, cfg.Access, cfg.Settings.Cluster, cfg.Settings.Producer.Client, cfg.Log)
+		if err != nil {
+			return nil, fmt.Errorf("making the transactional producer: %w", err)
+		}
+	}
 	cl, err := kgo.NewClient(opts...)
 	if err != nil {
+		s.closeTransactor()
 		return nil, err
 	}
 	s.cl, s.adm = cl, kadm.NewClient(cl)
@@ -202,6 +218,13 @@ func (s *session) close(ctx context.Context) {
 		s.log.Warn("leaving the group failed: the broker notices at the session timeout", "error", err)
 	}
 	s.cl.CloseAllowingRebalance()
+	s.closeTransactor()
+}
+
+func (s *session) closeTransactor() {
+	if s.transactor != nil {
+		s.transactor.Close()
+	}
 }
 
 // drainTime is how long running calls may take at the end: the link's drain_timeout, but some of what ctx leaves
@@ -250,6 +273,9 @@ func dispatchProblems(d *dispatch.Status, cfg *Config) []string {
 	if d.Unavailable != nil {
 		ps = append(ps, fmt.Sprintf("component %s takes no calls since %s, %d records wait: %v",
 			cfg.Component, d.UnavailableSince.UTC().Format(time.RFC3339), d.Waiting, d.Unavailable))
+	}
+	if d.Outputs != nil {
+		ps = append(ps, fmt.Sprintf("outputs of the component cannot be produced: %v", d.Outputs))
 	}
 	if d.DeadLetter != nil {
 		ps = append(ps, fmt.Sprintf("dead letters cannot be written to %s: %v", cfg.Settings.Delivery.DeadLetterTopic, d.DeadLetter))

@@ -264,9 +264,37 @@ func (s *shareSession) deliver(r *record.Record) (record.Verdict, error) {
 	ctx, cancel := context.WithTimeout(s.calls, s.cfg.Settings.Delivery.HandleTimeout)
 	defer cancel()
 	began := time.Now()
-	verdict, err := s.cfg.Deliverer.Deliver(ctx, r)
+	verdict, err := s.handOver(ctx, r)
 	s.cfg.Observer.Delivered(dispatch.OutcomeOf(s.calls, verdict, err), time.Since(began))
 	return verdict, err
+}
+
+// handOver delivers one record. Components that take batches get batches of one: the broker, not we, decides which
+// records come together, and each has a verdict of its own.
+func (s *shareSession) handOver(ctx context.Context, r *record.Record) (record.Verdict, error) {
+	if s.cfg.Batch == nil {
+		return s.cfg.Deliverer.Deliver(ctx, r)
+	}
+	outcomes, err := s.cfg.Batch.DeliverBatch(ctx, []*record.Record{r})
+	if err != nil {
+		return record.Retry, err
+	}
+	if len(outcomes) != 1 {
+		return record.Retry, fmt.Errorf("the component gave %d results for one record", len(outcomes))
+	}
+	o := outcomes[0]
+	if o.Verdict != record.Done || len(o.Outputs) == 0 {
+		return o.Verdict, o.Err
+	}
+	for _, out := range o.Outputs {
+		if _, err := s.cfg.Outputs.Prepare(out); err != nil {
+			return record.Reject, fmt.Errorf("an output for topic %s cannot be produced: %w", out.Topic, err)
+		}
+	}
+	if err := s.cfg.Outputs.Produce(ctx, o.Outputs); err != nil {
+		return record.Retry, fmt.Errorf("producing outputs: %w", err)
+	}
+	return record.Done, nil
 }
 
 // reject takes a record out of the group: to the dead-letter topic where there is one.

@@ -32,6 +32,7 @@ type result struct {
 // call makes a call and acts on the verdicts. It is a goroutine of its own.
 func (d *Dispatcher) call(c *call) {
 	outcomes := d.deliver(c)
+	d.checkOutputs(outcomes)
 	results := make([]result, len(c.items))
 	// failed are the lanes of which a record must come again: what is behind it in its lane comes again after it.
 	failed := make(map[*lane]bool)
@@ -53,6 +54,21 @@ func (d *Dispatcher) call(c *call) {
 		d.produce(c, results)
 	}
 	d.settle(c, results)
+}
+
+// checkOutputs rejects records whose outputs could never be produced.
+func (d *Dispatcher) checkOutputs(outcomes []record.Outcome) {
+	if d.cfg.Check == nil {
+		return
+	}
+	for i := range outcomes {
+		for _, out := range outcomes[i].Outputs {
+			if err := d.cfg.Check(out); err != nil {
+				outcomes[i] = record.Outcome{Verdict: record.Reject, Err: fmt.Errorf("an output for topic %s cannot be produced: %w", out.Topic, err)}
+				break
+			}
+		}
+	}
 }
 
 // produce stores the outputs of the finished records. Where that fails, these records come again: an output that was

@@ -21,6 +21,9 @@ type Config struct {
 	// Produce stores the outputs of a record that its component has processed, and returns when Kafka has acknowledged
 	// them. It is needed where the component has outputs and Transactional is false.
 	Produce func(ctx context.Context, outputs []record.Outgoing) error
+	// Check tells whether an output could be produced at all; nil checks nothing. A record with one that could not is
+	// treated as rejected: no further delivery can help.
+	Check func(record.Outgoing) error
 	// Transactional leaves outputs to whoever commits: see [Partition.TakeFinished].
 	Transactional bool
 	// DeadLetter stores a record that no further delivery can help and returns when the broker has acknowledged it.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -272,6 +273,10 @@ func convert(r *record.Outgoing) *kgo.Record {
 	return out
 }
 
+// latest is the end of the times that the client can send: it turns them into nanoseconds on their way to Kafka's
+// milliseconds.
+var latest = time.Unix(0, math.MaxInt64)
+
 // check refuses what can be known to fail before Kafka is asked.
 func (c *client) check(r *record.Outgoing, bytes int) *Error {
 	if text := badTopicName(r.Topic); text != "" {
@@ -279,6 +284,9 @@ func (c *client) check(r *record.Outgoing, bytes int) *Error {
 	}
 	if r.Partition < record.AnyPartition {
 		return invalid(r.Topic, fmt.Sprintf("there is no partition %d", r.Partition))
+	}
+	if r.Timestamp.After(latest) {
+		return invalid(r.Topic, fmt.Sprintf("the timestamp %d is too late: it counts milliseconds since 1970, not micro- or nanoseconds", r.Timestamp.UnixMilli()))
 	}
 	if limit := int(c.producer.MaxMessageBytes); bytes > limit {
 		return &Error{Class: ClassTooLarge, Topic: r.Topic, Text: fmt.Sprintf(

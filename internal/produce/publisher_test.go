@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -157,6 +159,23 @@ func TestPartitionOutOfRangeNamesHowManyThereAre(t *testing.T) {
 		out.Partition = partition
 		_, err := publisher.Publish(t.Context(), out)
 		wantError(t, err, ClassInvalid, words...)
+	}
+}
+
+func TestTimestampsThatKafkaCannotHaveAreRefused(t *testing.T) {
+	t.Parallel()
+	cluster := startKafka(t, kfake.SeedTopics(1, "t"))
+	publisher := publisherFor(t, cluster, settings.Producer{}, settings.CreateTopics{})
+	out := outgoing("t", "v")
+	nanoseconds := time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano()
+	for _, ms := range []int64{nanoseconds, math.MaxInt64} {
+		out.Timestamp = time.UnixMilli(ms)
+		_, err := publisher.Publish(t.Context(), out)
+		wantError(t, err, ClassInvalid, strconv.FormatInt(ms, 10), "milliseconds")
+	}
+	out.Timestamp = time.Date(2262, 1, 1, 0, 0, 0, 0, time.UTC)
+	if _, err := publisher.Publish(t.Context(), out); err != nil {
+		t.Error(err)
 	}
 }
 

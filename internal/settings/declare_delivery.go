@@ -15,9 +15,33 @@ func deliverySection() section {
 			},
 			{
 				name: "max_in_flight", hints: []string{"concurrency", "max_concurrency", "max_inflight", "workers", "max_poll_records"},
-				def: "64", example: "8",
+				def: "64", defDoc: "`64`; `4` for components that take batches", example: "8",
 				doc:   "Most calls of the component that run at once for this link.",
 				value: number(1, 10_000, "calls", func(d *draft) *int { return &d.link.Delivery.MaxInFlight }),
+			},
+			{
+				name: "batch_max_records", hints: []string{"batch_size", "max_batch_records"},
+				def: "500", example: "100",
+				doc:   "Most records in one call of a component that takes batches (`messaging-kafka:records`).",
+				value: number(1, 100_000, "records", func(d *draft) *int { return &d.link.Delivery.Batch.MaxRecords }),
+			},
+			{
+				name: "batch_max_bytes", hints: []string{"max_batch_bytes"},
+				def: "4MiB", example: "512KiB",
+				doc:   "Most bytes in one batch; a single record may be larger.",
+				value: size("1KiB", "256MiB", func(d *draft) *int64 { return &d.link.Delivery.Batch.MaxBytes }),
+			},
+			{
+				name: "batch_max_wait", hints: []string{"batch_linger", "batch_timeout"},
+				def: "5ms", example: "50ms",
+				doc:   "How long a record may wait for others to fill its batch while the component is busy with another one. What comes to an idle component goes at once.",
+				value: duration("0s", "1m", func(d *draft) *time.Duration { return &d.link.Delivery.Batch.MaxWait }),
+			},
+			{
+				name: "transactions", hints: []string{"exactly_once", "transactional"},
+				def: "false", example: "true",
+				doc:   "Commits what a `processor` makes of records together with their offsets, in one Kafka transaction: exactly once, for readers with `isolation.level=read_committed`. `commit_interval` is then how often a transaction ends, by default `100ms`.",
+				value: boolean(func(d *draft) *bool { return &d.link.Delivery.Transactions }),
 			},
 			{
 				name: "max_buffer", hints: []string{"buffer", "buffer_size", "max_buffer_bytes"},

@@ -17,6 +17,8 @@ type Input struct {
 	Config   map[string]string
 	Secrets  map[string]Secret
 	Identity Identity
+	// Batches tells that the link's component takes batches, for which other defaults are good.
+	Batches bool
 }
 
 // Identity says whose settings are parsed. The defaults of consumer_group and group_instance_id are made of it;

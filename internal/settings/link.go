@@ -173,6 +173,10 @@ const (
 type Delivery struct {
 	Order       Order
 	MaxInFlight int
+	// Batch bounds the batches of links whose component takes batches.
+	Batch Batch
+	// Transactions commits what the component makes of records together with their offsets.
+	Transactions bool
 	// MaxBuffer bounds the bytes of records that wait or are being handled.
 	MaxBuffer     int64
 	HandleTimeout time.Duration
@@ -186,6 +190,13 @@ type Delivery struct {
 	DrainTimeout    time.Duration
 	// ReplyTopic is the reply-to of each message: "" for none. The text "{topic}" in it stands for the record's topic.
 	ReplyTopic string
+}
+
+// Batch says how large batches are made, and how long a record may wait for others while the component is busy.
+type Batch struct {
+	MaxRecords int
+	MaxBytes   int64
+	MaxWait    time.Duration
 }
 
 // Fanout says how a link with several producer partitions uses them.

@@ -20,6 +20,7 @@ type draft struct {
 type parse struct {
 	draft
 	identity Identity
+	batches  bool
 	// sources are in the order in which they are asked, the strongest first.
 	sources []*source
 	// used holds the value that each setting got, if it got one; failed the settings whose value was refused.
@@ -36,7 +37,7 @@ type parse struct {
 func ParseLink(in Input) (Link, []Warning, error) {
 	own := newSource(levelLink, in.Config, in.Secrets)
 	p := &parse{
-		identity: in.Identity,
+		identity: in.Identity, batches: in.Batches,
 		sources:  []*source{own, newSource(levelProvider, in.Defaults, in.DefaultSecrets)},
 		used:     make(map[string]given),
 		failed:   make(map[string]bool),

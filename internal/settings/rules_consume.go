@@ -5,12 +5,13 @@ import (
 	"encoding/hex"
 	"slices"
 	"strings"
+	"time"
 )
 
 // consumeOnly are the settings that say nothing on a link that reads no topic.
 var consumeOnly = []string{
 	"consumer_group", "consumer_partitions", "start", "on_offset_out_of_range", "isolation", "group_protocol", keyInstanceID,
-	"session_timeout", "rebalance_timeout", "commit_interval", "order", "max_in_flight", "max_buffer",
+	"session_timeout", "rebalance_timeout", "commit_interval", "order", "max_in_flight", "batch_max_records", "batch_max_bytes", "batch_max_wait", "transactions", "max_buffer",
 	"handle_timeout", "retry_backoff", "retry_backoff_max", keyMaxAttempts, keyDeadLetter, "on_reject", keyReplyTopic,
 }
 
@@ -30,9 +31,26 @@ func (p *parse) consumeRules() {
 	if len(c.Partitions) > 0 && c.GroupProtocol != GroupClassic {
 		p.fail("consumer_partitions", "cannot be used with group_protocol=%s: there the broker assigns the partitions, and always all of them; set group_protocol=classic", c.GroupProtocol)
 	}
+	if p.batches && !p.given("max_in_flight") {
+		p.link.Delivery.MaxInFlight = batchesInFlight
+	}
+	if p.link.Delivery.Transactions && c.GroupProtocol == GroupShare {
+		p.fail("transactions", "cannot be used with group_protocol=share: share groups have no offsets to commit; set group_protocol=classic")
+	}
+	if p.link.Delivery.Transactions && !p.given("commit_interval") {
+		c.CommitInterval = transactionInterval
+	}
 	p.timeoutRules()
 	p.groupProtocolRules()
 }
+
+// batchesInFlight is the max_in_flight of links that set none and whose component takes batches: enough to keep a host
+// busy while the next batch fills.
+const batchesInFlight = 4
+
+// transactionInterval is the commit_interval of links with transactions that set none: what they produce can be read
+// only after the commit.
+const transactionInterval = 100 * time.Millisecond
 
 // timeoutRules keep the session from outlasting a rebalance: a member that died would hold up every rebalance.
 func (p *parse) timeoutRules() {

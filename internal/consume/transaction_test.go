@@ -1,0 +1,187 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"messaging-kafka/internal/record"
+	"messaging-kafka/internal/testkit"
+)
+
+// doubler is a processor that makes two outputs of each record.
+type doubler struct {
+	name string
+	do   func(ctx context.Context, batch []*record.Record) error
+
+	mu    sync.Mutex
+	calls int
+}
+
+func (d *doubler) DeliverBatch(ctx context.Context, batch []*record.Record) ([]record.Outcome, error) {
+	d.mu.Lock()
+	d.calls += len(batch)
+	d.mu.Unlock()
+	if d.do != nil {
+		if err := d.do(ctx, batch); err != nil {
+			return nil, err
+		}
+	}
+	outcomes := make([]record.Outcome, len(batch))
+	for i, r := range batch {
+		outcomes[i].Verdict = record.Done
+		for _, half := range []string{"a", "b"} {
+			outcomes[i].Outputs = append(outcomes[i].Outputs, record.Outgoing{
+				Topic: "out", Partition: record.AnyPartition, Key: r.Key, Value: []byte(string(r.Value) + half),
+			})
+		}
+	}
+	return outcomes, nil
+}
+
+// startProcessor starts a consumer whose component is d, with transactions.
+func startProcessor(t *testing.T, brokers []string, d *doubler, config map[string]string) *copyOf {
+	full := map[string]string{"topic": "in", "transactions": "true", "commit_interval": "20ms"}
+	for k, v := range config {
+		full[k] = v
+	}
+	return startWith(t, brokers, &handler{name: d.name}, full, func(cfg *Config) {
+		cfg.Deliverer, cfg.Batch, cfg.TransactionalID = nil, d, "tx-"+d.name
+		cfg.Outputs = &Outputs{Prepare: func(out record.Outgoing) ([]record.Outgoing, error) {
+			if out.Topic != "out" {
+				return nil, errors.New("not allowed")
+			}
+			return []record.Outgoing{out}, nil
+		}}
+	})
+}
+
+func doubled(n int) []string {
+	var vs []string
+	for i := range n {
+		vs = append(vs, fmt.Sprint(i, "a"), fmt.Sprint(i, "b"))
+	}
+	slices.Sort(vs)
+	return vs
+}
+
+func committedReader(t *testing.T, brokers []string) *testkit.Client {
+	return testkit.NewClient(t, brokers, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+}
+
+func values(rs []*kgo.Record) []string {
+	vs := make([]string, len(rs))
+	for i, r := range rs {
+		vs[i] = string(r.Value)
+	}
+	slices.Sort(vs)
+	return vs
+}
+
+func TestOutputsAndOffsetsAreCommittedTogether(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("in", 3)
+	k.Topic("out", 2)
+	cl := testkit.NewClient(t, k.Brokers())
+	cl.ProduceText("in", numbered(300)...)
+	c := startProcessor(t, k.Brokers(), &doubler{name: "a"}, nil)
+	if got := values(committedReader(t, k.Brokers()).Read("out", 600)); !slices.Equal(got, doubled(300)) {
+		t.Errorf("%d outputs", len(got))
+	}
+	cl.WaitDrained("g", "in")
+	c.waitHealthy()
+}
+
+func TestAFailedTransactionHasNoEffectAndIsRepeated(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("in", 1)
+	k.Topic("out", 1)
+	cl := testkit.NewClient(t, k.Brokers())
+	refuse := 3
+	k.ControlKey(kmsg.TxnOffsetCommit.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		if refuse--; refuse < 0 {
+			return nil, nil, false
+		}
+		req := kreq.(*kmsg.TxnOffsetCommitRequest)
+		resp := req.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
+		for _, rt := range req.Topics {
+			st := kmsg.NewTxnOffsetCommitResponseTopic()
+			st.Topic = rt.Topic
+			for _, rp := range rt.Partitions {
+				sp := kmsg.NewTxnOffsetCommitResponseTopicPartition()
+				sp.Partition, sp.ErrorCode = rp.Partition, kerr.RebalanceInProgress.Code
+				st.Partitions = append(st.Partitions, sp)
+			}
+			resp.Topics = append(resp.Topics, st)
+		}
+		return resp, nil, true
+	})
+	d := &doubler{name: "a"}
+	startProcessor(t, k.Brokers(), d, nil)
+	cl.ProduceText("in", numbered(10)...)
+	cl.WaitDrained("g", "in")
+	if got := values(committedReader(t, k.Brokers()).Read("out", 20)); !slices.Equal(got, doubled(10)) {
+		t.Errorf("outputs %v", got)
+	}
+	if d.calls != 10 {
+		t.Errorf("the component was called for %d records, want 10: what is finished need not be done again", d.calls)
+	}
+}
+
+func TestAfterACopyIsGoneInTheMiddleEachOutputIsThereOnce(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("in", 4)
+	k.Topic("out", 2)
+	cl := testkit.NewClient(t, k.Brokers())
+	cl.ProduceText("in", numbered(400)...)
+	// Copies come and go while the records flow; none of them ends in order.
+	for i := range 5 {
+		reached := make(chan struct{}, 1)
+		d := &doubler{name: fmt.Sprint("copy", i), do: func(ctx context.Context, batch []*record.Record) error {
+			select {
+			case reached <- struct{}{}:
+			default:
+			}
+			return nil
+		}}
+		c := startProcessor(t, k.Brokers(), d, map[string]string{"batch_max_records": "7"})
+		<-reached
+		hurry, cancel := context.WithCancel(t.Context())
+		cancel()
+		c.Stop(hurry)
+	}
+	startProcessor(t, k.Brokers(), &doubler{name: "last"}, nil)
+	cl.WaitDrained("g", "in")
+	if got := values(committedReader(t, k.Brokers()).Read("out", 800)); !slices.Equal(got, doubled(400)) {
+		t.Errorf("%d outputs, want each of 800 once", len(got))
+	}
+}
+
+func TestARecordWhoseOutputCannotBeProducedIsDeadLettered(t *testing.T) {
+	k := testkit.Kfake(t)
+	for _, topic := range []string{"in", "out", "dlq"} {
+		k.Topic(topic, 1)
+	}
+	cl := testkit.NewClient(t, k.Brokers())
+	cl.ProduceText("in", "x")
+	c := startWith(t, k.Brokers(), &handler{name: "a"}, map[string]string{"topic": "in", "dead_letter_topic": "dlq"}, func(cfg *Config) {
+		cfg.Deliverer, cfg.Batch = nil, &doubler{name: "a"}
+		cfg.Outputs = &Outputs{
+			Prepare: func(record.Outgoing) ([]record.Outgoing, error) { return nil, errors.New("not among allowed_topics") },
+			Produce: func(context.Context, []record.Outgoing) error { t.Error("produced all the same"); return nil },
+		}
+	})
+	cl.Read("dlq", 1)
+	cl.WaitDrained("g", "in")
+	if c.counts.buried.Load() != 1 {
+		t.Errorf("buried %d", c.counts.buried.Load())
+	}
+}

@@ -1,0 +1,77 @@
+package produce
+
+import (
+	"context"
+
+	"messaging-kafka/internal/record"
+)
+
+// Check tells whether a record could be published by this link at all: whether its topic is a name that the link's
+// allowed_topics allow, and its size within max_message_bytes. What only Kafka knows is not looked at.
+func (p *Publisher) Check(out record.Outgoing) error {
+	if _, err := p.prepare(out); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Prepare is the record that [Publisher.Publish] would produce of out: the subject resolved, a partition of the link's
+// chosen where the link limits them. Copies of producer_fanout=copy are separate records.
+func (p *Publisher) Prepare(out record.Outgoing) ([]record.Outgoing, error) {
+	ready, err := p.prepare(out)
+	if err != nil {
+		return nil, err
+	}
+	return p.spread(ready), nil
+}
+
+func (p *Publisher) prepare(out record.Outgoing) (record.Outgoing, *Error) {
+	out, err := p.address(out)
+	if err == nil {
+		err = p.allowed(out.Topic)
+	}
+	if err == nil {
+		err = p.handle.shared.check(&out, size(&out))
+	}
+	return out, err
+}
+
+// PublishAll publishes records side by side and returns, for each, where it was stored and why it was not. It is as
+// [Publisher.Publish] for each of them, but sends them all before it waits.
+func (p *Publisher) PublishAll(ctx context.Context, outs []record.Outgoing) ([]record.Position, []error) {
+	positions, errs := make([]record.Position, len(outs)), make([]error, len(outs))
+	var together []record.Outgoing
+	var owners []int
+	for i, out := range outs {
+		positions[i] = record.Position{Topic: out.Topic, Partition: out.Partition, Offset: -1}
+		ready, err := p.prepare(out)
+		if err != nil {
+			errs[i] = err
+			continue
+		}
+		copies := p.spread(ready)
+		if len(copies) > 1 {
+			positions[i], errs[i] = p.Publish(ctx, out)
+			continue
+		}
+		together = append(together, copies[0])
+		owners = append(owners, i)
+	}
+	if len(together) == 0 {
+		return positions, errs
+	}
+	results, stopped := p.handle.produce(ctx, together)
+	for j, i := range owners {
+		switch {
+		case stopped != nil:
+			errs[i] = stopped
+		case results[j].err == nil:
+			positions[i] = results[j].position
+		case results[j].err.Class == ClassUnknownTopic && p.create.Enabled:
+			positions[i], errs[i] = p.Publish(ctx, outs[i]) // creates the topic
+		default:
+			positions[i], errs[i] = results[j].position, results[j].err
+		}
+	}
+	return positions, errs
+}
