@@ -11,6 +11,7 @@ import (
 const (
 	Bare  = "bare"  // wRPC alone: caller, host, component, and a provider that answers at once
 	Kafka = "kafka" // from topic to topic: provider, host, component, provider
+	Alone = "alone" // no echo but a limit: a Kafka client reads what it has produced
 )
 
 // The goals of the way through Kafka, held against the bare way in the same round.
@@ -92,12 +93,13 @@ type EchoFigures struct {
 	Others    Spread            `json:"other_cpus"`
 }
 
-// EchoSummary compares the two ways. Ratio and Behind are those within the rounds, so that what the machine did
+// EchoSummary compares the ways. Ratio and Behind are those within the rounds, so that what the machine did
 // meanwhile falls on both sides.
 type EchoSummary struct {
 	InFlight int         `json:"in_flight"`
 	Bare     EchoFigures `json:"bare"`
 	Kafka    EchoFigures `json:"kafka"`
+	Alone    EchoFigures `json:"alone"`
 	// Ratio is the rate through Kafka as a share of the bare one, Behind the difference of the medians.
 	Ratio  Spread `json:"ratio"`
 	Behind Spread `json:"p50_behind_ms"`
@@ -111,7 +113,7 @@ type Goal struct {
 	Reached bool    `json:"reached"`
 }
 
-// Summarise sums up the rounds of one number in flight, of which each has both ways.
+// Summarise sums up the rounds of one number in flight, of which each has all ways.
 func Summarise(inFlight int, rounds []EchoRound) EchoSummary {
 	ways := map[string][]EchoRound{}
 	for _, r := range rounds {
@@ -131,7 +133,7 @@ func Summarise(inFlight int, rounds []EchoRound) EchoSummary {
 		behind = append(behind, kafka[i].P50-bare[i].P50)
 	}
 	s := EchoSummary{
-		InFlight: inFlight, Bare: figures(bare), Kafka: figures(kafka),
+		InFlight: inFlight, Bare: figures(bare), Kafka: figures(kafka), Alone: figures(ways[Alone]),
 		Ratio: SpreadOf(ratios), Behind: SpreadOf(behind),
 	}
 	if inFlight == 1 {
@@ -140,7 +142,7 @@ func Summarise(inFlight int, rounds []EchoRound) EchoSummary {
 		s.Goals = append(s.Goals, Goal{fmt.Sprintf("rate at least %g of bare wRPC", goalRatio), s.Ratio.Median, measured && s.Ratio.Median >= goalRatio})
 	}
 	cpu := s.Kafka.CPU[Provider].Median
-	lost := s.Bare.Lost + s.Kafka.Lost
+	lost := s.Bare.Lost + s.Kafka.Lost + s.Alone.Lost
 	s.Goals = append(s.Goals,
 		Goal{fmt.Sprintf("at most %g ms of the provider's CPU for each echo", goalCPU), cpu, measured && cpu <= goalCPU},
 		Goal{"nothing lost", float64(lost), lost == 0})
@@ -149,6 +151,16 @@ func Summarise(inFlight int, rounds []EchoRound) EchoSummary {
 
 // Provider is the provider among [Processes].
 const Provider = "provider"
+
+// ways are the ways with their names in tables.
+func (s *EchoSummary) ways() []namedFigures {
+	return []namedFigures{{"bare wRPC", &s.Bare}, {"through Kafka", &s.Kafka}, {"Kafka alone", &s.Alone}}
+}
+
+type namedFigures struct {
+	name string
+	*EchoFigures
+}
 
 func figures(rounds []EchoRound) EchoFigures {
 	spread := func(of func(EchoRound) float64) Spread {

@@ -29,8 +29,8 @@ func values(size int) func(id uint64) []byte {
 	}
 }
 
-// throughKafka is the way from topic to topic, as a plain client of Kafka sees it.
-type throughKafka struct {
+// kafkaWay is the way from topic to topic, as a plain client of Kafka sees it.
+type kafkaWay struct {
 	cl    *kgo.Client
 	topic string
 	value func(id uint64) []byte
@@ -41,10 +41,11 @@ type throughKafka struct {
 	failed   error                     // what kept the client from reading
 }
 
-// startKafkaWay reads the topic of the replies from its beginning until the test ends.
-func startKafkaWay(t *testing.T, brokers []string, topic, replies string, value func(uint64) []byte) *throughKafka {
+// startKafkaWay produces to one topic and reads the other one, which may be the same, from its beginning until the test
+// ends.
+func startKafkaWay(t *testing.T, brokers []string, topic, replies string, value func(uint64) []byte) *kafkaWay {
 	t.Helper()
-	k := &throughKafka{topic: topic, value: value, waiting: map[uint64]chan time.Time{}}
+	k := &kafkaWay{topic: topic, value: value, waiting: map[uint64]chan time.Time{}}
 	// Nothing is held back and nothing compressed, as with a Java client in its default setting.
 	k.cl = testkit.NewClient(t, brokers,
 		kgo.ProducerLinger(0), kgo.ProducerBatchCompression(kgo.NoCompression()),
@@ -63,7 +64,7 @@ func startKafkaWay(t *testing.T, brokers []string, topic, replies string, value 
 	return k
 }
 
-func (k *throughKafka) read(ctx context.Context) {
+func (k *kafkaWay) read(ctx context.Context) {
 	for {
 		fetches := k.cl.PollFetches(ctx)
 		now := time.Now()
@@ -92,7 +93,7 @@ func (k *throughKafka) read(ctx context.Context) {
 }
 
 // echo is an [Echo]: from the produce of a record until its echo has been read.
-func (k *throughKafka) echo(ctx context.Context, id uint64) (time.Duration, error) {
+func (k *kafkaWay) echo(ctx context.Context, id uint64) (time.Duration, error) {
 	echo := make(chan time.Time, 1)
 	k.mu.Lock()
 	k.waiting[id] = echo
@@ -120,7 +121,7 @@ func (k *throughKafka) echo(ctx context.Context, id uint64) (time.Duration, erro
 }
 
 // takeRepeated returns the number of repeated echoes since the last call.
-func (k *throughKafka) takeRepeated() int {
+func (k *kafkaWay) takeRepeated() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	n := k.repeated
