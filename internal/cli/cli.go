@@ -97,7 +97,7 @@ data on standard input.`,
 		},
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(newDev(), newPar(), newVersion())
+	root.AddCommand(newCheck(), newDev(), newPar(), newVersion())
 	return root, started
 }
 

@@ -33,7 +33,7 @@ var brokerAnswers = map[*kerr.Error]Diagnosis{
 
 	kerr.TopicAuthorizationFailed:           {ClassTopicRights, "{who} is not authorised for the topic: publishing needs the ACL Write, consuming needs Read, both on the topic"},
 	kerr.GroupAuthorizationFailed:           {ClassGroupRights, "{who} is not authorised for the consumer group: it needs the ACL Read on the group (consumer_group)"},
-	kerr.ClusterAuthorizationFailed:         {ClassClusterRights, "{who} is not authorised on the cluster: an idempotent producer needs the right IdempotentWrite there before Kafka 3.0; grant it, or set idempotent=false"},
+	kerr.ClusterAuthorizationFailed:         {ClassClusterRights, "{who} is not authorised on the cluster: an idempotent producer needs the ACL Write on a topic, and before Kafka 2.8 the ACL IdempotentWrite on the cluster; grant it, or set idempotent=false"},
 	kerr.TransactionalIDAuthorizationFailed: {ClassTransactionRights, "{who} is not authorised for the transactional id: it needs the ACLs Write and Describe on it"},
 	kerr.DelegationTokenAuthorizationFailed: {ClassAuthentication, "{who} is not authorised to use this delegation token"},
 

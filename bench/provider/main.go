@@ -1,0 +1,60 @@
+// Command provider is the provider with its profiles served over HTTP, for the benchmarks alone. A host starts it like
+// messaging-kafka itself.
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	_ "net/http/pprof" // serves the profiles
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+	"time"
+
+	"messaging-kafka/internal/hostdata"
+	"messaging-kafka/internal/provider"
+	"messaging-kafka/internal/telemetry"
+)
+
+// address is where profiles are served. A host clears the environment of its providers and gives them no arguments, so
+// the linker sets it: -X main.address=127.0.0.1:6060.
+var address string
+
+// Of what rarely matters, one in a hundred is looked at: events of contended locks, and microseconds of waiting.
+const (
+	mutexFraction = 100
+	blockRate     = 100_000 // ns
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintf(os.Stderr, "profiled provider: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	runtime.SetMutexProfileFraction(mutexFraction)
+	runtime.SetBlockProfileRate(blockRate)
+	profiles := &http.Server{Addr: address, ReadHeaderTimeout: 5 * time.Second}
+	failed := make(chan error, 1)
+	go func() { failed <- profiles.ListenAndServe() }()
+	defer func() {
+		_ = profiles.Close() // the process ends anyway
+		if err := <-failed; err != http.ErrServerClosed {
+			fmt.Fprintf(os.Stderr, "profiled provider: serving profiles: %v\n", err)
+		}
+	}()
+
+	data, err := hostdata.Read(ctx, os.Stdin)
+	if err != nil {
+		return err
+	}
+	return provider.Run(ctx, data, provider.Options{
+		Logger: telemetry.NewLogger(os.Stderr, data.LogLevel, data.StructuredLogging),
+	})
+}

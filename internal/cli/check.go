@@ -1,0 +1,266 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"messaging-kafka/internal/check"
+	"messaging-kafka/internal/settings"
+)
+
+// checkFlags are the flags of check as they were typed.
+type checkFlags struct {
+	set                              []string
+	file, manifest                   string
+	provider, component, link        string
+	lattice                          string
+	secrets, secretFiles, secretEnvs []string
+	source, asJSON                   bool
+	timeout                          time.Duration
+}
+
+func newCheck() *cobra.Command {
+	var flags checkFlags
+	command := &cobra.Command{
+		Use:   "check",
+		Short: "Say whether a link can work with its Kafka, and if not, why",
+		Long: `Say whether a link can work with its Kafka, and if not, why and what to do.
+
+The way is gone step by step, with a line for each: the settings, the name and port of each host, TLS, SASL, the
+versions of the broker, the cluster and the address that each of its brokers advertises, the topics, the rights to
+read them, to join the group and to write, and how far the group is behind.
+
+It only reads. Nothing is joined, produced, committed or created. Rights are found out by asking: from Kafka 2.3 on,
+brokers tell which operations the user may do on the topics, group and cluster that it may describe.
+
+The settings are those of one link, or those of the links in a wadm manifest. Where a manifest refers to secrets or
+to configs that the lattice has already, give them with the flags. Secrets are never shown.
+
+The exit status is 0 where all is well or no more than a warning, 1 where something failed, 2 where the command line
+or a file cannot be understood.
+
+The fields of --json keep their names: status, links (link, status, steps, lag), of each step step, target, status
+(ok, warn, fail, skipped), class and text, of each lag topic, partition, committed, start, end and lag.`,
+		Example: `  messaging-kafka check --set hosts=kafka.example.com:9092 --set topic=orders --component shop-mailer
+  messaging-kafka check --file link.properties --secret-file sasl_password=/run/secrets/kafka
+  messaging-kafka check --manifest wadm.yaml --component mailer --secret-env sasl_password=KAFKA_PASSWORD --json`,
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error { return flags.run(command) },
+	}
+	set := command.Flags()
+	set.StringArrayVar(&flags.set, "set", nil, "setting `KEY=VALUE` of the link; repeatable, beats files")
+	set.StringVar(&flags.file, "file", "", "read settings from `FILE`, one key=value on a line (- for standard input)")
+	set.StringVar(&flags.manifest, "manifest", "", "check the links of the wadm manifest `FILE`")
+	set.StringVar(&flags.provider, "provider", "", "`NAME` of the provider in the manifest, where it has several for messaging")
+	set.StringVar(&flags.component, "component", "", "in a manifest, only links of the component `NAME`; else the id of the link's component")
+	set.StringVar(&flags.link, "link", "", "in a manifest, only links of this `NAME`; else the link's name (default \"default\")")
+	set.StringVar(&flags.lattice, "lattice", "default", "`NAME` of the lattice, which the default group has in it")
+	set.BoolVar(&flags.source, "source", false, "the provider is the link's source: the component handles messages and publishes nothing by it")
+	set.StringArrayVar(&flags.secrets, "secret", nil, "secret `KEY=VALUE` of the link (which other users of this machine may see); repeatable")
+	set.StringArrayVar(&flags.secretFiles, "secret-file", nil, "secret `KEY=FILE` that stands in a file; repeatable")
+	set.StringArrayVar(&flags.secretEnvs, "secret-env", nil, "secret `KEY=VARIABLE` that stands in the environment; repeatable")
+	set.DurationVar(&flags.timeout, "timeout", check.DefaultTimeout, "longest `TIME` for the check of one link")
+	set.BoolVar(&flags.asJSON, "json", false, "print JSON")
+	return command
+}
+
+// checkReport is the JSON form of all results.
+type checkReport struct {
+	Status check.Status   `json:"status"`
+	Links  []check.Result `json:"links"`
+}
+
+func (f checkFlags) run(command *cobra.Command) error {
+	links, err := f.links(command.InOrStdin())
+	if err != nil {
+		return usageError{err}
+	}
+	out := command.OutOrStdout()
+	report := checkReport{Status: check.OK}
+	var failed []string
+	var printing error
+	for i, link := range links {
+		opts := check.Options{Timeout: f.timeout}
+		if !f.asJSON {
+			if f.manifest != "" {
+				fmt.Fprintf(out, "%slink %s\n", strings.Repeat("\n", min(i, 1)), link.Name)
+			}
+			opts.Each = func(finding check.Finding) { printing = errors.Join(printing, finding.Print(out)) }
+		}
+		result := check.Run(command.Context(), link, opts)
+		report.Links = append(report.Links, result)
+		if result.Status == check.Fail {
+			failed = append(failed, link.Name)
+			report.Status = check.Fail
+		} else if result.Status == check.Warn && report.Status == check.OK {
+			report.Status = check.Warn
+		}
+		if !f.asJSON {
+			fmt.Fprintf(out, "%d ok, %d to be aware of, %d failed, %d skipped\n", result.Count(check.OK), result.Count(check.Warn), result.Count(check.Fail), result.Count(check.Skipped))
+		}
+	}
+	if f.asJSON {
+		encoder := json.NewEncoder(out)
+		encoder.SetIndent("", "  ")
+		printing = encoder.Encode(report)
+	}
+	if printing != nil {
+		return fmt.Errorf("printing what was found: %w", printing)
+	}
+	if len(failed) > 0 {
+		return fmt.Errorf("not well: link %s", strings.Join(failed, ", "))
+	}
+	return nil
+}
+
+// links reads everything that the flags name.
+func (f checkFlags) links(in io.Reader) ([]check.Link, error) {
+	if len(f.set) == 0 && f.file == "" && f.manifest == "" {
+		return nil, errors.New("there is nothing to check: give settings with --set, --file or --manifest")
+	}
+	if f.timeout <= 0 {
+		return nil, errors.New("--timeout must be longer than 0")
+	}
+	config, err := f.config(in)
+	if err != nil {
+		return nil, err
+	}
+	secrets, err := f.readSecrets()
+	if err != nil {
+		return nil, err
+	}
+	if f.manifest == "" {
+		if f.provider != "" {
+			return nil, errors.New("--provider goes with --manifest only")
+		}
+		name := f.link
+		if name == "" {
+			name = "default"
+		}
+		return []check.Link{{Name: name, Source: f.source, Input: settings.Input{
+			Config: config, Secrets: secrets,
+			Identity: settings.Identity{Lattice: f.lattice, Component: f.component, LinkName: name},
+		}}}, nil
+	}
+	if f.source {
+		return nil, errors.New("--source does not go with --manifest, which tells the direction of each link")
+	}
+	text, err := readBounded(f.manifest, in)
+	if err != nil {
+		return nil, fmt.Errorf("--manifest: %w", err)
+	}
+	links, err := check.ReadManifest(text, check.ManifestOptions{
+		Provider: f.provider, Component: f.component, LinkName: f.link, Lattice: f.lattice, Config: config, Secrets: secrets,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("--manifest %s: %w", f.manifest, err)
+	}
+	return links, nil
+}
+
+func (f checkFlags) config(in io.Reader) (map[string]string, error) {
+	config := make(map[string]string)
+	if f.file != "" {
+		text, err := readBounded(f.file, in)
+		if err != nil {
+			return nil, fmt.Errorf("--file: %w", err)
+		}
+		if config, err = check.ReadProperties(strings.NewReader(string(text))); err != nil {
+			return nil, fmt.Errorf("--file %s: %w", f.file, err)
+		}
+	}
+	set, err := pairs("--set", "VALUE", f.set)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(config, set)
+	return config, nil
+}
+
+func (f checkFlags) readSecrets() (map[string]settings.Secret, error) {
+	secrets := make(map[string]settings.Secret)
+	put := func(flag, key, text string) error {
+		if _, twice := secrets[key]; twice {
+			return fmt.Errorf("%s: the secret %s is given twice", flag, key)
+		}
+		secrets[key] = settings.NewSecret(text)
+		return nil
+	}
+	for _, source := range []struct {
+		flag, form string
+		given      []string
+		read       func(string) (string, error)
+	}{
+		{"--secret", "VALUE", f.secrets, func(text string) (string, error) { return text, nil }},
+		{"--secret-file", "FILE", f.secretFiles, func(path string) (string, error) {
+			text, err := readBounded(path, nil)
+			return strings.TrimRight(string(text), "\r\n"), err
+		}},
+		{"--secret-env", "VARIABLE", f.secretEnvs, func(name string) (string, error) {
+			text, set := os.LookupEnv(name)
+			if !set {
+				return "", fmt.Errorf("the environment has no variable %s", name)
+			}
+			return text, nil
+		}},
+	} {
+		given, err := pairs(source.flag, source.form, source.given)
+		if err != nil {
+			return nil, err
+		}
+		for key, text := range given {
+			value, err := source.read(text)
+			if err != nil {
+				return nil, fmt.Errorf("%s %s: %w", source.flag, key, err)
+			}
+			if err := put(source.flag, key, value); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return secrets, nil
+}
+
+// pairs reads KEY=VALUE arguments. What cannot be read is not repeated: it may be a secret.
+func pairs(flag, form string, args []string) (map[string]string, error) {
+	values := make(map[string]string)
+	for _, arg := range args {
+		key, value, found := strings.Cut(arg, "=")
+		if key = strings.TrimSpace(key); !found || key == "" {
+			return nil, fmt.Errorf("%s is of the form KEY=%s", flag, form)
+		}
+		if _, twice := values[key]; twice {
+			return nil, fmt.Errorf("%s gives %s twice", flag, key)
+		}
+		values[key] = value
+	}
+	return values, nil
+}
+
+// maxInput bounds the files that check reads; certificates and manifests are far smaller.
+const maxInput = 16 << 20
+
+// readBounded reads a file, standard input where its name is - and there is one.
+func readBounded(path string, in io.Reader) ([]byte, error) {
+	if path != "-" || in == nil {
+		file, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer file.Close()
+		in = file
+	}
+	text, err := io.ReadAll(io.LimitReader(in, maxInput+1))
+	if err == nil && len(text) > maxInput {
+		err = fmt.Errorf("%s is larger than %d MiB", path, maxInput>>20)
+	}
+	return text, err
+}

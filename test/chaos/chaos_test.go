@@ -1,0 +1,508 @@
+package chaos
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"messaging-kafka/internal/testkit"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
+
+// world is everything that takes part in a run.
+type world struct {
+	t     *testing.T
+	cfg   config
+	begin time.Time
+
+	kafka     *testkit.Kafka
+	admin     *kadm.Client
+	nats      *testkit.NATSServer
+	host      *testkit.FakeHost
+	copies    []*providerCopy
+	component *testkit.Component
+	witness   *witness
+	producer  *producer
+	cemetery  *cemetery
+	callers   callers
+	origins   map[string]int // of the goroutines of a copy without a link
+
+	late counter // stops that the host lost patience with
+
+	mu       sync.Mutex
+	faults   map[Kind]int
+	restarts []time.Time
+	badStops []string
+}
+
+func (w *world) badStop(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.badStops = append(w.badStops, fmt.Sprintf(format, args...))
+}
+
+// TestLedger is the whole of it.
+func TestLedger(t *testing.T) {
+	cfg := configure(t)
+	w := newWorld(t, cfg)
+	w.say("seed %d (CHAOS_SEED=%d gives the same schedule), form %s: %d records over %v, %d copies, group_protocol=%s",
+		cfg.seed, cfg.seed, cfg.form, cfg.records, cfg.duration, cfg.copies, cfg.protocol)
+
+	ctx, cancel := context.WithCancel(context.Background())
+	var background sync.WaitGroup
+	defer background.Wait()
+	defer cancel()
+	background.Go(func() { w.cemetery.run(ctx, w.deadReader()) })
+	background.Go(func() { w.report(ctx) })
+	background.Go(func() {
+		if err := w.callers.run(ctx, w.nats.Server()); err != nil {
+			t.Error(err)
+		}
+	})
+
+	w.link(0)
+	produced := make(chan error, 1)
+	background.Go(func() { produced <- w.producer.run(ctx, cfg) })
+	if err := until(ctx, testkit.DefaultTimeout, w.flows); err != nil {
+		t.Fatalf("nothing flows although nothing is broken yet: %v%s", err, w.health())
+	}
+	w.breakThings(ctx)
+	if err := until(ctx, 2*time.Minute, w.replicated); err != nil {
+		t.Fatalf("Kafka did not recover from the faults: %v", err)
+	}
+	w.say("all is mended; the rest must run dry")
+	// A copy that was starting or cut off when the link was changed last did not hear of it. All of them have the
+	// same settings from here on.
+	w.link(0)
+	select {
+	case err := <-produced:
+		if err != nil {
+			t.Fatalf("producing: %v", err)
+		}
+	case <-time.After(2 * time.Minute):
+		t.Fatal("Kafka has not acknowledged all records 2 minutes after the last fault")
+	}
+	if err := w.runDry(ctx); err != nil {
+		t.Errorf("the rest does not run dry: %v%s", err, w.health())
+	}
+	l := w.ledger(ctx)
+	w.say("%s", w.summary(l))
+	fmt.Println()
+	holds, err := Print(os.Stdout, l.Check())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !holds {
+		t.Errorf("rules were broken; CHAOS=%s CHAOS_SEED=%d gives the same schedule again", cfg.form, cfg.seed)
+		w.keepLogs()
+	}
+}
+
+func newWorld(t *testing.T, cfg config) *world {
+	w := &world{t: t, cfg: cfg, begin: time.Now(), faults: make(map[Kind]int)}
+	binary := buildProvider(t)
+	w.kafka = testkit.StartKafka(t, testkit.KafkaOptions{Nodes: brokers, Proxied: true, NoAutoCreate: true, Properties: map[string]string{
+		"group.consumer.session.timeout.ms": fmt.Sprint(sessionTime.Milliseconds()),
+		// A broker that was cut off or paused comes back into the set soon.
+		"replica.lag.time.max.ms": "5000",
+	}})
+	client := testkit.NewClient(t, w.kafka.Brokers(), kgo.RequestTimeoutOverhead(5*time.Second))
+	w.admin = kadm.NewClient(client.Client)
+	client.Topic(topic, partitions, nil)
+	// The broker's own clock, so that it is known when a dead letter was there.
+	client.Topic(deadTopic, 3, map[string]string{"message.timestamp.type": "LogAppendTime"})
+	w.producer = &producer{client: client, places: make(map[ID]Place)}
+	w.cemetery = &cemetery{buried: make(map[ID]bool), next: make(map[int32]int64)}
+	w.nats = testkit.NATS(t, testkit.NATSOptions{})
+	w.callers.inboxes = make(map[string]Life)
+	w.witness = newWitness(cfg.seed)
+	w.component = testkit.NewComponent(t, w.nats, testkit.ComponentOptions{
+		ID: componentID, Provider: providerKey, Count: 10_000, Handler: w.witness.handle,
+	})
+	w.host = testkit.NewFakeHost(t, w.nats, testkit.FakeHostOptions{})
+	for i, address := range freeAddresses(t, cfg.copies) {
+		host := w.host
+		if i > 0 {
+			host = w.host.Peer()
+		}
+		c := &providerCopy{w: w, number: i + 1, admin: address, lattice: testkit.NewProxy(t, w.nats.Addr())}
+		c.start(host, binary)
+		w.copies = append(w.copies, c)
+	}
+	first := w.copies[0]
+	first.settleGoroutines()
+	var err error
+	if w.origins, err = first.origins(); err != nil {
+		t.Fatalf("looking for the goroutines of a copy without a link: %v", err)
+	}
+	first.provider.Restart()
+	for _, c := range w.copies {
+		c.baseline = c.settleGoroutines()
+	}
+	return w
+}
+
+func (w *world) deadReader() *testkit.Client {
+	return testkit.NewClient(w.t, w.kafka.Brokers(), kgo.ConsumeTopics(deadTopic),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(500*time.Millisecond))
+}
+
+func (w *world) linkOf(variant int) testkit.Link {
+	return testkit.SourceLink(providerKey, componentID, w.cfg.linkConfig(strings.Join(w.kafka.ProxiedBrokers(), ","), variant))
+}
+
+func (w *world) link(variant int) { w.host.PutLink(w.linkOf(variant)) }
+
+// breakThings carries the schedule out and returns when the last fault has been mended.
+func (w *world) breakThings(ctx context.Context) {
+	schedule := Schedule(w.cfg.seed, w.cfg.duration, w.cfg.copies, brokers)
+	deadline := time.Now().Add(w.cfg.duration)
+	var lanes sync.WaitGroup
+	for _, faults := range schedule {
+		lanes.Go(func() {
+			for _, f := range faults {
+				// Where faults take long to be mended, what is left of the schedule is left out.
+				if !sleep(ctx, f.Wait) || time.Now().After(deadline) || w.t.Failed() {
+					return
+				}
+				w.say("%v", f)
+				w.mu.Lock()
+				w.faults[f.Kind]++
+				w.mu.Unlock()
+				w.carryOut(ctx, f)
+			}
+		})
+	}
+	lanes.Wait()
+	sleep(ctx, time.Until(deadline))
+}
+
+// carryOut breaks one thing, holds, and mends it.
+func (w *world) carryOut(ctx context.Context, f Fault) {
+	switch f.Kind {
+	case KillCopy, StopCopy, TermCopy:
+		c := w.copies[f.Target-1]
+		c.end(f.Kind)
+		sleep(ctx, f.Hold)
+		c.provider.Restart()
+	case KillBroker:
+		w.kafka.KillNode(w.t, f.Target)
+		sleep(ctx, f.Hold)
+		w.kafka.StartNode(w.t, f.Target)
+		w.waitReplicated(ctx)
+	case PauseBroker:
+		w.kafka.PauseNode(w.t, f.Target)
+		sleep(ctx, f.Hold)
+		w.kafka.ResumeNode(w.t, f.Target)
+		w.waitReplicated(ctx)
+	case ResetKafka:
+		w.kafka.Proxies()[f.Target-1].Cut()
+	case CutKafka:
+		w.cutOff(ctx, f.Hold, w.kafka.Proxies()[f.Target-1])
+	case CutAllKafka:
+		w.cutOff(ctx, f.Hold, w.kafka.Proxies()...)
+	case ResetLattice:
+		w.copies[f.Target-1].lattice.Cut()
+	case CutLattice:
+		w.cutOff(ctx, f.Hold, w.copies[f.Target-1].lattice)
+	case NoComponent:
+		w.mu.Lock()
+		w.restarts = append(w.restarts, time.Now())
+		w.mu.Unlock()
+		w.component.Stop()
+		sleep(ctx, f.Hold)
+		w.component.Start()
+	case ReplaceLink:
+		w.link(f.Target - 1)
+	case DeleteLink:
+		w.host.DeleteLink(w.linkOf(0))
+		sleep(ctx, f.Hold)
+		w.link(f.Target - 1)
+	}
+}
+
+func (w *world) cutOff(ctx context.Context, hold time.Duration, proxies ...*testkit.Proxy) {
+	for _, p := range proxies {
+		p.Down()
+	}
+	sleep(ctx, hold)
+	for _, p := range proxies {
+		p.Up()
+	}
+}
+
+func (w *world) replicated(ctx context.Context) error { return replicated(ctx, w.admin) }
+
+// waitReplicated keeps broker faults one at a time: the next would meet a cluster that cannot bear it.
+func (w *world) waitReplicated(ctx context.Context) {
+	if err := until(ctx, 2*time.Minute, w.replicated); err != nil && ctx.Err() == nil {
+		w.t.Errorf("Kafka does not recover from a broker fault: %v", err)
+	}
+}
+
+// flows returns nil once records come through.
+func (w *world) flows(context.Context) error {
+	if _, _, finished := w.finished(); finished == 0 {
+		return errors.New("no record is finished yet")
+	}
+	return nil
+}
+
+// finished counts the records that were done or dead-lettered.
+func (w *world) finished() (done, dead, both int) {
+	w.witness.mu.Lock()
+	defer w.witness.mu.Unlock()
+	w.cemetery.mu.Lock()
+	defer w.cemetery.mu.Unlock()
+	done, dead = len(w.witness.finished), len(w.cemetery.buried)
+	for id := range w.cemetery.buried {
+		if w.witness.finished[id] {
+			both++
+		}
+	}
+	return done, dead, done + dead - both
+}
+
+// runDry waits until every record is finished and every offset committed. It gives up when nothing has moved for a
+// long time.
+func (w *world) runDry(ctx context.Context) error {
+	const patience = 90 * time.Second
+	moved, before := time.Now(), ""
+	for {
+		_, acknowledged := w.producer.counts()
+		calls, _, _ := w.witness.counts()
+		_, _, finished := w.finished()
+		state := fmt.Sprintf("%d of %d records finished", finished, acknowledged)
+		attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
+		ends, committed, err := offsets(attempt, w.admin, topic)
+		cancel()
+		if err == nil && finished == acknowledged && maps.Equal(ends, committed) {
+			return nil
+		}
+		if err != nil {
+			state += ", " + err.Error()
+		} else {
+			state += fmt.Sprintf(", committed %v of %v", committed, ends)
+		}
+		if now := fmt.Sprint(state, calls); now != before {
+			moved, before = time.Now(), now
+		} else if time.Since(moved) > patience {
+			return errors.New(state)
+		}
+		if !sleep(ctx, 500*time.Millisecond) {
+			return ctx.Err()
+		}
+	}
+}
+
+// report prints a line of progress now and then.
+func (w *world) report(ctx context.Context) {
+	for sleep(ctx, 5*time.Second) {
+		sent, acknowledged := w.producer.counts()
+		calls, _, open := w.witness.counts()
+		done, dead, _ := w.finished()
+		up := 0
+		for _, c := range w.copies {
+			if c.up() {
+				up++
+			}
+		}
+		w.say("sent %d, acknowledged %d, calls %d (%d open), done %d, dead %d, copies %d", sent, acknowledged, calls, open, done, dead, up)
+	}
+}
+
+// health is what the copies say of themselves.
+func (w *world) health() string {
+	var b strings.Builder
+	for _, c := range w.copies {
+		page, err := c.get("/healthz")
+		fmt.Fprintf(&b, "\n%v: %s", c, cmp.Or(strings.TrimSpace(page), fmt.Sprint(err)))
+	}
+	return b.String()
+}
+
+// ledger ends everything in order and returns what was seen.
+func (w *world) ledger(ctx context.Context) *Ledger {
+	l := &Ledger{HandleTimeout: handleTimeout, MaxAttempts: maxAttempts, MaxInFlight: maxInFlight, Lives: make(map[Life]*History)}
+	var err error
+	if err = until(ctx, testkit.DefaultTimeout, func(ctx context.Context) error {
+		l.End, l.Committed, err = offsets(ctx, w.admin, topic)
+		return err
+	}); err != nil {
+		w.t.Fatal(err)
+	}
+	w.say("the link is deleted and the copies are stopped")
+	w.end(ctx, l)
+	if err := until(ctx, testkit.DefaultTimeout, w.cemeteryRead); err != nil {
+		w.t.Fatal(err)
+	}
+	w.component.Stop()
+
+	for _, c := range w.copies {
+		complaints, err := c.history(l.Lives)
+		if err != nil {
+			w.t.Fatalf("reading the log of copy %d: %v", c.number, err)
+		}
+		l.BadStops = append(l.BadStops, complaints...)
+	}
+	if err := connections(w.nats.Server(), l.Lives); err != nil {
+		w.t.Fatal(err)
+	}
+	w.producer.mu.Lock()
+	defer w.producer.mu.Unlock()
+	w.cemetery.mu.Lock()
+	defer w.cemetery.mu.Unlock()
+	w.witness.mu.Lock()
+	defer w.witness.mu.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.producer.failed) > 0 {
+		w.t.Fatalf("%d records could not be produced, the first: %s", len(w.producer.failed), w.producer.failed[0])
+	}
+	l.Produced, l.Dead, l.Restarts = w.producer.places, w.cemetery.dead, w.restarts
+	l.BadStops = append(l.BadStops, w.badStops...)
+	l.Strangers = slices.Concat(w.witness.strangers, w.cemetery.strangers)
+	for _, c := range w.witness.calls {
+		life, known := w.callers.of(c.inbox)
+		if _, ours := l.Produced[c.ID]; !known || !ours {
+			l.Strangers = append(l.Strangers, fmt.Sprintf("a call of %v at %s by %s", c.ID, clock(c.Begin), c.inbox))
+			continue
+		}
+		c.Life = life
+		l.Calls = append(l.Calls, c.Call)
+	}
+	w.checkOrderOfPlaces(l)
+	return l
+}
+
+// checkOrderOfPlaces makes sure that the records are in the log in the order of their numbers, without which the
+// rules on order would mean nothing.
+func (w *world) checkOrderOfPlaces(l *Ledger) {
+	for id, place := range l.Produced {
+		if next, ok := l.Produced[ID{id.Key, id.Seq + 1}]; ok && (next.Partition != place.Partition || next.Offset <= place.Offset) {
+			w.t.Fatalf("the producer has put %v at %v and its successor at %v", id, place, next)
+		}
+	}
+}
+
+// end deletes the link, sees the group empty and the goroutines gone, then stops the copies and sees the processes
+// gone.
+func (w *world) end(ctx context.Context, l *Ledger) {
+	w.host.DeleteLink(w.linkOf(0))
+	// The error is the ledger's to tell, by the number.
+	_ = until(ctx, testkit.DefaultTimeout, func(ctx context.Context) error {
+		n, err := members(ctx, w.admin)
+		if err != nil {
+			n = -1
+		}
+		l.MembersLeft = n
+		if n != 0 {
+			return fmt.Errorf("the group has %d members: %w", n, err)
+		}
+		return nil
+	})
+	for _, c := range w.copies {
+		if c.settleGoroutines() > c.baseline {
+			l.GoroutinesLeft = append(l.GoroutinesLeft, w.leftovers(c)...)
+		}
+	}
+	for _, c := range w.copies {
+		if !c.up() {
+			continue // it was ended for a look at its goroutines
+		}
+		if c.provider.Exited() {
+			w.badStop("%v had ended before it was stopped: %v", c, c.provider.Err())
+			c.gone()
+			continue
+		}
+		pid := c.provider.PID()
+		c.stop()
+		c.gone()
+		if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); err == nil {
+			l.ProcessesLeft = append(l.ProcessesLeft, fmt.Sprintf("process %d of %v is still there", pid, c))
+		}
+	}
+}
+
+// leftovers tells which goroutines of a copy without a link were not there before its first link. It costs the copy
+// its process; that the number alone is larger may be Go's runtime.
+func (w *world) leftovers(c *providerCopy) []string {
+	found, err := c.origins()
+	if err != nil {
+		return []string{fmt.Sprintf("%v: %v", c, err)}
+	}
+	var left []string
+	for _, origin := range slices.Sorted(maps.Keys(found)) {
+		if n := found[origin]; n > w.origins[origin] {
+			left = append(left, fmt.Sprintf("%v has %d goroutines without a link that %s has started, %d before its first", c, n, origin, w.origins[origin]))
+		}
+	}
+	return left
+}
+
+// cemeteryRead returns nil when the dead-letter topic has been read to its end.
+func (w *world) cemeteryRead(ctx context.Context) error {
+	ends, err := w.admin.ListEndOffsets(ctx, deadTopic)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return err
+	}
+	w.cemetery.mu.Lock()
+	defer w.cemetery.mu.Unlock()
+	ends.Each(func(o kadm.ListedOffset) {
+		if o.Offset != w.cemetery.next[o.Partition] {
+			err = fmt.Errorf("dead letters of partition %d were read to %d of %d", o.Partition, w.cemetery.next[o.Partition], o.Offset)
+		}
+	})
+	return err
+}
+
+// summary says what happened, for those who ask whether the run was hard enough.
+func (w *world) summary(l *Ledger) string {
+	answers := make(map[Answer]int)
+	for _, c := range l.Calls {
+		answers[c.Answer]++
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d records, %d calls (", len(l.Produced), len(l.Calls))
+	for a := Silent; a <= Trapped; a++ {
+		fmt.Fprintf(&b, "%d %v%s", answers[a], a, map[bool]string{true: ")", false: ", "}[a == Trapped])
+	}
+	fmt.Fprintf(&b, ", %d dead letters, %d lives of copies, %d stops that were too slow for the host; faults:", len(l.Dead), len(l.Lives), w.late.get())
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, kind := range slices.Sorted(maps.Keys(w.faults)) {
+		fmt.Fprintf(&b, " %s %d,", kind, w.faults[kind])
+	}
+	return strings.TrimSuffix(b.String(), ",")
+}
+
+// keepLogs leaves the copies' logs where the test's output says.
+func (w *world) keepLogs() {
+	dir, err := os.MkdirTemp("", "messaging-kafka-chaos-")
+	if err != nil {
+		w.t.Errorf("keeping the logs: %v", err)
+		return
+	}
+	for _, c := range w.copies {
+		name := fmt.Sprintf("%s/copy-%d.log", dir, c.number)
+		if err := os.WriteFile(name, []byte(c.provider.Output()), 0o644); err != nil {
+			w.t.Errorf("keeping a log: %v", err)
+		}
+	}
+	w.t.Logf("the copies' logs are in %s", dir)
+}
