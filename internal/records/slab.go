@@ -1,0 +1,28 @@
+package records
+
+// slabMost is how many elements a slab makes room for at once, so that a list's claimed length alone cannot have it
+// take much memory.
+const slabMost = 1024
+
+// slab cuts short lists out of few arrays, which grow with what has come.
+type slab[T any] struct {
+	free []T // empty, with the room that is left
+	size int // of the last array
+}
+
+// begin returns an empty list to which some n elements are about to be appended; end must be called with it before
+// the next begin.
+func (s *slab[T]) begin(n int) []T {
+	n = min(n, slabMost)
+	if cap(s.free) < n {
+		s.size = min(max(n, 2*s.size), slabMost)
+		s.free = make([]T, 0, s.size)
+	}
+	return s.free
+}
+
+// end returns the list as it is to be kept.
+func (s *slab[T]) end(list []T) []T {
+	s.free = list[len(list):]
+	return list[:len(list):len(list)]
+}
