@@ -14,6 +14,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"messaging-kafka/internal/guest"
 	"messaging-kafka/internal/messaging"
 	"messaging-kafka/internal/testkit"
 	"messaging-kafka/internal/wrpc"
@@ -27,7 +28,7 @@ const providerKey = "kafka"
 
 // published is one publish that reached the test.
 type published struct {
-	caller messaging.Caller
+	caller guest.Caller
 	msg    messaging.BrokerMessage
 }
 
@@ -37,22 +38,26 @@ type consumer struct {
 	request func(subject string, body []byte) (messaging.BrokerMessage, error)
 }
 
-func (c consumer) Publish(_ context.Context, caller messaging.Caller, msg messaging.BrokerMessage) error {
+func (c consumer) Publish(_ context.Context, caller guest.Caller, msg messaging.BrokerMessage) error {
 	return c.publish(published{caller, msg})
 }
 
-func (c consumer) Request(_ context.Context, _ messaging.Caller, subject string, body []byte, _ time.Duration) (messaging.BrokerMessage, error) {
+func (c consumer) Request(_ context.Context, _ guest.Caller, subject string, body []byte, _ time.Duration) (messaging.BrokerMessage, error) {
 	return c.request(subject, body)
 }
 
-// serve plays the provider towards the host, over a connection of its own.
+// serve plays the provider towards the host.
 func serve(t *testing.T, nc *nats.Conn, lattice string, c consumer) {
+	t.Helper()
+	if err := messaging.Register(newServer(t, nc, lattice), c); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func newServer(t *testing.T, nc *nats.Conn, lattice string) *wrpc.Server {
 	t.Helper()
 	server, err := wrpc.NewServer(nc, wrpc.ServerOptions{Prefix: lattice + "." + providerKey, Logger: testkit.Logger(t)})
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := messaging.Register(server, c); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -62,9 +67,15 @@ func serve(t *testing.T, nc *nats.Conn, lattice string, c consumer) {
 			t.Errorf("shutting the server down: %v", err)
 		}
 	})
+	return server
 }
 
 func handler(t *testing.T, nc *nats.Conn, lattice string) *messaging.HandlerClient {
+	t.Helper()
+	return messaging.NewHandlerClient(newClient(t, nc), lattice, providerKey)
+}
+
+func newClient(t *testing.T, nc *nats.Conn) *wrpc.Client {
 	t.Helper()
 	client, err := wrpc.NewClient(nc, wrpc.ClientOptions{Logger: testkit.Logger(t)})
 	if err != nil {
@@ -77,7 +88,7 @@ func handler(t *testing.T, nc *nats.Conn, lattice string) *messaging.HandlerClie
 			t.Errorf("closing the client: %v", err)
 		}
 	})
-	return messaging.NewHandlerClient(client, lattice, providerKey)
+	return client
 }
 
 // startEcho starts a host with the echo component as "echo", linked to the provider key by the given link names.
