@@ -31,7 +31,10 @@ type Error struct {
 	Topic string
 	// Text says what is wrong and what mends it. It holds no secret and nothing of the record.
 	Text string
-	err  error
+	// Size is what the record has and Limit what it may have, in bytes, with [ClassTooLarge]; Limit is 0 where the
+	// broker alone knows it.
+	Size, Limit int
+	err         error
 }
 
 // Error implements error.

@@ -106,7 +106,7 @@ func (c *client) judgeTooLarge(ctx context.Context, r *record.Outgoing, o outcom
 	} else {
 		text += fmt.Sprintf(", which is within max_message_bytes (%d) and more than the topic's max.message.bytes; send less or raise that", c.producer.MaxMessageBytes)
 	}
-	return c.failed(r, &Error{Class: ClassTooLarge, Topic: r.Topic, Text: text, err: o.err})
+	return c.failed(r, &Error{Class: ClassTooLarge, Topic: r.Topic, Size: bytes, Limit: limit, Text: text, err: o.err})
 }
 
 func (c *client) failed(r *record.Outgoing, err *Error) result {

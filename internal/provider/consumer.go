@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"messaging-kafka/internal/guest"
 	"messaging-kafka/internal/lattice"
 	"messaging-kafka/internal/messaging"
 	"messaging-kafka/internal/produce"
@@ -18,7 +19,7 @@ var _ messaging.Consumer = (*Provider)(nil)
 // Publish implements messaging.Consumer: it produces to the topic that the subject names and returns when the broker
 // has acknowledged.
 func (p *Provider) Publish(ctx context.Context, caller messaging.Caller, msg messaging.BrokerMessage) error {
-	r, err := p.route(ctx, caller)
+	r, err := p.route(ctx, "wasmcloud", "messaging", caller)
 	if err != nil {
 		return err
 	}
@@ -34,12 +35,12 @@ func (p *Provider) Publish(ctx context.Context, caller messaging.Caller, msg mes
 
 // Request implements messaging.Consumer.
 func (p *Provider) Request(ctx context.Context, caller messaging.Caller, subject string, body []byte, timeout time.Duration) (messaging.BrokerMessage, error) {
-	r, err := p.route(ctx, caller)
+	r, err := p.route(ctx, "wasmcloud", "messaging", caller)
 	if err != nil {
 		return messaging.BrokerMessage{}, err
 	}
 	if r.requester == nil {
-		return messaging.BrokerMessage{}, errors.New("requests need a topic for their answers: set request_reply_topic on the link")
+		return messaging.BrokerMessage{}, errNoReplyTopic
 	}
 	out, err := outgoing(caller, messaging.BrokerMessage{Subject: subject, Body: body})
 	if err != nil {
@@ -61,10 +62,10 @@ func (p *Provider) Request(ctx context.Context, caller messaging.Caller, subject
 
 // route finds the link that a component used. A put that is being carried out is waited for: the lattice lets the
 // component call as soon as it has told us of the link.
-func (p *Provider) route(ctx context.Context, caller messaging.Caller) (*running, error) {
+func (p *Provider) route(ctx context.Context, namespace, pkg string, caller guest.Caller) (*running, error) {
 	id := lattice.LinkID{
 		Direction: lattice.AsTarget, Peer: caller.ComponentID,
-		Namespace: "wasmcloud", Package: "messaging", Name: caller.LinkName,
+		Namespace: namespace, Package: pkg, Name: caller.LinkName,
 	}
 	p.mu.RLock()
 	unit := p.links[id]
@@ -88,17 +89,26 @@ func (p *Provider) route(ctx context.Context, caller messaging.Caller) (*running
 	}
 }
 
+var errNoReplyTopic = errors.New("requests need a topic for their answers: set request_reply_topic on the link")
+
+// traceRecordHeaders carries the trace of a call on into Kafka.
+func traceRecordHeaders(caller guest.Caller) []record.Header {
+	var headers []record.Header
+	for _, key := range traceHeaders {
+		if v := caller.Header[key]; len(v) > 0 {
+			headers = append(headers, record.Header{Key: key, Value: []byte(v[0])})
+		}
+	}
+	return headers
+}
+
 // outgoing makes the record for a message. Its reply-to becomes the headers by which Kafka clients ask for answers.
 func outgoing(caller messaging.Caller, msg messaging.BrokerMessage) (record.Outgoing, error) {
 	out := record.Outgoing{Topic: msg.Subject, Partition: record.AnyPartition, Value: msg.Body}
 	if out.Value == nil {
 		out.Value = []byte{} // an empty body is an empty value, not a tombstone
 	}
-	for _, key := range traceHeaders {
-		if v := caller.Header[key]; len(v) > 0 {
-			out.Headers = append(out.Headers, record.Header{Key: key, Value: []byte(v[0])})
-		}
-	}
+	out.Headers = traceRecordHeaders(caller)
 	if msg.ReplyTo == nil || *msg.ReplyTo == "" {
 		return out, nil
 	}

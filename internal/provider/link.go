@@ -3,7 +3,6 @@ package provider
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -150,8 +149,9 @@ func (l *link) state() (*running, error) {
 }
 
 // parse reads the settings of the link.
-func (l *link) parse(want *lattice.Link) (*settings.Link, error) {
-	if err := checkInterfaces(want); err != nil {
+func (l *link) parse(want *lattice.Link) (*ask, error) {
+	does, err := jobOf(want)
+	if err != nil {
 		return nil, err
 	}
 	l.p.mu.RLock()
@@ -159,7 +159,7 @@ func (l *link) parse(want *lattice.Link) (*settings.Link, error) {
 	l.p.mu.RUnlock()
 	parsed, warnings, err := settings.ParseLink(settings.Input{
 		Defaults: defaults, DefaultSecrets: l.p.data.Secrets,
-		Config: want.Config, Secrets: want.Secrets,
+		Config: want.Config, Secrets: want.Secrets, Batches: does.batches(),
 		Identity: settings.Identity{
 			Lattice: l.p.data.Lattice, Component: l.id.Peer, LinkName: l.id.Name,
 			HostID: l.p.data.HostID, ProviderKey: l.p.data.ProviderKey,
@@ -171,35 +171,27 @@ func (l *link) parse(want *lattice.Link) (*settings.Link, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &parsed, nil
+	if err := does.check(&parsed); err != nil {
+		return nil, err
+	}
+	return &ask{does, parsed}, nil
 }
 
-// checkInterfaces refuses links that ask for what this provider does not do.
-func checkInterfaces(l *lattice.Link) error {
-	served := "consumer"
-	if l.ID.Direction == lattice.AsSource {
-		served = "handler"
-	}
-	if l.ID.Namespace != "wasmcloud" || l.ID.Package != "messaging" {
-		return fmt.Errorf("this provider serves wasmcloud:messaging, not %s:%s", l.ID.Namespace, l.ID.Package)
-	}
-	for _, i := range l.Interfaces {
-		if i != served {
-			return fmt.Errorf("a link with this provider as %s can only have the interface %s, not %s", l.ID.Direction, served, i)
-		}
-	}
-	return nil
+// ask is what a link asks for.
+type ask struct {
+	job
+	settings.Link
 }
 
 // apply brings what runs in line with parsed; nil with the reason where nothing can run.
-func (l *link) apply(parsed *settings.Link, refused error) {
+func (l *link) apply(parsed *ask, refused error) {
 	old, _ := l.state()
 	if old != nil && parsed != nil {
-		if equalSettings(&old.settings, parsed) {
+		if old.job == parsed.job && equalSettings(&old.settings, &parsed.Link) {
 			l.swap(old, nil)
 			return
 		}
-		if old.rotate(parsed) {
+		if old.job == parsed.job && old.rotate(&parsed.Link) {
 			l.swap(old, nil)
 			l.log.Info("the link's credentials were replaced: new connections use them")
 			return
@@ -228,7 +220,7 @@ func (l *link) apply(parsed *settings.Link, refused error) {
 		old.stop(ctx)
 	}
 	now.subscribe()
-	l.log.Info("link ready", "settings", parsed)
+	l.log.Info("link ready", "interface", parsed.job.String(), "settings", parsed.Link)
 }
 
 // problems says in words what is wrong with the link.

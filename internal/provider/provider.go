@@ -17,6 +17,7 @@ import (
 	"messaging-kafka/internal/lattice"
 	"messaging-kafka/internal/messaging"
 	"messaging-kafka/internal/produce"
+	"messaging-kafka/internal/records"
 	"messaging-kafka/internal/settings"
 	"messaging-kafka/internal/telemetry"
 	"messaging-kafka/internal/wrpc"
@@ -41,6 +42,7 @@ type Provider struct {
 	limiter *semaphore.Weighted
 	pool    *produce.Pool
 	calls   *messaging.HandlerClient
+	records *records.HandlerClient
 	server  *wrpc.Server
 
 	subscriptions subscriptions
@@ -89,6 +91,7 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 		limiter: semaphore.NewWeighted(int64(own.MaxInFlight)),
 		pool:    produce.NewPool(produce.Options{Logger: log}),
 		calls:   messaging.NewHandlerClient(client, data.Lattice, data.ProviderKey),
+		records: records.NewHandlerClient(client, data.Lattice, data.ProviderKey),
 		server:  server,
 		config:  data.Config, trouble: trouble,
 		links: make(map[lattice.LinkID]*link),
@@ -102,6 +105,9 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 	defer admin.close()
 	if err := messaging.Register(server, p); err != nil {
 		return fmt.Errorf("serving wasmcloud:messaging: %w", err)
+	}
+	if err := records.Register(server, p.recordsProducer()); err != nil {
+		return fmt.Errorf("serving messaging-kafka:records: %w", err)
 	}
 	return session.Run(ctx, p)
 }

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,6 +25,7 @@ type running struct {
 	id       lattice.LinkID
 	log      *slog.Logger
 	metrics  *telemetry.LinkMetrics
+	job      job
 	settings settings.Link
 	watch    *watch // nil where something else finds out about broker trouble
 
@@ -36,19 +38,22 @@ type running struct {
 }
 
 // start makes everything but the subscription; see link.apply.
-func (l *link) start(parsed *settings.Link) (*running, error) {
+func (l *link) start(parsed *ask) (*running, error) {
 	r := &running{
-		p: l.p, id: l.id, log: l.log, settings: *parsed,
+		p: l.p, id: l.id, log: l.log, job: parsed.job, settings: parsed.Link,
 		metrics: l.p.metrics.Link(l.id.Peer, l.id.Name),
 	}
-	if l.id.Direction == lattice.AsTarget || parsed.Delivery.DeadLetterTopic != "" {
+	if parsed.publishes() || parsed.job == jobProcess || parsed.Delivery.DeadLetterTopic != "" {
 		handle, err := l.p.pool.Acquire(parsed.Cluster, parsed.Producer.Client)
 		if err != nil {
 			return nil, err
 		}
 		r.handle = handle
 	}
-	if l.id.Direction == lattice.AsTarget {
+	if parsed.job == jobProcess {
+		r.publisher = produce.NewPublisher(r.handle, parsed.Producer, parsed.Create)
+	}
+	if parsed.publishes() {
 		r.publisher = produce.NewPublisher(r.handle, parsed.Producer, parsed.Create)
 		if err := r.startRequester(); err != nil {
 			return nil, errors.Join(err, r.handle.Release(context.Background()))
@@ -78,10 +83,13 @@ func (r *running) startRequester() error {
 
 // publish produces by the publisher of the moment; a rotation of credentials replaces it.
 func (r *running) publish(ctx context.Context, out record.Outgoing) (record.Position, error) {
+	return r.currentPublisher().Publish(ctx, out)
+}
+
+func (r *running) currentPublisher() *produce.Publisher {
 	r.mu.RLock()
-	publisher := r.publisher
-	r.mu.RUnlock()
-	return publisher.Publish(ctx, out)
+	defer r.mu.RUnlock()
+	return r.publisher
 }
 
 func (r *running) currentHandle() *produce.Handle {
@@ -120,10 +128,50 @@ func (r *running) deadLetter(ctx context.Context, out record.Outgoing) error {
 }
 
 func (r *running) consumerConfig(access *kafka.Access) consume.Config {
-	return consume.Config{
-		Settings: r.settings, Access: access, Deliverer: r.deliverer(), Component: r.id.Peer,
+	cfg := consume.Config{
+		Settings: r.settings, Access: access, Component: r.id.Peer,
 		Produce: r.deadLetter, Limiter: r.p.limiter, Observer: r.metrics, Log: r.log,
 	}
+	switch r.job {
+	case jobHandle, jobProcess:
+		cfg.Batch = &batchDeliverer{calls: r.p.records, component: r.id.Peer, link: r.id.Name, process: r.job == jobProcess}
+	default:
+		cfg.Deliverer = r.deliverer()
+	}
+	if r.job == jobProcess {
+		cfg.Outputs = &consume.Outputs{Prepare: r.prepare, Produce: r.publishAll}
+		cfg.TransactionalID = r.transactionalID()
+	}
+	return cfg
+}
+
+// prepare and publishAll go by the publisher of the moment, as publish does.
+func (r *running) prepare(out record.Outgoing) ([]record.Outgoing, error) {
+	return r.currentPublisher().Prepare(out)
+}
+
+func (r *running) publishAll(ctx context.Context, outputs []record.Outgoing) error {
+	began := time.Now()
+	_, errs := r.currentPublisher().PublishAll(ctx, outputs)
+	took := time.Since(began)
+	var first error
+	for _, err := range errs {
+		r.metrics.Published(classOf(err), took)
+		if err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// transactionalID is the same after a restart on the same host, so that the transaction that a killed process left
+// open is aborted at once and not at its time-out; and different for each copy.
+func (r *running) transactionalID() string {
+	h := sha256.New()
+	for _, part := range []string{r.p.data.HostID, r.p.data.ProviderKey, r.id.String()} {
+		fmt.Fprintf(h, "%q", part)
+	}
+	return fmt.Sprintf("%s.%x", r.settings.Consumer.Group, h.Sum(nil)[:6])
 }
 
 // rotate takes over settings that differ in nothing but credentials: membership in the group and records in flight

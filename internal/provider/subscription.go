@@ -30,13 +30,17 @@ type subscription struct {
 // subscriptionKey is equal for links that ask for the same records, from the same brokers, delivered to the same
 // component in the same way.
 func subscriptionKey(r *running) string {
+	delivery := "messages"
+	if r.job.batches() {
+		delivery = r.job.String()
+	}
 	c := r.settings.Consumer
 	pattern := ""
 	if c.TopicPattern != nil {
 		pattern = c.TopicPattern.String()
 		c.TopicPattern = nil
 	}
-	return fmt.Sprintf("%s|%s|%q|%q|%+v|%+v", r.id.Peer, r.id.Name, r.settings.Cluster.Hosts, pattern, c, r.settings.Delivery)
+	return fmt.Sprintf("%s|%s|%s|%q|%q|%+v|%+v", delivery, r.id.Peer, r.id.Name, r.settings.Cluster.Hosts, pattern, c, r.settings.Delivery)
 }
 
 func (s *subscriptions) join(r *running) (*subscription, error) {
