@@ -253,7 +253,7 @@ func TestHowManyRecordsARealComponentProcesses(t *testing.T) {
 		name  string
 		fill  byte
 		calls int64
-	}{{"text", 'x', 200}, {"bytes", 0xff, 20}} {
+	}{{"text", 'x', 60}, {"bytes", 0xff, 20}} {
 		t.Run(kind.name, func(t *testing.T) {
 			batch := make([]*record.Record, perCall)
 			for i := range batch {
