@@ -3,7 +3,7 @@
 # with a verdict for each rule. The status is 0 when all rules hold. See test/chaos.
 # usage: test/chaos.sh [smoke|ci|long]     30 seconds of faults, or about 5 minutes all in all, or 20 minutes (default)
 # CHAOS_SEED=N repeats the schedule of a run that printed N. CHAOS_DURATION (such as 10m, of the faults), CHAOS_RECORDS,
-# CHAOS_COPIES and CHAOS_PROTOCOL (classic or consumer) change the rest.
+# CHAOS_COPIES and CHAOS_PROTOCOL (classic or consumer) change the rest. CHAOS_KEEP=1 keeps the ledger of a good run too.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 form=${1:-${CHAOS:-long}}

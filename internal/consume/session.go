@@ -2,7 +2,6 @@ package consume
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -32,6 +31,8 @@ type session struct {
 	problems problems
 	loops    sync.WaitGroup
 	stop     context.CancelFunc
+	// kill ends the client's own context, and with it whatever the client waits for.
+	kill context.CancelFunc
 	// ready is closed when cl and adm are set. The client joins the group in goroutines of its own, whose callbacks may
 	// come before kgo.NewClient has returned.
 	ready chan struct{}
@@ -120,7 +121,10 @@ func newSession(cfg *Config) (*session, error) {
 			f(ctx, cl, partitions)
 		}
 	}
+	life, kill := context.WithCancel(context.Background())
+	s.kill = kill
 	opts := append(clientOptions(cfg),
+		kgo.WithContext(life),
 		kgo.ConsumerGroup(c.Group),
 		kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(),
@@ -159,6 +163,7 @@ func newSession(cfg *Config) (*session, error) {
 	cl, err := kgo.NewClient(opts...)
 	if err != nil {
 		s.closeTransactor()
+		kill()
 		return nil, err
 	}
 	s.cl, s.adm = cl, kadm.NewClient(cl)
@@ -195,60 +200,6 @@ func (s *session) fail(err error) {
 	default:
 	}
 }
-
-// close ends the session: calls may finish within drain_timeout, their offsets are committed, the group is left.
-func (s *session) close(ctx context.Context) {
-	s.stop()
-	s.loops.Wait()
-	s.mu.Lock()
-	s.closing = true
-	s.mu.Unlock()
-	drain, cancel := context.WithTimeout(ctx, drainTime(ctx, s.cfg.Settings.Delivery.DrainTimeout))
-	s.d.Close(drain)
-	cancel()
-	last, cancel := context.WithTimeout(ctx, lastCommitTime(ctx))
-	if err := s.commit(last, nil); err != nil {
-		s.log.Warn("the last commit failed: what was handled since the one before will be delivered again", "error", err)
-	}
-	cancel()
-	s.mu.Lock()
-	clear(s.assigned)
-	s.mu.Unlock()
-	if err := s.cl.LeaveGroupContext(ctx); err != nil && !errors.Is(err, context.Canceled) {
-		s.log.Warn("leaving the group failed: the broker notices at the session timeout", "error", err)
-	}
-	s.cl.CloseAllowingRebalance()
-	s.closeTransactor()
-}
-
-func (s *session) closeTransactor() {
-	if s.transactor != nil {
-		s.transactor.Close()
-	}
-}
-
-// drainTime is how long running calls may take at the end: the link's drain_timeout, but some of what ctx leaves
-// must remain for the commit and for leaving the group.
-func drainTime(ctx context.Context, setting time.Duration) time.Duration {
-	drain := setting
-	if deadline, ok := ctx.Deadline(); ok {
-		left := time.Until(deadline)
-		drain = min(drain, left-min(left/2, commitReserve))
-	}
-	return max(drain, 0)
-}
-
-// lastCommitTime is how long the last commit may take. A commit that fails costs that records are delivered again; a
-// group that is not left costs that nobody reads the partitions until the session timeout. So time is kept for leaving.
-func lastCommitTime(ctx context.Context) time.Duration {
-	if deadline, ok := ctx.Deadline(); ok {
-		return max(min(time.Until(deadline)*2/3, commitTimeout), 0)
-	}
-	return commitTimeout
-}
-
-// commitReserve is the part of a stop that is kept for the last commit and for leaving the group.
-const commitReserve = 100 * time.Millisecond
 
 func (s *session) status() Status {
 	st := Status{Dispatch: s.d.Status()}

@@ -38,9 +38,9 @@ func ParseLink(in Input) (Link, []Warning, error) {
 	own := newSource(levelLink, in.Config, in.Secrets)
 	p := &parse{
 		identity: in.Identity, batches: in.Batches,
-		sources:  []*source{own, newSource(levelProvider, in.Defaults, in.DefaultSecrets)},
-		used:     make(map[string]given),
-		failed:   make(map[string]bool),
+		sources: []*source{own, newSource(levelProvider, in.Defaults, in.DefaultSecrets)},
+		used:    make(map[string]given),
+		failed:  make(map[string]bool),
 	}
 	isLink := func(s *setting) bool { return s.scope != scopeProvider }
 	own.warnUnknown(isLink)

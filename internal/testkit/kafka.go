@@ -28,6 +28,10 @@ type KafkaOptions struct {
 	Nodes   int    // 1 (default) or 3; with 3, topics have three replicas and min.insync.replicas=2
 	// Auth adds listeners with SASL and TLS: see [Kafka.SASLBrokers] and its neighbours.
 	Auth bool
+	// Password of the user "app", default "app-secret". Any text will do.
+	Password string
+	// IPv6 adds, with Auth, the listener of [Kafka.IPv6Brokers].
+	IPv6 bool
 	// ACL lets only the plaintext listener do what no ACL allows.
 	ACL bool
 	// NoAutoCreate makes topics appear only when they are created.
@@ -129,7 +133,7 @@ func startKafka(t testing.TB, opts KafkaOptions) *Kafka {
 		for _, key := range slices.Sorted(maps.Keys(opts.Properties)) {
 			properties = append(properties, key+"="+opts.Properties[key])
 		}
-		k.env = append(k.env, "KAFKA_PROPS="+strings.Join(properties, "\n"))
+		k.env = append(k.env, "KAFKA_PROPS="+strings.Join(properties, "\n"), "KAFKA_PASS="+cmp.Or(opts.Password, "app-secret"))
 		if k.port, err = FreePorts(10 * opts.nodes()); err != nil {
 			t.Fatalf("starting Kafka: %v", err)
 		}
@@ -165,7 +169,7 @@ func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.It
 
 func (k *Kafka) upArgs(more ...string) []string {
 	args := []string{"-d", k.dir, "-p", strconv.Itoa(k.port), "-n", strconv.Itoa(k.opts.nodes())}
-	for flag, on := range map[string]bool{"--auth": k.opts.Auth, "--acl": k.opts.ACL, "--no-auto-create": k.opts.NoAutoCreate} {
+	for flag, on := range map[string]bool{"--auth": k.opts.Auth, "--acl": k.opts.ACL, "--no-auto-create": k.opts.NoAutoCreate, "--ipv6": k.opts.IPv6} {
 		if on {
 			args = append(args, flag)
 		}
@@ -197,7 +201,7 @@ func (k *Kafka) brokers(offset int) []string {
 func (k *Kafka) Brokers() []string { return k.brokers(0) }
 
 // SASLBrokers are the listeners SASL_PLAINTEXT, with the mechanisms PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512 for user
-// "app" with password "app-secret".
+// "app" with the password of the options.
 func (k *Kafka) SASLBrokers() []string { return k.brokers(1) }
 
 // TLSBrokers are the listeners SSL, which ask for a client certificate: see [Kafka.Cert].
@@ -205,6 +209,15 @@ func (k *Kafka) TLSBrokers() []string { return k.brokers(2) }
 
 // SASLTLSBrokers are the listeners SASL_SSL.
 func (k *Kafka) SASLTLSBrokers() []string { return k.brokers(3) }
+
+// IPv6Brokers are listeners of TLS at [::1], which ask for no client certificate.
+func (k *Kafka) IPv6Brokers() []string {
+	var brokers []string
+	for i := range k.opts.nodes() {
+		brokers = append(brokers, net.JoinHostPort("::1", strconv.Itoa(k.port+10*i+5)))
+	}
+	return brokers
+}
 
 // ProxiedBrokers are the listeners whose traffic all goes through [Kafka.Proxies].
 func (k *Kafka) ProxiedBrokers() []string {

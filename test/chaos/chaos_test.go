@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -104,9 +105,11 @@ func TestLedger(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if !holds || os.Getenv("CHAOS_KEEP") != "" {
+		w.keep(l)
+	}
 	if !holds {
 		t.Errorf("rules were broken; CHAOS=%s CHAOS_SEED=%d gives the same schedule again", cfg.form, cfg.seed)
-		w.keepLogs()
 	}
 }
 
@@ -491,18 +494,21 @@ func (w *world) summary(l *Ledger) string {
 	return strings.TrimSuffix(b.String(), ",")
 }
 
-// keepLogs leaves the copies' logs where the test's output says.
-func (w *world) keepLogs() {
+// keep leaves the ledger and the copies' logs in a folder that the test's output names, for whoever looks for a cause.
+func (w *world) keep(l *Ledger) {
 	dir, err := os.MkdirTemp("", "messaging-kafka-chaos-")
 	if err != nil {
-		w.t.Errorf("keeping the logs: %v", err)
+		w.t.Errorf("keeping the ledger: %v", err)
 		return
 	}
+	files := map[string]string{"ledger.txt": l.dump()}
 	for _, c := range w.copies {
-		name := fmt.Sprintf("%s/copy-%d.log", dir, c.number)
-		if err := os.WriteFile(name, []byte(c.provider.Output()), 0o644); err != nil {
-			w.t.Errorf("keeping a log: %v", err)
+		files[fmt.Sprintf("copy-%d.log", c.number)] = c.provider.Output()
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			w.t.Errorf("keeping the ledger: %v", err)
 		}
 	}
-	w.t.Logf("the copies' logs are in %s", dir)
+	w.t.Logf("the ledger and the copies' logs are in %s", dir)
 }

@@ -129,11 +129,16 @@ const (
 // Causes lists every Cause.
 var Causes = []Cause{CauseProcess, CauseLattice, CauseTimeout, CauseGivenUp}
 
+// transit is the longest time from when a copy sends a call, and its clock begins to run, until the component begins it,
+// on a machine that has much else to do.
+const transit = 500 * time.Millisecond
+
 // gone returns when the caller of c stopped to wait for it, whatever the component did, and why. It is the earliest of
 //   - the end of the caller's process;
 //   - the end of the connection by which the call came, as the NATS server saw it: the connection was there when the
 //     call began, or the call was sent in its last moment and begun while the caller was offline;
-//   - handle_timeout after the begin. The caller's own clock began to run a moment earlier;
+//   - handle_timeout after the caller sent the call, which was up to transit before the begin. No call is answered
+//     that late: a component that is at work then hangs;
 //   - the moment at which the caller's log said that it had given the call up.
 //
 // ok is false where nothing of that happened.
@@ -143,7 +148,7 @@ func (l *Ledger) gone(c *Call) (at time.Time, cause Cause, ok bool) {
 			at, cause, ok = t, why, true
 		}
 	}
-	earliest(c.Begin.Add(l.HandleTimeout), CauseTimeout)
+	earliest(c.Begin.Add(l.HandleTimeout-transit), CauseTimeout)
 	h := l.Lives[c.Life]
 	if h == nil {
 		return at, cause, ok

@@ -350,6 +350,23 @@ func (l *Ledger) story(id ID) string {
 	return b.String()
 }
 
+// dump writes all calls down, one a line.
+func (l *Ledger) dump() string {
+	var b strings.Builder
+	for i := range l.Calls {
+		c := &l.Calls[i]
+		p := l.Produced[c.ID]
+		until, cause := l.inside(c)
+		fmt.Fprintf(&b, "%s %s %v partition %d offset %d, %v tenure %d: %s", clock(c.Begin), clock(c.End), c.ID, p.Partition, p.Offset,
+			c.Life, l.tenure(c).nth, c.Answer)
+		if cause != "" {
+			fmt.Fprintf(&b, ", caller gone at %s: %s", clock(until), cause)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
 func clock(t time.Time) string {
 	if t.IsZero() {
 		return "never"

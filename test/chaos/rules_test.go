@@ -23,7 +23,7 @@ func call(id ID, life Life, begin, end int, answer Answer) Call {
 // goodLedger is a run in which all went well: two keys of one partition, which copy 1 owns from the start.
 func goodLedger() *Ledger {
 	return &Ledger{
-		HandleTimeout: time.Second, MaxAttempts: 2, MaxInFlight: 4,
+		HandleTimeout: time.Second + transit, MaxAttempts: 2, MaxInFlight: 4,
 		Produced: map[ID]Place{first: {0, 0}, second: {0, 1}, third: {0, 3}, another: {0, 2}},
 		Calls: []Call{
 			call(first, one, 100, 110, Done), call(another, one, 101, 120, Done), call(second, one, 130, 140, Done),

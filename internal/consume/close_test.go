@@ -1,0 +1,127 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"messaging-kafka/internal/record"
+	"messaging-kafka/internal/testkit"
+)
+
+// stopWithin stops a consumer as a host does that leaves it 300 ms, and fails the test when it has not ended long
+// after that.
+func (c *copyOf) stopWithin(limit time.Duration) {
+	c.t.Helper()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+		defer cancel()
+		c.Stop(ctx)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(limit):
+		c.t.Fatalf("the consumer has not stopped %v after it had 300ms to", limit)
+	}
+}
+
+// joinIdle joins a group as a member that does nothing more, so that every later rebalance waits for it until its
+// session ends.
+func joinIdle(ctx context.Context, cl *testkit.Client, group, topic string, session time.Duration) error {
+	balancer := kgo.CooperativeStickyBalancer()
+	req := kmsg.NewPtrJoinGroupRequest()
+	req.Group, req.ProtocolType = group, "consumer"
+	req.SessionTimeoutMillis, req.RebalanceTimeoutMillis = int32(session.Milliseconds()), int32(session.Milliseconds())
+	p := kmsg.NewJoinGroupRequestProtocol()
+	p.Name, p.Metadata = balancer.ProtocolName(), balancer.JoinGroupMetadata([]string{topic}, nil, -1)
+	req.Protocols = append(req.Protocols, p)
+	for range 2 {
+		resp, err := req.RequestWith(ctx, cl.Client)
+		if err != nil {
+			return err
+		}
+		req.MemberID = resp.MemberID
+		if err := kerr.ErrorForCode(resp.ErrorCode); !errors.Is(err, kerr.MemberIDRequired) {
+			return err
+		}
+	}
+	return errors.New("the group does not take its own member id")
+}
+
+func TestAStopIsNotHeldUpByARebalanceThatWaitsForOtherMembers(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("t", 4)
+	cl := testkit.NewClient(t, k.Brokers())
+	c := start(t, k.Brokers(), &handler{name: "a"}, map[string]string{"topic": "t"})
+	waitOwned(t, "t", 4, c)
+	members := cl.MemberIDs("g")
+	if err := joinIdle(t.Context(), cl, "g", "t", time.Minute); err != nil {
+		t.Fatalf("joining: %v", err)
+	}
+
+	// Another newcomer makes the consumer join again, which the idle member does not.
+	var joins atomic.Int32
+	k.ControlKey(int16(kmsg.JoinGroup), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		if req.(*kmsg.JoinGroupRequest).MemberID == members[0] {
+			joins.Add(1)
+		}
+		return nil, nil, false
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	var newcomer sync.WaitGroup
+	newcomer.Go(func() {
+		if err := joinIdle(ctx, testkit.NewClient(t, k.Brokers()), "g", "t", time.Minute); err == nil {
+			t.Error("the idle member has joined again, so nothing was held up")
+		}
+	})
+	testkit.Eventually(t, patience, func() error {
+		if joins.Load() == 0 {
+			return errors.New("the consumer has not joined again yet")
+		}
+		return nil
+	})
+	c.stopWithin(5 * time.Second)
+	if now := cl.MemberIDs("g"); slices.Contains(now, members[0]) {
+		t.Errorf("the consumer is still a member of the group: %s of %v", members[0], now)
+	}
+	cancel()
+	newcomer.Wait()
+}
+
+func TestAStopIsNotHeldUpByARevocationThatWaitsForCalls(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("t", 2)
+	manual := testkit.NewClient(t, k.Brokers(), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	for p := range int32(2) {
+		manual.Produce(&kgo.Record{Topic: "t", Partition: p})
+	}
+	stuck := &handler{name: "stuck", do: func(ctx context.Context, _ *record.Record) (record.Verdict, error) {
+		<-ctx.Done()
+		return record.Retry, ctx.Err()
+	}}
+	config := map[string]string{"topic": "t", "rebalance_timeout": "5m", "handle_timeout": "5m"}
+	first := start(t, k.Brokers(), stuck, config)
+	stuck.waitCalls(t, 2)
+	second := start(t, k.Brokers(), &handler{name: "second"}, config)
+	testkit.Eventually(t, patience, func() error {
+		if !first.log.Contains("partitions revoked") {
+			return fmt.Errorf("no partition was revoked yet")
+		}
+		return nil
+	})
+	first.stopWithin(5 * time.Second)
+	waitOwned(t, "t", 2, second)
+	manual.WaitDrained("g", "t")
+}
