@@ -79,6 +79,7 @@ func checkPromises(t *testing.T, link Link) {
 		"a mechanism with SASL, and only then":     link.Cluster.Security.Protocol.UsesSASL() == (link.Cluster.Security.Mechanism != ""),
 		"partitions with the classic group only":   len(c.Partitions) == 0 || c.GroupProtocol == GroupClassic,
 		"dead letters are not read":                d.DeadLetterTopic == "" || !c.reads(d.DeadLetterTopic),
+		"marks are on envelopes":                   d.Tombstones != TombstonesEnvelope || d.Payload == PayloadEnvelope,
 		"the instance id is one that brokers take": c.InstanceID == "" || isTopicName(c.InstanceID),
 	} {
 		if !kept {

@@ -19,6 +19,8 @@ type Input struct {
 	Identity Identity
 	// Batches tells that the link's component takes batches, for which other defaults are good.
 	Batches bool
+	// Records tells that the link is of messaging-kafka:records, which has no use for settings about messages.
+	Records bool
 }
 
 // Identity says whose settings are parsed. The defaults of consumer_group and group_instance_id are made of it;

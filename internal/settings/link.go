@@ -190,7 +190,44 @@ type Delivery struct {
 	DrainTimeout    time.Duration
 	// ReplyTopic is the reply-to of each message: "" for none. The text "{topic}" in it stands for the record's topic.
 	ReplyTopic string
+	// Payload is what the body of a wasmcloud:messaging message is. It stands here because it makes deliveries differ;
+	// publishes by the link obey it, too.
+	Payload Payload
+	// Tombstones says what a record without a value is to the component.
+	Tombstones Tombstones
 }
+
+// Payload says what the body of a message is.
+type Payload string
+
+const (
+	// PayloadRaw is the record's value alone.
+	PayloadRaw Payload = "raw"
+	// PayloadEnvelope is JSON with the whole record in it.
+	PayloadEnvelope Payload = "envelope"
+)
+
+// Tombstones says what a record whose value is null is to a component.
+type Tombstones string
+
+const (
+	// TombstonesEmpty is an empty body, or the envelope where there is one.
+	TombstonesEmpty Tombstones = "empty"
+	// TombstonesSkip finishes the record without a call.
+	TombstonesSkip Tombstones = "skip"
+	// TombstonesEnvelope is an envelope with a mark.
+	TombstonesEnvelope Tombstones = "envelope"
+)
+
+// KeyFrom says where the key of a published record comes from besides the envelope.
+type KeyFrom string
+
+const (
+	// KeyFromNone has no such place.
+	KeyFromNone KeyFrom = "none"
+	// KeyFromSubject lets the subject name key and headers.
+	KeyFromSubject KeyFrom = "subject"
+)
 
 // Batch says how large batches are made, and how long a record may wait for others while the component is busy.
 type Batch struct {
@@ -246,7 +283,9 @@ type Producer struct {
 	Fanout     Fanout
 	// AllowedTopics are glob patterns (* and ?) of topics that may be published to; empty allows all.
 	AllowedTopics []string
-	Client        ProducerClient
+	// KeyFrom says whether the subject of a message may name key and headers.
+	KeyFrom KeyFrom
+	Client  ProducerClient
 }
 
 // ProducerClient is the part of [Producer] that links must share to share one connection to Kafka. It is

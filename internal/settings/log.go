@@ -30,6 +30,9 @@ func (l Link) LogValue() slog.Value {
 			attrs = append(attrs, slog.String(keyDeadLetter, l.Delivery.DeadLetterTopic))
 		}
 	}
+	if l.Delivery.Payload == PayloadEnvelope {
+		attrs = append(attrs, slog.String(keyPayload, string(l.Delivery.Payload)))
+	}
 	if l.Request.ReplyTopic != "" {
 		attrs = append(attrs, slog.String(keyRequestTopic, l.Request.ReplyTopic))
 	}

@@ -21,6 +21,7 @@ type parse struct {
 	draft
 	identity Identity
 	batches  bool
+	records  bool
 	// sources are in the order in which they are asked, the strongest first.
 	sources []*source
 	// used holds the value that each setting got, if it got one; failed the settings whose value was refused.
@@ -37,7 +38,7 @@ type parse struct {
 func ParseLink(in Input) (Link, []Warning, error) {
 	own := newSource(levelLink, in.Config, in.Secrets)
 	p := &parse{
-		identity: in.Identity, batches: in.Batches,
+		identity: in.Identity, batches: in.Batches, records: in.Records,
 		sources: []*source{own, newSource(levelProvider, in.Defaults, in.DefaultSecrets)},
 		used:    make(map[string]given),
 		failed:  make(map[string]bool),
@@ -58,6 +59,7 @@ func ParseLink(in Input) (Link, []Warning, error) {
 	p.securityRules()
 	p.consumeRules()
 	p.deliveryRules()
+	p.messageRules()
 	p.topicRules()
 	p.publishRules()
 	warnings := append(own.warnings, p.warnings...)

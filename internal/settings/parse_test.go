@@ -65,8 +65,9 @@ func TestALinkWithATopicAloneHasTheDocumentedDefaults(t *testing.T) {
 			Order: OrderKey, MaxInFlight: 64, Batch: Batch{MaxRecords: 500, MaxBytes: 4 << 20, MaxWait: 5 * time.Millisecond}, MaxBuffer: 32 << 20, HandleTimeout: time.Minute,
 			RetryBackoff: 100 * time.Millisecond, RetryBackoffMax: 30 * time.Second,
 			OnReject: RejectSkip, DrainTimeout: 250 * time.Millisecond, ReplyTopic: "{topic}.reply",
+			Payload: PayloadRaw, Tombstones: TombstonesEmpty,
 		},
-		Producer: Producer{Fanout: FanoutSpread, Client: ProducerClient{
+		Producer: Producer{Fanout: FanoutSpread, KeyFrom: KeyFromNone, Client: ProducerClient{
 			Acks: AcksAll, Idempotent: true, Compression: CompressionNone, MaxMessageBytes: 1 << 20,
 			Partitioner: PartitionerMurmur2, PublishTimeout: 30 * time.Second,
 		}},
@@ -114,6 +115,9 @@ func TestEverySettingReachesItsPlace(t *testing.T) {
 		"drain_timeout":             {config{"drain_timeout": "0s"}, func(l Link) any { return l.Delivery.DrainTimeout }, time.Duration(0)},
 		"reply_topic":               {config{"reply_topic": "re"}, func(l Link) any { return l.Delivery.ReplyTopic }, "re"},
 		"log_payloads":              {config{"log_payloads": "yes"}, func(l Link) any { return l.LogPayloads }, true},
+		"payload":                   {config{"payload": "Envelope"}, func(l Link) any { return l.Delivery.Payload }, PayloadEnvelope},
+		"tombstones":                {config{"tombstones": "skip"}, func(l Link) any { return l.Delivery.Tombstones }, TombstonesSkip},
+		"key_from":                  {config{"key_from": "subject"}, func(l Link) any { return l.Producer.KeyFrom }, KeyFromSubject},
 		"allowed_topics":            {config{"allowed_topics": "a*, b"}, func(l Link) any { return l.Producer.AllowedTopics }, []string{"a*", "b"}},
 		"producer_partitions":       {config{"producer_partitions": "1,0"}, func(l Link) any { return l.Producer.Partitions }, []int32{0, 1}},
 		"producer_fanout":           {config{"producer_fanout": "copy", "producer_partitions": "0"}, func(l Link) any { return l.Producer.Fanout }, FanoutCopy},
@@ -222,6 +226,10 @@ func TestWhatIsOddIsNamedInAWarning(t *testing.T) {
 		"fanout without partitions":                           {Input{Config: config{"producer_fanout": "copy"}}, "producer_fanout: is not used"},
 		"a partition for answers that nobody reads":           {Input{Config: config{"request_reply_partition": "1"}}, "request_reply_partition: is not used"},
 		"replication of topics that nobody creates":           {Input{Config: config{"create_topics_replication": "3"}}, "create_topics_replication: is not used"},
+		"tombstones that are in envelopes already":            {Input{Config: config{"topic": "a", "payload": "envelope", "tombstones": "empty"}}, "tombstones: is empty, which says nothing with payload=envelope"},
+		"tombstones where nothing is read":                    {Input{Config: config{"tombstones": "skip"}}, "tombstones: is not used: the link has no topic"},
+		"an envelope around whole records":                    {Input{Records: true, Config: config{"topic": "a", "payload": "envelope"}}, "payload: is not used: the link is of messaging-kafka:records"},
+		"a key in the subject of whole records":               {Input{Records: true, Config: config{"key_from": "subject"}}, "key_from: is not used: the link is of messaging-kafka:records"},
 		"dialling for longer than a request":                  {Input{Config: config{"dial_timeout": "20s", "request_timeout": "10s"}}, "dial_timeout: is longer"},
 	} {
 		t.Run(sentence, func(t *testing.T) {
@@ -269,6 +277,8 @@ func TestWhatCannotBeUsedRefusesTheLink(t *testing.T) {
 		"dead letters that a pattern reads again":  {Input{Config: config{"topic": `/b.*/`, "dead_letter_topic": "b.dead", "reply_topic": "none"}}, "dead_letter_topic", "one of the topics"},
 		"idempotent without acks=all":              {Input{Config: config{"acks": "1", "idempotent": "true"}}, "idempotent", "needs acks=all"},
 		"idempotent on the link, acks by default":  {Input{Defaults: config{"acks": "1"}, Config: config{"idempotent": "true"}}, "idempotent", "needs acks=all"},
+		"marks on what is no envelope":             {Input{Config: config{"topic": "a", "tombstones": "envelope"}}, "tombstones", "set payload=envelope"},
+		"marks on what the link takes back":        {Input{Defaults: config{"payload": "envelope"}, Config: config{"topic": "a", "payload": "raw", "tombstones": "envelope"}}, "tombstones", "set payload=envelope"},
 		"lingering for ever":                       {Input{Config: config{"linger": "1m", "publish_timeout": "30s"}}, "linger", "every publish would time out"},
 		"a value of a secret is not quoted":        {Input{Secrets: secrets("hosts", "http://"+hidden)}, "hosts", "the value is a URL"},
 		"a part of a secret list is not quoted":    {Input{Secrets: secrets("topic", "a,"+hidden)}, "topic", "the value is not a topic name"},
@@ -345,6 +355,12 @@ func TestWhatFollowsFromOtherSettings(t *testing.T) {
 		"none means no reply topic":                           {Input{Config: config{"topic": "a", "reply_topic": "none"}}, func(l Link) any { return l.Delivery.ReplyTopic }, ""},
 		"defaults of the provider do not make a link a reader": {
 			Input{Defaults: config{"topic": "a", "start": "earliest", "max_attempts": "3", "on_reject": "stop"}}, func(l Link) any { return l.Consumer.Enabled() }, false},
+		"a raw payload takes a default of the provider back": {Input{Defaults: config{"payload": "envelope", "tombstones": "envelope"}, Config: config{"topic": "a", "payload": "raw"}}, func(l Link) any { return l.Delivery.Tombstones }, TombstonesEmpty},
+		"envelopes may go without tombstones":                {Input{Config: config{"topic": "a", "payload": "envelope", "tombstones": "skip"}}, func(l Link) any { return l.Delivery.Tombstones }, TombstonesSkip},
+		"tombstones may be marked by name":                   {Input{Config: config{"topic": "a", "payload": "envelope", "tombstones": "envelope"}}, func(l Link) any { return l.Delivery.Payload }, PayloadEnvelope},
+		"whole records have no use for a provider's default": {Input{Records: true, Defaults: config{"payload": "envelope", "key_from": "subject", "tombstones": "envelope"}, Config: config{"topic": "a"}}, func(l Link) any {
+			return string(l.Delivery.Payload) + string(l.Delivery.Tombstones) + string(l.Producer.KeyFrom)
+		}, "rawemptynone"},
 		"a share group is without order":           {Input{Config: config{"topic": "a", "group_protocol": "share"}}, func(l Link) any { return l.Delivery.Order }, OrderNone},
 		"a pattern takes the place of topics":      {Input{Config: config{"topic": "/a/"}}, func(l Link) any { return l.Consumer.Topics == nil && l.Consumer.Enabled() }, true},
 		"a pattern that matches no reply is quiet": {Input{Config: config{"topic": "/a[0-9]+/"}}, func(l Link) any { return l.Consumer.TopicPattern.String() }, "^(?:a[0-9]+)$"},

@@ -13,6 +13,7 @@ var consumeOnly = []string{
 	"consumer_group", "consumer_partitions", "start", "on_offset_out_of_range", "isolation", "group_protocol", keyInstanceID,
 	"session_timeout", "rebalance_timeout", "commit_interval", "order", "max_in_flight", "batch_max_records", "batch_max_bytes", "batch_max_wait", "transactions", "max_buffer",
 	"handle_timeout", "retry_backoff", "retry_backoff_max", keyMaxAttempts, keyDeadLetter, "on_reject", keyReplyTopic,
+	keyTombstones,
 }
 
 // consumeRules settle who reads what, as which member of which group.

@@ -52,6 +52,7 @@ var sections = []section{
 	securitySection(),
 	consumeSection(),
 	deliverySection(),
+	messageSection(),
 	publishSection(),
 	requestSection(),
 	topicSection(),

@@ -1,0 +1,25 @@
+package settings
+
+// messageRules settle what becomes of a tombstone, and take the settings about messages back where there are none.
+func (p *parse) messageRules() {
+	d := &p.link.Delivery
+	if p.records {
+		p.unused("the link is of messaging-kafka:records, where the component has whole records", keyPayload, keyTombstones, keyKeyFrom)
+		d.Payload, d.Tombstones, p.link.Producer.KeyFrom = PayloadRaw, TombstonesEmpty, KeyFromNone
+		return
+	}
+	if p.anyFailed(keyPayload, keyTombstones) {
+		return
+	}
+	switch {
+	case d.Payload == PayloadEnvelope:
+		if p.byLink(keyTombstones) && d.Tombstones == TombstonesEmpty {
+			p.warn(keyTombstones, "is empty, which says nothing with payload=envelope: the component gets tombstones as envelopes with a mark; set skip or leave it out")
+		}
+	case d.Tombstones != TombstonesEnvelope:
+	case p.level(keyTombstones) >= p.level(keyPayload):
+		p.fail(keyTombstones, "is envelope, but payload is raw, so that there is no envelope to mark; set payload=envelope, or tombstones to empty or skip")
+	default: // the link has taken back what the provider's config says of both
+		d.Tombstones = TombstonesEmpty
+	}
+}
