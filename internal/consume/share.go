@@ -220,7 +220,9 @@ func (s *shareSession) decide(soft context.Context, f *kgo.Record, r *record.Rec
 		verdict, err := s.deliver(r)
 		switch {
 		case verdict == record.Done:
-			s.setUnavailable(nil)
+			if !errors.Is(err, record.ErrSkipped) {
+				s.setUnavailable(nil)
+			}
 			return kgo.AckAccept
 		case s.calls.Err() != nil:
 			return kgo.AckRelease

@@ -178,6 +178,8 @@ func all(n int, err error) []record.Outcome {
 // OutcomeOf classifies the end of a call. calls is the context that ends when running calls are given up.
 func OutcomeOf(calls context.Context, v record.Verdict, err error) Outcome {
 	switch {
+	case v == record.Done && errors.Is(err, record.ErrSkipped):
+		return OutcomeSkipped
 	case v == record.Done:
 		return OutcomeDone
 	case calls.Err() != nil:
@@ -209,7 +211,7 @@ const (
 // judge decides what follows from a verdict. It is the one place that does.
 func (d *Dispatcher) judge(c *call, it *item, o record.Outcome) settlement {
 	switch OutcomeOf(c.p.ctx, o.Verdict, o.Err) {
-	case OutcomeDone:
+	case OutcomeDone, OutcomeSkipped:
 		return settleFinish
 	case OutcomeGivenUp:
 		// A stop or a revoke ended the call, not the component: it counts for nothing, least of all for a dead letter.
@@ -385,10 +387,10 @@ func (d *Dispatcher) settleGate(c *call, results []result) {
 	var unavailable error
 	reached := false
 	for i := range results {
-		switch results[i].next {
-		case settleKnock:
-			unavailable = results[i].err
-		case settleDrop, settleBehind:
+		switch r := &results[i]; {
+		case r.next == settleKnock:
+			unavailable = r.err
+		case r.next == settleDrop, r.next == settleBehind, errors.Is(r.err, record.ErrSkipped):
 		default:
 			reached = true
 		}

@@ -444,6 +444,47 @@ func TestWithoutAComponentRecordsWaitAndNothingCounts(t *testing.T) {
 	})
 }
 
+func TestASkippedRecordIsFinishedAndSaysNothingOfTheComponent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{handle: func(_ context.Context, r *record.Record) (record.Verdict, error) {
+			if r.Value == nil {
+				return record.Done, fmt.Errorf("a rule: %w", record.ErrSkipped)
+			}
+			return record.Retry, record.ErrUnavailable
+		}}
+		cfg, c := config(s)
+		cfg.Delivery.MaxInFlight = 1
+		d := New(cfg)
+		p := d.Open("t", 0, 0)
+		add := func(offset int64, value []byte) {
+			p.Add([]*record.Record{{Topic: "t", Offset: offset, Key: fmt.Append(nil, offset), Value: value}}, first)
+		}
+		add(0, nil)
+		synctest.Wait()
+		mustCommit(t, p, 1)
+		if d.Status().Unavailable != nil || c.outcomes[OutcomeSkipped] != 1 || len(c.outcomes) != 1 {
+			t.Errorf("status %+v, outcomes %v", d.Status(), c.outcomes)
+		}
+		add(1, []byte("v"))
+		synctest.Wait()
+		for offset := range int64(10) {
+			add(2+offset, nil)
+		}
+		for range 100 {
+			time.Sleep(100 * time.Millisecond)
+			synctest.Wait()
+			if d.Status().Unavailable == nil {
+				t.Fatal("a skipped record made the component seem to be there")
+			}
+		}
+		if c.outcomes[OutcomeSkipped] != 11 || c.outcomes[OutcomeUnavailable] < 5 {
+			t.Errorf("outcomes %v, want the others finished and the first still knocking", c.outcomes)
+		}
+		mustCommit(t, p, 1)
+		p.Close(t.Context())
+	})
+}
+
 func TestAGateClosesNoLongerThanRecordsWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{handle: func(context.Context, *record.Record) (record.Verdict, error) {

@@ -49,7 +49,8 @@ type Batch struct {
 
 // Observer is told what happens, for metrics. Its methods are called by many goroutines at once and must not block.
 type Observer interface {
-	// Delivered is called for each record that was with the component, with how that ended and how long the call took.
+	// Delivered is called for each record that was with the component or was skipped, with how that ended and how long the
+	// call took.
 	Delivered(o Outcome, took time.Duration)
 	// Buried is called when a record was dead-lettered, or skipped where there is no dead-letter topic.
 	Buried(deadLettered bool)
@@ -64,10 +65,12 @@ const (
 	OutcomeReject      Outcome = "reject"
 	OutcomeUnavailable Outcome = "unavailable"
 	OutcomeGivenUp     Outcome = "given_up"
+	// OutcomeSkipped is no call: the link's settings finish the record without one.
+	OutcomeSkipped Outcome = "skipped"
 )
 
 // Outcomes lists every [Outcome].
-var Outcomes = []Outcome{OutcomeDone, OutcomeRetry, OutcomeReject, OutcomeUnavailable, OutcomeGivenUp}
+var Outcomes = []Outcome{OutcomeDone, OutcomeRetry, OutcomeReject, OutcomeUnavailable, OutcomeGivenUp, OutcomeSkipped}
 
 // Dispatcher hands the records of one link to its component. All methods may be called by many goroutines at once.
 type Dispatcher struct {

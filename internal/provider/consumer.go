@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -23,12 +22,11 @@ func (p *Provider) Publish(ctx context.Context, caller messaging.Caller, msg mes
 	if err != nil {
 		return err
 	}
-	out, err := outgoing(caller, msg)
-	if err != nil {
-		return err
-	}
 	began := time.Now()
-	_, err = r.publish(ctx, out)
+	out, err := r.form.outgoing(caller, msg)
+	if err == nil {
+		_, err = r.publish(ctx, out)
+	}
 	r.metrics.Published(classOf(err), time.Since(began))
 	return err
 }
@@ -42,7 +40,7 @@ func (p *Provider) Request(ctx context.Context, caller messaging.Caller, subject
 	if r.requester == nil {
 		return messaging.BrokerMessage{}, errNoReplyTopic
 	}
-	out, err := outgoing(caller, messaging.BrokerMessage{Subject: subject, Body: body})
+	out, err := r.form.outgoing(caller, messaging.BrokerMessage{Subject: subject, Body: body})
 	if err != nil {
 		return messaging.BrokerMessage{}, err
 	}
@@ -52,7 +50,7 @@ func (p *Provider) Request(ctx context.Context, caller messaging.Caller, subject
 	if err != nil {
 		return messaging.BrokerMessage{}, err
 	}
-	msg := messaging.BrokerMessage{Subject: answer.Topic, Body: answer.Value}
+	msg := messaging.BrokerMessage{Subject: answer.Topic, Body: r.form.body(answer)}
 	if address, ok := record.ReplyAddressOf(answer); ok {
 		reply := address.String()
 		msg.ReplyTo = &reply
@@ -100,32 +98,6 @@ func traceRecordHeaders(caller guest.Caller) []record.Header {
 		}
 	}
 	return headers
-}
-
-// outgoing makes the record for a message. Its reply-to becomes the headers by which Kafka clients ask for answers.
-func outgoing(caller messaging.Caller, msg messaging.BrokerMessage) (record.Outgoing, error) {
-	out := record.Outgoing{Topic: msg.Subject, Partition: record.AnyPartition, Value: msg.Body}
-	if out.Value == nil {
-		out.Value = []byte{} // an empty body is an empty value, not a tombstone
-	}
-	out.Headers = traceRecordHeaders(caller)
-	if msg.ReplyTo == nil || *msg.ReplyTo == "" {
-		return out, nil
-	}
-	reply, err := record.ParseSubject(*msg.ReplyTo)
-	if err != nil {
-		return out, fmt.Errorf("reply-to: %w", err)
-	}
-	out.Headers = append(out.Headers, record.Header{Key: record.ReplyTopicHeader, Value: []byte(reply.Topic)})
-	if reply.Partition != record.AnyPartition {
-		out.Headers = append(out.Headers, record.Header{
-			Key: record.ReplyPartitionHeader, Value: binary.BigEndian.AppendUint32(nil, uint32(reply.Partition)),
-		})
-	}
-	if reply.Correlation != nil {
-		out.Headers = append(out.Headers, record.Header{Key: record.CorrelationHeader, Value: reply.Correlation})
-	}
-	return out, nil
 }
 
 func classOf(err error) string {

@@ -3,6 +3,8 @@ package provider
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"strings"
 
 	"github.com/nats-io/nats.go"
@@ -15,23 +17,33 @@ import (
 // rejectPrefix at the start of a component's error text says that another delivery of the record cannot help.
 const rejectPrefix = "reject:"
 
-// deliverer hands records to one component as wasmcloud:messaging@0.2.0 messages: the topic is the subject, the value
-// the body. It is the lattice's side of record.Deliverer.
+// deliverer hands records to one component as wasmcloud:messaging@0.2.0 messages: the topic is the subject, the value,
+// or the record in an envelope, the body. It is the lattice's side of record.Deliverer.
 type deliverer struct {
 	calls      *messaging.HandlerClient
 	component  string
 	link       string
 	replyTopic string
+	form       form
+	// skipTombstones finishes records without a value instead of delivering them.
+	skipTombstones bool
+	log            *slog.Logger
 }
+
+var errTombstone = fmt.Errorf("tombstones=skip: %w", record.ErrSkipped)
 
 // topicPlaceholder stands for the record's topic in reply_topic.
 const topicPlaceholder = "{topic}"
 
 // Deliver implements record.Deliverer.
 func (d *deliverer) Deliver(ctx context.Context, r *record.Record) (record.Verdict, error) {
+	if r.Value == nil && d.skipTombstones {
+		d.log.Debug("a tombstone is skipped", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset)
+		return record.Done, errTombstone
+	}
 	ctx = guest.WithTraceHeaders(ctx, traceOf(r))
 	err := d.calls.HandleMessage(ctx, d.component, d.link, messaging.BrokerMessage{
-		Subject: r.Topic, Body: r.Value, ReplyTo: d.replyTo(r),
+		Subject: r.Topic, Body: d.form.body(r), ReplyTo: d.replyTo(r),
 	})
 	return verdict(err)
 }

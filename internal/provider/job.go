@@ -34,6 +34,9 @@ func (j job) String() string {
 // batches tells whether the component takes batches.
 func (j job) batches() bool { return j == jobHandle || j == jobProcess }
 
+// records tells whether the component has whole records, and no messages.
+func (j job) records() bool { return j.batches() || j == jobRecords }
+
 // publishes tells whether the component calls the provider over the link.
 func (j job) publishes() bool { return j == jobMessaging || j == jobRecords }
 

@@ -159,7 +159,7 @@ func (l *link) parse(want *lattice.Link) (*ask, error) {
 	l.p.mu.RUnlock()
 	parsed, warnings, err := settings.ParseLink(settings.Input{
 		Defaults: defaults, DefaultSecrets: l.p.data.Secrets,
-		Config: want.Config, Secrets: want.Secrets, Batches: does.batches(),
+		Config: want.Config, Secrets: want.Secrets, Batches: does.batches(), Records: does.records(),
 		Identity: settings.Identity{
 			Lattice: l.p.data.Lattice, Component: l.id.Peer, LinkName: l.id.Name,
 			HostID: l.p.data.HostID, ProviderKey: l.p.data.ProviderKey,

@@ -27,6 +27,7 @@ type running struct {
 	metrics  *telemetry.LinkMetrics
 	job      job
 	settings settings.Link
+	form     form   // of the settings, and the same as long as the link runs
 	watch    *watch // nil where something else finds out about broker trouble
 
 	mu           sync.RWMutex
@@ -40,7 +41,7 @@ type running struct {
 // start makes everything but the subscription; see link.apply.
 func (l *link) start(parsed *ask) (*running, error) {
 	r := &running{
-		p: l.p, id: l.id, log: l.log, job: parsed.job, settings: parsed.Link,
+		p: l.p, id: l.id, log: l.log, job: parsed.job, settings: parsed.Link, form: formOf(&parsed.Link),
 		metrics: l.p.metrics.Link(l.id.Peer, l.id.Name),
 	}
 	if parsed.publishes() || parsed.job == jobProcess || parsed.Delivery.DeadLetterTopic != "" {
@@ -117,7 +118,10 @@ func (r *running) subscribe() {
 
 // deliverer hands records to the link's component.
 func (r *running) deliverer() record.Deliverer {
-	return &deliverer{calls: r.p.calls, component: r.id.Peer, link: r.id.Name, replyTopic: r.settings.Delivery.ReplyTopic}
+	return &deliverer{
+		calls: r.p.calls, component: r.id.Peer, link: r.id.Name, replyTopic: r.settings.Delivery.ReplyTopic,
+		form: r.form, skipTombstones: r.settings.Delivery.Tombstones == settings.TombstonesSkip, log: r.log,
+	}
 }
 
 // deadLetter stores a dead letter. The component's restrictions (allowed_topics, producer_partitions) are not those

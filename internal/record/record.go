@@ -108,12 +108,16 @@ func (v Verdict) String() string {
 // was out of reach. Such a delivery is no attempt: the record is held until a component is there again.
 var ErrUnavailable = errors.New("no component took the call")
 
+// ErrSkipped is wrapped by the error that comes with [Done] where the link's settings finish a record without a call of
+// the component. It says nothing of whether a component is there.
+var ErrSkipped = errors.New("the record is finished without a call")
+
 // Deliverer hands records to a component. It is the seam between the two halves of the provider: Kafka's side
 // calls it and knows nothing of NATS; the lattice's side implements it and knows nothing of Kafka.
 type Deliverer interface {
 	// Deliver hands r over and waits for the verdict. A verdict other than [Done] comes with an error that says why
 	// in words for the operator. The error wraps [ErrUnavailable] where the verdict is [Retry] and no component was
-	// reached. Deliver returns soon after ctx ends, with [Retry] and ctx's error; the component may still be at work
+	// reached, and [ErrSkipped] where it is [Done] and none was called. Deliver returns soon after ctx ends, with [Retry] and ctx's error; the component may still be at work
 	// on the record then. It is called by many goroutines at once.
 	Deliver(ctx context.Context, r *Record) (Verdict, error)
 }

@@ -48,7 +48,7 @@ func NewMetrics() *Metrics {
 		m.Registry.MustRegister(h)
 		return h
 	}
-	m.deliveries = counter("deliveries_total", "Calls of the component, by how they ended.", "outcome")
+	m.deliveries = counter("deliveries_total", "Calls of the component, by how they ended; skipped are tombstones that cause none.", "outcome")
 	m.delivery = histogram("delivery_seconds", "Duration of calls of the component.")
 	m.buried = counter("buried_records_total", "Records that no delivery could help: dead-lettered, or skipped for want of a dead_letter_topic.", "fate")
 	m.records = counter("fetched_records_total", "Records read from Kafka.")
@@ -98,6 +98,9 @@ type LinkMetrics struct {
 // Delivered implements dispatch.Observer.
 func (l *LinkMetrics) Delivered(o dispatch.Outcome, took time.Duration) {
 	l.deliveries.WithLabelValues(string(o)).Inc()
+	if o == dispatch.OutcomeSkipped {
+		return // there was no call to time
+	}
 	l.delivery.Observe(took.Seconds())
 }
 

@@ -39,6 +39,7 @@ func TestMetricsAreCountedByLinkAndGoWithIt(t *testing.T) {
 	l, other := m.Link("echo", "default"), m.Link("other", "default")
 	l.Delivered(dispatch.OutcomeDone, time.Millisecond)
 	l.Delivered(dispatch.OutcomeRetry, time.Millisecond)
+	l.Delivered(dispatch.OutcomeSkipped, time.Millisecond)
 	l.Delivered(dispatch.OutcomeDone, time.Millisecond)
 	l.Buried(true)
 	l.Buried(false)
@@ -58,17 +59,19 @@ func TestMetricsAreCountedByLinkAndGoWithIt(t *testing.T) {
 # TYPE messaging_kafka_buried_records_total counter
 messaging_kafka_buried_records_total{component="echo",fate="dead_lettered",link="default"} 1
 messaging_kafka_buried_records_total{component="echo",fate="skipped",link="default"} 1
-# HELP messaging_kafka_deliveries_total Calls of the component, by how they ended.
+# HELP messaging_kafka_deliveries_total Calls of the component, by how they ended; skipped are tombstones that cause none.
 # TYPE messaging_kafka_deliveries_total counter
 messaging_kafka_deliveries_total{component="echo",link="default",outcome="done"} 2
 messaging_kafka_deliveries_total{component="echo",link="default",outcome="given_up"} 0
 messaging_kafka_deliveries_total{component="echo",link="default",outcome="reject"} 0
 messaging_kafka_deliveries_total{component="echo",link="default",outcome="retry"} 1
+messaging_kafka_deliveries_total{component="echo",link="default",outcome="skipped"} 1
 messaging_kafka_deliveries_total{component="echo",link="default",outcome="unavailable"} 0
 messaging_kafka_deliveries_total{component="other",link="default",outcome="done"} 0
 messaging_kafka_deliveries_total{component="other",link="default",outcome="given_up"} 0
 messaging_kafka_deliveries_total{component="other",link="default",outcome="reject"} 0
 messaging_kafka_deliveries_total{component="other",link="default",outcome="retry"} 0
+messaging_kafka_deliveries_total{component="other",link="default",outcome="skipped"} 0
 messaging_kafka_deliveries_total{component="other",link="default",outcome="unavailable"} 0
 # HELP messaging_kafka_fetched_records_total Records read from Kafka.
 # TYPE messaging_kafka_fetched_records_total counter
