@@ -25,7 +25,7 @@ var (
 var (
 	latticeSide = []string{"hostdata", "lattice", "wrpc", "messaging"}
 	kafkaSide   = []string{"kafka", "produce", "consume", "dispatch", "request"}
-	neutral     = []string{"record", "settings"}
+	neutral     = []string{"record", "settings", "envelope"}
 )
 
 // rules say what packages must not depend on, neither by themselves nor through others.

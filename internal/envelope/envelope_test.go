@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"math/rand/v2"
 	"net/url"
+	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -40,6 +42,25 @@ func TestAnEnvelopeByteForByte(t *testing.T) {
 		`"kafkatombstone":false,"datacontenttype":"text/plain; charset=utf-8","data":"{\"total\": 41.970}"}`
 	if got := string(Encode(order())); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestTheExampleOfTheDocumentationIsAnEnvelope(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "envelope.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, found := strings.Cut(string(text), "```jsonc\n")
+	example, _, closed := strings.Cut(example, "```")
+	if !found || !closed {
+		t.Fatal("docs/envelope.md has no example")
+	}
+	var got bytes.Buffer
+	if err := json.Compact(&got, regexp.MustCompile(` +//.*`).ReplaceAll([]byte(example), nil)); err != nil {
+		t.Fatal(err)
+	}
+	if want := string(Encode(order())); got.String() != want {
+		t.Errorf("the example is  %s\nthe envelope is %s", &got, want)
 	}
 }
 

@@ -142,6 +142,7 @@ func TestASubjectNamesKeyAndHeaders(t *testing.T) {
 	c := testkit.NewComponent(t, b.nats, testkit.ComponentOptions{})
 	p := b.start()
 	b.host.PutLink(testkit.TargetLink("echo", "kafka", b.config("", "key_from", "subject", "allowed_topics", "out")))
+	waitLinked(t, c)
 	p.WaitHealthy()
 	if err := c.Publish(t.Context(), testkit.Message{Subject: "out?key=a%00b&header.x=1&partition=2&header.x&correlation=00ff", Body: []byte("v")}); err != nil {
 		t.Fatal(err)
@@ -154,6 +155,18 @@ func TestASubjectNamesKeyAndHeaders(t *testing.T) {
 	mustRefuse(t, c.Publish(t.Context(), testkit.Message{Subject: "out?key=50%"}), "key", "not URL-encoded")
 	mustRefuse(t, c.Publish(t.Context(), testkit.Message{Subject: "out?keys=1"}), `"keys"`)
 	mustRefuse(t, c.Publish(t.Context(), testkit.Message{Subject: "other?key=k"}), "allowed_topics")
+}
+
+// waitLinked waits until the provider knows the link of a component that publishes: a put is not acknowledged, and a
+// healthy provider may not have heard of it yet.
+func waitLinked(t *testing.T, c *testkit.Component) {
+	t.Helper()
+	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
+		if err := c.Publish(t.Context(), testkit.Message{Subject: "?"}); err == nil || strings.Contains(err.Error(), "no link named") {
+			return fmt.Errorf("publishing to no topic: %v", err)
+		}
+		return nil
+	})
 }
 
 // mustRefuse checks that a call ended with a result::err whose text has all the parts.
@@ -177,6 +190,7 @@ func TestAKeyInASubjectIsRefusedByDefaultAndTheSettingNamed(t *testing.T) {
 	c := testkit.NewComponent(t, b.nats, testkit.ComponentOptions{})
 	p := b.start()
 	b.host.PutLink(testkit.TargetLink("echo", "kafka", b.config("", "request_reply_topic", "answers")))
+	waitLinked(t, c)
 	p.WaitHealthy()
 	mustRefuse(t, c.Publish(t.Context(), testkit.Message{Subject: "out?key=k"}), "set key_from=subject")
 	mustRefuse(t, c.Publish(t.Context(), testkit.Message{Subject: "out?partition=1&header.a=1"}), "set key_from=subject")
@@ -190,6 +204,7 @@ func TestAnEnvelopeThatIsNoneIsRefusedByItsField(t *testing.T) {
 	c := testkit.NewComponent(t, b.nats, testkit.ComponentOptions{})
 	p := b.start()
 	b.host.PutLink(testkit.TargetLink("echo", "kafka", b.config("", "payload", "envelope", "key_from", "subject")))
+	waitLinked(t, c)
 	p.WaitHealthy()
 	publish := func(subject, body string) error {
 		return c.Publish(t.Context(), testkit.Message{Subject: subject, Body: []byte(body)})
@@ -201,7 +216,15 @@ func TestAnEnvelopeThatIsNoneIsRefusedByItsField(t *testing.T) {
 	if err := publish("out?key=k&header.b=2", `{"data":1,"kafkaheaders":"[{\"key\":\"a\",\"value\":\"1\"}]","kafkapartition":1}`); err != nil {
 		t.Fatal(err)
 	}
-	if r := b.kc.Read("out", 1)[0]; string(r.Key) != "k" || r.Partition != 1 || !reflect.DeepEqual(r.Headers, kafkaHeaders("a", "1", "b", "2")) {
+	if err := publish("out?partition=2", `{"data":1,"kafkapartition":0}`); err != nil {
+		t.Fatal(err)
+	}
+	all := b.kc.Read("out", 2)
+	if i := slices.IndexFunc(all, func(r *kgo.Record) bool { return r.Key == nil }); i < 0 || all[i].Partition != 2 {
+		t.Errorf("the partition of the subject does not count: %+v", all)
+	}
+	all = slices.DeleteFunc(all, func(r *kgo.Record) bool { return r.Key == nil })
+	if r := all[0]; string(r.Key) != "k" || r.Partition != 1 || !reflect.DeepEqual(r.Headers, kafkaHeaders("a", "1", "b", "2")) {
 		t.Errorf("published %+v", r)
 	}
 }
@@ -216,6 +239,7 @@ func TestRequestsAndAnswersHaveEnvelopes(t *testing.T) {
 	p := b.start()
 	b.host.PutLink(testkit.TargetLink("asker", "kafka", b.config("", "request_reply_topic", "answers", "payload", "envelope")))
 	b.host.PutLink(testkit.TargetLink("echo", "kafka", b.config("questions", "key_from", "subject")))
+	waitLinked(t, asker)
 	p.WaitHealthy()
 	m, err := asker.Request(t.Context(), "questions", []byte(`{"kafkakey":"q","datacontenttype":"text/plain","data":"who?"}`), testkit.DefaultTimeout)
 	if err != nil {
