@@ -170,7 +170,7 @@ func TestAComponentSendsRecords(t *testing.T) {
 	b.topics("out")
 	c := newRecordsComponent(t, b.nats, "echo", nil)
 	p := b.start()
-	b.host.PutLink(recordsLink("echo", "kafka", "producer", b.config("", "max_message_bytes", "1000", "allowed_topics", "out,big*")))
+	b.host.PutLink(recordsLink("echo", "kafka", "producer", b.config("", "max_message_bytes", "1KiB", "allowed_topics", "out,big*")))
 	p.WaitHealthy()
 	positions, errs := c.send(
 		record.Outgoing{Topic: "out", Partition: 2, Key: []byte("k"), Value: []byte("v")},
@@ -182,7 +182,7 @@ func TestAComponentSendsRecords(t *testing.T) {
 	if errs[0] != nil || positions[0] != (record.Position{Topic: "out", Partition: 2}) {
 		t.Errorf("position %+v, error %v", positions[0], errs[0])
 	}
-	for i, want := range map[int]string{1: "too-large: 2000 bytes where 1000 are allowed", 2: "not-authorised:", 3: "unknown-topic:", 4: "invalid:"} {
+	for i, want := range map[int]string{1: "too-large: 2000 bytes where 1024 are allowed", 2: "not-authorised:", 3: "unknown-topic:", 4: "invalid:"} {
 		if errs[i] == nil || !strings.HasPrefix(errs[i].Error(), want) {
 			t.Errorf("record %d: %v, want %s", i, errs[i], want)
 		}
