@@ -17,6 +17,8 @@ func (d *Dispatcher) call(it *item) {
 	p := it.lane.partition
 	verdict, err := d.deliver(p, it)
 	next := d.judge(p, it, verdict, err)
+	// Before the dead letter is written, which can take long and says nothing about the component.
+	d.settleGate(it, next, err)
 	if next == settleBury {
 		next = d.bury(p, it, err)
 	}
@@ -42,7 +44,12 @@ func (d *Dispatcher) deliver(p *Partition, it *item) (record.Verdict, error) {
 	if verdict != record.Done && p.ctx.Err() == nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	d.cfg.Observer.Delivered(OutcomeOf(p.ctx, verdict, err), took)
+	outcome := OutcomeOf(p.ctx, verdict, err)
+	d.cfg.Observer.Delivered(outcome, took)
+	if outcome != OutcomeDone {
+		d.cfg.Log.Debug("a delivery failed", "topic", p.topic, "partition", p.id, "offset", it.rec.Offset,
+			"attempt", it.rec.Attempt, "outcome", outcome, "took", took, "cause", err)
+	}
 	return verdict, err
 }
 
@@ -163,7 +170,6 @@ func (d *Dispatcher) settle(p *Partition, it *item, s settlement, err error) {
 	l := it.lane
 	d.inFlight--
 	p.inFlight--
-	d.settleGate(it, s, err)
 	if s == settleDrop {
 		p.givenUp = append(p.givenUp, it.rec.Offset)
 	}
@@ -200,6 +206,7 @@ func (p *Partition) backOff(l *lane, wait time.Duration) {
 			return
 		}
 		delete(p.backingOff, l)
+		l.head().turn = p.d.nextTurn()
 		p.makeReady(l)
 		p.d.schedule()
 	})
@@ -216,8 +223,11 @@ func (d *Dispatcher) backoff(failures int) time.Duration {
 	return wait/2 + rand.N(wait/2+1)
 }
 
-// settleGate opens or closes the gate by what a call met. d.mu is held.
+// settleGate opens or closes the gate by what a call met. Lanes that waited for it to open
+// are looked at at once.
 func (d *Dispatcher) settleGate(it *item, s settlement, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	probe := it.probe
 	it.probe = false
 	switch s {
@@ -234,6 +244,7 @@ func (d *Dispatcher) settleGate(it *item, s settlement, err error) {
 	default:
 		if d.gate.open() {
 			d.cfg.Log.Info("the component takes calls again")
+			d.schedule()
 		}
 	}
 }

@@ -54,7 +54,8 @@ type Dispatcher struct {
 	cfg Config
 
 	mu         sync.Mutex
-	ready      queue[*lane]
+	ready      readyLanes
+	turn       uint64 // the next one to give out
 	inFlight   int
 	buffered   int64
 	gate       gate

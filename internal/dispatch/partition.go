@@ -52,6 +52,7 @@ type item struct {
 	nextOffset int64
 	epoch      int32
 	lane       *lane
+	turn       uint64 // see readyLanes
 	size       int64
 	attempts   int  // failed deliveries by this link, those that found no component apart
 	earlier    int  // deliveries before the record came to this link
@@ -114,7 +115,7 @@ func (p *Partition) Add(records []*record.Record, earlier func(*record.Record) i
 		if r.Offset < p.next {
 			continue
 		}
-		it := &item{rec: r, nextOffset: r.Offset + 1, epoch: r.LeaderEpoch, size: int64(r.Size()), earlier: earlier(r), added: now}
+		it := &item{rec: r, nextOffset: r.Offset + 1, epoch: r.LeaderEpoch, size: int64(r.Size()), earlier: earlier(r), added: now, turn: d.nextTurn()}
 		p.next = it.nextOffset
 		p.items.push(it)
 		p.unfinished++
@@ -161,6 +162,12 @@ func (p *Partition) laneOf(r *record.Record) *lane {
 		p.lanes[key] = l
 	}
 	return l
+}
+
+// nextTurn gives out a turn behind all that wait. d.mu is held.
+func (d *Dispatcher) nextTurn() uint64 {
+	d.turn++
+	return d.turn
 }
 
 func (p *Partition) makeReady(l *lane) {
@@ -287,11 +294,7 @@ func (p *Partition) free() (givenUp []int64) {
 	d.buffered -= p.buffered
 	p.buffered, p.unfinished = 0, 0
 	p.items, p.lanes, p.backingOff = queue[*item]{}, nil, nil
-	for n := d.ready.len(); n > 0; n-- {
-		if l := d.ready.pop(); l.partition != p {
-			d.ready.push(l)
-		}
-	}
+	d.ready.drop(p)
 	if !d.anyUnfinished() {
 		d.gate.open() // nobody is left to knock, and nobody waits
 	}
@@ -322,7 +325,7 @@ func (d *Dispatcher) Close(ctx context.Context) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.gate.stopTimer()
-	d.ready = queue[*lane]{}
+	d.ready = readyLanes{}
 }
 
 // CloseAll closes partitions side by side: all stop taking new calls before the first is waited for.

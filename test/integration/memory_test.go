@@ -156,7 +156,7 @@ func TestHealthIsThereAtOnce(t *testing.T) {
 	const starts, limit = 20, 200 * time.Millisecond
 	r := newRig(t, kafka4(t).Brokers())
 	r.link("echo", r.config(r.topic("in", 1)))
-	binary(t)
+	builtProgram(t)
 	var took []time.Duration
 	var p *node
 	for range starts {
