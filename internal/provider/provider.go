@@ -50,6 +50,7 @@ type Provider struct {
 	links   map[lattice.LinkID]*link
 	trouble error // what is wrong with the provider's own config
 	stopped bool
+	came    chan struct{}  // closed, and made anew, when a link comes
 	units   sync.WaitGroup // the goroutines of the links
 }
 
@@ -92,6 +93,7 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 		server:  server,
 		config:  data.Config, trouble: trouble,
 		links: make(map[lattice.LinkID]*link),
+		came:  make(chan struct{}),
 	}
 	admin, err := p.serveAdmin(own.AdminAddress)
 	if err != nil {
@@ -145,6 +147,8 @@ func (p *Provider) unit(id lattice.LinkID) *link {
 	if unit == nil {
 		unit = newLink(p, id)
 		p.links[id] = unit
+		close(p.came)
+		p.came = make(chan struct{})
 		p.units.Go(unit.run)
 	}
 	return unit
