@@ -34,7 +34,7 @@ type link struct {
 	want     *lattice.Link
 	rejected error
 	stopping bool
-	// stopCtx bounds the end where somebody waits for it.
+	// stopCtx bounds the end.
 	stopCtx context.Context
 	// now is what runs; nil before the first put was carried out and where the link was refused.
 	now *running
@@ -77,14 +77,12 @@ func (l *link) reject(err error) {
 // refresh has the link look again at the provider's defaults.
 func (l *link) refresh() { l.signal() }
 
-// stop ends the unit. ctx bounds the end; nil leaves it replaceTimeout.
+// stop ends the unit. ctx bounds the end, and so does replaceTimeout.
 func (l *link) stop(ctx context.Context) {
 	l.mu.Lock()
 	l.stopping, l.stopCtx = true, ctx
 	l.mu.Unlock()
-	if ctx != nil {
-		context.AfterFunc(ctx, l.cancel) // a replacement that is under way has no more time than this either
-	}
+	context.AfterFunc(ctx, l.cancel) // a replacement that is under way has no more time than this either
 	l.signal()
 }
 
@@ -121,11 +119,8 @@ func (l *link) settle() {
 }
 
 func (l *link) end(ctx context.Context) {
-	if ctx == nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.Background(), replaceTimeout)
-		defer cancel()
-	}
+	ctx, cancel := context.WithTimeout(ctx, replaceTimeout)
+	defer cancel()
 	if now := l.swap(nil, nil); now != nil {
 		now.stop(ctx)
 	}

@@ -160,7 +160,7 @@ func (p *Provider) DeleteLink(id lattice.LinkID) {
 	defer p.mu.Unlock()
 	if unit := p.links[id]; unit != nil {
 		delete(p.links, id)
-		unit.stop(nil)
+		unit.stop(context.Background())
 	}
 }
 

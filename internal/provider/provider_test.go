@@ -190,6 +190,7 @@ func TestAChangedPutReplacesThatLinkAlone(t *testing.T) {
 	b.host.PutLink(testkit.SourceLink("kafka", "one", b.config("a")))
 	b.host.PutLink(testkit.SourceLink("kafka", "two", b.config("c")))
 	p.WaitHealthy()
+	b.kc.WaitMembers("wasmcloud.default.two.default", 1)
 	members := b.kc.MemberIDs("wasmcloud.default.two.default")
 	b.host.PutLink(testkit.SourceLink("kafka", "one", b.config("b")))
 	b.kc.ProduceText("b", "x")
