@@ -51,6 +51,7 @@ func startCluster(t *testing.T, version string) *cluster {
 		"sasl.enabled.mechanisms":                                      "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
 		"sasl.oauthbearer.jwks.endpoint.url":                           c.issuer.keysURL(),
 		"sasl.oauthbearer.expected.audience":                           audience,
+		"sasl.oauthbearer.expected.issuer":                             "http://" + c.issuer.addr,
 		"listener.name.sasl_ssl.oauthbearer.connections.max.reauth.ms": "3600000", // there, tokens alone end sessions
 	}
 	for _, listener := range []string{"sasl_plaintext", "sasl_ssl"} {
