@@ -266,6 +266,8 @@ func (s *shareSession) decide(soft context.Context, f *kgo.Record, r *record.Rec
 			return kgo.AckAccept
 		case s.calls.Err() != nil:
 			return kgo.AckRelease
+		case verdict != record.Reject && soft.Err() != nil:
+			return kgo.AckRelease // the stop may be what it failed of, and no stop may cost a record
 		case verdict != record.Reject && errors.Is(err, record.ErrUnavailable):
 			// Holding the record costs no attempt; releasing it would: the broker counts deliveries and gives up on a
 			// record after group.share.delivery.count.limit of them.

@@ -96,7 +96,9 @@ func (d *Dispatcher) judge(p *Partition, it *item, v record.Verdict, err error) 
 		return settleBury
 	default:
 		it.attempts++
-		if limit := d.cfg.Delivery.MaxAttempts; limit > 0 && it.attempts >= limit {
+		// A component that fails while its link or the provider is being stopped may fail because of that, and no stop
+		// may cost a record. The next owner sees whether it fails by itself.
+		if limit := d.cfg.Delivery.MaxAttempts; limit > 0 && it.attempts >= limit && !p.isClosing() {
 			return settleBury
 		}
 		return settleRetry

@@ -465,6 +465,34 @@ func TestAGateClosesNoLongerThanRecordsWait(t *testing.T) {
 	})
 }
 
+func TestAFailureDuringACloseBuriesNothingAndARejectDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{handle: func(_ context.Context, r *record.Record) (record.Verdict, error) {
+			time.Sleep(100 * time.Millisecond)
+			if r.Offset == 0 {
+				return record.Reject, errors.New("no")
+			}
+			return record.Retry, errors.New("publishing: the link is being shut down")
+		}}
+		cfg, _ := config(s)
+		cfg.Delivery.MaxAttempts = 1
+		var buried []int64
+		cfg.DeadLetter = func(_ context.Context, r *record.Record, _ int, _ error) error {
+			buried = append(buried, r.Offset) // by one call alone, if all is well
+			return nil
+		}
+		d := New(cfg)
+		p := d.Open("t", 0, 0)
+		p.Add(keyed(2), first)
+		synctest.Wait()
+		p.Close(t.Context())
+		if !slices.Equal(buried, []int64{0}) {
+			t.Errorf("records %v were buried, want the rejected one alone", buried)
+		}
+		mustCommit(t, p, 1)
+	})
+}
+
 func TestCloseLetsRunningCallsFinishAndStartsNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{handle: func(ctx context.Context, r *record.Record) (record.Verdict, error) {

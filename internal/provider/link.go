@@ -34,8 +34,9 @@ type link struct {
 	want     *lattice.Link
 	rejected error
 	stopping bool
-	// stopCtx bounds the end.
-	stopCtx context.Context
+	// stopCtx bounds the end. readEnded is called within the end when nothing is read any more; nil where nobody asks.
+	stopCtx   context.Context
+	readEnded func()
 	// now is what runs; nil before the first put was carried out and where the link was refused.
 	now *running
 	// refused is why nothing, or not what was asked for, runs.
@@ -77,10 +78,11 @@ func (l *link) reject(err error) {
 // refresh has the link look again at the provider's defaults.
 func (l *link) refresh() { l.signal() }
 
-// stop ends the unit. ctx bounds the end, and so does replaceTimeout.
-func (l *link) stop(ctx context.Context) {
+// stop ends the unit. ctx bounds the end, and so does replaceTimeout. readEnded, if not nil, is called once, when the
+// unit reads no more and can still publish; the rest of the end waits for its return.
+func (l *link) stop(ctx context.Context, readEnded func()) {
 	l.mu.Lock()
-	l.stopping, l.stopCtx = true, ctx
+	l.stopping, l.stopCtx, l.readEnded = true, ctx, readEnded
 	l.mu.Unlock()
 	context.AfterFunc(ctx, l.cancel) // a replacement that is under way has no more time than this either
 	l.signal()
@@ -91,10 +93,10 @@ func (l *link) run() {
 	defer l.cancel()
 	for range l.wake {
 		l.mu.Lock()
-		want, rejected, stopping, ctx := l.want, l.rejected, l.stopping, l.stopCtx
+		want, rejected, stopping, ctx, readEnded := l.want, l.rejected, l.stopping, l.stopCtx, l.readEnded
 		l.mu.Unlock()
 		if stopping {
-			l.end(ctx)
+			l.end(ctx, readEnded)
 			return
 		}
 		if rejected != nil {
@@ -118,10 +120,18 @@ func (l *link) settle() {
 	}
 }
 
-func (l *link) end(ctx context.Context) {
+func (l *link) end(ctx context.Context, readEnded func()) {
 	ctx, cancel := context.WithTimeout(ctx, replaceTimeout)
 	defer cancel()
-	if now := l.swap(nil, nil); now != nil {
+	now, _ := l.state()
+	if now != nil {
+		now.stopReading(ctx)
+	}
+	if readEnded != nil {
+		readEnded()
+	}
+	l.swap(nil, nil)
+	if now != nil {
 		now.stop(ctx)
 	}
 	l.settle()

@@ -160,7 +160,7 @@ func (p *Provider) DeleteLink(id lattice.LinkID) {
 	defer p.mu.Unlock()
 	if unit := p.links[id]; unit != nil {
 		delete(p.links, id)
-		unit.stop(context.Background())
+		unit.stop(context.Background(), nil)
 	}
 }
 
@@ -189,6 +189,9 @@ func (p *Provider) Health() lattice.Health {
 	if p.trouble != nil {
 		texts = append(texts, "provider config: "+p.trouble.Error())
 	}
+	if p.stopped {
+		return lattice.Health{Healthy: len(texts) == 0, Message: strings.Join(texts, "; ")} // links that end are well
+	}
 	for _, id := range sortedLinks(p.links) {
 		for _, problem := range p.links[id].problems() {
 			texts = append(texts, fmt.Sprintf("link %s: %s", id, problem))
@@ -197,17 +200,28 @@ func (p *Provider) Health() lattice.Health {
 	return lattice.Health{Healthy: len(texts) == 0, Message: strings.Join(texts, "; ")}
 }
 
-// Shutdown implements lattice.Handler. The order matters: handlers that are being finished still publish, so calls of
-// components are served until no record is with a component any more, and producers last longest.
+// Shutdown implements lattice.Handler. The order matters: handlers that are being finished still publish, perhaps by
+// another link than the one that reads. So no producer ends, and calls of components are served, until no record is
+// with a component any more.
 func (p *Provider) Shutdown(ctx context.Context) {
+	var reading sync.WaitGroup
+	unread := make(chan struct{}) // closed when no link reads any more
 	p.mu.Lock()
 	p.stopped = true
-	for id, unit := range p.links {
-		delete(p.links, id)
-		unit.stop(ctx)
+	for _, unit := range p.links {
+		reading.Add(1)
+		unit.stop(ctx, func() {
+			reading.Done()
+			<-unread // bounded: the end of reading has ctx
+		})
 	}
 	p.mu.Unlock()
-	p.units.Wait() // bounded: the end of every unit has ctx
+	reading.Wait()
+	close(unread)
+	p.units.Wait() // bounded likewise
+	p.mu.Lock()
+	clear(p.links)
+	p.mu.Unlock()
 	if err := p.server.Shutdown(ctx); err != nil {
 		p.log.Warn("calls of components were cut off by the shutdown", "error", err)
 	}
