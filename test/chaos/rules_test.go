@@ -152,7 +152,7 @@ func TestRules(t *testing.T) {
 		"the next attempt came before handle_timeout": {func(l *Ledger) {
 			l.Calls[3].End, l.Calls[3].Answer = at(3000), Silent
 			l.Lives[one].TimedOut[Place{0, 3}] = []Span{{at(148), at(1149)}}
-			l.Calls = append(l.Calls, call(third, one, 1140, 1170, Done))
+			l.Calls = append(l.Calls, call(third, one, 1140, 1145, Done))
 		}, []string{within, together}},
 		"the next attempt came after what was no handle_timeout": {func(l *Ledger) {
 			l.Calls[3].End, l.Calls[3].Answer = at(3000), Silent
