@@ -245,6 +245,36 @@ func TestTheCommittableOffsetIsTheLowestUnfinishedOne(t *testing.T) {
 	})
 }
 
+func TestAJumpOfTheLogIsCommittedWhenAllBeforeItIsFinished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		s := &script{handle: func(context.Context, *record.Record) (record.Verdict, error) {
+			<-release
+			return record.Done, nil
+		}}
+		cfg, _ := config(s)
+		d := New(cfg)
+		p := d.Open("t", 0, NotYet)
+		p.StartAt(5)
+		mustCommit(t, p, -1) // no jump: that is where the group is
+		p.StartAt(40)
+		mustCommit(t, p, 40)
+		r := keyed(1)
+		r[0].Offset = 40
+		p.Add(r, first)
+		p.StartAt(80)
+		mustCommit(t, p, 40)
+		close(release)
+		synctest.Wait()
+		mustCommit(t, p, 80)
+		p.StartAt(20) // the log has become shorter
+		mustCommit(t, p, 20)
+		d.Close(t.Context())
+		p.StartAt(60)
+		mustCommit(t, p, 20)
+	})
+}
+
 func TestAFailingRecordIsRetriedInItsPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		attempts := []int{}

@@ -356,9 +356,15 @@ func (p *Partition) Next() int64 {
 	return p.next
 }
 
-// StartAt sets the offset of the next record to deliver: before the first, or where the log makes a jump.
+// StartAt sets the offset of the next record to deliver: before the first, or where the log makes a jump. A jump is
+// committed like a record, once all before it is finished: else it would be made, and told of, at each restart until
+// the first record came, and the lag would never be 0.
 func (p *Partition) StartAt(from int64) {
 	p.d.mu.Lock()
 	defer p.d.mu.Unlock()
+	if p.next != NotYet && !p.closing {
+		p.items.push(&item{nextOffset: from, epoch: -1, done: true})
+		p.advance()
+	}
 	p.next = from
 }
