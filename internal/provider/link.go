@@ -46,7 +46,7 @@ type link struct {
 }
 
 func newLink(p *Provider, id lattice.LinkID) *link {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(p.living)
 	return &link{
 		applying: ctx, cancel: cancel,
 		p: p, id: id, log: p.log.With("link", id.Name, "component", id.Peer, "direction", id.Direction.String()),

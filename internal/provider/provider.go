@@ -52,6 +52,10 @@ type Provider struct {
 	stopped bool
 	came    chan struct{}  // closed, and made anew, when a link comes
 	units   sync.WaitGroup // the goroutines of the links
+
+	// living ends with the time that a shutdown has: links that end without one, deleted or replaced, have no more.
+	living context.Context
+	cutOff context.CancelFunc
 }
 
 // Run joins the lattice that data names and serves it until the host shuts the provider down, ctx ends, or the
@@ -95,6 +99,8 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 		links: make(map[lattice.LinkID]*link),
 		came:  make(chan struct{}),
 	}
+	p.living, p.cutOff = context.WithCancel(context.Background())
+	defer p.cutOff()
 	admin, err := p.serveAdmin(own.AdminAddress)
 	if err != nil {
 		// An address that is taken must not keep records from flowing.
@@ -160,7 +166,7 @@ func (p *Provider) DeleteLink(id lattice.LinkID) {
 	defer p.mu.Unlock()
 	if unit := p.links[id]; unit != nil {
 		delete(p.links, id)
-		unit.stop(context.Background(), nil)
+		unit.stop(p.living, nil)
 	}
 }
 
@@ -204,6 +210,7 @@ func (p *Provider) Health() lattice.Health {
 // another link than the one that reads. So no producer ends, and calls of components are served, until no record is
 // with a component any more.
 func (p *Provider) Shutdown(ctx context.Context) {
+	defer context.AfterFunc(ctx, p.cutOff)()
 	var reading sync.WaitGroup
 	unread := make(chan struct{}) // closed when no link reads any more
 	p.mu.Lock()

@@ -183,7 +183,7 @@ func (r *running) release(handle *produce.Handle) {
 	if handle == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), replaceTimeout)
+	ctx, cancel := context.WithTimeout(r.p.living, replaceTimeout)
 	defer cancel()
 	if err := handle.Release(ctx); err != nil {
 		r.log.Warn("publishes were cut off", "error", err)
