@@ -1,10 +1,15 @@
 package security
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"messaging-kafka/internal/check"
 	"messaging-kafka/internal/kafka"
@@ -24,7 +29,7 @@ func everyFailure(t *testing.T, c *cluster) {
 	expiredCert, expiredKey := c.ca.issue(t, "client", time.Now().Add(-time.Minute))
 	c.scramUser(t, "nobody", "nobodys-password")
 
-	tls := config("hosts", c.SASLTLSBrokers()[0], "security_protocol", "SASL_SSL", "tls_ca", c.ca.pem, "sasl_mechanism", "PLAIN", "sasl_username", user)
+	secured := config("hosts", c.SASLTLSBrokers()[0], "security_protocol", "SASL_SSL", "tls_ca", c.ca.pem, "sasl_mechanism", "PLAIN", "sasl_username", user)
 	right, bad := config("sasl_password", password), config("sasl_password", wrong)
 	sasl := func(mechanism string) map[string]string {
 		return config("hosts", c.SASLBrokers()[0], "security_protocol", "SASL_PLAINTEXT", "sasl_mechanism", mechanism, "sasl_username", user)
@@ -42,15 +47,15 @@ func everyFailure(t *testing.T, c *cluster) {
 	failures := []failure{
 		{"TLS to a port without", config("hosts", c.Brokers()[0], "security_protocol", "SSL"), nil,
 			check.StepTLS, kafka.ClassTLSToPlaintext, []string{"security_protocol", "PLAINTEXT", c.Brokers()[0]}},
-		{"SASL_SSL to a port of SASL_PLAINTEXT", with(tls, "hosts", c.SASLBrokers()[0]), right,
+		{"SASL_SSL to a port of SASL_PLAINTEXT", with(secured, "hosts", c.SASLBrokers()[0]), right,
 			check.StepTLS, kafka.ClassTLSToPlaintext, []string{"security_protocol", "SASL_PLAINTEXT", c.SASLBrokers()[0]}},
 		{"no TLS to a port with", config("hosts", c.TLSBrokers()[0]), nil,
 			check.StepVersions, kafka.ClassPlaintextToTLS, []string{"expects TLS", "security_protocol", c.TLSBrokers()[0]}},
 		{"SASL_PLAINTEXT to a port of SASL_SSL", with(sasl("PLAIN"), "hosts", c.SASLTLSBrokers()[0]), right,
 			check.StepSASL, kafka.ClassPlaintextToTLS, []string{"expects TLS", "SASL_SSL", c.SASLTLSBrokers()[0]}},
-		{"another server name", with(tls, "tls_server_name", "kafka.example.org"), right,
+		{"another server name", with(secured, "tls_server_name", "kafka.example.org"), right,
 			check.StepTLS, kafka.ClassTLSServerName, []string{"localhost", "kafka.example.org", "tls_server_name"}},
-		{"an authority that is not known", with(tls, "tls_ca", other.pem), right,
+		{"an authority that is not known", with(secured, "tls_ca", other.pem), right,
 			check.StepTLS, kafka.ClassTLSUnknownCA, []string{"tls_ca", c.SASLTLSBrokers()[0]}},
 		{"no authority given", config("hosts", c.IPv6Brokers()[0], "security_protocol", "SSL"), nil,
 			check.StepTLS, kafka.ClassTLSUnknownCA, []string{"tls_ca", c.IPv6Brokers()[0]}},
@@ -64,7 +69,7 @@ func everyFailure(t *testing.T, c *cluster) {
 			check.StepSASL, kafka.ClassAuthentication, []string{`"app"`, "sasl_password", "PLAIN"}},
 		{"a wrong password for SCRAM-SHA-256", sasl("SCRAM-SHA-256"), bad,
 			check.StepSASL, kafka.ClassAuthentication, []string{`"app"`, "sasl_password", "SCRAM-SHA-256"}},
-		{"a wrong password for SCRAM-SHA-512 over TLS", with(tls, "sasl_mechanism", "SCRAM-SHA-512"), bad,
+		{"a wrong password for SCRAM-SHA-512 over TLS", with(secured, "sasl_mechanism", "SCRAM-SHA-512"), bad,
 			check.StepSASL, kafka.ClassAuthentication, []string{`"app"`, "sasl_password", "SCRAM-SHA-512"}},
 		{"a user that does not exist", with(sasl("SCRAM-SHA-512"), "sasl_username", "somebody"), bad,
 			check.StepSASL, kafka.ClassAuthentication, []string{`"somebody"`, "sasl_username"}},
@@ -149,13 +154,21 @@ func everyFailure(t *testing.T, c *cluster) {
 // expiredServer gives a listener another certificate while the broker runs, as a platform does that forgets to.
 func expiredServer(t *testing.T, c *cluster, r *rig, topic string) {
 	cert, key := c.ca.issue(t, "server", time.Now().Add(-time.Minute))
-	path := t.TempDir() + "/expired.pem"
+	dir, err := os.MkdirTemp("", "messaging-kafka-expired-") // the tool below takes no comma, which the test's own has
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	path := dir + "/expired.pem"
 	writeFile(t, path, key+cert)
 	change := func(flag, what string) {
 		c.Tool(t, "configs", "--alter", "--entity-type", "brokers", "--entity-name", "1", flag, what)
 	}
 	change("--add-config", "listener.name.ipv6.ssl.keystore.type=PEM,listener.name.ipv6.ssl.keystore.location="+path)
 	defer change("--delete-config", "listener.name.ipv6.ssl.keystore.type,listener.name.ipv6.ssl.keystore.location")
+	roots := x509.NewCertPool()
+	roots.AddCert(c.ca.cert)
+	refused(t, "clients with the certificate from before", kgo.SeedBrokers(c.IPv6Brokers()...), kgo.DialTLSConfig(&tls.Config{RootCAs: roots}))
 	config := with(reading(topic), "hosts", c.IPv6Brokers()[0], "security_protocol", "SSL", "tls_ca", c.ca.pem, "reply_topic", "none")
 	l := r.link("late", config, nil)
 	r.unhealthy("late", c.IPv6Brokers()[0], "has expired", "renew")
@@ -168,7 +181,6 @@ func expiredServer(t *testing.T, c *cluster, r *rig, topic string) {
 // everyPublishFailure provokes what a component that publishes can be refused for, and reads its error.
 func everyPublishFailure(t *testing.T, c *cluster) {
 	r := newRig(t, c, nil, nil)
-	publisher := r.component("publisher")
 	out := r.topic("out", 1)
 	c.scramUser(t, "publisher", "publishers-password")
 	c.Tool(t, "configs", "--alter", "--entity-type", "clients", "--entity-name", "slow", "--add-config", "producer_byte_rate=1024")
@@ -196,7 +208,11 @@ func everyPublishFailure(t *testing.T, c *cluster) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c.grant(t, "publisher", test.rights...)
-			l := r.in(t).link("publisher", test.config, test.secrets)
+			r := r.in(t)
+			// One of its own, so that no link of a test before serves the first call.
+			id := "publisher-" + strings.ToLower(strings.NewReplacer(" ", "-", ",", "").Replace(test.name))
+			publisher := r.component(id)
+			l := r.link(id, test.config, test.secrets)
 			var err error
 			for _, m := range test.messages {
 				err = publisher.Publish(t.Context(), m)

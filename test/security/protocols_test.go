@@ -1,6 +1,7 @@
 package security
 
 import (
+	"strings"
 	"testing"
 
 	"messaging-kafka/internal/check"
@@ -81,15 +82,7 @@ func flat(c map[string]string) []string {
 }
 
 // tag makes a part of a topic's name of any text.
-func tag(text string) string {
-	b := []byte(text)
-	for i := range b {
-		if b[i] == ' ' || b[i] == '_' || b[i] == 0x2c {
-			b[i] = '-'
-		}
-	}
-	return string(b)
-}
+func tag(text string) string { return strings.NewReplacer(" ", "-", "_", "-", ",", "-").Replace(text) }
 
 func everyFormOfHosts(t *testing.T, c *cluster) {
 	r := newRig(t, c, nil, nil)
