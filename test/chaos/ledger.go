@@ -152,7 +152,8 @@ func (l *Ledger) gone(c *Call) (at time.Time, cause Cause, ok bool) {
 		return at, cause, ok
 	}
 	for _, wait := range h.TimedOut[l.Produced[c.ID]] {
-		if wait.holds(c.Begin) && wait.To.Sub(wait.From) >= l.HandleTimeout {
+		// As with what was given up below: what the log says of a later call never comes first.
+		if wait.To.After(c.Begin) && wait.To.Sub(wait.From) >= l.HandleTimeout {
 			earliest(wait.To, CauseTimeout)
 		}
 	}
