@@ -95,3 +95,13 @@ func TestAReportIsPrintedAndWritten(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestWhatBrokerAndLoadUseCanBeSetApart(t *testing.T) {
+	rounds := []EchoRound{
+		{Way: Bare, InFlight: 16, Echoes: 1, PerSecond: 10, CPU: map[string]float64{Host: 1, NATS: 1, Client: 1, Provider: 5, Broker: 5}},
+		{Way: Kafka, InFlight: 16, Echoes: 1, PerSecond: 5, CPU: map[string]float64{Host: 1, NATS: 1, Client: 9, Provider: 2, Broker: 9}},
+	}
+	if s := Summarise(16, rounds); s.Apart.Median != 0.75 {
+		t.Errorf("%v, want 3 ms of 4", s.Apart)
+	}
+}

@@ -192,7 +192,7 @@ func setUp(t *testing.T, root string) *echoBench {
 		t.Fatal(err)
 	}
 	b.processes = Processes{
-		Provider: provider, "host": host.PID(), "broker": kafka.PID(t, 1), "nats": natsPID, "load": os.Getpid(),
+		Provider: provider, Host: host.PID(), Broker: kafka.PID(t, 1), NATS: natsPID, Client: os.Getpid(),
 	}
 	return b
 }
