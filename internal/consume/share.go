@@ -55,6 +55,9 @@ func newShareSession(cfg *Config) (*shareSession, error) {
 		// Acknowledgements and the leave wait for the fetch that is under way, and a host leaves a stop 300 ms.
 		kgo.FetchMaxWait(min(cfg.Settings.Consumer.FetchMaxWait, shareFetchWait)),
 		kgo.ShareMaxRecords(int32(cfg.Settings.Delivery.MaxInFlight)),
+		// Strictly so, and no fetch before the poll that wants it: what waits in the client is locked but not renewed, and
+		// each lock that runs out brings the record nearer to the number of deliveries after which the broker drops it.
+		kgo.ShareMaxRecordsStrict(),
 		kgo.ShareAckCallback(s.acknowledged),
 		kgo.WithHooks(&s.problems),
 	)

@@ -50,7 +50,7 @@ func TestCutConnectionsToKafkaLoseNothing(t *testing.T) {
 	p := r.start()
 	p.WaitHealthy()
 	cut := 0
-	r.flow(j, in, out, 3000, 10, func(step int) {
+	r.flow(j, in, out, 3000, 6, func(step int) {
 		for _, proxy := range k.Proxies() {
 			cut += proxy.Cut()
 			if step%3 == 2 {
@@ -77,7 +77,7 @@ func TestNATSRestartsLoseNothing(t *testing.T) {
 	r.link("echo", r.config(in, "handle_timeout", "10s"))
 	p := r.start()
 	p.WaitHealthy()
-	r.flow(j, in, out, 3000, 10, func(int) { r.nats.Restart() })
+	r.flow(j, in, out, 3000, 5, func(int) { r.nats.Restart() })
 	p.WaitHealthy()
 	p.stop()
 }

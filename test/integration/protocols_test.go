@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"messaging-kafka/internal/testkit"
@@ -178,4 +179,32 @@ func TestARecordOfAShareGroupIsHeldForAsLongAsItsCallTakes(t *testing.T) {
 	for _, c := range r.copies {
 		c.stop()
 	}
+}
+
+func TestAShareGroupTakesNoMoreThanItsComponentIsGiven(t *testing.T) {
+	const records = 200
+	r := newRig(t, kafka4(t).Brokers())
+	in := r.topic("in", 1)
+	// What was taken but waited its turn would be lost to the lock after a second, five times over, and then for good.
+	r.setGroup(r.group("echo"), "share.record.lock.duration.ms", "1000")
+	j := newJournal()
+	r.component(testkit.ComponentOptions{Handler: j.handler(
+		func(ctx context.Context, _ *testkit.Component, _ testkit.Call, _ int) error {
+			select {
+			case <-time.After(100 * time.Millisecond):
+			case <-ctx.Done():
+			}
+			return nil
+		})})
+	r.link("echo", r.config(in, "group_protocol", "share", "max_in_flight", "4"))
+	all := keyed(in, "v", records, records)
+	testkit.NewClient(t, r.brokers, kgo.ProducerLinger(100*time.Millisecond)).Produce(all...) // one batch
+	// What one copy has lost, the other one gets.
+	one, two := r.start(), r.start()
+	j.waitDone(t, records)
+	r.kc.ProduceText(in, "last")
+	j.waitDone(t, records+1)
+	one.stop()
+	two.stop()
+	j.checkEach(t, append(valuesOf(all), "last"), true)
 }
