@@ -69,7 +69,7 @@ func configure(t *testing.T) config {
 
 // The link's settings that rules speak of.
 const (
-	handleTimeout = 5 * time.Second
+	handleTimeout = 3 * time.Second
 	maxAttempts   = 4
 	maxInFlight   = 32
 	sessionTime   = 6 * time.Second
@@ -106,7 +106,7 @@ func (c config) linkConfig(hosts string, variant int) map[string]string {
 		"request_timeout":   "5s",
 		"log_payloads":      "false",
 		// Longer than handle_timeout: a link that is replaced or deleted waits for its calls, and gives none up.
-		"drain_timeout": "8s",
+		"drain_timeout": "5s",
 	}
 	if c.protocol == "classic" {
 		m["session_timeout"] = sessionTime.String()
