@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -64,8 +65,11 @@ func checkTopics(ctx context.Context, cfg *Config, adm *kadm.Client) []trouble {
 		}
 	}
 	topics := append([]string(nil), cfg.Settings.Consumer.Topics...)
-	if dl := cfg.Settings.Delivery.DeadLetterTopic; dl != "" {
-		topics = append(topics, dl)
+	deadLetters := cfg.Settings.Delivery.DeadLetterTopic
+	ask := ctx
+	if deadLetters != "" {
+		topics = append(topics, deadLetters)
+		ask = kadm.WithAuthorizedOps(ctx)
 	}
 	if len(topics) == 0 {
 		if _, err := adm.BrokerMetadata(ctx); err != nil {
@@ -73,13 +77,16 @@ func checkTopics(ctx context.Context, cfg *Config, adm *kadm.Client) []trouble {
 		}
 		return nil
 	}
-	details, err := adm.Metadata(ctx, topics...)
+	details, err := adm.Metadata(ask, topics...)
 	if err != nil {
 		return []trouble{{err: err}}
 	}
 	var found []trouble
 	for _, topic := range topics {
 		err := details.Topics[topic].Err
+		if err == nil && topic == deadLetters && mayNotWrite(details.Topics[topic].AuthorizedOperations) {
+			err = kerr.TopicAuthorizationFailed
+		}
 		if errors.Is(err, kerr.UnknownTopicOrPartition) && cfg.Settings.Create.Enabled {
 			err = createTopic(ctx, cfg, adm, topic)
 		}
@@ -109,6 +116,12 @@ func checkConsumerProtocol(ctx context.Context, adm *kadm.Client) error {
 		}
 	}
 	return nil
+}
+
+// mayNotWrite tells whether the broker says so: that dead letters cannot be written is to be known before there is one.
+// Brokers before Kafka 2.3 tell nothing.
+func mayNotWrite(may []kadm.ACLOperation) bool {
+	return len(may) > 0 && !slices.Contains(may, kmsg.ACLOperationWrite)
 }
 
 // kerrPassing tells of errors that every new or moving topic has for a moment.

@@ -64,10 +64,17 @@ func rights(t *testing.T, c *cluster) {
 		in, dead := r.topic("dying", 1), r.topic("dead", 1)
 		r.kc.Topic(in+".reply", 1, nil)
 		c.grant(t, "least", acl("Read topic "+in), acl("Describe topic "+dead), acl("Write topic "+in+".reply"), acl("Read group "+r.group("dying")))
-		f, ok := found(r.check("dying", with(with(reading(in), flat(base)...), "dead_letter_topic", dead), secrets), check.StepWrite, check.Fail)
+		settings := with(with(reading(in), flat(base)...), "dead_letter_topic", dead)
+		f, ok := found(r.check("dying", settings, secrets), check.StepWrite, check.Fail)
 		if !ok || f.Target != "topic "+dead || f.Class != kafka.ClassTopicRights || !strings.HasPrefix(f.Text, "Write is missing") {
 			t.Errorf("the check says %+v", f)
 		}
+		r.component("dying")
+		l := r.link("dying", settings, secrets)
+		r.unhealthy("dying", "topic "+dead, `"least"`, "not authorised for the topic", "Write")
+		c.grant(t, "least", acl("Write topic "+dead))
+		r.WaitHealthy()
+		r.host.DeleteLink(l)
 	})
 	t.Run("a component publishes where its link allows, and nowhere else", func(t *testing.T) {
 		r := r.in(t)
