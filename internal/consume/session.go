@@ -26,6 +26,7 @@ type session struct {
 	progress chan struct{}
 	freed    chan struct{}
 	problems problems
+	fence    fence
 	loops    sync.WaitGroup
 	stop     context.CancelFunc
 	// kill ends the client's own context, and with it whatever the client waits for.
@@ -97,6 +98,7 @@ func newSession(cfg *Config) (*session, error) {
 	}
 	c := &cfg.Settings.Consumer
 	s.problems.group, s.problems.access = c.Group, cfg.Access
+	s.fence.session, s.fence.rebalance = c.SessionTimeout, c.RebalanceTimeout
 	s.d = dispatch.New(dispatch.Config{
 		Delivery:   cfg.Settings.Delivery,
 		Deliverer:  cfg.Deliverer,
@@ -132,7 +134,7 @@ func newSession(cfg *Config) (*session, error) {
 		kgo.OnPartitionsAssigned(whenReady(s.onAssigned)),
 		kgo.OnPartitionsRevoked(whenReady(s.onRevoked)),
 		kgo.OnPartitionsLost(whenReady(s.onLost)),
-		kgo.WithHooks(&s.problems),
+		kgo.WithHooks(&s.problems, &s.fence),
 	)
 	switch {
 	case c.GroupProtocol == settings.GroupConsumer:
@@ -158,7 +160,12 @@ func newSession(cfg *Config) (*session, error) {
 // run polls, commits and watches until ctx ends or the session cannot go on.
 func (s *session) run(ctx context.Context) error {
 	ctx, s.stop = context.WithCancel(ctx)
-	for _, loop := range []func(context.Context){s.poll, s.pace, s.commitLoop, s.monitor} {
+	loops := []func(context.Context){s.poll, s.pace, s.commitLoop, s.monitor}
+	if s.cfg.Settings.Consumer.GroupProtocol != settings.GroupConsumer {
+		// With KIP-848 the broker alone knows its session timeout.
+		loops = append(loops, s.guard)
+	}
+	for _, loop := range loops {
 		s.loops.Go(func() { loop(ctx) })
 	}
 	select {
