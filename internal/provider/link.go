@@ -135,6 +135,7 @@ func (l *link) end(ctx context.Context, readEnded func()) {
 		now.stop(ctx)
 	}
 	l.settle()
+	l.p.forget(l.id)
 	l.log.Info("link ended")
 }
 

@@ -26,7 +26,7 @@ import (
 type Options struct {
 	Logger *slog.Logger
 	// ShutdownTimeout is how long a shutdown may take: less than the host waits before it kills the process.
-	// 0 means lattice.DefaultShutdownTimeout, which suits a host in its default setting.
+	// 0 leaves it to the provider's config (provider_shutdown_timeout).
 	ShutdownTimeout time.Duration
 	// IgnoreParent keeps the provider running when the process that started this one ends. It is for processes that
 	// no host started.
@@ -65,6 +65,16 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	own, warnings, trouble := settings.ParseProvider(data.Config, data.Secrets)
+	for _, w := range warnings {
+		log.Warn("provider config: "+w.Text, "setting", w.Key)
+	}
+	if trouble != nil {
+		log.Error("provider config: the defaults are used instead", "error", trouble)
+	}
+	if opts.ShutdownTimeout == 0 {
+		opts.ShutdownTimeout = own.ShutdownTimeout
+	}
 	session, err := lattice.Connect(ctx, data, lattice.Options{
 		Logger: log, ShutdownTimeout: opts.ShutdownTimeout, IgnoreParent: opts.IgnoreParent,
 	})
@@ -82,13 +92,6 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 		return err
 	}
 
-	own, warnings, trouble := settings.ParseProvider(data.Config, data.Secrets)
-	for _, w := range warnings {
-		log.Warn("provider config: "+w.Text, "setting", w.Key)
-	}
-	if trouble != nil {
-		log.Error("provider config: the defaults are used instead", "error", trouble)
-	}
 	p := &Provider{
 		data: data, log: log, metrics: telemetry.NewMetrics(),
 		limiter: semaphore.NewWeighted(int64(own.MaxInFlight)),
@@ -185,6 +188,19 @@ func (p *Provider) UpdateConfig(config map[string]string) {
 	for _, unit := range p.links {
 		unit.refresh()
 	}
+}
+
+// forget takes the metrics of a link away that is gone, unless the component has another link of that name, in the
+// other direction, which counts on the same.
+func (p *Provider) forget(id lattice.LinkID) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for other := range p.links {
+		if other.Peer == id.Peer && other.Name == id.Name {
+			return
+		}
+	}
+	p.metrics.Link(id.Peer, id.Name).Remove()
 }
 
 // Health implements lattice.Handler.
