@@ -27,10 +27,11 @@ func TestAnEchoComponentAnswersARequesterOnKafka(t *testing.T) {
 		answers: {mine: kgo.NewOffset().AtStart()},
 	}))
 	asked := make(map[string]string) // by correlation id
+	var questions []*kgo.Record
 	for i := range requests {
 		id := fmt.Sprintf("%016d", i)
 		asked[id] = fmt.Sprintf("question %d", i)
-		r.kc.Produce(&kgo.Record{
+		questions = append(questions, &kgo.Record{
 			Topic: in, Key: fmt.Appendf(nil, "k%d", i%7), Value: []byte(asked[id]),
 			Headers: []kgo.RecordHeader{
 				{Key: "kafka_replyTopic", Value: []byte(answers)},
@@ -39,6 +40,7 @@ func TestAnEchoComponentAnswersARequesterOnKafka(t *testing.T) {
 			},
 		})
 	}
+	r.kc.Produce(questions...)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for len(asked) > 0 {
