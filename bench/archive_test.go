@@ -75,15 +75,14 @@ func newProfiler(t *testing.T, dir string) *profiler {
 	return &profiler{address: net.JoinHostPort("127.0.0.1", fmt.Sprint(port)), dir: dir}
 }
 
-// take profiles the CPU, then traces the execution, together for about as long as given.
+// take profiles the CPU, then traces the execution, together for about as long as given. What goroutines wait for is
+// told by the trace: the profiles of that would cost so much that they falsify the one of the CPU.
 func (p *profiler) take(name string, during time.Duration) error {
 	seconds := max(1, int(during.Seconds())-1)
 	for _, profile := range []struct{ path, file string }{
 		{fmt.Sprintf("profile?seconds=%d", seconds), name + ".cpu"},
 		{"trace?seconds=0.5", name + ".trace"},
 		{"allocs", name + ".allocs"},
-		{"block", name + ".block"},
-		{"mutex", name + ".mutex"},
 	} {
 		if err := p.fetch(profile.path, filepath.Join(p.dir, profile.file)); err != nil {
 			return fmt.Errorf("taking the profile %s: %w", profile.path, err)

@@ -103,7 +103,10 @@ type EchoSummary struct {
 	// Ratio is the rate through Kafka as a share of the bare one, Behind the difference of the medians.
 	Ratio  Spread `json:"ratio"`
 	Behind Spread `json:"p50_behind_ms"`
-	Goals  []Goal `json:"goals"`
+	// Apart is what the ratio would be where processors are the limit and broker and load had their own: the CPU of
+	// host, nats-server and provider, whose part the load plays on the bare way, for an echo of each.
+	Apart Spread `json:"ratio_apart"`
+	Goals []Goal `json:"goals"`
 }
 
 // Goal is a figure beside what it is meant to be.
@@ -122,7 +125,7 @@ func Summarise(inFlight int, rounds []EchoRound) EchoSummary {
 		}
 	}
 	bare, kafka := ways[Bare], ways[Kafka]
-	var ratios, behind []float64
+	var ratios, behind, apart []float64
 	measured := len(bare) > 0 && len(kafka) > 0
 	for i := range min(len(bare), len(kafka)) {
 		if bare[i].Echoes == 0 || kafka[i].Echoes == 0 {
@@ -131,10 +134,14 @@ func Summarise(inFlight int, rounds []EchoRound) EchoSummary {
 		}
 		ratios = append(ratios, kafka[i].PerSecond/bare[i].PerSecond)
 		behind = append(behind, kafka[i].P50-bare[i].P50)
+		b, k := bare[i].CPU, kafka[i].CPU
+		if cpu := k[Host] + k[NATS] + k[Provider]; cpu > 0 {
+			apart = append(apart, (b[Host]+b[NATS]+b[Client])/cpu)
+		}
 	}
 	s := EchoSummary{
 		InFlight: inFlight, Bare: figures(bare), Kafka: figures(kafka), Alone: figures(ways[Alone]),
-		Ratio: SpreadOf(ratios), Behind: SpreadOf(behind),
+		Ratio: SpreadOf(ratios), Behind: SpreadOf(behind), Apart: SpreadOf(apart),
 	}
 	if inFlight == 1 {
 		s.Goals = append(s.Goals, Goal{fmt.Sprintf("median at most %g ms later", goalBehind), s.Behind.Median, measured && s.Behind.Median <= goalBehind})
@@ -149,8 +156,14 @@ func Summarise(inFlight int, rounds []EchoRound) EchoSummary {
 	return s
 }
 
-// Provider is the provider among [Processes].
-const Provider = "provider"
+// The names of [Processes] here.
+const (
+	Provider = "provider"
+	Host     = "host"
+	NATS     = "nats"
+	Broker   = "broker"
+	Client   = "load" // the benchmark itself
+)
 
 // ways are the ways with their names in tables.
 func (s *EchoSummary) ways() []namedFigures {

@@ -55,14 +55,18 @@ func (r *EchoReport) printCPU(w io.Writer) {
 		}
 	}
 	columns := slices.Sorted(maps.Keys(names))
-	fmt.Fprintf(w, "in flight\tCPU ms for each echo\t%s\tother CPUs busy\n", strings.Join(columns, "\t"))
+	fmt.Fprintf(w, "in flight\tCPU ms for each echo\t%s\tother CPUs busy\tratio with broker and load apart\n", strings.Join(columns, "\t"))
 	for _, line := range r.Summary {
 		for _, way := range line.ways() {
 			fmt.Fprintf(w, "%d\t%s", line.InFlight, way.name)
 			for _, column := range columns {
 				fmt.Fprintf(w, "\t%.3f", way.CPU[column].Median)
 			}
-			fmt.Fprintf(w, "\t%s\n", way.Others.text(2))
+			apart := ""
+			if way.EchoFigures == &line.Kafka {
+				apart = line.Apart.text(2)
+			}
+			fmt.Fprintf(w, "\t%s\t%s\n", way.Others.text(2), apart)
 		}
 	}
 }

@@ -9,7 +9,6 @@ import (
 	_ "net/http/pprof" // serves the profiles
 	"os"
 	"os/signal"
-	"runtime"
 	"syscall"
 	"time"
 
@@ -22,12 +21,6 @@ import (
 // the linker sets it: -X main.address=127.0.0.1:6060.
 var address string
 
-// Of what rarely matters, one in a hundred is looked at: events of contended locks, and microseconds of waiting.
-const (
-	mutexFraction = 100
-	blockRate     = 100_000 // ns
-)
-
 func main() {
 	if err := run(); err != nil {
 		fmt.Fprintf(os.Stderr, "profiled provider: %v\n", err)
@@ -38,8 +31,6 @@ func main() {
 func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	runtime.SetMutexProfileFraction(mutexFraction)
-	runtime.SetBlockProfileRate(blockRate)
 	profiles := &http.Server{Addr: address, ReadHeaderTimeout: 5 * time.Second}
 	failed := make(chan error, 1)
 	go func() { failed <- profiles.ListenAndServe() }()

@@ -99,7 +99,7 @@ func (r *run) run(ctx context.Context) {
 	for _, stage := range []struct {
 		first Step // what comes from here on
 		do    func(context.Context) (goOn bool)
-		else_ string
+		why   string
 	}{
 		{StepCluster, r.checkCluster, "the cluster does not answer"},
 		{StepTopic, r.checkTopics, "the cluster does not tell its topics"},
@@ -112,7 +112,7 @@ func (r *run) run(ctx context.Context) {
 			return
 		}
 		if !stage.do(ctx) {
-			r.skipFrom(stage.first, stage.else_)
+			r.skipFrom(stage.first, stage.why)
 			return
 		}
 	}

@@ -125,3 +125,40 @@ func TestAStopIsNotHeldUpByARevocationThatWaitsForCalls(t *testing.T) {
 	waitOwned(t, "t", 2, second)
 	manual.WaitDrained("g", "t")
 }
+
+func TestTheLastCommitWaitsForARebalanceToEnd(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("t", 1)
+	cl := testkit.NewClient(t, k.Brokers())
+	h := &handler{name: "a"}
+	c := start(t, k.Brokers(), h, map[string]string{"topic": "t", "start": "earliest", "commit_interval": "5m"})
+	cl.ProduceText("t", "1", "2", "3")
+	h.waitCalls(t, 3)
+	var refused atomic.Int32
+	k.ControlKey(int16(kmsg.OffsetCommit), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		if refused.Load() == 3 {
+			return nil, nil, false
+		}
+		refused.Add(1)
+		req := kreq.(*kmsg.OffsetCommitRequest)
+		resp := req.ResponseKind().(*kmsg.OffsetCommitResponse)
+		for _, topic := range req.Topics {
+			t := kmsg.NewOffsetCommitResponseTopic()
+			t.Topic, t.TopicID = topic.Topic, topic.TopicID
+			for _, partition := range topic.Partitions {
+				p := kmsg.NewOffsetCommitResponseTopicPartition()
+				p.Partition, p.ErrorCode = partition.Partition, kerr.RebalanceInProgress.Code
+				t.Partitions = append(t.Partitions, p)
+			}
+			resp.Topics = append(resp.Topics, t)
+		}
+		return resp, nil, true
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.DefaultTimeout)
+	defer cancel()
+	c.Stop(ctx)
+	if at := cl.Committed("g", "t")[0]; at != 3 || refused.Load() != 3 {
+		t.Errorf("committed %d after %d refusals, want 3 after 3", at, refused.Load())
+	}
+}

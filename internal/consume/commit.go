@@ -91,16 +91,19 @@ func (s *session) uncommitted(only map[topicPartition]*assignment) (map[string]m
 func (s *session) send(ctx context.Context, offsets map[string]map[int32]kgo.EpochOffset, metas map[topicPartition]commitMetadata) error {
 	for attempt := 1; ; attempt++ {
 		err := s.sendOnce(ctx, offsets, metas)
-		// A member of a KIP-848 group learns of a new epoch by its next heartbeat; until then its commits are stale.
-		if !errors.Is(err, kerr.StaleMemberEpoch) || attempt == staleRetries || !sleep(ctx, staleWait) {
+		// A member of a KIP-848 group learns of a new epoch by its next heartbeat; until then its commits are stale. One of
+		// a classic group cannot commit from when all members have joined again until it has its new assignment. What is
+		// committed here cannot go to another member meanwhile: to hand it over takes the lock, too.
+		between := errors.Is(err, kerr.StaleMemberEpoch) || errors.Is(err, kerr.RebalanceInProgress)
+		if !between || attempt == betweenRetries || !sleep(ctx, betweenWait) {
 			return err
 		}
 	}
 }
 
 const (
-	staleRetries = 5
-	staleWait    = 100 * time.Millisecond
+	betweenRetries = 20
+	betweenWait    = 25 * time.Millisecond
 )
 
 func (s *session) sendOnce(ctx context.Context, offsets map[string]map[int32]kgo.EpochOffset, metas map[topicPartition]commitMetadata) error {

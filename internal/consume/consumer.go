@@ -87,6 +87,7 @@ const (
 	restartMax = 30 * time.Second
 	// abandonAfter bounds the end of a session that is to be followed by another.
 	abandonAfter = 30 * time.Second
+	unheardAfter = time.Second
 )
 
 // Start begins to consume in the background. Trouble with Kafka shows in [Consumer.Status], never as an end.
@@ -143,7 +144,11 @@ func (c *Consumer) session() error {
 	if stop == nil {
 		var cancel context.CancelFunc
 		// Not c.ctx: a Stop in the meantime must not cut the commit short.
-		stop, cancel = context.WithTimeout(context.Background(), abandonAfter)
+		within := abandonAfter
+		if errors.Is(err, errUnheard) {
+			within = unheardAfter // the group that is to be left does not hear that either
+		}
+		stop, cancel = context.WithTimeout(context.Background(), within)
 		defer cancel()
 	}
 	s.close(stop)

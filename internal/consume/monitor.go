@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"messaging-kafka/internal/settings"
 )
 
 const (
@@ -55,9 +59,17 @@ func watchTopics(ctx context.Context, cfg *Config, cl *kgo.Client, report func([
 func checkTopics(ctx context.Context, cfg *Config, adm *kadm.Client) []trouble {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
+	if cfg.Settings.Consumer.GroupProtocol == settings.GroupConsumer {
+		if err := checkConsumerProtocol(ctx, adm); err != nil {
+			return []trouble{{err: err}}
+		}
+	}
 	topics := append([]string(nil), cfg.Settings.Consumer.Topics...)
-	if dl := cfg.Settings.Delivery.DeadLetterTopic; dl != "" {
-		topics = append(topics, dl)
+	deadLetters := cfg.Settings.Delivery.DeadLetterTopic
+	ask := ctx
+	if deadLetters != "" {
+		topics = append(topics, deadLetters)
+		ask = kadm.WithAuthorizedOps(ctx)
 	}
 	if len(topics) == 0 {
 		if _, err := adm.BrokerMetadata(ctx); err != nil {
@@ -65,13 +77,16 @@ func checkTopics(ctx context.Context, cfg *Config, adm *kadm.Client) []trouble {
 		}
 		return nil
 	}
-	details, err := adm.Metadata(ctx, topics...)
+	details, err := adm.Metadata(ask, topics...)
 	if err != nil {
 		return []trouble{{err: err}}
 	}
 	var found []trouble
 	for _, topic := range topics {
 		err := details.Topics[topic].Err
+		if err == nil && topic == deadLetters && mayNotWrite(details.Topics[topic].AuthorizedOperations) {
+			err = kerr.TopicAuthorizationFailed
+		}
 		if errors.Is(err, kerr.UnknownTopicOrPartition) && cfg.Settings.Create.Enabled {
 			err = createTopic(ctx, cfg, adm, topic)
 		}
@@ -80,6 +95,33 @@ func checkTopics(ctx context.Context, cfg *Config, adm *kadm.Client) []trouble {
 		}
 	}
 	return found
+}
+
+// errNoConsumerProtocol says what the client does not: it falls back to the classic protocol by itself.
+var errNoConsumerProtocol = errors.New("a broker is too old for group_protocol=consumer (KIP-848), which needs Kafka 4.0 or later: " +
+	"the group is run by the classic protocol instead; set group_protocol=classic")
+
+// checkConsumerProtocol asks whether the brokers know the final form of KIP-848's heartbeat.
+func checkConsumerProtocol(ctx context.Context, adm *kadm.Client) error {
+	brokers, err := adm.ApiVersions(ctx)
+	if err != nil {
+		return err
+	}
+	for _, b := range brokers {
+		if b.Err != nil {
+			continue // a broker that is away says nothing about its age
+		}
+		if version, ok := b.KeyMaxVersion(kmsg.ConsumerGroupHeartbeat.Int16()); !ok || version < 1 {
+			return errNoConsumerProtocol
+		}
+	}
+	return nil
+}
+
+// mayNotWrite tells whether the broker says so: that dead letters cannot be written is to be known before there is one.
+// Brokers before Kafka 2.3 tell nothing.
+func mayNotWrite(may []kadm.ACLOperation) bool {
+	return len(may) > 0 && !slices.Contains(may, kmsg.ACLOperationWrite)
 }
 
 // kerrPassing tells of errors that every new or moving topic has for a moment.

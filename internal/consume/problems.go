@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -24,8 +25,18 @@ type problems struct {
 	startErr   error
 	commitErr  error
 	checks     []trouble
-	partitions map[topicPartition]error
+	partitions map[topicPartition]partitionProblem
 }
+
+// partitionProblem is the last error of a partition. A partition without new records says nothing when it is well
+// again; but one that is not says so with every fetch, so an old error is one that is over.
+type partitionProblem struct {
+	err error
+	at  time.Time
+}
+
+// problemLasts is how long after its last error a partition counts as not well.
+const problemLasts = 5 * time.Second
 
 // trouble is one thing that is wrong. doing ends in ": " or is empty.
 type trouble struct {
@@ -82,9 +93,9 @@ func (p *problems) setPartition(tp topicPartition, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.partitions == nil {
-		p.partitions = make(map[topicPartition]error)
+		p.partitions = make(map[topicPartition]partitionProblem)
 	}
-	p.partitions[tp] = err
+	p.partitions[tp] = partitionProblem{err, time.Now()}
 }
 
 func (p *problems) clearPartition(tp topicPartition) {
@@ -112,12 +123,16 @@ func (p *problems) list() (member bool, texts []string) {
 	add("", p.startErr)
 	add("committing offsets: ", p.commitErr)
 	tps := make([]topicPartition, 0, len(p.partitions))
-	for tp := range p.partitions {
+	for tp, problem := range p.partitions {
+		if time.Since(problem.at) > problemLasts {
+			delete(p.partitions, tp)
+			continue
+		}
 		tps = append(tps, tp)
 	}
 	slices.SortFunc(tps, compareTopicPartitions)
 	for _, tp := range tps {
-		add(fmt.Sprintf("reading %s: ", tp), p.partitions[tp])
+		add(fmt.Sprintf("reading %s: ", tp), p.partitions[tp].err)
 	}
 	if !p.member && len(texts) == 0 {
 		if add("", p.access.LastFailure()); len(texts) == 0 {

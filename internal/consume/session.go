@@ -29,6 +29,7 @@ type session struct {
 	progress chan struct{}
 	freed    chan struct{}
 	problems problems
+	fence    fence
 	loops    sync.WaitGroup
 	stop     context.CancelFunc
 	// kill ends the client's own context, and with it whatever the client waits for.
@@ -86,9 +87,13 @@ func clientOptions(cfg *Config) []kgo.Opt {
 		kgo.Rack(c.Rack),
 		kgo.SessionTimeout(c.SessionTimeout),
 		kgo.RebalanceTimeout(c.RebalanceTimeout),
-		kgo.HeartbeatInterval(min(3*time.Second, c.SessionTimeout/5)),
+		kgo.HeartbeatInterval(min(heartbeatEvery, c.SessionTimeout/5)),
 	)
 }
+
+// heartbeatEvery is how often a member asks whether the group has changed. It is how long a partition lies idle when a
+// copy hands it over, so it is shorter than the 3 s of Kafka's own clients; a heartbeat costs the broker next to nothing.
+const heartbeatEvery = time.Second
 
 func newSession(cfg *Config) (*session, error) {
 	s := &session{
@@ -101,6 +106,7 @@ func newSession(cfg *Config) (*session, error) {
 	}
 	c := &cfg.Settings.Consumer
 	s.problems.group, s.problems.access = c.Group, cfg.Access
+	s.fence.session, s.fence.rebalance = c.SessionTimeout, c.RebalanceTimeout
 	s.d = dispatch.New(dispatch.Config{
 		Delivery:      cfg.Settings.Delivery,
 		Deliverer:     cfg.Deliverer,
@@ -140,7 +146,7 @@ func newSession(cfg *Config) (*session, error) {
 		kgo.OnPartitionsAssigned(whenReady(s.onAssigned)),
 		kgo.OnPartitionsRevoked(whenReady(s.onRevoked)),
 		kgo.OnPartitionsLost(whenReady(s.onLost)),
-		kgo.WithHooks(&s.problems),
+		kgo.WithHooks(&s.problems, &s.fence),
 	)
 	switch {
 	case c.GroupProtocol == settings.GroupConsumer:
@@ -174,7 +180,12 @@ func newSession(cfg *Config) (*session, error) {
 // run polls, commits and watches until ctx ends or the session cannot go on.
 func (s *session) run(ctx context.Context) error {
 	ctx, s.stop = context.WithCancel(ctx)
-	for _, loop := range []func(context.Context){s.poll, s.pace, s.commitLoop, s.monitor} {
+	loops := []func(context.Context){s.poll, s.pace, s.commitLoop, s.monitor}
+	if s.cfg.Settings.Consumer.GroupProtocol != settings.GroupConsumer {
+		// With KIP-848 the broker alone knows its session timeout.
+		loops = append(loops, s.guard)
+	}
+	for _, loop := range loops {
 		s.loops.Go(func() { loop(ctx) })
 	}
 	select {

@@ -42,6 +42,9 @@ type shareSession struct {
 	deadLetter  error
 }
 
+// shareFetchWait is the longest that a broker may hold a fetch of a share group that has nothing to bring.
+const shareFetchWait = 50 * time.Millisecond
+
 func newShareSession(cfg *Config) (*shareSession, error) {
 	s := &shareSession{cfg: cfg, log: cfg.Log, bury: cfg.deadLetter()}
 	s.calls, s.giveUp = context.WithCancel(context.Background())
@@ -49,7 +52,12 @@ func newShareSession(cfg *Config) (*shareSession, error) {
 	s.problems.group, s.problems.access = group, cfg.Access // before the client, which may report at once
 	opts := append(clientOptions(cfg),
 		kgo.ShareGroup(group),
+		// Acknowledgements and the leave wait for the fetch that is under way, and a host leaves a stop 300 ms.
+		kgo.FetchMaxWait(min(cfg.Settings.Consumer.FetchMaxWait, shareFetchWait)),
 		kgo.ShareMaxRecords(int32(cfg.Settings.Delivery.MaxInFlight)),
+		// Strictly so, and no fetch before the poll that wants it: what waits in the client is locked but not renewed, and
+		// each lock that runs out brings the record nearer to the number of deliveries after which the broker drops it.
+		kgo.ShareMaxRecordsStrict(),
 		kgo.ShareAckCallback(s.acknowledged),
 		kgo.WithHooks(&s.problems),
 	)
@@ -170,6 +178,13 @@ func (s *shareSession) handle(ctx context.Context, fetched []*kgo.Record) {
 		return
 	}
 	bytes := 0
+	held := &heldRecords{open: make(map[*kgo.Record]struct{}, len(fetched))}
+	for _, f := range fetched {
+		held.open[f] = struct{}{}
+	}
+	keeping, stopKeeping := context.WithCancel(s.calls)
+	var keeper sync.WaitGroup
+	keeper.Go(func() { s.keep(keeping, held, time.Until(fetched[0].AcquisitionDeadline())) })
 	var calls sync.WaitGroup
 	for _, f := range fetched {
 		r := copyRecord(f)
@@ -178,11 +193,13 @@ func (s *shareSession) handle(ctx context.Context, fetched []*kgo.Record) {
 		s.count(1, int64(r.Size()))
 		calls.Go(func() {
 			defer s.count(-1, -int64(r.Size()))
-			s.one(ctx, f, r)
+			held.decide(f, s.decide(ctx, f, r))
 		})
 	}
 	s.cfg.Observer.Fetched(len(fetched), bytes)
 	calls.Wait()
+	stopKeeping()
+	keeper.Wait()
 	flush, cancel := context.WithTimeout(s.calls, commitTimeout)
 	defer cancel()
 	if err := s.cl.FlushAcks(flush); err != nil && s.calls.Err() == nil {
@@ -197,16 +214,44 @@ func (s *shareSession) count(records int, bytes int64) {
 	s.buffered += bytes
 }
 
-// one delivers a record until it can be decided. soft ends when no new call may start.
-func (s *shareSession) one(soft context.Context, f *kgo.Record, r *record.Record) {
-	renewing, stopRenewing := context.WithCancel(s.calls)
-	var renewals sync.WaitGroup
-	renewals.Go(func() { renew(renewing, f) })
-	status := s.decide(soft, f, r)
-	stopRenewing()
-	renewals.Wait()
+// heldRecords are the records of a poll that are still to be decided. Its lock keeps a record from being renewed after
+// its verdict.
+type heldRecords struct {
+	mu   sync.Mutex
+	open map[*kgo.Record]struct{}
+}
+
+func (h *heldRecords) decide(f *kgo.Record, status kgo.AckStatus) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.open, f)
 	f.Ack(status)
 }
+
+func (h *heldRecords) renew() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for f := range h.open {
+		f.Ack(kgo.AckRenew)
+	}
+}
+
+// keep tells the broker, several times in the time that it leaves us a record, of verdicts and of records that are
+// still being handled, so that it gives neither to somebody else. lock is that time.
+func (s *shareSession) keep(ctx context.Context, held *heldRecords, lock time.Duration) {
+	every := min(max(lock/4, minKeep), maxKeep)
+	for sleep(ctx, every) {
+		held.renew()
+		if err := s.cl.FlushAcks(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("acknowledging records failed: the broker may deliver them again", "error", err)
+		}
+	}
+}
+
+const (
+	minKeep = 50 * time.Millisecond
+	maxKeep = 5 * time.Second
+)
 
 // decide makes deliveries until there is a verdict that the broker can be told.
 func (s *shareSession) decide(soft context.Context, f *kgo.Record, r *record.Record) kgo.AckStatus {
@@ -226,6 +271,8 @@ func (s *shareSession) decide(soft context.Context, f *kgo.Record, r *record.Rec
 			return kgo.AckAccept
 		case s.calls.Err() != nil:
 			return kgo.AckRelease
+		case verdict != record.Reject && soft.Err() != nil:
+			return kgo.AckRelease // the stop may be what it failed of, and no stop may cost a record
 		case verdict != record.Reject && errors.Is(err, record.ErrUnavailable):
 			// Holding the record costs no attempt; releasing it would: the broker counts deliveries and gives up on a
 			// record after group.share.delivery.count.limit of them.
@@ -321,17 +368,6 @@ func (s *shareSession) reject(r *record.Record, attempts int, cause error) kgo.A
 		if !sleep(s.calls, s.cfg.Settings.Delivery.RetryBackoffMax/2) {
 			return kgo.AckRelease
 		}
-	}
-}
-
-// renew keeps the broker from giving a record to somebody else while its call runs.
-func renew(ctx context.Context, f *kgo.Record) {
-	for {
-		left := time.Until(f.AcquisitionDeadline())
-		if !sleep(ctx, max(left/2, 100*time.Millisecond)) {
-			return
-		}
-		f.Ack(kgo.AckRenew)
 	}
 }
 

@@ -33,27 +33,46 @@ type result struct {
 func (d *Dispatcher) call(c *call) {
 	outcomes := d.deliver(c)
 	d.checkOutputs(outcomes)
-	results := make([]result, len(c.items))
-	// failed are the lanes of which a record must come again: what is behind it in its lane comes again after it.
-	failed := make(map[*lane]bool)
-	for i, it := range c.items {
-		r := &results[i]
-		if failed[it.lane] {
-			r.next = settleBehind
-			continue
-		}
-		*r = result{d.judge(c, it, outcomes[i]), outcomes[i].Err, outcomes[i].Outputs}
-		if r.next == settleBury {
-			r.next = d.bury(c.p, it, r.err)
-		}
-		if r.next != settleFinish {
-			failed[it.lane] = true
-		}
-	}
+	results := d.judgeAll(c, outcomes)
+	// Before dead letters and outputs are written, which can take long and says nothing about the component.
+	d.settleGate(c, results)
+	d.buryAll(c, results)
 	if !d.cfg.Transactional {
 		d.produce(c, results)
 	}
 	d.settle(c, results)
+}
+
+// judgeAll decides what follows from the outcomes. What is behind a record that must come again, in its lane, comes
+// again after it.
+func (d *Dispatcher) judgeAll(c *call, outcomes []record.Outcome) []result {
+	results := make([]result, len(c.items))
+	failed := make(map[*lane]bool)
+	for i, it := range c.items {
+		if failed[it.lane] {
+			results[i].next = settleBehind
+			continue
+		}
+		next := d.judge(c, it, outcomes[i])
+		results[i] = result{next, outcomes[i].Err, outcomes[i].Outputs}
+		failed[it.lane] = next != settleFinish && next != settleBury
+	}
+	return results
+}
+
+// buryAll takes the records out of the way that no further delivery can help. Where that fails, what is behind such a
+// record in its lane comes again after it.
+func (d *Dispatcher) buryAll(c *call, results []result) {
+	failed := make(map[*lane]bool)
+	for i, it := range c.items {
+		switch r := &results[i]; {
+		case failed[it.lane]:
+			*r = result{next: settleBehind}
+		case r.next == settleBury:
+			r.next = d.bury(c.p, it, r.err)
+			failed[it.lane] = r.next != settleFinish
+		}
+	}
 }
 
 // checkOutputs rejects records whose outputs could never be produced.
@@ -138,10 +157,17 @@ func (d *Dispatcher) deliver(c *call) []record.Outcome {
 	outcomes := d.handOver(ctx, c)
 	took := time.Since(started)
 	for i := range outcomes {
-		if o := &outcomes[i]; o.Verdict != record.Done && p.ctx.Err() == nil && ctx.Err() != nil {
+		o := &outcomes[i]
+		if o.Verdict != record.Done && p.ctx.Err() == nil && ctx.Err() != nil {
 			o.Err = context.Cause(ctx)
 		}
-		d.cfg.Observer.Delivered(OutcomeOf(p.ctx, outcomes[i].Verdict, outcomes[i].Err), took)
+		outcome := OutcomeOf(p.ctx, o.Verdict, o.Err)
+		d.cfg.Observer.Delivered(outcome, took)
+		if outcome != OutcomeDone && outcome != OutcomeSkipped {
+			rec := c.items[i].rec
+			d.cfg.Log.Debug("a delivery failed", "topic", p.topic, "partition", p.id, "offset", rec.Offset,
+				"attempt", rec.Attempt, "outcome", outcome, "took", took, "cause", o.Err)
+		}
 	}
 	return outcomes
 }
@@ -229,7 +255,9 @@ func (d *Dispatcher) judge(c *call, it *item, o record.Outcome) settlement {
 			return settleAlone
 		}
 		it.attempts++
-		if limit := d.cfg.Delivery.MaxAttempts; limit > 0 && it.attempts >= limit {
+		// A component that fails while its link or the provider is being stopped may fail because of that, and no stop
+		// may cost a record. The next owner sees whether it fails by itself.
+		if limit := d.cfg.Delivery.MaxAttempts; limit > 0 && it.attempts >= limit && !c.p.isClosing() {
 			return settleBury
 		}
 		return settleRetry
@@ -304,7 +332,6 @@ func (d *Dispatcher) settle(c *call, results []result) {
 	d.inFlight--
 	d.withComponent -= len(c.items)
 	p.inFlight--
-	d.settleGate(c, results)
 	// The lanes whose first record must come again, with what became of it. Lanes of finished records go on.
 	stuck := make(map[*lane]*result)
 	for i, it := range c.items {
@@ -366,6 +393,7 @@ func (p *Partition) backOff(l *lane, wait time.Duration) {
 			return
 		}
 		delete(p.backingOff, l)
+		l.head().turn = p.d.nextTurn()
 		p.makeReady(l)
 		p.d.schedule()
 	})
@@ -382,8 +410,10 @@ func (d *Dispatcher) backoff(failures int) time.Duration {
 	return wait/2 + rand.N(wait/2+1)
 }
 
-// settleGate opens or closes the gate by what a call met. d.mu is held.
+// settleGate opens or closes the gate by what a call met. Lanes that waited for it to open are looked at at once.
 func (d *Dispatcher) settleGate(c *call, results []result) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	var unavailable error
 	reached := false
 	for i := range results {
@@ -405,6 +435,7 @@ func (d *Dispatcher) settleGate(c *call, results []result) {
 	case reached:
 		if d.gate.open() {
 			d.cfg.Log.Info("the component takes calls again")
+			d.schedule()
 		}
 	case c.probe:
 		d.gate.unused()

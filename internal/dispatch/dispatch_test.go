@@ -245,6 +245,36 @@ func TestTheCommittableOffsetIsTheLowestUnfinishedOne(t *testing.T) {
 	})
 }
 
+func TestAJumpOfTheLogIsCommittedWhenAllBeforeItIsFinished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		s := &script{handle: func(context.Context, *record.Record) (record.Verdict, error) {
+			<-release
+			return record.Done, nil
+		}}
+		cfg, _ := config(s)
+		d := New(cfg)
+		p := d.Open("t", 0, NotYet)
+		p.StartAt(5)
+		mustCommit(t, p, -1) // no jump: that is where the group is
+		p.StartAt(40)
+		mustCommit(t, p, 40)
+		r := keyed(1)
+		r[0].Offset = 40
+		p.Add(r, first)
+		p.StartAt(80)
+		mustCommit(t, p, 40)
+		close(release)
+		synctest.Wait()
+		mustCommit(t, p, 80)
+		p.StartAt(20) // the log has become shorter
+		mustCommit(t, p, 20)
+		d.Close(t.Context())
+		p.StartAt(60)
+		mustCommit(t, p, 20)
+	})
+}
+
 func TestAFailingRecordIsRetriedInItsPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		attempts := []int{}
@@ -448,29 +478,31 @@ func TestASkippedRecordIsFinishedAndSaysNothingOfTheComponent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{handle: func(_ context.Context, r *record.Record) (record.Verdict, error) {
 			if r.Value == nil {
+				time.Sleep(time.Second)
 				return record.Done, fmt.Errorf("a rule: %w", record.ErrSkipped)
 			}
 			return record.Retry, record.ErrUnavailable
 		}}
 		cfg, c := config(s)
-		cfg.Delivery.MaxInFlight = 1
+		cfg.Delivery.MaxInFlight = 11
 		d := New(cfg)
 		p := d.Open("t", 0, 0)
 		add := func(offset int64, value []byte) {
 			p.Add([]*record.Record{{Topic: "t", Offset: offset, Key: fmt.Append(nil, offset), Value: value}}, first)
 		}
 		add(0, nil)
-		synctest.Wait()
+		time.Sleep(2 * time.Second)
 		mustCommit(t, p, 1)
 		if d.Status().Unavailable != nil || c.outcomes[OutcomeSkipped] != 1 || len(c.outcomes) != 1 {
 			t.Errorf("status %+v, outcomes %v", d.Status(), c.outcomes)
 		}
-		add(1, []byte("v"))
+		// Ten that are being skipped when another finds no component.
+		for offset := range int64(10) {
+			add(1+offset, nil)
+		}
+		add(11, []byte("v"))
 		synctest.Wait()
 		since := d.Status().UnavailableSince
-		for offset := range int64(10) {
-			add(2+offset, nil)
-		}
 		for range 100 {
 			time.Sleep(100 * time.Millisecond)
 			synctest.Wait()
@@ -482,7 +514,7 @@ func TestASkippedRecordIsFinishedAndSaysNothingOfTheComponent(t *testing.T) {
 		if c.outcomes[OutcomeSkipped] != 11 || c.outcomes[OutcomeUnavailable] < 5 {
 			t.Errorf("outcomes %v, want the others finished and the first still knocking", c.outcomes)
 		}
-		mustCommit(t, p, 1)
+		mustCommit(t, p, 11)
 		p.Close(t.Context())
 	})
 }
@@ -505,6 +537,34 @@ func TestAGateClosesNoLongerThanRecordsWait(t *testing.T) {
 			t.Error("the gate is closed although no record waits")
 		}
 		idle.Close(t.Context())
+	})
+}
+
+func TestAFailureDuringACloseBuriesNothingAndARejectDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{handle: func(_ context.Context, r *record.Record) (record.Verdict, error) {
+			time.Sleep(100 * time.Millisecond)
+			if r.Offset == 0 {
+				return record.Reject, errors.New("no")
+			}
+			return record.Retry, errors.New("publishing: the link is being shut down")
+		}}
+		cfg, _ := config(s)
+		cfg.Delivery.MaxAttempts = 1
+		var buried []int64
+		cfg.DeadLetter = func(_ context.Context, r *record.Record, _ int, _ error) error {
+			buried = append(buried, r.Offset) // by one call alone, if all is well
+			return nil
+		}
+		d := New(cfg)
+		p := d.Open("t", 0, 0)
+		p.Add(keyed(2), first)
+		synctest.Wait()
+		p.Close(t.Context())
+		if !slices.Equal(buried, []int64{0}) {
+			t.Errorf("records %v were buried, want the rejected one alone", buried)
+		}
+		mustCommit(t, p, 1)
 	})
 }
 

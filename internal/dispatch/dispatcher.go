@@ -76,9 +76,9 @@ var Outcomes = []Outcome{OutcomeDone, OutcomeRetry, OutcomeReject, OutcomeUnavai
 type Dispatcher struct {
 	cfg Config
 
-	mu sync.Mutex
-	// turns are the partitions that have ready lanes, each once.
-	turns         queue[*Partition]
+	mu            sync.Mutex
+	turns         turns
+	turn          uint64      // the next one to give out
 	inFlight      int         // calls
 	withComponent int         // records in these calls
 	fill          *time.Timer // wakes a partition that waits for its batch to fill
@@ -148,38 +148,37 @@ func (d *Dispatcher) Buffered() int64 {
 	return d.buffered
 }
 
-// schedule starts calls for as long as there are ready lanes and free slots. Partitions take turns. d.mu is held.
+// schedule starts calls for as long as there are ready lanes and free slots. d.mu is held.
 func (d *Dispatcher) schedule() {
-	for waiting := 0; d.inFlight < d.cfg.Delivery.MaxInFlight && d.turns.len() > waiting; {
+	var filling []*Partition
+	for d.inFlight < d.cfg.Delivery.MaxInFlight && d.turns.len() > 0 {
 		p := d.turns.pop()
 		if p.closing || p.held != nil {
 			// The partition is on its way out or stands still: its lanes are simply forgotten. Offsets, not lanes,
 			// decide what is read again.
-			p.ready = queue[*lane]{}
-			p.readyItems, p.hasTurn = 0, false
+			p.ready, p.readyItems = readyLanes{}, 0
 			continue
 		}
 		if d.letFill(p) {
-			d.turns.push(p)
-			waiting++
+			filling = append(filling, p)
 			continue
 		}
 		if !d.gate.admits(time.Now(), d.wakeGate) {
 			d.turns.push(p)
-			return
+			break
 		}
 		c := p.gather()
 		if p.ready.len() > 0 {
 			d.turns.push(p)
-		} else {
-			p.hasTurn = false
 		}
 		c.probe = d.gate.cause != nil
 		d.inFlight++
 		d.withComponent += len(c.items)
 		p.inFlight++
-		waiting = 0
 		go d.call(c)
+	}
+	for _, p := range filling {
+		d.turns.push(p)
 	}
 }
 

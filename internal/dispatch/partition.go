@@ -24,11 +24,11 @@ type Partition struct {
 	lanes      map[string]*lane
 	backingOff map[*lane]struct{}
 	// ready are the lanes whose records may be called now, readyItems the records in them, readySince when the first
-	// of these became ready. hasTurn tells that the partition stands in d.turns.
-	ready      queue[*lane]
+	// of these became ready. place is where in d.turns the partition stands, from 1; 0 is nowhere.
+	ready      readyLanes
 	readyItems int
 	readySince time.Time
-	hasTurn    bool
+	place      int
 	// items holds every record from the lowest unfinished one on, in the order of their offsets.
 	items      queue[*item]
 	next       int64 // the lowest offset that Add still takes
@@ -62,6 +62,7 @@ type item struct {
 	nextOffset int64
 	epoch      int32
 	lane       *lane
+	turn       uint64 // see turns
 	size       int64
 	attempts   int  // failed deliveries by this link, those that found no component apart
 	alone      bool // to be called in no batch
@@ -90,6 +91,8 @@ type lane struct {
 	waiting   queue[*item]
 	timer     *time.Timer
 }
+
+func (l *lane) head() *item { return l.waiting.peek() }
 
 // Open starts the assignment of a partition. from is the offset of the first record to deliver; records below are
 // ignored.
@@ -124,7 +127,7 @@ func (p *Partition) Add(records []*record.Record, earlier func(*record.Record) i
 		if r.Offset < p.next {
 			continue
 		}
-		it := &item{rec: r, nextOffset: r.Offset + 1, epoch: r.LeaderEpoch, size: int64(r.Size()), earlier: earlier(r), added: now}
+		it := &item{rec: r, nextOffset: r.Offset + 1, epoch: r.LeaderEpoch, size: int64(r.Size()), earlier: earlier(r), added: now, turn: d.nextTurn()}
 		p.next = it.nextOffset
 		p.items.push(it)
 		p.unfinished++
@@ -176,6 +179,12 @@ func (p *Partition) laneOf(r *record.Record) *lane {
 	return l
 }
 
+// nextTurn gives out a turn behind all that wait. d.mu is held.
+func (d *Dispatcher) nextTurn() uint64 {
+	d.turn++
+	return d.turn
+}
+
 func (p *Partition) makeReady(l *lane) {
 	l.state = laneReady
 	if p.readyItems == 0 {
@@ -183,9 +192,10 @@ func (p *Partition) makeReady(l *lane) {
 	}
 	p.ready.push(l)
 	p.readyItems += l.waiting.len()
-	if !p.hasTurn {
-		p.hasTurn = true
+	if p.place == 0 {
 		p.d.turns.push(p)
+	} else {
+		p.d.turns.fix(p)
 	}
 }
 
@@ -198,7 +208,7 @@ func (p *Partition) gather() *call {
 	}
 	var bytes int64
 	for p.ready.len() > 0 && len(c.items) < most {
-		head := p.ready.peek().waiting.peek()
+		head := p.ready.peek().head()
 		if len(c.items) > 0 && (head.alone || bytes+head.size > mostBytes) {
 			break
 		}
@@ -350,6 +360,13 @@ func (p *Partition) beginClose(lost bool) {
 	}
 }
 
+// isClosing tells whether the assignment is coming to its end.
+func (p *Partition) isClosing() bool {
+	p.d.mu.Lock()
+	defer p.d.mu.Unlock()
+	return p.closing
+}
+
 // endClose gives up what still runs, waits for it, and frees what the partition held.
 func (p *Partition) endClose() {
 	p.giveUp()
@@ -374,12 +391,8 @@ func (p *Partition) free() (givenUp []int64) {
 	p.hold(sizeOf(p.outputs) - p.buffered)
 	p.unfinished = 0
 	p.items, p.lanes, p.backingOff = queue[*item]{}, nil, nil
-	p.ready, p.readyItems = queue[*lane]{}, 0
-	for n := d.turns.len(); n > 0; n-- {
-		if other := d.turns.pop(); other != p {
-			d.turns.push(other)
-		}
-	}
+	d.turns.drop(p)
+	p.ready, p.readyItems = readyLanes{}, 0
 	if !d.anyUnfinished() {
 		d.gate.open() // nobody is left to knock, and nobody waits
 	}
@@ -410,6 +423,7 @@ func (d *Dispatcher) Close(ctx context.Context) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.stopTimers()
+	d.turns = turns{}
 }
 
 // CloseAll closes partitions side by side: all stop taking new calls before the first is waited for.
@@ -433,9 +447,15 @@ func (p *Partition) Next() int64 {
 	return p.next
 }
 
-// StartAt sets the offset of the next record to deliver: before the first, or where the log makes a jump.
+// StartAt sets the offset of the next record to deliver: before the first, or where the log makes a jump. A jump is
+// committed like a record, once all before it is finished: else it would be made, and told of, at each restart until
+// the first record came, and the lag would never be 0.
 func (p *Partition) StartAt(from int64) {
 	p.d.mu.Lock()
 	defer p.d.mu.Unlock()
+	if p.next != NotYet && !p.closing {
+		p.items.push(&item{nextOffset: from, epoch: -1, done: true})
+		p.advance()
+	}
 	p.next = from
 }

@@ -44,7 +44,7 @@ func FuzzErrorsHoldNoSecret(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value, kind string) {
 		quotedKind, err := json.Marshal(kind)
 		if err != nil {
-			t.Skip()
+			return
 		}
 		bare := strings.Trim(value, `"[]{} `)
 		for _, plain := range []string{

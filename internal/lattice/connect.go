@@ -220,5 +220,8 @@ func redactURL(address string) string {
 	if err != nil {
 		return "[unreadable]"
 	}
+	if _, has := u.User.Password(); u.User != nil && !has {
+		u.User = url.User("xxxxx") // a user without a password may be a token
+	}
 	return u.Redacted()
 }

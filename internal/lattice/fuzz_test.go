@@ -72,7 +72,7 @@ func FuzzOpenedSecrets(f *testing.F) {
 	f.Add("hunter2hunter2", "String")
 	f.Fuzz(func(t *testing.T, value, kind string) {
 		if strings.ContainsAny(value+kind, `"\`) || len(value) < 8 {
-			t.Skip()
+			return
 		}
 		secrets, err := o.open(seal(`{"pw":{"kind":"` + kind + `","value":"` + value + `"}}`))
 		if err != nil && strings.Contains(err.Error(), value) {

@@ -222,10 +222,6 @@ func target(peer, name string) LinkID {
 	return LinkID{AsTarget, peer, "wasmcloud", "messaging", name}
 }
 
-func source(peer, name string) LinkID {
-	return LinkID{AsSource, peer, "wasmcloud", "messaging", name}
-}
-
 // expect compares the events with their texts.
 func expect(t *testing.T, events []event, want ...string) {
 	t.Helper()

@@ -157,8 +157,12 @@ type result struct {
 // produce sends records and waits for them, at most until ctx ends or publish_timeout is over.
 func (c *client) produce(ctx context.Context, records []record.Outgoing) []result {
 	started := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, c.publishTimeout())
-	defer cancel()
+	// Most calls come from a publisher, whose context ends in time already.
+	if end, bounded := ctx.Deadline(); !bounded || end.After(started.Add(c.publishTimeout())) {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.publishTimeout())
+		defer cancel()
+	}
 
 	results := make([]result, len(records))
 	done := make(chan outcome, len(records)) // room for all: what comes after the end of the wait blocks nobody

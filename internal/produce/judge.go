@@ -71,7 +71,7 @@ func (c *client) neverSent(topic, text string, err error) *Error {
 
 // undecided is the error of a record whose fate is not known when the wait for it ends.
 func (c *client) undecided(ctx context.Context, topic string, took time.Duration) *Error {
-	text := fmt.Sprintf("no acknowledgement from Kafka after %s; whether the record was stored, or still will be, is not known", took.Round(time.Millisecond))
+	text := fmt.Sprintf("no acknowledgement from Kafka after %s (publish_timeout is %s); whether the record was stored, or still will be, is not known", took.Round(time.Millisecond), c.publishTimeout())
 	if failure := c.access.LastFailure(); failure != nil {
 		text += ": " + c.access.Explain(failure).Text
 	} else if throttled := c.access.Throttled(); throttled != nil {

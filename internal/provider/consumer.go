@@ -58,16 +58,17 @@ func (p *Provider) Request(ctx context.Context, caller messaging.Caller, subject
 	return msg, nil
 }
 
-// route finds the link that a component used. A put that is being carried out is waited for: the lattice lets the
-// component call as soon as it has told us of the link.
+// linkPatience is how long a call waits for its link to come. A host lets the component call as soon as it has told us
+// of the link, on another subject: the call can be the first to be read.
+const linkPatience = time.Second
+
+// route finds the link that a component used. A put that is being carried out is waited for.
 func (p *Provider) route(ctx context.Context, namespace, pkg string, caller guest.Caller) (*running, error) {
 	id := lattice.LinkID{
 		Direction: lattice.AsTarget, Peer: caller.ComponentID,
 		Namespace: namespace, Package: pkg, Name: caller.LinkName,
 	}
-	p.mu.RLock()
-	unit := p.links[id]
-	p.mu.RUnlock()
+	unit := p.find(ctx, id)
 	if unit == nil {
 		return nil, fmt.Errorf("component %s has no link named %q with this provider", caller.ComponentID, caller.LinkName)
 	}
@@ -84,6 +85,25 @@ func (p *Provider) route(ctx context.Context, namespace, pkg string, caller gues
 		return nil, fmt.Errorf("link %s has just been deleted", id)
 	default:
 		return now, nil
+	}
+}
+
+// find returns the unit of a link, nil where there is none and none comes.
+func (p *Provider) find(ctx context.Context, id lattice.LinkID) *link {
+	ctx, cancel := context.WithTimeout(ctx, linkPatience)
+	defer cancel()
+	for {
+		p.mu.RLock()
+		unit, came, stopped := p.links[id], p.came, p.stopped
+		p.mu.RUnlock()
+		if unit != nil || stopped {
+			return unit
+		}
+		select {
+		case <-came:
+		case <-ctx.Done():
+			return nil
+		}
 	}
 }
 

@@ -33,8 +33,9 @@ type link struct {
 	want     *lattice.Link
 	rejected error
 	stopping bool
-	// stopCtx bounds the end where somebody waits for it.
-	stopCtx context.Context
+	// stopCtx bounds the end. readEnded is called within the end when nothing is read any more; nil where nobody asks.
+	stopCtx   context.Context
+	readEnded func()
 	// now is what runs; nil before the first put was carried out and where the link was refused.
 	now *running
 	// refused is why nothing, or not what was asked for, runs.
@@ -44,7 +45,7 @@ type link struct {
 }
 
 func newLink(p *Provider, id lattice.LinkID) *link {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(p.living)
 	return &link{
 		applying: ctx, cancel: cancel,
 		p: p, id: id, log: p.log.With("link", id.Name, "component", id.Peer, "direction", id.Direction.String()),
@@ -76,14 +77,13 @@ func (l *link) reject(err error) {
 // refresh has the link look again at the provider's defaults.
 func (l *link) refresh() { l.signal() }
 
-// stop ends the unit. ctx bounds the end; nil leaves it replaceTimeout.
-func (l *link) stop(ctx context.Context) {
+// stop ends the unit. ctx bounds the end, and so does replaceTimeout. readEnded, if not nil, is called once, when the
+// unit reads no more and can still publish; the rest of the end waits for its return.
+func (l *link) stop(ctx context.Context, readEnded func()) {
 	l.mu.Lock()
-	l.stopping, l.stopCtx = true, ctx
+	l.stopping, l.stopCtx, l.readEnded = true, ctx, readEnded
 	l.mu.Unlock()
-	if ctx != nil {
-		context.AfterFunc(ctx, l.cancel) // a replacement that is under way has no more time than this either
-	}
+	context.AfterFunc(ctx, l.cancel) // a replacement that is under way has no more time than this either
 	l.signal()
 }
 
@@ -92,10 +92,10 @@ func (l *link) run() {
 	defer l.cancel()
 	for range l.wake {
 		l.mu.Lock()
-		want, rejected, stopping, ctx := l.want, l.rejected, l.stopping, l.stopCtx
+		want, rejected, stopping, ctx, readEnded := l.want, l.rejected, l.stopping, l.stopCtx, l.readEnded
 		l.mu.Unlock()
 		if stopping {
-			l.end(ctx)
+			l.end(ctx, readEnded)
 			return
 		}
 		if rejected != nil {
@@ -119,16 +119,22 @@ func (l *link) settle() {
 	}
 }
 
-func (l *link) end(ctx context.Context) {
-	if ctx == nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.Background(), replaceTimeout)
-		defer cancel()
+func (l *link) end(ctx context.Context, readEnded func()) {
+	ctx, cancel := context.WithTimeout(ctx, replaceTimeout)
+	defer cancel()
+	now, _ := l.state()
+	if now != nil {
+		now.stopReading(ctx)
 	}
-	if now := l.swap(nil, nil); now != nil {
+	if readEnded != nil {
+		readEnded()
+	}
+	l.swap(nil, nil)
+	if now != nil {
 		now.stop(ctx)
 	}
 	l.settle()
+	l.p.forget(l.id)
 	l.log.Info("link ended")
 }
 

@@ -27,7 +27,7 @@ import (
 type Options struct {
 	Logger *slog.Logger
 	// ShutdownTimeout is how long a shutdown may take: less than the host waits before it kills the process.
-	// 0 means lattice.DefaultShutdownTimeout, which suits a host in its default setting.
+	// 0 leaves it to the provider's config (provider_shutdown_timeout).
 	ShutdownTimeout time.Duration
 	// IgnoreParent keeps the provider running when the process that started this one ends. It is for processes that
 	// no host started.
@@ -52,7 +52,12 @@ type Provider struct {
 	links   map[lattice.LinkID]*link
 	trouble error // what is wrong with the provider's own config
 	stopped bool
+	came    chan struct{}  // closed, and made anew, when a link comes
 	units   sync.WaitGroup // the goroutines of the links
+
+	// living ends with the time that a shutdown has: links that end without one, deleted or replaced, have no more.
+	living context.Context
+	cutOff context.CancelFunc
 }
 
 // Run joins the lattice that data names and serves it until the host shuts the provider down, ctx ends, or the
@@ -61,6 +66,16 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 	log := opts.Logger
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
+	}
+	own, warnings, trouble := settings.ParseProvider(data.Config, data.Secrets)
+	for _, w := range warnings {
+		log.Warn("provider config: "+w.Text, "setting", w.Key)
+	}
+	if trouble != nil {
+		log.Error("provider config: the defaults are used instead", "error", trouble)
+	}
+	if opts.ShutdownTimeout == 0 {
+		opts.ShutdownTimeout = own.ShutdownTimeout
 	}
 	session, err := lattice.Connect(ctx, data, lattice.Options{
 		Logger: log, ShutdownTimeout: opts.ShutdownTimeout, IgnoreParent: opts.IgnoreParent,
@@ -79,13 +94,6 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 		return err
 	}
 
-	own, warnings, trouble := settings.ParseProvider(data.Config, data.Secrets)
-	for _, w := range warnings {
-		log.Warn("provider config: "+w.Text, "setting", w.Key)
-	}
-	if trouble != nil {
-		log.Error("provider config: the defaults are used instead", "error", trouble)
-	}
 	p := &Provider{
 		data: data, log: log, metrics: telemetry.NewMetrics(),
 		limiter: semaphore.NewWeighted(int64(own.MaxInFlight)),
@@ -95,7 +103,10 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 		server:  server,
 		config:  data.Config, trouble: trouble,
 		links: make(map[lattice.LinkID]*link),
+		came:  make(chan struct{}),
 	}
+	p.living, p.cutOff = context.WithCancel(context.Background())
+	defer p.cutOff()
 	admin, err := p.serveAdmin(own.AdminAddress)
 	if err != nil {
 		// An address that is taken must not keep records from flowing.
@@ -151,6 +162,8 @@ func (p *Provider) unit(id lattice.LinkID) *link {
 	if unit == nil {
 		unit = newLink(p, id)
 		p.links[id] = unit
+		close(p.came)
+		p.came = make(chan struct{})
 		p.units.Go(unit.run)
 	}
 	return unit
@@ -162,7 +175,7 @@ func (p *Provider) DeleteLink(id lattice.LinkID) {
 	defer p.mu.Unlock()
 	if unit := p.links[id]; unit != nil {
 		delete(p.links, id)
-		unit.stop(nil)
+		unit.stop(p.living, nil)
 	}
 }
 
@@ -183,6 +196,19 @@ func (p *Provider) UpdateConfig(config map[string]string) {
 	}
 }
 
+// forget takes the metrics of a link away that is gone, unless the component has another link of that name, in the
+// other direction, which counts on the same.
+func (p *Provider) forget(id lattice.LinkID) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for other := range p.links {
+		if other.Peer == id.Peer && other.Name == id.Name {
+			return
+		}
+	}
+	p.metrics.Link(id.Peer, id.Name).Remove()
+}
+
 // Health implements lattice.Handler.
 func (p *Provider) Health() lattice.Health {
 	p.mu.RLock()
@@ -190,6 +216,9 @@ func (p *Provider) Health() lattice.Health {
 	var texts []string
 	if p.trouble != nil {
 		texts = append(texts, "provider config: "+p.trouble.Error())
+	}
+	if p.stopped {
+		return lattice.Health{Healthy: len(texts) == 0, Message: strings.Join(texts, "; ")} // links that end are well
 	}
 	for _, id := range sortedLinks(p.links) {
 		for _, problem := range p.links[id].problems() {
@@ -199,17 +228,29 @@ func (p *Provider) Health() lattice.Health {
 	return lattice.Health{Healthy: len(texts) == 0, Message: strings.Join(texts, "; ")}
 }
 
-// Shutdown implements lattice.Handler. The order matters: handlers that are being finished still publish, so calls of
-// components are served until no record is with a component any more, and producers last longest.
+// Shutdown implements lattice.Handler. The order matters: handlers that are being finished still publish, perhaps by
+// another link than the one that reads. So no producer ends, and calls of components are served, until no record is
+// with a component any more.
 func (p *Provider) Shutdown(ctx context.Context) {
+	defer context.AfterFunc(ctx, p.cutOff)()
+	var reading sync.WaitGroup
+	unread := make(chan struct{}) // closed when no link reads any more
 	p.mu.Lock()
 	p.stopped = true
-	for id, unit := range p.links {
-		delete(p.links, id)
-		unit.stop(ctx)
+	for _, unit := range p.links {
+		reading.Add(1)
+		unit.stop(ctx, func() {
+			reading.Done()
+			<-unread // bounded: the end of reading has ctx
+		})
 	}
 	p.mu.Unlock()
-	p.units.Wait() // bounded: the end of every unit has ctx
+	reading.Wait()
+	close(unread)
+	p.units.Wait() // bounded likewise
+	p.mu.Lock()
+	clear(p.links)
+	p.mu.Unlock()
 	if err := p.server.Shutdown(ctx); err != nil {
 		p.log.Warn("calls of components were cut off by the shutdown", "error", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"messaging-kafka/internal/hostdata"
 	"messaging-kafka/internal/testkit"
@@ -190,6 +191,7 @@ func TestAChangedPutReplacesThatLinkAlone(t *testing.T) {
 	b.host.PutLink(testkit.SourceLink("kafka", "one", b.config("a")))
 	b.host.PutLink(testkit.SourceLink("kafka", "two", b.config("c")))
 	p.WaitHealthy()
+	b.kc.WaitMembers("wasmcloud.default.two.default", 1)
 	members := b.kc.MemberIDs("wasmcloud.default.two.default")
 	b.host.PutLink(testkit.SourceLink("kafka", "one", b.config("b")))
 	b.kc.ProduceText("b", "x")
@@ -315,4 +317,31 @@ func TestNATSMayGoAndComeBack(t *testing.T) {
 	if len(got) < 3 {
 		t.Errorf("echoed %v", values(got))
 	}
+}
+
+func TestAShutdownDoesNotWaitForALinkThatWasDeletedBefore(t *testing.T) {
+	b := newBench(t)
+	b.topics("out")
+	throttled := make(chan struct{}, 1)
+	b.kafka.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		throttled <- struct{}{}
+		resp := req.ResponseKind().(*kmsg.ProduceResponse)
+		resp.ThrottleMillis = 600_000 // as with a quota that is used up: nothing more can be sent for so long
+		return resp, nil, true
+	})
+	publisher := testkit.NewComponent(t, b.nats, testkit.ComponentOptions{ID: "publisher"})
+	p := b.start()
+	l := testkit.TargetLink("publisher", "kafka", b.config(""))
+	b.host.PutLink(l)
+	p.WaitHealthy()
+	ctx, cancel := context.WithCancel(t.Context())
+	published := make(chan error, 1)
+	go func() { published <- publisher.Publish(ctx, testkit.Message{Subject: "out", Body: []byte("x")}) }()
+	<-throttled
+	b.host.DeleteLink(l)
+	if r := p.Shutdown(); !r.Replied {
+		t.Errorf("shutdown was not answered in time: %+v", r)
+	}
+	cancel()
+	<-published
 }

@@ -235,22 +235,30 @@ func (r *running) release(handle *produce.Handle) {
 	if handle == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), replaceTimeout)
+	ctx, cancel := context.WithTimeout(r.p.living, replaceTimeout)
 	defer cancel()
 	if err := handle.Release(ctx); err != nil {
 		r.log.Warn("publishes were cut off", "error", err)
 	}
 }
 
-// stop ends everything within ctx, what consumes first.
-func (r *running) stop(ctx context.Context) {
+// stopReading ends the subscription within ctx. The component can go on publishing.
+func (r *running) stopReading(ctx context.Context) {
 	r.mu.Lock()
-	subscription, requester, handle := r.subscription, r.requester, r.handle
+	subscription := r.subscription
 	r.subscription = nil
 	r.mu.Unlock()
 	if subscription != nil {
 		r.p.subscriptions.leave(ctx, r, subscription)
 	}
+}
+
+// stop ends everything within ctx, what reads first.
+func (r *running) stop(ctx context.Context) {
+	r.stopReading(ctx)
+	r.mu.RLock()
+	requester, handle := r.requester, r.handle
+	r.mu.RUnlock()
 	if r.watch != nil {
 		r.watch.stop()
 	}

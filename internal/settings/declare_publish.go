@@ -136,6 +136,12 @@ func providerSection() section {
 				value: number(1, 1_000_000, "calls", func(d *draft) *int { return &d.provider.MaxInFlight }),
 			},
 			{
+				name: "provider_shutdown_timeout", scope: scopeProvider,
+				def: "250ms", example: "4s",
+				doc:   "How long the provider may take to end when the host stops it: running calls, the last commit and leaving the groups are fitted into it. Keep it below the host's `--provider-shutdown-delay-ms` (300ms by default), after which the host kills the provider.",
+				value: duration("50ms", "10m", func(d *draft) *time.Duration { return &d.provider.ShutdownTimeout }),
+			},
+			{
 				name: "admin_address", hints: []string{"metrics_address", "metrics_port", "admin_port", "admin"}, scope: scopeProvider,
 				example: "127.0.0.1:9464",
 				doc:     "Address on which metrics and health are served over HTTP. Without it they are not.",

@@ -320,6 +320,8 @@ type CreateTopics struct {
 type Provider struct {
 	// MaxInFlight bounds the calls of all links together.
 	MaxInFlight int
+	// ShutdownTimeout bounds the end of the provider when its host asks for it.
+	ShutdownTimeout time.Duration
 	// AdminAddress serves metrics and health over HTTP; "" serves none.
 	AdminAddress string
 }

@@ -80,7 +80,9 @@ func (p *parse) groupProtocolRules() {
 	case GroupShare:
 		const why = "group_protocol=share "
 		p.unused(why+"has no order", "order")
-		p.unused(why+"begins where the group's config on the broker says (share.auto.offset.reset)", "start")
+		if p.link.Delivery.OnReject == RejectStop {
+			p.fail("on_reject", "cannot be stop with group_protocol=share, where a copy has no partition that it could hold: set dead_letter_topic, or on_reject=skip")
+		}
 		p.unused(why+"keeps its place on the broker", "on_offset_out_of_range", "commit_interval")
 		p.unused(why+"reads as the group's config on the broker says (share.isolation.level)", "isolation")
 		p.unused(why+"has no static members", keyInstanceID)

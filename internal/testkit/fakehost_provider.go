@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -295,5 +294,5 @@ func (p *Provider) Restart() {
 
 func allStacks() string {
 	buf := make([]byte, 1<<20)
-	return fmt.Sprintf("%s", buf[:runtime.Stack(buf, true)])
+	return string(buf[:runtime.Stack(buf, true)])
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 
@@ -276,10 +277,12 @@ func (c *Client) sendRest(ctx context.Context, peer string, rest []byte) error {
 	return nil
 }
 
-// publishError maps the errors of nats.go that say that there is no connection.
+// publishError maps the errors of nats.go that say that there is no connection. A large message is written at once, so
+// the network's own error can come before the connection has noticed its loss.
 func publishError(err error) error {
+	var broken *net.OpError
 	if errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrConnectionDraining) ||
-		errors.Is(err, nats.ErrReconnectBufExceeded) {
+		errors.Is(err, nats.ErrReconnectBufExceeded) || errors.As(err, &broken) {
 		return fmt.Errorf("%w: %w", ErrDisconnected, err)
 	}
 	return err

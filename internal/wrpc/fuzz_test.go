@@ -13,10 +13,10 @@ import (
 func FuzzRoundTrip(f *testing.F) {
 	f.Add(uint64(300), int64(-65), 1.5, "orders", []byte("hi"), true, []byte{1})
 	f.Add(uint64(math.MaxUint64), int64(math.MinInt64), math.Inf(-1), "", []byte{}, false, []byte{3, 0})
-	f.Add(uint64(1<<32), int64(math.MaxInt64), -0.0, "ü\x00", make([]byte, 5000), true, []byte{255, 1, 128})
+	f.Add(uint64(1<<32), int64(math.MaxInt64), math.Copysign(0, -1), "ü\x00", make([]byte, 5000), true, []byte{255, 1, 128})
 	f.Fuzz(func(t *testing.T, u uint64, s int64, fl float64, text string, body []byte, some bool, cuts []byte) {
 		if !utf8.ValidString(text) {
-			t.Skip()
+			return
 		}
 		var option *string
 		if some {

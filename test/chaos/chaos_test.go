@@ -216,6 +216,14 @@ func (w *world) carryOut(ctx context.Context, f Fault) {
 		w.cutOff(ctx, f.Hold, w.kafka.Proxies()[f.Target-1])
 	case CutAllKafka:
 		w.cutOff(ctx, f.Hold, w.kafka.Proxies()...)
+	case SwallowKafka:
+		for _, p := range w.kafka.Proxies() {
+			p.Pause()
+		}
+		sleep(ctx, f.Hold)
+		for _, p := range w.kafka.Proxies() {
+			p.Resume()
+		}
 	case ResetLattice:
 		w.copies[f.Target-1].lattice.Cut()
 	case CutLattice:

@@ -85,6 +85,9 @@ type History struct {
 	Offline []Span
 	// Assigned are the times at which the group gave the life a partition, by partition, ascending.
 	Assigned map[int32][]time.Time
+	// TimedOut are the calls of the record at a place that the life says it waited for in vain until handle_timeout: from
+	// when it sent each to when it gave it up.
+	TimedOut map[Place][]Span
 	// GivenUp are the times at which the life said that it had given up the call of the record at a place because
 	// the partition went, or the life ended.
 	GivenUp map[Place][]time.Time
@@ -129,16 +132,12 @@ const (
 // Causes lists every Cause.
 var Causes = []Cause{CauseProcess, CauseLattice, CauseTimeout, CauseGivenUp}
 
-// transit is the longest time from when a copy sends a call, and its clock begins to run, until the component begins it,
-// on a machine that has much else to do.
-const transit = 500 * time.Millisecond
-
 // gone returns when the caller of c stopped to wait for it, whatever the component did, and why. It is the earliest of
 //   - the end of the caller's process;
 //   - the end of the connection by which the call came, as the NATS server saw it: the connection was there when the
 //     call began, or the call was sent in its last moment and begun while the caller was offline;
-//   - handle_timeout after the caller sent the call, which was up to transit before the begin. No call is answered
-//     that late: a component that is at work then hangs;
+//   - the moment at which the caller's log said that handle_timeout was over, which the caller counts from when it sent
+//     the call. What the log says is believed only where it waited that long;
 //   - the moment at which the caller's log said that it had given the call up.
 //
 // ok is false where nothing of that happened.
@@ -148,10 +147,15 @@ func (l *Ledger) gone(c *Call) (at time.Time, cause Cause, ok bool) {
 			at, cause, ok = t, why, true
 		}
 	}
-	earliest(c.Begin.Add(l.HandleTimeout-transit), CauseTimeout)
 	h := l.Lives[c.Life]
 	if h == nil {
 		return at, cause, ok
+	}
+	for _, wait := range h.TimedOut[l.Produced[c.ID]] {
+		// As with what was given up below: what the log says of a later call never comes first.
+		if wait.To.After(c.Begin) && wait.To.Sub(wait.From) >= l.HandleTimeout {
+			earliest(wait.To, CauseTimeout)
+		}
 	}
 	earliest(h.Gone, CauseProcess)
 	for _, off := range h.Offline {

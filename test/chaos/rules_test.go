@@ -23,15 +23,15 @@ func call(id ID, life Life, begin, end int, answer Answer) Call {
 // goodLedger is a run in which all went well: two keys of one partition, which copy 1 owns from the start.
 func goodLedger() *Ledger {
 	return &Ledger{
-		HandleTimeout: time.Second + transit, MaxAttempts: 2, MaxInFlight: 4,
+		HandleTimeout: time.Second, MaxAttempts: 2, MaxInFlight: 4,
 		Produced: map[ID]Place{first: {0, 0}, second: {0, 1}, third: {0, 3}, another: {0, 2}},
 		Calls: []Call{
 			call(first, one, 100, 110, Done), call(another, one, 101, 120, Done), call(second, one, 130, 140, Done),
 			call(third, one, 150, 160, Done),
 		},
 		Lives: map[Life]*History{
-			one: {Assigned: map[int32][]time.Time{0: {at(50)}}, GivenUp: map[Place][]time.Time{}},
-			two: {Assigned: map[int32][]time.Time{}, GivenUp: map[Place][]time.Time{}},
+			one: {Assigned: map[int32][]time.Time{0: {at(50)}}, GivenUp: map[Place][]time.Time{}, TimedOut: map[Place][]Span{}},
+			two: {Assigned: map[int32][]time.Time{}, GivenUp: map[Place][]time.Time{}, TimedOut: map[Place][]Span{}},
 		},
 		End: map[int32]int64{0: 4}, Committed: map[int32]int64{0: 4},
 	}
@@ -146,11 +146,23 @@ func TestRules(t *testing.T) {
 		}, []string{together}},
 		"the next attempt came after handle_timeout": {func(l *Ledger) {
 			l.Calls[3].End, l.Calls[3].Answer = at(3000), Silent
+			l.Lives[one].TimedOut[Place{0, 3}] = []Span{{at(148), at(1149)}}
 			l.Calls = append(l.Calls, call(third, one, 1160, 1170, Done))
 		}, nil},
 		"the next attempt came before handle_timeout": {func(l *Ledger) {
 			l.Calls[3].End, l.Calls[3].Answer = at(3000), Silent
-			l.Calls = append(l.Calls, call(third, one, 1140, 1170, Done))
+			l.Lives[one].TimedOut[Place{0, 3}] = []Span{{at(148), at(1149)}}
+			l.Calls = append(l.Calls, call(third, one, 1140, 1145, Done))
+		}, []string{within, together}},
+		"the next attempt came after what was no handle_timeout": {func(l *Ledger) {
+			l.Calls[3].End, l.Calls[3].Answer = at(3000), Silent
+			l.Lives[one].TimedOut[Place{0, 3}] = []Span{{at(148), at(800)}}
+			l.Calls = append(l.Calls, call(third, one, 1160, 1170, Done))
+		}, []string{within, together}},
+		"another record's call timed out": {func(l *Ledger) {
+			l.Calls[3].End, l.Calls[3].Answer = at(3000), Silent
+			l.Lives[one].TimedOut[Place{0, 2}] = []Span{{at(148), at(1149)}}
+			l.Calls = append(l.Calls, call(third, one, 1160, 1170, Done))
 		}, []string{within, together}},
 		"as many are done again as were in flight when the partition moved": {func(l *Ledger) {
 			handOver(l, 165)
@@ -190,6 +202,7 @@ func TestRules(t *testing.T) {
 		}, []string{undeserved}},
 		"a dead letter for calls that timed out": {func(l *Ledger) {
 			l.Calls[3].End, l.Calls[3].Answer = at(5000), Silent
+			l.Lives[one].TimedOut[Place{0, 3}] = []Span{{at(148), at(1149)}, {at(1155), at(2156)}}
 			l.Calls = append(l.Calls, call(third, one, 1160, 5000, Silent))
 			l.Dead = []DeadLetter{{ID: third, At: at(2165)}}
 		}, nil},

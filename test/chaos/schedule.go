@@ -18,6 +18,7 @@ const (
 	CutKafka     Kind = "cut a broker off"     // its connections are reset and refused for a while
 	CutAllKafka  Kind = "cut all brokers off"  // for longer than the session timeout
 	ResetKafka   Kind = "reset a broker"       // its connections are reset
+	SwallowKafka Kind = "swallow all of Kafka" // nothing passes for longer than the session timeout; connections stay
 	CutLattice   Kind = "cut a copy's lattice" // its connection is reset and refused for a while
 	ResetLattice Kind = "reset a copy's lattice"
 	NoComponent  Kind = "scale the component to 0"
@@ -75,6 +76,7 @@ func lanes(copies, brokers int) []lane {
 			{ResetKafka, 3, 0, 0, brokers},
 			{CutKafka, 3, 500 * ms, 10 * s, brokers},
 			{CutAllKafka, 1, 8 * s, 12 * s, 1},
+			{SwallowKafka, 1, 8 * s, 12 * s, 1},
 			{ResetLattice, 3, 0, 0, copies},
 			{CutLattice, 3, 200 * ms, 5 * s, copies},
 		}},

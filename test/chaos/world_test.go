@@ -80,7 +80,7 @@ func (c *providerCopy) start(host *testkit.FakeHost, binary string) {
 			defer c.mu.Unlock()
 			c.lives = append(c.lives, Span{From: time.Now()})
 			data["lattice_rpc_url"] = "nats://" + user(Life{c.number, len(c.lives)}) + ":none@" + c.lattice.Addr()
-			data["structured_logging"], data["log_level"] = true, "info"
+			data["structured_logging"], data["log_level"] = true, "debug"
 		},
 	})
 }
@@ -206,7 +206,8 @@ func (c *providerCopy) history(lives map[Life]*History) (complaints []string, er
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i, span := range c.lives {
-		lives[Life{c.number, i + 1}] = &History{Gone: span.To, Assigned: make(map[int32][]time.Time), GivenUp: make(map[Place][]time.Time)}
+		lives[Life{c.number, i + 1}] = &History{Gone: span.To, Assigned: make(map[int32][]time.Time),
+			TimedOut: make(map[Place][]Span), GivenUp: make(map[Place][]time.Time)}
 	}
 	log := c.provider.Output()
 	for _, dump := range slices.Backward(c.dumps) {
@@ -223,6 +224,9 @@ func (c *providerCopy) history(lives map[Life]*History) (complaints []string, er
 			Partition  int32
 			Partitions map[string][]int32
 			Offsets    []int64
+			Offset     int64
+			Cause      string
+			Took       time.Duration
 		}
 		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
 			var kind *json.UnmarshalTypeError
@@ -242,6 +246,11 @@ func (c *providerCopy) history(lives map[Life]*History) (complaints []string, er
 		case "partitions assigned":
 			for _, p := range line.Partitions[topic] {
 				h.Assigned[p] = append(h.Assigned[p], line.Time)
+			}
+		case "a delivery failed":
+			if strings.Contains(line.Cause, "handle_timeout") {
+				place := Place{line.Partition, line.Offset}
+				h.TimedOut[place] = append(h.TimedOut[place], Span{line.Time.Add(-line.Took), line.Time})
 			}
 		case "calls were given up":
 			for _, offset := range line.Offsets {

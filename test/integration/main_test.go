@@ -34,8 +34,8 @@ var program struct {
 	err  error
 }
 
-// binary is the program itself, built once for all tests.
-func binary(t *testing.T) string {
+// builtProgram is the program itself, built once for all tests.
+func builtProgram(t *testing.T) string {
 	t.Helper()
 	program.once.Do(func() {
 		dir, err := os.MkdirTemp("", "messaging-kafka-integration-")

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -37,7 +38,8 @@ func newRig(t *testing.T, brokers []string) *rig {
 		lattice: fmt.Sprintf("t%d", rigs.Add(1)),
 		kc:      testkit.NewClient(t, brokers),
 	}
-	r.host = testkit.NewFakeHost(t, r.nats, testkit.FakeHostOptions{Lattice: r.lattice})
+	// A host is less patient by default; on a busy machine that would make a test of the machine out of each test here.
+	r.host = testkit.NewFakeHost(t, r.nats, testkit.FakeHostOptions{Lattice: r.lattice, ShutdownDelay: 5 * time.Second})
 	return r
 }
 
@@ -110,7 +112,7 @@ func (r *rig) start() *node {
 func (r *rig) startProcess() *node {
 	r.t.Helper()
 	return r.add(testkit.ProviderSpec{
-		Binary:   binary(r.t),
+		Binary:   builtProgram(r.t),
 		HostData: func(data map[string]any) { data["log_level"] = "info" },
 	}, nil)
 }

@@ -1,0 +1,121 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// errUnheard ends a session that the group can be expected to have given up.
+var errUnheard = errors.New("the group has had no sign of life from here for session_timeout: its partitions may have another owner by now")
+
+// fence keeps account of a classic group's member: until when the broker can be trusted to take it for alive. The
+// broker counts session_timeout from when it gets a heartbeat, and then gives the partitions to others, whether the
+// member hears of that or not; the client hears of it only when the broker is within reach again, and would let calls
+// begin until then. The fence counts from when a heartbeat that was answered was sent, which is earlier, so it is over
+// before the broker's time is.
+//
+// It is a hook of the Kafka client. Its methods may be called by many goroutines at once.
+type fence struct {
+	session, rebalance time.Duration
+
+	mu sync.Mutex
+	// alive is when the broker is known to have taken the member for alive last; zero while there is no membership.
+	alive time.Time
+	// waiting is when the member began to wait for the others in a rebalance, zero while it does not. It sends no
+	// heartbeats then, and the broker expects none until the others are there, which can take rebalance. That the answer
+	// is on its way, and lost, cannot be seen; to suspect it would end the session in every long rebalance.
+	waiting time.Time
+}
+
+var (
+	_ kgo.HookBrokerWrite = (*fence)(nil)
+	_ kgo.HookBrokerE2E   = (*fence)(nil)
+)
+
+func waitsForOthers(key int16) bool {
+	return key == kmsg.JoinGroup.Int16() || key == kmsg.SyncGroup.Int16()
+}
+
+// OnBrokerWrite notes the beginning of a wait for other members.
+func (f *fence) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, err error) {
+	if err != nil || !waitsForOthers(key) {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.waiting = time.Now()
+}
+
+// OnBrokerE2E notes signs of life. Answers that say that the member is none are for the client, which acts on them at
+// once.
+func (f *fence) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, e2e kgo.BrokerE2E) {
+	now := time.Now()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	failed := e2e.WriteErr != nil || e2e.ReadErr != nil
+	switch {
+	case waitsForOthers(key):
+		// The broker counts from when it answers. A wait that broke off is begun again at once.
+		f.waiting, f.alive = time.Time{}, now
+	case key == kmsg.Heartbeat.Int16() && !failed:
+		f.alive = later(f.alive, now.Add(-e2e.DurationE2E()))
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// left is how long the broker can still be trusted to take the member for alive.
+func (f *fence) left(now time.Time) time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	end := f.alive.Add(f.session)
+	if !f.waiting.IsZero() {
+		end = later(end, f.waiting.Add(f.rebalance+f.session))
+	}
+	return end.Sub(now)
+}
+
+// guard gives all calls up and ends the session when the fence is over, until ctx ends.
+func (s *session) guard(ctx context.Context) {
+	// A member that has just got its first partitions is found soon; from then on the time left says when to look.
+	idle := s.fence.session / 10
+	for wait := idle; sleep(ctx, wait); {
+		s.mu.Lock()
+		holds := len(s.assigned) > 0
+		s.mu.Unlock()
+		if wait = idle; !holds {
+			continue
+		}
+		if wait = s.fence.left(time.Now()); wait > 0 {
+			continue
+		}
+		s.log.Warn("all calls are given up", "cause", errUnheard)
+		s.abandon()
+		s.fail(errUnheard)
+		return
+	}
+}
+
+// abandon gives up all partitions as those of another member.
+func (s *session) abandon() {
+	s.mu.Lock()
+	going := make([]*assignment, 0, len(s.assigned))
+	for _, a := range s.assigned {
+		going = append(going, a)
+	}
+	s.closing = true // what is assigned from here on is none of this session's
+	s.mu.Unlock()
+	for _, a := range going {
+		a.Abandon()
+	}
+}
