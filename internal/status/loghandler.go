@@ -1,0 +1,100 @@
+package status
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+)
+
+// LogTo returns a logger that writes to log as before and keeps what is told at level warn and above in events,
+// whatever level log itself has. Attributes that log has already are not told again.
+func LogTo(log *slog.Logger, events *Events) *slog.Logger {
+	return slog.New(&handler{next: log.Handler(), events: events})
+}
+
+type handler struct {
+	next   slog.Handler
+	events *Events
+	attrs  []slog.Attr
+	prefix string // of the group, with its dot
+}
+
+// Enabled implements slog.Handler.
+func (h *handler) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn || h.next.Enabled(ctx, level)
+}
+
+// Handle implements slog.Handler.
+func (h *handler) Handle(ctx context.Context, r slog.Record) error {
+	if r.Level >= slog.LevelWarn {
+		h.events.Add(h.event(&r))
+	}
+	if !h.next.Enabled(ctx, r.Level) {
+		return nil
+	}
+	return h.next.Handle(ctx, r)
+}
+
+// WithAttrs implements slog.Handler.
+func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	with := *h
+	with.next = h.next.WithAttrs(attrs)
+	with.attrs = append([]slog.Attr(nil), h.attrs...)
+	for _, a := range attrs {
+		a.Key = h.prefix + a.Key
+		with.attrs = append(with.attrs, a)
+	}
+	return &with
+}
+
+// WithGroup implements slog.Handler.
+func (h *handler) WithGroup(name string) slog.Handler {
+	with := *h
+	with.next = h.next.WithGroup(name)
+	if name != "" {
+		with.prefix += name + "."
+	}
+	return &with
+}
+
+// event is a log line as an event: what tells the record in fields of its own, all else behind the message.
+func (h *handler) event(r *slog.Record) Event {
+	e := Event{Time: r.Time, Level: levelName(r.Level)}
+	var text strings.Builder
+	text.WriteString(r.Message)
+	add := func(a slog.Attr) {
+		v := a.Value.Resolve()
+		switch {
+		case a.Key == "topic" && v.Kind() == slog.KindString:
+			e.Topic = v.String()
+		case a.Key == "partition" && v.Kind() == slog.KindInt64:
+			n := int32(v.Int64())
+			e.Partition = &n
+		case a.Key == "offset" && v.Kind() == slog.KindInt64:
+			n := v.Int64()
+			e.Offset = &n
+		case a.Key == "error" || a.Key == "cause" || a.Key == "err":
+			fmt.Fprintf(&text, ": %s", v)
+		case a.Key != "":
+			fmt.Fprintf(&text, " (%s %s)", strings.ReplaceAll(a.Key, "_", " "), v)
+		}
+	}
+	for _, a := range h.attrs {
+		add(a)
+	}
+	r.Attrs(func(a slog.Attr) bool {
+		a.Key = h.prefix + a.Key
+		add(a)
+		return true
+	})
+	e.Text = text.String()
+	return e
+}
+
+func levelName(level slog.Level) string {
+	if level >= slog.LevelError {
+		return "ERROR"
+	}
+	return "WARN"
+}

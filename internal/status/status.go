@@ -1,0 +1,205 @@
+// Package status is what a running provider tells of itself to people: which links it has, what each is doing and why
+// one is not well. It is served as JSON by GET /links of the admin address and by the NATS subject
+// wasmbus.rpc.{lattice}.{provider key}.status, and read by the page and by messaging-kafka status.
+//
+// The JSON keeps its names: fields are added, never renamed. All durations are seconds, all times RFC 3339. Nothing
+// here ever holds a record's key, value or headers, or a secret.
+package status
+
+import "time"
+
+// Provider is one running copy of the provider.
+type Provider struct {
+	// Version is that of the program.
+	Version     string `json:"version"`
+	ProviderKey string `json:"provider_key"`
+	Lattice     string `json:"lattice"`
+	HostID      string `json:"host_id"`
+	// InstanceID tells copies of one provider on one host apart, and a copy from the one before its restart.
+	InstanceID string    `json:"instance_id,omitempty"`
+	Started    time.Time `json:"started"`
+	// Time is when all of this was so, by the provider's clock: ages are told by it, whatever the reader's clock says.
+	Time time.Time `json:"time"`
+	// Healthy and Message are what the host is told: Message says what is wrong, "" where nothing is.
+	Healthy bool   `json:"healthy"`
+	Message string `json:"message,omitempty"`
+	// Links are sorted by component, name, direction and package.
+	Links []Link `json:"links"`
+	// Omitted says what was left out to keep the answer within a limit; nil where nothing was.
+	Omitted *Omitted `json:"omitted,omitempty"`
+}
+
+// Omitted counts what [Encode] left out.
+type Omitted struct {
+	Events     int `json:"events,omitempty"`
+	Partitions int `json:"partitions,omitempty"`
+	Links      int `json:"links,omitempty"`
+}
+
+// State is how a link is.
+type State string
+
+// The states of a link. A link that is merely idle is healthy.
+const (
+	Healthy   State = "healthy"
+	Unhealthy State = "unhealthy"
+	Starting  State = "starting"
+	Stopping  State = "stopping"
+)
+
+// Directions of a link.
+const (
+	// Target links have the component call the provider, to publish.
+	Target = "target"
+	// Source links have the provider hand records to the component.
+	Source = "source"
+)
+
+// Link is one link of the provider.
+type Link struct {
+	Component string `json:"component"`
+	Name      string `json:"name"`
+	// Package is that of the WIT interfaces: wasmcloud:messaging or messaging-kafka:records.
+	Package    string   `json:"package"`
+	Direction  string   `json:"direction"`
+	Interfaces []string `json:"interfaces,omitempty"`
+
+	State State `json:"state"`
+	// Reason says why the link is not healthy, "" where it is.
+	Reason string `json:"reason,omitempty"`
+	// Since is when the state began.
+	Since time.Time `json:"since"`
+
+	// Group and Topics are what a link reads. A pattern stands in Topics as /pattern/.
+	Group  string   `json:"group,omitempty"`
+	Topics []string `json:"topics,omitempty"`
+	// SharedWith names the link in the other direction by which the component's records are counted: two links that
+	// ask for the same records share one consumer, whose figures stand at that link alone.
+	SharedWith string `json:"shared_with,omitempty"`
+	// Partitions are those that the group has given to this copy, sorted by topic and number.
+	Partitions []Partition `json:"partitions,omitempty"`
+
+	// InFlight is the number of records that the component holds, Waiting of those that were read and wait for it.
+	InFlight int `json:"in_flight"`
+	Waiting  int `json:"waiting"`
+	// BufferedBytes is the size of all these.
+	BufferedBytes int64 `json:"buffered_bytes"`
+	// OldestUnfinishedSeconds is the age of the record that was read first of those that are not finished, since it was
+	// read; 0 where there is none. Commits wait for it.
+	OldestUnfinishedSeconds float64 `json:"oldest_unfinished_seconds"`
+
+	Counters Counters `json:"counters"`
+	Rates    Rates    `json:"rates"`
+
+	// RecentErrors are what the log told of the link at level warn and above, and its changes of state;
+	// RecentDeadLetters what was written to its dead-letter topic. Each holds the last [MaxEvents], newest first.
+	RecentErrors      []Event `json:"recent_errors,omitempty"`
+	RecentDeadLetters []Event `json:"recent_dead_letters,omitempty"`
+}
+
+// ID names the link among all of its provider: component/name where it is the usual one, with what differs added.
+func (l *Link) ID() string {
+	id := l.Component + "/" + l.Name
+	if l.Package != "" && l.Package != "wasmcloud:messaging" {
+		id += " (" + l.Package + ")"
+	}
+	if l.Direction != "" && l.Direction != Target {
+		id += " (as " + l.Direction + ")"
+	}
+	return id
+}
+
+// Lag is the number of records that the group has not finished in all partitions whose lag is known. known is false
+// where that is none.
+func (l *Link) Lag() (records int64, known bool) {
+	for i := range l.Partitions {
+		if n := l.Partitions[i].Lag; n >= 0 {
+			records += n
+			known = true
+		}
+	}
+	return records, known
+}
+
+// LagSeconds is the largest lag in time of the link's partitions; known is false where none is known.
+func (l *Link) LagSeconds() (seconds float64, known bool) {
+	for i := range l.Partitions {
+		if s := l.Partitions[i].LagSeconds; s != nil && (!known || *s > seconds) {
+			seconds, known = *s, true
+		}
+	}
+	return seconds, known
+}
+
+// Partition is one partition that a link reads.
+type Partition struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	// Committed is the offset that the group has committed, End the end of what can be read (the last stable offset
+	// where only committed records are). -1 is unknown.
+	Committed int64 `json:"committed"`
+	End       int64 `json:"end"`
+	// Lag is the number of offsets between the two, -1 where one of them is unknown.
+	Lag int64 `json:"lag"`
+	// LagSeconds is how long ago the first record was written that is not committed yet, 0 where there is none; nil
+	// where that is unknown.
+	LagSeconds *float64 `json:"lag_seconds,omitempty"`
+	// CommitAgeSeconds is how long ago the offset was last committed by this copy; nil where it has not been.
+	CommitAgeSeconds        *float64 `json:"commit_age_seconds,omitempty"`
+	OldestUnfinishedSeconds float64  `json:"oldest_unfinished_seconds"`
+	BufferedBytes           int64    `json:"buffered_bytes"`
+	// Held says why the partition stands still, "" where it does not.
+	Held string `json:"held,omitempty"`
+}
+
+// Counters count since the link's metrics began: with the link, or with the link of the same component and name before
+// it. They are the same as the metrics of /metrics.
+type Counters struct {
+	// RecordsIn and BytesIn came from Kafka, RecordsOut was published by the component and acknowledged.
+	RecordsIn  float64 `json:"records_in"`
+	BytesIn    float64 `json:"bytes_in"`
+	RecordsOut float64 `json:"records_out"`
+	BytesOut   float64 `json:"bytes_out"`
+	// Deliveries are calls of the component by their outcome, Publishes those of the component by the class of their
+	// result.
+	Deliveries map[string]float64 `json:"deliveries,omitempty"`
+	Publishes  map[string]float64 `json:"publishes,omitempty"`
+	// DeadLetters were written to the dead-letter topic; Skipped could not, for want of one, and were passed over.
+	DeadLetters float64 `json:"dead_letters"`
+	Skipped     float64 `json:"skipped"`
+	Rebalances  float64 `json:"rebalances"`
+	Missed      float64 `json:"missed"`
+	// HandleSeconds is how long calls of the component took, PublishSeconds how long its publishes did.
+	HandleSeconds  *Histogram `json:"handle_seconds,omitempty"`
+	PublishSeconds *Histogram `json:"publish_seconds,omitempty"`
+}
+
+// Rates are per second over the last seconds; see [Tracker].
+type Rates struct {
+	In  float64 `json:"in"`
+	Out float64 `json:"out"`
+	// HandleMean, HandleP50 and HandleP99 are of the calls of the component that ended meanwhile, in seconds; nil where there were none.
+	HandleMean *float64 `json:"handle_mean_seconds,omitempty"`
+	HandleP50  *float64 `json:"handle_p50_seconds,omitempty"`
+	HandleP99  *float64 `json:"handle_p99_seconds,omitempty"`
+}
+
+// MaxEvents bounds each list of events of a link.
+const MaxEvents = 20
+
+// MaxEventText bounds the text of an event in bytes.
+const MaxEventText = 1 << 10
+
+// Event is something that happened to a link. It never holds a payload.
+type Event struct {
+	Time time.Time `json:"time"`
+	// Level is that of the log line: WARN or ERROR; "" for a dead letter.
+	Level string `json:"level,omitempty"`
+	Text  string `json:"text"`
+	// Topic, Partition and Offset tell the record, where it is about one.
+	Topic     string `json:"topic,omitempty"`
+	Partition *int32 `json:"partition,omitempty"`
+	Offset    *int64 `json:"offset,omitempty"`
+	// Count is how often it happened in a row, told at its last time; 0 and 1 are once.
+	Count int `json:"count,omitempty"`
+}

@@ -1,0 +1,264 @@
+package status
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func histogram(sum float64, pairs ...float64) *Histogram {
+	h := &Histogram{Sum: sum}
+	for i := 0; i < len(pairs); i += 2 {
+		h.Buckets = append(h.Buckets, Bucket{UpTo: pairs[i], Count: uint64(pairs[i+1])})
+		h.Count = uint64(pairs[i+1])
+	}
+	return h
+}
+
+func TestQuantilesAreThoseOfPromQL(t *testing.T) {
+	over := histogram(100, 1, 10, 2, 30)
+	over.Count = 40 // a quarter lies above the last bound
+	infinite := histogram(100, 1, 10, math.Inf(1), 20)
+	for name, test := range map[string]struct {
+		h    *Histogram
+		q    float64
+		want float64 // NaN: none
+	}{
+		"of nothing":                        {nil, .5, math.NaN()},
+		"of no observation":                 {histogram(0, 1, 0, 2, 0), .5, math.NaN()},
+		"without buckets":                   {&Histogram{Count: 3, Sum: 3}, .5, math.NaN()},
+		"in the middle of the first bucket": {histogram(10, 1, 10, 2, 10), .5, .5},
+		"in a later bucket":                 {histogram(10, 1, 10, 2, 30), .5, 1.25},
+		"behind an empty bucket":            {histogram(10, 1, 0, 2, 0, 4, 10), .5, 3},
+		"above the last bound":              {over, .99, 2},
+		"in the infinite bucket":            {infinite, .99, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := test.h.Quantile(test.q)
+			if (got == nil) != math.IsNaN(test.want) || (got != nil && math.Abs(*got-test.want) > 1e-9) {
+				t.Errorf("got %v, want %v", show(got), test.want)
+			}
+		})
+	}
+}
+
+func show(f *float64) string {
+	if f == nil {
+		return "none"
+	}
+	return fmt.Sprint(*f)
+}
+
+func TestHistogramsAddAndSubtract(t *testing.T) {
+	early, late := histogram(2, 1, 1, 2, 2), histogram(9, 1, 4, 2, 6)
+	if got, want := late.Since(early), histogram(7, 1, 3, 2, 4); !reflect.DeepEqual(got, want) {
+		t.Errorf("the difference is %+v", got)
+	}
+	if got := early.Since(late); got != early {
+		t.Errorf("a histogram that began anew is taken as %+v", got)
+	}
+	if got := late.Since(histogram(2, 1, 1, 3, 2)); got != late {
+		t.Errorf("with other bounds the difference is %+v", got)
+	}
+	if got, want := early.Plus(late), histogram(11, 1, 5, 2, 8); !reflect.DeepEqual(got, want) {
+		t.Errorf("the sum is %+v", got)
+	}
+	if got, want := histogram(1, 1, 1, 2, 2, 4, 2).Plus(histogram(1, 1, 3, 4, 5)), histogram(2, 1, 4, 4, 7); !reflect.DeepEqual(got, want) {
+		t.Errorf("the sum of different bounds is %+v", got)
+	}
+	if early.Plus(nil) != early || (*Histogram)(nil).Plus(early) != early || (*Histogram)(nil).Since(early) != nil {
+		t.Error("nothing is not nothing")
+	}
+	if m := late.Mean(); m == nil || *m != 1.5 {
+		t.Errorf("the mean is %s", show(m))
+	}
+}
+
+func TestTheTrackerTellsSinceWhenAndHowFast(t *testing.T) {
+	var changes []string
+	tracker := Tracker{Changed: func(l *Link) {
+		changes = append(changes, fmt.Sprintf("%s %s %s", l.ID(), l.State, l.Reason))
+	}}
+	observe := func(after time.Duration, in, out float64, state State, reason string) Link {
+		p := Provider{Time: noon.Add(after), Links: []Link{{
+			Component: "echo", Name: "default", State: state, Reason: reason,
+			Counters: Counters{RecordsIn: in, RecordsOut: out, HandleSeconds: histogram(in/10, 1, in)},
+		}}}
+		tracker.Observe(&p)
+		return p.Links[0]
+	}
+	second := time.Second
+	if l := observe(0, 100, 0, Starting, "starting"); !l.Since.Equal(noon) || l.Rates != (Rates{}) {
+		t.Errorf("first: since %v, rates %+v", l.Since, l.Rates)
+	}
+	l := observe(5*second, 150, 20, Healthy, "")
+	if !l.Since.Equal(noon.Add(5*second)) || l.Rates.In != 10 || l.Rates.Out != 4 || *l.Rates.HandleMean != .1 {
+		t.Errorf("after 5 s: since %v, rates %+v, mean %s", l.Since, l.Rates, show(l.Rates.HandleMean))
+	}
+	observe(10*second, 150, 20, Healthy, "")
+	observe(15*second, 150, 20, Healthy, "")
+	if l = observe(20*second, 150, 20, Healthy, ""); !l.Since.Equal(noon.Add(5*second)) || l.Rates.In != 0 || l.Rates.HandleMean != nil {
+		t.Errorf("idle: since %v, rates %+v", l.Since, l.Rates)
+	}
+	observe(25*second, 250, 20, Unhealthy, "no broker")
+	l = observe(26*second, 250, 20, Unhealthy, "no topic")
+	if !l.Since.Equal(noon.Add(25 * second)) {
+		t.Errorf("another reason: since %v", l.Since)
+	}
+	if l = observe(30*second, 40, 4, Healthy, ""); l.Rates.In != 0 {
+		t.Errorf("counters that begin anew give %v in a second", l.Rates.In)
+	}
+	if l = observe(35*second, 90, 4, Healthy, ""); l.Rates.In != 10 {
+		t.Errorf("and then %v in a second", l.Rates.In)
+	}
+	want := []string{"echo/default healthy ", "echo/default unhealthy no broker", "echo/default unhealthy no topic", "echo/default healthy "}
+	if !reflect.DeepEqual(changes, want) {
+		t.Errorf("changes %q", changes)
+	}
+	tracker.Observe(&Provider{Time: noon.Add(40 * second)})
+	if l = observe(41*second, 1000, 0, Healthy, ""); !l.Since.Equal(noon.Add(41*second)) || l.Rates.In != 0 {
+		t.Errorf("a link that was gone: since %v, rates %+v", l.Since, l.Rates)
+	}
+}
+
+func TestTheTrackerCanBeAskedAsOftenAsOneLikes(t *testing.T) {
+	var tracker Tracker
+	var l Link
+	for i := range 10000 {
+		p := Provider{Time: noon.Add(time.Duration(i) * 10 * time.Millisecond), Links: []Link{{Component: "echo", Counters: Counters{RecordsIn: float64(i)}}}}
+		tracker.Observe(&p)
+		l = p.Links[0]
+	}
+	if math.Abs(l.Rates.In-100) > 1e-6 {
+		t.Errorf("%v in a second, want 100", l.Rates.In)
+	}
+	if n := len(tracker.links[l.ID()].samples); n > 12 {
+		t.Errorf("%d samples are kept", n)
+	}
+}
+
+func TestEventsAreBoundedAndRepeatsCounted(t *testing.T) {
+	var events Events
+	for i := range 2 * MaxEvents {
+		events.Add(Event{Time: noon.Add(time.Duration(i)), Text: fmt.Sprint(i)})
+	}
+	offset := int64(7)
+	for i := range 3 {
+		events.Add(Event{Time: noon.Add(time.Hour + time.Duration(i)), Text: strings.Repeat("ä", MaxEventText), Offset: &offset})
+	}
+	list := events.List()
+	if len(list) != MaxEvents {
+		t.Fatalf("%d events are kept", len(list))
+	}
+	if e := list[0]; e.Count != 3 || !e.Time.Equal(noon.Add(time.Hour+2)) || len(e.Text) > MaxEventText || !utf8.ValidString(e.Text) || !strings.HasSuffix(e.Text, "…") {
+		t.Errorf("the last is %+v", e)
+	}
+	if list[1].Text != fmt.Sprint(2*MaxEvents-1) || list[1].Count != 0 {
+		t.Errorf("the one before is %+v", list[1])
+	}
+}
+
+func TestTheLogIsKeptFromWarningsOn(t *testing.T) {
+	var out bytes.Buffer
+	var events Events
+	base := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelError}))
+	log := LogTo(base.With("link", "default"), &events).With("topic", "orders")
+	log.Info("nothing to keep")
+	log.Warn("a record was dead-lettered", "partition", int32(3), "offset", int64(42), "dead_letter_topic", "dead")
+	log.WithGroup("g").Error("it failed", "error", errors.New("why"))
+	list := events.List()
+	if len(list) != 2 {
+		t.Fatalf("kept: %+v", list)
+	}
+	if e := list[1]; e.Level != "WARN" || e.Text != "a record was dead-lettered (dead letter topic dead)" || e.Topic != "orders" || *e.Partition != 3 || *e.Offset != 42 {
+		t.Errorf("the warning is %+v", e)
+	}
+	if e := list[0]; e.Level != "ERROR" || e.Text != "it failed (g.error why)" || e.Topic != "orders" {
+		t.Errorf("the error is %+v", e)
+	}
+	if text := out.String(); strings.Contains(text, "dead-lettered") || !strings.Contains(text, "link=default topic=orders g.error=why") {
+		t.Errorf("the log itself has %q", text)
+	}
+}
+
+func TestAStatusIsCutToALimit(t *testing.T) {
+	p := Provider{ProviderKey: "kafka", Time: noon}
+	for i := range 50 {
+		l := Link{Component: fmt.Sprint("component-", i), State: Healthy}
+		for n := range int32(20) {
+			l.Partitions = append(l.Partitions, Partition{Topic: "orders", Partition: n})
+			l.RecentErrors = append(l.RecentErrors, Event{Text: strings.Repeat("x", 100)})
+		}
+		p.Links = append(p.Links, l)
+	}
+	whole, err := Encode(p, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sizes := []int{len(whole), len(whole) - 1, len(whole) / 3, 8000}
+	want := []Omitted{{}, {Events: 1000}, {Events: 1000, Partitions: 1000}, {}}
+	for i, limit := range sizes {
+		text, err := Encode(p, limit)
+		if err != nil || len(text) > limit {
+			t.Fatalf("limit %d: %d bytes, %v", limit, len(text), err)
+		}
+		var got Provider
+		if err := json.Unmarshal(text, &got); err != nil {
+			t.Fatal(err)
+		}
+		omitted := Omitted{}
+		if got.Omitted != nil {
+			omitted = *got.Omitted
+		}
+		if limit == 8000 {
+			if len(got.Links) == 0 || omitted.Links != 50-len(got.Links) {
+				t.Errorf("limit %d: %d links, omitted %+v", limit, len(got.Links), omitted)
+			}
+			continue
+		}
+		if omitted != want[i] || len(got.Links) != 50 {
+			t.Errorf("limit %d: %d links, omitted %+v, want %+v", limit, len(got.Links), omitted, want[i])
+		}
+	}
+	if len(p.Links) != 50 || len(p.Links[0].Partitions) != 20 || p.Omitted != nil {
+		t.Error("the status itself was cut")
+	}
+	if _, err := Encode(p, 10); err == nil {
+		t.Error("10 bytes are enough")
+	}
+}
+
+func TestALinkTellsItsLag(t *testing.T) {
+	one, two := 1.5, 2.5
+	l := Link{Partitions: []Partition{{Lag: 3, LagSeconds: &one}, {Lag: -1}, {Lag: 4, LagSeconds: &two}}}
+	if n, known := l.Lag(); n != 7 || !known {
+		t.Errorf("lag %d, %v", n, known)
+	}
+	if s, known := l.LagSeconds(); s != 2.5 || !known {
+		t.Errorf("lag of %v s, %v", s, known)
+	}
+	if _, known := (&Link{Partitions: []Partition{{Lag: -1}}}).Lag(); known {
+		t.Error("an unknown lag is known")
+	}
+}
+
+func TestALinkIsNamedAsInHealth(t *testing.T) {
+	for want, l := range map[string]Link{
+		"echo/default": {Component: "echo", Name: "default", Package: "wasmcloud:messaging", Direction: Target},
+		"echo/a (messaging-kafka:records) (as source)": {Component: "echo", Name: "a", Package: "messaging-kafka:records", Direction: Source},
+	} {
+		if got := l.ID(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

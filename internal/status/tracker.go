@@ -1,0 +1,105 @@
+package status
+
+import (
+	"time"
+)
+
+// rateWindow is the time over which rates are told. It is some samples long, so that one late sample does not show.
+const rateWindow = 10 * time.Second
+
+// Tracker adds what only shows over time to snapshots of a provider: since when a link has its state, and its rates.
+// It is fed by whoever looks at intervals; see [Tracker.Observe]. It is not safe for concurrent use.
+type Tracker struct {
+	links map[string]*tracked
+	// Changed is called when a link's state or reason is not what it was; nil is not called. The first state of a link
+	// is no change unless it is unhealthy.
+	Changed func(l *Link)
+}
+
+type tracked struct {
+	state   State
+	reason  string
+	since   time.Time
+	samples []sample // oldest first, at most rateWindow and one older
+}
+
+type sample struct {
+	at     time.Time
+	in     float64
+	out    float64
+	handle *Histogram
+}
+
+// minSampleGap keeps samples apart, however often it is asked.
+const minSampleGap = time.Second
+
+// Observe notes a snapshot and completes its links in place: Since and Rates.
+func (t *Tracker) Observe(p *Provider) {
+	if t.links == nil {
+		t.links = make(map[string]*tracked)
+	}
+	seen := make(map[string]struct{}, len(p.Links))
+	for i := range p.Links {
+		l := &p.Links[i]
+		id := l.ID()
+		seen[id] = struct{}{}
+		k := t.links[id]
+		if k == nil {
+			k = &tracked{}
+			t.links[id] = k
+		}
+		t.observeState(k, l, p.Time)
+		k.observeRates(l, p.Time)
+	}
+	for id := range t.links {
+		if _, there := seen[id]; !there {
+			delete(t.links, id)
+		}
+	}
+}
+
+func (t *Tracker) observeState(k *tracked, l *Link, now time.Time) {
+	first := k.state == ""
+	changed := k.state != l.State
+	if changed {
+		k.since = now
+	}
+	reason := k.reason != l.Reason
+	k.state, k.reason = l.State, l.Reason
+	l.Since = k.since
+	if t.Changed == nil || !(changed || reason) || (first && l.State != Unhealthy) {
+		return
+	}
+	t.Changed(l)
+}
+
+func (k *tracked) observeRates(l *Link, now time.Time) {
+	s := sample{at: now, in: l.Counters.RecordsIn, out: l.Counters.RecordsOut, handle: l.Counters.HandleSeconds}
+	if n := len(k.samples); n > 0 && (s.in < k.samples[n-1].in || s.out < k.samples[n-1].out) {
+		k.samples = nil // the counters began anew
+	}
+	// One sample older than the window stays, so that the window is full.
+	for len(k.samples) > 1 && !k.samples[1].at.After(now.Add(-rateWindow)) {
+		k.samples = k.samples[1:]
+	}
+	if len(k.samples) > 0 {
+		from := k.samples[0]
+		l.Rates = RatesBetween(from.in, from.out, from.handle, l, now.Sub(from.at))
+	}
+	if n := len(k.samples); n == 0 || now.Sub(k.samples[n-1].at) >= minSampleGap {
+		k.samples = append(k.samples, s)
+	}
+}
+
+// RatesBetween are the rates from counters of some time ago to those of a link.
+func RatesBetween(in, out float64, handle *Histogram, l *Link, took time.Duration) Rates {
+	if took <= 0 {
+		return Rates{}
+	}
+	d := l.Counters.HandleSeconds.Since(handle)
+	return Rates{
+		In:         max(0, l.Counters.RecordsIn-in) / took.Seconds(),
+		Out:        max(0, l.Counters.RecordsOut-out) / took.Seconds(),
+		HandleMean: d.Mean(), HandleP50: d.Quantile(.5), HandleP99: d.Quantile(.99),
+	}
+}
