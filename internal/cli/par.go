@@ -95,10 +95,11 @@ func (f parFlags) build(command *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if err := par.BuildFile(command.Context(), f.out, par.Options{
+	options := par.Options{
 		Name: f.name, Vendor: f.vendor, Version: f.version, Revision: f.revision, Binaries: binaries,
 		Issuer: issuer, Subject: subject, IssuedAt: issued, Compress: f.compress,
-	}); err != nil {
+	}
+	if err := buildShown(command, f.out, options); err != nil {
 		return err
 	}
 	// Read it back: what is printed is what a host will find, not what was meant.
@@ -107,6 +108,22 @@ func (f parFlags) build(command *cobra.Command) error {
 		return fmt.Errorf("verifying %s: %w", f.out, err)
 	}
 	return describeArchive(out, f.out, size, contents)
+}
+
+// buildShown builds the archive and, where it packs several binaries, which takes seconds, shows how far it is.
+func buildShown(command *cobra.Command, path string, options par.Options) error {
+	if len(options.Binaries) > 1 {
+		shown := newProgress(command.ErrOrStderr())
+		defer shown.close()
+		options.Progress = func(at par.Progress) {
+			// To hash is quick, and done with all before the first is packed: so all bars are there from the start.
+			shown.announce(at.Target, at.Total)
+			if at.Phase == par.PhasePack {
+				shown.reached(at.Target, string(at.Phase), at.Done, at.Total)
+			}
+		}
+	}
+	return par.BuildFile(command.Context(), path, options)
 }
 
 func (f parFlags) parseBinaries() ([]par.Binary, error) {

@@ -3,13 +3,11 @@ package dev
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"regexp"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"messaging-kafka/internal/testkit"
@@ -28,30 +26,9 @@ type person struct {
 // sit begins a run at a terminal.
 func sit(t *testing.T, ctx context.Context, opts Options) *person {
 	t.Helper()
-	keys, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	if err != nil {
-		t.Skipf("this machine gives no terminal: %v", err)
-	}
-	t.Cleanup(func() { keys.Close() })
-	if err := unix.IoctlSetPointerInt(int(keys.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	number, err := unix.IoctlGetInt(int(keys.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tty, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &person{t: t, keys: keys, tty: tty, screen: new(testkit.Log), done: make(chan struct{})}
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		// It ends with an error when the other side is closed.
-		_, _ = io.Copy(p.screen, keys)
-	}()
-	t.Cleanup(func() { tty.Close(); <-watched })
+	terminal := testkit.NewTerminal(t)
+	tty := terminal.TTY
+	p := &person{t: t, keys: terminal.Keys, tty: tty, screen: terminal.Screen, done: make(chan struct{})}
 	opts.In, opts.Out, opts.Err, opts.Interactive = tty, tty, tty, true
 	go func() {
 		defer close(p.done)

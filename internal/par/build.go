@@ -38,7 +38,25 @@ type Options struct {
 	Subject               Key       // in role service: is signed for; its public text is the provider's identity
 	IssuedAt              time.Time // zero = not known; whole seconds count
 	Compress              bool
+	// Progress, if not nil, is called by the goroutine of [Build] while it reads the binaries.
+	Progress func(Progress)
 }
+
+// Progress is how far one binary is.
+type Progress struct {
+	Target      string
+	Phase       Phase
+	Done, Total int64 // bytes of the binary; Done is Total once for each phase that ends well
+}
+
+// Phase is what a binary is read for.
+type Phase string
+
+// The phases of each binary. All binaries are hashed before the first is packed.
+const (
+	PhaseHash Phase = "hashed"
+	PhasePack Phase = "packed"
+)
 
 func (o Options) validate() error {
 	switch {
@@ -85,7 +103,7 @@ func Build(ctx context.Context, to io.Writer, options Options) error {
 	digests := make([]digest, 0, len(options.Binaries))
 	hashes := make(map[string]string)
 	for _, binary := range options.Binaries {
-		d, err := digestBinary(ctx, binary)
+		d, err := digestBinary(ctx, binary, options.Progress)
 		if err != nil {
 			return err
 		}
@@ -105,14 +123,14 @@ func Build(ctx context.Context, to io.Writer, options Options) error {
 		return err
 	}
 	if !options.Compress {
-		return writeTar(ctx, to, token, digests, issued)
+		return writeTar(ctx, to, token, digests, issued, options.Progress)
 	}
 	// The header stays empty: a name or time in it would make equal archives differ.
 	compressor, err := gzip.NewWriterLevel(to, gzip.BestCompression)
 	if err != nil {
 		return fmt.Errorf("compressing the archive: %w", err)
 	}
-	if err := writeTar(ctx, compressor, token, digests, issued); err != nil {
+	if err := writeTar(ctx, compressor, token, digests, issued, options.Progress); err != nil {
 		return err
 	}
 	if err := compressor.Close(); err != nil {
@@ -121,7 +139,7 @@ func Build(ctx context.Context, to io.Writer, options Options) error {
 	return nil
 }
 
-func writeTar(ctx context.Context, to io.Writer, token string, digests []digest, issued int64) error {
+func writeTar(ctx context.Context, to io.Writer, token string, digests []digest, issued int64, progress func(Progress)) error {
 	archive := tar.NewWriter(to)
 	add := func(name string, mode, size int64, from io.Reader) error {
 		// Hosts read ustar, and panic on anything that is not a regular file.
@@ -139,7 +157,7 @@ func writeTar(ctx context.Context, to io.Writer, token string, digests []digest,
 		return err
 	}
 	for _, d := range digests {
-		if err := d.pack(ctx, add); err != nil {
+		if err := d.pack(ctx, add, progress); err != nil {
 			return err
 		}
 	}
@@ -149,31 +167,34 @@ func writeTar(ctx context.Context, to io.Writer, token string, digests []digest,
 	return nil
 }
 
-func digestBinary(ctx context.Context, binary Binary) (digest, error) {
-	file, err := openBinary(binary)
+func digestBinary(ctx context.Context, binary Binary, progress func(Progress)) (digest, error) {
+	file, expected, err := openBinary(binary)
 	if err != nil {
 		return digest{}, err
 	}
 	defer file.Close()
 	hash := sha256.New()
-	size, err := io.Copy(hash, reader{ctx, file})
+	tell := teller{progress, Progress{Target: binary.Target, Phase: PhaseHash, Total: expected}}
+	size, err := io.Copy(hash, tell.around(reader{ctx, file}))
 	if err != nil {
 		return digest{}, fmt.Errorf("reading the binary for %s: %w", binary.Target, err)
 	}
 	if size == 0 {
 		return digest{}, fmt.Errorf("reading the binary for %s: %s is empty", binary.Target, binary.Path)
 	}
+	tell.end(size)
 	return digest{binary, size, hexUpper(hash.Sum(nil))}, nil
 }
 
-func (d digest) pack(ctx context.Context, add func(name string, mode, size int64, from io.Reader) error) error {
-	file, err := openBinary(d.Binary)
+func (d digest) pack(ctx context.Context, add func(name string, mode, size int64, from io.Reader) error, progress func(Progress)) error {
+	file, _, err := openBinary(d.Binary)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
 	hash := sha256.New()
-	err = add(d.Target+".bin", 0o755, d.size, io.TeeReader(reader{ctx, file}, hash))
+	tell := teller{progress, Progress{Target: d.Target, Phase: PhasePack, Total: d.size}}
+	err = add(d.Target+".bin", 0o755, d.size, io.TeeReader(tell.around(reader{ctx, file}), hash))
 	grew := errors.Is(err, tar.ErrWriteTooLong)
 	if err != nil && !grew {
 		return err
@@ -181,13 +202,15 @@ func (d digest) pack(ctx context.Context, add func(name string, mode, size int64
 	if grew || hexUpper(hash.Sum(nil)) != d.hash {
 		return fmt.Errorf("packing the binary for %s: %s changed while it was read", d.Target, d.Path)
 	}
+	tell.end(d.size)
 	return nil
 }
 
-func openBinary(binary Binary) (*os.File, error) {
+// openBinary opens the file of a binary and returns its size as well.
+func openBinary(binary Binary) (*os.File, int64, error) {
 	file, err := os.Open(binary.Path)
 	if err != nil {
-		return nil, fmt.Errorf("opening the binary for %s: %w", binary.Target, err)
+		return nil, 0, fmt.Errorf("opening the binary for %s: %w", binary.Target, err)
 	}
 	info, err := file.Stat()
 	if err == nil && !info.Mode().IsRegular() {
@@ -196,9 +219,9 @@ func openBinary(binary Binary) (*os.File, error) {
 	}
 	if err != nil {
 		file.Close()
-		return nil, fmt.Errorf("opening the binary for %s: %s: %w", binary.Target, binary.Path, err)
+		return nil, 0, fmt.Errorf("opening the binary for %s: %s: %w", binary.Target, binary.Path, err)
 	}
-	return file, nil
+	return file, info.Size(), nil
 }
 
 // BuildFile writes an archive to path, whole or not at all: an existing file is replaced only by a complete one.
@@ -240,4 +263,39 @@ func (r reader) Read(p []byte) (int, error) {
 		return 0, context.Cause(r.ctx)
 	}
 	return r.from.Read(p)
+}
+
+// teller counts what is read of one binary in one phase, and tells of it.
+type teller struct {
+	tell func(Progress) // may be nil
+	Progress
+}
+
+func (t *teller) around(from io.Reader) io.Reader {
+	if t.tell == nil {
+		return from
+	}
+	return telling{from, t}
+}
+
+// end tells that the phase has ended well. Only then is Done as large as Total.
+func (t *teller) end(size int64) {
+	if t.tell != nil {
+		t.Done, t.Total = size, size
+		t.tell(t.Progress)
+	}
+}
+
+type telling struct {
+	io.Reader
+	*teller
+}
+
+func (t telling) Read(p []byte) (int, error) {
+	n, err := t.Reader.Read(p)
+	// What grows while it is read has more than its Total, and is refused in the end.
+	if t.Done += int64(n); n > 0 && t.Done < t.Total {
+		t.tell(t.Progress)
+	}
+	return n, err
 }

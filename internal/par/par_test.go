@@ -507,3 +507,31 @@ func TestCompressedHasNoNameAndNoTime(t *testing.T) {
 		t.Errorf("header %+v", from.Header)
 	}
 }
+
+func TestProgressIsToldOfEachBinary(t *testing.T) {
+	options := testOptions(t)
+	var seen []Progress
+	options.Progress = func(p Progress) { seen = append(seen, p) }
+	told := build(t, options)
+	last := map[string]Progress{}
+	var ends []string
+	for _, p := range seen {
+		key := string(p.Phase) + " " + p.Target
+		if before := last[key]; p.Done < before.Done || p.Done > p.Total || p.Done <= 0 {
+			t.Errorf("%+v follows %+v", p, before)
+		}
+		if last[key] = p; p.Done == p.Total {
+			ends = append(ends, key)
+		}
+	}
+	if want := []string{"hashed x86_64-linux", "hashed aarch64-linux", "packed aarch64-linux", "packed x86_64-linux"}; !slices.Equal(ends, want) {
+		t.Errorf("ends %q, want %q", ends, want)
+	}
+	if got, want := last["packed aarch64-linux"].Total, int64(len("a binary for ARM ")*1000); got != want {
+		t.Errorf("the binary for ARM has %d bytes, want %d", got, want)
+	}
+	options.Progress = nil
+	if !bytes.Equal(told, build(t, options)) {
+		t.Error("telling of progress changes the archive")
+	}
+}
