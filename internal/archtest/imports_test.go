@@ -23,9 +23,9 @@ var (
 )
 
 var (
-	latticeSide = []string{"hostdata", "lattice", "wrpc", "messaging"}
+	latticeSide = []string{"hostdata", "lattice", "wrpc", "guest", "messaging", "records"}
 	kafkaSide   = []string{"kafka", "produce", "consume", "dispatch", "request"}
-	neutral     = []string{"record", "settings", "status", "envelope"}
+	neutral     = []string{"record", "settings", "role", "status", "envelope"}
 )
 
 // rules say what packages must not depend on, neither by themselves nor through others.
