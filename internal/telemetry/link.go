@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,7 +13,12 @@ import (
 // may be called by many goroutines at once.
 type LinkMetrics struct {
 	metrics *Metrics
+	key     linkKey
 	labels  prometheus.Labels
+
+	// mu guards removed, and keeps a series from being made anew by a call that ends after its link.
+	mu      sync.RWMutex
+	removed bool
 
 	// What comes with every record is looked up once, here, and not each time.
 	outcomes                                    map[dispatch.Outcome]prometheus.Counter
@@ -23,10 +29,22 @@ type LinkMetrics struct {
 	delivery, publish, request, batch, transact prometheus.Observer
 }
 
-// Link returns the metrics of one link. Those of the same component and name are the same.
+// Link returns the metrics of one link. Those of the same component and name are the same, until they are removed.
 func (m *Metrics) Link(component, link string) *LinkMetrics {
+	key := linkKey{component, link}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l := m.links[key]
+	if l == nil {
+		l = m.newLink(key)
+		m.links[key] = l
+	}
+	return l
+}
+
+func (m *Metrics) newLink(key linkKey) *LinkMetrics {
 	l := &LinkMetrics{
-		metrics: m, labels: prometheus.Labels{"component": component, "link": link},
+		metrics: m, key: key, labels: prometheus.Labels{"component": key.component, "link": key.link},
 		outcomes: make(map[dispatch.Outcome]prometheus.Counter, len(dispatch.Outcomes)),
 	}
 	one := func(d *metric) prometheus.Counter { return m.counters[d].With(l.labels) }
@@ -77,7 +95,7 @@ func (l *LinkMetrics) Buried(written bool) {
 	if written {
 		fate = deadLettered
 	}
-	l.buried.WithLabelValues(fate).Inc()
+	l.count(l.buried, fate)
 }
 
 // Fetched implements consume.Observer.
@@ -105,16 +123,16 @@ func (l *LinkMetrics) Committed(err error) {
 func (l *LinkMetrics) Transaction(err error, took time.Duration, records, bytes int) {
 	l.transact.Observe(took.Seconds())
 	if err != nil {
-		l.transactions.WithLabelValues("aborted").Inc()
+		l.count(l.transactions, "aborted")
 		return
 	}
-	l.transactions.WithLabelValues("committed").Inc()
+	l.count(l.transactions, "committed")
 	l.Stored(records, bytes)
 }
 
 // Published counts one publish of the component. class is one of a closed list.
 func (l *LinkMetrics) Published(class string, took time.Duration) {
-	l.publishes.WithLabelValues(class).Inc()
+	l.count(l.publishes, class)
 	l.publish.Observe(took.Seconds())
 }
 
@@ -126,18 +144,39 @@ func (l *LinkMetrics) Stored(records, bytes int) {
 
 // Answered implements request.Observer.
 func (l *LinkMetrics) Answered(took time.Duration) {
-	l.requests.WithLabelValues("answered").Inc()
+	l.count(l.requests, "answered")
 	l.request.Observe(took.Seconds())
 }
 
 // TimedOut implements request.Observer.
-func (l *LinkMetrics) TimedOut() { l.requests.WithLabelValues("timed_out").Inc() }
+func (l *LinkMetrics) TimedOut() { l.count(l.requests, "timed_out") }
 
 // Late implements request.Observer.
-func (l *LinkMetrics) Late() { l.requests.WithLabelValues("late_answer").Inc() }
+func (l *LinkMetrics) Late() { l.count(l.requests, "late_answer") }
 
-// Remove takes the link's metrics away when the link is deleted.
+// count counts by a label whose series is made when it is first needed.
+func (l *LinkMetrics) count(v *prometheus.CounterVec, value string) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if !l.removed {
+		v.WithLabelValues(value).Inc()
+	}
+}
+
+// Remove takes the link's metrics away when the link is deleted. What still ends then, such as a publish that the
+// component had begun, is counted no more.
 func (l *LinkMetrics) Remove() {
+	l.metrics.mu.Lock()
+	defer l.metrics.mu.Unlock()
+	if l.metrics.links[l.key] == l {
+		delete(l.metrics.links, l.key)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.removed {
+		return // the series may be those of a link that came since
+	}
+	l.removed = true
 	for _, v := range l.metrics.counters {
 		v.DeletePartialMatch(l.labels)
 	}

@@ -1,6 +1,8 @@
 package telemetry
 
 import (
+	"sync"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
@@ -13,7 +15,13 @@ type Metrics struct {
 
 	counters   map[*metric]*prometheus.CounterVec
 	histograms map[*metric]*prometheus.HistogramVec
+
+	mu    sync.Mutex
+	links map[linkKey]*LinkMetrics
 }
+
+// linkKey are the values of the labels by which links are told apart.
+type linkKey struct{ component, link string }
 
 // NewMetrics makes the metrics with a registry of their own.
 func NewMetrics() *Metrics {
@@ -21,6 +29,7 @@ func NewMetrics() *Metrics {
 		Registry:   prometheus.NewRegistry(),
 		counters:   make(map[*metric]*prometheus.CounterVec),
 		histograms: make(map[*metric]*prometheus.HistogramVec),
+		links:      make(map[linkKey]*LinkMetrics),
 	}
 	for _, d := range declared {
 		switch {

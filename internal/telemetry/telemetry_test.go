@@ -104,3 +104,57 @@ messaging_kafka_fetched_records_total{component="other",link="default"} 1
 		t.Error("the other link's series went too")
 	}
 }
+
+// series counts the series of a component's links.
+func series(t *testing.T, m *Metrics, component string) int {
+	t.Helper()
+	families, err := m.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, f := range families {
+		for _, s := range f.GetMetric() {
+			for _, label := range s.GetLabel() {
+				if label.GetName() == "component" && label.GetValue() == component {
+					n++
+				}
+			}
+		}
+	}
+	return n
+}
+
+func TestWhatEndsAfterItsLinkLeavesNoMetricsBehind(t *testing.T) {
+	m := NewMetrics()
+	l := m.Link("echo", "passing")
+	if m.Link("echo", "passing") != l {
+		t.Error("the same link has two sets of metrics")
+	}
+	l.Remove()
+	for name, late := range map[string]func(){
+		"a publish":               func() { l.Published("ok", time.Millisecond) },
+		"a publish that failed":   func() { l.Published("timed_out", time.Millisecond) },
+		"an answer":               func() { l.Answered(time.Millisecond) },
+		"a request without one":   func() { l.TimedOut() },
+		"an answer that was late": func() { l.Late() },
+		"a dead letter":           func() { l.Buried(true) },
+		"a transaction":           func() { l.Transaction(nil, time.Millisecond, 1, 1) },
+		"an aborted transaction":  func() { l.Transaction(errors.New("no"), time.Millisecond, 1, 1) },
+		"a delivery":              func() { l.Delivered(dispatch.OutcomeDone, time.Millisecond) },
+		"a commit":                func() { l.Committed(nil) },
+	} {
+		if late(); series(t, m, "echo") > 0 {
+			t.Fatalf("%s that ended after its link has made series anew", name)
+		}
+	}
+	again := m.Link("echo", "passing")
+	if again == l {
+		t.Fatal("the link that came again has the metrics of the one that went")
+	}
+	n := series(t, m, "echo")
+	l.Remove()
+	if left := series(t, m, "echo"); left != n || n == 0 {
+		t.Errorf("the link that came again had %d series, and %d after the one that went was removed once more", n, left)
+	}
+}
