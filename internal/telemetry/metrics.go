@@ -18,6 +18,8 @@ type Metrics struct {
 
 	mu    sync.Mutex
 	links map[linkKey]*LinkMetrics
+
+	counts counts
 }
 
 // linkKey are the values of the labels by which links are told apart.
