@@ -13,6 +13,9 @@ export SOURCE_DATE_EPOCH
 # Where the keys of the archive are. Empty = those in the user's configuration folder, made when missing.
 ISSUER_KEY  ?=
 SUBJECT_KEY ?=
+# What make release makes, and for what. Empty = dist/release/VERSION, and all targets that there are.
+RELEASE ?=
+TARGETS ?=
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
@@ -26,7 +29,7 @@ build   = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(ldflag
 tags = $(shell sed -n 's,^//go:build \([a-z0-9]*\)$$,\1,p' test/*/*.go | sort -u | paste -sd, -)
 
 .DEFAULT_GOAL := build
-.PHONY: help build test lint vet staticcheck vulnerabilities par fuzz docs bench-host chaos clean
+.PHONY: help build test lint vet staticcheck vulnerabilities par release fuzz docs bench-host chaos clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -63,6 +66,10 @@ par: ## cross-compile for linux and pack dist/messaging-kafka.par.gz
 		--binary x86_64-linux=$(DIST)/x86_64-linux/messaging-kafka \
 		--binary aarch64-linux=$(DIST)/aarch64-linux/messaging-kafka \
 		$(if $(ISSUER_KEY),--issuer-key '$(ISSUER_KEY)') $(if $(SUBJECT_KEY),--subject-key '$(SUBJECT_KEY)')
+
+release: ## write archive, programs, SBOMs and checksums into dist/release/VERSION
+	VERSION='$(VERSION)' COMMIT='$(COMMIT)' ISSUER_KEY='$(ISSUER_KEY)' SUBJECT_KEY='$(SUBJECT_KEY)' \
+		./scripts/release.sh $(if $(RELEASE),-o '$(RELEASE)') $(TARGETS)
 
 fuzz: ## fuzz each target for FUZZTIME
 	@set -e; for package in $$($(GO) list ./...); do \

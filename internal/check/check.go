@@ -8,6 +8,7 @@ package check
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -19,16 +20,17 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 
 	"messaging-kafka/internal/kafka"
+	"messaging-kafka/internal/role"
 	"messaging-kafka/internal/settings"
 )
 
 // Link is a link to be checked.
 type Link struct {
 	// Name is for people.
-	Name  string
+	Name string
+	// Role is what the link has the provider do; [Run] tells the settings in Input of it.
+	Role  role.Role
 	Input settings.Input
-	// Source tells that the provider is the link's source: the component handles messages, and cannot publish by it.
-	Source bool
 	// Notes are what was found while the link was read, all of StepSettings. One that is a failure ends the check.
 	Notes []Finding
 }
@@ -157,9 +159,14 @@ func (r *run) readSettings() bool {
 		r.add(note)
 		usable = usable && note.Status != Fail
 	}
+	does := r.link.Role
+	r.link.Input.Batches, r.link.Input.Records = does.Batches(), does.Records()
 	parsed, warnings, err := settings.ParseLink(r.link.Input)
 	for _, w := range warnings {
 		r.add(Finding{StepSettings, w.Key, Warn, "", w.Text})
+	}
+	if err == nil && usable { // of a link whose role is not known, nothing can be said
+		err = does.Check(&parsed)
 	}
 	if err != nil {
 		for _, finding := range settingsErrors(err) {
@@ -198,8 +205,13 @@ func anonymousGroup(id settings.Identity) string {
 }
 
 func settingsErrors(err error) []Finding {
-	errs, ok := err.(settings.Errors)
-	if !ok {
+	var errs settings.Errors
+	var one *settings.Error
+	switch {
+	case errors.As(err, &errs):
+	case errors.As(err, &one):
+		errs = settings.Errors{one}
+	default:
 		return []Finding{{StepSettings, "", Fail, kafka.ClassOther, err.Error()}}
 	}
 	var findings []Finding

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"messaging-kafka/internal/kafka"
+	"messaging-kafka/internal/role"
 	"messaging-kafka/internal/settings"
 	"messaging-kafka/internal/testkit"
 )
@@ -101,32 +102,39 @@ func TestWhatIsMissingFailsOrWarns(t *testing.T) {
 	hosts := k.Brokers()[0]
 	for name, test := range map[string]struct {
 		config map[string]string
-		source bool
+		does   role.Role
 		step   Step
 		target string
 		status Status
 		words  string
 	}{
-		"a topic that is read":                       {map[string]string{"topic": "absent", "reply_topic": "none"}, false, StepTopic, "topic absent", Fail, "create_topics"},
-		"a topic that may be created":                {map[string]string{"topic": "absent", "reply_topic": "none", "create_topics": "true"}, false, StepTopic, "topic absent", OK, "create_topics makes it"},
-		"a reply topic":                              {map[string]string{"topic": "in"}, false, StepTopic, "topic in.reply", Warn, "reply_topic"},
-		"a dead-letter topic":                        {map[string]string{"topic": "in", "dead_letter_topic": "dead"}, false, StepTopic, "topic dead", Fail, "dead_letter_topic"},
-		"a topic for answers":                        {map[string]string{"request_reply_topic": "answers"}, false, StepTopic, "topic answers", Fail, "request_reply_topic"},
-		"an allowed topic":                           {map[string]string{"allowed_topics": "out"}, false, StepTopic, "topic out", Fail, "allowed_topics"},
-		"a partition that is read":                   {map[string]string{"topic": "in", "consumer_partitions": "1,2", "reply_topic": "none"}, false, StepTopic, "topic in", Fail, "no partition 2: it has 2 (0 to 1)"},
-		"a reply topic that is not allowed":          {map[string]string{"topic": "in", "reply_topic": "in2", "allowed_topics": "x*"}, false, StepWrite, "topic in2", Skipped, "does not exist"},
-		"topics for a pattern":                       {map[string]string{"topic": "/none.*/", "reply_topic": "none"}, false, StepTopic, "topic", Warn, "matches no topic"},
-		"topics to publish to":                       {map[string]string{"topic": "in", "reply_topic": "none"}, false, StepWrite, "", Skipped, "allowed_topics"},
-		"publishing on a source link":                {map[string]string{"topic": "in"}, true, StepWrite, "", Skipped, "publishes nothing"},
-		"an idempotent producer":                     {map[string]string{"idempotent": "false"}, false, StepIdempotent, "", Skipped, "idempotent=false"},
-		"reading":                                    {map[string]string{"allowed_topics": "in"}, false, StepGroup, "", Skipped, "reads no topic"},
-		"a pattern that matches what is there":       {map[string]string{"topic": "/i./", "reply_topic": "none"}, false, StepRead, "topic in", OK, "Read"},
-		"partitions to publish to that do not exist": {map[string]string{"allowed_topics": "in", "producer_partitions": "7"}, false, StepTopic, "topic in", Fail, "no partition 7"},
+		"a topic that is read":                       {map[string]string{"topic": "absent", "reply_topic": "none"}, role.Messaging, StepTopic, "topic absent", Fail, "create_topics"},
+		"a topic that may be created":                {map[string]string{"topic": "absent", "reply_topic": "none", "create_topics": "true"}, role.Messaging, StepTopic, "topic absent", OK, "create_topics makes it"},
+		"a reply topic":                              {map[string]string{"topic": "in"}, role.Messaging, StepTopic, "topic in.reply", Warn, "reply_topic"},
+		"a dead-letter topic":                        {map[string]string{"topic": "in", "dead_letter_topic": "dead"}, role.Messaging, StepTopic, "topic dead", Fail, "dead_letter_topic"},
+		"a topic for answers":                        {map[string]string{"request_reply_topic": "answers"}, role.Messaging, StepTopic, "topic answers", Fail, "request_reply_topic"},
+		"an allowed topic":                           {map[string]string{"allowed_topics": "out"}, role.Messaging, StepTopic, "topic out", Fail, "allowed_topics"},
+		"a partition that is read":                   {map[string]string{"topic": "in", "consumer_partitions": "1,2", "reply_topic": "none"}, role.Messaging, StepTopic, "topic in", Fail, "no partition 2: it has 2 (0 to 1)"},
+		"a reply topic that is not allowed":          {map[string]string{"topic": "in", "reply_topic": "in2", "allowed_topics": "x*"}, role.Messaging, StepWrite, "topic in2", Skipped, "does not exist"},
+		"topics for a pattern":                       {map[string]string{"topic": "/none.*/", "reply_topic": "none"}, role.Messaging, StepTopic, "topic", Warn, "matches no topic"},
+		"topics to publish to":                       {map[string]string{"topic": "in", "reply_topic": "none"}, role.Messaging, StepWrite, "", Skipped, "allowed_topics"},
+		"publishing on a source link":                {map[string]string{"topic": "in"}, role.Messages, StepWrite, "", Skipped, "publishes nothing"},
+		"publishing on a link for batches":           {map[string]string{"topic": "in"}, role.Handle, StepWrite, "", Skipped, "publishes nothing"},
+		"the topics of outputs":                      {map[string]string{"topic": "in", "allowed_topics": "out"}, role.Process, StepTopic, "topic out", Fail, "allowed_topics"},
+		"outputs of a batch":                         {map[string]string{"topic": "in"}, role.Process, StepWrite, "", Skipped, "allowed_topics"},
+		"transactions":                               {map[string]string{"topic": "in", "transactions": "true"}, role.Process, StepIdempotent, "", OK, "TransactionalId"},
+		"transactions without outputs":               {map[string]string{"topic": "in", "transactions": "true"}, role.Handle, StepSettings, "transactions", Fail, "processor"},
+		"a topic where records are only sent":        {map[string]string{"topic": "in"}, role.Produce, StepSettings, "topic", Fail, "only publishes"},
+		"a setting about messages on a records link": {map[string]string{"topic": "in", "payload": "envelope"}, role.Handle, StepSettings, "payload", Warn, "is not used"},
+		"an idempotent producer":                     {map[string]string{"idempotent": "false"}, role.Messaging, StepIdempotent, "", Skipped, "idempotent=false"},
+		"reading":                                    {map[string]string{"allowed_topics": "in"}, role.Messaging, StepGroup, "", Skipped, "reads no topic"},
+		"a pattern that matches what is there":       {map[string]string{"topic": "/i./", "reply_topic": "none"}, role.Messaging, StepRead, "topic in", OK, "Read"},
+		"partitions to publish to that do not exist": {map[string]string{"allowed_topics": "in", "producer_partitions": "7"}, role.Messaging, StepTopic, "topic in", Fail, "no partition 7"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.config["hosts"] = hosts
 			l := link(test.config)
-			l.Source = test.source
+			l.Role = test.does
 			r := Run(t.Context(), l, Options{})
 			ok := slices.ContainsFunc(r.Steps, func(f Finding) bool {
 				return f.Step == test.step && f.Target == test.target && f.Status == test.status && strings.Contains(f.Text, test.words)

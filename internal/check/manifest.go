@@ -10,6 +10,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"messaging-kafka/internal/role"
 	"messaging-kafka/internal/settings"
 )
 
@@ -92,9 +93,9 @@ func (e *manifestEnd) UnmarshalYAML(unmarshal func(any) error) error {
 	return unmarshal((*plain)(e))
 }
 
-// ReadManifest finds the links between components and the Kafka provider in a wadm manifest. Links of other packages
-// and of other messaging providers are not among them. What is wrong with a link that was found is in its notes; an
-// error says that none was.
+// ReadManifest finds the links between components and the Kafka provider in a wadm manifest. Links of other providers
+// are not among them. What is wrong with a link that was found is in its notes, such as a package that the provider does
+// not serve; an error says that none was.
 func ReadManifest(text []byte, opts ManifestOptions) ([]Link, error) {
 	var m manifest
 	if err := yaml.Unmarshal(text, &m); err != nil {
@@ -115,7 +116,7 @@ func ReadManifest(text []byte, opts ManifestOptions) ([]Link, error) {
 		for j := range owner.Traits {
 			trait := &owner.Traits[j]
 			l := &trait.Properties
-			if trait.Type != "link" || !l.isMessaging() {
+			if trait.Type != "link" {
 				continue
 			}
 			source := owner.Name == provider.Name
@@ -137,7 +138,7 @@ func ReadManifest(text []byte, opts ManifestOptions) ([]Link, error) {
 		return nil, fmt.Errorf("it has no such link with %s; it has %s", provider.Name, strings.Join(others, ", "))
 	}
 	if len(links) == 0 {
-		return nil, fmt.Errorf("it has no link of wasmcloud:messaging with %s", provider.Name)
+		return nil, fmt.Errorf("it has no link with %s", provider.Name)
 	}
 	return links, nil
 }
@@ -152,12 +153,24 @@ func yamlPlace(err error) string {
 	return ""
 }
 
-func (l *manifestLink) isMessaging() bool {
-	return l.Package == "messaging" && (l.Namespace == "wasmcloud" || l.Namespace == "")
+// pkg is the WIT package of the link.
+func (l *manifestLink) pkg() string {
+	if l.Namespace == "" && l.Package == "messaging" {
+		return role.MessagingPackage
+	}
+	return l.Namespace + ":" + l.Package
 }
 
-// provider is the capability that messaging links go to or come from. Of several, it is the one whose image or name
-// tells of Kafka.
+// isServed tells whether the link is of a package that the provider serves.
+func (l *manifestLink) isServed() bool {
+	return l.pkg() == role.MessagingPackage || l.pkg() == role.RecordsPackage
+}
+
+// eitherPackage is for people.
+const eitherPackage = role.MessagingPackage + " or " + role.RecordsPackage
+
+// provider is the capability that links of the packages served go to or come from. Of several, it is the one whose
+// image or name tells of Kafka.
 func (m *manifest) provider(name string) (*manifestComponent, error) {
 	var candidates, kafkas []*manifestComponent
 	for i := range m.Spec.Components {
@@ -176,22 +189,22 @@ func (m *manifest) provider(name string) (*manifestComponent, error) {
 	case len(kafkas) == 1:
 		return kafkas[0], nil
 	case len(candidates) == 0 && name != "":
-		return nil, fmt.Errorf("it has no provider (type capability) %s with a link of wasmcloud:messaging", name)
+		return nil, fmt.Errorf("it has no provider (type capability) %s with a link of %s", name, eitherPackage)
 	case len(candidates) == 0:
-		return nil, errors.New("it has no provider (type capability) with a link of wasmcloud:messaging")
+		return nil, fmt.Errorf("it has no provider (type capability) with a link of %s", eitherPackage)
 	}
 	var names []string
 	for _, c := range candidates {
 		names = append(names, c.Name)
 	}
-	return nil, fmt.Errorf("it has several providers with links of wasmcloud:messaging: say with --provider which is meant (%s)", strings.Join(names, ", "))
+	return nil, fmt.Errorf("it has several providers with links of %s: say with --provider which is meant (%s)", eitherPackage, strings.Join(names, ", "))
 }
 
-// isLinked tells whether a messaging link goes to or comes from the named provider.
+// isLinked tells whether a link of a package served goes to or comes from the named provider.
 func (m *manifest) isLinked(name string) bool {
 	return slices.ContainsFunc(m.Spec.Components, func(c manifestComponent) bool {
 		return slices.ContainsFunc(c.Traits, func(t manifestTrait) bool {
-			return t.Type == "link" && t.Properties.isMessaging() && (c.Name == name || t.Properties.Target.Name == name)
+			return t.Type == "link" && t.Properties.isServed() && (c.Name == name || t.Properties.Target.Name == name)
 		})
 	})
 }
@@ -202,7 +215,11 @@ func (m *manifest) link(provider *manifestComponent, l *manifestLink, component,
 	if source {
 		end, config = l.Source, l.SourceConfig
 	}
-	link := Link{Name: component + "/" + name, Source: source}
+	link := Link{Name: component + "/" + name}
+	var err error
+	if link.Role, err = role.Of(source, l.pkg(), l.Interfaces); err != nil {
+		link.note("interfaces", Fail, "the provider refuses the link: %v", err)
+	}
 	link.Input = settings.Input{
 		Config:   link.config(append(slices.Clone(config), end.Config...)),
 		Defaults: link.config(provider.Properties.Config),

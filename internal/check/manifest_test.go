@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"messaging-kafka/internal/role"
 	"messaging-kafka/internal/settings"
 )
 
@@ -113,7 +114,7 @@ func TestLinksOfAManifest(t *testing.T) {
 	if links[1].Input.Identity.Component != "AUDIT" || links[1].Input.Config["topic"] != "audit" {
 		t.Errorf("the old form is read as %+v", links[1].Input)
 	}
-	if !links[2].Source || links[2].Input.Config["topic"] != "bills" || links[0].Source {
+	if links[2].Role != role.Messages || links[2].Input.Config["topic"] != "bills" || links[0].Role != role.Messaging {
 		t.Errorf("the source link is read as %+v", links[2])
 	}
 }
@@ -190,6 +191,82 @@ func TestManifestsThatHaveNoSuchLink(t *testing.T) {
 			_, err := ReadManifest([]byte(test.text), test.opts)
 			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "hidden") {
 				t.Errorf("got %v, want %q in it", err, test.want)
+			}
+		})
+	}
+}
+
+// records is a manifest with links of both packages, and of one that is not served.
+const records = `
+metadata: {name: words}
+spec:
+  components:
+    - name: count
+      type: component
+      traits:
+        - type: link
+          properties:
+            namespace: messaging-kafka
+            package: records
+            interfaces: [producer, requester]
+            target: {name: kafka, config: [{name: out, properties: {request_reply_topic: answers}}]}
+        - type: link
+          properties: {namespace: wasi, package: keyvalue, interfaces: [store], target: {name: kafka}}
+    - name: kafka
+      type: capability
+      traits:
+        - type: link
+          properties:
+            namespace: messaging-kafka
+            package: records
+            interfaces: [INTERFACES]
+            target: {name: count}
+            source: {config: [{name: in, properties: {topic: texts, transactions: "true", batch_max_records: "10"}}]}
+    - name: redis
+      type: capability
+      traits:
+        - type: link
+          properties: {namespace: wasi, package: keyvalue, interfaces: [watcher], target: {name: count}}
+`
+
+func TestLinksOfWholeRecordsAreReadAsTheProviderReadsThem(t *testing.T) {
+	for interfaces, test := range map[string]struct {
+		does role.Role
+		note string // of the link that reads
+	}{
+		"processor":          {does: role.Process},
+		"handler":            {does: role.Handle},
+		"handler, processor": {note: "two links"},
+		"producer":           {note: "as source cannot have the interface producer"},
+		"transformer":        {note: "cannot have the interface transformer"},
+		"":                   {note: "names no interface"},
+	} {
+		t.Run(interfaces, func(t *testing.T) {
+			links, err := ReadManifest([]byte(strings.Replace(records, "INTERFACES", interfaces, 1)), ManifestOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(links) != 3 {
+				t.Fatalf("%d links were found, want 3", len(links))
+			}
+			if links[0].Role != role.Produce || len(links[0].Notes) > 0 {
+				t.Errorf("the link that sends is read as %v with the notes %v", links[0].Role, links[0].Notes)
+			}
+			if got := links[1].Notes; len(got) != 1 || got[0].Status != Fail || !strings.Contains(got[0].Text, "serves wasmcloud:messaging and messaging-kafka:records, not wasi:keyvalue") {
+				t.Errorf("the link of another package has the notes %v", got)
+			}
+			reads := links[2]
+			if test.note == "" {
+				if reads.Role != test.does || len(reads.Notes) > 0 {
+					t.Errorf("the link that reads is read as %v with the notes %v", reads.Role, reads.Notes)
+				}
+				return
+			}
+			if len(reads.Notes) != 1 || reads.Notes[0].Target != "interfaces" || reads.Notes[0].Status != Fail || !strings.Contains(reads.Notes[0].Text, test.note) {
+				t.Errorf("it has the notes %v, want %q", reads.Notes, test.note)
+			}
+			if result := Run(t.Context(), reads, Options{}); result.Status != Fail {
+				t.Errorf("a link that the provider refuses is %s", result.Status)
 			}
 		})
 	}

@@ -12,6 +12,7 @@ import (
 
 	"messaging-kafka/internal/kafka"
 	"messaging-kafka/internal/record"
+	"messaging-kafka/internal/role"
 	"messaging-kafka/internal/settings"
 )
 
@@ -127,13 +128,13 @@ func (r *run) namedTopics() (names []string, all bool) {
 	all = s.Consumer.TopicPattern != nil
 	for _, topic := range s.Consumer.Topics {
 		add(topic)
-		if !r.link.Source {
+		if r.answers() {
 			add(replyTopicOf(s, topic))
 		}
 	}
 	add(s.Request.ReplyTopic)
 	add(s.Delivery.DeadLetterTopic)
-	if !r.link.Source {
+	if r.link.Role.Produces() {
 		for _, topic := range s.Producer.AllowedTopics {
 			if hasGlob(topic) {
 				all = true
@@ -144,6 +145,9 @@ func (r *run) namedTopics() (names []string, all bool) {
 	}
 	return names, all
 }
+
+// answers tells whether the component is told of a reply topic that it can publish to by this link.
+func (r *run) answers() bool { return r.link.Role == role.Messaging }
 
 func replyTopicOf(s *settings.Link, topic string) string {
 	return strings.ReplaceAll(s.Delivery.ReplyTopic, "{topic}", topic)
@@ -172,11 +176,11 @@ func (r *run) collectWants() {
 	if topic := s.Delivery.DeadLetterTopic; topic != "" {
 		r.wants = append(r.wants, want{topic: topic, setting: "dead_letter_topic", op: kmsg.ACLOperationWrite})
 	}
-	if r.link.Source {
+	if !r.link.Role.Produces() {
 		return
 	}
 	for _, topic := range reads {
-		if reply := replyTopicOf(s, topic); reply != "" {
+		if reply := replyTopicOf(s, topic); r.answers() && reply != "" {
 			r.want(want{topic: reply, setting: replyTopic, op: kmsg.ACLOperationWrite, soft: true})
 		}
 	}
@@ -334,7 +338,7 @@ func (r *run) checkWrite(context.Context) bool {
 		}
 	}
 	r.addMany(write)
-	publishes := !r.link.Source
+	publishes := r.link.Role.Produces()
 	switch {
 	case len(write) > 0:
 	case publishes:
@@ -343,7 +347,29 @@ func (r *run) checkWrite(context.Context) bool {
 		r.skip(StepWrite, "the link publishes nothing")
 	}
 	r.checkIdempotence(writable, publishes || len(write) > 0)
+	r.checkTransactions()
 	return true
+}
+
+// txnOffsetCommitByGroup is the version of TxnOffsetCommit that fences by the group's generation, which came with Kafka
+// 2.5 (KIP-447).
+const txnOffsetCommitByGroup = 3
+
+// checkTransactions tells of what a link with transactions needs besides.
+func (r *run) checkTransactions() {
+	if !r.settings.Delivery.Transactions {
+		return
+	}
+	if version, known := r.versions.LookupMaxKeyVersion(int16(kmsg.TxnOffsetCommit)); !known || version < txnOffsetCommitByGroup {
+		r.add(Finding{StepIdempotent, "", Fail, kafka.ClassBrokerTooOld, "transactions=true needs Kafka 2.5 or later"})
+		return
+	}
+	if r.cluster.known() && r.cluster.has(kmsg.ACLOperationAlter) {
+		r.add(Finding{StepIdempotent, "", OK, "", "transactions=true: the TransactionalId needs the ACLs Write and Describe; this user may alter the cluster, as one who may do everything"})
+		return
+	}
+	r.add(Finding{StepIdempotent, "", Warn, "", fmt.Sprintf(
+		"transactions=true needs the ACLs Write and Describe on the TransactionalId too, of which brokers do not tell: allow them for ids with the prefix %s.", r.settings.Consumer.Group)})
 }
 
 // checkIdempotence tells whether an idempotent producer may be had: with Write on any topic from Kafka 2.8 on

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"messaging-kafka/internal/check"
+	"messaging-kafka/internal/role"
 	"messaging-kafka/internal/settings"
 )
 
@@ -23,6 +24,7 @@ type checkFlags struct {
 	provider, component, link        string
 	lattice                          string
 	secrets, secretFiles, secretEnvs []string
+	iface                            string
 	source, asJSON                   bool
 	timeout                          time.Duration
 }
@@ -50,6 +52,7 @@ or a file cannot be understood.
 The fields of --json keep their names: status, links (link, status, steps, lag), of each step step, target, status
 (ok, warn, fail, skipped), class and text, of each lag topic, partition, committed, start, end and lag.`,
 		Example: `  messaging-kafka check --set hosts=kafka.example.com:9092 --set topic=orders --component shop-mailer
+  messaging-kafka check --set hosts=kafka.example.com:9092 --set topic=texts --interface messaging-kafka:records/processor
   messaging-kafka check --file link.properties --secret-file sasl_password=/run/secrets/kafka
   messaging-kafka check --manifest wadm.yaml --component mailer --secret-env sasl_password=KAFKA_PASSWORD --json`,
 		Args: cobra.NoArgs,
@@ -63,7 +66,8 @@ The fields of --json keep their names: status, links (link, status, steps, lag),
 	set.StringVar(&flags.component, "component", "", "in a manifest, only links of the component `NAME`; else the id of the link's component")
 	set.StringVar(&flags.link, "link", "", "in a manifest, only links of this `NAME`; else the link's name (default \"default\")")
 	set.StringVar(&flags.lattice, "lattice", "default", "`NAME` of the lattice, which the default group has in it")
-	set.BoolVar(&flags.source, "source", false, "the provider is the link's source: the component handles messages and publishes nothing by it")
+	set.StringVar(&flags.iface, "interface", "", "`PACKAGE/NAME` of the link's interface, such as "+role.Process.String()+" (default "+role.Messaging.String()+")")
+	set.BoolVar(&flags.source, "source", false, "the same as --interface "+role.Messages.String())
 	set.StringArrayVar(&flags.secrets, "secret", nil, "secret `KEY=VALUE` of the link (which other users of this machine may see); repeatable")
 	set.StringArrayVar(&flags.secretFiles, "secret-file", nil, "secret `KEY=FILE` that stands in a file; repeatable")
 	set.StringArrayVar(&flags.secretEnvs, "secret-env", nil, "secret `KEY=VARIABLE` that stands in the environment; repeatable")
@@ -145,13 +149,17 @@ func (f checkFlags) links(in io.Reader) ([]check.Link, error) {
 		if name == "" {
 			name = "default"
 		}
-		return []check.Link{{Name: name, Source: f.source, Input: settings.Input{
+		does, err := f.role()
+		if err != nil {
+			return nil, err
+		}
+		return []check.Link{{Name: name, Role: does, Input: settings.Input{
 			Config: config, Secrets: secrets,
 			Identity: settings.Identity{Lattice: f.lattice, Component: f.component, LinkName: name},
 		}}}, nil
 	}
-	if f.source {
-		return nil, errors.New("--source does not go with --manifest, which tells the direction of each link")
+	if f.source || f.iface != "" {
+		return nil, errors.New("--interface and --source do not go with --manifest, which tells them of each link")
 	}
 	text, err := readBounded(f.manifest, in)
 	if err != nil {
@@ -164,6 +172,29 @@ func (f checkFlags) links(in io.Reader) ([]check.Link, error) {
 		return nil, fmt.Errorf("--manifest %s: %w", f.manifest, err)
 	}
 	return links, nil
+}
+
+// role is what a link that is given by its settings has the provider do.
+func (f checkFlags) role() (role.Role, error) {
+	switch {
+	case f.iface != "" && f.source:
+		return 0, errors.New("--interface tells the direction, so that --source does not go with it")
+	case f.source:
+		return role.Messages, nil
+	case f.iface == "":
+		return role.Messaging, nil
+	}
+	pkg, name, ok := strings.Cut(f.iface, "/")
+	if !ok {
+		return 0, fmt.Errorf("--interface is of the form PACKAGE/NAME, such as %s", role.Process)
+	}
+	name, _, _ = strings.Cut(name, "@")          // as WIT writes an interface
+	for _, source := range []bool{false, true} { // an interface goes one way only
+		if does, err := role.Of(source, pkg, []string{name}); err == nil {
+			return does, nil
+		}
+	}
+	return 0, fmt.Errorf("--interface: no link of this provider has the interface %s", f.iface)
 }
 
 func (f checkFlags) config(in io.Reader) (map[string]string, error) {

@@ -36,6 +36,7 @@ spec:
           properties:
             namespace: wasmcloud
             package: messaging
+            interfaces: [consumer]
             target:
               name: kafka
               config: [{name: c, properties: {hosts: "`+hosts+`", topic: orders, reply_topic: none}}]
@@ -64,6 +65,12 @@ spec:
 		"a file of another form":         {[]string{"--file", write(t, "bad", secret)}, "", exitUsage, "", "line 1 is not key=value"},
 		"a link that the manifest lacks": {[]string{"--manifest", manifest, "--link", "other"}, "", exitUsage, "", "mailer/default"},
 		"a direction for a manifest":     {[]string{"--manifest", manifest, "--source"}, "", exitUsage, "", "--source"},
+		"an interface for a manifest":    {[]string{"--manifest", manifest, "--interface", "messaging-kafka:records/handler"}, "", exitUsage, "", "--interface"},
+		"two directions":                 {[]string{"--file", file, "--source", "--interface", "messaging-kafka:records/handler"}, "", exitUsage, "", "--source"},
+		"no interface of ours":           {[]string{"--file", file, "--interface", "wasi:keyvalue/store"}, "", exitUsage, "", "wasi:keyvalue/store"},
+		"no package":                     {[]string{"--file", file, "--interface", "processor"}, "", exitUsage, "", "PACKAGE/NAME"},
+		"batches":                        {[]string{"--file", file, "--set", "transactions=true", "--interface", "messaging-kafka:records/processor@0.1.0"}, "", exitOK, "transactions=true", ""},
+		"transactions of messages":       {[]string{"--file", file, "--set", "transactions=true", "--source"}, "", exitFailure, "FAIL  settings    transactions: only", "not well"},
 		"no time at all":                 {[]string{"--file", file, "--timeout", "0s"}, "", exitUsage, "", "--timeout"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -159,15 +159,27 @@ func (p *Partition) Skip(offset int64, epoch int32) {
 	p.advance()
 }
 
+// soloLane is the lane of a record that waits for no other, with its room for that one.
+type soloLane struct {
+	lane
+	room [1]*item
+}
+
+func newSoloLane(p *Partition) *lane {
+	s := &soloLane{lane: lane{partition: p}}
+	s.waiting.ring = s.room[:]
+	return &s.lane
+}
+
 func (p *Partition) laneOf(r *record.Record) *lane {
 	var key string
 	switch p.d.cfg.Delivery.Order {
 	case settings.OrderNone:
-		return &lane{partition: p}
+		return newSoloLane(p)
 	case settings.OrderPartition:
 	default:
 		if r.Key == nil {
-			return &lane{partition: p}
+			return newSoloLane(p)
 		}
 		key = string(r.Key)
 	}

@@ -30,15 +30,42 @@ func (t *turns) drop(p *Partition) {
 	}
 }
 
-type readyLanes struct{ lanes turnHeap[*lane] }
+// readyLanes keeps lanes whose turns come in order, as those of new records do, in a queue, and only others, of lanes that
+// go on or come again, in a heap.
+type readyLanes struct {
+	inOrder queue[*lane]
+	last    uint64 // the turn of the last of inOrder
+	others  turnHeap[*lane]
+}
 
-func (r *readyLanes) len() int { return len(r.lanes) }
+func (r *readyLanes) len() int { return r.inOrder.len() + len(r.others) }
 
-func (r *readyLanes) push(l *lane) { heap.Push(&r.lanes, l) }
+func (r *readyLanes) push(l *lane) {
+	if turn := l.turn(); r.inOrder.len() == 0 || turn > r.last {
+		r.inOrder.push(l)
+		r.last = turn
+		return
+	}
+	heap.Push(&r.others, l)
+}
 
-func (r *readyLanes) peek() *lane { return r.lanes[0] }
+func (r *readyLanes) peek() *lane {
+	if r.othersFirst() {
+		return r.others[0]
+	}
+	return r.inOrder.peek()
+}
 
-func (r *readyLanes) pop() *lane { return heap.Pop(&r.lanes).(*lane) }
+func (r *readyLanes) pop() *lane {
+	if r.othersFirst() {
+		return heap.Pop(&r.others).(*lane)
+	}
+	return r.inOrder.pop()
+}
+
+func (r *readyLanes) othersFirst() bool {
+	return len(r.others) > 0 && (r.inOrder.len() == 0 || r.others[0].turn() < r.inOrder.peek().turn())
+}
 
 // turnHeap implements heap.Interface.
 type turnHeap[T interface {

@@ -164,12 +164,14 @@ func (c *client) produce(ctx context.Context, records []record.Outgoing) []resul
 		defer cancel()
 	}
 
+	sending := c.newSending(len(records))
 	results := make([]result, len(records))
 	done := make(chan outcome, len(records)) // room for all: what comes after the end of the wait blocks nobody
 	waiting := 0
 	for i := range records {
 		results[i].position = record.Position{Topic: records[i].Topic, Partition: records[i].Partition, Offset: -1}
-		if err := c.send(ctx, i, &records[i], done); err != nil {
+		if err := c.send(ctx, sending, i, &records[i], done); err != nil {
+			sending.finish()
 			results[i].err = err
 			continue
 		}
@@ -228,7 +230,7 @@ type outcome struct {
 }
 
 // send checks a record and hands it to the client; its outcome comes on done.
-func (c *client) send(ctx context.Context, index int, r *record.Outgoing, done chan<- outcome) *Error {
+func (c *client) send(ctx context.Context, sending *sending, index int, r *record.Outgoing, done chan<- outcome) *Error {
 	bytes := size(r)
 	if err := c.check(r, bytes); err != nil {
 		return err
@@ -237,44 +239,11 @@ func (c *client) send(ctx context.Context, index int, r *record.Outgoing, done c
 	if err := c.buffer.Acquire(ctx, cost); err != nil {
 		return c.neverSent(r.Topic, "too many records wait to be sent to Kafka", err)
 	}
-	c.hand(c.kgo, index, r, func(o outcome) {
+	sending.hand(c.kgo, index, r, func(o outcome) {
 		c.buffer.Release(cost)
 		done <- o
 	})
 	return nil
-}
-
-// hand gives a record to a client. The record's context is not the caller's: the client fails all records of a
-// partition when the context of the first of them ends (their order would break else), so one caller that goes away
-// would take others along.
-func (c *client) hand(to *kgo.Client, index int, r *record.Outgoing, finished func(outcome)) {
-	call := &pending{}
-	// It ends a little before the caller's wait does, so that a record that was never sent can still be told from
-	// one that may have been.
-	timeout := c.publishTimeout()
-	timeout -= min(timeout/20, 250*time.Millisecond)
-	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), pendingKey{}, call), timeout)
-	to.Produce(ctx, convert(r), func(sent *kgo.Record, err error) {
-		cancel()
-		finished(outcome{index: index, record: sent, call: call, err: err})
-	})
-}
-
-func convert(r *record.Outgoing) *kgo.Record {
-	out := &kgo.Record{
-		Topic:     r.Topic,
-		Partition: r.Partition,
-		Key:       r.Key,
-		Value:     r.Value,
-		Timestamp: r.Timestamp,
-	}
-	if len(r.Headers) > 0 {
-		out.Headers = make([]kgo.RecordHeader, len(r.Headers))
-		for i, h := range r.Headers {
-			out.Headers[i] = kgo.RecordHeader{Key: h.Key, Value: h.Value}
-		}
-	}
-	return out
 }
 
 // latest is the end of the times that the client can send: it turns them into nanoseconds on their way to Kafka's
@@ -387,7 +356,7 @@ func (c *client) sendAlone(ctx context.Context, r *record.Outgoing) outcome {
 		return outcome{err: err}
 	}
 	done := make(chan outcome, 1)
-	c.hand(to, 0, r, func(o outcome) {
+	c.newSending(1).hand(to, 0, r, func(o outcome) {
 		<-c.alone.turn
 		done <- o
 	})

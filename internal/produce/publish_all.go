@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"messaging-kafka/internal/record"
+	"messaging-kafka/internal/settings"
 )
 
 // Check tells whether a record could be published by this link at all: whether its topic is a name that the link's
@@ -40,8 +41,8 @@ func (p *Publisher) prepare(out record.Outgoing) (record.Outgoing, *Error) {
 // [Publisher.Publish] for each of them, but sends them all before it waits.
 func (p *Publisher) PublishAll(ctx context.Context, outs []record.Outgoing) ([]record.Position, []error) {
 	positions, errs := make([]record.Position, len(outs)), make([]error, len(outs))
-	var together []record.Outgoing
-	var owners []int
+	together := make([]record.Outgoing, 0, len(outs))
+	owners := make([]int, 0, len(outs))
 	for i, out := range outs {
 		positions[i] = record.Position{Topic: out.Topic, Partition: out.Partition, Offset: -1}
 		ready, err := p.prepare(out)
@@ -49,12 +50,11 @@ func (p *Publisher) PublishAll(ctx context.Context, outs []record.Outgoing) ([]r
 			errs[i] = err
 			continue
 		}
-		copies := p.spread(ready)
-		if len(copies) > 1 {
+		if p.link.Fanout == settings.FanoutCopy && len(p.link.Partitions) > 1 && ready.Partition == record.AnyPartition {
 			positions[i], errs[i] = p.Publish(ctx, out)
 			continue
 		}
-		together = append(together, copies[0])
+		together = p.appendSpread(together, ready)
 		owners = append(owners, i)
 	}
 	if len(together) == 0 {

@@ -87,24 +87,25 @@ func (p *Publisher) allowed(topic string) *Error {
 }
 
 // spread applies producer_partitions. A partition that the record asks for itself is left as it is.
-func (p *Publisher) spread(out record.Outgoing) []record.Outgoing {
+func (p *Publisher) spread(out record.Outgoing) []record.Outgoing { return p.appendSpread(nil, out) }
+
+// appendSpread is [Publisher.spread] for many records.
+func (p *Publisher) appendSpread(to []record.Outgoing, out record.Outgoing) []record.Outgoing {
 	list := p.link.Partitions
 	switch {
 	case out.Partition != record.AnyPartition || len(list) == 0:
-		return []record.Outgoing{out}
 	case p.link.Fanout == settings.FanoutCopy:
-		copies := make([]record.Outgoing, len(list))
-		for i, partition := range list {
-			copies[i] = out
-			copies[i].Partition = partition
+		for _, partition := range list {
+			out.Partition = partition
+			to = append(to, out)
 		}
-		return copies
+		return to
 	case out.Key != nil:
 		out.Partition = list[keyPartition(out.Key, len(list))]
 	default:
 		out.Partition = list[int((p.turn.Add(1)-1)%uint32(len(list)))]
 	}
-	return []record.Outgoing{out}
+	return append(to, out)
 }
 
 // publish sends the copies of a record, and creates their topic if it is missing and may be created.

@@ -86,8 +86,10 @@ func (t *Transactor) Commit(ctx context.Context, member Member, outputs []record
 
 func (t *Transactor) produce(ctx context.Context, outputs []record.Outgoing) error {
 	failed := kgo.AbortingFirstErrPromise(t.kgo)
+	converted := make([]kgo.Record, len(outputs))
 	for i := range outputs {
-		t.kgo.Produce(ctx, convert(&outputs[i]), failed.Promise())
+		convert(&outputs[i], &converted[i])
+		t.kgo.Produce(ctx, &converted[i], failed.Promise())
 	}
 	if err := failed.Err(); err != nil {
 		return fmt.Errorf("producing outputs: %s: %w", t.access.Explain(err).Text, err)

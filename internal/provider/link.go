@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"messaging-kafka/internal/lattice"
+	"messaging-kafka/internal/role"
 	"messaging-kafka/internal/settings"
 )
 
@@ -156,7 +157,7 @@ func (l *link) state() (*running, error) {
 
 // parse reads the settings of the link.
 func (l *link) parse(want *lattice.Link) (*ask, error) {
-	does, err := jobOf(want)
+	does, err := roleOf(want)
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +166,7 @@ func (l *link) parse(want *lattice.Link) (*ask, error) {
 	l.p.mu.RUnlock()
 	parsed, warnings, err := settings.ParseLink(settings.Input{
 		Defaults: defaults, DefaultSecrets: l.p.data.Secrets,
-		Config: want.Config, Secrets: want.Secrets, Batches: does.batches(), Records: does.records(),
+		Config: want.Config, Secrets: want.Secrets, Batches: does.Batches(), Records: does.Records(),
 		Identity: settings.Identity{
 			Lattice: l.p.data.Lattice, Component: l.id.Peer, LinkName: l.id.Name,
 			HostID: l.p.data.HostID, ProviderKey: l.p.data.ProviderKey,
@@ -177,15 +178,20 @@ func (l *link) parse(want *lattice.Link) (*ask, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := does.check(&parsed); err != nil {
+	if err := does.Check(&parsed); err != nil {
 		return nil, err
 	}
 	return &ask{does, parsed}, nil
 }
 
+// roleOf reads what a link asks for.
+func roleOf(l *lattice.Link) (role.Role, error) {
+	return role.Of(l.ID.Direction == lattice.AsSource, l.ID.Namespace+":"+l.ID.Package, l.Interfaces)
+}
+
 // ask is what a link asks for.
 type ask struct {
-	job
+	role.Role
 	settings.Link
 }
 
@@ -193,11 +199,11 @@ type ask struct {
 func (l *link) apply(parsed *ask, refused error) {
 	old, _ := l.state()
 	if old != nil && parsed != nil {
-		if old.job == parsed.job && equalSettings(&old.settings, &parsed.Link) {
+		if old.role == parsed.Role && equalSettings(&old.settings, &parsed.Link) {
 			l.swap(old, nil)
 			return
 		}
-		if old.job == parsed.job && old.rotate(&parsed.Link) {
+		if old.role == parsed.Role && old.rotate(&parsed.Link) {
 			l.swap(old, nil)
 			l.log.Info("the link's credentials were replaced: new connections use them")
 			return
@@ -226,7 +232,7 @@ func (l *link) apply(parsed *ask, refused error) {
 		old.stop(ctx)
 	}
 	now.subscribe()
-	l.log.Info("link ready", "interface", parsed.job.String(), "settings", parsed.Link)
+	l.log.Info("link ready", "interface", parsed.Role.String(), "settings", parsed.Link)
 }
 
 // problems says in words what is wrong with the link.

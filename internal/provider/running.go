@@ -15,6 +15,7 @@ import (
 	"messaging-kafka/internal/produce"
 	"messaging-kafka/internal/record"
 	"messaging-kafka/internal/request"
+	"messaging-kafka/internal/role"
 	"messaging-kafka/internal/settings"
 	"messaging-kafka/internal/telemetry"
 )
@@ -25,7 +26,7 @@ type running struct {
 	id       lattice.LinkID
 	log      *slog.Logger
 	metrics  *telemetry.LinkMetrics
-	job      job
+	role     role.Role
 	settings settings.Link
 	form     form   // of the settings, and the same as long as the link runs
 	watch    *watch // nil where something else finds out about broker trouble
@@ -41,20 +42,20 @@ type running struct {
 // start makes everything but the subscription; see link.apply.
 func (l *link) start(parsed *ask) (*running, error) {
 	r := &running{
-		p: l.p, id: l.id, log: l.log, job: parsed.job, settings: parsed.Link, form: formOf(&parsed.Link),
+		p: l.p, id: l.id, log: l.log, role: parsed.Role, settings: parsed.Link, form: formOf(&parsed.Link),
 		metrics: l.p.metrics.Link(l.id.Peer, l.id.Name),
 	}
-	if parsed.publishes() || parsed.job == jobProcess || parsed.Delivery.DeadLetterTopic != "" {
+	if parsed.Produces() || parsed.Delivery.DeadLetterTopic != "" {
 		handle, err := l.p.pool.Acquire(parsed.Cluster, parsed.Producer.Client)
 		if err != nil {
 			return nil, err
 		}
 		r.handle = handle
 	}
-	if parsed.job == jobProcess {
+	if parsed.Role == role.Process {
 		r.publisher = produce.NewPublisher(r.handle, parsed.Producer, parsed.Create)
 	}
-	if parsed.publishes() {
+	if parsed.Publishes() {
 		r.publisher = produce.NewPublisher(r.handle, parsed.Producer, parsed.Create)
 		if err := r.startRequester(); err != nil {
 			return nil, errors.Join(err, r.handle.Release(context.Background()))
@@ -136,13 +137,13 @@ func (r *running) consumerConfig(access *kafka.Access) consume.Config {
 		Settings: r.settings, Access: access, Component: r.id.Peer,
 		Produce: r.deadLetter, Limiter: r.p.limiter, Observer: r.metrics, Log: r.log,
 	}
-	switch r.job {
-	case jobHandle, jobProcess:
-		cfg.Batch = &batchDeliverer{calls: r.p.records, component: r.id.Peer, link: r.id.Name, process: r.job == jobProcess}
+	switch r.role {
+	case role.Handle, role.Process:
+		cfg.Batch = &batchDeliverer{calls: r.p.records, component: r.id.Peer, link: r.id.Name, process: r.role == role.Process}
 	default:
 		cfg.Deliverer = r.deliverer()
 	}
-	if r.job == jobProcess {
+	if r.role == role.Process {
 		cfg.Outputs = &consume.Outputs{Prepare: r.prepare, Produce: r.publishAll}
 		cfg.TransactionalID = r.transactionalID()
 	}

@@ -31,8 +31,8 @@ type subscription struct {
 // component in the same way.
 func subscriptionKey(r *running) string {
 	delivery := "messages"
-	if r.job.batches() {
-		delivery = r.job.String()
+	if r.role.Batches() {
+		delivery = r.role.String()
 	}
 	c := r.settings.Consumer
 	pattern := ""

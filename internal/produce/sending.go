@@ -1,0 +1,83 @@
+package produce
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"messaging-kafka/internal/record"
+)
+
+// sending is the records of one call on their way through a client. They share a deadline, and what is made for each of
+// them is made for all at once.
+//
+// Their context is not the caller's: the client fails all records of a partition when the context of the first of them
+// ends (their order would break else), so one caller that goes away would take others along.
+type sending struct {
+	ctx      context.Context
+	cancel   context.CancelFunc
+	left     atomic.Int64 // records that are not finished
+	records  []kgo.Record
+	contexts []recordContext
+}
+
+// recordContext is the context of one record. The partitioner finds the record's call in it.
+type recordContext struct {
+	context.Context
+	call pending
+}
+
+func (c *recordContext) Value(key any) any {
+	if key == (pendingKey{}) {
+		return &c.call
+	}
+	return c.Context.Value(key)
+}
+
+// newSending makes room for n records, each of which has to be handed over or finished.
+func (c *client) newSending(n int) *sending {
+	s := &sending{records: make([]kgo.Record, n), contexts: make([]recordContext, n)}
+	s.left.Store(int64(n))
+	// It ends a little before the caller's wait does, so that a record that was never sent can still be told from
+	// one that may have been.
+	timeout := c.publishTimeout()
+	timeout -= min(timeout/20, 250*time.Millisecond)
+	s.ctx, s.cancel = context.WithTimeout(context.Background(), timeout)
+	return s
+}
+
+// finish notes that one record needs the context no more.
+func (s *sending) finish() {
+	if s.left.Add(-1) == 0 {
+		s.cancel()
+	}
+}
+
+// hand gives a record to a client.
+func (s *sending) hand(to *kgo.Client, index int, r *record.Outgoing, finished func(outcome)) {
+	ctx, out := &s.contexts[index], &s.records[index]
+	ctx.Context = s.ctx
+	convert(r, out)
+	to.Produce(ctx, out, func(sent *kgo.Record, err error) {
+		s.finish()
+		finished(outcome{index: index, record: sent, call: &ctx.call, err: err})
+	})
+}
+
+func convert(r *record.Outgoing, out *kgo.Record) {
+	*out = kgo.Record{
+		Topic:     r.Topic,
+		Partition: r.Partition,
+		Key:       r.Key,
+		Value:     r.Value,
+		Timestamp: r.Timestamp,
+	}
+	if len(r.Headers) > 0 {
+		out.Headers = make([]kgo.RecordHeader, len(r.Headers))
+		for i, h := range r.Headers {
+			out.Headers[i] = kgo.RecordHeader{Key: h.Key, Value: h.Value}
+		}
+	}
+}

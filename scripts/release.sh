@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# Writes everything of a release into one folder:
+#   messaging-kafka-VERSION.par.gz              the provider archive, with a binary for each target, signed
+#   messaging-kafka-VERSION-OS-ARCH[.exe]       the program itself
+#   messaging-kafka-VERSION-OS-ARCH.cdx.json    what is in it: a CycloneDX SBOM, read from the binary
+#   SHA256SUMS                                  of all of these
+# The folder comes into being whole or not at all. The same commit, keys and Go make the same bytes.
+#
+# usage: scripts/release.sh [-o DIR] [TARGET...]     ("make release" calls it)
+#   -o DIR      the folder to make; it must not be there yet (default dist/release/VERSION)
+#   TARGET      linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 (default: all of them)
+# Environment:
+#   VERSION, COMMIT             default: what git says (git describe)
+#   SOURCE_DATE_EPOCH           issue time of the archive, in seconds since 1970; default: the commit's
+#   ISSUER_KEY, SUBJECT_KEY     files of the seeds that sign and name the provider; default: those of "par --help"
+#   REVISION                    number that grows with each release; default: 0
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# Pinned, and built without paths of this machine: its hash stands in the SBOM.
+cyclonedx=github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+
+fail() { printf 'release.sh: %s\n' "$*" >&2; exit 1; }
+usage() { sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; }
+
+folder=''
+while getopts 'o:h' option; do
+  case $option in
+    o) folder=$OPTARG ;;
+    h) usage; exit 0 ;;
+    *) usage >&2; exit 2 ;;
+  esac
+done
+shift $((OPTIND - 1))
+targets=("$@")
+[ ${#targets[@]} -gt 0 ] || targets=(linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64)
+for target in "${targets[@]}"; do
+  [[ $target =~ ^[a-z0-9]+/[a-z0-9]+$ ]] || fail "$target is no target: OS/ARCH is needed, such as linux/amd64"
+done
+
+command -v go >/dev/null || fail "go is missing: install it (https://go.dev/dl); go.mod says which version"
+VERSION=${VERSION:-$(git describe --tags --always --dirty)} || fail "this is no checkout: give VERSION, COMMIT and SOURCE_DATE_EPOCH"
+COMMIT=${COMMIT:-$(git describe --always --abbrev=40 --exclude '*' --dirty)} || fail "this is no checkout: give COMMIT"
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)} || fail "this is no checkout: give SOURCE_DATE_EPOCH"
+export VERSION COMMIT SOURCE_DATE_EPOCH
+[[ $VERSION =~ ^[A-Za-z0-9][A-Za-z0-9.+-]*$ ]] || fail "VERSION $VERSION cannot be part of a file's name"
+if ! [[ $VERSION =~ ^v?[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.]+)?$ && $VERSION != *-dirty ]]; then
+  echo "release.sh: $VERSION is no version of a release (tag a clean commit, such as v1.2.3): this is for trying" >&2
+fi
+folder=${folder:-dist/release/$VERSION}
+[ ! -e "$folder" ] || fail "$folder is there already"
+mkdir -p "$(dirname "$folder")"
+folder=$(cd "$(dirname "$folder")" && pwd)/$(basename "$folder")
+work=$(mktemp -d "$(dirname "$folder")/.release-XXXXXX") # beside it, so that it can be renamed
+trap 'rm -rf "$work"' EXIT
+out=$work/out
+mkdir "$out"
+
+sums() { if command -v sha256sum >/dev/null; then sha256sum "$@"; else shasum -a 256 "$@"; fi; }
+
+# The Makefile knows how to build; GOOS and GOARCH reach Go through it. The program for this machine packs the archive.
+unset GOOS GOARCH
+build() { make --no-print-directory build DIST="$1"; }
+echo "messaging-kafka $VERSION of $COMMIT, $(go version)"
+build "$work/here" >/dev/null
+GOBIN=$work GOFLAGS="${GOFLAGS:-} -trimpath" go install "$cyclonedx"
+
+par=()
+for target in "${targets[@]}"; do
+  name=messaging-kafka-$VERSION-${target/\//-}
+  file=$out/$name
+  case $target in windows/*) file+=.exe ;; esac
+  GOOS=${target%/*} GOARCH=${target#*/} build "$work/$target" >/dev/null
+  mv "$work/$target/messaging-kafka" "$file"
+  # The tool warns that the program's own module is in no registry; what it says is kept for when it fails.
+  "$work/cyclonedx-gomod" bin -json -std -licenses -noserial -notimestamp -version "$VERSION" -output "$out/$name.cdx.json" "$file" \
+    2>"$work/warnings" || { cat "$work/warnings" >&2; fail "making the SBOM of $target failed"; }
+  par+=(--binary "$target=$file")
+  echo "built $target"
+done
+
+archive=$out/messaging-kafka-$VERSION.par.gz
+"$work/here/messaging-kafka" par --out "$archive" --version "$VERSION" --revision "${REVISION:-0}" \
+  ${ISSUER_KEY:+--issuer-key "$ISSUER_KEY"} ${SUBJECT_KEY:+--subject-key "$SUBJECT_KEY"} "${par[@]}" >"$work/par"
+grep '^made a new ' "$work/par" || true
+"$work/here/messaging-kafka" par inspect "$archive" >/dev/null
+
+(cd "$out" && sums -- * >"$work/SHA256SUMS" && mv "$work/SHA256SUMS" . && sums -c --quiet SHA256SUMS)
+mv "$out" "$folder"
+echo "$folder:"
+sed 's/^/  /' "$folder/SHA256SUMS"

@@ -1,0 +1,240 @@
+//go:build release
+
+package release
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"debug/buildinfo"
+	"debug/elf"
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"messaging-kafka/internal/par"
+)
+
+// release makes a release of a source tree for one kind of machine, with keys of its own.
+func release(t *testing.T, sources, folder, keys string) string {
+	t.Helper()
+	said, err := run(t, sources, []string{
+		"VERSION=" + version, "COMMIT=" + commit, "SOURCE_DATE_EPOCH=" + issued, "REVISION=7",
+		"ISSUER_KEY=" + filepath.Join(keys, "issuer.nk"), "SUBJECT_KEY=" + filepath.Join(keys, "provider.nk"),
+	}, "make", "--no-print-directory", "release", "RELEASE="+folder, "TARGETS=linux/amd64")
+	if err != nil {
+		t.Fatalf("making a release: %v\n%s", err, said)
+	}
+	return said
+}
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+func TestAReleaseIsWholeSignedAndTheSameAgain(t *testing.T) {
+	const name = "messaging-kafka-" + version
+	sources, parent, keys := t.TempDir(), t.TempDir(), t.TempDir()
+	copyContext(t, projectRoot(t), ".", sources, func(string) bool { return false })
+	folder := filepath.Join(parent, "first")
+	if said := release(t, sources, folder, keys); !strings.Contains(said, "made a new issuer key, keep it: "+keys) || strings.Contains(said, "is no version of a release") {
+		t.Errorf("it said:\n%s", said)
+	}
+	files := listing(t, folder)
+	want := []string{"SHA256SUMS", name + "-linux-amd64", name + "-linux-amd64.cdx.json", name + ".par.gz"}
+	if !slices.Equal(files, want) {
+		t.Fatalf("it wrote %q, want %q", files, want)
+	}
+	if left := listing(t, parent); !slices.Equal(left, []string{"first"}) {
+		t.Errorf("it left %q behind", left)
+	}
+
+	t.Run("the sums are those of the files", func(t *testing.T) {
+		var summed []string
+		for _, line := range fields(string(read(t, filepath.Join(folder, "SHA256SUMS")))) {
+			if len(line) != 2 {
+				t.Fatalf("a line of SHA256SUMS is %q", line)
+			}
+			sum := sha256.Sum256(read(t, filepath.Join(folder, line[1])))
+			if hex.EncodeToString(sum[:]) != line[0] {
+				t.Errorf("the sum of %s is not %s", line[1], line[0])
+			}
+			summed = append(summed, line[1])
+		}
+		if !slices.Equal(summed, want[1:]) {
+			t.Errorf("it sums up %q, want %q", summed, want[1:])
+		}
+	})
+	program := filepath.Join(folder, name+"-linux-amd64")
+	t.Run("the program runs anywhere", func(t *testing.T) { isStatic(t, program, elf.EM_X86_64, "amd64") })
+	t.Run("the archive is signed and holds the program", func(t *testing.T) { checkArchive(t, filepath.Join(folder, name+".par.gz"), keys, program) })
+	t.Run("the SBOM names what is in the program", func(t *testing.T) { checkSBOM(t, program+".cdx.json", program) })
+	t.Run("a folder that is there is left alone", func(t *testing.T) {
+		said, err := run(t, projectRoot(t), nil, "scripts/release.sh", "-o", folder, "linux/amd64")
+		if err == nil || !strings.Contains(said, folder+" is there already") {
+			t.Errorf("%v, %s", err, said)
+		}
+	})
+	t.Run("one of the same sources in another place has the same bytes", func(t *testing.T) {
+		elsewhere := filepath.Join(t.TempDir(), "elsewhere")
+		if err := os.CopyFS(elsewhere, os.DirFS(sources)); err != nil {
+			t.Fatal(err)
+		}
+		again := filepath.Join(parent, "second")
+		if said := release(t, elsewhere, again, keys); strings.Contains(said, "made a new") {
+			t.Errorf("it made new keys:\n%s", said)
+		}
+		for _, file := range want {
+			if !bytes.Equal(read(t, filepath.Join(folder, file)), read(t, filepath.Join(again, file))) {
+				t.Errorf("%s differs", file)
+			}
+		}
+	})
+}
+
+func listing(t *testing.T, folder string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names
+}
+
+func checkArchive(t *testing.T, path, keys, program string) {
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	contents, err := par.Verify(t.Context(), file, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer, _, err := par.LoadKey(par.RoleAccount, filepath.Join(keys, "issuer.nk"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	subject, _, err := par.LoadKey(par.RoleService, filepath.Join(keys, "provider.nk"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims := contents.Claims
+	if claims.Issuer != issuer.Public() || claims.Subject != subject.Public() || claims.IssuedAt != 1700000000 ||
+		claims.Provider.Version != version || claims.Provider.Revision != 7 {
+		t.Errorf("it claims %+v", claims)
+	}
+	sum := sha256.Sum256(read(t, program))
+	if !slices.Equal(contents.Targets(), []string{"x86_64-linux"}) || !strings.EqualFold(contents.Files[0].Hash, hex.EncodeToString(sum[:])) {
+		t.Errorf("it holds %+v, and not the program beside it", contents.Files)
+	}
+	said, err := run(t, projectRoot(t), nil, program, "par", "inspect", path)
+	if err != nil || !strings.Contains(said, "signature and hashes verified") {
+		t.Errorf("the program says of it: %v\n%s", err, said)
+	}
+}
+
+// sbom is as much of a CycloneDX document as is looked at (https://cyclonedx.org/docs/1.6/json/).
+type sbom struct {
+	BOMFormat    string `json:"bomFormat"`
+	SpecVersion  string `json:"specVersion"`
+	SerialNumber string `json:"serialNumber"`
+	Metadata     struct {
+		Timestamp  string        `json:"timestamp"`
+		Component  sbomComponent `json:"component"`
+		Properties []struct{ Name, Value string }
+	} `json:"metadata"`
+	Components []sbomComponent `json:"components"`
+}
+
+type sbomComponent struct {
+	Name     string `json:"name"`
+	Version  string `json:"version"`
+	PURL     string `json:"purl"`
+	Evidence struct {
+		Licenses []struct {
+			License struct {
+				ID string `json:"id"`
+			} `json:"license"`
+		} `json:"licenses"`
+	} `json:"evidence"`
+}
+
+func checkSBOM(t *testing.T, path, program string) {
+	var doc sbom
+	if err := json.Unmarshal(read(t, path), &doc); err != nil {
+		t.Fatal(err)
+	}
+	if doc.BOMFormat != "CycloneDX" || doc.SpecVersion == "" || doc.SerialNumber != "" || doc.Metadata.Timestamp != "" {
+		t.Errorf("it is a %s %s with serial number %q and time %q", doc.BOMFormat, doc.SpecVersion, doc.SerialNumber, doc.Metadata.Timestamp)
+	}
+	if c := doc.Metadata.Component; c.Name != "messaging-kafka" || c.Version != version {
+		t.Errorf("it is about %s %s", c.Name, c.Version)
+	}
+	sum := sha256.Sum256(read(t, program))
+	var hash string
+	for _, property := range doc.Metadata.Properties {
+		if property.Name == "cdx:gomod:binary:hash:SHA-256" {
+			hash = property.Value
+		}
+	}
+	if hash != hex.EncodeToString(sum[:]) {
+		t.Errorf("it is about a binary with the hash %q", hash)
+	}
+	info, err := buildinfo.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inside := map[string]string{"std": info.GoVersion}
+	for _, dependency := range info.Deps {
+		inside[dependency.Path] = dependency.Version
+	}
+	licences := map[string]string{}
+	for _, component := range doc.Components {
+		if found, ok := inside[component.Name]; !ok || found != component.Version || !strings.HasPrefix(component.PURL, "pkg:golang/") {
+			t.Errorf("%s %s (%s) is not what is inside: %q", component.Name, component.Version, component.PURL, found)
+		}
+		delete(inside, component.Name)
+		for _, l := range component.Evidence.Licenses {
+			licences[component.Name] = l.License.ID
+		}
+	}
+	if len(inside) > 0 {
+		t.Errorf("it does not name %v", inside)
+	}
+	for name, want := range map[string]string{"github.com/twmb/franz-go": "BSD-3-Clause", "github.com/nats-io/nats.go": "Apache-2.0"} {
+		if licences[name] != want {
+			t.Errorf("the licence of %s is %q, want %s", name, licences[name], want)
+		}
+	}
+}
+
+func TestAVersionThatIsNoneIsSaid(t *testing.T) {
+	for name, test := range map[string]struct{ version, target, want string }{
+		"a version that is no file's name": {"v1/2", "linux/amd64", "cannot be part of a file's name"},
+		"a target of another form":         {version, "x86_64-linux", "is no target"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			folder := filepath.Join(t.TempDir(), "out")
+			said, err := run(t, projectRoot(t), []string{"VERSION=" + test.version, "COMMIT=" + commit, "SOURCE_DATE_EPOCH=1"}, "scripts/release.sh", "-o", folder, test.target)
+			if err == nil || !strings.Contains(said, test.want) {
+				t.Errorf("%v, %s", err, said)
+			}
+			if _, err := os.Stat(folder); err == nil {
+				t.Error("the folder is there")
+			}
+		})
+	}
+}
