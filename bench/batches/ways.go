@@ -52,6 +52,7 @@ func ways() []Way {
 		{Name: wayProcessor, Package: records, Interface: "processor", Link: atOnce, Window: batchWindow, fill: front, payload: text},
 		{Name: "processor, text, transactions", Package: records, Interface: "processor", Link: map[string]string{"transactions": "true"}, Window: batchWindow, fill: front, payload: text},
 		{Name: "processor, bytes", Package: records, Interface: "processor", Link: atOnce, Window: batchWindow, fill: front, payload: bytes},
+		{Name: "processor, bytes, binary=base64", Package: records, Interface: "processor", Link: map[string]string{"commit_interval": "100ms", "binary": "base64"}, Window: batchWindow, fill: front, payload: bytes},
 		{Name: "processor, base64 in the topic", Package: records, Interface: "processor", Link: atOnce, Window: batchWindow, fill: front, payload: encoded},
 	}
 }
