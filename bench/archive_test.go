@@ -1,6 +1,6 @@
 //go:build bench
 
-package bench
+package bench_test
 
 import (
 	"fmt"

@@ -1,6 +1,6 @@
 //go:build bench
 
-package bench
+package bench_test
 
 import (
 	"context"
@@ -52,7 +52,7 @@ func startBare(t *testing.T, ns *testkit.NATSServer, lattice, provider, componen
 	return b
 }
 
-// echo is an [Echo]: one call of the component, in which it publishes the value.
+// echo is a [bench.Echo]: one call of the component, in which it publishes the value.
 func (b *bare) echo(ctx context.Context, id uint64) (time.Duration, error) {
 	b.calls.Add(1)
 	reply := "out"

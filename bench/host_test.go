@@ -1,8 +1,9 @@
 //go:build bench
 
-package bench
+package bench_test
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -16,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"messaging-kafka/bench"
+	"messaging-kafka/bench/rig"
 	"messaging-kafka/internal/settings"
 	"messaging-kafka/internal/testkit"
 )
@@ -52,6 +55,7 @@ const (
 	instances  = 100
 	partitions = 1
 	topic      = "bench.echo"
+	aloneTopic = "bench.alone"
 	ramp       = 300 * time.Millisecond
 	// patience is long enough for one retry after the link's handle_timeout of 60 s.
 	patience = 90 * time.Second
@@ -63,8 +67,8 @@ const (
 // TestHost is no test of how fast anything is: it fails when values are lost or something breaks.
 func TestHost(t *testing.T) {
 	numbers := parseNumbers(t, *inFlight)
-	if *size < idLen || *rounds < 1 || *duration <= 0 {
-		t.Fatalf("want -size from %d, -rounds from 1 and a positive -duration", idLen)
+	if *size < rig.IDLen || *rounds < 1 || *duration <= 0 {
+		t.Fatalf("want -size from %d, -rounds from 1 and a positive -duration", rig.IDLen)
 	}
 	root, err := testkit.ProjectRoot()
 	if err != nil {
@@ -75,8 +79,8 @@ func TestHost(t *testing.T) {
 	defer b.check()
 
 	b.say("warming up")
-	ways := []string{Bare, Kafka, Alone}
-	for _, way := range []string{Alone, Kafka, Bare, Alone, Kafka} {
+	ways := []string{bench.Bare, bench.Kafka, bench.Alone}
+	for _, way := range []string{bench.Alone, bench.Kafka, bench.Bare, bench.Alone, bench.Kafka} {
 		b.round(way, slices.Max(numbers), 0, warmUp)
 	}
 	for _, n := range numbers {
@@ -89,7 +93,7 @@ func TestHost(t *testing.T) {
 			// What drifts over time, such as a machine that others use, falls on both ways alike.
 			slices.Reverse(ways)
 		}
-		report.Summary = append(report.Summary, Summarise(n, report.Rounds))
+		report.Summary = append(report.Summary, bench.Summarise(n, report.Rounds))
 	}
 	if err := report.Print(os.Stdout); err != nil {
 		t.Error(err)
@@ -117,20 +121,20 @@ func parseNumbers(t *testing.T, list string) []int {
 	return numbers
 }
 
-func newReport(t *testing.T, root string) *EchoReport {
+func newReport(t *testing.T, root string) *bench.EchoReport {
 	t.Helper()
 	// The go command does not tell tests what they were built of.
 	module := func(path string) string { return run(t, root, "go", "list", "-m", "-f", "{{.Version}}", path) }
-	return &EchoReport{
+	return &bench.EchoReport{
 		Started: time.Now().UTC().Truncate(time.Second),
 		Version: run(t, root, "git", "describe", "--tags", "--always", "--dirty"),
-		Machine: ThisMachine(),
+		Machine: bench.ThisMachine(),
 		Software: map[string]string{
 			"go": runtime.Version(), "kafka": testkit.Kafka4, "host": filepath.Base(testkit.HostBinary(t)),
 			"franz-go": module("github.com/twmb/franz-go"), "nats.go": module("github.com/nats-io/nats.go"),
 			"nats-server": module("github.com/nats-io/nats-server/v2"), "java": run(t, root, "java", "--version"),
 		},
-		Setup: EchoSetup{
+		Setup: bench.EchoSetup{
 			ValueBytes: *size, Seconds: duration.Seconds(), Rounds: *rounds,
 			Instances: instances, Partitions: partitions, Link: link,
 		},
@@ -141,9 +145,10 @@ func newReport(t *testing.T, root string) *EchoReport {
 type echoBench struct {
 	t         *testing.T
 	bare      *bare
-	kafka     *kafkaWay
-	alone     *kafkaWay
-	processes Processes
+	kafka     *rig.KafkaEcho
+	alone     *rig.KafkaEcho
+	value     func(id uint64) []byte
+	processes bench.Processes
 	profiler  *profiler
 	ids       atomic.Uint64
 }
@@ -162,18 +167,18 @@ func setUp(t *testing.T, root string) *echoBench {
 	}
 	archive := makeArchive(t, root, profiles)
 	kafka := testkit.StartKafka(t, testkit.KafkaOptions{})
-	ns, natsPID := startNATS(t)
+	ns, natsPID := rig.NATS(t)
 	host := testkit.StartHost(t, ns, testkit.HostOptions{})
-	value := values(*size)
+	b.value = rig.Values(*size)
 
 	// The same component by two names: one publishes to the provider, the other to what plays one here.
 	host.PutLink(testkit.ControlLink{Source: "echo-bare", Target: "bare", Interface: "consumer"})
 	host.Scale("echo-bare", wasm, instances)
-	b.bare = startBare(t, ns, host.Lattice(), "bare", "echo-bare", value)
+	b.bare = startBare(t, ns, host.Lattice(), "bare", "echo-bare", b.value)
 
 	admin := testkit.NewClient(t, kafka.Brokers())
-	replies, own := topic+".reply", "bench.alone"
-	for _, name := range []string{topic, replies, own} {
+	replies := topic + ".reply"
+	for _, name := range []string{topic, replies, aloneTopic} {
 		admin.Topic(name, partitions, nil)
 	}
 	config := map[string]string{"hosts": kafka.Brokers()[0], "topic": topic}
@@ -186,15 +191,15 @@ func setUp(t *testing.T, root string) *echoBench {
 	host.StartProvider("kafka", archive)
 	host.WaitHealthy("kafka")
 	waitBegun(admin, groupOf(t, host.Lattice(), config))
-	b.kafka = startKafkaWay(t, kafka.Brokers(), topic, replies, value)
-	b.alone = startKafkaWay(t, kafka.Brokers(), own, own, value)
+	b.kafka = rig.StartKafkaEcho(t, kafka.Brokers(), replies)
+	b.alone = rig.StartKafkaEcho(t, kafka.Brokers(), aloneTopic)
 
-	provider, err := ChildOf(host.PID())
+	provider, err := bench.ChildOf(host.PID())
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.processes = Processes{
-		Provider: provider, Host: host.PID(), Broker: kafka.PID(t, 1), NATS: natsPID, Client: os.Getpid(),
+	b.processes = bench.Processes{
+		bench.Provider: provider, bench.Host: host.PID(), bench.Broker: kafka.PID(t, 1), bench.NATS: natsPID, bench.Client: os.Getpid(),
 	}
 	return b
 }
@@ -227,11 +232,19 @@ func waitBegun(admin *testkit.Client, group string) {
 }
 
 // round runs one load. It fails the test when values are lost.
-func (b *echoBench) round(way string, inFlight, round int, during time.Duration) EchoRound {
+func (b *echoBench) round(way string, inFlight, round int, during time.Duration) bench.EchoRound {
 	b.t.Helper()
-	echo := map[string]Echo{Bare: b.bare.echo, Kafka: b.kafka.echo, Alone: b.alone.echo}[way]
-	var readings []CPU
-	load := Load{
+	echo := map[string]bench.Echo{
+		bench.Bare: b.bare.echo,
+		bench.Kafka: func(ctx context.Context, id uint64) (time.Duration, error) {
+			return b.kafka.Send(ctx, topic, id, b.value(id))
+		},
+		bench.Alone: func(ctx context.Context, id uint64) (time.Duration, error) {
+			return b.alone.Send(ctx, aloneTopic, id, b.value(id))
+		},
+	}[way]
+	var readings []bench.CPU
+	load := bench.Load{
 		InFlight: inFlight, Ramp: ramp, Duration: during, Patience: patience,
 		Measure: func() error {
 			used, err := b.processes.Used()
@@ -240,7 +253,7 @@ func (b *echoBench) round(way string, inFlight, round int, during time.Duration)
 		},
 	}
 	profiled := make(chan error, 1)
-	if b.profiler != nil && way == Kafka && round == 1 {
+	if b.profiler != nil && way == bench.Kafka && round == 1 {
 		go func() { profiled <- b.profiler.take(fmt.Sprintf("echo-%d", inFlight), during) }()
 	} else {
 		profiled <- nil
@@ -249,9 +262,9 @@ func (b *echoBench) round(way string, inFlight, round int, during time.Duration)
 	if err := errors.Join(err, <-profiled); err != nil {
 		b.t.Fatal(err)
 	}
-	r := NewEchoRound(way, inFlight, round, sample, readings[1].Since(readings[0]))
-	if way == Kafka {
-		r.Repeated = b.kafka.takeRepeated()
+	r := bench.NewEchoRound(way, inFlight, round, sample, readings[1].Since(readings[0]))
+	if way == bench.Kafka {
+		r.Repeated = b.kafka.TakeRepeated()
 	}
 	if r.Lost > 0 {
 		b.t.Errorf("%d of %d values lost, %s, %d in flight: %v", r.Lost, r.Sent, way, inFlight, sample.Err)

@@ -22,9 +22,9 @@ func (r *EchoReport) Print(w io.Writer) error {
 	for _, line := range r.Summary {
 		for _, way := range line.ways() {
 			fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%d\t%d\n", line.InFlight, way.name,
-				way.PerSecond.text(0), way.P50.text(2), way.P99.text(2), way.Lost, way.Repeated)
+				way.PerSecond.Text(0), way.P50.Text(2), way.P99.Text(2), way.Lost, way.Repeated)
 		}
-		fmt.Fprintf(table, "\tKafka to bare: rate, p50 behind\t%s\t%s\t\t\t\n", line.Ratio.text(2), line.Behind.text(2))
+		fmt.Fprintf(table, "\tKafka to bare: rate, p50 behind\t%s\t%s\t\t\t\n", line.Ratio.Text(2), line.Behind.Text(2))
 	}
 	fmt.Fprintln(table)
 	r.printCPU(table)
@@ -64,13 +64,14 @@ func (r *EchoReport) printCPU(w io.Writer) {
 			}
 			apart := ""
 			if way.EchoFigures == &line.Kafka {
-				apart = line.Apart.text(2)
+				apart = line.Apart.Text(2)
 			}
-			fmt.Fprintf(w, "\t%s\t%s\n", way.Others.text(2), apart)
+			fmt.Fprintf(w, "\t%s\t%s\n", way.Others.Text(2), apart)
 		}
 	}
 }
 
-func (s Spread) text(decimals int) string {
+// Text is the median with the lowest and the highest in brackets.
+func (s Spread) Text(decimals int) string {
 	return fmt.Sprintf("%.*f [%.*f, %.*f]", decimals, s.Median, decimals, s.Low, decimals, s.High)
 }

@@ -9,17 +9,25 @@ import (
 	_ "net/http/pprof" // serves the profiles
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 
+	"messaging-kafka/bench"
 	"messaging-kafka/internal/hostdata"
 	"messaging-kafka/internal/provider"
 	"messaging-kafka/internal/telemetry"
 )
 
 // address is where profiles are served. A host clears the environment of its providers and gives them no arguments, so
-// the linker sets it: -X main.address=127.0.0.1:6060.
+// the linker sets it: -X main.address=127.0.0.1:6060. Where that is empty, the environment does (addressVariable).
 var address string
+
+const (
+	addressVariable = "MESSAGING_KAFKA_BENCH_ADDRESS"
+	// waitsVariable, if set, adds the profiles of what goroutines wait for, which cost time themselves.
+	waitsVariable = "MESSAGING_KAFKA_BENCH_WAITS"
+)
 
 func main() {
 	if err := run(); err != nil {
@@ -31,6 +39,14 @@ func main() {
 func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if address == "" {
+		address = os.Getenv(addressVariable)
+	}
+	if os.Getenv(waitsVariable) != "" {
+		runtime.SetMutexProfileFraction(10)
+		runtime.SetBlockProfileRate(int(10 * time.Microsecond))
+	}
+	http.HandleFunc("/runtime", bench.ServeRuntime)
 	profiles := &http.Server{Addr: address, ReadHeaderTimeout: 5 * time.Second}
 	failed := make(chan error, 1)
 	go func() { failed <- profiles.ListenAndServe() }()

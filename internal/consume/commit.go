@@ -148,7 +148,7 @@ func (s *session) sendOnce(ctx context.Context, offsets map[string]map[int32]kgo
 				continue
 			}
 			if a := s.assigned[topicPartition{topic, p.Partition}]; a != nil {
-				a.committed = offsets[topic][p.Partition].Offset
+				a.setCommitted(offsets[topic][p.Partition].Offset)
 			}
 		}
 	}

@@ -54,8 +54,11 @@ type Observer interface {
 	Rebalanced()
 	// Missed is called with the number of records that were gone from a topic before they could be read.
 	Missed(records int64)
-	// Committed is called after each commit of offsets.
+	// Committed is called after each commit of offsets, those within transactions included.
 	Committed(err error)
+	// Transaction is called after each transaction, with the time that it took and with what it was to store: records of
+	// that many bytes. An error says that nothing was.
+	Transaction(err error, took time.Duration, records, bytes int)
 }
 
 // Consumer reads the topics of one link until it is stopped. Its methods may be called by many goroutines at once.
@@ -79,6 +82,7 @@ type running interface {
 	// close ends the session in order within ctx.
 	close(ctx context.Context)
 	status() Status
+	partitions(now time.Time) []PartitionProgress
 }
 
 const (

@@ -88,7 +88,17 @@ func (h *handler) waitCalls(t *testing.T, n int) []call {
 // counts implements Observer.
 type counts struct {
 	fetched, rebalanced, missed, buried, skipped, commitErrors atomic.Int64
-	done, failed                                               atomic.Int64
+	done, failed, repeated                                     atomic.Int64
+	transactions, transacted                                   atomic.Int64
+}
+
+func (c *counts) Repeated()   { c.repeated.Add(1) }
+func (c *counts) Batched(int) {}
+func (c *counts) Transaction(err error, _ time.Duration, records, _ int) {
+	if err == nil {
+		c.transactions.Add(1)
+		c.transacted.Add(int64(records))
+	}
 }
 
 func (c *counts) Delivered(o dispatch.Outcome, _ time.Duration) {

@@ -112,7 +112,7 @@ func (s *session) commitTransaction(ctx context.Context, only map[topicPartition
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, a := range going {
-		a.committed = a.tx.Offset
+		a.setCommitted(a.tx.Offset)
 		a.tx = transaction{}
 	}
 	return nil
@@ -152,5 +152,12 @@ func (s *session) endTransaction(ctx context.Context, going map[topicPartition]*
 	for _, t := range byTopic {
 		topics = append(topics, *t)
 	}
-	return s.transactor.Commit(ctx, member, outputs, topics)
+	began := time.Now()
+	err := s.transactor.Commit(ctx, member, outputs, topics)
+	bytes := 0
+	for i := range outputs {
+		bytes += outputs[i].Size()
+	}
+	s.cfg.Observer.Transaction(err, time.Since(began), len(outputs), bytes)
+	return err
 }

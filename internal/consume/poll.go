@@ -158,11 +158,8 @@ func (s *session) take(ctx context.Context, fetches kgo.Fetches) bool {
 		tp := topicPartition{f.Topic, f.FetchPartition.Partition}
 		s.mu.Lock()
 		a := s.assigned[tp]
-		if a != nil && f.HighWatermark > 0 {
-			a.end = f.HighWatermark
-			if s.cfg.Settings.Consumer.ReadCommitted {
-				a.end = f.LastStableOffset
-			}
+		if end := s.fetchedEnd(&f.FetchPartition); a != nil && end >= 0 {
+			a.setEnd(end)
 		}
 		s.mu.Unlock()
 		if a == nil {
@@ -184,7 +181,7 @@ func (s *session) take(ctx context.Context, fetches kgo.Fetches) bool {
 // hold back all; only so is max_buffer the whole truth about what waiting records cost.
 func (s *session) add(a *assignment, fetched []*kgo.Record) {
 	batch := make([]*record.Record, 0, len(fetched))
-	bytes := 0
+	records, bytes := 0, 0
 	for _, f := range fetched {
 		if f.Attrs.IsControl() {
 			a.Add(batch, attemptsBefore)
@@ -193,11 +190,12 @@ func (s *session) add(a *assignment, fetched []*kgo.Record) {
 			continue
 		}
 		r := copyRecord(f)
+		records++
 		bytes += r.Size()
 		batch = append(batch, r)
 	}
 	a.Add(batch, attemptsBefore)
-	s.cfg.Observer.Fetched(len(fetched), bytes)
+	s.cfg.Observer.Fetched(records, bytes)
 }
 
 func copyRecord(f *kgo.Record) *record.Record {

@@ -56,9 +56,13 @@ func (tp topicPartition) String() string { return fmt.Sprintf("%s/%d", tp.topic,
 // assignment is a partition that the group has given to this session. session.mu protects it.
 type assignment struct {
 	*dispatch.Partition
-	committed int64 // -1: not known
-	end       int64
-	paused    bool
+	committed   int64 // -1: not known
+	committedAt time.Time
+	end         int64     // -1: not known
+	endAt       time.Time // when it was
+	askedAt     time.Time // when the end was last asked for
+	behindSince time.Time // since when, to our knowledge, committed is below end without a step ahead
+	paused      bool
 	// stopped is why the partition is not read any more, nil when it is.
 	stopped error
 	// meta goes with every commit of the partition.
@@ -180,7 +184,7 @@ func newSession(cfg *Config) (*session, error) {
 // run polls, commits and watches until ctx ends or the session cannot go on.
 func (s *session) run(ctx context.Context) error {
 	ctx, s.stop = context.WithCancel(ctx)
-	loops := []func(context.Context){s.poll, s.pace, s.commitLoop, s.monitor}
+	loops := []func(context.Context){s.poll, s.pace, s.commitLoop, s.monitor, s.measure}
 	if s.cfg.Settings.Consumer.GroupProtocol != settings.GroupConsumer {
 		// With KIP-848 the broker alone knows its session timeout.
 		loops = append(loops, s.guard)

@@ -35,6 +35,7 @@ type shareSession struct {
 	giveUp context.CancelFunc
 
 	mu          sync.Mutex
+	polled      time.Time // when the records came that are being handled; zero where there are none
 	inFlight    int
 	buffered    int64
 	unavailable error
@@ -178,6 +179,8 @@ func (s *shareSession) handle(ctx context.Context, fetched []*kgo.Record) {
 		return
 	}
 	bytes := 0
+	s.setPolled(time.Now())
+	defer s.setPolled(time.Time{})
 	held := &heldRecords{open: make(map[*kgo.Record]struct{}, len(fetched))}
 	for _, f := range fetched {
 		held.open[f] = struct{}{}
@@ -205,6 +208,12 @@ func (s *shareSession) handle(ctx context.Context, fetched []*kgo.Record) {
 	if err := s.cl.FlushAcks(flush); err != nil && s.calls.Err() == nil {
 		s.log.Warn("acknowledging records failed: the broker will deliver them again", "error", err)
 	}
+}
+
+func (s *shareSession) setPolled(at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.polled = at
 }
 
 func (s *shareSession) count(records int, bytes int64) {
@@ -312,6 +321,9 @@ func (s *shareSession) deliver(r *record.Record) (record.Verdict, error) {
 	}
 	ctx, cancel := context.WithTimeout(s.calls, s.cfg.Settings.Delivery.HandleTimeout)
 	defer cancel()
+	if r.Attempt > 1 {
+		s.cfg.Observer.Repeated()
+	}
 	began := time.Now()
 	verdict, err := s.handOver(ctx, r)
 	s.cfg.Observer.Delivered(dispatch.OutcomeOf(s.calls, verdict, err), time.Since(began))
@@ -324,6 +336,7 @@ func (s *shareSession) handOver(ctx context.Context, r *record.Record) (record.V
 	if s.cfg.Batch == nil {
 		return s.cfg.Deliverer.Deliver(ctx, r)
 	}
+	s.cfg.Observer.Batched(1)
 	outcomes, err := s.cfg.Batch.DeliverBatch(ctx, []*record.Record{r})
 	if err != nil {
 		return record.Retry, err
@@ -410,7 +423,7 @@ func (s *shareSession) close(ctx context.Context) {
 func (s *shareSession) status() Status {
 	s.mu.Lock()
 	st := Status{Dispatch: dispatch.Status{
-		InFlight: s.inFlight, Buffered: s.buffered, Unavailable: s.unavailable, UnavailableSince: s.since, DeadLetter: s.deadLetter,
+		InFlight: s.inFlight, Buffered: s.buffered, Oldest: s.polled, Unavailable: s.unavailable, UnavailableSince: s.since, DeadLetter: s.deadLetter,
 	}}
 	s.mu.Unlock()
 	st.Joined, st.Problems = s.problems.list()

@@ -152,6 +152,9 @@ func (d *Dispatcher) deliver(c *call) []record.Outcome {
 	// The records are this call's alone until the verdicts: their lanes let no second call begin.
 	for _, it := range c.items {
 		it.rec.Attempt = it.earlier + it.attempts + 1
+		if it.rec.Attempt > 1 {
+			d.cfg.Observer.Repeated()
+		}
 	}
 	started := time.Now()
 	outcomes := d.handOver(ctx, c)
@@ -177,6 +180,7 @@ func (d *Dispatcher) handOver(ctx context.Context, c *call) []record.Outcome {
 		verdict, err := d.cfg.Deliverer.Deliver(ctx, c.items[0].rec)
 		return []record.Outcome{{Verdict: verdict, Err: err}}
 	}
+	d.cfg.Observer.Batched(len(c.items))
 	batch := make([]*record.Record, len(c.items))
 	for i, it := range c.items {
 		batch[i] = it.rec

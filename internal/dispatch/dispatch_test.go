@@ -77,6 +77,20 @@ type counts struct {
 	outcomes  map[Outcome]int
 	buried    int
 	discarded int
+	repeated  int
+	batched   int // records in batches
+}
+
+func (c *counts) Repeated() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.repeated++
+}
+
+func (c *counts) Batched(records int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.batched += records
 }
 
 func (c *counts) Delivered(o Outcome, _ time.Duration) {

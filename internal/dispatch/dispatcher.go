@@ -52,6 +52,10 @@ type Observer interface {
 	// Delivered is called for each record that was with the component or was skipped, with how that ended and how long the
 	// call took.
 	Delivered(o Outcome, took time.Duration)
+	// Repeated is called for each delivery of a record that is not its first, before the call.
+	Repeated()
+	// Batched is called with the number of records of a call, where records go in batches.
+	Batched(records int)
 	// Buried is called when a record was dead-lettered, or skipped where there is no dead-letter topic.
 	Buried(deadLettered bool)
 }
@@ -104,6 +108,8 @@ type Status struct {
 	Waiting int
 	// Buffered is the size of all these records in bytes.
 	Buffered int64
+	// Oldest is when the record was read that has been unfinished for longest; zero where there is none.
+	Oldest time.Time
 	// Unavailable says why no component can be reached; nil when one can.
 	Unavailable error
 	// UnavailableSince is when that began.
@@ -130,6 +136,11 @@ func (d *Dispatcher) Status() Status {
 	s := Status{InFlight: d.withComponent, Buffered: d.buffered, Unavailable: d.gate.cause, UnavailableSince: d.gate.since, Outputs: d.outputsErr}
 	for p := range d.partitions {
 		s.Waiting += p.unfinished
+		if p.items.len() > 0 {
+			if read := p.items.peek().added; s.Oldest.IsZero() || read.Before(s.Oldest) {
+				s.Oldest = read
+			}
+		}
 		if p.unburied > 0 {
 			s.DeadLetter = p.buryErr
 		}

@@ -36,6 +36,9 @@ type Partition struct {
 	buffered   int64
 	inFlight   int // calls
 	committable
+	// uncommitted is what is finished and not committed yet, lastStamp the time of the last record of it.
+	uncommitted uncommitted
+	lastStamp   int64
 	// outputs are those of the finished records below committable, until they are taken.
 	outputs []record.Outgoing
 	held    error
@@ -71,6 +74,7 @@ type item struct {
 	done       bool
 	outputs    []record.Outgoing // of a finished record, where they are left to the committer
 	added      time.Time
+	stamp      int64 // the record's timestamp in milliseconds; 0 where it has none
 }
 
 type laneState uint8
@@ -127,7 +131,7 @@ func (p *Partition) Add(records []*record.Record, earlier func(*record.Record) i
 		if r.Offset < p.next {
 			continue
 		}
-		it := &item{rec: r, nextOffset: r.Offset + 1, epoch: r.LeaderEpoch, size: int64(r.Size()), earlier: earlier(r), added: now, turn: d.nextTurn()}
+		it := &item{rec: r, nextOffset: r.Offset + 1, epoch: r.LeaderEpoch, size: int64(r.Size()), earlier: earlier(r), added: now, turn: d.nextTurn(), stamp: stampOf(r)}
 		p.next = it.nextOffset
 		p.items.push(it)
 		p.unfinished++
@@ -274,6 +278,7 @@ func (p *Partition) advance() {
 	for p.items.len() > 0 && p.items.peek().done {
 		it := p.items.pop()
 		p.committable = committable{offset: it.nextOffset, epoch: it.epoch}
+		p.noteFinished(it.stamp)
 		p.outputs = append(p.outputs, it.outputs...)
 	}
 }

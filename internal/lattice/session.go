@@ -143,6 +143,7 @@ type run struct {
 	quit   chan struct{} // closed to end the worker
 	worked chan struct{} // closed when the worker has ended
 
+	telling   telling
 	answering sync.Mutex // held while a health check is answered
 	ended     bool       // guarded by answering: no more health checks
 }

@@ -30,7 +30,7 @@ func (s *Session) putSubject() string {
 	return s.subject(id, "linkdefs.put")
 }
 
-// subscribe makes the five subscriptions and returns when the server has them. None is in a queue group: each copy
+// subscribe makes the subscriptions and returns when the server has them. None is in a queue group: each copy
 // of the provider, on whichever host, must hear everything.
 func (r *run) subscribe(ctx context.Context) error {
 	id := r.data.ProviderKey
@@ -50,7 +50,11 @@ func (r *run) subscribe(ctx context.Context) error {
 	for operation, callback := range map[string]nats.MsgHandler{
 		"health":           r.answerHealth,
 		"default.shutdown": r.onShutdown,
+		"status":           r.answerStatus,
 	} {
+		if _, tells := r.handler.(StatusTeller); operation == "status" && !tells {
+			continue
+		}
 		sub, err := r.nc.Subscribe(r.subject(id, operation), callback)
 		if err != nil {
 			return fmt.Errorf("subscribing to %s: %w", r.subject(id, operation), err)

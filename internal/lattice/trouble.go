@@ -25,7 +25,7 @@ func (t *troubles) refused(text string) {
 	if t.refusals == nil {
 		t.refusals = map[string]struct{}{}
 	}
-	const maxRefusals = 16 // there are five subscriptions
+	const maxRefusals = 16 // there are six subscriptions
 	if len(t.refusals) < maxRefusals {
 		t.refusals[text] = struct{}{}
 	}
@@ -62,6 +62,11 @@ func (s *Session) onAsyncError(_ *nats.Conn, sub *nats.Subscription, err error) 
 	subject := ""
 	if sub != nil {
 		subject = sub.Subject
+	}
+	if errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), `"`+s.statusSubject()+`"`) {
+		// Nothing that a host or a component does depends on it, and users of before it was there may lack the right.
+		s.log.Warn("the lattice does not let the provider be asked for its status", "subject", s.statusSubject(), "error", err)
+		return
 	}
 	s.log.Error("lattice connection reports an error", "subject", subject, "error", err)
 	// A refused publish belongs to whoever published, and tells more of a peer than of this session.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"messaging-kafka/internal/guest"
 	"messaging-kafka/internal/lattice"
 	"messaging-kafka/internal/messaging"
@@ -109,11 +111,11 @@ func (p *Provider) find(ctx context.Context, id lattice.LinkID) *link {
 
 var errNoReplyTopic = errors.New("requests need a topic for their answers: set request_reply_topic on the link")
 
-// traceRecordHeaders carries the trace of a call on into Kafka.
-func traceRecordHeaders(caller guest.Caller) []record.Header {
+// traceRecordHeaders carries a trace of the lattice on into Kafka.
+func traceRecordHeaders(trace nats.Header) []record.Header {
 	var headers []record.Header
 	for _, key := range traceHeaders {
-		if v := caller.Header[key]; len(v) > 0 {
+		if v := trace[key]; len(v) > 0 {
 			headers = append(headers, record.Header{Key: key, Value: []byte(v[0])})
 		}
 	}

@@ -38,7 +38,7 @@ func (f form) body(r *record.Record) []byte {
 func (f form) outgoing(caller messaging.Caller, msg messaging.BrokerMessage) (record.Outgoing, error) {
 	out, err := f.content(msg)
 	if err == nil {
-		out.Headers = withTrace(caller, out.Headers)
+		out.Headers = withTrace(caller.Header, out.Headers)
 		out.Headers, err = withReply(out.Headers, msg.ReplyTo)
 	}
 	if err != nil {

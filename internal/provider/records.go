@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"messaging-kafka/internal/guest"
 	"messaging-kafka/internal/produce"
 	"messaging-kafka/internal/record"
@@ -26,11 +28,23 @@ func (d *batchDeliverer) DeliverBatch(ctx context.Context, batch []*record.Recor
 		// A call has one trace, and the records of a batch each their own.
 		ctx = guest.WithTraceHeaders(ctx, traceOf(batch[0]))
 	}
-	call := d.calls.Handle
-	if d.process {
-		call = d.calls.Process
+	if !d.process {
+		return d.calls.Handle(ctx, d.component, d.link, batch)
 	}
-	return call(ctx, d.component, d.link, batch)
+	outcomes, err := d.calls.Process(ctx, d.component, d.link, batch)
+	for i := range outcomes {
+		traceOutputs(batch[i], outcomes[i].Outputs)
+	}
+	return outcomes, err
+}
+
+// traceOutputs carries the trace of a record on to what was made of it.
+func traceOutputs(r *record.Record, outputs []record.Outgoing) {
+	if trace := traceOf(r); trace != nil {
+		for i := range outputs {
+			outputs[i].Headers = withTrace(trace, outputs[i].Headers)
+		}
+	}
 }
 
 // recordsProducer serves the interfaces producer and requester of messaging-kafka:records.
@@ -55,7 +69,7 @@ func (s recordsProducer) Send(ctx context.Context, caller guest.Caller, list []r
 	}
 	began := time.Now()
 	for i := range list {
-		list[i].Headers = withTrace(caller, list[i].Headers)
+		list[i].Headers = withTrace(caller.Header, list[i].Headers)
 	}
 	positions, errs := r.currentPublisher().PublishAll(ctx, list)
 	took := time.Since(began)
@@ -77,7 +91,7 @@ func (s recordsProducer) Request(ctx context.Context, caller guest.Caller, out r
 	if r.requester == nil {
 		return nil, &records.SendError{Case: records.Invalid, Text: errNoReplyTopic.Error()}
 	}
-	out.Headers = withTrace(caller, out.Headers)
+	out.Headers = withTrace(caller.Header, out.Headers)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	answer, err := r.requester.Do(ctx, out)
@@ -87,14 +101,14 @@ func (s recordsProducer) Request(ctx context.Context, caller guest.Caller, out r
 	return answer, nil
 }
 
-// withTrace adds the trace of the call to a record that has none of its own.
-func withTrace(caller guest.Caller, headers []record.Header) []record.Header {
+// withTrace adds a trace to the headers of a record that has none of its own.
+func withTrace(trace nats.Header, headers []record.Header) []record.Header {
 	for _, h := range headers {
 		if h.Key == traceHeaders[0] {
 			return headers
 		}
 	}
-	return append(headers[:len(headers):len(headers)], traceRecordHeaders(caller)...)
+	return append(headers[:len(headers):len(headers)], traceRecordHeaders(trace)...)
 }
 
 // sendError makes of an error what the WIT's send-error can say of it.

@@ -131,6 +131,49 @@ func sameRecord(a, b *kgo.Record) bool {
 		slices.EqualFunc(a.Headers, b.Headers, func(x, y kgo.RecordHeader) bool { return x.Key == y.Key && same(x.Value, y.Value) })
 }
 
+func TestOutputsBelongToTheTraceOfTheirRecord(t *testing.T) {
+	b := newBench(t)
+	b.topics("out")
+	b.kafka.Topic("in", 1)
+	newRecordsComponent(t, b.nats, "echo", func(batch []*record.Record) []record.Outcome {
+		outcomes := make([]record.Outcome, len(batch))
+		for i, r := range batch {
+			out := record.Outgoing{Topic: "out", Partition: record.AnyPartition, Value: r.Value}
+			own := out
+			own.Headers = []record.Header{{Key: "a"}, {Key: "traceparent", Value: []byte("own")}}
+			outcomes[i] = record.Outcome{Verdict: record.Done, Outputs: []record.Outgoing{out, own}}
+		}
+		return outcomes
+	})
+	trace := func(parent string) []kgo.RecordHeader {
+		return []kgo.RecordHeader{{Key: "tracestate", Value: []byte("s")}, {Key: "traceparent", Value: []byte(parent)}}
+	}
+	b.kc.Produce(
+		&kgo.Record{Topic: "in", Value: []byte("first"), Headers: trace("1")},
+		&kgo.Record{Topic: "in", Value: []byte("second"), Headers: trace("2")},
+		&kgo.Record{Topic: "in", Value: []byte("third")},
+	)
+	b.start()
+	b.host.PutLink(recordsLink("kafka", "echo", "processor", b.config("in")))
+	var got []string
+	for _, r := range b.kc.Read("out", 6) {
+		text := string(r.Value) + ":"
+		for _, h := range r.Headers {
+			text += fmt.Sprintf(" %s=%s", h.Key, h.Value)
+		}
+		got = append(got, text)
+	}
+	slices.Sort(got)
+	want := []string{
+		"first: a= traceparent=own", "first: traceparent=1 tracestate=s",
+		"second: a= traceparent=own", "second: traceparent=2 tracestate=s",
+		"third:", "third: a= traceparent=own",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%q, want\n%q", got, want)
+	}
+}
+
 func TestABatchHasAVerdictForEachRecord(t *testing.T) {
 	b := newBench(t)
 	b.topics("dlq")

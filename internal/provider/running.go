@@ -139,7 +139,11 @@ func (r *running) consumerConfig(access *kafka.Access) consume.Config {
 	}
 	switch r.role {
 	case role.Handle, role.Process:
-		cfg.Batch = &batchDeliverer{calls: r.p.records, component: r.id.Peer, link: r.id.Name, process: r.role == role.Process}
+		calls := r.p.records
+		if r.settings.Delivery.Batch.Binary == settings.BinaryBase64 {
+			calls = calls.WithBase64()
+		}
+		cfg.Batch = &batchDeliverer{calls: calls, component: r.id.Peer, link: r.id.Name, process: r.role == role.Process}
 	default:
 		cfg.Deliverer = r.deliverer()
 	}

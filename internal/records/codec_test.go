@@ -66,6 +66,25 @@ func TestIncomingRecordsHaveTheirBytes(t *testing.T) {
 	})
 }
 
+func TestBytesGoAsBase64WhereTheLinkSaysSo(t *testing.T) {
+	rec := &record.Record{
+		Topic: "t", LeaderEpoch: -1, Timestamp: ms(0), Key: []byte("text"), Value: []byte{0xff, 0xfe},
+		Headers: []record.Header{{Key: "h", Value: []byte{0xff}}, {Key: "n"}}, Attempt: 1,
+	}
+	want := "\x01" + "\x01t" + "\x00" + "\x00" + "\x00" + "\x01\x04text" + "\x03\x04//4=" + "\x02" + "\x01h\x03\x04/w==" + "\x01n\x00" + "\x01"
+	got := (encoding{base64: true}).batch(nil, []*record.Record{rec})
+	if string(got) != want {
+		t.Fatalf("encoded as %q, not %q", got, want)
+	}
+	back, err := DecodeBatch(wrpc.NewBytesDecoder(got))
+	if err != nil || len(back) != 1 || !reflect.DeepEqual(back[0], rec) {
+		t.Errorf("decoded as %+v (%v)", back, err)
+	}
+	if _, err := DecodeOutgoing(wrpc.NewBytesDecoder([]byte("\x01t\x00\x00\x03\x02/w\x00\x00"))); err == nil || !strings.Contains(err.Error(), "payload.base64") {
+		t.Errorf("a string that is no base64: %v", err)
+	}
+}
+
 var goldenOutgoing = []struct {
 	name  string
 	rec   record.Outgoing
@@ -211,7 +230,7 @@ func TestWhatPeersMustNotSendIsMendedOrRefused(t *testing.T) {
 	}{
 		{"a topic that is not UTF-8", "\x01\xff", "topic", wrpc.ErrMalformed},
 		{"a text that is not UTF-8", "\x00\x00\x01\x01\xff", "key", wrpc.ErrMalformed},
-		{"an unknown case of payload", "\x00\x00\x00\x03", "value", wrpc.ErrMalformed},
+		{"an unknown case of payload", "\x00\x00\x00\x04", "value", wrpc.ErrMalformed},
 		{"an option that is neither", "\x00\x02", "partition", wrpc.ErrMalformed},
 		{"a header's name that is not UTF-8", "\x00\x00\x00\x00\x01\x01\xff\x00", "name of header 0", wrpc.ErrMalformed},
 		{"more headers than bytes", "\x00\x00\x00\x00\x7f", "headers", wrpc.ErrIncomplete},

@@ -1,6 +1,7 @@
 package records
 
 import (
+	"encoding/base64"
 	"fmt"
 	"math"
 	"time"
@@ -169,9 +170,23 @@ func (r *reader) payload() ([]byte, error) {
 		return r.d.Text()
 	case payloadBytes:
 		return r.d.Bytes()
+	case payloadBase64:
+		return r.base64()
 	default:
 		return nil, nil
 	}
+}
+
+func (r *reader) base64() ([]byte, error) {
+	text, err := r.d.Text()
+	if err != nil {
+		return nil, err
+	}
+	b, err := base64.StdEncoding.AppendDecode(make([]byte, 0, base64.StdEncoding.DecodedLen(len(text))), text)
+	if err != nil {
+		return nil, fmt.Errorf("decoding payload.base64: %w", err)
+	}
+	return b, nil
 }
 
 func (r *reader) headerList() ([]record.Header, error) {

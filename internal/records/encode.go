@@ -1,6 +1,7 @@
 package records
 
 import (
+	"encoding/base64"
 	"math"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ const (
 	payloadNone uint32 = iota
 	payloadText
 	payloadBytes
+	payloadBase64
 	payloadCases
 )
 
@@ -26,32 +28,42 @@ const (
 )
 
 // AppendBatch appends list<incoming>, the parameters of handler.handle and processor.process. It grows b once.
-func AppendBatch(b []byte, batch []*record.Record) []byte {
+func AppendBatch(b []byte, batch []*record.Record) []byte { return encoding{}.batch(b, batch) }
+
+// AppendIncoming appends an incoming. The record's leader epoch has no place in it.
+func AppendIncoming(b []byte, r *record.Record) []byte { return encoding{}.incoming(b, r) }
+
+// encoding is how what is no UTF-8 is given to a component: as list<u8> or, with base64, as text.
+type encoding struct{ base64 bool }
+
+func (e encoding) batch(b []byte, batch []*record.Record) []byte {
 	bound := numbersBound
 	for _, r := range batch {
 		bound += incomingBound(r)
 	}
+	if e.base64 {
+		bound += bound/3 + 1
+	}
 	b = wrpc.AppendCount(slices.Grow(b, bound), len(batch))
 	for _, r := range batch {
-		b = AppendIncoming(b, r)
+		b = e.incoming(b, r)
 	}
 	return b
 }
 
-// incomingBound bounds the encoded size where all names are UTF-8.
+// incomingBound bounds the encoded size where all names are UTF-8 and nothing is base64.
 func incomingBound(r *record.Record) int {
 	return numbersBound + len(r.Topic) + r.Size() + headerBound*len(r.Headers)
 }
 
-// AppendIncoming appends an incoming. The record's leader epoch has no place in it.
-func AppendIncoming(b []byte, r *record.Record) []byte {
+func (e encoding) incoming(b []byte, r *record.Record) []byte {
 	b = appendName(b, r.Topic)
 	b = wrpc.AppendU32(b, uint32(r.Partition))
 	b = wrpc.AppendU64(b, uint64(r.Offset))
 	b = wrpc.AppendU64(b, uint64(max(0, r.Timestamp.UnixMilli())))
-	b = appendPayload(b, r.Key)
-	b = appendPayload(b, r.Value)
-	b = appendHeaders(b, r.Headers)
+	b = e.payload(b, r.Key)
+	b = e.payload(b, r.Value)
+	b = e.headers(b, r.Headers)
 	return wrpc.AppendU32(b, uint32(min(max(1, int64(r.Attempt)), math.MaxUint32)))
 }
 
@@ -87,9 +99,9 @@ func AppendOutgoing(b []byte, r *record.Outgoing) []byte {
 	if r.Partition >= 0 {
 		b = wrpc.AppendU32(b, uint32(r.Partition))
 	}
-	b = appendPayload(b, r.Key)
-	b = appendPayload(b, r.Value)
-	b = appendHeaders(b, r.Headers)
+	b = encoding{}.payload(b, r.Key)
+	b = encoding{}.payload(b, r.Value)
+	b = encoding{}.headers(b, r.Headers)
 	if r.Timestamp.IsZero() {
 		return wrpc.AppendOption(b, false)
 	}
@@ -102,22 +114,25 @@ func appendPosition(b []byte, p record.Position) []byte {
 	return wrpc.AppendU64(b, uint64(p.Offset))
 }
 
-func appendPayload(b, v []byte) []byte {
+func (e encoding) payload(b, v []byte) []byte {
 	switch {
 	case v == nil:
 		return wrpc.AppendCase(b, payloadNone)
 	case utf8.Valid(v):
 		return wrpc.AppendBytes(wrpc.AppendCase(b, payloadText), v) // a string has the encoding of its bytes
+	case e.base64:
+		b = wrpc.AppendCount(wrpc.AppendCase(b, payloadBase64), base64.StdEncoding.EncodedLen(len(v)))
+		return base64.StdEncoding.AppendEncode(b, v)
 	default:
 		return wrpc.AppendBytes(wrpc.AppendCase(b, payloadBytes), v)
 	}
 }
 
-func appendHeaders(b []byte, headers []record.Header) []byte {
+func (e encoding) headers(b []byte, headers []record.Header) []byte {
 	b = wrpc.AppendCount(b, len(headers))
 	for i := range headers {
 		b = appendName(b, headers[i].Key)
-		b = appendPayload(b, headers[i].Value)
+		b = e.payload(b, headers[i].Value)
 	}
 	return b
 }

@@ -48,6 +48,10 @@ func FuzzRecords(f *testing.F) {
 		if err != nil || !reflect.DeepEqual(got, batch) {
 			t.Fatalf("%+v became %+v (%v)", rec, got, err)
 		}
+		b = encoding{base64: true}.batch(nil, batch)
+		if got, err := DecodeBatch(wrpc.NewBytesDecoder(b)); err != nil || !reflect.DeepEqual(got, batch) {
+			t.Fatalf("by base64, %+v became %+v (%v)", rec, got, err)
+		}
 		out := record.Outgoing{Topic: topic, Partition: partition, Key: rec.Key, Value: rec.Value, Headers: rec.Headers, Timestamp: rec.Timestamp}
 		if nulls&8 != 0 {
 			out.Partition, out.Timestamp = record.AnyPartition, time.Time{}

@@ -14,11 +14,19 @@ type HandlerClient struct {
 	client   *wrpc.Client
 	lattice  string
 	provider string
+	encoding encoding
 }
 
 // NewHandlerClient calls over client in the given lattice. Components see providerKey as the source of the calls.
 func NewHandlerClient(client *wrpc.Client, lattice, providerKey string) *HandlerClient {
 	return &HandlerClient{client: client, lattice: lattice, provider: providerKey}
+}
+
+// WithBase64 returns a client whose calls give components base64 in place of list<u8>.
+func (c *HandlerClient) WithBase64() *HandlerClient {
+	with := *c
+	with.encoding.base64 = true
+	return &with
 }
 
 // Handle has the component handle a batch of records and returns what it said of each. Its outcomes and errors are
@@ -44,7 +52,7 @@ func (c *HandlerClient) call(
 		Instance: instance,
 		Function: function,
 		Header:   guest.CallHeader(ctx, c.provider, componentID, linkName),
-		Params:   AppendBatch(nil, batch),
+		Params:   c.encoding.batch(nil, batch),
 	}, func(d *wrpc.Decoder) (err error) {
 		outcomes, err = newReader(d).outcomes(len(batch), outputs)
 		return err

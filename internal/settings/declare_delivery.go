@@ -38,6 +38,12 @@ func deliverySection() section {
 				value: duration("0s", "1m", func(d *draft) *time.Duration { return &d.link.Delivery.Batch.MaxWait }),
 			},
 			{
+				name: "binary", hints: []string{"bytes", "binary_payloads", "encoding"},
+				def: "bytes", example: "base64",
+				doc:   "What a key, value or header that is no UTF-8 is to a component that takes batches: `bytes` is the payload case `bytes(list<u8>)`, `base64` the case `base64(string)`. A wasmCloud host handles lists byte by byte and strings at once, so with `base64` binary records pass several times as fast ([performance.md](performance.md)).",
+				value: word(func(d *draft) *Binary { return &d.link.Delivery.Batch.Binary }, nil, BinaryBytes, BinaryBase64),
+			},
+			{
 				name: "transactions", hints: []string{"exactly_once", "transactional"},
 				def: "false", example: "true",
 				doc:   "Commits what a `processor` makes of records together with their offsets, in one Kafka transaction: exactly once, for readers with `isolation.level=read_committed`. `commit_interval` is then how often a transaction ends, by default `100ms`.",

@@ -62,7 +62,7 @@ func TestALinkWithATopicAloneHasTheDocumentedDefaults(t *testing.T) {
 			CommitInterval: time.Second, FetchMaxBytes: 8 << 20, FetchMaxWait: 500 * time.Millisecond,
 		},
 		Delivery: Delivery{
-			Order: OrderKey, MaxInFlight: 64, Batch: Batch{MaxRecords: 500, MaxBytes: 4 << 20, MaxWait: 5 * time.Millisecond}, MaxBuffer: 32 << 20, HandleTimeout: time.Minute,
+			Order: OrderKey, MaxInFlight: 64, Batch: Batch{MaxRecords: 500, MaxBytes: 4 << 20, MaxWait: 5 * time.Millisecond, Binary: BinaryBytes}, MaxBuffer: 32 << 20, HandleTimeout: time.Minute,
 			RetryBackoff: 100 * time.Millisecond, RetryBackoffMax: 30 * time.Second,
 			OnReject: RejectSkip, DrainTimeout: 250 * time.Millisecond, ReplyTopic: "{topic}.reply",
 			Payload: PayloadRaw, Tombstones: TombstonesEmpty,

@@ -2,22 +2,24 @@ package status
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"strings"
 )
 
-// LogTo returns a logger that writes to log as before and keeps what is told at level warn and above in events,
-// whatever level log itself has. Attributes that log has already are not told again.
-func LogTo(log *slog.Logger, events *Events) *slog.Logger {
-	return slog.New(&handler{next: log.Handler(), events: events})
+// DeadLettered is the message of the log line that tells of a dead letter. By it, LogTo tells dead letters from trouble.
+const DeadLettered = "a record was dead-lettered"
+
+// LogTo returns a logger that writes to log as before and keeps what is told at level warn and above, whatever level
+// log itself has: dead letters in deadLetters, all else in errors. Attributes that log has already are not told again.
+func LogTo(log *slog.Logger, errors, deadLetters *Events) *slog.Logger {
+	return slog.New(&handler{next: log.Handler(), errors: errors, deadLetters: deadLetters})
 }
 
 type handler struct {
-	next   slog.Handler
-	events *Events
-	attrs  []slog.Attr
-	prefix string // of the group, with its dot
+	next                slog.Handler
+	errors, deadLetters *Events
+	attrs               []slog.Attr
+	prefix              string // of the group, with its dot
 }
 
 // Enabled implements slog.Handler.
@@ -27,8 +29,13 @@ func (h *handler) Enabled(ctx context.Context, level slog.Level) bool {
 
 // Handle implements slog.Handler.
 func (h *handler) Handle(ctx context.Context, r slog.Record) error {
-	if r.Level >= slog.LevelWarn {
-		h.events.Add(h.event(&r))
+	switch {
+	case r.Message == DeadLettered:
+		e := h.event(&r)
+		e.Level = "" // it went as it was meant to go
+		h.deadLetters.Add(e)
+	case r.Level >= slog.LevelWarn:
+		h.errors.Add(h.event(&r))
 	}
 	if !h.next.Enabled(ctx, r.Level) {
 		return nil
@@ -61,8 +68,8 @@ func (h *handler) WithGroup(name string) slog.Handler {
 // event is a log line as an event: what tells the record in fields of its own, all else behind the message.
 func (h *handler) event(r *slog.Record) Event {
 	e := Event{Time: r.Time, Level: levelName(r.Level)}
-	var text strings.Builder
-	text.WriteString(r.Message)
+	var cause string
+	var more []string
 	add := func(a slog.Attr) {
 		v := a.Value.Resolve()
 		switch {
@@ -75,9 +82,9 @@ func (h *handler) event(r *slog.Record) Event {
 			n := v.Int64()
 			e.Offset = &n
 		case a.Key == "error" || a.Key == "cause" || a.Key == "err":
-			fmt.Fprintf(&text, ": %s", v)
+			cause = v.String()
 		case a.Key != "":
-			fmt.Fprintf(&text, " (%s %s)", strings.ReplaceAll(a.Key, "_", " "), v)
+			more = append(more, strings.ReplaceAll(a.Key, "_", " ")+" "+v.String())
 		}
 	}
 	for _, a := range h.attrs {
@@ -88,7 +95,16 @@ func (h *handler) event(r *slog.Record) Event {
 		add(a)
 		return true
 	})
-	e.Text = text.String()
+	e.Text = r.Message
+	if cause != "" {
+		e.Text += ": " + cause
+	}
+	if r.Message == DeadLettered && cause != "" {
+		e.Text = cause // the list says what it is
+	}
+	if len(more) > 0 {
+		e.Text += " (" + strings.Join(more, ", ") + ")"
+	}
 	return e
 }
 

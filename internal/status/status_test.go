@@ -170,23 +170,28 @@ func TestEventsAreBoundedAndRepeatsCounted(t *testing.T) {
 
 func TestTheLogIsKeptFromWarningsOn(t *testing.T) {
 	var out bytes.Buffer
-	var events Events
+	var errs, deadLetters Events
 	base := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelError}))
-	log := LogTo(base.With("link", "default"), &events).With("topic", "orders")
+	log := LogTo(base.With("link", "default"), &errs, &deadLetters).With("topic", "orders")
 	log.Info("nothing to keep")
-	log.Warn("a record was dead-lettered", "partition", int32(3), "offset", int64(42), "dead_letter_topic", "dead")
-	log.WithGroup("g").Error("it failed", "error", errors.New("why"))
-	list := events.List()
+	log.Warn(DeadLettered, "partition", int32(3), "offset", int64(42), "attempts", 2, "cause", errors.New("no customer"), "dead_letter_topic", "dead")
+	log.Warn("it is slow", "took", "3s")
+	log.WithGroup("g").Error("it failed", "error", errors.New("why"), "n", 1)
+	if list := deadLetters.List(); len(list) != 1 || list[0].Level != "" || list[0].Text != "no customer (attempts 2, dead letter topic dead)" ||
+		list[0].Topic != "orders" || *list[0].Partition != 3 || *list[0].Offset != 42 {
+		t.Errorf("dead letters: %+v", list)
+	}
+	list := errs.List()
 	if len(list) != 2 {
 		t.Fatalf("kept: %+v", list)
 	}
-	if e := list[1]; e.Level != "WARN" || e.Text != "a record was dead-lettered (dead letter topic dead)" || e.Topic != "orders" || *e.Partition != 3 || *e.Offset != 42 {
+	if e := list[1]; e.Level != "WARN" || e.Text != "it is slow (took 3s)" {
 		t.Errorf("the warning is %+v", e)
 	}
-	if e := list[0]; e.Level != "ERROR" || e.Text != "it failed (g.error why)" || e.Topic != "orders" {
+	if e := list[0]; e.Level != "ERROR" || e.Text != "it failed (g.error why, g.n 1)" || e.Topic != "orders" {
 		t.Errorf("the error is %+v", e)
 	}
-	if text := out.String(); strings.Contains(text, "dead-lettered") || !strings.Contains(text, "link=default topic=orders g.error=why") {
+	if text := out.String(); strings.Contains(text, "slow") || !strings.Contains(text, "link=default topic=orders g.error=why") {
 		t.Errorf("the log itself has %q", text)
 	}
 }

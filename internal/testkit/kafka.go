@@ -38,6 +38,8 @@ type KafkaOptions struct {
 	NoAutoCreate bool
 	// Proxied adds a listener whose clients all come through proxies: see [Kafka.ProxiedBrokers].
 	Proxied bool
+	// Heap is the most memory of each node's heap, as Java writes it; default 256m.
+	Heap string
 	// Properties go to the brokers' server.properties.
 	Properties map[string]string
 }
@@ -173,6 +175,9 @@ func (k *Kafka) upArgs(more ...string) []string {
 		if on {
 			args = append(args, flag)
 		}
+	}
+	if k.opts.Heap != "" {
+		args = append(args, "-m", k.opts.Heap)
 	}
 	if k.opts.Proxied {
 		_, port, _ := net.SplitHostPort(k.proxies[0].Addr()) // it is an address that we made

@@ -42,7 +42,7 @@ fn enrich(record: Incoming, topic: Option<&str>) -> Result<Outgoing, Failure> {
     let value = match &record.value {
         Payload::None => Payload::None,
         Payload::Text(order) => Payload::Text(with_currency(order).map_err(Failure::Reject)?),
-        Payload::Bytes(_) => return Err(Failure::Reject("the order is not UTF-8".into())),
+        Payload::Bytes(_) | Payload::Base64(_) => return Err(Failure::Reject("the order is not UTF-8".into())),
     };
     let mut headers = record.headers;
     headers.push(Header {

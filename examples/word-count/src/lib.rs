@@ -22,7 +22,7 @@ fn process(record: Incoming) -> Result<Vec<Outgoing>, Failure> {
     let text = match &record.value {
         Payload::None => return Ok(vec![]),
         Payload::Text(text) => text,
-        Payload::Bytes(_) => return Err(Failure::Reject("the text is not UTF-8".into())),
+        Payload::Bytes(_) | Payload::Base64(_) => return Err(Failure::Reject("the text is not UTF-8".into())),
     };
     let topic = format!("{}.words", record.topic);
     let outputs = count(text).into_iter().map(|(word, n)| Outgoing {
