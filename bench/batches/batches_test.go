@@ -1,0 +1,262 @@
+//go:build bench
+
+package batches
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"messaging-kafka/bench"
+	"messaging-kafka/internal/par"
+	"messaging-kafka/internal/settings"
+	"messaging-kafka/internal/testkit"
+)
+
+var (
+	duration = flag.Duration("duration", 5*time.Second, "how long each round is measured")
+	rounds   = flag.Int("rounds", 5, "rounds of each way, which alternate")
+	size     = flag.Int("size", 1024, "bytes of each value")
+	only     = flag.String("ways", "", "only the ways whose names hold one of these words, separated by |")
+	out      = flag.String("out", "", "`file` for the results")
+	profiles = flag.String("profiles", "", "`address` at which the provider serves its profiles; what is measured then is one with profiling")
+	settled  = settingsFlag{}
+)
+
+func init() {
+	flag.Var(settled, "link", "`key=value`, a setting of all links; may be given several times")
+}
+
+type settingsFlag map[string]string
+
+func (f settingsFlag) String() string { return fmt.Sprint(map[string]string(f)) }
+
+func (f settingsFlag) Set(text string) error {
+	key, value, found := strings.Cut(text, "=")
+	if !found {
+		return fmt.Errorf("%q is not key=value", text)
+	}
+	f[key] = value
+	return nil
+}
+
+const (
+	partitions = 4
+	ramp       = time.Second
+	warmUp     = 4 * time.Second
+	patience   = 90 * time.Second
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
+
+// TestBatches is no test of how fast anything is: it fails when records are lost or something breaks.
+func TestBatches(t *testing.T) {
+	if *size <= idLen || *rounds < 1 || *duration <= 0 {
+		t.Fatalf("want -size above %d, -rounds from 1 and a positive -duration", idLen)
+	}
+	root, err := testkit.ProjectRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	report := &Report{
+		Started: time.Now().UTC().Truncate(time.Second), Version: run(t, root, "git", "describe", "--tags", "--always", "--dirty"),
+		Machine: bench.ThisMachine(), ValueBytes: *size, Partitions: partitions, Seconds: duration.Seconds(),
+	}
+	flows, processes := setUp(t, root)
+	for range 2 {
+		for _, f := range flows {
+			f.run(t, 0, warmUp, patience, func() {})
+		}
+	}
+	for _, f := range flows {
+		report.Ways = append(report.Ways, Result{Way: f.way})
+	}
+	order := make([]int, len(flows))
+	for i := range order {
+		order[i] = i
+	}
+	for round := 1; round <= *rounds; round++ {
+		for _, i := range order {
+			var readings []bench.CPU
+			n, took := flows[i].run(t, ramp, *duration, patience, func() {
+				used, err := processes.Used()
+				if err != nil {
+					t.Fatal(err)
+				}
+				readings = append(readings, used)
+			})
+			r := NewRound(n, took, readings[1].Since(readings[0]))
+			report.Ways[i].Add(r)
+			report.Ways[i].Repeated = flows[i].repeated.Load()
+			report.Ways[i].Lost = flows[i].produced.Load() - flows[i].through.Load()
+			fmt.Printf("round %d of %d, %-32s %7.0f/s, provider %.1f µs for each record\n", round, *rounds, flows[i].way.Name, r.PerSecond, r.CPU[bench.Provider])
+		}
+		// What drifts over time falls on all ways alike.
+		slices.Reverse(order)
+	}
+	report.Judge()
+	if err := report.Print(os.Stdout); err != nil {
+		t.Error(err)
+	}
+	if *out != "" {
+		if err := report.Write(*out); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func chosen() []Way {
+	all := ways()
+	if *only == "" {
+		return all
+	}
+	var some []Way
+	for _, w := range all {
+		for word := range strings.SplitSeq(*only, "|") {
+			if strings.Contains(w.Name, word) {
+				some = append(some, w)
+				break
+			}
+		}
+	}
+	return some
+}
+
+// setUp starts Kafka, a nats-server, a host with a component for each way, and the provider.
+func setUp(t *testing.T, root string) ([]*flow, bench.Processes) {
+	t.Helper()
+	testkit.HostBinary(t)
+	echo, echoes := testkit.EchoWasm(t), testkit.ComponentWasm(t, "records-echo")
+	archive := filepath.Join(t.TempDir(), "messaging-kafka.par")
+	tool := filepath.Join(filepath.Dir(archive), "messaging-kafka")
+	run(t, root, "go", "build", "-trimpath", "-o", tool, "./cmd/messaging-kafka")
+	args := []string{"par", "--out", archive, "--issuer-key", tool + ".issuer.nk", "--subject-key", tool + ".provider.nk"}
+	if *profiles != "" {
+		run(t, root, "go", "build", "-trimpath", "-ldflags", "-X main.address="+*profiles, "-o", tool+".profiled", "./bench/provider")
+		target, err := par.ThisTarget()
+		if err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "--binary", target+"="+tool+".profiled")
+	}
+	run(t, root, tool, args...)
+	kafka := testkit.StartKafka(t, testkit.KafkaOptions{})
+	ns := testkit.NATS(t, testkit.NATSOptions{JetStream: true})
+	host := testkit.StartHost(t, ns, testkit.HostOptions{})
+	admin := testkit.NewClient(t, kafka.Brokers())
+
+	host.PutConfig("publish", map[string]string{"hosts": kafka.Brokers()[0]})
+	var flows []*flow
+	groups := map[*flow]string{}
+	for i, w := range chosen() {
+		f := &flow{way: w, seen: make([]uint64, idsMost/64), payload: w.payload(*size - idLen)}
+		f.in, f.out = w.topics(i)
+		admin.Topic(f.in, partitions, nil)
+		admin.Topic(f.out, partitions, nil)
+		flows = append(flows, f)
+		if w.Package == "" {
+			continue
+		}
+		component := fmt.Sprintf("component-%d", i)
+		config := map[string]string{"hosts": kafka.Brokers()[0], "topic": f.in}
+		maps.Copy(config, w.Link)
+		maps.Copy(config, settled)
+		name := "default"
+		if w.Package == records {
+			name = component // a host has one link of a source and a name
+		}
+		groups[f] = groupOf(t, &w, component, name, config)
+		host.PutConfig(component, config)
+		link := testkit.ControlLink{Package: w.Package, Interface: w.Interface}
+		wasm := echo
+		if w.Package == records {
+			wasm = echoes
+			link.Source, link.Target, link.Name, link.SourceConfig = "kafka", component, name, []string{component}
+			host.PutLink(testkit.ControlLink{Source: component, Target: "kafka", Package: records, Interface: "producer,requester", TargetConfig: []string{"publish"}})
+		} else {
+			link.Source, link.Target, link.TargetConfig = component, "kafka", []string{component}
+		}
+		host.PutLink(link)
+		host.Scale(component, wasm, 100)
+	}
+	host.StartProvider("kafka", archive)
+	host.WaitHealthy("kafka")
+	begun := map[int32]int64{}
+	for partition := range int32(partitions) {
+		begun[partition] = 0
+	}
+	for _, f := range flows {
+		if group := groups[f]; group != "" {
+			admin.WaitCommitted(group, f.in, begun)
+		}
+		f.start(t, kafka.Brokers(), groups[f])
+	}
+	provider, err := bench.ChildOf(host.PID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return flows, bench.Processes{
+		bench.Provider: provider, bench.Host: host.PID(), bench.Broker: kafka.PID(t, 1), bench.Client: os.Getpid(),
+	}
+}
+
+func groupOf(t *testing.T, w *Way, component, link string, config map[string]string) string {
+	t.Helper()
+	parsed, warnings, err := settings.ParseLink(settings.Input{
+		Config: config, Batches: w.Package == records, Records: w.Package == records,
+		Identity: settings.Identity{Lattice: "default", Component: component, LinkName: link, HostID: "host", ProviderKey: "kafka"},
+	})
+	if err != nil || len(warnings) > 0 {
+		t.Fatalf("the settings of the link: %v, %v", err, warnings)
+	}
+	return parsed.Consumer.Group
+}
+
+// start begins to keep count, until the test ends.
+func (f *flow) start(t *testing.T, brokers []string, group string) {
+	t.Helper()
+	opts := []kgo.Opt{
+		kgo.ProducerLinger(2 * time.Millisecond), kgo.ProducerBatchCompression(kgo.NoCompression()),
+		kgo.MaxBufferedRecords(1 << 16), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+	}
+	if !f.way.Sink {
+		opts = append(opts, kgo.ConsumeTopics(f.out), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	}
+	f.cl = testkit.NewClient(t, brokers, opts...)
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { f.watch(ctx, group) })
+	if f.way.Package == "" {
+		cl := testkit.NewClient(t, brokers, kgo.ProducerBatchCompression(kgo.NoCompression()),
+			kgo.ConsumeTopics(f.in), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())).Client
+		running.Go(func() { f.copyByHand(ctx, cl) })
+	}
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+	})
+}
+
+// run runs a command in a folder and returns the first line of what it printed.
+func run(t *testing.T, dir, program string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(program, args...)
+	cmd.Dir = dir
+	text, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("running %s %s: %v", program, strings.Join(args, " "), err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	return line
+}
