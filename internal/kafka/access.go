@@ -39,6 +39,7 @@ type Access struct {
 	cluster settings.Cluster
 	seeds   []string
 	log     *slog.Logger
+	hooks   []kgo.Hook
 
 	updating sync.Mutex // serialises Update, so that the last one wins whole
 	state    atomic.Pointer[securityState]
@@ -118,6 +119,9 @@ func (a *Access) Update(s settings.Security) error {
 	return nil
 }
 
+// Watch has hooks told what clients do. It is called before [Access.Options].
+func (a *Access) Watch(hooks ...kgo.Hook) { a.hooks = append(a.hooks, hooks...) }
+
 // Options returns what every client of this cluster needs: bootstrap addresses, dialer with TLS, SASL, client id,
 // deadlines and logging. What they do not set (consuming, producing) is added by the caller.
 func (a *Access) Options() []kgo.Opt {
@@ -127,7 +131,7 @@ func (a *Access) Options() []kgo.Opt {
 		kgo.SoftwareNameAndVersion(softwareName, softwareVersion()),
 		kgo.RequestTimeoutOverhead(a.requestTimeout()),
 		kgo.WithLogger(newLogAdapter(a.log)),
-		kgo.WithHooks(&a.health),
+		kgo.WithHooks(append([]kgo.Hook{&a.health}, a.hooks...)...),
 		kgo.MetadataMinAge(metadataMinAge),
 		// Brokers that subscribe to client metrics (KIP-714) would get pushes from every link; the provider has
 		// its own metrics.

@@ -45,11 +45,12 @@ type client struct {
 	creating creations
 }
 
-func newClient(cluster settings.Cluster, producer settings.ProducerClient, log *slog.Logger, observer Observer) (*client, error) {
+func newClient(cluster settings.Cluster, producer settings.ProducerClient, log *slog.Logger, observer Observer, hooks []kgo.Hook) (*client, error) {
 	access, err := kafka.NewAccess(cluster, log)
 	if err != nil {
 		return nil, err
 	}
+	access.Watch(hooks...)
 	c := &client{producer: producer, access: access, log: log, observer: observer}
 	opts, err := producerOptions(cluster, producer)
 	if err != nil {

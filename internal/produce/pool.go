@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"messaging-kafka/internal/kafka"
 	"messaging-kafka/internal/record"
 	"messaging-kafka/internal/settings"
@@ -25,6 +27,7 @@ type Observer interface {
 type Options struct {
 	Logger   *slog.Logger // nil: no log
 	Observer Observer     // nil: nobody is told
+	Hooks    []kgo.Hook   // of all Kafka clients
 }
 
 // Pool holds one producer for each cluster identity. All its methods, and those of its handles, may be called by
@@ -32,6 +35,7 @@ type Options struct {
 type Pool struct {
 	log      *slog.Logger
 	observer Observer
+	hooks    []kgo.Hook
 
 	mu      sync.Mutex
 	clients map[kafka.ClusterKey]*shared // those with users
@@ -49,7 +53,7 @@ func NewPool(opts Options) *Pool {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Pool{log: log, observer: opts.Observer, clients: make(map[kafka.ClusterKey]*shared)}
+	return &Pool{log: log, observer: opts.Observer, hooks: opts.Hooks, clients: make(map[kafka.ClusterKey]*shared)}
 }
 
 // Acquire returns a handle on the producer for these settings, made if there is none yet. It does not wait for
@@ -60,7 +64,7 @@ func (p *Pool) Acquire(cluster settings.Cluster, producer settings.ProducerClien
 	defer p.mu.Unlock()
 	s := p.clients[key]
 	if s == nil {
-		c, err := newClient(cluster, producer, p.log, p.observer)
+		c, err := newClient(cluster, producer, p.log, p.observer, p.hooks)
 		if err != nil {
 			return nil, fmt.Errorf("making a Kafka producer: %w", err)
 		}

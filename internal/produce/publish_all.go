@@ -61,6 +61,7 @@ func (p *Publisher) PublishAll(ctx context.Context, outs []record.Outgoing) ([]r
 		return positions, errs
 	}
 	results, stopped := p.handle.produce(ctx, together)
+	p.count(together, results)
 	for j, i := range owners {
 		switch {
 		case stopped != nil:

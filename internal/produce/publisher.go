@@ -23,11 +23,33 @@ type Publisher struct {
 	link   settings.Producer
 	create settings.CreateTopics
 	turn   atomic.Uint32 // the round robin of keyless records over the link's partitions
+	stored func(records, bytes int)
 }
 
 // NewPublisher returns a publisher for a link. It does not take the handle over: whoever acquired it releases it.
 func NewPublisher(handle *Handle, producer settings.Producer, create settings.CreateTopics) *Publisher {
 	return &Publisher{handle: handle, link: producer, create: create}
+}
+
+// Count has stored called with the records that Kafka has acknowledged, copies included, and their bytes; by many
+// goroutines at once. It is called before the first publish.
+func (p *Publisher) Count(stored func(records, bytes int)) { p.stored = stored }
+
+// count tells of the records that were stored.
+func (p *Publisher) count(records []record.Outgoing, results []result) {
+	if p.stored == nil {
+		return
+	}
+	n, bytes := 0, 0
+	for i := range results {
+		if results[i].err == nil {
+			n++
+			bytes += size(&records[i])
+		}
+	}
+	if n > 0 {
+		p.stored(n, bytes)
+	}
 }
 
 // Publish sends a record and waits until it is acknowledged. The topic may be a whole subject: where it is a reply
@@ -134,6 +156,7 @@ func (p *Publisher) publish(ctx context.Context, copies []record.Outgoing) (reco
 	if stopped != nil {
 		return record.Position{Topic: copies[0].Topic, Partition: copies[0].Partition, Offset: -1}, stopped
 	}
+	p.count(copies, results)
 	return results[0].position, summarise(copies, results)
 }
 

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/semaphore"
 
 	"messaging-kafka/internal/hostdata"
@@ -94,10 +95,11 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 		return err
 	}
 
+	metrics := telemetry.NewMetrics()
 	p := &Provider{
-		data: data, log: log, metrics: telemetry.NewMetrics(),
+		data: data, log: log, metrics: metrics,
 		limiter: semaphore.NewWeighted(int64(own.MaxInFlight)),
-		pool:    produce.NewPool(produce.Options{Logger: log}),
+		pool:    produce.NewPool(produce.Options{Logger: log, Hooks: []kgo.Hook{metrics.Client("producer")}}),
 		calls:   messaging.NewHandlerClient(client, data.Lattice, data.ProviderKey),
 		records: records.NewHandlerClient(client, data.Lattice, data.ProviderKey),
 		server:  server,
@@ -107,6 +109,7 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 	}
 	p.living, p.cutOff = context.WithCancel(context.Background())
 	defer p.cutOff()
+	metrics.Ask(func() telemetry.Snapshot { return p.snapshot(session.Conn()) })
 	admin, err := p.serveAdmin(own.AdminAddress)
 	if err != nil {
 		// An address that is taken must not keep records from flowing.

@@ -53,10 +53,10 @@ func (l *link) start(parsed *ask) (*running, error) {
 		r.handle = handle
 	}
 	if parsed.Role == role.Process {
-		r.publisher = produce.NewPublisher(r.handle, parsed.Producer, parsed.Create)
+		r.publisher = r.newPublisher(r.handle, &parsed.Link)
 	}
 	if parsed.Publishes() {
-		r.publisher = produce.NewPublisher(r.handle, parsed.Producer, parsed.Create)
+		r.publisher = r.newPublisher(r.handle, &parsed.Link)
 		if err := r.startRequester(); err != nil {
 			return nil, errors.Join(err, r.handle.Release(context.Background()))
 		}
@@ -67,6 +67,12 @@ func (l *link) start(parsed *ask) (*running, error) {
 	return r, nil
 }
 
+func (r *running) newPublisher(handle *produce.Handle, of *settings.Link) *produce.Publisher {
+	p := produce.NewPublisher(handle, of.Producer, of.Create)
+	p.Count(r.metrics.Stored)
+	return p
+}
+
 func (r *running) startRequester() error {
 	if r.settings.Request.ReplyTopic == "" {
 		return nil
@@ -75,6 +81,7 @@ func (r *running) startRequester() error {
 	if err != nil {
 		return err
 	}
+	access.Watch(r.p.metrics.Client("replies"))
 	r.accesses = append(r.accesses, access)
 	r.requester = request.Start(request.Config{
 		Settings: r.settings.Request, Create: r.settings.Create, Access: access,
@@ -213,7 +220,7 @@ func (r *running) rotate(parsed *settings.Link) bool {
 	if handle != nil {
 		r.handle = handle
 		if r.publisher != nil {
-			r.publisher = produce.NewPublisher(handle, parsed.Producer, parsed.Create)
+			r.publisher = r.newPublisher(handle, parsed)
 		}
 	}
 	r.mu.Unlock()

@@ -21,7 +21,10 @@ type subscriptions struct {
 
 // subscription is one consumer and the links that asked for it.
 type subscription struct {
-	key    string
+	key string
+	// component and link name the consumer's metrics.
+	component, link string
+
 	users  map[*running]struct{}
 	access *kafka.Access
 	*consume.Consumer
@@ -53,7 +56,8 @@ func (s *subscriptions) join(r *running) (*subscription, error) {
 		if err != nil {
 			return nil, err
 		}
-		sub = &subscription{key: key, users: make(map[*running]struct{}), access: access}
+		access.Watch(r.p.metrics.Client("consumer"))
+		sub = &subscription{key: key, component: r.id.Peer, link: r.id.Name, users: make(map[*running]struct{}), access: access}
 		sub.Consumer = consume.Start(r.consumerConfig(access))
 		if s.open == nil {
 			s.open = make(map[string]*subscription)

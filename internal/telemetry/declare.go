@@ -194,7 +194,7 @@ var (
 		bad:  "A steady increase: the network or the NATS server is unstable."})
 
 	clientConnects = declare(metric{section: sectionClients, name: "client_connects_total", kind: counter, labels: []string{"client", "broker", "result"},
-		help: "Attempts to connect to brokers, authentication included; result is ok or error. client is consumer, producer, transactions or replies, broker the broker's number, or seed for an address of hosts.",
+		help: "Attempts to connect to brokers, authentication included; result is ok or error. client is consumer (its transactions included), producer, or replies to requests, broker the broker's number, or seed for an address of hosts.",
 		bad:  "error grows: a broker is away or refuses. ok grows steadily: connections do not last."})
 	clientReadBytes = declare(metric{section: sectionClients, name: "client_read_bytes_total", kind: counter, labels: []string{"client", "broker"},
 		help: "Bytes that came from brokers, compressed as they came."})

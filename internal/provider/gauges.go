@@ -1,0 +1,103 @@
+package provider
+
+import (
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"messaging-kafka/internal/lattice"
+	"messaging-kafka/internal/telemetry"
+)
+
+// snapshot is what metrics ask for at each scrape.
+func (p *Provider) snapshot(conn *nats.Conn) telemetry.Snapshot {
+	s := telemetry.Snapshot{Healthy: p.Health().Healthy}
+	p.mu.RLock()
+	units := make(map[lattice.LinkID]*link, len(p.links))
+	for id, unit := range p.links {
+		units[id] = unit
+	}
+	p.mu.RUnlock()
+	for id, unit := range units {
+		state, _ := unit.health()
+		s.Links = append(s.Links, telemetry.LinkHealth{
+			Component: id.Peer, Link: id.Name, Package: id.Namespace + ":" + id.Package, Direction: id.Direction.String(), State: state,
+		})
+	}
+	now := time.Now()
+	for _, sub := range p.subscriptions.list() {
+		s.Consumers = append(s.Consumers, sub.load(now))
+	}
+	calls, wire := p.server.Stats(), conn.Stats()
+	s.Lattice = telemetry.LatticeCounts{
+		Connected: conn.IsConnected(), Reconnects: wire.Reconnects,
+		Calls: calls.Calls, Repeats: calls.AcceptsRepeated, Refused: calls.Refused,
+		Unclosed: calls.Unclosed, Malformed: calls.Malformed, Failed: calls.Failed,
+		RunningCalls: calls.Running, WaitingCalls: calls.Waiting,
+	}
+	return s
+}
+
+// list returns the subscriptions of the moment.
+func (s *subscriptions) list() []*subscription {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]*subscription, 0, len(s.open))
+	for _, sub := range s.open {
+		list = append(list, sub)
+	}
+	return list
+}
+
+// load is what the consumer has to do and has not done.
+func (s *subscription) load(now time.Time) telemetry.ConsumerLoad {
+	d := s.Status().Dispatch
+	l := telemetry.ConsumerLoad{
+		Component: s.component, Link: s.link, InFlight: d.InFlight, Waiting: d.Waiting, BufferedBytes: d.Buffered,
+	}
+	if !d.Oldest.IsZero() {
+		l.OldestUnfinished = now.Sub(d.Oldest).Seconds()
+	}
+	for _, p := range s.Progress() {
+		if p.Held != "" {
+			l.Held++
+		}
+		l.CommitAge = max(l.CommitAge, p.Uncommitted.Seconds())
+		l.Partitions = append(l.Partitions, telemetry.PartitionLag{
+			Topic: p.Topic, Partition: p.Partition, Committed: p.Committed, Lag: p.Lag, LagSeconds: p.LagTime.Seconds(),
+		})
+	}
+	return l
+}
+
+// beginning tells whether a problem is none but that something has not been done for the first time yet.
+func beginning(text string) bool {
+	return text == "starting" || text == errNotYetReached.Error() || strings.HasPrefix(text, "joining group ") ||
+		strings.HasPrefix(text, "finding the end of ")
+}
+
+// health is the state of a link, one of [telemetry.States], and what is wrong with it.
+func (l *link) health() (state string, problems []string) {
+	l.mu.Lock()
+	stopping, now, refused := l.stopping, l.now, l.refused
+	l.mu.Unlock()
+	switch {
+	case stopping:
+		return "stopping", nil
+	case refused != nil:
+		return "unhealthy", []string{refused.Error()}
+	case now == nil:
+		return "starting", []string{"starting"}
+	}
+	problems = now.problems()
+	if len(problems) == 0 {
+		return "healthy", nil
+	}
+	for _, text := range problems {
+		if !beginning(text) {
+			return "unhealthy", problems
+		}
+	}
+	return "starting", problems
+}
