@@ -12,6 +12,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"messaging-kafka/internal/check"
+	"messaging-kafka/internal/role"
 	"messaging-kafka/internal/settings"
 )
 
@@ -118,7 +119,7 @@ func TestManifestsAskForWhatTheySay(t *testing.T) {
 					t.Errorf("link %s: %v, warnings %v, of %v", link.Name, err, warnings, slices.Collect(maps.Keys(link.Input.Config)))
 				}
 				end := "target"
-				if link.Source {
+				if link.Role == role.Messages {
 					end = "source"
 				}
 				got = append(got, end+" "+strings.Join(parsed.Consumer.Topics, ","))
