@@ -25,11 +25,15 @@ ldflags = -s -w -X $(version_package).version=$(VERSION) -X $(version_package).c
 # The linker is told the version, so Go need not look at the checkout: what else lies in it then changes no byte.
 build   = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(ldflags)'
 
+# How long "make soak" takes, and where what it saw is kept.
+SOAK_DURATION ?= 2h
+SOAK_OUT      ?= $(abspath $(DIST))/soak
+
 # The suites below test/ have a build tag each, without which no tool looks at them.
 tags = $(shell sed -n 's,^//go:build \([a-z0-9]*\)$$,\1,p' test/*/*.go | sort -u | paste -sd, -)
 
 .DEFAULT_GOAL := build
-.PHONY: help build test lint vet staticcheck vulnerabilities par release fuzz docs bench-host chaos clean
+.PHONY: help build test lint vet staticcheck vulnerabilities par release fuzz docs bench-host chaos soak soak-nightly clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -82,11 +86,18 @@ fuzz: ## fuzz each target for FUZZTIME
 docs: ## write docs/settings.md anew from the declarations of the settings
 	$(GO) test ./internal/settings -run Docs -update
 
-bench-host: ## measure the echo through a real host and a real Kafka
+bench-host: ## measure echoes and batches through a real host and a real Kafka
 	./bench/host.sh
+	./bench/batches.sh
 
 chaos: ## break things while records flow, and count them
 	./test/chaos.sh
+
+soak: ## let load and links come and go for SOAK_DURATION (2h), and look for what is left behind
+	SOAK_DURATION='$(SOAK_DURATION)' SOAK_OUT='$(SOAK_OUT)' MESSAGING_KAFKA_REQUIRE_ALL=1 $(GO) test -count=1 -v -timeout 0 -run '^TestSoak$$' ./test/soak
+
+soak-nightly: ## the same for 15 minutes
+	@$(MAKE) --no-print-directory soak SOAK_DURATION=15m
 
 clean: ## remove what was built
 	rm -rf $(DIST)
