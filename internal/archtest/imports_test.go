@@ -25,7 +25,7 @@ var (
 var (
 	latticeSide = []string{"hostdata", "lattice", "wrpc", "guest", "messaging", "records"}
 	kafkaSide   = []string{"kafka", "produce", "consume", "dispatch", "request"}
-	neutral     = []string{"record", "settings", "role", "status", "envelope"}
+	neutral     = []string{"record", "settings", "role", "status", "envelope", "tracing"}
 )
 
 // rules say what packages must not depend on, neither by themselves nor through others.
@@ -38,8 +38,10 @@ var rules = []struct {
 	{name: "Kafka's side knows no lattice", packages: kafkaSide, never: slices.Concat(natsClient, own(latticeSide...))},
 	{name: "what both sides share knows neither", packages: neutral, never: slices.Concat(kafkaClient, natsClient, own(latticeSide...), own(kafkaSide...))},
 	{name: "the dispatcher knows no Kafka client", packages: []string{"dispatch"}, never: slices.Concat(kafkaClient, own("kafka", "consume", "produce"))},
-	{name: "parts do not know the whole", packages: slices.Concat(latticeSide, kafkaSide, neutral, []string{"telemetry", "admin", "par", "check"}), never: own("provider", "dev", "cli")},
+	{name: "parts do not know the whole", packages: slices.Concat(latticeSide, kafkaSide, neutral, []string{"telemetry", "otlp", "admin", "par", "check"}), never: own("provider", "dev", "cli")},
 	{name: "the provider does not know its commands", packages: []string{"provider"}, never: own("dev", "par", "check", "cli")},
+	{name: "the export of telemetry knows neither side", packages: []string{"otlp"}, never: slices.Concat(kafkaClient, natsClient, own(kafkaSide...), own("lattice", "wrpc", "guest", "messaging", "records"))},
+	{name: "grpc-go, a quarter of the program's size for three calls, is in tests alone", packages: []string{"cli"}, never: []string{"google.golang.org/grpc"}},
 	{name: "nothing that runs knows the helpers of tests", packages: []string{"cli"}, never: own("testkit", "archtest")},
 }
 

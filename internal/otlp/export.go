@@ -1,0 +1,220 @@
+package otlp
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/contrib/bridges/otelslog"
+	"go.opentelemetry.io/otel/attribute"
+	sdklog "go.opentelemetry.io/otel/sdk/log"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
+)
+
+// serviceName is service.name unless somebody gives another.
+const serviceName = "messaging-kafka"
+
+// Identity says who sends. Empty texts are left out.
+type Identity struct {
+	Version, InstanceID          string
+	Lattice, ProviderKey, HostID string
+}
+
+// Options are what an export needs.
+type Options struct {
+	Sources  Sources
+	Identity Identity
+	// Registry is where metrics come from, and where the export counts what became of its own.
+	Registry *prometheus.Registry
+	// Log gets what the export has to say of itself. It must not lead into the export.
+	Log *slog.Logger
+}
+
+// Export is a running export. All methods may be called on nil, which is an export of nothing, and by many goroutines
+// at once.
+type Export struct {
+	resource *resource.Resource
+	version  string
+	spans    *sdktrace.TracerProvider // nil = off, as each of the others
+	logs     *sdklog.LoggerProvider
+	meter    *meter
+	clients  []*client
+
+	shutdown sync.Once
+}
+
+// Start begins to export what the sources ask for. It returns nil where that is nothing. What is wrong with them is
+// said in the log, and does not keep the provider from its work. It connects to nothing yet. The export runs until
+// [Export.Shutdown].
+func Start(opts Options) *Export {
+	p, problems := opts.Sources.read()
+	e := &Export{resource: newResource(opts.Identity, p.resource), version: opts.Identity.Version}
+	counters := newCounters()
+	for _, sig := range signals {
+		to := p.targets[sig]
+		if to == nil {
+			continue
+		}
+		c, err := newClient(to, serviceName+"/"+opts.Identity.Version, newReporter(sig, opts.Log, counters))
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s are not sent: %w", sig, err))
+			continue
+		}
+		e.clients = append(e.clients, c)
+		switch sig {
+		case traces:
+			e.startSpans(c, &p)
+		case metrics:
+			e.startMetrics(c, &p, opts.Registry)
+		case logs:
+			e.startLogs(c, &p)
+		}
+		// Neither user nor query of the URL, which may be secret.
+		opts.Log.Info("telemetry is sent to an OpenTelemetry collector", "signal", sig.String(),
+			"scheme", to.url.Scheme, "collector", to.url.Host, "grpc", to.grpc)
+	}
+	for _, problem := range problems {
+		opts.Log.Error("OpenTelemetry", "error", problem)
+	}
+	if len(e.clients) == 0 {
+		return nil
+	}
+	// A registry that has the counters already is one that another export uses, which the caller should not do.
+	if err := opts.Registry.Register(counters); err != nil {
+		opts.Log.Error("OpenTelemetry: what is sent and lost is not counted", "error", err)
+	}
+	return e
+}
+
+func newResource(id Identity, said []attribute.KeyValue) *resource.Resource {
+	attrs := []attribute.KeyValue{
+		semconv.ServiceName(serviceName),
+		semconv.TelemetrySDKName("opentelemetry"),
+		semconv.TelemetrySDKLanguageGo,
+	}
+	for _, a := range []attribute.KeyValue{
+		semconv.ServiceVersion(id.Version),
+		semconv.ServiceInstanceID(id.InstanceID),
+		attribute.String("wasmcloud.lattice", id.Lattice),
+		attribute.String("wasmcloud.provider.id", id.ProviderKey),
+		attribute.String("wasmcloud.host.id", id.HostID),
+	} {
+		if a.Value.AsString() != "" {
+			attrs = append(attrs, a)
+		}
+	}
+	// Of two values for a key the last one counts.
+	return resource.NewWithAttributes(semconv.SchemaURL, append(attrs, said...)...)
+}
+
+func (e *Export) startSpans(c *client, p *plan) {
+	e.spans = sdktrace.NewTracerProvider(
+		sdktrace.WithResource(e.resource),
+		sdktrace.WithSampler(p.sampler),
+		sdktrace.WithBatcher(newSpanExporter(c),
+			sdktrace.WithMaxQueueSize(p.spans.size),
+			sdktrace.WithMaxExportBatchSize(p.spans.batch),
+			sdktrace.WithBatchTimeout(p.spans.delay),
+			sdktrace.WithExportTimeout(c.to.timeout),
+		),
+	)
+}
+
+func (e *Export) startLogs(c *client, p *plan) {
+	e.logs = sdklog.NewLoggerProvider(
+		sdklog.WithResource(e.resource),
+		sdklog.WithProcessor(sdklog.NewBatchProcessor(logExporter{c},
+			sdklog.WithMaxQueueSize(p.logs.size),
+			sdklog.WithExportMaxBatchSize(p.logs.batch),
+			sdklog.WithExportInterval(p.logs.delay),
+			sdklog.WithExportTimeout(c.to.timeout),
+		)),
+	)
+}
+
+func (e *Export) startMetrics(c *client, p *plan, registry *prometheus.Registry) {
+	e.meter = &meter{
+		client: c, gather: registry, interval: p.interval, resource: e.resource,
+		scope: &commonpb.InstrumentationScope{Name: serviceName, Version: e.version},
+	}
+	e.meter.start()
+}
+
+// TracerProvider returns what makes spans, nil where traces are off.
+func (e *Export) TracerProvider() trace.TracerProvider {
+	if e == nil || e.spans == nil {
+		return nil
+	}
+	return e.spans
+}
+
+// Logger returns a log that goes where base goes and, where logs are on, to the collector as well: the same lines, at
+// the same level.
+func (e *Export) Logger(base *slog.Logger) *slog.Logger {
+	if e == nil || e.logs == nil {
+		return base
+	}
+	bridge := otelslog.NewHandler(serviceName, otelslog.WithLoggerProvider(e.logs), otelslog.WithVersion(e.version))
+	return slog.New(slog.NewMultiHandler(base.Handler(), atLevelOf{level: base.Handler(), Handler: bridge}))
+}
+
+// Flush sends what waits, and metrics as they are now, and returns when that is done or ctx ends. What does not get
+// away is reported as lost, sooner or later, by the export itself.
+func (e *Export) Flush(ctx context.Context) {
+	if e == nil {
+		return
+	}
+	e.each(
+		func() { _ = e.spans.ForceFlush(ctx) }, // ctx's error, or none: see UploadTraces
+		func() { e.meter.flush(ctx) },
+		func() { _ = e.logs.ForceFlush(ctx) },
+	)
+}
+
+// Shutdown sends what waits and ends the export. It returns when that is done or soon after ctx ends, and nothing of
+// the export runs then. Calls after the first do nothing.
+func (e *Export) Shutdown(ctx context.Context) {
+	if e == nil {
+		return
+	}
+	e.shutdown.Do(func() {
+		for _, c := range e.clients {
+			// OpenTelemetry's queues stop to wait when ctx ends, but go on to send. This makes them fail.
+			defer context.AfterFunc(ctx, c.cut)()
+		}
+		e.each(
+			func() { _ = e.spans.Shutdown(ctx) },
+			func() { e.meter.shutdown(ctx) },
+			func() { _ = e.logs.Shutdown(ctx) },
+		)
+		for _, c := range e.clients {
+			<-c.ended // closing it is the last thing that each queue does
+		}
+	})
+}
+
+// each runs the functions of the signals that are on, side by side.
+func (e *Export) each(spans, metrics, logs func()) {
+	var all sync.WaitGroup
+	if e.spans != nil {
+		all.Go(spans)
+	}
+	if e.meter != nil {
+		all.Go(metrics)
+	}
+	if e.logs != nil {
+		all.Go(logs)
+	}
+	all.Wait()
+}
+
+// FlushTimeout bounds a flush in a shutdown: a collector that does not answer must not use up time that the records
+// under way may need, nor hold up a host that waits for the provider to end.
+const FlushTimeout = time.Second

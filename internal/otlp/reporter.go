@@ -1,0 +1,75 @@
+package otlp
+
+import (
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// reporter counts what became of the items of one signal and says in the log, now and then, that it does not go well.
+type reporter struct {
+	log        *slog.Logger // which must not lead back to the export
+	sent, lost prometheus.Counter
+	now        func() time.Time
+
+	mu      sync.Mutex
+	failing bool      // since said, no export went well
+	said    time.Time // when the log last said that exports fail
+	unsaid  int       // failed exports since
+	items   int       // items lost since the last export that went well
+}
+
+// sayEvery bounds the log lines about a collector that does not answer.
+const sayEvery = 10 * time.Minute
+
+// counters returns the metric of what became of telemetry.
+func newCounters() *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "messaging_kafka_otlp_items_total",
+		Help: "Spans, metric series and log lines handed to the OpenTelemetry export, by what became of them. Spans and log lines that found the queue full are not among them.",
+	}, []string{"signal", "result"})
+}
+
+func newReporter(sig signal, log *slog.Logger, counters *prometheus.CounterVec) *reporter {
+	return &reporter{
+		log:  log.With("signal", sig.String()),
+		sent: counters.WithLabelValues(sig.String(), "sent"),
+		lost: counters.WithLabelValues(sig.String(), "lost"),
+		now:  time.Now,
+	}
+}
+
+// outcome is told of each export of some items.
+func (r *reporter) outcome(items int, err error) {
+	lost := 0
+	var p *partial
+	switch {
+	case errors.As(err, &p):
+		lost = min(p.lost, items)
+	case err != nil:
+		lost = items
+	}
+	r.sent.Add(float64(items - lost))
+	r.lost.Add(float64(lost))
+
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err == nil {
+		if r.failing {
+			r.failing = false
+			r.log.Info("telemetry reaches the OpenTelemetry collector again", "lost", r.items)
+		}
+		r.items = 0
+		return
+	}
+	r.items += lost
+	if now := r.now(); r.said.IsZero() || now.Sub(r.said) >= sayEvery {
+		r.log.Warn("telemetry does not reach the OpenTelemetry collector", "error", err, "lost", r.items, "unreported", r.unsaid)
+		r.said, r.unsaid, r.failing = now, 0, true
+	} else {
+		r.unsaid++
+	}
+}
