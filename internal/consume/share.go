@@ -16,6 +16,7 @@ import (
 	"messaging-kafka/internal/dispatch"
 	"messaging-kafka/internal/record"
 	"messaging-kafka/internal/settings"
+	"messaging-kafka/internal/status"
 )
 
 // shareSession is one membership in a share group (KIP-932). There the broker keeps the state of each record, so
@@ -374,7 +375,7 @@ func (s *shareSession) reject(r *record.Record, attempts int, cause error) kgo.A
 		s.mu.Unlock()
 		if err == nil {
 			s.cfg.Observer.Buried(true)
-			log.Warn("a record was dead-lettered", "dead_letter_topic", s.cfg.Settings.Delivery.DeadLetterTopic)
+			log.Warn(status.DeadLettered, "dead_letter_topic", s.cfg.Settings.Delivery.DeadLetterTopic)
 			return kgo.AckReject
 		}
 		log.Error("dead-lettering a record failed; the record waits", "error", err)

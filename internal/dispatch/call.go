@@ -10,6 +10,7 @@ import (
 
 	"messaging-kafka/internal/record"
 	"messaging-kafka/internal/settings"
+	"messaging-kafka/internal/status"
 )
 
 // call is one call of the component: one record, or a batch in the order of offsets.
@@ -277,7 +278,7 @@ func (d *Dispatcher) bury(p *Partition, it *item, cause error) settlement {
 			return settleDrop
 		}
 		d.cfg.Observer.Buried(true)
-		log.Warn("a record was dead-lettered", "dead_letter_topic", d.cfg.Delivery.DeadLetterTopic)
+		log.Warn(status.DeadLettered, "dead_letter_topic", d.cfg.Delivery.DeadLetterTopic)
 		return settleFinish
 	case d.cfg.Delivery.OnReject == settings.RejectStop:
 		log.Error("a record was rejected: its partition stands still (on_reject=stop)")

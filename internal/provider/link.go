@@ -12,6 +12,7 @@ import (
 	"messaging-kafka/internal/lattice"
 	"messaging-kafka/internal/role"
 	"messaging-kafka/internal/settings"
+	"messaging-kafka/internal/status"
 )
 
 // replaceTimeout bounds the end of a link that is deleted or replaced while the provider runs. Records that are with
@@ -24,6 +25,8 @@ type link struct {
 	p   *Provider
 	id  lattice.LinkID
 	log *slog.Logger
+	// errors and deadLetters are the last that the log told of the link.
+	errors, deadLetters status.Events
 	// wake has room for one token: want has changed.
 	wake chan struct{}
 	// applying bounds what apply waits for.
@@ -47,11 +50,12 @@ type link struct {
 
 func newLink(p *Provider, id lattice.LinkID) *link {
 	ctx, cancel := context.WithCancel(p.living)
-	return &link{
-		applying: ctx, cancel: cancel,
-		p: p, id: id, log: p.log.With("link", id.Name, "component", id.Peer, "direction", id.Direction.String()),
+	l := &link{
+		applying: ctx, cancel: cancel, p: p, id: id,
 		wake: make(chan struct{}, 1), settled: make(chan struct{}),
 	}
+	l.log = status.LogTo(p.log.With("link", id.Name, "component", id.Peer, "direction", id.Direction.String()), &l.errors, &l.deadLetters)
+	return l
 }
 
 func (l *link) signal() {

@@ -47,6 +47,7 @@ type Provider struct {
 	server  *wrpc.Server
 
 	subscriptions subscriptions
+	observer      observer
 
 	mu      sync.RWMutex
 	config  map[string]string // the provider's own, as of the last update
@@ -104,19 +105,21 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 		records: records.NewHandlerClient(client, data.Lattice, data.ProviderKey),
 		server:  server,
 		config:  data.Config, trouble: trouble,
-		links: make(map[lattice.LinkID]*link),
-		came:  make(chan struct{}),
+		links:    make(map[lattice.LinkID]*link),
+		observer: observer{started: time.Now()},
+		came:     make(chan struct{}),
 	}
 	p.living, p.cutOff = context.WithCancel(context.Background())
 	defer p.cutOff()
 	metrics.Ask(func() telemetry.Snapshot { return p.snapshot(session.Conn()) })
-	admin, err := p.serveAdmin(own.AdminAddress)
+	stopAdmin, err := p.serveAdmin(own.AdminAddress)
 	if err != nil {
 		// An address that is taken must not keep records from flowing.
 		log.Error("the admin address cannot be served", "error", err)
 		p.trouble = errors.Join(p.trouble, err)
 	}
-	defer admin.close()
+	defer stopAdmin()
+	defer p.startObserving()()
 	if err := messaging.Register(server, p); err != nil {
 		return fmt.Errorf("serving wasmcloud:messaging: %w", err)
 	}

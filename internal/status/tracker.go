@@ -11,14 +11,10 @@ const rateWindow = 10 * time.Second
 // It is fed by whoever looks at intervals; see [Tracker.Observe]. It is not safe for concurrent use.
 type Tracker struct {
 	links map[string]*tracked
-	// Changed is called when a link's state or reason is not what it was; nil is not called. The first state of a link
-	// is no change unless it is unhealthy.
-	Changed func(l *Link)
 }
 
 type tracked struct {
 	state   State
-	reason  string
 	since   time.Time
 	samples []sample // oldest first, at most rateWindow and one older
 }
@@ -48,7 +44,10 @@ func (t *Tracker) Observe(p *Provider) {
 			k = &tracked{}
 			t.links[id] = k
 		}
-		t.observeState(k, l, p.Time)
+		if k.state != l.State {
+			k.state, k.since = l.State, p.Time
+		}
+		l.Since = k.since
 		k.observeRates(l, p.Time)
 	}
 	for id := range t.links {
@@ -56,21 +55,6 @@ func (t *Tracker) Observe(p *Provider) {
 			delete(t.links, id)
 		}
 	}
-}
-
-func (t *Tracker) observeState(k *tracked, l *Link, now time.Time) {
-	first := k.state == ""
-	changed := k.state != l.State
-	if changed {
-		k.since = now
-	}
-	reason := k.reason != l.Reason
-	k.state, k.reason = l.State, l.Reason
-	l.Since = k.since
-	if t.Changed == nil || !(changed || reason) || (first && l.State != Unhealthy) {
-		return
-	}
-	t.Changed(l)
 }
 
 func (k *tracked) observeRates(l *Link, now time.Time) {
