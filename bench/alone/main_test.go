@@ -5,6 +5,9 @@ package alone
 import (
 	"flag"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,3 +33,18 @@ const (
 func TestMain(m *testing.M) { rig.Main(m) }
 
 func say(format string, args ...any) { fmt.Printf(format+"\n", args...) }
+
+// parseNumbers reads a list of numbers, in ascending order.
+func parseNumbers(t *testing.T, list string) []int {
+	t.Helper()
+	var numbers []int
+	for text := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(text))
+		if err != nil || n < 1 {
+			t.Fatalf("%q is no number", text)
+		}
+		numbers = append(numbers, n)
+	}
+	slices.Sort(numbers)
+	return numbers
+}
