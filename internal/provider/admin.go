@@ -20,7 +20,7 @@ func (p *Provider) serveAdmin(address string) (stop func(), err error) {
 	if err != nil {
 		return func() {}, err
 	}
-	p.log.Info("serving the page, metrics and health", "address", "http://"+server.Addr().String())
+	p.log.Info("serving metrics and health", "address", server.Addr().String(), "page", "http://"+server.Addr().String()+"/")
 	return func() {
 		ctx, cancel := context.WithTimeout(context.Background(), adminCloseTimeout)
 		defer cancel()

@@ -144,7 +144,7 @@ func providerSection() section {
 			{
 				name: "admin_address", hints: []string{"metrics_address", "metrics_port", "admin_port", "admin"}, scope: scopeProvider,
 				example: "127.0.0.1:9464",
-				doc:     "Address on which metrics and health are served over HTTP. Without it they are not.",
+				doc:     "Address on which the page with the state of all links, metrics and health are served over HTTP: `/`, `/metrics`, `/healthz`, `/readyz`, `/links`, `/history`. With a port alone (`9464`) it is the loopback's; for others to reach it, name an address, such as `0.0.0.0:9464`. Without it nothing is served.",
 				value:   into("host:port", parseListenAddress, func(d *draft) *string { return &d.provider.AdminAddress }),
 			},
 		},

@@ -92,11 +92,14 @@ func isHostName(host string) bool {
 	return true
 }
 
-// parseListenAddress checks an address to listen on; the host may be missing.
+// parseListenAddress checks an address to listen on. The host may be missing, and then the colon too.
 func parseListenAddress(text string) (string, error) {
+	if _, err := strconv.ParseUint(text, 10, 16); err == nil {
+		text = ":" + text
+	}
 	_, port, err := net.SplitHostPort(text)
 	if err != nil {
-		return "", refuse(text, "is not an address to listen on: write 127.0.0.1:9464, or :9464 for all interfaces")
+		return "", refuse(text, "is not an address to listen on: write 9464 for the loopback alone, or host:port, such as 0.0.0.0:9464 for all interfaces")
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return "", refuse(text, "has no port from 0 to 65535 behind the colon")

@@ -105,8 +105,8 @@ func TestHosts(t *testing.T) {
 }
 
 func TestListenAddresses(t *testing.T) {
-	accepted(t, parseListenAddress, map[string]string{":9464": ":9464", "127.0.0.1:0": "127.0.0.1:0", "[::1]:80": "[::1]:80"})
-	refused(t, parseListenAddress, map[string]string{"9464": "listen", "localhost": "listen", "a:b": "no port", ":70000": "no port", "http://a:1": "listen"})
+	accepted(t, parseListenAddress, map[string]string{":9464": ":9464", "9464": ":9464", "127.0.0.1:0": "127.0.0.1:0", "[::1]:80": "[::1]:80"})
+	refused(t, parseListenAddress, map[string]string{"localhost": "listen", "a:b": "no port", ":70000": "no port", "70000": "listen", "http://a:1": "listen"})
 }
 
 func TestTopics(t *testing.T) {

@@ -338,7 +338,7 @@ func (w *world) report(ctx context.Context) {
 func (w *world) health() string {
 	var b strings.Builder
 	for _, c := range w.copies {
-		page, err := c.get("/healthz")
+		page, err := c.get("/readyz")
 		fmt.Fprintf(&b, "\n%v: %s", c, cmp.Or(strings.TrimSpace(page), fmt.Sprint(err)))
 	}
 	return b.String()

@@ -100,7 +100,9 @@ func newRig(t *testing.T, c *cluster, config map[string]string, secrets map[stri
 			return
 		}
 		run.saw("the metrics in "+t.Name(), r.scrape("/metrics"))
-		run.saw("the health page in "+t.Name(), r.scrape("/healthz"))
+		for _, path := range []string{"/readyz", "/links", "/history"} {
+			run.saw(path+" in "+t.Name(), r.scrape(path))
+		}
 		if result := r.Shutdown(); !result.Replied || result.Err != nil {
 			t.Errorf("the provider's end: %+v", result)
 		}
