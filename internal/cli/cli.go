@@ -76,8 +76,19 @@ func execute(ctx context.Context, args []string, in *os.File, out, errOut io.Wri
 		fmt.Fprintf(errOut, "see: %s --help\n", command.CommandPath())
 		return exitUsage
 	}
+	if exit := (exitError{}); errors.As(err, &exit) {
+		return exit.code
+	}
 	return exitFailure
 }
+
+// exitError is an error with an exit code of its own.
+type exitError struct {
+	error
+	code int
+}
+
+func (e exitError) Unwrap() error { return e.error }
 
 // newRoot returns the commands, and whether one of them has started.
 func newRoot() (root *cobra.Command, started *bool) {
@@ -97,7 +108,7 @@ data on standard input.`,
 		},
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(newCheck(), newDev(), newPar(), newVersion())
+	root.AddCommand(newCheck(), newDev(), newPar(), newStatus(), newVersion())
 	return root, started
 }
 

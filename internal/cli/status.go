@@ -1,0 +1,233 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"messaging-kafka/internal/overview"
+	"messaging-kafka/internal/status"
+)
+
+// statusFlags are the flags of status as they were typed.
+type statusFlags struct {
+	addresses     []string
+	nats, creds   string
+	lattice       string
+	providers     []string
+	watch, asJSON bool
+	every         time.Duration
+	timeout       time.Duration
+}
+
+// exitNotAsked is the exit code of a status that could not be asked for.
+const exitNotAsked = 2
+
+func newStatus() *cobra.Command {
+	var flags statusFlags
+	command := &cobra.Command{
+		Use:   "status",
+		Short: "Show what running providers do: links, state, lag, rates",
+		Long: `Show what running providers do: for each link its state and why, records in and out a second, the time that its
+component takes, what is in flight, how far it is behind, and for how long it has been so.
+
+Providers are asked at their admin address (--address, where the provider's config sets admin_address), or over the
+lattice (--nats), which needs no more than a NATS connection to it. Over NATS, the hosts of the lattice are asked first
+which providers they run; --provider names them instead.
+
+With --watch it goes on: at a terminal the table is drawn anew, elsewhere each look is a line for each link.
+
+The exit status is 0 where all links are healthy, 1 where one is not, 2 where somebody could not be asked. A watch that is
+ended with Ctrl-C ends with 0.
+
+The fields of --json keep their names: status (healthy, unhealthy, unknown), silent, and providers as GET /links of the
+admin address tells them.`,
+		Example: `  messaging-kafka status --address http://127.0.0.1:9464
+  messaging-kafka status --nats nats://127.0.0.1:4222 --lattice default --watch
+  messaging-kafka status --nats nats://127.0.0.1:4222 --provider shop-kafka --json`,
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error { return flags.run(command) },
+	}
+	set := command.Flags()
+	set.StringArrayVar(&flags.addresses, "address", nil, "ask the provider whose admin address is `URL`; repeatable")
+	set.StringVar(&flags.nats, "nats", "", "ask the providers of the lattice whose NATS server is at `URL`")
+	set.StringVar(&flags.creds, "creds", "", "`FILE` with the credentials of a NATS user")
+	set.StringVar(&flags.lattice, "lattice", "default", "`NAME` of the lattice")
+	set.StringArrayVar(&flags.providers, "provider", nil, "`KEY` of a provider in the lattice; repeatable (default: all that its hosts run)")
+	set.BoolVar(&flags.watch, "watch", false, "go on until Ctrl-C")
+	set.DurationVar(&flags.every, "every", 2*time.Second, "`TIME` between two looks of --watch")
+	set.DurationVar(&flags.timeout, "timeout", 2*time.Second, "longest `TIME` to wait for answers")
+	set.BoolVar(&flags.asJSON, "json", false, "print JSON")
+	return command
+}
+
+func (f statusFlags) run(command *cobra.Command) error {
+	asker, err := f.asker()
+	if err != nil {
+		return err
+	}
+	defer asker.Close()
+	ctx, out := command.Context(), command.OutOrStdout()
+	if f.watch {
+		return f.watchOn(ctx, asker, out)
+	}
+	answer, err := asker.Ask(ctx)
+	if err != nil {
+		return notAsked(err)
+	}
+	if err := f.print(out, answer); err != nil {
+		return fmt.Errorf("printing the status: %w", err)
+	}
+	return verdict(answer)
+}
+
+func (f statusFlags) asker() (overview.Asker, error) {
+	switch {
+	case f.timeout <= 0 || f.every <= 0:
+		return nil, usagef("--timeout and --every must be longer than 0")
+	case len(f.addresses) > 0 && f.nats != "":
+		return nil, usagef("--address and --nats are two ways to ask: give one of them")
+	case len(f.addresses) > 0:
+		if len(f.providers) > 0 || f.creds != "" {
+			return nil, usagef("--provider and --creds go with --nats only")
+		}
+		asker, err := overview.ByAddress(f.addresses, f.timeout)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		return asker, nil
+	case f.nats != "":
+		asker, err := overview.ByNATS(overview.NATSOptions{
+			URL: f.nats, Credentials: f.creds, Lattice: f.lattice, Providers: f.providers, Timeout: f.timeout,
+		})
+		if err != nil {
+			return nil, notAsked(err)
+		}
+		return asker, nil
+	default:
+		return nil, usagef("whom to ask? give --address URL of the admin address, or --nats URL of the lattice")
+	}
+}
+
+func notAsked(err error) error { return exitError{err, exitNotAsked} }
+
+// verdict is the error of an answer that is not all well.
+func verdict(answer *overview.Answer) error {
+	switch answer.State() {
+	case overview.AllHealthy:
+		return nil
+	case overview.NotAsked:
+		return notAsked(fmt.Errorf("no answer: %s", strings.Join(answer.Silent, "; ")))
+	}
+	var bad []string
+	for i := range answer.Providers {
+		p := &answer.Providers[i]
+		before := len(bad)
+		for j := range p.Links {
+			if p.Links[j].State == status.Unhealthy {
+				bad = append(bad, "link "+p.Links[j].ID())
+			}
+		}
+		if len(bad) == before && !p.Healthy {
+			bad = append(bad, "provider "+p.ProviderKey)
+		}
+	}
+	return fmt.Errorf("not healthy: %s", strings.Join(bad, ", "))
+}
+
+// statusReport is the JSON form of an answer.
+type statusReport struct {
+	Status    overview.State    `json:"status"`
+	Time      time.Time         `json:"time"`
+	Silent    []string          `json:"silent,omitempty"`
+	Providers []status.Provider `json:"providers"`
+}
+
+func reportOf(a *overview.Answer) statusReport {
+	return statusReport{a.State(), a.Time, a.Silent, append([]status.Provider{}, a.Providers...)}
+}
+
+func (f statusFlags) print(out io.Writer, answer *overview.Answer) error {
+	if f.asJSON {
+		encoder := json.NewEncoder(out)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(reportOf(answer))
+	}
+	style := overview.Style{}
+	if file, ok := out.(*os.File); ok && isTerminal(file) {
+		style.Colour = os.Getenv("NO_COLOR") == ""
+	}
+	return overview.Table(out, answer, style)
+}
+
+// watchOn asks again and again until ctx ends.
+func (f statusFlags) watchOn(ctx context.Context, asker overview.Asker, out io.Writer) error {
+	show := f.printLines
+	if f.asJSON {
+		show = f.printJSONLine
+	} else if file, ok := out.(*os.File); ok && isTerminal(file) {
+		show = f.redraw(file)
+	}
+	tick := time.NewTicker(f.every)
+	defer tick.Stop()
+	for {
+		answer, err := asker.Ask(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			answer = &overview.Answer{Time: time.Now(), Silent: []string{err.Error()}}
+		}
+		if err := show(out, answer); err != nil {
+			return fmt.Errorf("printing the status: %w", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (f statusFlags) printLines(out io.Writer, answer *overview.Answer) error {
+	return overview.Lines(out, answer)
+}
+
+func (f statusFlags) printJSONLine(out io.Writer, answer *overview.Answer) error {
+	return json.NewEncoder(out).Encode(reportOf(answer))
+}
+
+// redraw draws each answer over the one before: from the top of the terminal, each line to its end, then all below.
+func (f statusFlags) redraw(file *os.File) func(io.Writer, *overview.Answer) error {
+	const clear, home, toLineEnd, toEnd = "\x1b[2J", "\x1b[H", "\x1b[K", "\x1b[J"
+	first := true
+	return func(out io.Writer, answer *overview.Answer) error {
+		width, height, err := term.GetSize(int(file.Fd()))
+		if err != nil {
+			width, height = 0, 0 // it is drawn as it is
+		}
+		var table strings.Builder
+		fmt.Fprintf(&table, "messaging-kafka status, every %s, as of %s; Ctrl-C ends\n\n", f.every, answer.Time.Format(time.TimeOnly))
+		if err := overview.Table(&table, answer, overview.Style{Colour: os.Getenv("NO_COLOR") == "", Width: width}); err != nil {
+			return err
+		}
+		lines := strings.Split(strings.TrimSuffix(table.String(), "\n"), "\n")
+		if height > 1 && len(lines) > height-1 { // the last line stays free, so that nothing scrolls
+			more := len(lines) - (height - 2)
+			lines = append(lines[:height-2], fmt.Sprintf("… %d more lines", more))
+		}
+		text := home + strings.Join(lines, toLineEnd+"\n") + toLineEnd + "\n" + toEnd
+		if first {
+			text, first = clear+text, false
+		}
+		_, err = io.WriteString(out, text)
+		return err
+	}
+}
