@@ -73,10 +73,10 @@ func (w *walk) total(topic string, n int64) {
 }
 
 // pinned waits until a group has noted where it begins in each partition: what is produced from then on is read.
-func (w *walk) pinned(group, topic string, partitions int) {
-	w.t.Helper()
-	testkit.Eventually(w.t, testkit.DefaultTimeout, func() error {
-		if n := len(w.kafka.Committed(group, topic)); n != partitions {
+func pinned(t *testing.T, kafka *testkit.Client, group, topic string, partitions int) {
+	t.Helper()
+	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
+		if n := len(kafka.Committed(group, topic)); n != partitions {
 			return fmt.Errorf("group %s has begun in %d of %d partitions of %s", group, n, partitions, topic)
 		}
 		return nil
@@ -108,14 +108,14 @@ func walkThrough(t *testing.T, kafka *testkit.Kafka) {
 	host.StartProvider("kafka", par)
 	host.WaitHealthy("kafka")
 	group := "wasmcloud.walk.echo.default"
-	w.pinned(group, "wasmcloud.echo", 3)
+	pinned(w.t, w.kafka, group, "wasmcloud.echo", 3)
 	w.expect("wasmcloud.echo.reply", w.send("wasmcloud.echo", 1000))
 	w.kafka.WaitDrained(group, "wasmcloud.echo")
 
 	// A link of the provider to the component, with a topic of its own. The component still publishes by the other.
 	host.PutConfig("source", map[string]string{"hosts": hosts, "topic": "orders"})
 	host.PutLink(testkit.ControlLink{Source: "kafka", Target: "echo", Name: "orders", Interface: "handler", SourceConfig: []string{"source"}})
-	w.pinned("wasmcloud.walk.echo.orders", "orders", 3)
+	pinned(w.t, w.kafka, "wasmcloud.walk.echo.orders", "orders", 3)
 	w.expect("orders.reply", w.send("orders", 100))
 
 	// Without the link nothing is read; with it again nothing is missed.
