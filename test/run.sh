@@ -6,6 +6,7 @@
 #   PACKAGES="./internal/wrpc ..."             the packages of the first run of go test (default: all but the suites)
 #   SUITES="e2e ..."                           which suites below test/ follow (default: all; - is none)
 #   CHAOS=ci                                   what test/chaos does (default: nothing, but ci where nothing may be left out)
+#   SOAK_DURATION=3m                           how long test/soak takes (default: no time, but 3m where nothing may be left out)
 # What is built for the tests is kept in ${XDG_CACHE_HOME:-~/.cache}/messaging-kafka.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -126,10 +127,12 @@ fi
 # Two packages at a time suit two cores: many of them start brokers, and all are slower under the race detector.
 step "go test -race, ${#packages[@]} packages" gotest -- -race -p 2 -timeout 20m "${packages[@]}"
 
-# Chaos takes minutes and is for those who ask for it (CHAOS=ci), or for everything.
-if [ -n "$require_all" ]; then export CHAOS=${CHAOS:-ci}; fi
+# Chaos and soak take minutes and are for those who ask for them (CHAOS=ci, SOAK_DURATION=3m), or for everything.
+if [ -n "$require_all" ]; then export CHAOS=${CHAOS:-ci} SOAK_DURATION=${SOAK_DURATION:-3m}; fi
+export SOAK_OUT=${SOAK_OUT:-$tmp/soak}
 for suite in "${suites[@]}"; do
   step "go test -race ./test/$suite" gotest -tests -- -race -tags "$suite" -timeout 30m "./test/$suite"
+  if [ "$suite" = soak ] && [ -e "$SOAK_OUT/soak.txt" ]; then cat "$SOAK_OUT/soak.txt"; fi
 done
 
 printf '\n=== summary (%d min)\n' $(((SECONDS - began + 59) / 60))
