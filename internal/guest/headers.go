@@ -42,13 +42,13 @@ func CallHeader(ctx context.Context, provider, componentID, linkName string) nat
 	return h
 }
 
-// traceKeys are the headers of W3C Trace Context.
-var traceKeys = [...]string{"traceparent", "tracestate"}
+// traceKeys are the headers of W3C Trace Context and W3C Baggage.
+var traceKeys = [...]string{"traceparent", "tracestate", "baggage"}
 
 type traceKey struct{}
 
-// WithTraceHeaders returns a context whose calls of components carry the trace headers (traceparent, tracestate) of
-// h, so that what a component does for a record joins the trace of the record. Other headers of h are left out. h
+// WithTraceHeaders returns a context whose calls of components carry the trace headers (traceparent, tracestate,
+// baggage) of h, so that what a component does for a record joins the trace of the record. Other headers of h are left out. h
 // may be nil.
 func WithTraceHeaders(ctx context.Context, h nats.Header) context.Context {
 	if trace := traceHeaders(h); trace != nil {

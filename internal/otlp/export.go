@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/contrib/bridges/otelslog"
@@ -214,7 +213,3 @@ func (e *Export) each(spans, metrics, logs func()) {
 	}
 	all.Wait()
 }
-
-// FlushTimeout bounds a flush in a shutdown: a collector that does not answer must not use up time that the records
-// under way may need, nor hold up a host that waits for the provider to end.
-const FlushTimeout = time.Second

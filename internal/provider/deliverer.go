@@ -7,11 +7,10 @@ import (
 	"log/slog"
 	"strings"
 
-	"github.com/nats-io/nats.go"
-
 	"messaging-kafka/internal/guest"
 	"messaging-kafka/internal/messaging"
 	"messaging-kafka/internal/record"
+	"messaging-kafka/internal/tracing"
 )
 
 // rejectPrefix at the start of a component's error text says that another delivery of the record cannot help.
@@ -27,6 +26,7 @@ type deliverer struct {
 	form       form
 	// skipTombstones finishes records without a value instead of delivering them.
 	skipTombstones bool
+	trace          *tracing.Link
 	log            *slog.Logger
 }
 
@@ -41,11 +41,21 @@ func (d *deliverer) Deliver(ctx context.Context, r *record.Record) (record.Verdi
 		d.log.Debug("a tombstone is skipped", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset)
 		return record.Done, errTombstone
 	}
-	ctx = guest.WithTraceHeaders(ctx, traceOf(r))
-	err := d.calls.HandleMessage(ctx, d.component, d.link, messaging.BrokerMessage{
+	ctx, span := d.trace.Process(ctx, r)
+	ctx = guest.WithTraceHeaders(ctx, span.Headers(r))
+	v, err := verdict(d.calls.HandleMessage(ctx, d.component, d.link, messaging.BrokerMessage{
 		Subject: r.Topic, Body: d.form.body(r), ReplyTo: d.replyTo(r),
-	})
-	return verdict(err)
+	}))
+	span.End(failureOf(v, err), err)
+	return v, err
+}
+
+// failureOf names for a span how a delivery did not go well.
+func failureOf(v record.Verdict, err error) string {
+	if errors.Is(err, record.ErrUnavailable) {
+		return "unavailable"
+	}
+	return v.String()
 }
 
 // replyTo says where an answer to a record goes: where the record itself says, as requests over Kafka do, else to the
@@ -76,20 +86,4 @@ func verdict(err error) (record.Verdict, error) {
 	default:
 		return record.Retry, guest.Unanswered(err)
 	}
-}
-
-// traceHeaders are those of W3C Trace Context, which have the same names in Kafka and in the lattice.
-var traceHeaders = []string{"traceparent", "tracestate"}
-
-func traceOf(r *record.Record) nats.Header {
-	var h nats.Header
-	for _, key := range traceHeaders {
-		if v, ok := r.Header(key); ok {
-			if h == nil {
-				h = make(nats.Header, len(traceHeaders))
-			}
-			h[key] = []string{string(v)}
-		}
-	}
-	return h
 }

@@ -18,6 +18,7 @@ import (
 	"messaging-kafka/internal/role"
 	"messaging-kafka/internal/settings"
 	"messaging-kafka/internal/telemetry"
+	"messaging-kafka/internal/tracing"
 )
 
 // running is what one set of settings of a link has running.
@@ -30,6 +31,7 @@ type running struct {
 	settings settings.Link
 	form     form   // of the settings, and the same as long as the link runs
 	watch    *watch // nil where something else finds out about broker trouble
+	trace    *tracing.Link
 
 	mu           sync.RWMutex
 	handle       *produce.Handle    // nil where the link does not produce
@@ -44,6 +46,7 @@ func (l *link) start(parsed *ask) (*running, error) {
 	r := &running{
 		p: l.p, id: l.id, log: l.log, role: parsed.Role, settings: parsed.Link, form: formOf(&parsed.Link),
 		metrics: l.p.metrics.Link(l.id.Peer, l.id.Name),
+		trace:   l.p.tracer.Link(l.id.Peer, l.id.Name, parsed.Consumer.Group),
 	}
 	if parsed.Produces() || parsed.Delivery.DeadLetterTopic != "" {
 		handle, err := l.p.pool.Acquire(parsed.Cluster, parsed.Producer.Client)
@@ -128,7 +131,7 @@ func (r *running) subscribe() {
 func (r *running) deliverer() record.Deliverer {
 	return &deliverer{
 		calls: r.p.calls, component: r.id.Peer, link: r.id.Name, replyTopic: r.settings.Delivery.ReplyTopic,
-		form: r.form, skipTombstones: r.settings.Delivery.Tombstones == settings.TombstonesSkip, log: r.log,
+		form: r.form, skipTombstones: r.settings.Delivery.Tombstones == settings.TombstonesSkip, trace: r.trace, log: r.log,
 	}
 }
 
@@ -150,7 +153,7 @@ func (r *running) consumerConfig(access *kafka.Access) consume.Config {
 		if r.settings.Delivery.Batch.Binary == settings.BinaryBase64 {
 			calls = calls.WithBase64()
 		}
-		cfg.Batch = &batchDeliverer{calls: calls, component: r.id.Peer, link: r.id.Name, process: r.role == role.Process}
+		cfg.Batch = &batchDeliverer{calls: calls, component: r.id.Peer, link: r.id.Name, process: r.role == role.Process, trace: r.trace}
 	default:
 		cfg.Deliverer = r.deliverer()
 	}
