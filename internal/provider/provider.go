@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"time"
@@ -36,6 +37,8 @@ type Options struct {
 	// IgnoreParent keeps the provider running when the process that started this one ends. It is for processes that
 	// no host started.
 	IgnoreParent bool
+	// OnAdmin is called with the address on which the admin address is served, before Run joins the lattice; nil is not.
+	OnAdmin func(net.Addr)
 	// Getenv reads the OTEL_* variables, as os.Getenv does. nil = there are none.
 	Getenv func(string) string
 }
@@ -123,7 +126,7 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 	p.living, p.cutOff = context.WithCancel(context.Background())
 	defer p.cutOff()
 	metrics.Ask(func() telemetry.Snapshot { return p.snapshot(session.Conn()) })
-	stopAdmin, err := p.serveAdmin(own.AdminAddress)
+	stopAdmin, err := p.serveAdmin(own.AdminAddress, opts.OnAdmin)
 	if err != nil {
 		// An address that is taken must not keep records from flowing.
 		log.Error("the admin address cannot be served", "error", err)

@@ -218,4 +218,3 @@ func describeConsumer(s *status.Link, c *consume.Consumer, now time.Time) {
 		s.Partitions = append(s.Partitions, one)
 	}
 }
-
