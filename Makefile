@@ -25,15 +25,17 @@ ldflags = -s -w -X $(version_package).version=$(VERSION) -X $(version_package).c
 # The linker is told the version, so Go need not look at the checkout: what else lies in it then changes no byte.
 build   = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(ldflags)'
 
+BENCH_ROUNDS ?= 5
+
 # How long "make soak" takes, and where what it saw is kept.
 SOAK_DURATION ?= 2h
 SOAK_OUT      ?= $(abspath $(DIST))/soak
 
-# The suites below test/ have a build tag each, without which no tool looks at them.
-tags = $(shell sed -n 's,^//go:build \([a-z0-9]*\)$$,\1,p' test/*/*.go | sort -u | paste -sd, -)
+# The suites below test/ and the benchmarks have build tags, without which no tool looks at them.
+tags = $(shell sed -n 's,^//go:build \([a-z0-9]*\)$$,\1,p' test/*/*.go bench/*.go bench/*/*.go | sort -u | paste -sd, -)
 
 .DEFAULT_GOAL := build
-.PHONY: help build test lint vet staticcheck vulnerabilities par release fuzz docs bench-host chaos soak soak-nightly clean
+.PHONY: help build test lint vet staticcheck vulnerabilities par release fuzz docs bench bench-compare bench-host chaos soak soak-nightly clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -85,6 +87,12 @@ fuzz: ## fuzz each target for FUZZTIME
 
 docs: ## write docs/settings.md anew from the declarations of the settings
 	$(GO) test ./internal/settings -run Docs -update
+
+bench: ## measure the provider without a host (BENCH_ROUNDS=5), and write docs/performance.md
+	BENCH_ROUNDS='$(BENCH_ROUNDS)' ./bench/run.sh
+
+bench-compare: ## compare the benchmarks of single packages with those recorded last
+	./bench/micro.sh
 
 bench-host: ## measure echoes and batches through a real host and a real Kafka
 	./bench/host.sh

@@ -141,6 +141,9 @@ else
   mapfile -t packages < <(go list ./... | grep -Ev '/test/' || true)
   packages+=(./test/report)
 fi
+# What it says is for a reader; on a machine that others use, no figure of time would be worth a failure.
+step "benchmarks of single packages, beside those recorded last" online bench/micro.sh -benchtime 50ms
+
 # Two packages at a time suit two cores: many of them start brokers, and all are slower under the race detector.
 step "go test -race, ${#packages[@]} packages" gotest -- -race -p 2 -timeout 20m "${packages[@]}"
 
