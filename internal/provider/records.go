@@ -87,6 +87,7 @@ func (s recordsProducer) Send(ctx context.Context, caller guest.Caller, list []r
 	endSend(span, positions, errs)
 	for i, err := range errs {
 		r.metrics.Published(classOf(err), took)
+		r.watch.published(positions[i].Topic, err)
 		if err != nil {
 			errs[i] = sendError(err)
 		}

@@ -30,7 +30,7 @@ type running struct {
 	role     role.Role
 	settings settings.Link
 	form     form   // of the settings, and the same as long as the link runs
-	watch    *watch // nil where something else finds out about broker trouble
+	watch    *watch // nil where the component does not publish by the link
 	trace    *tracing.Link
 
 	mu           sync.RWMutex
@@ -63,9 +63,7 @@ func (l *link) start(parsed *ask) (*running, error) {
 		if err := r.startRequester(); err != nil {
 			return nil, errors.Join(err, r.handle.Release(context.Background()))
 		}
-		if !parsed.Consumer.Enabled() {
-			r.watch = watchHandle(r.currentHandle)
-		}
+		r.watch = watchPublishes(r.currentHandle, !parsed.Consumer.Enabled())
 	}
 	return r, nil
 }
@@ -95,7 +93,9 @@ func (r *running) startRequester() error {
 
 // publish produces by the publisher of the moment; a rotation of credentials replaces it.
 func (r *running) publish(ctx context.Context, out record.Outgoing) (record.Position, error) {
-	return r.currentPublisher().Publish(ctx, out)
+	position, err := r.currentPublisher().Publish(ctx, out)
+	r.watch.published(position.Topic, err)
+	return position, err
 }
 
 func (r *running) currentPublisher() *produce.Publisher {
@@ -306,65 +306,4 @@ func (r *running) problems() []string {
 		texts = append(texts, r.watch.problems()...)
 	}
 	return texts
-}
-
-// watch finds out whether a link that only publishes can reach its cluster: without traffic nothing else does.
-type watch struct {
-	cancel context.CancelFunc
-	done   chan struct{}
-
-	mu  sync.Mutex
-	err error
-}
-
-var errNotYetReached = errors.New("connecting")
-
-const (
-	watchEvery = 5 * time.Second
-	watchAgain = time.Second
-)
-
-func watchHandle(handle func() *produce.Handle) *watch {
-	ctx, cancel := context.WithCancel(context.Background())
-	w := &watch{cancel: cancel, done: make(chan struct{}), err: errNotYetReached}
-	go w.run(ctx, handle)
-	return w
-}
-
-func (w *watch) run(ctx context.Context, handle func() *produce.Handle) {
-	defer close(w.done)
-	for {
-		attempt, cancel := context.WithTimeout(ctx, watchEvery)
-		err := handle().Ping(attempt)
-		cancel()
-		if ctx.Err() != nil {
-			return
-		}
-		w.mu.Lock()
-		w.err = err
-		w.mu.Unlock()
-		wait := watchEvery
-		if err != nil {
-			wait = watchAgain
-		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (w *watch) stop() {
-	w.cancel()
-	<-w.done
-}
-
-func (w *watch) problems() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.err == nil {
-		return nil
-	}
-	return []string{fmt.Sprint(w.err)}
 }
