@@ -73,6 +73,11 @@ func (r *runner) startHost(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
+	if r.opts.NATSURL == "" {
+		if err := h.serveControl(); err != nil {
+			return err
+		}
+	}
 	h.run(ctx, data, r.log)
 	r.host = h
 	r.onStop("the provider", h.stop)
