@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 
 	"messaging-kafka/internal/guest"
 	"messaging-kafka/internal/messaging"
@@ -28,7 +29,12 @@ type deliverer struct {
 	skipTombstones bool
 	trace          *tracing.Link
 	log            *slog.Logger
+	// lastReply is the reply topic that the last record had: records of one topic come one after another.
+	lastReply atomic.Pointer[reply]
 }
+
+// reply is the reply topic for the records of a topic.
+type reply struct{ topic, subject string }
 
 var errTombstone = fmt.Errorf("tombstones=skip: %w", record.ErrSkipped)
 
@@ -68,22 +74,24 @@ func (d *deliverer) replyTo(r *record.Record) *string {
 	if d.replyTopic == "" {
 		return nil
 	}
-	subject := strings.ReplaceAll(d.replyTopic, topicPlaceholder, r.Topic)
-	return &subject
+	last := d.lastReply.Load()
+	if last == nil || last.topic != r.Topic {
+		last = &reply{topic: r.Topic, subject: strings.ReplaceAll(d.replyTopic, topicPlaceholder, r.Topic)}
+		d.lastReply.Store(last)
+	}
+	return &last.subject // nobody changes it
 }
 
 // verdict says what a call's end means for the record. It is the one place that does.
 func verdict(err error) (record.Verdict, error) {
-	var failure *messaging.GuestError
-	switch {
-	case err == nil:
+	if err == nil {
 		return record.Done, nil
-	case errors.As(err, &failure):
+	}
+	if failure, ok := errors.AsType[*messaging.GuestError](err); ok {
 		if text, reject := strings.CutPrefix(failure.Text, rejectPrefix); reject {
 			return record.Reject, errors.New(strings.TrimSpace(text))
 		}
 		return record.Retry, errors.New(failure.Text)
-	default:
-		return record.Retry, guest.Unanswered(err)
 	}
+	return record.Retry, guest.Unanswered(err)
 }
