@@ -30,8 +30,10 @@ type Identity struct {
 type Options struct {
 	Sources  Sources
 	Identity Identity
-	// Registry is where metrics come from, and where the export counts what became of its own.
-	Registry *prometheus.Registry
+	// Metrics is where metrics come from. Its Gather must return soon, whatever state the provider is in.
+	Metrics prometheus.Gatherer
+	// Count is told what became of items of a signal: result is "sent" or "lost". It is called from several goroutines.
+	Count func(signal, result string, items int)
 	// Log gets what the export has to say of itself. It must not lead into the export.
 	Log *slog.Logger
 }
@@ -55,13 +57,12 @@ type Export struct {
 func Start(opts Options) *Export {
 	p, problems := opts.Sources.read()
 	e := &Export{resource: newResource(opts.Identity, p.resource), version: opts.Identity.Version}
-	counters := newCounters()
 	for _, sig := range signals {
 		to := p.targets[sig]
 		if to == nil {
 			continue
 		}
-		c, err := newClient(to, serviceName+"/"+opts.Identity.Version, newReporter(sig, opts.Log, counters))
+		c, err := newClient(to, serviceName+"/"+opts.Identity.Version, newReporter(sig, opts.Log, opts.Count))
 		if err != nil {
 			problems = append(problems, fmt.Errorf("%s are not sent: %w", sig, err))
 			continue
@@ -71,7 +72,7 @@ func Start(opts Options) *Export {
 		case traces:
 			e.startSpans(c, &p)
 		case metrics:
-			e.startMetrics(c, &p, opts.Registry)
+			e.startMetrics(c, &p, opts.Metrics)
 		case logs:
 			e.startLogs(c, &p)
 		}
@@ -84,10 +85,6 @@ func Start(opts Options) *Export {
 	}
 	if len(e.clients) == 0 {
 		return nil
-	}
-	// A registry that has the counters already is one that another export uses, which the caller should not do.
-	if err := opts.Registry.Register(counters); err != nil {
-		opts.Log.Error("OpenTelemetry: what is sent and lost is not counted", "error", err)
 	}
 	return e
 }
@@ -138,9 +135,9 @@ func (e *Export) startLogs(c *client, p *plan) {
 	)
 }
 
-func (e *Export) startMetrics(c *client, p *plan, registry *prometheus.Registry) {
+func (e *Export) startMetrics(c *client, p *plan, from prometheus.Gatherer) {
 	e.meter = &meter{
-		client: c, gather: registry, interval: p.interval, resource: e.resource,
+		client: c, gather: from, interval: p.interval, resource: e.resource,
 		scope: &commonpb.InstrumentationScope{Name: serviceName, Version: e.version},
 	}
 	e.meter.start()

@@ -23,7 +23,7 @@ func startExport(data *hostdata.Data, getenv func(string) string, metrics *telem
 			Version: version.Get().Version, InstanceID: data.InstanceID,
 			Lattice: data.Lattice, ProviderKey: data.ProviderKey, HostID: data.HostID,
 		},
-		Registry: metrics.Registry, Log: log,
+		Metrics: metrics.Registry, Count: metrics.Exported, Log: log,
 	})
 }
 

@@ -122,6 +122,7 @@ func TestARecordItsHandlingAndWhatItPublishesAreOneTrace(t *testing.T) {
 				t.Errorf("position in the send span: %v", s)
 			}
 			c.WaitMetric("messaging_kafka_fetched_records_total")
+			c.WaitMetric("messaging_kafka_otlp_items_total")
 			if r := p.Shutdown(); !r.Replied {
 				t.Errorf("shutdown was not answered in time: %+v", r)
 			}
