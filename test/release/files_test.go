@@ -9,14 +9,17 @@ import (
 	"debug/elf"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"messaging-kafka/internal/par"
+	"messaging-kafka/internal/testkit"
 )
 
 // release makes a release of a source tree for one kind of machine, with keys of its own.
@@ -41,7 +44,23 @@ func read(t *testing.T, path string) []byte {
 	return content
 }
 
+// sbomTool is what the script makes SBOMs with. It is fetched, which takes the network once.
+func sbomTool(t *testing.T) testkit.Need {
+	t.Helper()
+	pinned := regexp.MustCompile(`(?m)^cyclonedx=(\S+@v\S+)$`).FindStringSubmatch(string(read(t, filepath.Join(projectRoot(t), "scripts", "release.sh"))))
+	if pinned == nil {
+		t.Fatal("the script pins no tool for SBOMs")
+	}
+	return testkit.Need{Name: "the tool that makes SBOMs", How: "it is fetched by Go, which takes the network once", Check: func() error {
+		if said, err := run(t, projectRoot(t), []string{"GOBIN=" + t.TempDir(), "GOFLAGS=-trimpath"}, "go", "install", pinned[1]); err != nil {
+			return fmt.Errorf("%w: %s", err, said)
+		}
+		return nil
+	}}
+}
+
 func TestAReleaseIsWholeSignedAndTheSameAgain(t *testing.T) {
+	testkit.Require(t, sbomTool(t))
 	const name = "messaging-kafka-" + version
 	sources, parent, keys := t.TempDir(), t.TempDir(), t.TempDir()
 	copyContext(t, projectRoot(t), ".", sources, func(string) bool { return false })
