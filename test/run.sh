@@ -118,7 +118,7 @@ step "gofmt and go vet" make --no-print-directory vet
 step "staticcheck" online make --no-print-directory staticcheck
 step "govulncheck" vulnerabilities
 step "go.mod is tidy" online go mod tidy -diff
-step "docs/settings.md is what the declarations say" go test -count=1 -run Docs ./internal/settings
+step "docs/settings.md and docs/metrics.md are what the declarations say" go test -count=1 -run Docs ./internal/settings ./internal/telemetry
 step "Java and Kafka's jars" kafka
 step "test components and examples" components
 step "the real wasmCloud host" host
