@@ -51,7 +51,7 @@ type world struct {
 	lasting       []testkit.Link
 
 	ledger *ledger
-	turns  [3]int // faults of each lane so far
+	turns  [3]int       // faults of each lane so far
 	links  atomic.Int64 // puts so far
 	// gate is held by whoever cuts the provider off from the lattice, and shared by those who tell it of links.
 	gate sync.RWMutex
