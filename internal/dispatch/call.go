@@ -160,8 +160,8 @@ func (d *Dispatcher) deliver(c *call) []record.Outcome {
 		}
 		defer d.cfg.Limiter.Release(1)
 	}
-	ctx, cancel := context.WithTimeoutCause(p.ctx, d.cfg.Delivery.HandleTimeout, d.unanswered)
-	defer cancel()
+	ctx := p.deadlines.Take()
+	defer ctx.Release()
 	// The records are this call's alone until the verdicts: their lanes let no second call begin.
 	for _, it := range c.items {
 		it.rec.Attempt = it.earlier + it.attempts + 1

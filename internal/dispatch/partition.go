@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"messaging-kafka/internal/deadline"
 	"messaging-kafka/internal/record"
 	"messaging-kafka/internal/settings"
 )
@@ -19,6 +20,8 @@ type Partition struct {
 	id     int32
 	ctx    context.Context // ends when running calls are given up
 	giveUp context.CancelFunc
+	// deadlines are handle_timeout, for calls: they end up to a hundredth later.
+	deadlines *deadline.Shared
 
 	// All below is protected by d.mu.
 	lanes      map[string]*lane
@@ -104,8 +107,10 @@ func (l *lane) head() *item { return l.waiting.peek() }
 // ignored.
 func (d *Dispatcher) Open(topic string, id int32, from int64) *Partition {
 	ctx, cancel := context.WithCancel(context.Background())
+	timeout := d.cfg.Delivery.HandleTimeout
 	p := &Partition{
 		d: d, topic: topic, id: id, ctx: ctx, giveUp: cancel,
+		deadlines:   deadline.New(ctx, timeout, timeout+timeout/100, d.unanswered),
 		lanes:       make(map[string]*lane),
 		backingOff:  make(map[*lane]struct{}),
 		next:        from,

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/semaphore"
 
+	"messaging-kafka/internal/deadline"
 	"messaging-kafka/internal/kafka"
 	"messaging-kafka/internal/record"
 	"messaging-kafka/internal/settings"
@@ -41,6 +42,8 @@ type client struct {
 	admin  *kadm.Client
 	buffer *semaphore.Weighted
 	alone  alone
+	// deadlines are those of records.
+	deadlines *deadline.Shared
 
 	creating    creations
 	recreations recreations
@@ -63,6 +66,7 @@ func newClient(cluster settings.Cluster, producer settings.ProducerClient, log *
 	}
 	c.admin = kadm.NewClient(c.kgo)
 	c.buffer = semaphore.NewWeighted(c.bufferSize())
+	c.deadlines = newDeadlines(c.publishTimeout())
 	c.alone.init(append(slices.Clone(opts), kgo.ProducerBatchMaxBytes(largestBatch(producer))))
 	return c, nil
 }

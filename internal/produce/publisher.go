@@ -167,6 +167,9 @@ func allUnknown(results []result) bool {
 
 // summarise makes one error of those of all copies, nil where there is none.
 func summarise(copies []record.Outgoing, results []result) error {
+	if !slices.ContainsFunc(results, func(r result) bool { return r.err != nil }) {
+		return nil
+	}
 	var first *Error
 	var stored, failed []string
 	for i := range results {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"messaging-kafka/internal/deadline"
 	"messaging-kafka/internal/record"
 )
 
@@ -16,8 +17,7 @@ import (
 // Their context is not the caller's: the client fails all records of a partition when the context of the first of them
 // ends (their order would break else), so one caller that goes away would take others along.
 type sending struct {
-	ctx      context.Context
-	cancel   context.CancelFunc
+	deadline *deadline.Lease
 	left     atomic.Int64 // records that are not finished
 	records  []kgo.Record
 	contexts []recordContext
@@ -36,29 +36,32 @@ func (c *recordContext) Value(key any) any {
 	return c.Context.Value(key)
 }
 
+// newDeadlines returns the deadlines of records. They end a little before their callers' wait does, so that a record that
+// was never sent can still be told from one that may have been.
+func newDeadlines(publishTimeout time.Duration) *deadline.Shared {
+	before := min(publishTimeout/20, 250*time.Millisecond)
+	return deadline.New(context.Background(), publishTimeout-2*before, publishTimeout-before, nil)
+}
+
 // newSending makes room for n records, each of which has to be handed over or finished.
 func (c *client) newSending(n int) *sending {
 	s := &sending{records: make([]kgo.Record, n), contexts: make([]recordContext, n)}
 	s.left.Store(int64(n))
-	// It ends a little before the caller's wait does, so that a record that was never sent can still be told from
-	// one that may have been.
-	timeout := c.publishTimeout()
-	timeout -= min(timeout/20, 250*time.Millisecond)
-	s.ctx, s.cancel = context.WithTimeout(context.Background(), timeout)
+	s.deadline = c.deadlines.Take()
 	return s
 }
 
 // finish notes that one record needs the context no more.
 func (s *sending) finish() {
 	if s.left.Add(-1) == 0 {
-		s.cancel()
+		s.deadline.Release()
 	}
 }
 
 // hand gives a record to a client.
 func (s *sending) hand(to *kgo.Client, index int, r *record.Outgoing, finished func(outcome)) {
 	ctx, out := &s.contexts[index], &s.records[index]
-	ctx.Context = s.ctx
+	ctx.Context = s.deadline
 	convert(r, out)
 	to.Produce(ctx, out, func(sent *kgo.Record, err error) {
 		s.finish()
