@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.opentelemetry.io/otel"
 
 	"messaging-kafka/internal/hostdata"
 	"messaging-kafka/internal/testkit"
@@ -16,10 +15,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// What goes wrong is to be said by our own log alone.
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		panic("OpenTelemetry's global error handler was called: " + err.Error())
-	}))
 	testkit.Main(m)
 }
 
