@@ -23,17 +23,22 @@ GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 version_package = messaging-kafka/internal/version
 ldflags = -s -w -X $(version_package).version=$(VERSION) -X $(version_package).commit=$(COMMIT)
 # The linker is told the version, so Go need not look at the checkout: what else lies in it then changes no byte.
-build   = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(ldflags)'
+# grpcnotrace: without it grpc-go keeps code in every program that nobody can reach here, a third of its size.
+build   = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -tags 'grpcnotrace $(TAGS)' -ldflags '$(ldflags)'
+# Build tags; nodev leaves "dev" out, with its NATS server and its Kafka. Archives have it: a host starts the provider, nothing else.
+TAGS ?=
+
+BENCH_ROUNDS ?= 5
 
 # How long "make soak" takes, and where what it saw is kept.
 SOAK_DURATION ?= 2h
 SOAK_OUT      ?= $(abspath $(DIST))/soak
 
-# The suites below test/ have a build tag each, without which no tool looks at them.
-tags = $(shell sed -n 's,^//go:build \([a-z0-9]*\)$$,\1,p' test/*/*.go | sort -u | paste -sd, -)
+# The suites below test/ and the benchmarks have build tags, without which no tool looks at them.
+tags = $(shell sed -n 's,^//go:build \([a-z0-9]*\)$$,\1,p' test/*/*.go bench/*.go bench/*/*.go | sort -u | paste -sd, -)
 
 .DEFAULT_GOAL := build
-.PHONY: help build test lint vet staticcheck vulnerabilities par release fuzz docs bench-host chaos soak soak-nightly clean
+.PHONY: help build test lint vet staticcheck vulnerabilities par release fuzz docs bench bench-compare bench-host chaos soak soak-nightly clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -63,8 +68,8 @@ vulnerabilities:
 	else exit $$code; fi
 
 par: ## cross-compile for linux and pack dist/messaging-kafka.par.gz
-	GOOS=linux GOARCH=amd64 $(build) -o $(DIST)/x86_64-linux/messaging-kafka ./cmd/messaging-kafka
-	GOOS=linux GOARCH=arm64 $(build) -o $(DIST)/aarch64-linux/messaging-kafka ./cmd/messaging-kafka
+	GOOS=linux GOARCH=amd64 $(MAKE) --no-print-directory build DIST=$(DIST)/x86_64-linux TAGS=nodev
+	GOOS=linux GOARCH=arm64 $(MAKE) --no-print-directory build DIST=$(DIST)/aarch64-linux TAGS=nodev
 	$(build) -o $(DIST)/messaging-kafka ./cmd/messaging-kafka
 	$(DIST)/messaging-kafka par --out $(DIST)/messaging-kafka.par.gz \
 		--binary x86_64-linux=$(DIST)/x86_64-linux/messaging-kafka \
@@ -83,8 +88,15 @@ fuzz: ## fuzz each target for FUZZTIME
 		done; \
 	done
 
-docs: ## write docs/settings.md anew from the declarations of the settings
+docs: ## write docs/settings.md and docs/metrics.md anew from the declarations
 	$(GO) test ./internal/settings -run Docs -update
+	$(GO) test ./internal/telemetry -run Docs -update
+
+bench: ## measure the provider without a host (BENCH_ROUNDS=5), and write docs/performance.md
+	BENCH_ROUNDS='$(BENCH_ROUNDS)' ./bench/run.sh
+
+bench-compare: ## compare the benchmarks of single packages with those recorded last
+	./bench/micro.sh
 
 bench-host: ## measure echoes and batches through a real host and a real Kafka
 	./bench/host.sh

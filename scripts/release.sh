@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Writes everything of a release into one folder:
-#   messaging-kafka-VERSION.par.gz              the provider archive, with a binary for each target, signed
+#   messaging-kafka-VERSION.par.gz              the provider archive, with a binary for each target (without "dev"), signed
 #   messaging-kafka-VERSION-OS-ARCH[.exe]       the program itself
 #   messaging-kafka-VERSION-OS-ARCH.cdx.json    what is in it: a CycloneDX SBOM, read from the binary
 #   SHA256SUMS                                  of all of these
@@ -60,22 +60,28 @@ sums() { if command -v sha256sum >/dev/null; then sha256sum "$@"; else shasum -a
 
 # The Makefile knows how to build; GOOS and GOARCH reach Go through it. The program for this machine packs the archive.
 unset GOOS GOARCH
-build() { make --no-print-directory build DIST="$1"; }
+build() { make --no-print-directory build DIST="$1" TAGS="${2:-}" >/dev/null; } # build FOLDER [TAGS]
 echo "messaging-kafka $VERSION of $COMMIT, $(go version)"
-build "$work/here" >/dev/null
+build "$work/here"
 GOBIN=$work GOFLAGS="${GOFLAGS:-} -trimpath" go install "$cyclonedx"
+
+# sbom BINARY FILE. The tool warns that the program's own module is in no registry; what it says is kept for when it fails.
+sbom() {
+  "$work/cyclonedx-gomod" bin -json -std -licenses -noserial -notimestamp -version "$VERSION" -output "$2" "$1" \
+    2>"$work/warnings" || { cat "$work/warnings" >&2; fail "making the SBOM of $1 failed"; }
+}
 
 par=()
 for target in "${targets[@]}"; do
-  name=messaging-kafka-$VERSION-${target/\//-}
-  file=$out/$name
-  case $target in windows/*) file+=.exe ;; esac
-  GOOS=${target%/*} GOARCH=${target#*/} build "$work/$target" >/dev/null
-  mv "$work/$target/messaging-kafka" "$file"
-  # The tool warns that the program's own module is in no registry; what it says is kept for when it fails.
-  "$work/cyclonedx-gomod" bin -json -std -licenses -noserial -notimestamp -version "$VERSION" -output "$out/$name.cdx.json" "$file" \
-    2>"$work/warnings" || { cat "$work/warnings" >&2; fail "making the SBOM of $target failed"; }
-  par+=(--binary "$target=$file")
+  name=messaging-kafka-$VERSION
+  dashed=${target/\//-}
+  GOOS=${target%/*} GOARCH=${target#*/} build "$work/$target"
+  sbom "$work/$target/messaging-kafka" "$out/$name-$dashed.cdx.json"
+  case $target in windows/*) suffix=.exe ;; *) suffix='' ;; esac
+  mv "$work/$target/messaging-kafka" "$out/$name-$dashed$suffix"
+  GOOS=${target%/*} GOARCH=${target#*/} build "$work/$target/par" nodev
+  sbom "$work/$target/par/messaging-kafka" "$out/$name.par-$dashed.cdx.json"
+  par+=(--binary "$target=$work/$target/par/messaging-kafka")
   echo "built $target"
 done
 

@@ -85,6 +85,23 @@ kafka() {
   for version in $versions; do KAFKA_VERSION=$version test/kafka/kafka-lib || return; done
 }
 
+# A browser for the suite page. Where it is missing, Debian's is fetched if this machine lets us; where that fails, the
+# suite is left out, which is said here and in the summary: a browser is too much to ask of everybody.
+browser() {
+  local name
+  for name in chromium chromium-browser google-chrome google-chrome-stable; do
+    if command -v "$name"; then return; fi
+  done
+  if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+    echo "fetching Debian's chromium"
+    if DEBIAN_FRONTEND=noninteractive timeout 300 sh -c 'apt-get -qq update; exec apt-get -qq install -y --no-install-recommends chromium fonts-dejavu-core' >"$tmp/apt" 2>&1 &&
+      command -v chromium; then return; fi
+    tail -n 3 "$tmp/apt"
+  fi
+  : >"$tmp/no-browser"
+  echo "SKIPPED: there is no chromium, so the page is not looked at: install it (Debian: apt-get install chromium)"
+}
+
 # gotest [ARGUMENTS OF report] -- ARGUMENTS OF go test
 gotest() {
   local options=()
@@ -101,7 +118,7 @@ step "gofmt and go vet" make --no-print-directory vet
 step "staticcheck" online make --no-print-directory staticcheck
 step "govulncheck" vulnerabilities
 step "go.mod is tidy" online go mod tidy -diff
-step "docs/settings.md is what the declarations say" go test -count=1 -run Docs ./internal/settings
+step "docs/settings.md and docs/metrics.md are what the declarations say" go test -count=1 -run Docs ./internal/settings ./internal/telemetry
 step "Java and Kafka's jars" kafka
 step "test components and examples" components
 step "the real wasmCloud host" host
@@ -124,6 +141,9 @@ else
   mapfile -t packages < <(go list ./... | grep -Ev '/test/' || true)
   packages+=(./test/report)
 fi
+# What it says is for a reader; on a machine that others use, no figure of time would be worth a failure.
+step "benchmarks of single packages, beside those recorded last" online bench/micro.sh -benchtime 50ms
+
 # Two packages at a time suit two cores: many of them start brokers, and all are slower under the race detector.
 step "go test -race, ${#packages[@]} packages" gotest -- -race -p 2 -timeout 20m "${packages[@]}"
 
@@ -131,6 +151,7 @@ step "go test -race, ${#packages[@]} packages" gotest -- -race -p 2 -timeout 20m
 if [ -n "$require_all" ]; then export CHAOS=${CHAOS:-ci} SOAK_DURATION=${SOAK_DURATION:-3m}; fi
 export SOAK_OUT=${SOAK_OUT:-$tmp/soak}
 for suite in "${suites[@]}"; do
+  if [ "$suite" = page ] && [ -e "$tmp/no-browser" ]; then continue; fi
   step "go test -race ./test/$suite" gotest -tests -- -race -tags "$suite" -timeout 30m "./test/$suite"
   if [ "$suite" = soak ] && [ -e "$SOAK_OUT/soak.txt" ]; then cat "$SOAK_OUT/soak.txt"; fi
 done
@@ -138,6 +159,7 @@ done
 printf '\n=== summary (%d min)\n' $(((SECONDS - began + 59) / 60))
 "$tmp/report" -state "$tmp/counts" -total || failed+=("go test")
 [ ! -e "$tmp/unknown" ] || echo "not known: whether a vulnerability is known of what is used; govulncheck did not reach its database"
+[ ! -e "$tmp/no-browser" ] || echo "not looked at: the page in a browser; there is no chromium"
 for text in "${left_out[@]}"; do echo "could not be run: $text"; done
 for text in "${failed[@]}"; do echo "FAILED: $text"; done
 if [ -n "$require_all" ] && [ ${#left_out[@]} -gt 0 ]; then

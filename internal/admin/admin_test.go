@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,27 +21,18 @@ import (
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
-// fake is a source whose status a test sets.
+// fake is a source that a test makes up.
 type fake struct {
-	mu    sync.Mutex
 	p     status.Provider
-	stuck chan struct{} // nil: it answers
+	stuck chan struct{} // until it is closed nothing is answered; nil: at once
 }
 
+// Status implements Source.
 func (f *fake) Status(context.Context) status.Provider {
-	f.mu.Lock()
-	p, stuck := f.p, f.stuck
-	f.mu.Unlock()
-	if stuck != nil {
-		<-stuck
+	if f.stuck != nil {
+		<-f.stuck
 	}
-	return p
-}
-
-func (f *fake) set(p status.Provider) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.p = p
+	return f.p
 }
 
 func serve(t *testing.T, f *fake) string {

@@ -1,3 +1,5 @@
+//go:build !nodev
+
 package cli
 
 import (
@@ -24,6 +26,8 @@ standard output. All else that is said goes to standard error.
 The Kafka listens on a port of its own of 127.0.0.1, which is printed: any Kafka tool can join in. Records that other
 programs produce to ` + dev.Topic + ` are echoed like the lines.
 
+The provider serves its page, with the state of the link and what flows, on a port of its own, which is printed too.
+
 The command ends when the input has ended and all echoes are there, with status 1 where some did not come. At a
 terminal it ends with Ctrl-D or Ctrl-C.`,
 		Example: `  messaging-kafka dev
@@ -48,6 +52,7 @@ terminal it ends with Ctrl-D or Ctrl-C.`,
 	set.StringVar(&opts.Data, "data", "", "keep the embedded Kafka's data in `DIR` (default in memory)")
 	set.StringVar(&opts.NATSURL, "nats", "", "join the lattice of the NATS server at `URL` instead of an embedded one")
 	set.StringVar(&opts.Lattice, "lattice", dev.DefaultLattice, "`NAME` of the lattice")
+	set.StringVar(&opts.Admin, "admin", "", "serve the provider's page, metrics and health at `HOST:PORT` (default a free port of 127.0.0.1)")
 	set.BoolVar(&opts.Verbose, "verbose", false, "show all of the provider's log, not its warnings alone")
 	return command
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"io"
+	"os"
 
 	"messaging-kafka/internal/hostdata"
 	"messaging-kafka/internal/provider"
@@ -13,5 +14,6 @@ import (
 func runProvider(ctx context.Context, data *hostdata.Data, errOut io.Writer) error {
 	return provider.Run(ctx, data, provider.Options{
 		Logger: telemetry.NewLogger(errOut, data.LogLevel, data.StructuredLogging),
+		Getenv: os.Getenv,
 	})
 }

@@ -163,9 +163,15 @@ func (f statusFlags) print(out io.Writer, answer *overview.Answer) error {
 	style := overview.Style{}
 	if file, ok := out.(*os.File); ok && isTerminal(file) {
 		style.Colour = os.Getenv("NO_COLOR") == ""
+		if width, _, err := term.GetSize(int(file.Fd())); err == nil {
+			style.Wrap = max(width, minWrap)
+		}
 	}
 	return overview.Table(out, answer, style)
 }
+
+// minWrap keeps sentences readable where a terminal claims to have no width.
+const minWrap = 40
 
 // watchOn asks again and again until ctx ends.
 func (f statusFlags) watchOn(ctx context.Context, asker overview.Asker, out io.Writer) error {
@@ -215,7 +221,7 @@ func (f statusFlags) redraw(file *os.File) func(io.Writer, *overview.Answer) err
 		}
 		var table strings.Builder
 		fmt.Fprintf(&table, "messaging-kafka status, every %s, as of %s; Ctrl-C ends\n\n", f.every, answer.Time.Format(time.TimeOnly))
-		if err := overview.Table(&table, answer, overview.Style{Colour: os.Getenv("NO_COLOR") == "", Width: width}); err != nil {
+		if err := overview.Table(&table, answer, overview.Style{Colour: os.Getenv("NO_COLOR") == "", Width: width, Wrap: width}); err != nil {
 			return err
 		}
 		lines := strings.Split(strings.TrimSuffix(table.String(), "\n"), "\n")

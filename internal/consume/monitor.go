@@ -66,10 +66,8 @@ func checkTopics(ctx context.Context, cfg *Config, adm *kadm.Client) []trouble {
 	}
 	topics := append([]string(nil), cfg.Settings.Consumer.Topics...)
 	deadLetters := cfg.Settings.Delivery.DeadLetterTopic
-	ask := ctx
 	if deadLetters != "" {
 		topics = append(topics, deadLetters)
-		ask = kadm.WithAuthorizedOps(ctx)
 	}
 	if len(topics) == 0 {
 		if _, err := adm.BrokerMetadata(ctx); err != nil {
@@ -77,14 +75,18 @@ func checkTopics(ctx context.Context, cfg *Config, adm *kadm.Client) []trouble {
 		}
 		return nil
 	}
-	details, err := adm.Metadata(ask, topics...)
+	details, err := adm.Metadata(kadm.WithAuthorizedOps(ctx), topics...)
 	if err != nil {
 		return []trouble{{err: err}}
 	}
 	var found []trouble
 	for _, topic := range topics {
 		err := details.Topics[topic].Err
-		if err == nil && topic == deadLetters && mayNotWrite(details.Topics[topic].AuthorizedOperations) {
+		need := kmsg.ACLOperationRead
+		if topic == deadLetters {
+			need = kmsg.ACLOperationWrite
+		}
+		if err == nil && mayNot(need, details.Topics[topic].AuthorizedOperations) {
 			err = kerr.TopicAuthorizationFailed
 		}
 		if errors.Is(err, kerr.UnknownTopicOrPartition) && cfg.Settings.Create.Enabled {
@@ -118,10 +120,10 @@ func checkConsumerProtocol(ctx context.Context, adm *kadm.Client) error {
 	return nil
 }
 
-// mayNotWrite tells whether the broker says so: that dead letters cannot be written is to be known before there is one.
-// Brokers before Kafka 2.3 tell nothing.
-func mayNotWrite(may []kadm.ACLOperation) bool {
-	return len(may) > 0 && !slices.Contains(may, kmsg.ACLOperationWrite)
+// mayNot tells whether the broker says so: that dead letters cannot be written is to be known before there is one, and
+// that records may not be read even while none are asked for. Brokers before Kafka 2.3 tell nothing.
+func mayNot(op kadm.ACLOperation, may []kadm.ACLOperation) bool {
+	return len(may) > 0 && !slices.Contains(may, op)
 }
 
 // kerrPassing tells of errors that every new or moving topic has for a moment.

@@ -87,8 +87,18 @@ func (s *session) room() bool {
 	}
 	if len(pause) > 0 {
 		s.cl.PauseFetchPartitions(pause)
+		s.paused.Store(true)
+		signal(s.freed) // what was full may have been finished before the pacer was asked to look
 	}
 	return true
+}
+
+// finished is called whenever the dispatcher has finished something.
+func (s *session) finished() {
+	signal(s.progress)
+	if s.paused.Load() {
+		signal(s.freed)
+	}
 }
 
 // pace resumes paused partitions as soon as half their share is free. It is a loop of its own, since the poll loop
@@ -109,12 +119,15 @@ func (s *session) resume() {
 	defer s.mu.Unlock()
 	share := s.share()
 	resume := make(map[string][]int32)
+	paused := false
 	for tp, a := range s.assigned {
 		if a.paused && !a.standsStill() && !a.full(share/2) {
 			a.paused = false
 			resume[tp.topic] = append(resume[tp.topic], tp.partition)
 		}
+		paused = paused || a.paused
 	}
+	s.paused.Store(paused)
 	if len(resume) > 0 {
 		s.cl.ResumeFetchPartitions(resume)
 	}

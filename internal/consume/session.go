@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -25,9 +26,10 @@ type session struct {
 	// transactor is not nil where outputs and offsets are committed together.
 	transactor *produce.Transactor
 	// progress and freed have room for one token each: the dispatcher has finished something. One wakes a poll that
-	// waits for room, the other the pacer.
+	// waits for room, the other the pacer where a partition is paused.
 	progress chan struct{}
 	freed    chan struct{}
+	paused   atomic.Bool // a partition may be paused
 	problems problems
 	fence    fence
 	loops    sync.WaitGroup
@@ -120,7 +122,7 @@ func newSession(cfg *Config) (*session, error) {
 		Transactional: cfg.transactional(),
 		DeadLetter:    cfg.deadLetter(),
 		Limiter:       cfg.Limiter,
-		Progress:      func() { signal(s.progress); signal(s.freed) },
+		Progress:      s.finished,
 		Observer:      cfg.Observer,
 		Log:           cfg.Log,
 	})

@@ -24,6 +24,8 @@ import (
 // The names of what takes part.
 const (
 	DefaultLattice = "dev"
+	// DefaultAdmin is a free port of the loopback.
+	DefaultAdmin = "127.0.0.1:0"
 	// Topic is read by the provider for the component.
 	Topic = "wasmcloud.echo"
 	// ReplyTopic is where the component's answers are published.
@@ -51,6 +53,8 @@ type Options struct {
 	NATSURL string
 	// Lattice is the lattice's name, [DefaultLattice] where it is "".
 	Lattice string
+	// Admin is the address on which the provider serves its page, metrics and health; [DefaultAdmin] where it is "".
+	Admin string
 	// Verbose shows all of the provider's log instead of warnings and errors alone.
 	Verbose bool
 
@@ -70,6 +74,7 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	o.Lattice = cmp.Or(o.Lattice, DefaultLattice)
+	o.Admin = cmp.Or(o.Admin, DefaultAdmin)
 	o.StartTimeout = cmp.Or(o.StartTimeout, defaultStartTimeout)
 	o.EchoTimeout = cmp.Or(o.EchoTimeout, defaultEchoTimeout)
 	return o

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"os"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -37,6 +39,9 @@ type host struct {
 	// linkKey is the provider's public curve key, to which links are put.
 	linkKey string
 
+	// page has room for the address of the provider's page, which is told before the provider answers.
+	page chan net.Addr
+
 	kill context.CancelFunc
 	done chan struct{} // closed when the provider has returned
 	err  error         // what it returned; valid then
@@ -48,7 +53,7 @@ func (r *runner) startHost(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	h := &host{nc: nc, lattice: r.opts.Lattice, done: make(chan struct{})}
+	h := &host{nc: nc, lattice: r.opts.Lattice, page: make(chan net.Addr, 1), done: make(chan struct{})}
 	// Two of one name would share the calls: records would be handled by one and their answers published by the
 	// other, into another Kafka.
 	if _, err := h.health(ctx); !errors.Is(err, nats.ErrNoResponders) {
@@ -60,13 +65,18 @@ func (r *runner) startHost(ctx context.Context, url string) error {
 	if err := r.startEcho(nc); err != nil {
 		return err
 	}
-	line, err := h.hostData(url, r.level())
+	line, err := h.hostData(url, r.level(), map[string]string{"admin_address": r.opts.Admin})
 	if err != nil {
 		return fmt.Errorf("making host data: %w", err)
 	}
 	data, err := hostdata.Read(ctx, bytes.NewReader(line))
 	if err != nil {
 		return err
+	}
+	if r.opts.NATSURL == "" {
+		if err := h.serveControl(); err != nil {
+			return err
+		}
 	}
 	h.run(ctx, data, r.log)
 	r.host = h
@@ -75,6 +85,11 @@ func (r *runner) startHost(ctx context.Context, url string) error {
 		return fmt.Errorf("starting the provider: %w", err)
 	}
 	r.screen.say("provider   %s, started as by a wasmCloud host\n", providerKey)
+	select {
+	case address := <-h.page:
+		r.screen.say("page       http://%s/\n", address)
+	default: // it could not be served, which the provider's health tells
+	}
 	return nil
 }
 
@@ -85,7 +100,7 @@ func (h *host) run(ctx context.Context, data *hostdata.Data, log *slog.Logger) {
 	go func() {
 		defer close(h.done)
 		// Whoever started this program is no host, whose death would leave the provider orphaned.
-		h.err = provider.Run(ctx, data, provider.Options{Logger: log, IgnoreParent: true})
+		h.err = provider.Run(ctx, data, provider.Options{Logger: log, IgnoreParent: true, OnAdmin: func(a net.Addr) { h.page <- a }, Getenv: os.Getenv})
 	}()
 }
 
@@ -116,7 +131,7 @@ func (r *runner) startLink(ctx context.Context, config map[string]string) error 
 	return nil
 }
 
-func (h *host) hostData(url, level string) ([]byte, error) {
+func (h *host) hostData(url, level string, config map[string]string) ([]byte, error) {
 	server, err := nkeys.CreateServer()
 	if err != nil {
 		return nil, err
@@ -135,6 +150,7 @@ func (h *host) hostData(url, level string) ([]byte, error) {
 	h.linkKey = public
 	data := hostdata.Data{
 		HostID: h.id, Lattice: h.lattice, ProviderKey: providerKey, InstanceID: nuid.Next(), LinkName: linkName,
+		Config:     config,
 		LatticeURL: url, HostXKeyPublic: own, ProviderXKeyPrivate: seed,
 		DefaultRPCTimeout: rpcTimeout, LogLevel: level,
 		OTel: hostdata.OTelConfig{Protocol: "Http", TraceLevel: "info"},

@@ -103,7 +103,7 @@ func TestItSaysWhatItStarted(t *testing.T) {
 	for _, want := range []string{
 		`NATS +nats://127\.0\.0\.1:\d+, embedded, lattice mine`,
 		`Kafka +127\.0\.0\.1:\d+, embedded, in memory`,
-		`component +echo, `, `provider +messaging-kafka, `, `link +echo to messaging-kafka: hosts=127\.0\.0\.1:\d+ topic=wasmcloud\.echo`,
+		`component +echo, `, `provider +messaging-kafka, `, `page +http://127\.0\.0\.1:\d+/$`, `link +echo to messaging-kafka: hosts=127\.0\.0\.1:\d+ topic=wasmcloud\.echo`,
 	} {
 		if !regexp.MustCompile(`(?m)^` + want).MatchString(got.log) {
 			t.Errorf("no %q in\n%s", want, got.log)

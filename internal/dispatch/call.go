@@ -21,6 +21,13 @@ type call struct {
 	probe bool    // it knocks at a closed gate
 	// failed tells that the call as a whole failed, so that nothing is known of its single records.
 	failed bool
+	// one is the room of a call of one record, as most are: items and lanes begin in it.
+	one struct {
+		item    [1]*item
+		lane    [1]*lane
+		outcome [1]record.Outcome
+		result  [1]result
+	}
 }
 
 // result is what became of one record of a call.
@@ -30,24 +37,30 @@ type result struct {
 	outputs []record.Outgoing
 }
 
-// call makes a call and acts on the verdicts. It is a goroutine of its own.
-func (d *Dispatcher) call(c *call) {
-	outcomes := d.deliver(c)
-	d.checkOutputs(outcomes)
-	results := d.judgeAll(c, outcomes)
-	// Before dead letters and outputs are written, which can take long and says nothing about the component.
-	d.settleGate(c, results)
-	d.buryAll(c, results)
-	if !d.cfg.Transactional {
-		d.produce(c, results)
+// run makes a call, acts on the verdicts, and goes on with the next call for as long as there is one: a goroutine that
+// has made a call has the stack for the next one. It is a goroutine of its own.
+func (d *Dispatcher) run(c *call) {
+	for c != nil {
+		outcomes := d.deliver(c)
+		d.checkOutputs(outcomes)
+		results := d.judgeAll(c, outcomes)
+		// Before dead letters and outputs are written, which can take long and says nothing about the component.
+		d.settleGate(c, results)
+		d.buryAll(c, results)
+		if !d.cfg.Transactional {
+			d.produce(c, results)
+		}
+		c = d.settle(c, results)
 	}
-	d.settle(c, results)
 }
 
 // judgeAll decides what follows from the outcomes. What is behind a record that must come again, in its lane, comes
 // again after it.
 func (d *Dispatcher) judgeAll(c *call, outcomes []record.Outcome) []result {
-	results := make([]result, len(c.items))
+	results := c.one.result[:]
+	if len(c.items) != 1 {
+		results = make([]result, len(c.items))
+	}
 	failed := make(map[*lane]bool)
 	for i, it := range c.items {
 		if failed[it.lane] {
@@ -147,8 +160,7 @@ func (d *Dispatcher) deliver(c *call) []record.Outcome {
 		}
 		defer d.cfg.Limiter.Release(1)
 	}
-	ctx, cancel := context.WithTimeoutCause(p.ctx, d.cfg.Delivery.HandleTimeout,
-		fmt.Errorf("the component did not answer within handle_timeout (%s)", d.cfg.Delivery.HandleTimeout))
+	ctx, cancel := context.WithTimeoutCause(p.ctx, d.cfg.Delivery.HandleTimeout, d.unanswered)
 	defer cancel()
 	// The records are this call's alone until the verdicts: their lanes let no second call begin.
 	for _, it := range c.items {
@@ -179,7 +191,8 @@ func (d *Dispatcher) deliver(c *call) []record.Outcome {
 func (d *Dispatcher) handOver(ctx context.Context, c *call) []record.Outcome {
 	if d.cfg.Batch == nil {
 		verdict, err := d.cfg.Deliverer.Deliver(ctx, c.items[0].rec)
-		return []record.Outcome{{Verdict: verdict, Err: err}}
+		c.one.outcome[0] = record.Outcome{Verdict: verdict, Err: err}
+		return c.one.outcome[:]
 	}
 	d.cfg.Observer.Batched(len(c.items))
 	batch := make([]*record.Record, len(c.items))
@@ -330,8 +343,8 @@ func (d *Dispatcher) countUnburied(p *Partition, n int, err error) {
 	}
 }
 
-// settle carries the settlements out and lets other calls begin.
-func (d *Dispatcher) settle(c *call, results []result) {
+// settle carries the settlements out and lets other calls begin, but for one that it returns.
+func (d *Dispatcher) settle(c *call, results []result) (next *call) {
 	p := c.p
 	d.mu.Lock()
 	d.inFlight--
@@ -362,9 +375,10 @@ func (d *Dispatcher) settle(c *call, results []result) {
 	if p.closing && p.inFlight == 0 {
 		close(p.drained)
 	}
-	d.schedule()
+	next = d.begin(true)
 	d.mu.Unlock()
 	d.cfg.Progress()
+	return next
 }
 
 // settleLane decides when the next call of a lane may begin; stuck is what became of its first record where that has to

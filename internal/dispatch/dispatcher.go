@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -78,7 +79,8 @@ var Outcomes = []Outcome{OutcomeDone, OutcomeRetry, OutcomeReject, OutcomeUnavai
 
 // Dispatcher hands the records of one link to its component. All methods may be called by many goroutines at once.
 type Dispatcher struct {
-	cfg Config
+	cfg        Config
+	unanswered error // the cause of a call's end at handle_timeout
 
 	mu            sync.Mutex
 	turns         turns
@@ -97,7 +99,10 @@ func New(cfg Config) *Dispatcher {
 	if cfg.Progress == nil {
 		cfg.Progress = func() {}
 	}
-	return &Dispatcher{cfg: cfg, partitions: make(map[*Partition]struct{})}
+	return &Dispatcher{
+		cfg: cfg, partitions: make(map[*Partition]struct{}),
+		unanswered: fmt.Errorf("the component did not answer within handle_timeout (%s)", cfg.Delivery.HandleTimeout),
+	}
 }
 
 // Status is a snapshot of a dispatcher.
@@ -160,7 +165,11 @@ func (d *Dispatcher) Buffered() int64 {
 }
 
 // schedule starts calls for as long as there are ready lanes and free slots. d.mu is held.
-func (d *Dispatcher) schedule() {
+func (d *Dispatcher) schedule() { d.begin(false) }
+
+// begin starts calls for as long as there are ready lanes and free slots. With keep, it leaves the first of them to its
+// caller to run. d.mu is held.
+func (d *Dispatcher) begin(keep bool) (kept *call) {
 	var filling []*Partition
 	for d.inFlight < d.cfg.Delivery.MaxInFlight && d.turns.len() > 0 {
 		p := d.turns.pop()
@@ -186,11 +195,16 @@ func (d *Dispatcher) schedule() {
 		d.inFlight++
 		d.withComponent += len(c.items)
 		p.inFlight++
-		go d.call(c)
+		if keep && kept == nil {
+			kept = c
+		} else {
+			go d.run(c)
+		}
 	}
 	for _, p := range filling {
 		d.turns.push(p)
 	}
+	return kept
 }
 
 // letFill tells whether a partition should wait until its batch is full, and sees to it that the wait ends. d.mu is

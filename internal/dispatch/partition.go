@@ -29,6 +29,8 @@ type Partition struct {
 	readyItems int
 	readySince time.Time
 	place      int
+	spareItems []item
+	spareLanes []soloLane
 	// items holds every record from the lowest unfinished one on, in the order of their offsets.
 	items      queue[*item]
 	next       int64 // the lowest offset that Add still takes
@@ -131,7 +133,8 @@ func (p *Partition) Add(records []*record.Record, earlier func(*record.Record) i
 		if r.Offset < p.next {
 			continue
 		}
-		it := &item{rec: r, nextOffset: r.Offset + 1, epoch: r.LeaderEpoch, size: int64(r.Size()), earlier: earlier(r), added: now, turn: d.nextTurn(), stamp: stampOf(r)}
+		it := p.newItem()
+		*it = item{rec: r, nextOffset: r.Offset + 1, epoch: r.LeaderEpoch, size: int64(r.Size()), earlier: earlier(r), added: now, turn: d.nextTurn(), stamp: stampOf(r)}
 		p.next = it.nextOffset
 		p.items.push(it)
 		p.unfinished++
@@ -169,8 +172,26 @@ type soloLane struct {
 	room [1]*item
 }
 
-func newSoloLane(p *Partition) *lane {
-	s := &soloLane{lane: lane{partition: p}}
+// slab is how many items, or lanes, are allocated at once. One that is in use holds on to so many, which all are as good
+// as empty once they are done.
+const slab = 32
+
+func (p *Partition) newItem() *item {
+	if len(p.spareItems) == 0 {
+		p.spareItems = make([]item, slab)
+	}
+	it := &p.spareItems[0]
+	p.spareItems = p.spareItems[1:]
+	return it
+}
+
+func (p *Partition) newSoloLane() *lane {
+	if len(p.spareLanes) == 0 {
+		p.spareLanes = make([]soloLane, slab)
+	}
+	s := &p.spareLanes[0]
+	p.spareLanes = p.spareLanes[1:]
+	s.partition = p
 	s.waiting.ring = s.room[:]
 	return &s.lane
 }
@@ -179,11 +200,11 @@ func (p *Partition) laneOf(r *record.Record) *lane {
 	var key string
 	switch p.d.cfg.Delivery.Order {
 	case settings.OrderNone:
-		return newSoloLane(p)
+		return p.newSoloLane()
 	case settings.OrderPartition:
 	default:
 		if r.Key == nil {
-			return newSoloLane(p)
+			return p.newSoloLane()
 		}
 		key = string(r.Key)
 	}
@@ -218,6 +239,7 @@ func (p *Partition) makeReady(l *lane) {
 // gather takes what one call may carry from the ready lanes. d.mu is held.
 func (p *Partition) gather() *call {
 	c := &call{p: p}
+	c.items, c.lanes = c.one.item[:0], c.one.lane[:0]
 	most, mostBytes := 1, int64(0)
 	if b := p.d.cfg.Batch; b != nil {
 		most, mostBytes = b.MaxRecords, b.MaxBytes
@@ -280,6 +302,7 @@ func (p *Partition) advance() {
 		p.committable = committable{offset: it.nextOffset, epoch: it.epoch}
 		p.noteFinished(it.stamp)
 		p.outputs = append(p.outputs, it.outputs...)
+		it.outputs = nil
 	}
 }
 

@@ -36,19 +36,18 @@ func CallHeader(ctx context.Context, provider, componentID, linkName string) nat
 	for k, v := range trace {
 		h[k] = v
 	}
-	h["source-id"] = []string{provider}
-	h["target-id"] = []string{componentID}
-	h["link-name"] = []string{linkName}
+	values := [...]string{provider, componentID, linkName} // in one piece of memory
+	h["source-id"], h["target-id"], h["link-name"] = values[0:1:1], values[1:2:2], values[2:3:3]
 	return h
 }
 
-// traceKeys are the headers of W3C Trace Context.
-var traceKeys = [...]string{"traceparent", "tracestate"}
+// traceKeys are the headers of W3C Trace Context and W3C Baggage.
+var traceKeys = [...]string{"traceparent", "tracestate", "baggage"}
 
 type traceKey struct{}
 
-// WithTraceHeaders returns a context whose calls of components carry the trace headers (traceparent, tracestate) of
-// h, so that what a component does for a record joins the trace of the record. Other headers of h are left out. h
+// WithTraceHeaders returns a context whose calls of components carry the trace headers (traceparent, tracestate,
+// baggage) of h, so that what a component does for a record joins the trace of the record. Other headers of h are left out. h
 // may be nil.
 func WithTraceHeaders(ctx context.Context, h nats.Header) context.Context {
 	if trace := traceHeaders(h); trace != nil {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/contrib/bridges/otelslog"
@@ -33,8 +32,10 @@ type Identity struct {
 type Options struct {
 	Sources  Sources
 	Identity Identity
-	// Registry is where metrics come from, and where the export counts what became of its own.
-	Registry *prometheus.Registry
+	// Metrics is where metrics come from. Its Gather must return soon, whatever state the provider is in.
+	Metrics prometheus.Gatherer
+	// Count is told what became of items of a signal: result is "sent" or "lost". It is called from several goroutines.
+	Count func(signal, result string, items int)
 	// Log gets what the export has to say of itself. It must not lead into the export.
 	Log *slog.Logger
 }
@@ -58,14 +59,13 @@ type Export struct {
 func Start(opts Options) *Export {
 	p, problems := opts.Sources.read()
 	e := &Export{resource: newResource(opts.Identity, p.resource), version: opts.Identity.Version}
-	counters := newCounters()
 	for _, sig := range signals {
 		to := p.targets[sig]
 		if to == nil {
 			continue
 		}
-		o := newOutlet(to, newReporter(sig, opts.Log, counters))
-		if err := e.start(sig, o, &p, opts.Registry); err != nil {
+		o := newOutlet(to, newReporter(sig, opts.Log, opts.Count))
+		if err := e.start(sig, o, &p, opts.Metrics); err != nil {
 			problems = append(problems, fmt.Errorf("%s are not sent: %w", sig, err))
 			continue
 		}
@@ -82,10 +82,6 @@ func Start(opts Options) *Export {
 	}
 	// The SDK has one handler for all of the process, and nobody else here uses the SDK.
 	otel.SetErrorHandler(&troubles{log: opts.Log})
-	// A registry that has the counters already is one that another export uses, which the caller should not do.
-	if err := opts.Registry.Register(counters); err != nil {
-		opts.Log.Error("OpenTelemetry: what is sent and lost is not counted", "error", err)
-	}
 	return e
 }
 
@@ -110,7 +106,7 @@ func newResource(id Identity, said []attribute.KeyValue) *resource.Resource {
 	return resource.NewWithAttributes(semconv.SchemaURL, append(attrs, said...)...)
 }
 
-func (e *Export) start(sig signal, o *outlet, p *plan, registry *prometheus.Registry) error {
+func (e *Export) start(sig signal, o *outlet, p *plan, from prometheus.Gatherer) error {
 	ctx := context.Background() // nothing is waited for here
 	w, err := o.to.wire(serviceName + "/" + e.version)
 	if err != nil {
@@ -141,7 +137,7 @@ func (e *Export) start(sig signal, o *outlet, p *plan, registry *prometheus.Regi
 		e.meter = sdkmetric.NewMeterProvider(
 			sdkmetric.WithResource(e.resource),
 			sdkmetric.WithReader(sdkmetric.NewPeriodicReader(exporter,
-				sdkmetric.WithProducer(bridge.NewMetricProducer(bridge.WithGatherer(registry))),
+				sdkmetric.WithProducer(bridge.NewMetricProducer(bridge.WithGatherer(from))),
 				sdkmetric.WithInterval(p.interval),
 				sdkmetric.WithTimeout(o.to.timeout),
 			)),
@@ -231,7 +227,3 @@ func (e *Export) each(spans, metrics, logs func()) {
 	}
 	all.Wait()
 }
-
-// FlushTimeout bounds a flush in a shutdown: a collector that does not answer must not use up time that the records
-// under way may need, nor hold up a host that waits for the provider to end.
-const FlushTimeout = time.Second

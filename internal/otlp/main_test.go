@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,16 +24,29 @@ type fixture struct {
 	*Export
 	registry *prometheus.Registry
 	log      *testkit.Log
+	counts   *counts
+}
+
+// counts are what became of items, by signal and result.
+type counts struct {
+	mu sync.Mutex
+	n  map[[2]string]int
+}
+
+func (c *counts) add(signal, result string, items int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n[[2]string{signal, result}] += items
 }
 
 // start starts an export that ends with the test.
 func start(t *testing.T, s Sources) fixture {
 	t.Helper()
-	f := fixture{registry: prometheus.NewRegistry(), log: &testkit.Log{}}
+	f := fixture{registry: prometheus.NewRegistry(), log: &testkit.Log{}, counts: &counts{n: map[[2]string]int{}}}
 	f.Export = Start(Options{
 		Sources:  s,
 		Identity: Identity{Version: "1.2.3", InstanceID: "i", Lattice: "l", ProviderKey: "p", HostID: "h"},
-		Registry: f.registry, Log: f.log.Logger(),
+		Metrics:  f.registry, Count: f.counts.add, Log: f.log.Logger(),
 	})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), collector.Patience)
@@ -51,25 +65,11 @@ func sourcesFor(c *collector.Collector, protocol string) Sources {
 	return Sources{Host: host}
 }
 
-// counted reads the counters of what became of a signal's items.
-func (f fixture) counted(t *testing.T, sig signal, result string) int {
-	t.Helper()
-	families, err := f.registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, family := range families {
-		if family.GetName() != "messaging_kafka_otlp_items_total" {
-			continue
-		}
-		for _, m := range family.Metric {
-			if m.Label[0].GetValue() == result && m.Label[1].GetValue() == sig.String() {
-				return int(m.Counter.GetValue())
-			}
-		}
-	}
-	t.Fatalf("%s %s are not counted", sig, result)
-	return 0
+// counted tells what became of a signal's items.
+func (f fixture) counted(sig signal, result string) int {
+	f.counts.mu.Lock()
+	defer f.counts.mu.Unlock()
+	return f.counts.n[[2]string{sig.String(), result}]
 }
 
 func (f fixture) span(name string) {

@@ -8,15 +8,14 @@ import (
 	"strconv"
 	"sync"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // reporter counts what became of the items of one signal and says in the log, now and then, that it does not go well.
 type reporter struct {
-	log        *slog.Logger // which must not lead back to the export
-	sent, lost prometheus.Counter
-	now        func() time.Time
+	signal signal
+	log    *slog.Logger // which must not lead back to the export
+	count  func(signal, result string, items int)
+	now    func() time.Time
 
 	mu      sync.Mutex
 	failing bool      // since said, no export went well
@@ -28,28 +27,15 @@ type reporter struct {
 // sayEvery bounds the log lines about a collector that does not answer.
 const sayEvery = 10 * time.Minute
 
-// counters returns the metric of what became of telemetry.
-func newCounters() *prometheus.CounterVec {
-	return prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "messaging_kafka_otlp_items_total",
-		Help: "Spans, metric series and log lines handed to the OpenTelemetry export, by what became of them. Spans and log lines that found the queue full are not among them.",
-	}, []string{"signal", "result"})
-}
-
-func newReporter(sig signal, log *slog.Logger, counters *prometheus.CounterVec) *reporter {
-	return &reporter{
-		log:  log.With("signal", sig.String()),
-		sent: counters.WithLabelValues(sig.String(), "sent"),
-		lost: counters.WithLabelValues(sig.String(), "lost"),
-		now:  time.Now,
-	}
+func newReporter(sig signal, log *slog.Logger, count func(signal, result string, items int)) *reporter {
+	return &reporter{signal: sig, log: log.With("signal", sig.String()), count: count, now: time.Now}
 }
 
 // outcome is told of each export of some items.
 func (r *reporter) outcome(items int, err error) {
 	lost := lostOf(items, err)
-	r.sent.Add(float64(items - lost))
-	r.lost.Add(float64(lost))
+	r.count(r.signal.String(), "sent", items-lost)
+	r.count(r.signal.String(), "lost", lost)
 
 	r.mu.Lock()
 	defer r.mu.Unlock()

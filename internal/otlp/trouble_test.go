@@ -65,7 +65,7 @@ func TestWhatMayGoWellLaterIsTriedAgain(t *testing.T) {
 			f := start(t, onlyTraces(sourcesFor(c, protocol)))
 			f.span("s")
 			flushed(t, f)
-			if len(c.Spans()) != 1 || c.Exports() != 2 || f.counted(t, traces, "lost") != 0 {
+			if len(c.Spans()) != 1 || c.Exports() != 2 || f.counted(traces, "lost") != 0 {
 				t.Errorf("%d spans by %d exports; log: %s", len(c.Spans()), c.Exports(), f.log.String())
 			}
 		})
@@ -103,7 +103,7 @@ func TestWhatCannotGoWellIsSaidAndCountedAsLost(t *testing.T) {
 			if !f.log.Contains(tc.want) {
 				t.Errorf("log: %s\nwant %q", f.log.String(), tc.want)
 			}
-			if sent, lost := f.counted(t, traces, "sent"), f.counted(t, traces, "lost"); sent != tc.sent || lost != tc.lost || c.Exports() != 1 {
+			if sent, lost := f.counted(traces, "sent"), f.counted(traces, "lost"); sent != tc.sent || lost != tc.lost || c.Exports() != 1 {
 				t.Errorf("sent %d, lost %d by %d exports", sent, lost, c.Exports())
 			}
 		})
@@ -117,7 +117,7 @@ func TestACollectorThatSpeaksAnotherProtocolIsNamed(t *testing.T) {
 	f := start(t, s)
 	f.span("s")
 	flushed(t, f)
-	if f.counted(t, traces, "lost") != 1 || !f.log.Contains("telemetry does not reach") {
+	if f.counted(traces, "lost") != 1 || !f.log.Contains("telemetry does not reach") {
 		t.Errorf("log: %s", f.log.String())
 	}
 }
@@ -223,7 +223,7 @@ func TestNothingSecretIsInTheLog(t *testing.T) {
 
 func TestTheLogSaysItOnceInAWhile(t *testing.T) {
 	log := &testkit.Log{}
-	r := newReporter(traces, log.Logger(), newCounters())
+	r := newReporter(traces, log.Logger(), (&counts{n: map[[2]string]int{}}).add)
 	now := time.Unix(0, 0)
 	r.now = func() time.Time { return now }
 	for range 100 {
@@ -254,7 +254,7 @@ func TestAfterTheShutdownNothingIsSent(t *testing.T) {
 		t.Error("something is sent")
 		return nil
 	})
-	if !f.log.Contains(errClosed.Error()) || f.counted(t, traces, "lost") != 1 {
+	if !f.log.Contains(errClosed.Error()) || f.counted(traces, "lost") != 1 {
 		t.Errorf("log: %s", f.log.String())
 	}
 	if c.Exports() != 0 {

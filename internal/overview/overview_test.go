@@ -92,6 +92,21 @@ func TestColouredLinesAreCutToTheTerminal(t *testing.T) {
 	}
 }
 
+func TestReasonsAreBrokenBetweenWords(t *testing.T) {
+	p := well("a", "b")
+	p.Healthy = false
+	p.Links[0].State = status.Unhealthy
+	p.Links[0].Reason = "the broker at kafka.example.com:9092 refuses the connection: " + strings.Repeat("x", 60) + " look at its listeners"
+	var b strings.Builder
+	if err := Table(&b, &Answer{Providers: []status.Provider{p}}, Style{Wrap: 40}); err != nil {
+		t.Fatal(err)
+	}
+	want := "\n  the broker at kafka.example.com:9092\n  refuses the connection:\n  " + strings.Repeat("x", 60) + "\n  look at its listeners\n"
+	if !strings.HasSuffix(b.String(), want) {
+		t.Errorf("got\n%s", b.String())
+	}
+}
+
 func TestLinesAreForPrograms(t *testing.T) {
 	var b strings.Builder
 	empty := status.Provider{ProviderKey: "idle", HostID: "N", Healthy: true}

@@ -16,8 +16,10 @@ import (
 type Style struct {
 	// Colour has states in colour, by ANSI's sequences.
 	Colour bool
-	// Width cuts lines to so many characters; 0 leaves them as long as they are.
+	// Width cuts rows to so many characters; 0 leaves them as long as they are.
 	Width int
+	// Wrap breaks reasons, which are sentences, into lines of so many characters; 0 does not.
+	Wrap int
 }
 
 // Table is the answer for a person: a table of links for each provider.
@@ -140,7 +142,7 @@ func (p *printer) provider(s *status.Provider) {
 	p.line(p.paint(faint, fmt.Sprintf("lattice %s, host %s, version %s, up %s",
 		plain(s.Lattice), plain(s.HostID), plain(s.Version), ageWord(s.Time.Sub(s.Started)))))
 	if sick == 0 && !s.Healthy && s.Message != "" && colour == bad {
-		p.line(p.paint(bad, "  "+plain(s.Message)))
+		p.sentence(bad, plain(s.Message))
 	}
 	if len(s.Links) > 0 {
 		p.line("")
@@ -215,13 +217,27 @@ func stateColour(s status.State) string {
 // details are the lines below a link: why it is not well, and which partitions stand still.
 func (p *printer) details(l *status.Link) {
 	if l.Reason != "" && l.Reason != string(l.State) {
-		p.line("  " + p.paint(stateColour(l.State), plain(l.Reason)))
+		p.sentence(stateColour(l.State), plain(l.Reason))
 	}
 	for i := range l.Partitions {
 		if part := &l.Partitions[i]; part.Held != "" {
-			p.line("  " + p.paint(bad, fmt.Sprintf("%s/%d stands still: %s", plain(part.Topic), part.Partition, plain(part.Held))))
+			p.sentence(bad, fmt.Sprintf("%s/%d stands still: %s", plain(part.Topic), part.Partition, plain(part.Held)))
 		}
 	}
+}
+
+// sentence writes a text below what it is about, in as many lines as it takes.
+func (p *printer) sentence(colour, text string) {
+	const indent = "  "
+	line := ""
+	for _, word := range strings.Fields(text) {
+		if p.style.Wrap > 0 && line != "" && visible(indent+line+" "+word) > p.style.Wrap {
+			p.line(indent + p.paint(colour, line))
+			line = ""
+		}
+		line = strings.TrimPrefix(line+" "+word, " ")
+	}
+	p.line(indent + p.paint(colour, line))
 }
 
 // Lines is the answer as a line for each link and for each who did not answer, for logs and programs that read lines.

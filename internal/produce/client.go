@@ -42,7 +42,8 @@ type client struct {
 	buffer *semaphore.Weighted
 	alone  alone
 
-	creating creations
+	creating    creations
+	recreations recreations
 }
 
 func newClient(cluster settings.Cluster, producer settings.ProducerClient, log *slog.Logger, observer Observer, hooks []kgo.Hook) (*client, error) {
@@ -165,6 +166,7 @@ func (c *client) produce(ctx context.Context, records []record.Outgoing) []resul
 		defer cancel()
 	}
 
+	began := c.recreations.forgotten.Load()
 	sending := c.newSending(len(records))
 	results := make([]result, len(records))
 	done := make(chan outcome, len(records)) // room for all: what comes after the end of the wait blocks nobody
@@ -187,6 +189,7 @@ func (c *client) produce(ctx context.Context, records []record.Outgoing) []resul
 		}
 		results[o.index] = c.judge(ctx, &records[o.index], o)
 	}
+	c.forgetRecreated(began, results)
 	took := time.Since(started)
 	for i := range results {
 		r := &records[i]

@@ -19,6 +19,7 @@ import (
 
 	"messaging-kafka/internal/record"
 	"messaging-kafka/internal/settings"
+	"messaging-kafka/internal/testkit"
 )
 
 // publisherFor returns a publisher of a link with these settings.
@@ -349,5 +350,29 @@ func TestWrongCredentialsAreNamedWithoutThePassword(t *testing.T) {
 	wantError(t, err, ClassUnavailable, `"app"`, "sasl_password")
 	if strings.Contains(err.Error(), "hush") {
 		t.Errorf("the password is shown: %v", err)
+	}
+}
+
+func TestATopicThatWasMadeAnewIsPublishedToAgain(t *testing.T) {
+	t.Parallel()
+	cluster := startKafka(t, kfake.SeedTopics(1, "t"))
+	handle := acquire(t, NewPool(Options{}), cluster.settings(), producerSettings())
+	publisher := NewPublisher(handle, settings.Producer{}, settings.CreateTopics{})
+	if _, err := publisher.Publish(t.Context(), outgoing("t", "to the old topic")); err != nil {
+		t.Fatal(err)
+	}
+	admin := handle.shared.admin
+	if _, err := admin.DeleteTopics(t.Context(), "t"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.CreateTopic(t.Context(), 1, 1, nil, "t"); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
+		_, err := publisher.Publish(t.Context(), outgoing("t", "to the new topic"))
+		return err
+	})
+	if stored := cluster.records("t", 0); len(stored) == 0 || string(stored[0].Value) != "to the new topic" {
+		t.Errorf("the new topic holds %d records", len(stored))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -81,7 +82,20 @@ func (t *Transactor) Commit(ctx context.Context, member Member, outputs []record
 	if abortErr := t.kgo.EndTransaction(ctx, kgo.TryAbort); abortErr != nil {
 		return fmt.Errorf("%w: aborting (%w) after: %w", ErrNotAborted, abortErr, err)
 	}
+	if errors.Is(err, kerr.UnknownTopicID) {
+		t.kgo.PurgeTopicsFromProducing(topicsOf(outputs)...) // see recreations
+	}
 	return err
+}
+
+func topicsOf(records []record.Outgoing) []string {
+	var topics []string
+	for i := range records {
+		if topic := records[i].Topic; !slices.Contains(topics, topic) {
+			topics = append(topics, topic)
+		}
+	}
+	return topics
 }
 
 func (t *Transactor) produce(ctx context.Context, outputs []record.Outgoing) error {

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"net"
 	"time"
 
 	"messaging-kafka/internal/admin"
@@ -10,9 +11,9 @@ import (
 // adminCloseTimeout is short: it comes out of the time that a host gives a shutdown.
 const adminCloseTimeout = 100 * time.Millisecond
 
-// serveAdmin serves what operators look at; nothing where address is empty. The function that it returns ends that and
-// waits for it.
-func (p *Provider) serveAdmin(address string) (stop func(), err error) {
+// serveAdmin serves what operators look at; nothing where address is empty. It tells where to listening, unless that is
+// nil. The function that it returns ends that and waits for it.
+func (p *Provider) serveAdmin(address string, listening func(net.Addr)) (stop func(), err error) {
 	if address == "" {
 		return func() {}, nil
 	}
@@ -21,6 +22,9 @@ func (p *Provider) serveAdmin(address string) (stop func(), err error) {
 		return func() {}, err
 	}
 	p.log.Info("serving metrics and health", "address", server.Addr().String(), "page", "http://"+server.Addr().String()+"/")
+	if listening != nil {
+		listening(server.Addr())
+	}
 	return func() {
 		ctx, cancel := context.WithTimeout(context.Background(), adminCloseTimeout)
 		defer cancel()

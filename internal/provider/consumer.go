@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"messaging-kafka/internal/guest"
 	"messaging-kafka/internal/lattice"
 	"messaging-kafka/internal/messaging"
@@ -25,12 +23,35 @@ func (p *Provider) Publish(ctx context.Context, caller messaging.Caller, msg mes
 		return err
 	}
 	began := time.Now()
-	out, err := r.form.outgoing(caller, msg)
+	out, err := r.form.outgoing(msg)
 	if err == nil {
-		_, err = r.publish(ctx, out)
+		err = r.send(ctx, caller, out)
 	}
 	r.metrics.Published(classOf(err), time.Since(began))
 	return err
+}
+
+// send publishes one record of a component.
+func (r *running) send(ctx context.Context, caller guest.Caller, out record.Outgoing) error {
+	list := []record.Outgoing{out}
+	ctx, span := r.trace.Send(ctx, caller.Header, list)
+	position, err := r.publish(ctx, list[0])
+	if err == nil {
+		span.Stored(position)
+	}
+	span.End(classOf(err), err)
+	return err
+}
+
+// request publishes a request of a component and waits for the answer.
+func (r *running) request(ctx context.Context, caller guest.Caller, out record.Outgoing) (*record.Record, error) {
+	ctx, span := r.trace.Request(ctx, caller.Header, &out)
+	answer, err := r.requester.Do(ctx, out)
+	if err == nil {
+		span.Answered(answer)
+	}
+	span.End(classOf(err), err)
+	return answer, err
 }
 
 // Request implements messaging.Consumer.
@@ -42,13 +63,13 @@ func (p *Provider) Request(ctx context.Context, caller messaging.Caller, subject
 	if r.requester == nil {
 		return messaging.BrokerMessage{}, errNoReplyTopic
 	}
-	out, err := r.form.outgoing(caller, messaging.BrokerMessage{Subject: subject, Body: body})
+	out, err := r.form.outgoing(messaging.BrokerMessage{Subject: subject, Body: body})
 	if err != nil {
 		return messaging.BrokerMessage{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	answer, err := r.requester.Do(ctx, out)
+	answer, err := r.request(ctx, caller, out)
 	if err != nil {
 		return messaging.BrokerMessage{}, err
 	}
@@ -110,17 +131,6 @@ func (p *Provider) find(ctx context.Context, id lattice.LinkID) *link {
 }
 
 var errNoReplyTopic = errors.New("requests need a topic for their answers: set request_reply_topic on the link")
-
-// traceRecordHeaders carries a trace of the lattice on into Kafka.
-func traceRecordHeaders(trace nats.Header) []record.Header {
-	var headers []record.Header
-	for _, key := range traceHeaders {
-		if v := trace[key]; len(v) > 0 {
-			headers = append(headers, record.Header{Key: key, Value: []byte(v[0])})
-		}
-	}
-	return headers
-}
 
 func classOf(err error) string {
 	if err == nil {

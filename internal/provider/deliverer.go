@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-
-	"github.com/nats-io/nats.go"
+	"sync/atomic"
 
 	"messaging-kafka/internal/guest"
 	"messaging-kafka/internal/messaging"
 	"messaging-kafka/internal/record"
+	"messaging-kafka/internal/tracing"
 )
 
 // rejectPrefix at the start of a component's error text says that another delivery of the record cannot help.
@@ -27,8 +27,14 @@ type deliverer struct {
 	form       form
 	// skipTombstones finishes records without a value instead of delivering them.
 	skipTombstones bool
+	trace          *tracing.Link
 	log            *slog.Logger
+	// lastReply is the reply topic that the last record had: records of one topic come one after another.
+	lastReply atomic.Pointer[reply]
 }
+
+// reply is the reply topic for the records of a topic.
+type reply struct{ topic, subject string }
 
 var errTombstone = fmt.Errorf("tombstones=skip: %w", record.ErrSkipped)
 
@@ -41,11 +47,21 @@ func (d *deliverer) Deliver(ctx context.Context, r *record.Record) (record.Verdi
 		d.log.Debug("a tombstone is skipped", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset)
 		return record.Done, errTombstone
 	}
-	ctx = guest.WithTraceHeaders(ctx, traceOf(r))
-	err := d.calls.HandleMessage(ctx, d.component, d.link, messaging.BrokerMessage{
+	ctx, span := d.trace.Process(ctx, r)
+	ctx = guest.WithTraceHeaders(ctx, span.Headers(r))
+	v, err := verdict(d.calls.HandleMessage(ctx, d.component, d.link, messaging.BrokerMessage{
 		Subject: r.Topic, Body: d.form.body(r), ReplyTo: d.replyTo(r),
-	})
-	return verdict(err)
+	}))
+	span.End(failureOf(v, err), err)
+	return v, err
+}
+
+// failureOf names for a span how a delivery did not go well.
+func failureOf(v record.Verdict, err error) string {
+	if errors.Is(err, record.ErrUnavailable) {
+		return "unavailable"
+	}
+	return v.String()
 }
 
 // replyTo says where an answer to a record goes: where the record itself says, as requests over Kafka do, else to the
@@ -58,38 +74,24 @@ func (d *deliverer) replyTo(r *record.Record) *string {
 	if d.replyTopic == "" {
 		return nil
 	}
-	subject := strings.ReplaceAll(d.replyTopic, topicPlaceholder, r.Topic)
-	return &subject
+	last := d.lastReply.Load()
+	if last == nil || last.topic != r.Topic {
+		last = &reply{topic: r.Topic, subject: strings.ReplaceAll(d.replyTopic, topicPlaceholder, r.Topic)}
+		d.lastReply.Store(last)
+	}
+	return &last.subject // nobody changes it
 }
 
 // verdict says what a call's end means for the record. It is the one place that does.
 func verdict(err error) (record.Verdict, error) {
-	var failure *messaging.GuestError
-	switch {
-	case err == nil:
+	if err == nil {
 		return record.Done, nil
-	case errors.As(err, &failure):
+	}
+	if failure, ok := errors.AsType[*messaging.GuestError](err); ok {
 		if text, reject := strings.CutPrefix(failure.Text, rejectPrefix); reject {
 			return record.Reject, errors.New(strings.TrimSpace(text))
 		}
 		return record.Retry, errors.New(failure.Text)
-	default:
-		return record.Retry, guest.Unanswered(err)
 	}
-}
-
-// traceHeaders are those of W3C Trace Context, which have the same names in Kafka and in the lattice.
-var traceHeaders = []string{"traceparent", "tracestate"}
-
-func traceOf(r *record.Record) nats.Header {
-	var h nats.Header
-	for _, key := range traceHeaders {
-		if v, ok := r.Header(key); ok {
-			if h == nil {
-				h = make(nats.Header, len(traceHeaders))
-			}
-			h[key] = []string{string(v)}
-		}
-	}
-	return h
+	return record.Retry, guest.Unanswered(err)
 }

@@ -35,10 +35,9 @@ func (f form) body(r *record.Record) []byte {
 
 // outgoing makes the record for a message. Its reply-to becomes the headers by which Kafka clients ask for answers. An
 // error is a [*produce.Error] in words for the author of the component.
-func (f form) outgoing(caller messaging.Caller, msg messaging.BrokerMessage) (record.Outgoing, error) {
+func (f form) outgoing(msg messaging.BrokerMessage) (record.Outgoing, error) {
 	out, err := f.content(msg)
 	if err == nil {
-		out.Headers = withTrace(caller.Header, out.Headers)
 		out.Headers, err = withReply(out.Headers, msg.ReplyTo)
 	}
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"messaging-kafka/internal/messaging"
 	"messaging-kafka/internal/record"
 	"messaging-kafka/internal/testkit"
+	"messaging-kafka/internal/tracing"
 )
 
 // essence is what a record holds besides its place.
@@ -255,7 +256,7 @@ func TestRequestsAndAnswersHaveEnvelopes(t *testing.T) {
 }
 
 func TestTheTraceOfACallGoesToARecordThatHasNone(t *testing.T) {
-	caller := messaging.Caller{Header: map[string][]string{"traceparent": {"call"}}}
+	call := map[string][]string{"traceparent": {"call"}}
 	reply := "answers?partition=1"
 	for sentence, c := range map[string]struct {
 		form form
@@ -271,9 +272,11 @@ func TestTheTraceOfACallGoesToARecordThatHasNone(t *testing.T) {
 			[]record.Header{{Key: "traceparent", Value: []byte("own")}, {Key: "kafka_replyTopic", Value: []byte("answers")}, {Key: "kafka_replyPartition", Value: []byte{0, 0, 0, 1}}}},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			out, err := c.form.outgoing(caller, c.msg)
-			if err != nil || !reflect.DeepEqual(out.Headers, c.want) || out.Topic != "t" {
-				t.Errorf("got %+v (%v), want headers %v", out, err, c.want)
+			out, err := c.form.outgoing(c.msg)
+			list := []record.Outgoing{out}
+			(*tracing.Link)(nil).Send(t.Context(), call, list)
+			if err != nil || !reflect.DeepEqual(list[0].Headers, c.want) || out.Topic != "t" {
+				t.Errorf("got %+v (%v), want headers %v", list[0], err, c.want)
 			}
 		})
 	}

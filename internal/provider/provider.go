@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"time"
@@ -17,10 +18,13 @@ import (
 	"messaging-kafka/internal/hostdata"
 	"messaging-kafka/internal/lattice"
 	"messaging-kafka/internal/messaging"
+	"messaging-kafka/internal/otlp"
 	"messaging-kafka/internal/produce"
 	"messaging-kafka/internal/records"
 	"messaging-kafka/internal/settings"
 	"messaging-kafka/internal/telemetry"
+	"messaging-kafka/internal/tracing"
+	"messaging-kafka/internal/version"
 	"messaging-kafka/internal/wrpc"
 )
 
@@ -33,6 +37,10 @@ type Options struct {
 	// IgnoreParent keeps the provider running when the process that started this one ends. It is for processes that
 	// no host started.
 	IgnoreParent bool
+	// OnAdmin is called with the address on which the admin address is served, before Run joins the lattice; nil is not.
+	OnAdmin func(net.Addr)
+	// Getenv reads the OTEL_* variables, as os.Getenv does. nil = there are none.
+	Getenv func(string) string
 }
 
 // Provider is a running provider. Its methods may be called by many goroutines at once.
@@ -40,6 +48,8 @@ type Provider struct {
 	data    *hostdata.Data
 	log     *slog.Logger
 	metrics *telemetry.Metrics
+	export  *otlp.Export
+	tracer  *tracing.Tracer
 	limiter *semaphore.Weighted
 	pool    *produce.Pool
 	calls   *messaging.HandlerClient
@@ -69,6 +79,10 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	metrics := telemetry.NewMetrics()
+	export := startExport(data, opts.Getenv, metrics, log)
+	defer endExport(export)
+	log = export.Logger(log)
 	own, warnings, trouble := settings.ParseProvider(data.Config, data.Secrets)
 	for _, w := range warnings {
 		log.Warn("provider config: "+w.Text, "setting", w.Key)
@@ -96,9 +110,9 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 		return err
 	}
 
-	metrics := telemetry.NewMetrics()
 	p := &Provider{
-		data: data, log: log, metrics: metrics,
+		data: data, log: log, metrics: metrics, export: export,
+		tracer:  tracing.New(export.TracerProvider(), version.Get().Version),
 		limiter: semaphore.NewWeighted(int64(own.MaxInFlight)),
 		pool:    produce.NewPool(produce.Options{Logger: log, Hooks: []kgo.Hook{metrics.Client("producer")}}),
 		calls:   messaging.NewHandlerClient(client, data.Lattice, data.ProviderKey),
@@ -112,7 +126,7 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 	p.living, p.cutOff = context.WithCancel(context.Background())
 	defer p.cutOff()
 	metrics.Ask(func() telemetry.Snapshot { return p.snapshot(session.Conn()) })
-	stopAdmin, err := p.serveAdmin(own.AdminAddress)
+	stopAdmin, err := p.serveAdmin(own.AdminAddress, opts.OnAdmin)
 	if err != nil {
 		// An address that is taken must not keep records from flowing.
 		log.Error("the admin address cannot be served", "error", err)
@@ -260,4 +274,8 @@ func (p *Provider) Shutdown(ctx context.Context) {
 	if err := p.server.Shutdown(ctx); err != nil {
 		p.log.Warn("calls of components were cut off by the shutdown", "error", err)
 	}
+	// The host may kill the process as soon as this is over.
+	flush, cancel := context.WithTimeout(ctx, exportTimeout)
+	defer cancel()
+	p.export.Flush(flush)
 }

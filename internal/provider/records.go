@@ -5,12 +5,11 @@ import (
 	"errors"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"messaging-kafka/internal/guest"
 	"messaging-kafka/internal/produce"
 	"messaging-kafka/internal/record"
 	"messaging-kafka/internal/records"
+	"messaging-kafka/internal/tracing"
 )
 
 // batchDeliverer hands batches of records to one component by messaging-kafka:records. It is the lattice's side of
@@ -20,31 +19,45 @@ type batchDeliverer struct {
 	component string
 	link      string
 	process   bool // by processor, whose results are records to produce, instead of handler
+	trace     *tracing.Link
 }
 
 // DeliverBatch implements record.BatchDeliverer.
 func (d *batchDeliverer) DeliverBatch(ctx context.Context, batch []*record.Record) ([]record.Outcome, error) {
+	ctx, span := d.trace.ProcessBatch(ctx, batch)
+	var alone *record.Record
 	if len(batch) == 1 {
 		// A call has one trace, and the records of a batch each their own.
-		ctx = guest.WithTraceHeaders(ctx, traceOf(batch[0]))
+		alone = batch[0]
 	}
-	if !d.process {
-		return d.calls.Handle(ctx, d.component, d.link, batch)
+	ctx = guest.WithTraceHeaders(ctx, span.Headers(alone))
+	call := d.calls.Handle
+	if d.process {
+		call = d.calls.Process
 	}
-	outcomes, err := d.calls.Process(ctx, d.component, d.link, batch)
+	outcomes, err := call(ctx, d.component, d.link, batch)
 	for i := range outcomes {
-		traceOutputs(batch[i], outcomes[i].Outputs)
+		for j := range outcomes[i].Outputs {
+			d.trace.Create(span, batch[i], alone == nil, &outcomes[i].Outputs[j])
+		}
 	}
+	endBatch(span, outcomes, err)
 	return outcomes, err
 }
 
-// traceOutputs carries the trace of a record on to what was made of it.
-func traceOutputs(r *record.Record, outputs []record.Outgoing) {
-	if trace := traceOf(r); trace != nil {
-		for i := range outputs {
-			outputs[i].Headers = withTrace(trace, outputs[i].Headers)
+// endBatch ends the span of a delivery, with what happened to the first record that was not finished.
+func endBatch(span *tracing.Span, outcomes []record.Outcome, err error) {
+	if err != nil {
+		span.End(failureOf(record.Retry, err), err)
+		return
+	}
+	for i := range outcomes {
+		if outcomes[i].Verdict != record.Done {
+			span.End(failureOf(outcomes[i].Verdict, outcomes[i].Err), outcomes[i].Err)
+			return
 		}
 	}
+	span.End("", nil)
 }
 
 // recordsProducer serves the interfaces producer and requester of messaging-kafka:records.
@@ -68,18 +81,32 @@ func (s recordsProducer) Send(ctx context.Context, caller guest.Caller, list []r
 		return make([]record.Position, len(list)), errs
 	}
 	began := time.Now()
-	for i := range list {
-		list[i].Headers = withTrace(caller.Header, list[i].Headers)
-	}
+	ctx, span := r.trace.Send(ctx, caller.Header, list)
 	positions, errs := r.currentPublisher().PublishAll(ctx, list)
 	took := time.Since(began)
+	endSend(span, positions, errs)
 	for i, err := range errs {
 		r.metrics.Published(classOf(err), took)
+		r.watch.published(positions[i].Topic, err)
 		if err != nil {
 			errs[i] = sendError(err)
 		}
 	}
 	return positions, errs
+}
+
+// endSend ends the span of a send, with what happened to the first record that was not stored.
+func endSend(span *tracing.Span, positions []record.Position, errs []error) {
+	for _, err := range errs {
+		if err != nil {
+			span.End(classOf(err), err)
+			return
+		}
+	}
+	if len(positions) == 1 {
+		span.Stored(positions[0])
+	}
+	span.End("", nil)
 }
 
 // Request implements records.Producer.
@@ -91,24 +118,13 @@ func (s recordsProducer) Request(ctx context.Context, caller guest.Caller, out r
 	if r.requester == nil {
 		return nil, &records.SendError{Case: records.Invalid, Text: errNoReplyTopic.Error()}
 	}
-	out.Headers = withTrace(caller.Header, out.Headers)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	answer, err := r.requester.Do(ctx, out)
+	answer, err := r.request(ctx, caller, out)
 	if err != nil {
 		return nil, sendError(err)
 	}
 	return answer, nil
-}
-
-// withTrace adds a trace to the headers of a record that has none of its own.
-func withTrace(trace nats.Header, headers []record.Header) []record.Header {
-	for _, h := range headers {
-		if h.Key == traceHeaders[0] {
-			return headers
-		}
-	}
-	return append(headers[:len(headers):len(headers)], traceRecordHeaders(trace)...)
 }
 
 // sendError makes of an error what the WIT's send-error can say of it.

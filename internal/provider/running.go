@@ -18,6 +18,7 @@ import (
 	"messaging-kafka/internal/role"
 	"messaging-kafka/internal/settings"
 	"messaging-kafka/internal/telemetry"
+	"messaging-kafka/internal/tracing"
 )
 
 // running is what one set of settings of a link has running.
@@ -29,7 +30,8 @@ type running struct {
 	role     role.Role
 	settings settings.Link
 	form     form   // of the settings, and the same as long as the link runs
-	watch    *watch // nil where something else finds out about broker trouble
+	watch    *watch // nil where the component does not publish by the link
+	trace    *tracing.Link
 
 	mu           sync.RWMutex
 	handle       *produce.Handle    // nil where the link does not produce
@@ -44,6 +46,7 @@ func (l *link) start(parsed *ask) (*running, error) {
 	r := &running{
 		p: l.p, id: l.id, log: l.log, role: parsed.Role, settings: parsed.Link, form: formOf(&parsed.Link),
 		metrics: l.p.metrics.Link(l.id.Peer, l.id.Name),
+		trace:   l.p.tracer.Link(l.id.Peer, l.id.Name, parsed.Consumer.Group),
 	}
 	if parsed.Produces() || parsed.Delivery.DeadLetterTopic != "" {
 		handle, err := l.p.pool.Acquire(parsed.Cluster, parsed.Producer.Client)
@@ -60,9 +63,7 @@ func (l *link) start(parsed *ask) (*running, error) {
 		if err := r.startRequester(); err != nil {
 			return nil, errors.Join(err, r.handle.Release(context.Background()))
 		}
-		if !parsed.Consumer.Enabled() {
-			r.watch = watchHandle(r.currentHandle)
-		}
+		r.watch = watchPublishes(r.currentHandle, !parsed.Consumer.Enabled())
 	}
 	return r, nil
 }
@@ -92,7 +93,9 @@ func (r *running) startRequester() error {
 
 // publish produces by the publisher of the moment; a rotation of credentials replaces it.
 func (r *running) publish(ctx context.Context, out record.Outgoing) (record.Position, error) {
-	return r.currentPublisher().Publish(ctx, out)
+	position, err := r.currentPublisher().Publish(ctx, out)
+	r.watch.published(position.Topic, err)
+	return position, err
 }
 
 func (r *running) currentPublisher() *produce.Publisher {
@@ -128,7 +131,7 @@ func (r *running) subscribe() {
 func (r *running) deliverer() record.Deliverer {
 	return &deliverer{
 		calls: r.p.calls, component: r.id.Peer, link: r.id.Name, replyTopic: r.settings.Delivery.ReplyTopic,
-		form: r.form, skipTombstones: r.settings.Delivery.Tombstones == settings.TombstonesSkip, log: r.log,
+		form: r.form, skipTombstones: r.settings.Delivery.Tombstones == settings.TombstonesSkip, trace: r.trace, log: r.log,
 	}
 }
 
@@ -150,7 +153,7 @@ func (r *running) consumerConfig(access *kafka.Access) consume.Config {
 		if r.settings.Delivery.Batch.Binary == settings.BinaryBase64 {
 			calls = calls.WithBase64()
 		}
-		cfg.Batch = &batchDeliverer{calls: calls, component: r.id.Peer, link: r.id.Name, process: r.role == role.Process}
+		cfg.Batch = &batchDeliverer{calls: calls, component: r.id.Peer, link: r.id.Name, process: r.role == role.Process, trace: r.trace}
 	default:
 		cfg.Deliverer = r.deliverer()
 	}
@@ -303,65 +306,4 @@ func (r *running) problems() []string {
 		texts = append(texts, r.watch.problems()...)
 	}
 	return texts
-}
-
-// watch finds out whether a link that only publishes can reach its cluster: without traffic nothing else does.
-type watch struct {
-	cancel context.CancelFunc
-	done   chan struct{}
-
-	mu  sync.Mutex
-	err error
-}
-
-var errNotYetReached = errors.New("connecting")
-
-const (
-	watchEvery = 5 * time.Second
-	watchAgain = time.Second
-)
-
-func watchHandle(handle func() *produce.Handle) *watch {
-	ctx, cancel := context.WithCancel(context.Background())
-	w := &watch{cancel: cancel, done: make(chan struct{}), err: errNotYetReached}
-	go w.run(ctx, handle)
-	return w
-}
-
-func (w *watch) run(ctx context.Context, handle func() *produce.Handle) {
-	defer close(w.done)
-	for {
-		attempt, cancel := context.WithTimeout(ctx, watchEvery)
-		err := handle().Ping(attempt)
-		cancel()
-		if ctx.Err() != nil {
-			return
-		}
-		w.mu.Lock()
-		w.err = err
-		w.mu.Unlock()
-		wait := watchEvery
-		if err != nil {
-			wait = watchAgain
-		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (w *watch) stop() {
-	w.cancel()
-	<-w.done
-}
-
-func (w *watch) problems() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.err == nil {
-		return nil
-	}
-	return []string{fmt.Sprint(w.err)}
 }

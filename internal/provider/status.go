@@ -15,8 +15,12 @@ import (
 	"messaging-kafka/internal/version"
 )
 
-// observeEvery is how soon a change of state is seen where nobody asks.
-const observeEvery = time.Second
+const (
+	// observeEvery is how soon a change of state is seen where nobody asks.
+	observeEvery = time.Second
+	// countEvery is after how many looks everything is counted too, which costs more, for the rates.
+	countEvery = 5
+)
 
 // observer makes statuses and remembers what only shows over time.
 type observer struct {
@@ -41,14 +45,33 @@ const tellEvery = 30 * time.Second
 func (p *Provider) observe(ctx context.Context) {
 	tick := time.NewTicker(observeEvery)
 	defer tick.Stop()
-	for {
-		p.Status(ctx)
+	for n := 0; ; n++ {
+		if n%countEvery == 0 {
+			p.Status(ctx)
+		} else {
+			p.look()
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// look notes the states of the links.
+func (p *Provider) look() {
+	now := time.Now()
+	units := p.linksNow()
+	ids := sortedLinks(units)
+	links := make([]status.Link, len(ids))
+	for i, id := range ids {
+		links[i] = units[id].brief()
+	}
+	p.observer.mu.Lock()
+	defer p.observer.mu.Unlock()
+	p.observer.tracker.ObserveStates(now, links)
+	p.observer.tell(ids, units, links, now)
 }
 
 // startObserving begins to observe; the function that it returns ends that and waits for it.
@@ -69,9 +92,7 @@ func (p *Provider) Status(context.Context) status.Provider {
 		p.log.Error("what is counted cannot be told in the status", "error", err)
 	}
 	health := p.Health()
-	p.mu.RLock()
-	units := maps.Clone(p.links)
-	p.mu.RUnlock()
+	units := p.linksNow()
 
 	s := status.Provider{
 		Version: version.Get().Version, ProviderKey: p.data.ProviderKey, Lattice: p.data.Lattice, HostID: p.data.HostID,
@@ -88,6 +109,13 @@ func (p *Provider) Status(context.Context) status.Provider {
 	p.observer.tracker.Observe(&s)
 	p.observer.tell(ids, units, s.Links, s.Time)
 	return s
+}
+
+// linksNow are the links of the moment.
+func (p *Provider) linksNow() map[lattice.LinkID]*link {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return maps.Clone(p.links)
 }
 
 // tell logs what has changed with links. It is called with observer.mu held.
@@ -133,17 +161,22 @@ type firsts struct {
 	counted   map[telemetry.LinkName]string // links that read, of one component and name
 }
 
+// brief says which link it is and how it is.
+func (l *link) brief() status.Link {
+	state, problems := l.health()
+	return status.Link{
+		Component: l.id.Peer, Name: l.id.Name, Package: l.id.Namespace + ":" + l.id.Package, Direction: l.id.Direction.String(),
+		State: status.State(state), Reason: strings.Join(problems, "; "),
+	}
+}
+
 // describe is the link's part of a status. Since and Rates are for the tracker.
 func (l *link) describe(counts map[telemetry.LinkName]status.Counters, first *firsts, now time.Time) status.Link {
-	state, problems := l.health()
+	s := l.brief()
+	s.RecentErrors, s.RecentDeadLetters = l.errors.List(), l.deadLetters.List()
 	l.mu.Lock()
 	want, running := l.want, l.now
 	l.mu.Unlock()
-	s := status.Link{
-		Component: l.id.Peer, Name: l.id.Name, Package: l.id.Namespace + ":" + l.id.Package, Direction: l.id.Direction.String(),
-		State: status.State(state), Reason: strings.Join(problems, "; "),
-		RecentErrors: l.errors.List(), RecentDeadLetters: l.deadLetters.List(),
-	}
 	if want != nil {
 		s.Interfaces = slices.Clone(want.Interfaces)
 	}
@@ -218,4 +251,3 @@ func describeConsumer(s *status.Link, c *consume.Consumer, now time.Time) {
 		s.Partitions = append(s.Partitions, one)
 	}
 }
-

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // draft is what values are parsed into before the rules that look at several of them.
@@ -81,6 +82,7 @@ func ParseProvider(config map[string]string, secrets map[string]Secret) (Provide
 		used:    make(map[string]given),
 		failed:  make(map[string]bool),
 	}
+	own.unknown = slices.DeleteFunc(own.unknown, isTelemetry)
 	own.warnUnknown(func(s *setting) bool { return s.scope != scopeLink })
 	p.clashes(own)
 	inOrder(func(s *setting) {
@@ -108,6 +110,10 @@ func ParseProvider(config map[string]string, secrets map[string]Secret) (Provide
 	}
 	return p.provider, warnings, nil
 }
+
+// isTelemetry tells whether a key is one of OpenTelemetry's variables (OTEL_…), which the provider's own config may set
+// too. They are read elsewhere.
+func isTelemetry(key string) bool { return strings.HasPrefix(key, "otel_") }
 
 // clashes reports keys given twice that are no settings; those that are, are reported where they are used.
 func (p *parse) clashes(own *source) {

@@ -439,6 +439,9 @@ func TestTheProvidersOwnConfig(t *testing.T) {
 		"an unknown key": {
 			config: config{"admin_adress": "a"},
 			want:   result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond}, warnings: "admin_adress: is not a setting and is not used; the nearest known one is admin_address"}},
+		"variables of OpenTelemetry are read elsewhere": {
+			config: config{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a", "otel_service_name": "b"}, secrets: secrets("Otel_Exporter_OTLP_Headers", hidden),
+			want: result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond}}},
 		"a password in plain config": {
 			config: config{"sasl_password": hidden},
 			want:   result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond}, warnings: "sasl_password: is sensitive and stands in plain config, where everyone in the lattice can read it; give it as a secret"}},

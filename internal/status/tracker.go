@@ -31,12 +31,21 @@ const minSampleGap = time.Second
 
 // Observe notes a snapshot and completes its links in place: Since and Rates.
 func (t *Tracker) Observe(p *Provider) {
+	t.ObserveStates(p.Time, p.Links)
+	for i := range p.Links {
+		t.links[p.Links[i].ID()].observeRates(&p.Links[i], p.Time)
+	}
+}
+
+// ObserveStates notes the states of all links and completes them in place: Since. It costs less than Observe, for which
+// everything must have been counted.
+func (t *Tracker) ObserveStates(now time.Time, links []Link) {
 	if t.links == nil {
 		t.links = make(map[string]*tracked)
 	}
-	seen := make(map[string]struct{}, len(p.Links))
-	for i := range p.Links {
-		l := &p.Links[i]
+	seen := make(map[string]struct{}, len(links))
+	for i := range links {
+		l := &links[i]
 		id := l.ID()
 		seen[id] = struct{}{}
 		k := t.links[id]
@@ -45,10 +54,9 @@ func (t *Tracker) Observe(p *Provider) {
 			t.links[id] = k
 		}
 		if k.state != l.State {
-			k.state, k.since = l.State, p.Time
+			k.state, k.since = l.State, now
 		}
 		l.Since = k.since
-		k.observeRates(l, p.Time)
 	}
 	for id := range t.links {
 		if _, there := seen[id]; !there {

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,12 +22,13 @@ type LinkMetrics struct {
 	removed bool
 
 	// What comes with every record is looked up once, here, and not each time.
-	outcomes                                    map[dispatch.Outcome]prometheus.Counter
-	committed, notCommitted                     prometheus.Counter
-	records, bytes, rebalances, missed          prometheus.Counter
-	repeated, publishedRecords, publishedBytes  prometheus.Counter
-	publishes, buried, requests, transactions   *prometheus.CounterVec
-	delivery, publish, request, batch, transact prometheus.Observer
+	outcomes                                   map[dispatch.Outcome]prometheus.Counter
+	committed, notCommitted                    prometheus.Counter
+	records, bytes, rebalances, missed         prometheus.Counter
+	repeated, publishedRecords, publishedBytes prometheus.Counter
+	publishes, buried, requests, transactions  *prometheus.CounterVec
+	delivery, publish                          prometheus.Observer
+	request, batch, transact                   *rare
 }
 
 // Link returns the metrics of one link. Those of the same component and name are the same, until they are removed.
@@ -55,8 +57,8 @@ func (m *Metrics) newLink(key linkKey) *LinkMetrics {
 	l.rebalances, l.missed, l.repeated = one(rebalances), one(missedRecords), one(redeliveries)
 	l.publishedRecords, l.publishedBytes = one(publishedRecords), one(publishedBytes)
 	l.publishes, l.buried, l.requests, l.transactions = many(publishes), many(buriedRecords), many(requests), many(transactions)
-	l.delivery, l.publish, l.request = observer(deliverySeconds), observer(publishSeconds), observer(requestSeconds)
-	l.batch, l.transact = observer(batchRecords), observer(transactionSeconds)
+	l.delivery, l.publish = observer(deliverySeconds), observer(publishSeconds)
+	l.request, l.batch, l.transact = &rare{l: l, of: requestSeconds}, &rare{l: l, of: batchRecords}, &rare{l: l, of: transactionSeconds}
 	// A counter that is there from the start shows its first step, so those are made that an alert may stand on.
 	for _, o := range dispatch.Outcomes {
 		l.outcomes[o] = many(deliveries).WithLabelValues(string(o))
@@ -66,6 +68,28 @@ func (m *Metrics) newLink(key linkKey) *LinkMetrics {
 	l.buried.WithLabelValues(skipped)
 	l.publishes.WithLabelValues("ok")
 	return l
+}
+
+// rare is a histogram that is made when it is first needed: most links never do, and each has some twenty series.
+type rare struct {
+	l    *LinkMetrics
+	of   *metric
+	made atomic.Pointer[prometheus.Observer]
+}
+
+func (r *rare) Observe(v float64) {
+	if made := r.made.Load(); made != nil {
+		(*made).Observe(v)
+		return
+	}
+	r.l.mu.RLock()
+	defer r.l.mu.RUnlock()
+	if r.l.removed {
+		return
+	}
+	made := r.l.metrics.histograms[r.of].With(r.l.labels)
+	r.made.Store(&made)
+	made.Observe(v)
 }
 
 // Values of the label fate.

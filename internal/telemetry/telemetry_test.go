@@ -158,3 +158,43 @@ func TestWhatEndsAfterItsLinkLeavesNoMetricsBehind(t *testing.T) {
 		t.Errorf("the link that came again had %d series, and %d after the one that went was removed once more", n, left)
 	}
 }
+
+func TestALinkHasNoMoreSeriesThanTheDocumentsSay(t *testing.T) {
+	m := NewMetrics()
+	m.Ask(func() Snapshot {
+		return Snapshot{Links: []LinkHealth{{"echo", "default", "p", "target", "healthy"}}, Consumers: []ConsumerLoad{{Component: "echo", Link: "default"}}}
+	})
+	l := m.Link("echo", "default")
+	if n := exposed(t, m); n < 50 || n > 75 {
+		t.Errorf("a link has %d series, docs/metrics.md says about 70", n)
+	}
+	before := exposed(t, m)
+	l.Batched(10)
+	if n := exposed(t, m) - before; n < 10 || n > 25 {
+		t.Errorf("a link that takes batches has %d series more, docs/metrics.md says some 20", n)
+	}
+}
+
+// exposed counts series of links as Prometheus sees them: a histogram is a series for each bucket, and two more.
+func exposed(t *testing.T, m *Metrics) int {
+	t.Helper()
+	families, err := m.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, f := range families {
+		for _, one := range f.GetMetric() {
+			for _, label := range one.GetLabel() {
+				if label.GetName() != "component" {
+					continue
+				}
+				n++
+				if h := one.GetHistogram(); h != nil {
+					n += len(h.GetBucket()) + 2 // with the bucket of infinity
+				}
+			}
+		}
+	}
+	return n
+}

@@ -31,7 +31,8 @@ type ResultError struct{ Text string }
 func (e *ResultError) Error() string { return e.Text }
 
 // HandlerFunc is a stand-in component's handle-message: nil is result::ok, [ErrTrap] and [ErrHang] do what they say, every other
-// error is result::err with the error's text. It runs on a goroutine of its own. ctx ends when the component stops.
+// error is result::err with the error's text. It runs on a goroutine of its own. ctx ends when the component
+// stops; calls made with it are in the trace of the call, as a host that traces has it.
 type HandlerFunc func(ctx context.Context, c *Component, call Call) error
 
 // Call is one call of handle-message.
@@ -216,7 +217,7 @@ func (c *Component) serve(ctx context.Context, m *nats.Msg, msg Message) error {
 	results := m.Reply + ".results"
 	c.calls.Add(1)
 	c.busy.Add(1)
-	err := c.opts.Handler(ctx, c, Call{Message: msg, Header: m.Header, Reply: m.Reply})
+	err := c.opts.Handler(withTrace(ctx, m.Header), c, Call{Message: msg, Header: m.Header, Reply: m.Reply})
 	c.busy.Add(-1)
 
 	switch {
@@ -290,6 +291,7 @@ func (c *Component) invoke(ctx context.Context, linkName, function string, param
 		Reply:   reply,
 		Header:  nats.Header{"source-id": {c.opts.ID}, "link-name": {linkName}},
 	}
+	addTrace(ctx, m.Header)
 	first := min(len(params), int(c.nc.MaxPayload())-headerRoom(m.Header))
 	if c.opts.HoldParams > 0 {
 		first = min(first, c.opts.HoldParams)

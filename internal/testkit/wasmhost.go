@@ -27,6 +27,8 @@ type HostOptions struct {
 	MaxExecutionTime      time.Duration
 	ProviderShutdownDelay time.Duration
 	Features              []string
+	// Traces has the host make spans, and so pass traces on. They are sent nowhere.
+	Traces bool
 	// Log is the host's RUST_LOG, which providers get too; default "warn".
 	Log string
 }
@@ -94,6 +96,9 @@ func StartHost(t testing.TB, ns *NATSServer, opts HostOptions) *Host {
 		if o.value > 0 {
 			args = append(args, o.flag, strconv.FormatInt(o.value.Milliseconds(), 10))
 		}
+	}
+	if opts.Traces {
+		args = append(args, "--traces")
 	}
 	for _, f := range opts.Features {
 		args = append(args, "--feature", f)

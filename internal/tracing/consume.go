@@ -16,8 +16,8 @@ func (l *Link) Process(ctx context.Context, r *record.Record) (context.Context, 
 		return ctx, nil
 	}
 	from := Of(r)
-	attrs := l.attributes(r.Topic, "process", semconv.MessagingOperationTypeProcess, 4)
-	attrs = append(attrs, partition(r.Partition), semconv.MessagingKafkaOffset(int(r.Offset)))
+	attrs := l.attributes(r.Topic, "process", semconv.MessagingOperationTypeProcess, 5)
+	attrs = append(attrs, semconv.MessagingConsumerGroupName(l.group), partition(r.Partition), semconv.MessagingKafkaOffset(int(r.Offset)))
 	if r.Attempt > 1 {
 		attrs = append(attrs, attemptKey.Int(r.Attempt))
 	}
@@ -43,9 +43,9 @@ func (l *Link) ProcessBatch(ctx context.Context, batch []*record.Record) (contex
 	}
 	first := batch[0]
 	links, parent := linksOf(batch)
-	attrs := l.attributes(first.Topic, "process", semconv.MessagingOperationTypeProcess, 3)
-	attrs = append(attrs, partition(first.Partition), semconv.MessagingKafkaOffset(int(first.Offset)),
-		semconv.MessagingBatchMessageCount(len(batch)))
+	attrs := l.attributes(first.Topic, "process", semconv.MessagingOperationTypeProcess, 4)
+	attrs = append(attrs, semconv.MessagingConsumerGroupName(l.group), partition(first.Partition),
+		semconv.MessagingKafkaOffset(int(first.Offset)), semconv.MessagingBatchMessageCount(len(batch)))
 	return l.start(ctx, parent, named("process", first.Topic), nil,
 		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(attrs...), trace.WithLinks(links...))
 }
@@ -80,30 +80,29 @@ func linksOf(batch []*record.Record) (links []trace.Link, parent trace.SpanConte
 }
 
 // Create gives an output that a component made of a record the record's trace, unless the component gave it one. below
-// is the span of the delivery, nil where tracing is off; several says that the delivery had several records. An output
-// then gets a span of its own in the trace of the record, linked with the delivery, since the delivery is in another.
+// is the span of the delivery, nil where tracing is off. The output gets a span of its own: below the delivery or, where
+// several records were delivered together, in the trace of the record and linked with the delivery, since the delivery
+// is in another.
 func (l *Link) Create(below *Span, in *record.Record, several bool, out *record.Outgoing) {
+	from := Of(in)
 	if l == nil || below == nil {
-		out.Headers = Add(out.Headers, Of(in))
-		return
-	}
-	if !several {
-		out.Headers = Add(out.Headers, below.headers)
+		out.Headers = Add(out.Headers, from)
 		return
 	}
 	if _, own := last(out.Headers, parentHeader); own {
 		return
 	}
-	from := Of(in)
-	parent := spanContextOf(from)
-	if !parent.IsValid() {
-		out.Headers = Add(out.Headers, below.headers)
-		return
-	}
-	_, span := l.start(context.Background(), parent, named("create", out.Topic), from,
+	topic := destination(out.Topic)
+	opts := []trace.SpanStartOption{
 		trace.WithSpanKind(trace.SpanKindProducer),
-		trace.WithLinks(trace.Link{SpanContext: below.span.SpanContext()}),
-		trace.WithAttributes(l.attributes(out.Topic, "create", semconv.MessagingOperationTypeCreate, 0)...))
+		trace.WithAttributes(l.attributes(topic, "create", semconv.MessagingOperationTypeCreate, 0)...),
+	}
+	parent := below.span.SpanContext()
+	if of := spanContextOf(from); several && of.IsValid() {
+		opts = append(opts, trace.WithLinks(trace.Link{SpanContext: parent}))
+		parent = of
+	}
+	_, span := l.start(context.Background(), parent, named("create", topic), from, opts...)
 	out.Headers = Add(out.Headers, span.headers)
 	span.End("", nil)
 }

@@ -2,6 +2,7 @@ package tracing
 
 import (
 	"context"
+	"strings"
 
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
@@ -22,10 +23,10 @@ func (l *Link) Send(ctx context.Context, call map[string][]string, list []record
 	topic := ""
 	var links []trace.Link
 	for i := range list {
-		switch {
+		switch to := destination(list[i].Topic); {
 		case i == 0:
-			topic = list[i].Topic
-		case list[i].Topic != topic:
+			topic = to
+		case to != topic:
 			topic = ""
 		}
 		if sc := spanContextOf(headersOf(list[i].Headers)); sc.IsValid() && len(links) < maxLinks {
@@ -44,6 +45,24 @@ func (l *Link) Send(ctx context.Context, call map[string][]string, list []record
 	return ctx, span
 }
 
+// maxTopic is the longest name of a topic that Kafka allows.
+const maxTopic = 249
+
+// destination is the topic of what a component names as one: behind it an address can say more, such as a key, which
+// belongs in no span; and what is no name of a topic would make names of spans without end. It is "" for the latter.
+func destination(topic string) string {
+	topic, _, _ = strings.Cut(topic, "?")
+	if len(topic) > maxTopic {
+		return ""
+	}
+	for _, c := range []byte(topic) {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '.' && c != '_' && c != '-' {
+			return ""
+		}
+	}
+	return topic
+}
+
 // Stored says where a record went.
 func (s *Span) Stored(p record.Position) {
 	if s != nil && s.span.IsRecording() {
@@ -58,14 +77,15 @@ func (l *Link) Request(ctx context.Context, call map[string][]string, out *recor
 		out.Headers = Add(out.Headers, call)
 		return ctx, nil
 	}
+	topic := destination(out.Topic)
 	opts := []trace.SpanStartOption{
 		trace.WithSpanKind(trace.SpanKindClient),
-		trace.WithAttributes(l.attributes(out.Topic, "request", semconv.MessagingOperationTypeSend, 0)...),
+		trace.WithAttributes(l.attributes(topic, "request", semconv.MessagingOperationTypeSend, 0)...),
 	}
 	if sc := spanContextOf(headersOf(out.Headers)); sc.IsValid() {
 		opts = append(opts, trace.WithLinks(trace.Link{SpanContext: sc}))
 	}
-	ctx, span := l.start(ctx, spanContextOf(call), named("request", out.Topic), call, opts...)
+	ctx, span := l.start(ctx, spanContextOf(call), named("request", topic), call, opts...)
 	out.Headers = Add(out.Headers, span.headers)
 	return ctx, span
 }

@@ -38,6 +38,7 @@ func New(from trace.TracerProvider, version string) *Tracer {
 type Link struct {
 	tracer trace.Tracer
 	common []attribute.KeyValue
+	group  string // "" where the link does not consume
 }
 
 // Link returns what makes the spans of a link: of the component at its other end, the link's name, and the group that
@@ -46,13 +47,9 @@ func (t *Tracer) Link(component, name, group string) *Link {
 	if t == nil {
 		return nil
 	}
-	l := &Link{tracer: t.tracer, common: []attribute.KeyValue{
+	return &Link{tracer: t.tracer, group: group, common: []attribute.KeyValue{
 		semconv.MessagingSystemKafka, componentKey.String(component), linkKey.String(name),
 	}}
-	if group != "" {
-		l.common = append(l.common, semconv.MessagingConsumerGroupName(group))
-	}
-	return l
 }
 
 // attributes returns the common attributes and a few more.

@@ -68,10 +68,13 @@ func check(t *testing.T, s sdktrace.ReadOnlySpan, name string, kind trace.SpanKi
 	}
 	got := attributesOf(s)
 	for _, common := range []attribute.KeyValue{
-		attribute.String("messaging.system", "kafka"), attribute.String("messaging.consumer.group.name", "group"),
+		attribute.String("messaging.system", "kafka"),
 		attribute.String("wasmcloud.component.id", "echo"), attribute.String("wasmcloud.link.name", "default"),
 	} {
 		want[common.Key] = common.Value.AsInterface()
+	}
+	if kind == trace.SpanKindConsumer {
+		want["messaging.consumer.group.name"] = "group"
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("attributes\n%v\nwant\n%v", got, want)
@@ -177,7 +180,7 @@ func TestOutputsGoOnInTheTraceOfTheirInput(t *testing.T) {
 	r.Create(span, batch[1], true, outs[1])
 	r.Create(span, batch[0], true, outs[2])
 	span.End("", nil)
-	created, delivery := r.spans.Ended()[0], r.spans.Ended()[1]
+	created, delivery := r.spans.Ended()[0], r.spans.Ended()[2]
 	check(t, created, "create out", trace.SpanKindProducer, map[attribute.Key]any{
 		"messaging.operation.name": "create", "messaging.operation.type": "create", "messaging.destination.name": "out",
 	})
@@ -190,10 +193,11 @@ func TestOutputsGoOnInTheTraceOfTheirInput(t *testing.T) {
 	if v, _ := last(outs[0].Headers, "baggage"); string(v) != "b=1" {
 		t.Errorf("headers %v", outs[0].Headers)
 	}
-	if got := header(outs[1]); !strings.Contains(got, delivery.SpanContext().SpanID().String()) {
-		t.Errorf("output of a record without a trace: %s", got)
+	if other := r.spans.Ended()[1]; other.Parent().SpanID() != delivery.SpanContext().SpanID() || len(other.Links()) != 0 ||
+		!strings.Contains(header(outs[1]), other.SpanContext().SpanID().String()) {
+		t.Errorf("output of a record without a trace: %s", header(outs[1]))
 	}
-	if got := header(outs[2]); got != parentTwo || len(r.spans.Ended()) != 2 {
+	if got := header(outs[2]); got != parentTwo || len(r.spans.Ended()) != 3 {
 		t.Errorf("output with a trace of its own: %s", got)
 	}
 
@@ -202,8 +206,9 @@ func TestOutputsGoOnInTheTraceOfTheirInput(t *testing.T) {
 	out := &record.Outgoing{Topic: "out"}
 	r.Create(span, batch[0], false, out)
 	span.End("", nil)
-	if got := header(out); got != span.Headers(nil)["traceparent"][0] {
-		t.Errorf("output of a record alone: %s", got)
+	created, delivery = r.spans.Ended()[3], r.spans.Ended()[4]
+	if created.Parent().SpanID() != delivery.SpanContext().SpanID() || !strings.Contains(header(out), created.SpanContext().SpanID().String()) {
+		t.Errorf("output of a record alone: %s", header(out))
 	}
 
 	// Tracing is off.
@@ -254,6 +259,22 @@ func TestARecordThatTheComponentGaveATraceKeepsItAndIsLinked(t *testing.T) {
 	}
 	if len(list[1].Headers) != 1 {
 		t.Errorf("headers of the other %s", list[1].Headers)
+	}
+}
+
+func TestNamesOfSpansAreThoseOfTopicsAlone(t *testing.T) {
+	for topic, want := range map[string]string{
+		"out?key=secret&correlation=1": "out", "?key=secret": "", "a b": "", "\xff": "", strings.Repeat("t", maxTopic+1): "", "A.b_c-9": "A.b_c-9", "": "",
+	} {
+		if got := destination(topic); got != want {
+			t.Errorf("topic %q = %q, want %q", topic, got, want)
+		}
+	}
+	r := newRecording(t, always())
+	_, span := r.Send(t.Context(), nil, []record.Outgoing{{Topic: "out?key=secret"}})
+	span.End("", nil)
+	if got := r.spans.Ended()[0]; got.Name() != "send out" || attributesOf(got)["messaging.destination.name"] != "out" {
+		t.Errorf("span %q %v", got.Name(), got.Attributes())
 	}
 }
 

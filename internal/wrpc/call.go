@@ -58,7 +58,7 @@ func (c *call) start() {
 		c.finish(nil, ErrClosed)
 		return
 	}
-	c.server.work.Go(c.run)
+	c.server.begin(c)
 }
 
 // refuse ends the call without a value: in the way of other calls, or, where patient is false, at once and without
@@ -221,15 +221,16 @@ func (c *call) abandon(text string, err error) {
 // send sends the results, nil for none. It is called once, by whoever has set sending.
 func (c *call) send(result []byte) {
 	s := c.server
+	results := c.caller + resultsSuffix
 	for len(result) > 0 {
 		// An empty message would be taken for the end, so a connection that has no payload size yet gets none.
 		n := min(int64(len(result)), s.nc.MaxPayload())
-		if n <= 0 || !s.publish(c.caller+resultsSuffix, "", result[:n]) {
+		if n <= 0 || !s.publish(results, "", result[:n]) {
 			break
 		}
 		result = result[n:]
 	}
-	s.publish(c.caller+resultsSuffix, "", nil)
+	s.publish(results, "", nil)
 	c.mu.Lock()
 	c.sent = true
 	c.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -58,7 +59,7 @@ func (o ServerOptions) withDefaults() ServerOptions {
 	return o
 }
 
-// Server serves functions on a NATS connection. Each call runs in a goroutine of its own; every call that is
+// Server serves functions on a NATS connection. Each call has a goroutine to itself; every call that is
 // accepted is ended, whatever happens. It is safe for concurrent use.
 type Server struct {
 	nc   *nats.Conn
@@ -72,6 +73,8 @@ type Server struct {
 	ctx    context.Context // of all handlers
 	cancel context.CancelFunc
 	work   sync.WaitGroup // goroutines of calls
+	jobs   chan *call     // to a goroutine that has run a call and waits for another
+	rested atomic.Int32   // goroutines that wait for one
 
 	// mu guards what follows. Nothing else is locked and nothing is published while it is held.
 	mu       sync.Mutex
@@ -93,6 +96,7 @@ func NewServer(nc *nats.Conn, opts ServerOptions) (*Server, error) {
 		funcs: make(map[string]*watch),
 		noise: rate.Sometimes{Interval: time.Second},
 		idle:  make(chan struct{}),
+		jobs:  make(chan *call),
 	}
 	if !literal(opts.Prefix) {
 		return nil, fmt.Errorf("opening a wRPC server: prefix %q is no subject: %w", opts.Prefix, ErrMalformed)
@@ -183,6 +187,38 @@ func (s *Server) take(h Handler, m *nats.Msg) {
 		s.complain("a call was refused because too many are running", "subject", m.Subject,
 			"running", s.opts.MaxCalls, "waiting", s.opts.MaxWaiting)
 		c.refuse(!full)
+	}
+}
+
+// maxRested is how many goroutines wait for calls at most. One that has run a call has the stack that the next one needs,
+// which otherwise grows anew with each.
+const maxRested = 64
+
+// begin runs the handler of a call in a goroutine.
+func (s *Server) begin(c *call) {
+	select {
+	case s.jobs <- c:
+	default:
+		s.work.Go(func() { s.serve(c) })
+	}
+}
+
+// serve runs the handler of one call after another.
+func (s *Server) serve(c *call) {
+	for {
+		c.run()
+		c = nil // it may be large
+		if s.rested.Add(1) > maxRested {
+			s.rested.Add(-1)
+			return
+		}
+		select {
+		case c = <-s.jobs:
+			s.rested.Add(-1)
+		case <-s.ctx.Done():
+			s.rested.Add(-1)
+			return
+		}
 	}
 }
 

@@ -161,8 +161,8 @@ lines:
 
 var adminAddress = regexp.MustCompile(`serving metrics and health" address=(\S+)`)
 
-// metric sums a metric of the copy over all its label sets that contain all parts.
-func (n *node) metric(name string, parts ...string) float64 {
+// scrape is what the copy serves as /metrics.
+func (n *node) scrape() string {
 	n.t.Helper()
 	found := adminAddress.FindAllStringSubmatch(n.output(), -1)
 	if found == nil {
@@ -172,15 +172,21 @@ func (n *node) metric(name string, parts ...string) float64 {
 	if err != nil {
 		n.t.Fatalf("asking for metrics: %v", err)
 	}
-	defer resp.Body.Close()
 	defer http.DefaultClient.CloseIdleConnections()
+	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
 		n.t.Fatalf("reading metrics: %v", err)
 	}
+	return string(text)
+}
+
+// metric sums a metric of the copy over all its label sets that contain all parts.
+func (n *node) metric(name string, parts ...string) float64 {
+	n.t.Helper()
 	sum := 0.0
 lines:
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(n.scrape()) {
 		if !strings.HasPrefix(line, name+"{") && !strings.HasPrefix(line, name+" ") {
 			continue
 		}

@@ -35,6 +35,9 @@ type issuer struct {
 	secret string
 	addr   string
 	issued atomic.Int64
+	// refusing has every request for a token refused; refused is when the first one was, in nanoseconds since 1970.
+	refusing atomic.Bool
+	refused  atomic.Int64
 
 	mu    sync.Mutex
 	scope string // that was asked for last
@@ -101,6 +104,10 @@ func (i *issuer) serveToken(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.PostFormValue("grant_type") != "client_credentials":
 		i.answer(w, http.StatusBadRequest, map[string]string{"error": "unsupported_grant_type"})
+		return
+	case i.refusing.Load():
+		i.refused.CompareAndSwap(0, time.Now().UnixNano())
+		i.answer(w, http.StatusUnauthorized, map[string]string{"error": "invalid_client", "error_description": "the client has been disabled"})
 		return
 	case id != oauthClient || secret != i.secret:
 		i.answer(w, http.StatusUnauthorized, map[string]string{"error": "invalid_client", "error_description": "no such client, or another secret"})

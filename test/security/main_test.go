@@ -27,6 +27,9 @@ func onApacheKafka(t *testing.T, version string) {
 	t.Run("failures are named, with the setting that mends them", func(t *testing.T) { everyFailure(t, c) })
 	t.Run("failures of publishing are named", func(t *testing.T) { everyPublishFailure(t, c) })
 	t.Run("rights", func(t *testing.T) { rights(t, c) })
+	if version == testkit.Kafka4 {
+		t.Run("health follows", func(t *testing.T) { healthFollows(t, c) })
+	}
 	// What takes its time does so beside the others.
 	t.Run("under load", func(t *testing.T) {
 		t.Run("a SCRAM password is changed", func(t *testing.T) { t.Parallel(); passwordRotation(t, c) })

@@ -25,11 +25,11 @@ var errNotNow = errors.New("not now")
 // misbehave hangs, traps or refuses now and then. It returns nil mostly.
 func (w *world) misbehave(ctx context.Context) error {
 	switch luck := rand.Float64(); {
-	case luck < .001:
+	case luck < .002:
 		w.did("calls that hang")
 		sleep(ctx, handleTimeout*3/2)
 		return testkit.ErrTrap
-	case luck < .003:
+	case luck < .005:
 		w.did("calls that trap")
 		return testkit.ErrTrap
 	case luck < .02:
@@ -67,7 +67,7 @@ func (w *world) handleOrder(ctx context.Context, c *testkit.Component, call test
 	return nil
 }
 
-// guest is a handler whose records do not count.
+// handleFlyer is the handler of guests, whose records do not count.
 func (w *world) handleFlyer(ctx context.Context, _ *testkit.Component, _ testkit.Call) error {
 	return w.misbehave(ctx)
 }

@@ -51,13 +51,12 @@ func (w *world) listens() (connection uint64, err error) {
 }
 
 // faults break connections and stop components now and then until ctx ends. One lane each, so that they meet. nth
-// counts them, for those that take turns.
-func (w *world) faults(ctx context.Context, lane uint64, low, high time.Duration, carryOut func(nth int, r *rand.Rand)) {
-	r := rand.New(rand.NewPCG(w.cfg.seed, lane))
-	wait := low / 3
-	for nth := 0; sleep(ctx, wait); nth++ {
-		carryOut(nth, r)
-		wait = between(r, low, high)
+// counts them over the whole run, for those that take turns.
+func (w *world) faults(ctx context.Context, lane int, low, high time.Duration, carryOut func(nth int, r *rand.Rand)) {
+	r := rand.New(rand.NewPCG(w.cfg.seed, uint64(lane)))
+	for wait := low / 3; sleep(ctx, wait); wait = between(r, low, high) {
+		carryOut(w.turns[lane], r) // each lane is one goroutine
+		w.turns[lane]++
 	}
 }
 

@@ -16,9 +16,9 @@ const mib = 1 << 20
 // what is counted leave none unless they say why.
 const (
 	// A heap at rest may hold some more than before: pools and tables that grew under load.
-	restHeapFactor, restHeapMore = 1.2, 3 * mib
-	// What is live in the middle of the load depends on which records and links are there.
-	loadHeapFactor, loadHeapMore = 1.3, 6 * mib
+	restHeapFactor, restHeapMore = 1.1, 2 * mib
+	// What is live in the middle of the load depends on which records and links are there: a record may have 700 KiB.
+	loadHeapFactor, loadHeapMore = 1.3, 8 * mib
 	// Go gives memory back slowly, so that the highest load so far shows for a while.
 	loadRSSFactor, loadRSSMore = 1.25, 32 * mib
 	// maxRSS bounds the process at any time: the buffers of the lasting links may take 4 × 32 MiB, and a heap grows to
@@ -103,7 +103,7 @@ func (r *Run) underLoad(g Gauge, factor, more float64) Finding {
 	}
 }
 
-// ends returns the samples of the first and of the last whole cycles of the load: a sixth of them each.
+// ends returns the samples of the first and of the last whole cycles of the load: a third of them each.
 func (r *Run) ends() (early, late []Sample) {
 	load, ok := r.span(Load)
 	cycles := 0
@@ -113,7 +113,7 @@ func (r *Run) ends() (early, late []Sample) {
 	if cycles < 3 {
 		return nil, nil // too short to compare anything
 	}
-	length := time.Duration(max(1, cycles/6)) * r.Cycle
+	length := time.Duration(max(1, cycles/3)) * r.Cycle
 	return r.in(load.From, load.From+length), r.in(load.To-length, load.To)
 }
 

@@ -51,6 +51,7 @@ type world struct {
 	lasting       []testkit.Link
 
 	ledger *ledger
+	turns  [3]int       // faults of each lane so far
 	links  atomic.Int64 // puts so far
 	// gate is held by whoever cuts the provider off from the lattice, and shared by those who tell it of links.
 	gate sync.RWMutex
@@ -137,7 +138,7 @@ func newWorld(t *testing.T, cfg config) *world {
 		orders: 6, parcels: 3, lines: 3, sums: 2, questions: 2, deadOrders: 1, shipped: 2, enriched: 2, totals: 2, answers: 2, flyers: 3, void: 2,
 	} {
 		// Hours of records need not stay: nothing lags by as much as this.
-		w.client.Topic(topic, partitions, map[string]string{"retention.bytes": "134217728", "segment.bytes": "16777216"})
+		w.client.Topic(topic, partitions, map[string]string{"retention.bytes": "33554432", "segment.bytes": "8388608"})
 	}
 	w.silence = testkit.NewProxy(t, w.kafka.Brokers()[0])
 	w.silence.Pause()
@@ -256,9 +257,9 @@ func (w *world) underLoad(p Phase, duration time.Duration, next Phase) {
 		r := rand.New(rand.NewPCG(w.cfg.seed, uint64(100+i)))
 		lanes.Go(func() { w.churn(ctx, g, r, kinds) })
 	}
-	lanes.Go(func() { w.faults(ctx, 1, 8*time.Second, 25*time.Second, w.cutLattice) })
-	lanes.Go(func() { w.faults(ctx, 2, 10*time.Second, 35*time.Second, w.cutKafka) })
-	lanes.Go(func() { w.faults(ctx, 3, 5*time.Second, 20*time.Second, w.stopComponent) })
+	lanes.Go(func() { w.faults(ctx, 0, 8*time.Second, 25*time.Second, w.cutLattice) })
+	lanes.Go(func() { w.faults(ctx, 1, 10*time.Second, 35*time.Second, w.cutKafka) })
+	lanes.Go(func() { w.faults(ctx, 2, 5*time.Second, 20*time.Second, w.stopComponent) })
 	<-ctx.Done()
 	w.begin(next)
 	lanes.Wait()

@@ -5,20 +5,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{bail, Context as _, Result};
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::io::AsyncReadExt as _;
 use tokio::signal::unix::{signal, SignalKind};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 use wasmcloud_host::wasmbus::{Features, Host, HostConfig};
 
 const USAGE: &str = "usage: lattice-host [--nats-url URL] [--lattice NAME] [--secrets-topic TOPIC] [--rpc-timeout-ms N]
-    [--max-execution-time-ms N] [--provider-shutdown-delay-ms N] [--feature NAME]... [--until-stdin-ends]
+    [--max-execution-time-ms N] [--provider-shutdown-delay-ms N] [--feature NAME]... [--traces]
+    [--until-stdin-ends]
 
 Defaults are those of the wasmcloud binary: nats://127.0.0.1:4222, lattice \"default\", 2000, 600000 and 300 ms.
+--traces has the host make spans, as with OpenTelemetry on, and so pass traces on; they are sent nowhere.
 --until-stdin-ends stops the host when its standard input ends, so that it never outlives the test that started it.
 RUST_LOG sets the log on standard error (default info) and is passed on to providers.";
 
 struct Args {
     config: HostConfig,
+    traces: bool,
     until_stdin_ends: bool,
 }
 
@@ -32,11 +40,16 @@ fn parse(args: impl Iterator<Item = String>) -> Result<Args> {
     };
     config.ctl_nats_url = "nats://127.0.0.1:4222".parse()?;
     config.rpc_nats_url = config.ctl_nats_url.clone();
+    let mut traces = false;
     let mut until_stdin_ends = false;
     let mut args = args.peekable();
     while let Some(flag) = args.next() {
         if flag == "--until-stdin-ends" {
             until_stdin_ends = true;
+            continue;
+        }
+        if flag == "--traces" {
+            traces = true;
             continue;
         }
         if flag == "-h" || flag == "--help" {
@@ -62,7 +75,7 @@ fn parse(args: impl Iterator<Item = String>) -> Result<Args> {
             _ => bail!("unknown flag {flag}\n{USAGE}"),
         }
     }
-    Ok(Args { config, until_stdin_ends })
+    Ok(Args { config, traces, until_stdin_ends })
 }
 
 /// Waits for whatever ends the host: a signal, `host.stop` on the lattice, or the end of stdin.
@@ -99,10 +112,20 @@ async fn stop(shutdown: impl Future<Output = Result<()>>) -> Result<()> {
     tokio::time::timeout(Duration::from_secs(5), shutdown).await.context("stopping the host took too long")?
 }
 
+/// Sets up the log and, with traces, spans as the wasmcloud binary has them with OpenTelemetry on.
+fn observe(traces: bool) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter);
+    let spans = traces.then(|| {
+        let tracer = SdkTracerProvider::builder().build().tracer("wasmcloud-host");
+        tracing_opentelemetry::layer().with_tracer(tracer).with_filter(LevelFilter::INFO)
+    });
+    tracing_subscriber::registry().with(log).with(spans).init();
+}
+
 fn main() -> Result<()> {
     let args = parse(std::env::args().skip(1))?;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    observe(args.traces);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(run(args));
     // A read of stdin cannot be taken back; it must not keep the process.

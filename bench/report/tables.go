@@ -1,0 +1,148 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"messaging-kafka/bench"
+	"messaging-kafka/bench/alone"
+)
+
+// table writes a table in Markdown.
+func table(b *strings.Builder, head ...string) func(cells ...string) {
+	row := func(cells ...string) { fmt.Fprintf(b, "| %s |\n", strings.Join(cells, " | ")) }
+	row(head...)
+	fmt.Fprintf(b, "|%s\n", strings.Repeat("---|", len(head)))
+	return row
+}
+
+func where(b *strings.Builder, m bench.Machine, version string) {
+	fmt.Fprintf(b, "%s, %d cores, %s, kernel %s; version %s.\n", m.CPU, m.Cores, m.System, m.Kernel, version)
+	if m.Load > float64(m.Cores) {
+		fmt.Fprintf(b, "**The machine was busy with other things when this began (load %.1f): rates say little.**\n", m.Load)
+	}
+	b.WriteString("\n")
+}
+
+func goals(b *strings.Builder, list []bench.Goal) {
+	row := table(b, "goal", "seen", "")
+	for _, g := range list {
+		verdict := "not reached"
+		if g.Reached {
+			verdict = "reached"
+		}
+		row(g.Text, strconv.FormatFloat(g.Value, 'g', 3, 64), verdict)
+	}
+	b.WriteString("\n")
+}
+
+// spread is a median with half the distance of the lowest and the highest in percent.
+func spread(s bench.Spread, decimals int) string {
+	if s.Median == 0 {
+		return ""
+	}
+	text := fmt.Sprintf("%.*f", decimals, s.Median)
+	if decimals == 0 {
+		text = thousands(s.Median)
+	}
+	return fmt.Sprintf("%s ±%.0f %%", text, (s.High-s.Low)/2/s.Median*100)
+}
+
+// providerTables are the goals and all ways of a report.
+func providerTables(r *alone.Report) string {
+	var b strings.Builder
+	where(&b, r.Machine, r.Version)
+	goals(&b, r.Goals)
+	fmt.Fprintf(&b, "Medians of %d rounds of %g s, with half the distance of the lowest and the highest. CPU is in µs for each operation;\n", r.Setup.Rounds, r.Setup.Seconds)
+	b.WriteString("allocations are those of the provider's whole process. \"Apart\" is the share of bare NATS that is left when the processors'\n")
+	b.WriteString("time of broker and load is set aside.\n\n")
+	row := table(&b, "in flight", "bytes", "way", "per second", "p50 ms", "p99 ms", "of the limits", "apart", "CPU provider", "component", "nats", "broker", "load", "allocations", "allocated bytes")
+	for _, f := range r.Rows {
+		inFlight := strconv.Itoa(f.InFlight)
+		if f.InFlight == 0 {
+			inFlight = "unbounded"
+		}
+		cells := []string{inFlight, thousands(float64(f.Size)), f.Way, spread(f.PerSecond, 0), spread(f.P50, 2), spread(f.P99, 2), ratios(&f), number(f.Apart, 2)}
+		for _, name := range alone.Processes {
+			cells = append(cells, number(f.CPU[name], 1))
+		}
+		row(append(cells, number(f.Objects.Median, 0), number(f.Bytes.Median, 0))...)
+	}
+	return b.String()
+}
+
+func number(v float64, decimals int) string {
+	if v == 0 {
+		return ""
+	}
+	if decimals == 0 {
+		return thousands(v)
+	}
+	return fmt.Sprintf("%.*f", decimals, v)
+}
+
+func ratios(r *alone.Row) string {
+	var parts []string
+	for _, limit := range []string{alone.NATS, alone.WRPC, alone.Produce, alone.ReadBack} {
+		if ratio, found := r.Ratios[limit]; found {
+			parts = append(parts, fmt.Sprintf("%.2f %s", ratio.Median, limit))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// providerChart is the ways over the numbers in flight.
+func providerChart(r *alone.Report) chart {
+	const size = 1024
+	c := chart{title: "Operations of 1 KiB a second, provider alone", xTitle: "in flight"}
+	var flights []int
+	for _, row := range r.Rows {
+		if row.Size == size && row.InFlight > 0 && !slices.Contains(flights, row.InFlight) {
+			flights = append(flights, row.InFlight)
+		}
+	}
+	slices.Sort(flights)
+	for _, n := range flights {
+		c.places = append(c.places, strconv.Itoa(n))
+	}
+	for _, l := range []line{
+		{name: "bare NATS", colour: "#555", dashed: true},
+		{name: "bare wRPC", colour: "#999", dashed: true},
+		{name: "handle", colour: "#1b6ec2"},
+		{name: "produce", colour: "#e08a00", dashed: true},
+		{name: "publish", colour: "#c23b1b"},
+		{name: "read back", colour: "#7a3", dashed: true},
+		{name: "echo", colour: "#2a8a3a"},
+		{name: "request", colour: "#8a2ab0"},
+	} {
+		way := strings.TrimPrefix(l.name, "bare ")
+		for _, n := range flights {
+			row, _ := alone.Find(r.Rows, way, alone.Shape{InFlight: n, Size: size})
+			l.values = append(l.values, row.PerSecond)
+		}
+		c.lines = append(c.lines, l)
+	}
+	return c
+}
+
+// scaleTables are the sizes of a report.
+func scaleTables(r *alone.ScaleReport) string {
+	var b strings.Builder
+	where(&b, r.Machine, r.Version)
+	goals(&b, r.Goals)
+	row := table(&b, "copies", "links", "partitions", "ready ms", "memory MiB", "goroutines", "descriptors", "idle CPU ms/s")
+	for _, p := range r.Points {
+		row(strconv.Itoa(p.Copies), strconv.Itoa(p.Links), strconv.Itoa(p.Partitions), fmt.Sprintf("%.0f", p.Ready),
+			fmt.Sprintf("%.1f", p.Memory), fmt.Sprintf("%.0f", p.Goroutines), fmt.Sprintf("%.0f", p.Descriptors), fmt.Sprintf("%.1f", p.Idle))
+	}
+	b.WriteString("\n")
+	row = table(&b, "each further one of", "costs", "at the end", "before")
+	for _, s := range r.Slopes {
+		row(s.Of, s.What, strings.TrimSpace(fmt.Sprintf("%.3g %s", s.Each, s.Unit)), strings.TrimSpace(fmt.Sprintf("%.3g %s", s.Before, s.Unit)))
+	}
+	fmt.Fprintf(&b, "\nFrom the start of the process to healthy: %s ms, with a link that reads %s ms, over %d starts.\n",
+		spread(r.Start.Healthy, 1), spread(r.Start.OneLink, 1), r.Start.Starts)
+	return b.String()
+}

@@ -1,0 +1,282 @@
+// Package docs holds the documents, and the test that what they say of the program is so.
+package docs
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"messaging-kafka/internal/settings"
+)
+
+const root = ".."
+
+// documents are all that are for users.
+func documents(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob("*.md")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("the documents are %v (%v)", files, err)
+	}
+	return append(files, filepath.Join(root, "README.md"))
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+var (
+	fenced     = regexp.MustCompile("(?ms)^```.*?^```$")
+	indented   = regexp.MustCompile(`(?m)^    .*$`)
+	inlineCode = regexp.MustCompile("`([^`\n]+)`")
+	reference  = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading    = regexp.MustCompile(`(?m)^#+ (.*)$`)
+)
+
+// prose is a document without its blocks of code.
+func prose(text string) string {
+	return indented.ReplaceAllString(fenced.ReplaceAllString(text, ""), "")
+}
+
+// codes are the spans of code in the prose.
+func codes(text string) (spans []string) {
+	for _, m := range inlineCode.FindAllStringSubmatch(prose(text), -1) {
+		spans = append(spans, m[1])
+	}
+	return spans
+}
+
+// anchor is what GitHub makes of a heading.
+func anchor(title string) string {
+	title = strings.ToLower(strings.ReplaceAll(title, "`", ""))
+	title = regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(title, "")
+	return strings.ReplaceAll(title, " ", "-")
+}
+
+func TestReferencesLeadSomewhere(t *testing.T) {
+	for _, file := range documents(t) {
+		for _, m := range reference.FindAllStringSubmatch(prose(read(t, file)), -1) {
+			target, place, _ := strings.Cut(m[1], "#")
+			if strings.Contains(target, "://") {
+				continue
+			}
+			path := file
+			if target != "" {
+				path = filepath.Join(filepath.Dir(file), target)
+			}
+			if _, err := os.Stat(path); err != nil {
+				t.Errorf("%s leads to %s: %v", file, m[1], err)
+				continue
+			}
+			if place == "" {
+				continue
+			}
+			var anchors []string
+			for _, h := range heading.FindAllStringSubmatch(read(t, path), -1) {
+				anchors = append(anchors, anchor(h[1]))
+			}
+			if !slices.Contains(anchors, place) {
+				t.Errorf("%s leads to %s, and there is no such heading", file, m[1])
+			}
+		}
+	}
+}
+
+// texts are all texts in the code that runs; those that are put together with + are one.
+var texts = sync.OnceValues(func() ([]string, error) {
+	var all []string
+	fileSet := token.NewFileSet()
+	err := filepath.WalkDir(filepath.Join(root, "internal"), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		file, err := parser.ParseFile(fileSet, path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			expression, ok := n.(ast.Expr)
+			if !ok {
+				return true
+			}
+			if text := textOf(expression); text != "" {
+				all = append(all, text)
+				return false
+			}
+			return true
+		})
+		return nil
+	})
+	return all, err
+})
+
+// textOf is the text of a literal, or of a sum with one in it, in which other parts are \0; else "".
+func textOf(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		if e.Kind == token.STRING {
+			if text, err := strconv.Unquote(e.Value); err == nil {
+				return text
+			}
+		}
+	case *ast.BinaryExpr:
+		if e.Op != token.ADD {
+			return ""
+		}
+		left, right := textOf(e.X), textOf(e.Y)
+		switch {
+		case left != "" && right != "":
+			return left + right
+		case left != "":
+			return left + "\x00"
+		case right != "":
+			return "\x00" + right
+		}
+	}
+	return ""
+}
+
+func allTexts(t *testing.T) []string {
+	t.Helper()
+	all, err := texts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// tools are what spans of code begin with that are commands and not messages.
+var tools = []string{"messaging-kafka", "wash", "kafka-consumer-groups.sh", "kafka-acls.sh", "kill", "perf", "kubectl", "make", "go", "docker"}
+
+func TestQuotedMessagesAreTheProvidersOwn(t *testing.T) {
+	quoted := 0
+	for _, span := range codes(read(t, "operations.md")) {
+		words := strings.Fields(span)
+		if len(words) < 3 || slices.Contains(tools, words[0]) {
+			continue
+		}
+		quoted++
+		for part := range strings.SplitSeq(span, "…") {
+			part = strings.Trim(part, " :,;()")
+			if len(part) < 6 {
+				continue
+			}
+			if !slices.ContainsFunc(allTexts(t), func(text string) bool { return strings.Contains(text, part) }) {
+				t.Errorf("the program never says %q (of `%s`)", part, span)
+			}
+		}
+	}
+	if quoted < 60 {
+		t.Errorf("only %d messages are looked at", quoted)
+	}
+}
+
+var snakeCase = regexp.MustCompile(`^[a-z]+(_[a-z0-9]+)+$`)
+
+// foreign are names, and beginnings of names, that are others': metrics of libraries, CloudEvents' headers in Kafka, a
+// permission of NATS.
+var foreign = []string{"process_", "go_", "ce_", "allow_responses"}
+
+func TestSettingsAndMetricsInDocumentsExist(t *testing.T) {
+	known := settings.Markdown()
+	for _, file := range documents(t) {
+		text := read(t, file)
+		for _, span := range codes(text) {
+			name, _, _ := strings.Cut(span, "=")
+			switch {
+			case !snakeCase.MatchString(name):
+			case strings.HasPrefix(name, "messaging_kafka_"):
+				// Below, wherever it stands.
+			case slices.Contains(foreign, name), slices.ContainsFunc(foreign, func(prefix string) bool {
+				return strings.HasSuffix(prefix, "_") && strings.HasPrefix(name, prefix)
+			}):
+			case strings.Contains(known, "| `"+name+"`"):
+			case !slices.ContainsFunc(allTexts(t), func(text string) bool { return strings.Contains(text, name) }):
+				t.Errorf("%s speaks of %q, which nothing knows", file, name)
+			}
+		}
+		for _, name := range regexp.MustCompile(`messaging_kafka_[a-z_]*[a-z]`).FindAllString(text, -1) {
+			name = strings.TrimPrefix(name, "messaging_kafka_")
+			for _, suffix := range []string{"_bucket", "_sum", "_count"} {
+				name = strings.TrimSuffix(name, suffix)
+			}
+			if !slices.Contains(allTexts(t), name) {
+				t.Errorf("%s speaks of the metric %q, which there is not", file, name)
+			}
+		}
+	}
+}
+
+// commandLine is a call of the program in a document, up to a comment, a pipe or the end.
+var commandLine = regexp.MustCompile(`(?m)(?:^    |^\$ |` + "`" + `)(?:\$ )?(?:dist/)?messaging-kafka((?: [^\n` + "`" + `#|]+)?)`)
+
+func TestCommandsInDocumentsExist(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "messaging-kafka")
+	build := exec.Command("go", "build", "-o", program, "./cmd/messaging-kafka")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building: %v\n%s", err, out)
+	}
+	help := map[string]string{}
+	ask := func(command string) string {
+		if _, known := help[command]; !known {
+			out, err := exec.Command(program, append(strings.Fields(command), "--help")...).CombinedOutput()
+			if err != nil {
+				t.Errorf("there is no command %q: %v", command, err)
+			}
+			help[command] = string(out)
+		}
+		return help[command]
+	}
+	seen := 0
+	for _, file := range documents(t) {
+		text := strings.ReplaceAll(read(t, file), "\\\n", " ")
+		for _, m := range commandLine.FindAllStringSubmatch(text, -1) {
+			words := strings.Fields(m[1])
+			if len(words) == 0 || !regexp.MustCompile(`^[a-z]+$`).MatchString(words[0]) {
+				continue // the program as a name
+			}
+			command := words[0]
+			if len(words) > 1 && command == "par" && words[1] == "inspect" {
+				command += " inspect"
+			}
+			known := ask(command)
+			seen++
+			for _, word := range words {
+				flag, _, _ := strings.Cut(word, "=")
+				if strings.HasPrefix(flag, "--") && !regexp.MustCompile(`(?m)^ +(-\w, )?`+regexp.QuoteMeta(flag)+`\b`).MatchString(known) {
+					t.Errorf("%s: messaging-kafka %s has no flag %s", file, command, flag)
+				}
+			}
+		}
+	}
+	if seen < 20 {
+		t.Errorf("only %d commands are looked at", seen)
+	}
+}
+
+func TestMakeTargetsInDocumentsExist(t *testing.T) {
+	makefile := read(t, filepath.Join(root, "Makefile"))
+	for _, file := range documents(t) {
+		for _, m := range regexp.MustCompile("(?m)(?:^    (?:\\$ )?|`)make ([a-z-]+)").FindAllStringSubmatch(read(t, file), -1) {
+			if !regexp.MustCompile(`(?m)^` + m[1] + `:`).MatchString(makefile) {
+				t.Errorf("%s: there is no target %s", file, m[1])
+			}
+		}
+	}
+}
