@@ -8,13 +8,15 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/contrib/bridges/otelslog"
+	bridge "go.opentelemetry.io/contrib/bridges/prometheus"
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	sdklog "go.opentelemetry.io/otel/sdk/log"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
-	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 )
 
 // serviceName is service.name unless somebody gives another.
@@ -45,8 +47,8 @@ type Export struct {
 	version  string
 	spans    *sdktrace.TracerProvider // nil = off, as each of the others
 	logs     *sdklog.LoggerProvider
-	meter    *meter
-	clients  []*client
+	meter    *sdkmetric.MeterProvider
+	outlets  []*outlet
 
 	shutdown sync.Once
 }
@@ -62,20 +64,12 @@ func Start(opts Options) *Export {
 		if to == nil {
 			continue
 		}
-		c, err := newClient(to, serviceName+"/"+opts.Identity.Version, newReporter(sig, opts.Log, opts.Count))
-		if err != nil {
+		o := newOutlet(to, newReporter(sig, opts.Log, opts.Count))
+		if err := e.start(sig, o, &p, opts.Metrics); err != nil {
 			problems = append(problems, fmt.Errorf("%s are not sent: %w", sig, err))
 			continue
 		}
-		e.clients = append(e.clients, c)
-		switch sig {
-		case traces:
-			e.startSpans(c, &p)
-		case metrics:
-			e.startMetrics(c, &p, opts.Metrics)
-		case logs:
-			e.startLogs(c, &p)
-		}
+		e.outlets = append(e.outlets, o)
 		// Neither user nor query of the URL, which may be secret.
 		opts.Log.Info("telemetry is sent to an OpenTelemetry collector", "signal", sig.String(),
 			"scheme", to.url.Scheme, "collector", to.url.Host, "grpc", to.grpc)
@@ -83,9 +77,11 @@ func Start(opts Options) *Export {
 	for _, problem := range problems {
 		opts.Log.Error("OpenTelemetry", "error", problem)
 	}
-	if len(e.clients) == 0 {
+	if len(e.outlets) == 0 {
 		return nil
 	}
+	// The SDK has one handler for all of the process, and nobody else here uses the SDK.
+	otel.SetErrorHandler(&troubles{log: opts.Log})
 	return e
 }
 
@@ -110,37 +106,58 @@ func newResource(id Identity, said []attribute.KeyValue) *resource.Resource {
 	return resource.NewWithAttributes(semconv.SchemaURL, append(attrs, said...)...)
 }
 
-func (e *Export) startSpans(c *client, p *plan) {
-	e.spans = sdktrace.NewTracerProvider(
-		sdktrace.WithResource(e.resource),
-		sdktrace.WithSampler(p.sampler),
-		sdktrace.WithBatcher(newSpanExporter(c),
-			sdktrace.WithMaxQueueSize(p.spans.size),
-			sdktrace.WithMaxExportBatchSize(p.spans.batch),
-			sdktrace.WithBatchTimeout(p.spans.delay),
-			sdktrace.WithExportTimeout(c.to.timeout),
-		),
-	)
-}
-
-func (e *Export) startLogs(c *client, p *plan) {
-	e.logs = sdklog.NewLoggerProvider(
-		sdklog.WithResource(e.resource),
-		sdklog.WithProcessor(sdklog.NewBatchProcessor(logExporter{c},
-			sdklog.WithMaxQueueSize(p.logs.size),
-			sdklog.WithExportMaxBatchSize(p.logs.batch),
-			sdklog.WithExportInterval(p.logs.delay),
-			sdklog.WithExportTimeout(c.to.timeout),
-		)),
-	)
-}
-
-func (e *Export) startMetrics(c *client, p *plan, from prometheus.Gatherer) {
-	e.meter = &meter{
-		client: c, gather: from, interval: p.interval, resource: e.resource,
-		scope: &commonpb.InstrumentationScope{Name: serviceName, Version: e.version},
+func (e *Export) start(sig signal, o *outlet, p *plan, from prometheus.Gatherer) error {
+	ctx := context.Background() // nothing is waited for here
+	w, err := o.to.wire(serviceName + "/" + e.version)
+	if err != nil {
+		return err
 	}
-	e.meter.start()
+	switch sig {
+	case traces:
+		exporter, err := newSpanExporter(ctx, o, w)
+		if err != nil {
+			return err
+		}
+		e.spans = sdktrace.NewTracerProvider(
+			sdktrace.WithResource(e.resource),
+			sdktrace.WithSampler(p.sampler),
+			sdktrace.WithBatcher(exporter,
+				sdktrace.WithMaxQueueSize(p.spans.size),
+				sdktrace.WithMaxExportBatchSize(p.spans.batch),
+				sdktrace.WithBatchTimeout(p.spans.delay),
+				sdktrace.WithExportTimeout(o.to.timeout),
+			),
+		)
+	case metrics:
+		exporter, err := newMetricExporter(ctx, o, w)
+		if err != nil {
+			return err
+		}
+		// The metrics keep the names that they have in the registry.
+		e.meter = sdkmetric.NewMeterProvider(
+			sdkmetric.WithResource(e.resource),
+			sdkmetric.WithReader(sdkmetric.NewPeriodicReader(exporter,
+				sdkmetric.WithProducer(bridge.NewMetricProducer(bridge.WithGatherer(from))),
+				sdkmetric.WithInterval(p.interval),
+				sdkmetric.WithTimeout(o.to.timeout),
+			)),
+		)
+	case logs:
+		exporter, err := newLogExporter(ctx, o, w)
+		if err != nil {
+			return err
+		}
+		e.logs = sdklog.NewLoggerProvider(
+			sdklog.WithResource(e.resource),
+			sdklog.WithProcessor(sdklog.NewBatchProcessor(exporter,
+				sdklog.WithMaxQueueSize(p.logs.size),
+				sdklog.WithExportMaxBatchSize(p.logs.batch),
+				sdklog.WithExportInterval(p.logs.delay),
+				sdklog.WithExportTimeout(o.to.timeout),
+			)),
+		)
+	}
+	return nil
 }
 
 // TracerProvider returns what makes spans, nil where traces are off.
@@ -158,7 +175,7 @@ func (e *Export) Logger(base *slog.Logger) *slog.Logger {
 		return base
 	}
 	bridge := otelslog.NewHandler(serviceName, otelslog.WithLoggerProvider(e.logs), otelslog.WithVersion(e.version))
-	return slog.New(slog.NewMultiHandler(base.Handler(), atLevelOf{level: base.Handler(), Handler: bridge}))
+	return slog.New(slog.NewMultiHandler(base.Handler(), atLevelOf{level: base.Handler(), Handler: utf8Only{bridge}}))
 }
 
 // Flush sends what waits, and metrics as they are now, and returns when that is done or ctx ends. What does not get
@@ -168,8 +185,8 @@ func (e *Export) Flush(ctx context.Context) {
 		return
 	}
 	e.each(
-		func() { _ = e.spans.ForceFlush(ctx) }, // ctx's error, or none: see UploadTraces
-		func() { e.meter.flush(ctx) },
+		func() { _ = e.spans.ForceFlush(ctx) }, // ctx's error, or none: see outlet.export
+		func() { _ = e.meter.ForceFlush(ctx) },
 		func() { _ = e.logs.ForceFlush(ctx) },
 	)
 }
@@ -181,17 +198,17 @@ func (e *Export) Shutdown(ctx context.Context) {
 		return
 	}
 	e.shutdown.Do(func() {
-		for _, c := range e.clients {
+		for _, o := range e.outlets {
 			// OpenTelemetry's queues stop to wait when ctx ends, but go on to send. This makes them fail.
-			defer context.AfterFunc(ctx, c.cut)()
+			defer context.AfterFunc(ctx, o.cut)()
 		}
 		e.each(
 			func() { _ = e.spans.Shutdown(ctx) },
-			func() { e.meter.shutdown(ctx) },
+			func() { _ = e.meter.Shutdown(ctx) },
 			func() { _ = e.logs.Shutdown(ctx) },
 		)
-		for _, c := range e.clients {
-			<-c.ended // closing it is the last thing that each queue does
+		for _, o := range e.outlets {
+			<-o.ended // closing it is the last thing that each queue does
 		}
 	})
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.opentelemetry.io/otel"
 
 	"messaging-kafka/internal/hostdata"
 	"messaging-kafka/internal/testkit"
@@ -17,10 +16,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// What goes wrong is to be said by our own log alone.
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		panic("OpenTelemetry's global error handler was called: " + err.Error())
-	}))
 	testkit.Main(m)
 }
 

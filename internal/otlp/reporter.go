@@ -1,8 +1,11 @@
 package otlp
 
 import (
+	"context"
 	"errors"
 	"log/slog"
+	"regexp"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -30,14 +33,7 @@ func newReporter(sig signal, log *slog.Logger, count func(signal, result string,
 
 // outcome is told of each export of some items.
 func (r *reporter) outcome(items int, err error) {
-	lost := 0
-	var p *partial
-	switch {
-	case errors.As(err, &p):
-		lost = min(p.lost, items)
-	case err != nil:
-		lost = items
-	}
+	lost := lostOf(items, err)
 	r.count(r.signal.String(), "sent", items-lost)
 	r.count(r.signal.String(), "lost", lost)
 
@@ -57,5 +53,47 @@ func (r *reporter) outcome(items int, err error) {
 		r.said, r.unsaid, r.failing = now, 0, true
 	} else {
 		r.unsaid++
+	}
+}
+
+// partly is how the exporters say that a collector took some of what it was sent. The error's type is none of their
+// API.
+var partly = regexp.MustCompile(`\((\d+) [a-z ]+ rejected\)`)
+
+// lostOf tells how many of the items an export has lost.
+func lostOf(items int, err error) int {
+	if err == nil {
+		return 0
+	}
+	if match := partly.FindStringSubmatch(err.Error()); match != nil {
+		if n, err := strconv.Atoi(match[1]); err == nil {
+			return min(n, items)
+		}
+	}
+	return items
+}
+
+// troubles says what OpenTelemetry's SDK has to say of itself, such as that some metrics cannot be gathered: the first
+// of it, and then some of it now and then.
+type troubles struct {
+	log *slog.Logger
+
+	mu     sync.Mutex
+	said   time.Time
+	unsaid int
+}
+
+// Handle implements otel.ErrorHandler.
+func (t *troubles) Handle(err error) {
+	if errors.Is(err, context.Canceled) {
+		return // a shutdown cut off what was under way
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if now := time.Now(); t.said.IsZero() || now.Sub(t.said) >= sayEvery {
+		t.log.Warn("OpenTelemetry", "error", err, "unreported", t.unsaid)
+		t.said, t.unsaid = now, 0
+	} else {
+		t.unsaid++
 	}
 }

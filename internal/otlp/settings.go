@@ -1,8 +1,10 @@
 package otlp
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -41,6 +43,31 @@ type target struct {
 	gzip    bool
 	timeout time.Duration // of one export, its repeats included
 	tls     files
+}
+
+// address is host and port.
+func (t *target) address() string {
+	if t.url.Port() != "" {
+		return t.url.Host
+	}
+	port := "80"
+	if t.url.Scheme == "https" {
+		port = "443"
+	}
+	return net.JoinHostPort(t.url.Hostname(), port)
+}
+
+// headers are those of each export, a user and password of the URL included, which the exporters would leave out.
+func (t *target) headers() map[string]string {
+	headers := make(map[string]string, len(t.header)+1)
+	if user := t.url.User; user != nil {
+		password, _ := user.Password()
+		headers["authorization"] = "Basic " + base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password))
+	}
+	for key, values := range t.header {
+		headers[strings.ToLower(key)] = values[0]
+	}
+	return headers
 }
 
 // files are PEM files to read when TLS is set up.
@@ -237,7 +264,7 @@ func (r *reading) endpoint(sig signal, grpc bool) (*url.URL, error) {
 			return nil, fmt.Errorf("%s is no URL that begins with http:// or https://", from.name)
 		}
 		if grpc {
-			u.Path, u.RawPath, u.RawQuery = sig.method(), "", ""
+			u.Path, u.RawPath, u.RawQuery = "", "", ""
 		} else {
 			from.path(u)
 		}

@@ -57,7 +57,7 @@ func TestTheStrongestSourceDecidesWhatGoesWhere(t *testing.T) {
 		},
 		"a host that is on by gRPC": {
 			Sources{Host: with(func(c *hostdata.OTelConfig) { c.Protocol = "Grpc" })},
-			"traces grpc http://127.0.0.1:4317/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+			"traces grpc http://127.0.0.1:4317",
 		},
 		"one signal of the host": {
 			Sources{Host: hostdata.OTelConfig{EnableMetrics: yes()}},
@@ -105,7 +105,7 @@ func TestTheStrongestSourceDecidesWhatGoesWhere(t *testing.T) {
 				Host:   with(func(c *hostdata.OTelConfig) { c.TracesEndpoint, c.Protocol = "http://t:2", "Http" }),
 				Config: map[string]string{"otel_exporter_otlp_endpoint": "http://own:5", "otel_exporter_otlp_protocol": "grpc"},
 			},
-			"traces grpc http://own:5/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+			"traces grpc http://own:5",
 		},
 		"the provider's secrets are stronger than its config": {
 			Sources{
@@ -116,11 +116,11 @@ func TestTheStrongestSourceDecidesWhatGoesWhere(t *testing.T) {
 		},
 		"gRPC without a scheme is TLS": {
 			Sources{Host: on, Config: map[string]string{"otel_exporter_otlp_protocol": "grpc"}, Getenv: env("OTEL_EXPORTER_OTLP_ENDPOINT=c:4317")},
-			"traces grpc https://c:4317/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+			"traces grpc https://c:4317",
 		},
 		"gRPC without a scheme that is to be insecure": {
 			Sources{Host: on, Config: map[string]string{"otel_exporter_otlp_protocol": "grpc"}, Getenv: env("OTEL_EXPORTER_OTLP_ENDPOINT=c:4317", "OTEL_EXPORTER_OTLP_INSECURE=true")},
-			"traces grpc http://c:4317/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+			"traces grpc http://c:4317",
 		},
 		"a trace level above info": {Sources{Host: with(func(c *hostdata.OTelConfig) { c.TraceLevel = "Error" })}, ""},
 	} {

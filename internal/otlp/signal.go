@@ -18,12 +18,3 @@ func (s signal) variable() string { return [...]string{"TRACES", "METRICS", "LOG
 
 // path is the default path over HTTP.
 func (s signal) path() string { return "/v1/" + s.String() }
-
-// method is the path of the gRPC method.
-func (s signal) method() string {
-	return [...]string{
-		"/opentelemetry.proto.collector.trace.v1.TraceService/Export",
-		"/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
-		"/opentelemetry.proto.collector.logs.v1.LogsService/Export",
-	}[s]
-}

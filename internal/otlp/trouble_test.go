@@ -3,7 +3,6 @@ package otlp
 import (
 	"context"
 	"encoding/pem"
-	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -87,13 +86,13 @@ func TestWhatCannotGoWellIsSaidAndCountedAsLost(t *testing.T) {
 		want       string
 		sent, lost int
 	}{
-		"400 with a reason": {false, collector.Answer{Status: 400, Header: protobufType, Body: marshal(&statuspb.Status{Message: "too old"})}, "400 Bad Request: too old", 0, 1},
+		"400 with a reason": {false, collector.Answer{Status: 400, Header: protobufType, Body: marshal(&statuspb.Status{Message: "too old"})}, "400 Bad Request (body: \\x12\\atoo old)", 0, 1},
 		"a redirect":        {false, collector.Answer{Status: 307, Header: http.Header{"Location": {"http://127.0.0.1:1/"}}}, "307 Temporary Redirect", 0, 1},
 		"taken in part": {false, collector.Answer{Status: 200, Header: protobufType, Body: marshal(&tracepb.ExportTraceServiceResponse{
-			PartialSuccess: &tracepb.ExportTracePartialSuccess{RejectedSpans: 1, ErrorMessage: "a bad span"}})}, "refused 1: a bad span", 0, 1},
-		"gRPC invalid argument":       {true, collector.Answer{Err: grpcError(codes.InvalidArgument, "tüo old", -1)}, "gRPC status 3: tüo old", 0, 1},
-		"gRPC exhausted for ever":     {true, collector.Answer{Err: grpcError(codes.ResourceExhausted, "quota", -1)}, "gRPC status 8: quota", 0, 1},
-		"gRPC later than can be done": {true, collector.Answer{Err: grpcError(codes.Unavailable, "tomorrow", time.Hour)}, "gRPC status 14: tomorrow", 0, 1},
+			PartialSuccess: &tracepb.ExportTracePartialSuccess{RejectedSpans: 1, ErrorMessage: "a bad span"}})}, "a bad span (1 spans rejected)", 0, 1},
+		"gRPC invalid argument":       {true, collector.Answer{Err: grpcError(codes.InvalidArgument, "tüo old", -1)}, "code = InvalidArgument desc = tüo old", 0, 1},
+		"gRPC exhausted for ever":     {true, collector.Answer{Err: grpcError(codes.ResourceExhausted, "quota", -1)}, "code = ResourceExhausted desc = quota", 0, 1},
+		"gRPC later than can be done": {true, collector.Answer{Err: grpcError(codes.Unavailable, "tomorrow", time.Hour)}, "code = Unavailable desc = tomorrow", 0, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := collector.New(t, collector.Options{GRPC: tc.grpc})
@@ -251,8 +250,12 @@ func TestAfterTheShutdownNothingIsSent(t *testing.T) {
 	f.Shutdown(t.Context())
 	f.Shutdown(t.Context())
 	f.span("late")
-	if err := f.clients[0].send(t.Context(), &tracepb.ExportTraceServiceRequest{}, 1); !errors.Is(err, errClosed) {
-		t.Errorf("error %v", err)
+	f.outlets[0].export(t.Context(), 1, func(context.Context) error {
+		t.Error("something is sent")
+		return nil
+	})
+	if !f.log.Contains(errClosed.Error()) || f.counted(traces, "lost") != 1 {
+		t.Errorf("log: %s", f.log.String())
 	}
 	if c.Exports() != 0 {
 		t.Errorf("%d exports", c.Exports())
