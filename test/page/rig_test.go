@@ -25,8 +25,6 @@ type rig struct {
 	host  *testkit.FakeHost
 }
 
-const groupOfOrders = "wasmcloud.default.shop-orders.default"
-
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{t: t, nats: testkit.NATS(t, testkit.NATSOptions{}), kafka: testkit.Kfake(t)}
