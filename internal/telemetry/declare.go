@@ -158,7 +158,7 @@ var (
 
 	linkHealthy = declare(metric{section: sectionHealth, name: "link_healthy", kind: gauge, labels: ofOneLink,
 		help: "1 where a link is healthy, else 0. A link that is merely idle is healthy.",
-		bad:  "0 for longer than a start takes. The health message, GET /healthz and the log say why."})
+		bad:  "0 for longer than a start takes. The health message, GET /readyz and the log say why."})
 	linkState = declare(metric{section: sectionHealth, name: "link_state", kind: gauge, labels: with(ofOneLink, "state"),
 		help: "1 for the state that a link is in, 0 for the others: healthy, unhealthy, starting, stopping.",
 		bad:  "unhealthy, or starting for minutes."})
