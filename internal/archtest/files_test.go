@@ -49,3 +49,28 @@ func TestFilesStayShort(t *testing.T) {
 		t.Errorf("only %d files were found below %s", files, root)
 	}
 }
+
+// Components that others copy bring the WIT package along.
+func TestCopiesOfTheWITPackageAreCopies(t *testing.T) {
+	const root = "../.."
+	want, err := os.ReadFile(filepath.Join(root, "wit", "records.wit"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	copies, err := filepath.Glob(filepath.Join(root, "examples", "*", "wit", "deps", "records", "records.wit"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(copies) == 0 {
+		t.Error("no example has a copy of the WIT package")
+	}
+	for _, path := range copies {
+		got, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s differs from wit/records.wit: copy it anew", path)
+		}
+	}
+}

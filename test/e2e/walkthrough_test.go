@@ -95,7 +95,7 @@ func walkThrough(t *testing.T, kafka *testkit.Kafka) {
 	ns := testkit.NATS(t, testkit.NATSOptions{JetStream: true})
 	host := testkit.StartHost(t, ns, testkit.HostOptions{Lattice: "walk", Log: "info"})
 	w := &walk{t: t, host: host, kafka: testkit.NewClient(t, kafka.Brokers())}
-	for _, topic := range []string{"wasmcloud.echo", "wasmcloud.echo.reply", "orders", "orders.reply"} {
+	for _, topic := range []string{"wasmcloud.echo", "wasmcloud.echo.reply", "walk.orders", "walk.orders.reply"} {
 		w.kafka.Topic(topic, 3, nil)
 	}
 	hosts := kafka.Brokers()[0]
@@ -113,10 +113,10 @@ func walkThrough(t *testing.T, kafka *testkit.Kafka) {
 	w.kafka.WaitDrained(group, "wasmcloud.echo")
 
 	// A link of the provider to the component, with a topic of its own. The component still publishes by the other.
-	host.PutConfig("source", map[string]string{"hosts": hosts, "topic": "orders"})
+	host.PutConfig("source", map[string]string{"hosts": hosts, "topic": "walk.orders"})
 	host.PutLink(testkit.ControlLink{Source: "kafka", Target: "echo", Name: "orders", Interface: "handler", SourceConfig: []string{"source"}})
-	pinned(w.t, w.kafka, "wasmcloud.walk.echo.orders", "orders", 3)
-	w.expect("orders.reply", w.send("orders", 100))
+	pinned(w.t, w.kafka, "wasmcloud.walk.echo.orders", "walk.orders", 3)
+	w.expect("walk.orders.reply", w.send("walk.orders", 100))
 
 	// Without the link nothing is read; with it again nothing is missed.
 	host.DeleteLink(target)
@@ -135,5 +135,5 @@ func walkThrough(t *testing.T, kafka *testkit.Kafka) {
 	host.StopProvider("kafka")
 	// Everything came back once, and not a second time after the test had looked.
 	w.total("wasmcloud.echo.reply", 1200)
-	w.total("orders.reply", 100)
+	w.total("walk.orders.reply", 100)
 }
