@@ -98,12 +98,26 @@ func TestAReleaseIsWholeSignedAndTheSameAgain(t *testing.T) {
 	})
 	program := filepath.Join(folder, name+"-linux-amd64")
 	t.Run("the program runs anywhere", func(t *testing.T) { isStatic(t, program, elf.EM_X86_64, "amd64") })
-	t.Run("the SBOM names what is in the program", func(t *testing.T) { checkSBOM(t, program+".cdx.json", program) })
+	// What dev brings along, and nothing else needs.
+	brings := []string{"github.com/nats-io/nats-server/v2", "github.com/twmb/franz-go/pkg/kfake"}
+	t.Run("the SBOM names what is in the program", func(t *testing.T) {
+		inside := checkSBOM(t, program+".cdx.json", program)
+		for _, module := range brings {
+			if !inside[module] {
+				t.Errorf("the program has no %s: does it have dev?", module)
+			}
+		}
+	})
 	t.Run("the archive is signed, and its SBOM names what is in it", func(t *testing.T) {
 		archive := filepath.Join(folder, name+".par.gz")
 		packed := checkArchive(t, archive, keys, program)
 		isStatic(t, packed, elf.EM_X86_64, "amd64")
-		checkSBOM(t, filepath.Join(folder, name+".par-linux-amd64.cdx.json"), packed)
+		inside := checkSBOM(t, filepath.Join(folder, name+".par-linux-amd64.cdx.json"), packed)
+		for _, module := range brings {
+			if inside[module] {
+				t.Errorf("the archive has %s in it", module)
+			}
+		}
 	})
 	t.Run("a folder that is there is left alone", func(t *testing.T) {
 		said, err := run(t, projectRoot(t), nil, "scripts/release.sh", "-o", folder, "linux/amd64")
@@ -228,7 +242,8 @@ type sbomComponent struct {
 	} `json:"evidence"`
 }
 
-func checkSBOM(t *testing.T, path, program string) {
+// checkSBOM compares an SBOM with its program and returns the modules in both.
+func checkSBOM(t *testing.T, path, program string) map[string]bool {
 	t.Helper()
 	var doc sbom
 	if err := json.Unmarshal(read(t, path), &doc); err != nil {
@@ -254,6 +269,7 @@ func checkSBOM(t *testing.T, path, program string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	modules := map[string]bool{}
 	inside := map[string]string{"std": info.GoVersion}
 	for _, dependency := range info.Deps {
 		inside[dependency.Path] = dependency.Version
@@ -264,6 +280,7 @@ func checkSBOM(t *testing.T, path, program string) {
 			t.Errorf("%s %s (%s) is not what is inside: %q", component.Name, component.Version, component.PURL, found)
 		}
 		delete(inside, component.Name)
+		modules[component.Name] = true
 		for _, l := range component.Evidence.Licenses {
 			licences[component.Name] = l.License.ID
 		}
@@ -276,6 +293,7 @@ func checkSBOM(t *testing.T, path, program string) {
 			t.Errorf("the licence of %s is %q, want %s", name, licences[name], want)
 		}
 	}
+	return modules
 }
 
 func TestAVersionThatIsNoneIsSaid(t *testing.T) {
