@@ -38,7 +38,7 @@ SOAK_OUT      ?= $(abspath $(DIST))/soak
 tags = $(shell sed -n 's,^//go:build \([a-z0-9]*\)$$,\1,p' test/*/*.go bench/*.go bench/*/*.go | sort -u | paste -sd, -)
 
 .DEFAULT_GOAL := build
-.PHONY: help build test lint vet staticcheck vulnerabilities par release fuzz docs bench bench-compare bench-host chaos soak soak-nightly clean
+.PHONY: help build test lint vet staticcheck vulnerabilities par release fuzz docs bench bench-compare bench-host chaos exactly-once soak soak-nightly clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -101,6 +101,9 @@ bench-compare: ## compare the benchmarks of single packages with those recorded 
 bench-host: ## measure echoes and batches through a real host and a real Kafka
 	./bench/host.sh
 	./bench/batches.sh
+
+exactly-once: ## count what transactions make while things break
+	./test/exactlyonce.sh
 
 chaos: ## break things while records flow, and count them
 	./test/chaos.sh

@@ -16,6 +16,8 @@ import (
 // of that is over soon after ctx ends.
 func (s *session) close(ctx context.Context) {
 	defer context.AfterFunc(ctx, s.kill)()
+	defer s.cutOff()
+	defer time.AfterFunc(lastCommitTime(ctx), s.cutOff).Stop()
 	s.stop()
 	s.mu.Lock()
 	s.closing = true

@@ -13,6 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"messaging-kafka/internal/produce"
 )
 
 // commitTimeout bounds a commit between rebalances.
@@ -22,19 +24,25 @@ const commitTimeout = 10 * time.Second
 func (s *session) commitLoop(ctx context.Context) {
 	tick := time.NewTicker(s.cfg.Settings.Consumer.CommitInterval)
 	defer tick.Stop()
+	early := s.early
 	for {
 		select {
 		case <-tick.C:
+		case <-early:
 		case <-ctx.Done():
 			return
 		}
-		attempt, cancel := graceful(ctx)
+		// Not of ctx: a commit that is under way when the session stops is better ended than cut off.
+		attempt, cancel := context.WithTimeout(s.cut, commitTimeout)
 		err := s.commit(attempt, nil)
 		cancel()
 		if ctx.Err() != nil {
 			return
 		}
 		s.problems.setCommit(err)
+		if early = s.early; err != nil {
+			early = nil // what could not be committed is tried again at its interval, and not all the time
+		}
 	}
 }
 
@@ -49,17 +57,17 @@ func (s *session) commit(ctx context.Context, only map[topicPartition]*assignmen
 	if s.transactor != nil {
 		return s.commitTransaction(ctx, only)
 	}
-	offsets, metas := s.uncommitted(only)
-	if len(offsets) == 0 {
-		return nil
+	offsets, metas, err := s.uncommitted(only)
+	if len(offsets) == 0 || err != nil {
+		return err
 	}
-	err := s.send(ctx, offsets, metas)
+	err = s.send(ctx, offsets, metas)
 	s.cfg.Observer.Committed(err)
 	return err
 }
 
 // uncommitted collects the offsets that have moved since the last commit.
-func (s *session) uncommitted(only map[topicPartition]*assignment) (map[string]map[int32]kgo.EpochOffset, map[topicPartition]commitMetadata) {
+func (s *session) uncommitted(only map[topicPartition]*assignment) (map[string]map[int32]kgo.EpochOffset, map[topicPartition]commitMetadata, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if only == nil {
@@ -75,13 +83,34 @@ func (s *session) uncommitted(only map[topicPartition]*assignment) (map[string]m
 		if !ok || offset == a.committed {
 			continue
 		}
+		if _, err := s.memberOf(tp, a); err != nil {
+			return nil, nil, err
+		}
 		if offsets[tp.topic] == nil {
 			offsets[tp.topic] = make(map[int32]kgo.EpochOffset)
 		}
 		offsets[tp.topic][tp.partition] = kgo.EpochOffset{Epoch: epoch, Offset: offset}
 		metas[tp] = a.meta
 	}
-	return offsets, metas
+	return offsets, metas, nil
+}
+
+// errOtherMember ends a session whose partitions were given to another membership than it has now.
+var errOtherMember = errors.New("the group has forgotten this member, and taken it in again as another: its partitions may have had another owner meanwhile")
+
+// memberOf returns the member as which a partition may be committed, and ends the session where there is none. The client
+// takes a new membership without a word where the group has forgotten the old one before the member could join a
+// rebalance, and goes on with its partitions: the broker would take offsets of them that are behind another owner's, and
+// outputs a second time.
+func (s *session) memberOf(tp topicPartition, a *assignment) (produce.Member, error) {
+	m := produce.Member{Group: s.cfg.Settings.Consumer.Group, InstanceID: s.cfg.Settings.Consumer.InstanceID}
+	m.MemberID, m.Generation = s.cl.GroupMetadata()
+	if m.MemberID != a.member {
+		err := fmt.Errorf("committing %s: %w", tp, errOtherMember)
+		s.fail(err)
+		return m, err
+	}
+	return m, nil
 }
 
 // send makes one commit request and notes what the broker took. s.committing is held.

@@ -149,8 +149,8 @@ func (c *Consumer) session() error {
 		var cancel context.CancelFunc
 		// Not c.ctx: a Stop in the meantime must not cut the commit short.
 		within := abandonAfter
-		if errors.Is(err, errUnheard) {
-			within = unheardAfter // the group that is to be left does not hear that either
+		if errors.Is(err, errUnheard) || errors.Is(err, errOtherMember) {
+			within = unheardAfter // the group that is to be left does not hear that either, or waits for others first
 		}
 		stop, cancel = context.WithTimeout(context.Background(), within)
 		defer cancel()

@@ -30,12 +30,23 @@ const maxErrorText = 8 << 10
 
 // deadLetter returns the function that stores dead letters, nil where the link has no topic for them.
 func (cfg *Config) deadLetter() func(context.Context, *record.Record, int, error) error {
+	letter := cfg.letter()
+	if letter == nil {
+		return nil
+	}
+	return func(ctx context.Context, r *record.Record, attempts int, cause error) error {
+		return cfg.Produce(ctx, letter(r, attempts, cause))
+	}
+}
+
+// letter returns the function that makes dead letters, nil where the link has no topic for them.
+func (cfg *Config) letter() func(*record.Record, int, error) record.Outgoing {
 	topic := cfg.Settings.Delivery.DeadLetterTopic
 	if topic == "" {
 		return nil
 	}
-	return func(ctx context.Context, r *record.Record, attempts int, cause error) error {
-		return cfg.Produce(ctx, newDeadLetter(topic, cfg.Settings.Consumer.Group, cfg.Component, r, attempts, cause))
+	return func(r *record.Record, attempts int, cause error) record.Outgoing {
+		return newDeadLetter(topic, cfg.Settings.Consumer.Group, cfg.Component, r, attempts, cause)
 	}
 }
 

@@ -18,10 +18,11 @@ func (s *session) onAssigned(_ context.Context, _ *kgo.Client, added map[string]
 	if s.closing {
 		return
 	}
+	member, _ := s.cl.GroupMetadata()
 	for topic, partitions := range added {
 		for _, id := range partitions {
 			s.assigned[topicPartition{topic, id}] = &assignment{
-				Partition: s.d.Open(topic, id, dispatch.NotYet), committed: -1, end: -1,
+				Partition: s.d.Open(topic, id, dispatch.NotYet), committed: -1, end: -1, member: member,
 			}
 		}
 	}

@@ -3,7 +3,6 @@ package consume
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -34,14 +33,11 @@ func (cfg *Config) produceOutputs() func(context.Context, []record.Outgoing) err
 	return cfg.Outputs.Produce
 }
 
-func (cfg *Config) checkOutput() func(record.Outgoing) error {
+func (cfg *Config) prepareOutput() func(record.Outgoing) ([]record.Outgoing, error) {
 	if cfg.Outputs == nil {
 		return nil
 	}
-	return func(out record.Outgoing) error {
-		_, err := cfg.Outputs.Prepare(out)
-		return err
-	}
+	return cfg.Outputs.Prepare
 }
 
 // transaction is what of one partition is to be committed together. Only the committer uses it.
@@ -50,25 +46,34 @@ type transaction struct {
 	open bool // taken from the dispatcher and not committed yet
 }
 
-// stopGrace is how long a transaction that is being committed when the session stops may take to end.
-const stopGrace = 150 * time.Millisecond
-
-// graceful returns a context that outlasts ctx by a little, for what is better ended than cut off.
-func graceful(ctx context.Context) (context.Context, context.CancelFunc) {
-	longer, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
-	stop := context.AfterFunc(ctx, func() {
-		sleep(longer, stopGrace)
-		cancel()
-	})
-	return longer, func() { stop(); cancel() }
-}
-
 // commitTransaction commits the outputs and offsets of the given partitions in one transaction. s.committing is held.
 //
 // What has been taken from the dispatcher stays with its partition until it is committed; meanwhile no more is taken,
 // so that the bound on buffered bytes holds while Kafka refuses commits.
 func (s *session) commitTransaction(ctx context.Context, only map[topicPartition]*assignment) error {
+	going := s.takeFinished(only)
+	if len(going) == 0 {
+		return nil
+	}
+	if !s.oneByOne {
+		err := s.commitTogether(ctx, going)
+		// One partition with an output that Kafka never takes must not hold up the others.
+		s.oneByOne = errors.Is(err, produce.ErrOutput)
+		return err
+	}
+	var errs []error
+	for tp, a := range going {
+		errs = append(errs, s.commitTogether(ctx, map[topicPartition]*assignment{tp: a}))
+	}
+	err := errors.Join(errs...)
+	s.oneByOne = errors.Is(err, produce.ErrOutput)
+	return err
+}
+
+// takeFinished takes what is finished from the dispatcher, and returns the partitions that have something to commit.
+func (s *session) takeFinished(only map[topicPartition]*assignment) map[topicPartition]*assignment {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if only == nil {
 		only = s.assigned
 	}
@@ -79,6 +84,11 @@ func (s *session) commitTransaction(ctx context.Context, only map[topicPartition
 		}
 		if !a.tx.open {
 			a.tx.Finished, a.tx.open = a.TakeFinished()
+			if len(a.tx.Outputs) > 0 {
+				// The outputs made room, and no record that is finished later may tell of that.
+				signal(s.progress)
+				signal(s.freed)
+			}
 		}
 		if a.tx.open && a.tx.Offset == a.committed && len(a.tx.Outputs) == 0 {
 			a.tx.open = false
@@ -87,26 +97,17 @@ func (s *session) commitTransaction(ctx context.Context, only map[topicPartition
 			going[tp] = a
 		}
 	}
-	s.mu.Unlock()
-	if len(going) == 0 {
-		return nil
-	}
-	var outputs []record.Outgoing
-	for _, a := range going {
-		for _, out := range a.tx.Outputs {
-			prepared, err := s.cfg.Outputs.Prepare(out)
-			if err != nil {
-				return fmt.Errorf("preparing an output for topic %s: %w", out.Topic, err)
-			}
-			outputs = append(outputs, prepared...)
-		}
-	}
-	err := s.endTransaction(ctx, going, outputs)
+	return going
+}
+
+// commitTogether commits what was taken of partitions in one transaction.
+func (s *session) commitTogether(ctx context.Context, going map[topicPartition]*assignment) error {
+	err := s.endTransaction(ctx, going)
 	s.cfg.Observer.Committed(err)
+	if errors.Is(err, produce.ErrNotAborted) {
+		s.fail(err)
+	}
 	if err != nil {
-		if errors.Is(err, produce.ErrNotAborted) {
-			s.fail(err)
-		}
 		return err
 	}
 	s.mu.Lock()
@@ -118,7 +119,11 @@ func (s *session) commitTransaction(ctx context.Context, only map[topicPartition
 	return nil
 }
 
-func (s *session) endTransaction(ctx context.Context, going map[topicPartition]*assignment, outputs []record.Outgoing) error {
+func (s *session) endTransaction(ctx context.Context, going map[topicPartition]*assignment) error {
+	var outputs []record.Outgoing
+	for _, a := range going {
+		outputs = append(outputs, a.tx.Outputs...)
+	}
 	if len(outputs) == 0 {
 		// Offsets alone need no transaction.
 		offsets := make(map[string]map[int32]kgo.EpochOffset)
@@ -130,10 +135,11 @@ func (s *session) endTransaction(ctx context.Context, going map[topicPartition]*
 			offsets[tp.topic][tp.partition] = kgo.EpochOffset{Epoch: a.tx.Epoch, Offset: a.tx.Offset}
 			metas[tp] = a.meta
 		}
+		if _, err := s.memberOfAll(going); err != nil {
+			return err
+		}
 		return s.send(ctx, offsets, metas)
 	}
-	member := produce.Member{Group: s.cfg.Settings.Consumer.Group, InstanceID: s.cfg.Settings.Consumer.InstanceID}
-	member.MemberID, member.Generation = s.cl.GroupMetadata()
 	byTopic := make(map[string]*kmsg.TxnOffsetCommitRequestTopic)
 	for tp, a := range going {
 		t := byTopic[tp.topic]
@@ -153,11 +159,37 @@ func (s *session) endTransaction(ctx context.Context, going map[topicPartition]*
 		topics = append(topics, *t)
 	}
 	began := time.Now()
-	err := s.transactor.Commit(ctx, member, outputs, topics)
+	err := s.transactor.Commit(ctx, func() (produce.Member, error) { return s.memberOfAll(going) }, outputs, topics)
 	bytes := 0
 	for i := range outputs {
 		bytes += outputs[i].Size()
 	}
 	s.cfg.Observer.Transaction(err, time.Since(began), len(outputs), bytes)
 	return err
+}
+
+// memberOfAll returns the member as which all of these partitions may be committed.
+func (s *session) memberOfAll(going map[topicPartition]*assignment) (m produce.Member, err error) {
+	for tp, a := range going {
+		if m, err = s.memberOf(tp, a); err != nil {
+			return m, err
+		}
+	}
+	return m, nil
+}
+
+// settle settles, beside the first polls, what the link's last life has left open.
+func (s *session) settle(ctx context.Context) {
+	for {
+		attempt, cancel := context.WithTimeout(ctx, commitTimeout)
+		err := s.transactor.Init(attempt)
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		s.log.Warn("settling transactions that an earlier life of the link may have left open failed", "error", err)
+		if !sleep(ctx, errorPause) {
+			return
+		}
+	}
 }

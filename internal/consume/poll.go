@@ -96,13 +96,13 @@ func (s *session) room() bool {
 // finished is called whenever the dispatcher has finished something.
 func (s *session) finished() {
 	signal(s.progress)
-	if s.paused.Load() {
+	if s.paused.Load() || s.transactor != nil {
 		signal(s.freed)
 	}
 }
 
-// pace resumes paused partitions as soon as half their share is free. It is a loop of its own, since the poll loop
-// may be waiting for records of the others.
+// pace resumes paused partitions as soon as half their share is free, and lets outputs be committed that take as much. It
+// is a loop of its own, since the poll loop may be waiting for records of the others.
 func (s *session) pace(ctx context.Context) {
 	for {
 		select {
@@ -121,6 +121,9 @@ func (s *session) resume() {
 	resume := make(map[string][]int32)
 	paused := false
 	for tp, a := range s.assigned {
+		if a.Load().Outputs >= share/2 {
+			signal(s.early)
+		}
 		if a.paused && !a.standsStill() && !a.full(share/2) {
 			a.paused = false
 			resume[tp.topic] = append(resume[tp.topic], tp.partition)

@@ -39,6 +39,13 @@ type session struct {
 	// ready is closed when cl and adm are set. The client joins the group in goroutines of its own, whose callbacks may
 	// come before kgo.NewClient has returned.
 	ready chan struct{}
+	// cut ends commits that are under way when the session stops, after the time that it gives them.
+	cut    context.Context
+	cutOff context.CancelFunc
+	// early has room for one token: outputs wait that take much room. It lets the committer not wait for its interval.
+	early chan struct{}
+	// oneByOne makes a transaction for each partition, because Kafka has refused an output. s.committing protects it.
+	oneByOne bool
 	// fatal takes the first error that a session cannot recover from.
 	fatal chan error
 
@@ -67,6 +74,8 @@ type assignment struct {
 	paused      bool
 	// stopped is why the partition is not read any more, nil when it is.
 	stopped error
+	// member is the id of the membership that the partition was given to.
+	member string
 	// meta goes with every commit of the partition.
 	meta commitMetadata
 	tx   transaction
@@ -106,25 +115,28 @@ func newSession(cfg *Config) (*session, error) {
 		cfg: cfg, log: cfg.Log,
 		progress: make(chan struct{}, 1),
 		freed:    make(chan struct{}, 1),
+		early:    make(chan struct{}, 1),
 		ready:    make(chan struct{}),
 		fatal:    make(chan error, 1),
 		assigned: make(map[topicPartition]*assignment),
 	}
+	s.cut, s.cutOff = context.WithCancel(context.Background())
 	c := &cfg.Settings.Consumer
 	s.problems.group, s.problems.access = c.Group, cfg.Access
 	s.fence.session, s.fence.rebalance = c.SessionTimeout, c.RebalanceTimeout
 	s.d = dispatch.New(dispatch.Config{
-		Delivery:      cfg.Settings.Delivery,
-		Deliverer:     cfg.Deliverer,
-		Batch:         cfg.batch(),
-		Produce:       cfg.produceOutputs(),
-		Check:         cfg.checkOutput(),
-		Transactional: cfg.transactional(),
-		DeadLetter:    cfg.deadLetter(),
-		Limiter:       cfg.Limiter,
-		Progress:      s.finished,
-		Observer:      cfg.Observer,
-		Log:           cfg.Log,
+		Delivery:       cfg.Settings.Delivery,
+		Deliverer:      cfg.Deliverer,
+		Batch:          cfg.batch(),
+		Produce:        cfg.produceOutputs(),
+		Prepare:        cfg.prepareOutput(),
+		Transactional:  cfg.transactional(),
+		DeadLetter:     cfg.deadLetter(),
+		MakeDeadLetter: cfg.letter(),
+		Limiter:        cfg.Limiter,
+		Progress:       s.finished,
+		Observer:       cfg.Observer,
+		Log:            cfg.Log,
 	})
 	type rebalanced = func(context.Context, *kgo.Client, map[string][]int32)
 	whenReady := func(f rebalanced) rebalanced {
@@ -190,6 +202,9 @@ func (s *session) run(ctx context.Context) error {
 	if s.cfg.Settings.Consumer.GroupProtocol != settings.GroupConsumer {
 		// With KIP-848 the broker alone knows its session timeout.
 		loops = append(loops, s.guard)
+	}
+	if s.transactor != nil {
+		loops = append(loops, s.settle)
 	}
 	for _, loop := range loops {
 		s.loops.Go(func() { loop(ctx) })

@@ -10,7 +10,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"messaging-kafka/internal/record"
 	"messaging-kafka/internal/testkit"
@@ -20,6 +19,8 @@ import (
 type doubler struct {
 	name string
 	do   func(ctx context.Context, batch []*record.Record) error
+	// outcome, where it is not nil, changes what becomes of a record.
+	outcome func(r *record.Record, o *record.Outcome)
 
 	mu    sync.Mutex
 	calls int
@@ -42,6 +43,9 @@ func (d *doubler) DeliverBatch(ctx context.Context, batch []*record.Record) ([]r
 				Topic: "out", Partition: record.AnyPartition, Key: r.Key, Value: []byte(string(r.Value) + half),
 			})
 		}
+		if d.outcome != nil {
+			d.outcome(r, &outcomes[i])
+		}
 	}
 	return outcomes, nil
 }
@@ -55,11 +59,11 @@ func startProcessor(t *testing.T, brokers []string, d *doubler, config map[strin
 	return startWith(t, brokers, &handler{name: d.name}, full, func(cfg *Config) {
 		cfg.Deliverer, cfg.Batch, cfg.TransactionalID = nil, d, "tx-"+d.name
 		cfg.Outputs = &Outputs{Prepare: func(out record.Outgoing) ([]record.Outgoing, error) {
-			if out.Topic != "out" {
+			if out.Topic == "forbidden" {
 				return nil, errors.New("not allowed")
 			}
 			return []record.Outgoing{out}, nil
-		}}
+		}, Produce: func(context.Context, []record.Outgoing) error { return nil }}
 	})
 }
 
@@ -104,26 +108,7 @@ func TestAFailedTransactionHasNoEffectAndIsRepeated(t *testing.T) {
 	k.Topic("in", 1)
 	k.Topic("out", 1)
 	cl := testkit.NewClient(t, k.Brokers())
-	refuse := 3
-	k.ControlKey(kmsg.TxnOffsetCommit.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
-		k.KeepControl()
-		if refuse--; refuse < 0 {
-			return nil, nil, false
-		}
-		req := kreq.(*kmsg.TxnOffsetCommitRequest)
-		resp := req.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
-		for _, rt := range req.Topics {
-			st := kmsg.NewTxnOffsetCommitResponseTopic()
-			st.Topic = rt.Topic
-			for _, rp := range rt.Partitions {
-				sp := kmsg.NewTxnOffsetCommitResponseTopicPartition()
-				sp.Partition, sp.ErrorCode = rp.Partition, kerr.RebalanceInProgress.Code
-				st.Partitions = append(st.Partitions, sp)
-			}
-			resp.Topics = append(resp.Topics, st)
-		}
-		return resp, nil, true
-	})
+	refuseOffsets(k, 3, kerr.UnknownMemberID)
 	d := &doubler{name: "a"}
 	startProcessor(t, k.Brokers(), d, nil)
 	cl.ProduceText("in", numbered(10)...)

@@ -401,3 +401,58 @@ func TestNoHistoryOfBatchesBreaksTheRules(t *testing.T) {
 		})
 	}
 }
+
+func TestOutputsThatFillTheBufferAreTakenBeforeThereAreMore(t *testing.T) {
+	fat := func(_ context.Context, batch []*record.Record) ([]record.Outcome, error) {
+		outcomes := make([]record.Outcome, len(batch))
+		for i := range batch {
+			outcomes[i] = record.Outcome{Verdict: record.Done, Outputs: []record.Outgoing{{Value: make([]byte, 400)}}}
+		}
+		return outcomes, nil
+	}
+	start := func() (*Dispatcher, *Partition, *int) {
+		calls := 0
+		s := &batchScript{handle: func(ctx context.Context, batch []*record.Record) ([]record.Outcome, error) {
+			calls++
+			return fat(ctx, batch)
+		}}
+		cfg, _ := batchConfig(s)
+		cfg.Transactional, cfg.Batch.MaxRecords, cfg.Delivery.MaxInFlight, cfg.Delivery.MaxBuffer = true, 1, 1, 1000
+		d := New(cfg)
+		p := d.Open("t", 0, 0)
+		p.Add(keyed(9, "a", "b", "c", "d", "e", "f", "g", "h", "i"), first)
+		synctest.Wait()
+		return d, p, &calls
+	}
+	t.Run("they are taken", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			d, p, calls := start()
+			for _, want := range []int{3, 6, 9} {
+				if *calls != want {
+					t.Fatalf("%d calls, want %d", *calls, want)
+				}
+				if f, _ := p.TakeFinished(); len(f.Outputs) != 3 {
+					t.Fatalf("%d outputs", len(f.Outputs))
+				}
+				synctest.Wait()
+			}
+			d.Close(t.Context())
+		})
+	})
+	t.Run("their partition is lost", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			d, p, calls := start()
+			p.Abandon()
+			other := d.Open("t", 1, 0)
+			other.Add(keyed(3, "a", "b", "c"), first)
+			synctest.Wait()
+			if *calls != 6 {
+				t.Errorf("%d calls, want 3 of the lost partition and 3 of the other", *calls)
+			}
+			if st := d.Status(); st.Buffered != other.Load().Bytes {
+				t.Errorf("%d bytes are held, %d of them by the one partition that is left", st.Buffered, other.Load().Bytes)
+			}
+			d.Close(t.Context())
+		})
+	})
+}

@@ -42,7 +42,7 @@ type result struct {
 func (d *Dispatcher) run(c *call) {
 	for c != nil {
 		outcomes := d.deliver(c)
-		d.checkOutputs(outcomes)
+		d.prepareOutputs(outcomes)
 		results := d.judgeAll(c, outcomes)
 		// Before dead letters and outputs are written, which can take long and says nothing about the component.
 		d.settleGate(c, results)
@@ -83,23 +83,30 @@ func (d *Dispatcher) buryAll(c *call, results []result) {
 		case failed[it.lane]:
 			*r = result{next: settleBehind}
 		case r.next == settleBury:
-			r.next = d.bury(c.p, it, r.err)
+			r.next, r.outputs = d.bury(c.p, it, r.err)
 			failed[it.lane] = r.next != settleFinish
 		}
 	}
 }
 
-// checkOutputs rejects records whose outputs could never be produced.
-func (d *Dispatcher) checkOutputs(outcomes []record.Outcome) {
-	if d.cfg.Check == nil {
+// prepareOutputs prepares the outputs for whoever commits them, and rejects records whose outputs could never be
+// produced.
+func (d *Dispatcher) prepareOutputs(outcomes []record.Outcome) {
+	if d.cfg.Prepare == nil {
 		return
 	}
 	for i := range outcomes {
+		var prepared []record.Outgoing
 		for _, out := range outcomes[i].Outputs {
-			if err := d.cfg.Check(out); err != nil {
+			ready, err := d.cfg.Prepare(out)
+			if err != nil {
 				outcomes[i] = record.Outcome{Verdict: record.Reject, Err: fmt.Errorf("an output for topic %s cannot be produced: %w", out.Topic, err)}
 				break
 			}
+			prepared = append(prepared, ready...)
+		}
+		if d.cfg.Transactional && outcomes[i].Verdict == record.Done {
+			outcomes[i].Outputs = prepared
 		}
 	}
 }
@@ -282,24 +289,29 @@ func (d *Dispatcher) judge(c *call, it *item, o record.Outcome) settlement {
 	}
 }
 
-// bury takes a record out of the way that no further delivery can help.
-func (d *Dispatcher) bury(p *Partition, it *item, cause error) settlement {
+// bury takes a record out of the way that no further delivery can help. The outputs are its dead letter, where that is
+// to be committed with its offset.
+func (d *Dispatcher) bury(p *Partition, it *item, cause error) (settlement, []record.Outgoing) {
 	log := d.cfg.Log.With("topic", p.topic, "partition", p.id, "offset", it.rec.Offset, "attempts", it.earlier+it.attempts, "cause", cause)
 	switch {
+	case d.cfg.Transactional && d.cfg.MakeDeadLetter != nil:
+		d.cfg.Observer.Buried(true)
+		log.Warn(status.DeadLettered, "dead_letter_topic", d.cfg.Delivery.DeadLetterTopic)
+		return settleFinish, []record.Outgoing{d.cfg.MakeDeadLetter(it.rec, it.earlier+it.attempts, cause)}
 	case d.cfg.DeadLetter != nil:
 		if !d.deadLetter(p, it, cause, log) {
-			return settleDrop
+			return settleDrop, nil
 		}
 		d.cfg.Observer.Buried(true)
 		log.Warn(status.DeadLettered, "dead_letter_topic", d.cfg.Delivery.DeadLetterTopic)
-		return settleFinish
+		return settleFinish, nil
 	case d.cfg.Delivery.OnReject == settings.RejectStop:
 		log.Error("a record was rejected: its partition stands still (on_reject=stop)")
-		return settleHold
+		return settleHold, nil
 	default:
 		d.cfg.Observer.Buried(false)
 		log.Warn("a record was rejected and is skipped: no dead_letter_topic is set")
-		return settleFinish
+		return settleFinish, nil
 	}
 }
 

@@ -22,14 +22,17 @@ type Config struct {
 	// Produce stores the outputs of a record that its component has processed, and returns when Kafka has acknowledged
 	// them. It is needed where the component has outputs and Transactional is false.
 	Produce func(ctx context.Context, outputs []record.Outgoing) error
-	// Check tells whether an output could be produced at all; nil checks nothing. A record with one that could not is
-	// treated as rejected: no further delivery can help.
-	Check func(record.Outgoing) error
+	// Prepare makes the records to produce of an output, which are what [Partition.TakeFinished] returns of it; nil leaves
+	// outputs as they are. A record with an output of which it returns an error is treated as rejected: no further
+	// delivery can help.
+	Prepare func(record.Outgoing) ([]record.Outgoing, error)
 	// Transactional leaves outputs to whoever commits: see [Partition.TakeFinished].
 	Transactional bool
 	// DeadLetter stores a record that no further delivery can help and returns when the broker has acknowledged it.
-	// It is nil where the link has no dead-letter topic.
-	DeadLetter func(ctx context.Context, r *record.Record, attempts int, cause error) error
+	// It is nil where the link has no dead-letter topic. With Transactional, MakeDeadLetter is called instead, and what it
+	// makes is the record's output.
+	DeadLetter     func(ctx context.Context, r *record.Record, attempts int, cause error) error
+	MakeDeadLetter func(r *record.Record, attempts int, cause error) record.Outgoing
 	// Limiter bounds the calls of all links of the provider together; nil does not.
 	Limiter *semaphore.Weighted
 	// Progress is called, without a lock held, whenever a record has been finished. It must not block.
@@ -89,6 +92,7 @@ type Dispatcher struct {
 	withComponent int         // records in these calls
 	fill          *time.Timer // wakes a partition that waits for its batch to fill
 	buffered      int64
+	outputBytes   int64 // the size of the outputs that can be taken
 	gate          gate
 	outputsErr    error // why outputs could not be produced the last time
 	partitions    map[*Partition]struct{}
@@ -171,7 +175,7 @@ func (d *Dispatcher) schedule() { d.begin(false) }
 // caller to run. d.mu is held.
 func (d *Dispatcher) begin(keep bool) (kept *call) {
 	var filling []*Partition
-	for d.inFlight < d.cfg.Delivery.MaxInFlight && d.turns.len() > 0 {
+	for d.inFlight < d.cfg.Delivery.MaxInFlight && d.turns.len() > 0 && !d.outputsFill() {
 		p := d.turns.pop()
 		if p.closing || p.held != nil {
 			// The partition is on its way out or stands still: its lanes are simply forgotten. Offsets, not lanes,
@@ -205,6 +209,13 @@ func (d *Dispatcher) begin(keep bool) (kept *call) {
 		d.turns.push(p)
 	}
 	return kept
+}
+
+// outputsFill tells whether the outputs that can be taken fill the buffer. They are taken first then: a component can
+// make much of little. Those of records that wait for the end of others before them do not count, or these others could
+// not be called. d.mu is held.
+func (d *Dispatcher) outputsFill() bool {
+	return d.outputBytes > 0 && d.outputBytes >= d.cfg.Delivery.MaxBuffer
 }
 
 // letFill tells whether a partition should wait until its batch is full, and sees to it that the wait ends. d.mu is

@@ -44,9 +44,10 @@ type Partition struct {
 	// uncommitted is what is finished and not committed yet, lastStamp the time of the last record of it.
 	uncommitted uncommitted
 	lastStamp   int64
-	// outputs are those of the finished records below committable, until they are taken.
-	outputs []record.Outgoing
-	held    error
+	// outputs are those of the finished records below committable, until they are taken; outputBytes is their size.
+	outputs     []record.Outgoing
+	outputBytes int64
+	held        error
 	// unburied counts the records whose dead letter could not be written yet; buryErr is the last reason.
 	unburied int
 	buryErr  error
@@ -292,6 +293,19 @@ func (p *Partition) hold(bytes int64) {
 	p.d.buffered += bytes
 }
 
+// offer counts bytes of outputs that can be taken from now on, or not any more. d.mu is held.
+func (p *Partition) offer(bytes int64) {
+	p.outputBytes += bytes
+	p.d.outputBytes += bytes
+}
+
+// dropOutputs forgets the outputs that can be taken. d.mu is held.
+func (p *Partition) dropOutputs() {
+	p.hold(-p.outputBytes)
+	p.offer(-p.outputBytes)
+	p.outputs = nil
+}
+
 func sizeOf(outputs []record.Outgoing) int64 {
 	n := int64(0)
 	for i := range outputs {
@@ -307,6 +321,7 @@ func (p *Partition) advance() {
 		p.committable = committable{offset: it.nextOffset, epoch: it.epoch}
 		p.noteFinished(it.stamp)
 		p.outputs = append(p.outputs, it.outputs...)
+		p.offer(sizeOf(it.outputs))
 		it.outputs = nil
 	}
 }
@@ -330,14 +345,14 @@ func (p *Partition) TakeFinished() (f Finished, ok bool) {
 		return Finished{}, false
 	}
 	f = Finished{Offset: p.committable.offset, Epoch: p.committable.epoch, Outputs: p.outputs}
-	p.outputs = nil
-	p.hold(-sizeOf(f.Outputs))
+	p.dropOutputs()
+	p.d.schedule()
 	return f, true
 }
 
 // Load says how much of the partition is waiting or being handled.
 type Load struct {
-	// Bytes is the size of the unfinished records.
+	// Bytes is the size of the unfinished records, and of the outputs of finished ones that have not been taken.
 	Bytes int64
 	// Span is the number of records from the lowest unfinished one on, finished ones among them included: what a
 	// crash would have delivered again.
@@ -346,13 +361,15 @@ type Load struct {
 	Oldest time.Time
 	// Held tells that the partition stands still.
 	Held bool
+	// Outputs is the size of the outputs that [Partition.TakeFinished] would return. They are part of Bytes.
+	Outputs int64
 }
 
 // Load returns the current load.
 func (p *Partition) Load() Load {
 	p.d.mu.Lock()
 	defer p.d.mu.Unlock()
-	l := Load{Bytes: p.buffered, Span: p.items.len(), Held: p.held != nil}
+	l := Load{Bytes: p.buffered, Span: p.items.len(), Held: p.held != nil, Outputs: p.outputBytes}
 	if l.Span > 0 {
 		l.Oldest = p.items.peek().added
 	}
@@ -392,7 +409,10 @@ func (p *Partition) Abandon() {
 func (p *Partition) beginClose(lost bool) {
 	p.d.mu.Lock()
 	defer p.d.mu.Unlock()
-	p.lost = p.lost || lost
+	if lost {
+		p.lost = true
+		p.dropOutputs()
+	}
 	if p.closing {
 		return
 	}
@@ -432,8 +452,11 @@ func (p *Partition) free() (givenUp []int64) {
 		return nil
 	}
 	delete(d.partitions, p)
+	if p.lost {
+		p.dropOutputs()
+	}
 	// What is finished may be taken still.
-	p.hold(sizeOf(p.outputs) - p.buffered)
+	p.hold(p.outputBytes - p.buffered)
 	p.unfinished = 0
 	p.items, p.lanes, p.backingOff = queue[*item]{}, nil, nil
 	d.turns.drop(p)

@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"messaging-kafka/internal/testkit"
+	"messaging-kafka/test/fleet"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }
@@ -43,7 +44,7 @@ type world struct {
 	late counter // stops that the host lost patience with
 
 	mu       sync.Mutex
-	faults   map[Kind]int
+	faults   map[fleet.Kind]int
 	restarts []time.Time
 	badStops []string
 }
@@ -76,11 +77,11 @@ func TestLedger(t *testing.T) {
 	w.link(0)
 	produced := make(chan error, 1)
 	background.Go(func() { produced <- w.producer.run(ctx, cfg) })
-	if err := until(ctx, testkit.DefaultTimeout, w.flows); err != nil {
+	if err := fleet.Until(ctx, testkit.DefaultTimeout, w.flows); err != nil {
 		t.Fatalf("nothing flows although nothing is broken yet: %v%s", err, w.health())
 	}
 	w.breakThings(ctx)
-	if err := until(ctx, 2*time.Minute, w.replicated); err != nil {
+	if err := fleet.Until(ctx, 2*time.Minute, w.replicated); err != nil {
 		t.Fatalf("Kafka did not recover from the faults: %v", err)
 	}
 	w.say("all is mended; the rest must run dry")
@@ -114,8 +115,8 @@ func TestLedger(t *testing.T) {
 }
 
 func newWorld(t *testing.T, cfg config) *world {
-	w := &world{t: t, cfg: cfg, begin: time.Now(), faults: make(map[Kind]int)}
-	binary := buildProvider(t)
+	w := &world{t: t, cfg: cfg, begin: time.Now(), faults: make(map[fleet.Kind]int)}
+	binary := fleet.BuildProvider(t)
 	w.kafka = testkit.StartKafka(t, testkit.KafkaOptions{Nodes: brokers, Proxied: true, NoAutoCreate: true, Properties: map[string]string{
 		"group.consumer.session.timeout.ms": fmt.Sprint(sessionTime.Milliseconds()),
 		// A broker that was cut off or paused comes back into the set soon.
@@ -135,7 +136,7 @@ func newWorld(t *testing.T, cfg config) *world {
 		ID: componentID, Provider: providerKey, Count: 10_000, Handler: w.witness.handle,
 	})
 	w.host = testkit.NewFakeHost(t, w.nats, testkit.FakeHostOptions{})
-	for i, address := range freeAddresses(t, cfg.copies) {
+	for i, address := range fleet.FreeAddresses(t, cfg.copies) {
 		host := w.host
 		if i > 0 {
 			host = w.host.Peer()
@@ -170,98 +171,45 @@ func (w *world) link(variant int) { w.host.PutLink(w.linkOf(variant)) }
 
 // breakThings carries the schedule out and returns when the last fault has been mended.
 func (w *world) breakThings(ctx context.Context) {
-	schedule := Schedule(w.cfg.seed, w.cfg.duration, w.cfg.copies, brokers)
-	deadline := time.Now().Add(w.cfg.duration)
-	var lanes sync.WaitGroup
-	for _, faults := range schedule {
-		lanes.Go(func() {
-			for _, f := range faults {
-				// Where faults take long to be mended, what is left of the schedule is left out.
-				if !sleep(ctx, f.Wait) || time.Now().After(deadline) || w.t.Failed() {
-					return
-				}
-				w.say("%v", f)
-				w.mu.Lock()
-				w.faults[f.Kind]++
-				w.mu.Unlock()
-				w.carryOut(ctx, f)
-			}
-		})
-	}
-	lanes.Wait()
-	sleep(ctx, time.Until(deadline))
+	schedule := fleet.Schedule(w.cfg.seed, w.cfg.duration, lanes(w.cfg.copies, brokers))
+	fleet.Carry(ctx, schedule, w.cfg.duration, w.t.Failed, w.carryOut)
 }
 
 // carryOut breaks one thing, holds, and mends it.
-func (w *world) carryOut(ctx context.Context, f Fault) {
+func (w *world) carryOut(ctx context.Context, f fleet.Fault) {
+	w.say("%v", f)
+	w.mu.Lock()
+	w.faults[f.Kind]++
+	w.mu.Unlock()
 	switch f.Kind {
 	case KillCopy, StopCopy, TermCopy:
 		c := w.copies[f.Target-1]
 		c.end(f.Kind)
-		sleep(ctx, f.Hold)
+		fleet.Sleep(ctx, f.Hold)
 		c.provider.Restart()
-	case KillBroker:
-		w.kafka.KillNode(w.t, f.Target)
-		sleep(ctx, f.Hold)
-		w.kafka.StartNode(w.t, f.Target)
-		w.waitReplicated(ctx)
-	case PauseBroker:
-		w.kafka.PauseNode(w.t, f.Target)
-		sleep(ctx, f.Hold)
-		w.kafka.ResumeNode(w.t, f.Target)
-		w.waitReplicated(ctx)
-	case ResetKafka:
-		w.kafka.Proxies()[f.Target-1].Cut()
-	case CutKafka:
-		w.cutOff(ctx, f.Hold, w.kafka.Proxies()[f.Target-1])
-	case CutAllKafka:
-		w.cutOff(ctx, f.Hold, w.kafka.Proxies()...)
-	case SwallowKafka:
-		for _, p := range w.kafka.Proxies() {
-			p.Pause()
-		}
-		sleep(ctx, f.Hold)
-		for _, p := range w.kafka.Proxies() {
-			p.Resume()
-		}
 	case ResetLattice:
 		w.copies[f.Target-1].lattice.Cut()
 	case CutLattice:
-		w.cutOff(ctx, f.Hold, w.copies[f.Target-1].lattice)
+		fleet.CutOff(ctx, f.Hold, w.copies[f.Target-1].lattice)
 	case NoComponent:
 		w.mu.Lock()
 		w.restarts = append(w.restarts, time.Now())
 		w.mu.Unlock()
 		w.component.Stop()
-		sleep(ctx, f.Hold)
+		fleet.Sleep(ctx, f.Hold)
 		w.component.Start()
 	case ReplaceLink:
 		w.link(f.Target - 1)
 	case DeleteLink:
 		w.host.DeleteLink(w.linkOf(0))
-		sleep(ctx, f.Hold)
+		fleet.Sleep(ctx, f.Hold)
 		w.link(f.Target - 1)
+	default:
+		fleet.BreakKafka(ctx, w.t, w.kafka, w.admin, f)
 	}
 }
 
-func (w *world) cutOff(ctx context.Context, hold time.Duration, proxies ...*testkit.Proxy) {
-	for _, p := range proxies {
-		p.Down()
-	}
-	sleep(ctx, hold)
-	for _, p := range proxies {
-		p.Up()
-	}
-}
-
-func (w *world) replicated(ctx context.Context) error { return replicated(ctx, w.admin) }
-
-// waitReplicated keeps broker faults one at a time: the next would meet a cluster that cannot bear it.
-func (w *world) waitReplicated(ctx context.Context) {
-	if err := until(ctx, 2*time.Minute, w.replicated); err != nil && ctx.Err() == nil {
-		w.t.Errorf("Kafka does not recover from a broker fault: %v", err)
-	}
-}
+func (w *world) replicated(ctx context.Context) error { return fleet.Replicated(ctx, w.admin) }
 
 // flows returns nil once records come through.
 func (w *world) flows(context.Context) error {
@@ -297,7 +245,7 @@ func (w *world) runDry(ctx context.Context) error {
 		_, _, finished := w.finished()
 		state := fmt.Sprintf("%d of %d records finished", finished, acknowledged)
 		attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
-		ends, committed, err := offsets(attempt, w.admin, topic)
+		ends, committed, err := fleet.Offsets(attempt, w.admin, group, topic)
 		cancel()
 		if err == nil && finished == acknowledged && maps.Equal(ends, committed) {
 			return nil
@@ -312,7 +260,7 @@ func (w *world) runDry(ctx context.Context) error {
 		} else if time.Since(moved) > patience {
 			return errors.New(state)
 		}
-		if !sleep(ctx, 500*time.Millisecond) {
+		if !fleet.Sleep(ctx, 500*time.Millisecond) {
 			return ctx.Err()
 		}
 	}
@@ -320,7 +268,7 @@ func (w *world) runDry(ctx context.Context) error {
 
 // report prints a line of progress now and then.
 func (w *world) report(ctx context.Context) {
-	for sleep(ctx, 5*time.Second) {
+	for fleet.Sleep(ctx, 5*time.Second) {
 		sent, acknowledged := w.producer.counts()
 		calls, _, open := w.witness.counts()
 		done, dead, _ := w.finished()
@@ -348,15 +296,15 @@ func (w *world) health() string {
 func (w *world) ledger(ctx context.Context) *Ledger {
 	l := &Ledger{HandleTimeout: handleTimeout, MaxAttempts: maxAttempts, MaxInFlight: maxInFlight, Lives: make(map[Life]*History)}
 	var err error
-	if err = until(ctx, testkit.DefaultTimeout, func(ctx context.Context) error {
-		l.End, l.Committed, err = offsets(ctx, w.admin, topic)
+	if err = fleet.Until(ctx, testkit.DefaultTimeout, func(ctx context.Context) error {
+		l.End, l.Committed, err = fleet.Offsets(ctx, w.admin, group, topic)
 		return err
 	}); err != nil {
 		w.t.Fatal(err)
 	}
 	w.say("the link is deleted and the copies are stopped")
 	w.end(ctx, l)
-	if err := until(ctx, testkit.DefaultTimeout, w.cemeteryRead); err != nil {
+	if err := fleet.Until(ctx, testkit.DefaultTimeout, w.cemeteryRead); err != nil {
 		w.t.Fatal(err)
 	}
 	w.component.Stop()
@@ -413,8 +361,8 @@ func (w *world) checkOrderOfPlaces(l *Ledger) {
 func (w *world) end(ctx context.Context, l *Ledger) {
 	w.host.DeleteLink(w.linkOf(0))
 	// The error is the ledger's to tell, by the number.
-	_ = until(ctx, testkit.DefaultTimeout, func(ctx context.Context) error {
-		n, err := members(ctx, w.admin)
+	_ = fleet.Until(ctx, testkit.DefaultTimeout, func(ctx context.Context) error {
+		n, err := fleet.Members(ctx, w.admin, group)
 		if err != nil {
 			n = -1
 		}

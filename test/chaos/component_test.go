@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"messaging-kafka/internal/testkit"
+	"messaging-kafka/test/fleet"
 )
 
 // witness is the component: it writes every call down and misbehaves by the seed.
@@ -87,10 +88,10 @@ func (w *witness) behave(ctx context.Context, id ID, nth int) (Answer, error) {
 	}
 	if hang := luck < 0.0015; hang {
 		// The caller gives up at handle_timeout. It never hears the trap that ends this.
-		sleep(ctx, 2*handleTimeout)
+		fleet.Sleep(ctx, 2*handleTimeout)
 		return Silent, testkit.ErrTrap
 	}
-	if !sleep(ctx, work) {
+	if !fleet.Sleep(ctx, work) {
 		return Silent, testkit.ErrHang
 	}
 	switch {
@@ -104,18 +105,6 @@ func (w *witness) behave(ctx context.Context, id ID, nth int) (Answer, error) {
 		return Failed, errors.New("not now")
 	default:
 		return Done, nil
-	}
-}
-
-// sleep tells whether it slept to the end.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"messaging-kafka/internal/testkit"
@@ -118,57 +117,4 @@ func (c *cemetery) take(records []*kgo.Record) {
 		c.dead = append(c.dead, d)
 		c.buried[id] = true
 	}
-}
-
-// offsets returns the ends of the topic and what the group has committed.
-func offsets(ctx context.Context, admin *kadm.Client, topic string) (ends, committed map[int32]int64, err error) {
-	listed, err := admin.ListEndOffsets(ctx, topic)
-	if err == nil {
-		err = listed.Error()
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("listing ends: %w", err)
-	}
-	commits, err := admin.FetchOffsets(ctx, group)
-	if err == nil {
-		err = commits.Error()
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("fetching committed offsets: %w", err)
-	}
-	ends, committed = make(map[int32]int64), make(map[int32]int64)
-	listed.Each(func(o kadm.ListedOffset) { ends[o.Partition] = o.Offset })
-	for p, o := range commits.Offsets()[topic] {
-		committed[p] = o.At
-	}
-	return ends, committed, nil
-}
-
-// replicated returns nil when every partition of the cluster has all its replicas in sync.
-func replicated(ctx context.Context, admin *kadm.Client) error {
-	topics, err := admin.ListTopicsWithInternal(ctx)
-	if err != nil {
-		return err
-	}
-	for _, topic := range topics {
-		for _, p := range topic.Partitions {
-			if len(p.ISR) < len(p.Replicas) || p.Leader < 0 {
-				return fmt.Errorf("%s/%d has %d of %d replicas in sync and leader %d", topic.Topic, p.Partition, len(p.ISR), len(p.Replicas), p.Leader)
-			}
-		}
-	}
-	return nil
-}
-
-// members returns the number of members of the group, by both protocols.
-func members(ctx context.Context, admin *kadm.Client) (int, error) {
-	classic, err := admin.DescribeGroups(ctx, group)
-	if err != nil {
-		return 0, err
-	}
-	n := len(classic[group].Members)
-	if consumer, err := admin.DescribeConsumerGroups(ctx, group); err == nil {
-		n = max(n, len(consumer[group].Members))
-	}
-	return n, nil
 }

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"messaging-kafka/test/fleet"
 )
 
 var (
@@ -255,9 +257,9 @@ func TestBrokenRulesAreToldInDetailAndCounted(t *testing.T) {
 }
 
 func TestScheduleDependsOnItsSeedAlone(t *testing.T) {
-	a, b := Schedule(7, 20*time.Minute, 3, 3), Schedule(7, 20*time.Minute, 3, 3)
-	other := Schedule(8, 20*time.Minute, 3, 3)
-	seen := make(map[Kind]bool)
+	a, b := fleet.Schedule(7, 20*time.Minute, lanes(3, 3)), fleet.Schedule(7, 20*time.Minute, lanes(3, 3))
+	other := fleet.Schedule(8, 20*time.Minute, lanes(3, 3))
+	seen := make(map[fleet.Kind]bool)
 	for name, faults := range a {
 		if len(faults) != len(b[name]) {
 			t.Fatalf("lane %s has %d and %d faults", name, len(faults), len(b[name]))
@@ -276,9 +278,9 @@ func TestScheduleDependsOnItsSeedAlone(t *testing.T) {
 		}
 	}
 	for _, l := range lanes(3, 3) {
-		for _, c := range l.choices {
-			if !seen[c.kind] {
-				t.Errorf("%q does not happen in 20 minutes", c.kind)
+		for _, c := range l.Choices {
+			if !seen[c.Kind] {
+				t.Errorf("%q does not happen in 20 minutes", c.Kind)
 			}
 		}
 	}

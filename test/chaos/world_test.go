@@ -8,39 +8,20 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"net"
 	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
-	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 
 	"messaging-kafka/internal/testkit"
+	"messaging-kafka/test/fleet"
 )
-
-// buildProvider builds the program that is tested.
-func buildProvider(t *testing.T) string {
-	t.Helper()
-	root, err := testkit.ProjectRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	binary := filepath.Join(t.TempDir(), "messaging-kafka")
-	build := exec.Command("go", "build", "-o", binary, "./cmd/messaging-kafka")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building the provider: %v\n%s", err, out)
-	}
-	return binary
-}
 
 const (
 	componentID = "witness"
@@ -100,7 +81,7 @@ func (c *providerCopy) up() bool {
 }
 
 // end ends the copy's process by a fault.
-func (c *providerCopy) end(kind Kind) {
+func (c *providerCopy) end(kind fleet.Kind) {
 	if c.provider.Exited() {
 		c.w.badStop("%v had ended by itself: %v", c, c.provider.Err())
 	}
@@ -281,7 +262,7 @@ type callers struct {
 // connections, and needs longer to join its group than it takes to look twice; but it gives the inbox up before its
 // last connection ends, so that it is too late to look then.
 func (c *callers) run(ctx context.Context, srv *server.Server) error {
-	for sleep(ctx, 50*time.Millisecond) {
+	for fleet.Sleep(ctx, 50*time.Millisecond) {
 		list, err := srv.Connz(&server.ConnzOptions{Username: true, Subscriptions: true, Limit: math.MaxInt32})
 		if err != nil {
 			return fmt.Errorf("listing connections: %w", err)
@@ -338,20 +319,6 @@ func connections(srv *server.Server, lives map[Life]*History) error {
 	return nil
 }
 
-// freeAddresses returns n addresses of 127.0.0.1 that nobody listens on.
-func freeAddresses(t *testing.T, n int) []string {
-	t.Helper()
-	base, err := testkit.FreePorts(n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var addresses []string
-	for i := range n {
-		addresses = append(addresses, net.JoinHostPort("127.0.0.1", strconv.Itoa(base+i)))
-	}
-	return addresses
-}
-
 // counter is a number that goroutines share.
 type counter struct {
 	mu sync.Mutex
@@ -373,20 +340,4 @@ func (c *counter) get() int {
 // say prints a line of progress at once; go test keeps a test's own output back.
 func (w *world) say(format string, args ...any) {
 	fmt.Fprintf(os.Stdout, "%6.1fs  %s\n", time.Since(w.begin).Seconds(), fmt.Sprintf(format, args...))
-}
-
-// until calls check every now and then until it returns nil, and returns its last error where it has not within
-// timeout.
-func until(ctx context.Context, timeout time.Duration, check func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	for {
-		attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
-		err := check(attempt)
-		cancel()
-		if err == nil || ctx.Err() != nil {
-			return err
-		}
-		sleep(ctx, 200*time.Millisecond)
-	}
 }

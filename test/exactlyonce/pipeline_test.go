@@ -1,0 +1,209 @@
+//go:build exactlyonce
+
+package exactlyonce
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"messaging-kafka/internal/record"
+	"messaging-kafka/internal/testkit"
+	"messaging-kafka/test/fleet"
+)
+
+// pipeline is one topic that goes through a component to another one.
+type pipeline struct {
+	name               string // of its component and its group too
+	protocol           string
+	transactions       bool
+	in, out, deadTopic string
+	seed               uint64
+	mu                 sync.Mutex
+	produced           map[ID]Place
+	failed             []string
+	deliveries         map[ID]int
+	calls, hangs       int
+	traps, retries     int
+}
+
+func newPipeline(seed uint64, protocol string, transactions bool) *pipeline {
+	name := protocol + map[bool]string{true: "-transactions", false: "-plain"}[transactions]
+	return &pipeline{
+		name: name, protocol: protocol, transactions: transactions, seed: seed,
+		in: name + ".in", out: name + ".out", deadTopic: name + ".dead",
+		produced: make(map[ID]Place), deliveries: make(map[ID]int),
+	}
+}
+
+// produce produces records evenly over a time, then waits until all are acknowledged or ctx ends.
+func (p *pipeline) produce(ctx context.Context, client *testkit.Client, records int, over time.Duration) error {
+	r := rand.New(rand.NewPCG(p.seed, 1<<40))
+	seqs := make([]int, keys)
+	begin := time.Now()
+	for sent := 0; sent < records; {
+		due := min(records, int(float64(records)*float64(time.Since(begin))/float64(over))+1)
+		for ; sent < due; sent++ {
+			key := r.IntN(keys)
+			seqs[key]++
+			p.send(ctx, client, ID{key, seqs[key]})
+		}
+		if !fleet.Sleep(ctx, 20*time.Millisecond) {
+			return ctx.Err()
+		}
+	}
+	return client.Flush(ctx)
+}
+
+func (p *pipeline) send(ctx context.Context, client *testkit.Client, id ID) {
+	client.Client.Produce(ctx, &kgo.Record{Topic: p.in, Key: id.key(), Value: []byte(id.String())}, func(r *kgo.Record, err error) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if err != nil {
+			p.failed = append(p.failed, fmt.Sprintf("%v: %v", id, err))
+			return
+		}
+		p.produced[id] = Place{r.Partition, r.Offset}
+	})
+}
+
+// Headers of outputs.
+const (
+	headerFrom = "from"
+	headerNth  = "nth"
+)
+
+var errTrap = errors.New("this call traps")
+
+// process is the component. What it does depends on the seed, the records and how often it has seen them.
+func (p *pipeline) process(ctx context.Context, batch []*record.Record) ([]record.Outcome, error) {
+	outcomes := make([]record.Outcome, len(batch))
+	var hang, trap bool
+	p.mu.Lock()
+	p.calls++
+	for i, r := range batch {
+		id, err := parseID(string(r.Value))
+		if err != nil {
+			p.mu.Unlock()
+			return nil, err
+		}
+		p.deliveries[id]++
+		now := rand.New(rand.NewPCG(p.seed+uint64(p.deliveries[id]), uint64(id.Key)<<32|uint64(id.Seq)))
+		fate := fateOf(p.seed, id)
+		switch luck := now.Float64(); {
+		case fate.Reject:
+			outcomes[i] = record.Outcome{Verdict: record.Reject, Err: errors.New("this record must not be processed")}
+		case fate.Fail:
+			outcomes[i] = record.Outcome{Verdict: record.Retry, Err: errors.New("this record cannot be processed")}
+		case luck < 0.0002:
+			hang = true
+		case luck < 0.0008:
+			trap = true
+		case luck < 0.01:
+			p.retries++
+			outcomes[i] = record.Outcome{Verdict: record.Retry, Err: errors.New("not now")}
+		default:
+			outcomes[i] = record.Outcome{Verdict: record.Done, Outputs: p.outputs(r, fate)}
+		}
+	}
+	switch {
+	case hang:
+		p.hangs++
+	case trap:
+		p.traps++
+	}
+	p.mu.Unlock()
+	if hang {
+		fleet.Sleep(ctx, 2*handleTimeout)
+		return nil, errTrap
+	}
+	if !fleet.Sleep(ctx, time.Duration(rand.Int64N(int64(20*time.Millisecond)))) || trap {
+		return nil, errTrap
+	}
+	return outcomes, nil
+}
+
+func (p *pipeline) outputs(r *record.Record, fate Fate) []record.Outgoing {
+	outs := make([]record.Outgoing, fate.Outputs)
+	for i := range outs {
+		outs[i] = record.Outgoing{
+			Topic: p.out, Partition: record.AnyPartition, Key: r.Key, Value: r.Value, Headers: []record.Header{
+				{Key: headerFrom, Value: []byte(Place{r.Partition, r.Offset}.String())},
+				{Key: headerNth, Value: []byte(strconv.Itoa(i + 1))},
+			},
+		}
+	}
+	return outs
+}
+
+// drained returns nil when everything that was produced is committed.
+func (p *pipeline) drained(ctx context.Context, admin *kadm.Client) error {
+	ends, committed, err := fleet.Offsets(ctx, admin, p.name, p.in)
+	if err != nil {
+		return err
+	}
+	if !maps.Equal(ends, committed) {
+		return fmt.Errorf("%s: committed %v of %v", p.name, committed, ends)
+	}
+	return nil
+}
+
+// tally reads what came out. aborted is the number of records that only a read_uncommitted reader sees.
+func (p *pipeline) tally(ctx context.Context, w *world) (t *Tally, aborted int, err error) {
+	t = &Tally{Seed: p.seed, Produced: p.produced}
+	if t.End, t.Committed, err = fleet.Offsets(ctx, w.admin, p.name, p.in); err != nil {
+		return nil, 0, err
+	}
+	all, stored, err := w.readAll(ctx, p.out)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, r := range all {
+		o := Output{At: Place{r.Partition, r.Offset}}
+		if o.ID, err = parseID(string(r.Value)); err == nil {
+			err = o.readHeaders(r.Headers)
+		}
+		if _, ours := p.produced[o.ID]; err != nil || !ours {
+			t.Strangers = append(t.Strangers, fmt.Sprintf("the output at %v: %v", o.At, err))
+			continue
+		}
+		t.Outputs = append(t.Outputs, o)
+	}
+	aborted = stored - len(all)
+	if all, stored, err = w.readAll(ctx, p.deadTopic); err != nil {
+		return nil, 0, err
+	}
+	aborted += stored - len(all)
+	for _, r := range all {
+		id, err := parseID(string(r.Value))
+		if _, ours := p.produced[id]; err != nil || !ours {
+			t.Strangers = append(t.Strangers, fmt.Sprintf("the dead letter at %d@%d: %v", r.Partition, r.Offset, err))
+			continue
+		}
+		t.Dead = append(t.Dead, id)
+	}
+	return t, aborted, nil
+}
+
+func (o *Output) readHeaders(headers []kgo.RecordHeader) (err error) {
+	for _, h := range headers {
+		switch h.Key {
+		case headerFrom:
+			o.From, err = parsePlace(string(h.Value))
+		case headerNth:
+			o.Nth, err = strconv.Atoi(string(h.Value))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

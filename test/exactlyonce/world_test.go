@@ -1,0 +1,314 @@
+//go:build exactlyonce
+
+package exactlyonce
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"messaging-kafka/internal/testkit"
+	"messaging-kafka/test/fleet"
+)
+
+const providerKey = "kafka"
+
+// world is everything that takes part in a run.
+type world struct {
+	t     *testing.T
+	cfg   config
+	begin time.Time
+
+	binary    string
+	kafka     *testkit.Kafka
+	client    *testkit.Client
+	admin     *kadm.Client
+	nats      *testkit.NATSServer
+	host      *testkit.FakeHost
+	copies    []*instance
+	pipelines []*pipeline
+
+	mu     sync.Mutex
+	faults map[fleet.Kind]int
+	logs   []*testkit.Provider
+}
+
+// instance is one copy of the provider. Only the lane of the copies changes it.
+type instance struct {
+	host    *testkit.FakeHost
+	lattice *testkit.Proxy
+
+	mu       sync.Mutex
+	admin    string
+	provider *testkit.Provider
+}
+
+func newWorld(t *testing.T, cfg config) *world {
+	w := &world{t: t, cfg: cfg, begin: time.Now(), faults: make(map[fleet.Kind]int), binary: fleet.BuildProvider(t)}
+	w.kafka = testkit.StartKafka(t, testkit.KafkaOptions{Nodes: brokers, Proxied: true, NoAutoCreate: true, Properties: map[string]string{
+		"group.consumer.session.timeout.ms": fmt.Sprint(sessionTime.Milliseconds()),
+		"replica.lag.time.max.ms":           "5000",
+	}})
+	w.client = testkit.NewClient(t, w.kafka.Brokers(), kgo.RequestTimeoutOverhead(5*time.Second), kgo.ProducerLinger(5*time.Millisecond))
+	w.admin = kadm.NewClient(w.client.Client)
+	w.nats = testkit.NATS(t, testkit.NATSOptions{})
+	for _, protocol := range []string{"classic", "consumer"} {
+		for _, transactions := range []bool{true, false} {
+			p := newPipeline(cfg.seed, protocol, transactions)
+			fleet.StartProcessor(t, w.nats, p.name, p.process)
+			w.pipelines = append(w.pipelines, p)
+		}
+	}
+	w.createTopics()
+	w.host = testkit.NewFakeHost(t, w.nats, testkit.FakeHostOptions{})
+	w.link(0)
+	for range copies {
+		c := &instance{host: w.host.Peer(), lattice: testkit.NewProxy(t, w.nats.Addr())}
+		c.provider = w.start(c)
+		w.copies = append(w.copies, c)
+	}
+	return w
+}
+
+// createTopics creates the topics of all pipelines side by side.
+func (w *world) createTopics() {
+	var creating sync.WaitGroup
+	for _, p := range w.pipelines {
+		for topic, partitions := range map[string]int32{p.in: inPartitions, p.out: outPartitions, p.deadTopic: 2} {
+			creating.Go(func() {
+				if _, err := w.admin.CreateTopic(w.t.Context(), partitions, -1, nil, topic); err != nil {
+					w.t.Errorf("creating topic %s: %v", topic, err)
+				}
+			})
+		}
+	}
+	creating.Wait()
+	if err := fleet.Until(w.t.Context(), testkit.DefaultTimeout, func(ctx context.Context) error { return fleet.Replicated(ctx, w.admin) }); err != nil {
+		w.t.Fatalf("the topics are not there: %v", err)
+	}
+}
+
+// start starts a process of a copy on its host.
+func (w *world) start(c *instance) *testkit.Provider {
+	admin := fleet.FreeAddresses(w.t, 1)[0]
+	p := c.host.StartProvider(testkit.ProviderSpec{
+		Key: providerKey, Binary: w.binary, Config: map[string]string{"admin_address": admin},
+		HostData: func(data map[string]any) {
+			data["lattice_rpc_url"] = "nats://" + c.lattice.Addr()
+			data["structured_logging"], data["log_level"] = true, "debug"
+		},
+	})
+	c.mu.Lock()
+	c.admin = admin
+	c.mu.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.logs = append(w.logs, p)
+	return p
+}
+
+func (w *world) link(variant int) {
+	for _, p := range w.pipelines {
+		w.host.PutLink(w.linkOf(p, variant))
+	}
+}
+
+func (w *world) linkOf(p *pipeline, variant int) testkit.Link {
+	return fleet.ProcessorLink(providerKey, p.name, p.linkConfig(strings.Join(w.kafka.ProxiedBrokers(), ","), variant))
+}
+
+// breakThings carries the schedule out and returns when the last fault has been mended.
+func (w *world) breakThings(ctx context.Context) {
+	schedule := fleet.Schedule(w.cfg.seed, w.cfg.duration, lanes())
+	fleet.Carry(ctx, schedule, w.cfg.duration, w.t.Failed, w.carryOut)
+}
+
+// carryOut breaks one thing, holds, and mends it.
+func (w *world) carryOut(ctx context.Context, f fleet.Fault) {
+	w.say("%v", f)
+	w.mu.Lock()
+	w.faults[f.Kind]++
+	w.mu.Unlock()
+	switch f.Kind {
+	case killCopy, moveCopy, pauseCopy, doubleCopy, stopCopy:
+		w.carryOutOnCopy(ctx, w.copies[f.Target-1], f)
+	case resetLattice:
+		w.copies[f.Target-1].lattice.Cut()
+	case replaceLinks:
+		w.link(f.Target - 1)
+	case deleteLinks:
+		for _, p := range w.pipelines {
+			w.host.DeleteLink(w.linkOf(p, 0))
+		}
+		fleet.Sleep(ctx, f.Hold)
+		w.link(f.Target - 1)
+	default:
+		fleet.BreakKafka(ctx, w.t, w.kafka, w.admin, f)
+	}
+}
+
+func (w *world) carryOutOnCopy(ctx context.Context, c *instance, f fleet.Fault) {
+	if c.provider.Exited() {
+		w.t.Errorf("a copy had ended by itself: %v", c.provider.Err())
+		return
+	}
+	switch f.Kind {
+	case killCopy:
+		c.provider.Kill()
+		fleet.Sleep(ctx, f.Hold)
+		c.provider.Restart()
+	case moveCopy:
+		c.provider.Kill()
+		fleet.Sleep(ctx, f.Hold)
+		c.host = w.host.Peer()
+		c.provider = w.start(c)
+	case stopCopy:
+		c.provider.Shutdown()
+		fleet.Sleep(ctx, f.Hold)
+		c.provider.Restart()
+	case pauseCopy:
+		c.provider.Signal(syscall.SIGSTOP)
+		fleet.Sleep(ctx, f.Hold)
+		c.provider.Signal(syscall.SIGCONT)
+	case doubleCopy:
+		// The host takes the silent one for gone and starts another, which has the same ids; then the first one goes on.
+		first := c.provider
+		first.Signal(syscall.SIGSTOP)
+		fleet.Sleep(ctx, f.Hold/2)
+		c.provider = w.start(c)
+		fleet.Sleep(ctx, f.Hold/2)
+		first.Signal(syscall.SIGCONT)
+		fleet.Sleep(ctx, 3*time.Second)
+		first.Kill()
+	}
+}
+
+// runDry waits until every record of every pipeline is committed. It gives up when nothing has moved for a long time.
+func (w *world) runDry(ctx context.Context) error {
+	const patience = 90 * time.Second
+	moved, before := time.Now(), ""
+	for {
+		var errs []error
+		for _, p := range w.pipelines {
+			attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
+			errs = append(errs, p.drained(attempt, w.admin))
+			cancel()
+		}
+		err := errors.Join(errs...)
+		if err == nil {
+			return nil
+		}
+		if now := err.Error(); now != before {
+			moved, before = time.Now(), now
+		} else if time.Since(moved) > patience {
+			return err
+		}
+		if !fleet.Sleep(ctx, 300*time.Millisecond) {
+			return ctx.Err()
+		}
+	}
+}
+
+// readAll reads a topic to its end as a read_committed reader, and returns how many records are stored in it besides
+// for whoever reads without that.
+func (w *world) readAll(ctx context.Context, topic string) (records []*kgo.Record, stored int, err error) {
+	if records, err = w.read(ctx, topic, kgo.ReadCommitted()); err != nil {
+		return nil, 0, err
+	}
+	all, err := w.read(ctx, topic, kgo.ReadUncommitted())
+	return records, len(all), err
+}
+
+func (w *world) read(ctx context.Context, topic string, isolation kgo.IsolationLevel) ([]*kgo.Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	ends, err := w.admin.ListEndOffsets(ctx, topic)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing the ends of %s: %w", topic, err)
+	}
+	left := make(map[int32]int64)
+	ends.Each(func(o kadm.ListedOffset) {
+		if o.Offset > 0 {
+			left[o.Partition] = o.Offset
+		}
+	})
+	// Whoever sees transaction markers sees the end.
+	reader := testkit.NewClient(w.t, w.kafka.Brokers(), kgo.ConsumeTopics(topic), kgo.KeepControlRecords(), kgo.FetchIsolationLevel(isolation),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(200*time.Millisecond))
+	defer reader.Close()
+	var records []*kgo.Record
+	for len(left) > 0 {
+		fetches := reader.PollFetches(ctx)
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("%s cannot be read to its end: of partitions %v nothing more came for a minute: a transaction is open", topic, left)
+		}
+		for _, r := range fetches.Records() {
+			if !r.Attrs.IsControl() {
+				records = append(records, r)
+			}
+			if r.Offset+1 >= left[r.Partition] {
+				delete(left, r.Partition)
+			}
+		}
+	}
+	return records, nil
+}
+
+// health is what the copies say of themselves.
+func (w *world) health() string {
+	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	var b strings.Builder
+	for i, c := range w.copies {
+		c.mu.Lock()
+		admin := c.admin
+		c.mu.Unlock()
+		page, err := "", error(nil)
+		if resp, getErr := client.Get("http://" + admin + "/healthz"); getErr != nil {
+			err = getErr
+		} else {
+			body, readErr := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			page, err = string(body), readErr
+		}
+		fmt.Fprintf(&b, "\ncopy %d: %s", i+1, cmp.Or(strings.TrimSpace(page), fmt.Sprint(err)))
+	}
+	return b.String()
+}
+
+// keep leaves the copies' logs in a folder that the test's output names, for whoever looks for a cause.
+func (w *world) keep() {
+	dir, err := os.MkdirTemp("", "messaging-kafka-exactlyonce-")
+	if err != nil {
+		w.t.Errorf("keeping the logs: %v", err)
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i, p := range w.logs {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("copy-%d.log", i+1)), []byte(p.Output()), 0o644); err != nil {
+			w.t.Errorf("keeping the logs: %v", err)
+		}
+	}
+	w.t.Logf("the copies' logs are in %s", dir)
+}
+
+// say prints a line of progress at once; go test keeps a test's own output back.
+func (w *world) say(format string, args ...any) {
+	fmt.Fprintf(os.Stdout, "%6.1fs  %s\n", time.Since(w.begin).Seconds(), fmt.Sprintf(format, args...))
+}
