@@ -2,6 +2,7 @@ package guest
 
 import (
 	"context"
+	"maps"
 	"strings"
 
 	"github.com/nats-io/nats.go"
@@ -31,13 +32,27 @@ func CallerOf(h nats.Header) Caller {
 // CallHeader returns the headers of a call that the provider makes to a component over the named link, with the
 // trace headers that ctx has by [WithTraceHeaders].
 func CallHeader(ctx context.Context, provider, componentID, linkName string) nats.Header {
-	trace := TraceHeaders(ctx)
-	h := make(nats.Header, 3+len(trace))
-	for k, v := range trace {
-		h[k] = v
-	}
+	return AddTrace(ctx, LinkHeader(provider, componentID, linkName))
+}
+
+// LinkHeader returns the headers that all calls of a component over the named link have.
+func LinkHeader(provider, componentID, linkName string) nats.Header {
+	h := make(nats.Header, 3)
 	values := [...]string{provider, componentID, linkName} // in one piece of memory
 	h["source-id"], h["target-id"], h["link-name"] = values[0:1:1], values[1:2:2], values[2:3:3]
+	return h
+}
+
+// AddTrace returns headers with the trace headers that ctx has by [WithTraceHeaders]. Where it has none, they are the
+// given ones, which are never changed.
+func AddTrace(ctx context.Context, header nats.Header) nats.Header {
+	trace := TraceHeaders(ctx)
+	if len(trace) == 0 {
+		return header
+	}
+	h := make(nats.Header, len(header)+len(trace))
+	maps.Copy(h, trace)
+	maps.Copy(h, header)
 	return h
 }
 

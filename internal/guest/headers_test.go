@@ -45,3 +45,17 @@ func TestCallsCarryTheTraceOfTheirContext(t *testing.T) {
 		t.Errorf("without a trace: %v", got)
 	}
 }
+
+func TestHeadersOfAllCallsAreNotChangedByTheTraceOfOne(t *testing.T) {
+	base := LinkHeader("kafka", "echo", "orders")
+	ctx := WithTraceHeaders(context.Background(), nats.Header{"traceparent": {"00-1"}})
+	if got := AddTrace(ctx, base); len(got) != 4 || got["traceparent"][0] != "00-1" || got["target-id"][0] != "echo" {
+		t.Errorf("with a trace: %v", got)
+	}
+	if len(base) != 3 {
+		t.Errorf("the headers are now %v", base)
+	}
+	if got := AddTrace(context.Background(), base); len(got) != 3 {
+		t.Errorf("without a trace: %v", got)
+	}
+}

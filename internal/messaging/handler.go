@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/nats-io/nats.go"
+
 	"messaging-kafka/internal/guest"
 	"messaging-kafka/internal/wrpc"
 )
@@ -28,24 +30,43 @@ func NewHandlerClient(client *wrpc.Client, lattice, providerKey string) *Handler
 	return &HandlerClient{client: client, lattice: lattice, provider: providerKey}
 }
 
+// Component is one component that is called over one link. It is safe for concurrent use.
+type Component struct {
+	client     *wrpc.Client
+	id, target string
+	header     nats.Header // of all calls; not changed
+}
+
+// Component returns the component with the given id as it is called over the named link.
+func (c *HandlerClient) Component(id, linkName string) *Component {
+	return &Component{
+		client: c.client, id: id, target: c.lattice + "." + id, header: guest.LinkHeader(c.provider, id, linkName),
+	}
+}
+
+// HandleMessage is [Component.HandleMessage] for a single call.
+func (c *HandlerClient) HandleMessage(ctx context.Context, componentID, linkName string, msg BrokerMessage) error {
+	return c.Component(componentID, linkName).HandleMessage(ctx, msg)
+}
+
 // HandleMessage has the component handle msg and returns nil when it has done so, a [*GuestError] when it returned
 // an error, and one of the errors of [wrpc.Client.Invoke] when there is no answer of the component: only
 // [wrpc.ErrNoResponders] then says for sure that it has not handled the message. Trace headers go along with a ctx
 // made by [guest.WithTraceHeaders].
-func (c *HandlerClient) HandleMessage(ctx context.Context, componentID, linkName string, msg BrokerMessage) error {
+func (c *Component) HandleMessage(ctx context.Context, msg BrokerMessage) error {
 	var failure *GuestError
 	err := c.client.Invoke(ctx, wrpc.Invocation{
-		Target:   c.lattice + "." + componentID,
+		Target:   c.target,
 		Instance: handlerInstance,
 		Function: "handle-message",
-		Header:   guest.CallHeader(ctx, c.provider, componentID, linkName),
+		Header:   guest.AddTrace(ctx, c.header),
 		Params:   AppendBrokerMessage(make([]byte, 0, msg.size()), msg),
 	}, func(d *wrpc.Decoder) (err error) {
 		failure, err = decodeHandled(d)
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("handing a message to component %s: %w", componentID, err)
+		return fmt.Errorf("handing a message to component %s: %w", c.id, err)
 	}
 	if failure != nil {
 		return failure

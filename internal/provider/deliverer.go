@@ -20,9 +20,7 @@ const rejectPrefix = "reject:"
 // deliverer hands records to one component as wasmcloud:messaging@0.2.0 messages: the topic is the subject, the value,
 // or the record in an envelope, the body. It is the lattice's side of record.Deliverer.
 type deliverer struct {
-	calls      *messaging.HandlerClient
-	component  string
-	link       string
+	component  *messaging.Component
 	replyTopic string
 	form       form
 	// skipTombstones finishes records without a value instead of delivering them.
@@ -49,7 +47,7 @@ func (d *deliverer) Deliver(ctx context.Context, r *record.Record) (record.Verdi
 	}
 	ctx, span := d.trace.Process(ctx, r)
 	ctx = guest.WithTraceHeaders(ctx, span.Headers(r))
-	v, err := verdict(d.calls.HandleMessage(ctx, d.component, d.link, messaging.BrokerMessage{
+	v, err := verdict(d.component.HandleMessage(ctx, messaging.BrokerMessage{
 		Subject: r.Topic, Body: d.form.body(r), ReplyTo: d.replyTo(r),
 	}))
 	span.End(failureOf(v, err), err)

@@ -23,7 +23,7 @@ type LinkMetrics struct {
 
 	// What comes with every record is looked up once, here, and not each time.
 	outcomes                                   map[dispatch.Outcome]prometheus.Counter
-	committed, notCommitted                    prometheus.Counter
+	committed, notCommitted, published         prometheus.Counter
 	records, bytes, rebalances, missed         prometheus.Counter
 	repeated, publishedRecords, publishedBytes prometheus.Counter
 	publishes, buried, requests, transactions  *prometheus.CounterVec
@@ -66,7 +66,7 @@ func (m *Metrics) newLink(key linkKey) *LinkMetrics {
 	l.committed, l.notCommitted = many(commits).WithLabelValues("ok"), many(commits).WithLabelValues("error")
 	l.buried.WithLabelValues(deadLettered)
 	l.buried.WithLabelValues(skipped)
-	l.publishes.WithLabelValues("ok")
+	l.published = l.publishes.WithLabelValues(publishedOK)
 	return l
 }
 
@@ -154,9 +154,16 @@ func (l *LinkMetrics) Transaction(err error, took time.Duration, records, bytes 
 	l.Stored(records, bytes)
 }
 
+// publishedOK is the class of a publish that went well.
+const publishedOK = "ok"
+
 // Published counts one publish of the component. class is one of a closed list.
 func (l *LinkMetrics) Published(class string, took time.Duration) {
-	l.count(l.publishes, class)
+	if class == publishedOK {
+		l.published.Inc()
+	} else {
+		l.count(l.publishes, class)
+	}
 	l.publish.Observe(took.Seconds())
 }
 
