@@ -5,6 +5,8 @@ package e2e
 import (
 	"fmt"
 	"maps"
+	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,11 +20,16 @@ import (
 func startManifest(t *testing.T, name string) *testkit.Client {
 	t.Helper()
 	testkit.HostBinary(t)
+	manifest := "examples/" + name + "/wadm.yaml"
 	wasm, archive := testkit.ComponentWasm(t, name), providerArchive(t)
 	kafka := testkit.RealKafka(t, testkit.KafkaOptions{})
+	check := exec.Command(strings.TrimSuffix(archive, ".par"), "check", "--manifest", filepath.Join("../..", manifest), "--set", "hosts="+kafka.Brokers()[0])
+	if out, err := check.CombinedOutput(); err != nil {
+		t.Errorf("checking the manifest: %v\n%s", err, out)
+	}
 	ns := testkit.NATS(t, testkit.NATSOptions{JetStream: true})
 	host := testkit.StartHost(t, ns, testkit.HostOptions{Lattice: name, Log: "info"})
-	host.ApplyManifest("examples/"+name+"/wadm.yaml", testkit.ManifestOptions{
+	host.ApplyManifest(manifest, testkit.ManifestOptions{
 		Images: map[string]string{name: wasm, "kafka": archive},
 		Set:    map[string]string{"hosts": kafka.Brokers()[0]},
 	})

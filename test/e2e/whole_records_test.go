@@ -68,6 +68,14 @@ func TestWholeRecordsGoThroughKafkaAndARealComponent(t *testing.T) {
 		checkSame(t, s.kafka.Read("fields.in.out", len(sent)), sent)
 		s.drained("records", "fields", "fields.in")
 	})
+	t.Run("every field comes back where bytes travel as base64", func(t *testing.T) {
+		s.topics("base64.in", "base64.in.out")
+		sent := everyField("base64.in")
+		s.kafka.Produce(sent...)
+		s.toProcessor("records", "base64", "base64.in", "binary", "base64")
+		checkSame(t, s.kafka.Read("base64.in.out", len(sent)), sent)
+		s.drained("records", "base64", "base64.in")
+	})
 	t.Run("every field is sent as a handler has it", func(t *testing.T) {
 		s.topics("sends.in", "sends.out")
 		sent := everyField("sends.in")
