@@ -42,6 +42,7 @@ func (w *world) kinds(hosts, nobody, silent string) []kind {
 	batches, sender := side{source: true, records: true}, side{records: true}
 	with := func(pairs ...string) map[string]string {
 		c := linkConfig(hosts)
+		c["max_buffer"] = "4MiB" // what guests have not read while they were away is not to fill the memory
 		for i := 0; i < len(pairs); i += 2 {
 			c[pairs[i]] = pairs[i+1]
 		}

@@ -88,7 +88,7 @@ func TestTheTableHasALineForEachSample(t *testing.T) {
 	if err := WriteCSV(&b, &Run{Samples: []Sample{{1500 * time.Millisecond, a}}}); err != nil {
 		t.Fatal(err)
 	}
-	want := "\n1.5,,,,7,,,,,,,,+Inf\n"
+	want := "\n1.5,,,,,7,,,,,,,,+Inf\n"
 	if got := b.String(); !strings.HasSuffix(got, want) || strings.Count(got, ",") != 2*int(gauges) {
 		t.Errorf("got %q, want the end %q", got, want)
 	}

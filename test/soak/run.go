@@ -14,6 +14,7 @@ const (
 	RSS              Gauge = iota // memory of the process that is in RAM, bytes
 	Heap                          // Go's heap in use, garbage included, bytes
 	LiveHeap                      // what the last garbage collection left, bytes: see [LiveHeapOf]
+	Buffered                      // records that wait in the provider or are with a component, bytes
 	Goroutines                    //
 	Descriptors                   // open files and sockets
 	Threads                       // of the operating system
@@ -37,13 +38,13 @@ func Gauges() []Gauge {
 
 func (g Gauge) String() string {
 	return [...]string{
-		"resident memory", "heap in use", "live heap", "goroutines", "file descriptors", "threads",
+		"resident memory", "heap in use", "live heap", "records buffered", "goroutines", "file descriptors", "threads",
 		"NATS subscriptions", "connections to Kafka", "series of metrics", "links", "records per second", "records waiting",
 	}[g]
 }
 
 // bytes tells whether the gauge counts bytes.
-func (g Gauge) bytes() bool { return g == RSS || g == Heap || g == LiveHeap }
+func (g Gauge) bytes() bool { return g == RSS || g == Heap || g == LiveHeap || g == Buffered }
 
 // Amounts has an amount for each gauge; NaN is one that could not be had.
 type Amounts [gauges]float64

@@ -19,6 +19,21 @@ type scraped struct {
 	series []string
 }
 
+// sum adds up the series of a metric.
+func (s *scraped) sum(metric string) (float64, error) {
+	total := 0.0
+	for _, line := range s.series {
+		if strings.HasPrefix(line, metric+"{") {
+			v, err := strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:], 64)
+			if err != nil {
+				return 0, fmt.Errorf("reading the metric %q: %w", line, err)
+			}
+			total += v
+		}
+	}
+	return total, nil
+}
+
 // of returns the series that have a part in them.
 func (s *scraped) of(part string) []string {
 	return slices.DeleteFunc(slices.Clone(s.series), func(line string) bool { return !strings.Contains(line, part) })
@@ -73,6 +88,9 @@ func (w *world) measure(ctx context.Context) (Amounts, scraped, error) {
 		}
 		a[LiveHeap] = LiveHeapOf(a[LiveHeap])
 		a[Series] = float64(len(s.series))
+		if a[Buffered], err = s.sum("messaging_kafka_buffered_bytes"); err != nil {
+			return a, s, err
+		}
 	}
 	ours, connErr := w.connections(false)
 	if len(ours) > 0 {

@@ -137,8 +137,13 @@ func newWorld(t *testing.T, cfg config) *world {
 	for topic, partitions := range map[string]int32{
 		orders: 6, parcels: 3, lines: 3, sums: 2, questions: 2, deadOrders: 1, shipped: 2, enriched: 2, totals: 2, answers: 2, flyers: 3, void: 2,
 	} {
-		// Hours of records need not stay: nothing lags by as much as this.
-		w.client.Topic(topic, partitions, map[string]string{"retention.bytes": "33554432", "segment.bytes": "8388608"})
+		// Hours of records need not stay: nothing of the load lags by as much as this.
+		configs := map[string]string{"retention.bytes": "33554432", "segment.bytes": "8388608"}
+		if topic == flyers {
+			// Groups of guests read now and then: what they find then is to be as much after hours as after minutes.
+			configs = map[string]string{"retention.bytes": "2097152", "segment.bytes": "1048576"}
+		}
+		w.client.Topic(topic, partitions, configs)
 	}
 	w.silence = testkit.NewProxy(t, w.kafka.Brokers()[0])
 	w.silence.Pause()
@@ -358,7 +363,7 @@ func (w *world) keep(findings []Finding) {
 		return
 	}
 	var text, svg, table strings.Builder
-	err = errors.Join(err, WriteText(&text, &w.run), WriteSVG(&svg, &w.run), WriteCSV(&table, &w.run), WriteFindings(&text, findings))
+	err = errors.Join(err, WriteText(&text, &w.run), WriteSVG(&svg, &w.run), WriteCSV(&table, &w.run), WriteFindings(&text, findings), WriteDeeds(&text, &w.run))
 	for name, content := range map[string]string{
 		"soak.txt": text.String(), "soak.svg": svg.String(), "samples.csv": table.String(), "provider.log": w.provider.Output(), "metrics.txt": strings.Join(w.last, "\n") + "\n",
 	} {

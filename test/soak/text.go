@@ -3,6 +3,7 @@ package soak
 import (
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -118,6 +119,18 @@ func highest(amounts []float64) float64 {
 		}
 	}
 	return most
+}
+
+// WriteDeeds writes how often what was done to the provider was done.
+func WriteDeeds(w io.Writer, r *Run) error {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(r.Deeds)) {
+		fmt.Fprintf(&b, "%8d %s\n", r.Deeds[name], name)
+	}
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("writing what was done: %w", err)
+	}
+	return nil
 }
 
 // WriteCSV writes every sample as a line of comma-separated values, times in seconds; unknown amounts are empty.
