@@ -82,7 +82,8 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 	metrics := telemetry.NewMetrics()
 	export := startExport(data, opts.Getenv, metrics, log)
 	defer endExport(export)
-	log = export.Logger(log)
+	log, endLog := telemetry.Limit(export.Logger(log))
+	defer endLog()
 	own, warnings, trouble := settings.ParseProvider(data.Config, data.Secrets)
 	for _, w := range warnings {
 		log.Warn("provider config: "+w.Text, "setting", w.Key)

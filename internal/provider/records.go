@@ -82,6 +82,7 @@ func (s recordsProducer) Send(ctx context.Context, caller guest.Caller, list []r
 	}
 	began := time.Now()
 	ctx, span := r.trace.Send(ctx, caller.Header, list)
+	r.payloads.publishing(list...)
 	positions, errs := r.currentPublisher().PublishAll(ctx, list)
 	took := time.Since(began)
 	endSend(span, positions, errs)

@@ -32,6 +32,7 @@ type running struct {
 	form     form   // of the settings, and the same as long as the link runs
 	watch    *watch // nil where the component does not publish by the link
 	trace    *tracing.Link
+	payloads *payloads // nil where the log must not have them
 
 	mu           sync.RWMutex
 	handle       *produce.Handle    // nil where the link does not produce
@@ -45,8 +46,9 @@ type running struct {
 func (l *link) start(parsed *ask) (*running, error) {
 	r := &running{
 		p: l.p, id: l.id, log: l.log, role: parsed.Role, settings: parsed.Link, form: formOf(&parsed.Link),
-		metrics: l.p.metrics.Link(l.id.Peer, l.id.Name),
-		trace:   l.p.tracer.Link(l.id.Peer, l.id.Name, parsed.Consumer.Group),
+		metrics:  l.p.metrics.Link(l.id.Peer, l.id.Name),
+		trace:    l.p.tracer.Link(l.id.Peer, l.id.Name, parsed.Consumer.Group),
+		payloads: newPayloads(l.log, parsed.LogPayloads),
 	}
 	if parsed.Produces() || parsed.Delivery.DeadLetterTopic != "" {
 		handle, err := l.p.pool.Acquire(parsed.Cluster, parsed.Producer.Client)
@@ -93,6 +95,7 @@ func (r *running) startRequester() error {
 
 // publish produces by the publisher of the moment; a rotation of credentials replaces it.
 func (r *running) publish(ctx context.Context, out record.Outgoing) (record.Position, error) {
+	r.payloads.publishing(out)
 	position, err := r.currentPublisher().Publish(ctx, out)
 	r.watch.published(position.Topic, err)
 	return position, err
@@ -156,6 +159,11 @@ func (r *running) consumerConfig(access *kafka.Access) consume.Config {
 		cfg.Batch = &batchDeliverer{calls: calls, component: r.id.Peer, link: r.id.Name, process: r.role == role.Process, trace: r.trace}
 	default:
 		cfg.Deliverer = r.deliverer()
+	}
+	if r.payloads != nil && cfg.Batch != nil {
+		cfg.Batch = loggedBatches{cfg.Batch, r.payloads}
+	} else if r.payloads != nil {
+		cfg.Deliverer = loggedDeliverer{cfg.Deliverer, r.payloads}
 	}
 	if r.role == role.Process {
 		cfg.Outputs = &consume.Outputs{Prepare: r.prepare, Produce: r.publishAll}

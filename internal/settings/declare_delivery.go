@@ -106,7 +106,7 @@ func deliverySection() section {
 			{
 				name: "log_payloads",
 				def:  "false", example: "true",
-				doc:   "Allows values of records in the log, at debug level.",
+				doc:   "Writes the key and value of each record that the component gets or publishes to the log, at level debug, cut at 1 KiB; headers never. For development: the log then holds what the records hold.",
 				value: boolean(func(d *draft) *bool { return &d.link.LogPayloads }),
 			},
 		},
