@@ -8,7 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 
 	"messaging-kafka/internal/hostdata"
@@ -304,5 +306,45 @@ func TestADeadCollectorHoldsUpNeitherRecordsNorTheShutdown(t *testing.T) {
 				t.Errorf("shutdown was not answered in time: %+v", r)
 			}
 		})
+	}
+}
+
+func TestNothingSecretIsExported(t *testing.T) {
+	const password, token = "hunter2-password", "hunter2-token"
+	b := &bench{t: t, nats: testkit.NATS(t, testkit.NATSOptions{})}
+	b.kafka = testkit.Kfake(t, kfake.EnableSASL(), kfake.Superuser("PLAIN", "user", password), kfake.SeedTopics(1, "in", "in.reply"))
+	b.host = testkit.NewFakeHost(t, b.nats, testkit.FakeHostOptions{})
+	b.kc = testkit.NewClient(t, b.kafka.Brokers(), kgo.SASL(plain.Auth{User: "user", Pass: password}.AsMechanism()))
+	c := collector.New(t, collector.Options{Token: token})
+	testkit.NewComponent(t, b.nats, testkit.ComponentOptions{})
+	p := b.host.StartProvider(testkit.ProviderSpec{
+		Run: inProcess(t), Config: quick,
+		Secrets: map[string]testkit.SecretValue{"OTEL_EXPORTER_OTLP_HEADERS": testkit.SecretText("authorization=" + token)},
+		HostData: func(data map[string]any) {
+			data["log_level"] = "trace"
+			data["otel_config"] = map[string]any{"enable_observability": true, "observability_endpoint": c.URL()}
+		},
+	})
+	p.WaitHealthy()
+	l := testkit.TargetLink("echo", "kafka", b.config("in", "security_protocol", "SASL_PLAINTEXT", "sasl_mechanism", "PLAIN", "sasl_username", "user"))
+	l.TargetSecrets = map[string]testkit.SecretValue{"sasl_password": testkit.SecretText(password)}
+	b.host.PutLink(l)
+	p.WaitHealthy()
+	b.kc.Produce(&kgo.Record{Topic: "in", Key: []byte("a-key"), Value: []byte("a-payload"), Headers: []kgo.RecordHeader{{Key: "h", Value: []byte("a-header")}}})
+	b.kc.Read("in.reply", 1)
+	named(t, c, "process in", "send in.reply")
+	l.Source = "other"
+	l.TargetSecrets = map[string]testkit.SecretValue{"sasl_password": testkit.SecretText(password + "-wrong")}
+	b.host.PutLink(l) // errors are the likeliest place
+	p.WaitUnhealthy("link other/default")
+	p.Shutdown()
+	all := fmt.Sprint(c.Spans(), c.ResourceLogs(), c.ResourceMetrics())
+	for _, secret := range []string{password, token, "a-payload", "a-key", "a-header"} {
+		if i := strings.Index(all, secret); i >= 0 {
+			t.Errorf("%s was exported: …%s…", secret, all[max(0, i-200):i+len(secret)])
+		}
+	}
+	if !strings.Contains(all, "link ready") || len(c.ResourceMetrics()) == 0 {
+		t.Error("little was exported: the test shows nothing")
 	}
 }
