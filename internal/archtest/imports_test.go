@@ -41,7 +41,6 @@ var rules = []struct {
 	{name: "parts do not know the whole", packages: slices.Concat(latticeSide, kafkaSide, neutral, []string{"telemetry", "otlp", "admin", "par", "check"}), never: own("provider", "dev", "cli")},
 	{name: "the provider does not know its commands", packages: []string{"provider"}, never: own("dev", "par", "check", "cli")},
 	{name: "the export of telemetry knows neither side", packages: []string{"otlp"}, never: slices.Concat(kafkaClient, natsClient, own(kafkaSide...), own("lattice", "wrpc", "guest", "messaging", "records"))},
-	{name: "grpc-go, a quarter of the program's size for three calls, is in tests alone", packages: []string{"cli"}, never: []string{"google.golang.org/grpc"}},
 	{name: "nothing that runs knows the helpers of tests", packages: []string{"cli"}, never: own("testkit", "archtest")},
 }
 
