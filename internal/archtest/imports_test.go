@@ -38,7 +38,7 @@ var rules = []struct {
 	{name: "Kafka's side knows no lattice", packages: kafkaSide, never: slices.Concat(natsClient, own(latticeSide...))},
 	{name: "what both sides share knows neither", packages: neutral, never: slices.Concat(kafkaClient, natsClient, own(latticeSide...), own(kafkaSide...))},
 	{name: "the dispatcher knows no Kafka client", packages: []string{"dispatch"}, never: slices.Concat(kafkaClient, own("kafka", "consume", "produce"))},
-	{name: "parts do not know the whole", packages: slices.Concat(latticeSide, kafkaSide, neutral, []string{"telemetry", "otlp", "admin", "par", "check"}), never: own("provider", "dev", "cli")},
+	{name: "parts do not know the whole", packages: slices.Concat(latticeSide, kafkaSide, neutral, []string{"telemetry", "otlp", "admin", "overview", "par", "check"}), never: own("provider", "dev", "cli")},
 	{name: "the provider does not know its commands", packages: []string{"provider"}, never: own("dev", "par", "check", "cli")},
 	{name: "the export of telemetry knows neither side", packages: []string{"otlp"}, never: slices.Concat(kafkaClient, natsClient, own(kafkaSide...), own("lattice", "wrpc", "guest", "messaging", "records"))},
 	{name: "nothing that runs knows the helpers of tests", packages: []string{"cli"}, never: own("testkit", "archtest")},
