@@ -290,6 +290,7 @@ func TestWhatCannotBeUsedRefusesTheLink(t *testing.T) {
 		"a share group that is to stop at a rejected record": {Input{Config: config{"topic": "a", "group_protocol": "share", "on_reject": "stop"}}, "on_reject", "dead_letter_topic"},
 		"a pattern that RE2 does not have":                   {Input{Config: config{"topic": `/(?!a)b/`}}, "topic", "RE2"},
 		"an unknown partition for answers":                   {Input{Config: config{"request_reply_topic": "a", "request_reply_partition": "-1"}}, "request_reply_partition", "negative"},
+		"transactions over what was never committed":         {Input{Config: config{"topic": "a", "transactions": "true", "isolation": "read_uncommitted"}}, "isolation", "set isolation=read_committed"},
 		"several problems name the first of a key":           {Input{Config: config{"hosts": "a:b", "order": "x"}}, "hosts", "no port"},
 	} {
 		t.Run(sentence, func(t *testing.T) {

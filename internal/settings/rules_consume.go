@@ -38,6 +38,9 @@ func (p *parse) consumeRules() {
 	if p.link.Delivery.Transactions && c.GroupProtocol == GroupShare {
 		p.fail("transactions", "cannot be used with group_protocol=share: share groups have no offsets to commit; set group_protocol=classic")
 	}
+	if p.link.Delivery.Transactions && !c.ReadCommitted {
+		p.fail("isolation", "cannot be read_uncommitted with transactions=true: what is made of records that were never committed would be there for good; set isolation=read_committed")
+	}
 	if p.link.Delivery.Transactions && !p.given("commit_interval") {
 		c.CommitInterval = transactionInterval
 	}
