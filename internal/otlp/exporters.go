@@ -20,11 +20,17 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/encoding/gzip"
+	"google.golang.org/grpc/keepalive"
 )
 
 const (
 	dialTimeout = 5 * time.Second
-	idleTimeout = 2 * time.Minute
+	idleTimeout = 80 * time.Second
+	// pingAfter and pingTimeout bound how long a connection over HTTP/2 is taken for alive whose other end is gone. With
+	// gRPC it is the kernel that notices, by pingTimeout without an acknowledgement: nothing is pinged between exports,
+	// which servers would not stand for.
+	pingAfter   = 30 * time.Second
+	pingTimeout = 10 * time.Second
 	// firstWait and longestWait bound the pauses between the repeats of an export.
 	firstWait   = 500 * time.Millisecond
 	longestWait = 5 * time.Second
@@ -108,7 +114,8 @@ func (t *target) connection(agent string) (*grpc.ClientConn, error) {
 		}
 		security = credentials.NewTLS(config)
 	}
-	opts := []grpc.DialOption{grpc.WithTransportCredentials(security), grpc.WithUserAgent(agent), grpc.WithIdleTimeout(idleTimeout)}
+	opts := []grpc.DialOption{grpc.WithTransportCredentials(security), grpc.WithUserAgent(agent), grpc.WithIdleTimeout(idleTimeout),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingAfter, Timeout: pingTimeout})}
 	if t.gzip {
 		opts = append(opts, grpc.WithDefaultCallOptions(grpc.UseCompressor(gzip.Name)))
 	}
@@ -128,6 +135,7 @@ func (t *target) client() (*http.Client, error) {
 		// A signal is exported by one goroutine at a time; a flush may come in between.
 		MaxIdleConnsPerHost: 2,
 		ForceAttemptHTTP2:   true,
+		HTTP2:               &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 	}
 	if t.url.Scheme == "https" {
 		var err error
