@@ -92,7 +92,7 @@ func TestMetricsSayWhatKafkaSays(t *testing.T) {
 	}
 
 	// Records that all get through, and some that do not.
-	good := keyed(in, "v", 1500, 40)
+	good := keyed(in, "v", 600, 40)
 	bad := keyed(in, "bad", 7, 7)
 	r.kc.Produce(good...)
 	r.kc.Produce(bad...)
@@ -142,6 +142,27 @@ func TestMetricsSayWhatKafkaSays(t *testing.T) {
 	r.kc.WaitDrained(group, in)
 	agree(t, "records out at the end", metric("published_records_total"), ends(out))
 	agree(t, "lag at the end", metric("lag_records"), number(0))
+
+	own := func(name string, parts ...string) func() float64 {
+		return func() float64 { return p.metric("messaging_kafka_"+name, parts...) }
+	}
+	agree(t, "calls of the component over the lattice", own("wrpc_calls_total"), ends(out))
+	agree(t, "connected to the lattice", own("nats_connected"), number(1))
+	r.nats.Restart()
+	agree(t, "reconnects", own("nats_reconnects_total"), number(1))
+	p.WaitHealthy()
+	for _, client := range []string{"consumer", "producer"} {
+		of := fmt.Sprintf("client=%q", client)
+		if own("client_connects_total", of, `result="ok"`)() == 0 || own("client_read_bytes_total", of)() == 0 || own("client_request_seconds_count", of)() == 0 {
+			t.Errorf("nothing is counted of the %s's Kafka client", client)
+		}
+	}
+	for line := range strings.Lines(p.output()) {
+		ofLink := strings.Contains(line, " topic=") || strings.Contains(line, " partition") || strings.Contains(line, " group=")
+		if ofLink && (!strings.Contains(line, " link=default") || !strings.Contains(line, " component=echo")) {
+			t.Errorf("a line does not say which link it is about: %s", line)
+		}
+	}
 
 	// What is gone has no metrics.
 	r.host.DeleteLink(testkit.TargetLink("echo", "kafka", nil))
