@@ -131,6 +131,34 @@ func TestAnOutputThatKafkaRefusesHoldsUpItsOwnPartitionAlone(t *testing.T) {
 	c.waitHealthy()
 }
 
+func TestTopicsOfOutputsAreCreated(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("in", 1)
+	cl := testkit.NewClient(t, k.Brokers())
+	cl.ProduceText("in", numbered(5)...)
+	c := startProcessor(t, k.Brokers(), &doubler{name: "a"}, map[string]string{"create_topics": "true", "create_topics_partitions": "3"})
+	cl.WaitDrained("g", "in")
+	if n := len(cl.EndOffsets("out")); n != 3 {
+		t.Errorf("the topic has %d partitions", n)
+	}
+	committedReader(t, k.Brokers()).Read("out", 10)
+	c.waitHealthy()
+}
+
+func TestARightThatIsMissingForTransactionsIsTold(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("in", 1)
+	k.ControlKey(kmsg.InitProducerID.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		req := kreq.(*kmsg.InitProducerIDRequest)
+		k.KeepControl()
+		resp := req.ResponseKind().(*kmsg.InitProducerIDResponse)
+		resp.ErrorCode = kerr.TransactionalIDAuthorizationFailed.Code
+		return resp, nil, true
+	})
+	c := startProcessor(t, k.Brokers(), &doubler{name: "a"}, nil)
+	c.waitProblem("not authorised for the transactional id")
+}
+
 func TestWhatAnEarlierLifeHasLeftOpenIsSettledBeforeThereAreRecords(t *testing.T) {
 	k := testkit.Kfake(t)
 	k.Topic("in", 1)

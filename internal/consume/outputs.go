@@ -3,8 +3,11 @@ package consume
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -107,6 +110,9 @@ func (s *session) commitTogether(ctx context.Context, going map[topicPartition]*
 	if errors.Is(err, produce.ErrNotAborted) {
 		s.fail(err)
 	}
+	if errors.Is(err, kerr.UnknownTopicOrPartition) && s.cfg.Settings.Create.Enabled {
+		s.createOutputs(ctx, going)
+	}
 	if err != nil {
 		return err
 	}
@@ -180,16 +186,45 @@ func (s *session) memberOfAll(going map[topicPartition]*assignment) (m produce.M
 
 // settle settles, beside the first polls, what the link's last life has left open.
 func (s *session) settle(ctx context.Context) {
-	for {
+	for told := false; ; told = true {
 		attempt, cancel := context.WithTimeout(ctx, commitTimeout)
 		err := s.transactor.Init(attempt)
 		cancel()
 		if err == nil || ctx.Err() != nil {
 			return
 		}
-		s.log.Warn("settling transactions that an earlier life of the link may have left open failed", "error", err)
+		if answer, ok := errors.AsType[*kerr.Error](err); ok && !answer.Retriable {
+			s.fail(err) // the producer is of no more use
+			return
+		}
+		if !told {
+			s.log.Warn("settling transactions that an earlier life of the link may have left open fails; it is tried again", "error", err)
+		}
 		if !sleep(ctx, errorPause) {
 			return
+		}
+	}
+}
+
+// createOutputs creates the topics that outputs are for and that are missing, as publishing does.
+func (s *session) createOutputs(ctx context.Context, going map[topicPartition]*assignment) {
+	topics := make(map[string]struct{})
+	for _, a := range going {
+		for i := range a.tx.Outputs {
+			topics[a.tx.Outputs[i].Topic] = struct{}{}
+		}
+	}
+	details, err := s.adm.Metadata(ctx, slices.Collect(maps.Keys(topics))...)
+	if err != nil {
+		s.log.Warn("looking for the topics of outputs failed", "error", err)
+		return
+	}
+	for topic := range topics {
+		if !errors.Is(details.Topics[topic].Err, kerr.UnknownTopicOrPartition) {
+			continue
+		}
+		if err := createTopic(ctx, s.cfg, s.adm, topic); err != nil {
+			s.log.Warn("creating the topic of an output failed", "topic", topic, "error", err)
 		}
 	}
 }
