@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -90,5 +89,3 @@ func flushed(t *testing.T, f fixture) {
 var errTest = errors.New("it went wrong")
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
-
-const never = time.Hour
