@@ -101,6 +101,9 @@ func TestOutputsAndOffsetsAreCommittedTogether(t *testing.T) {
 	}
 	cl.WaitDrained("g", "in")
 	c.waitHealthy()
+	if n, in := c.counts.transacted.Load(), c.counts.transactions.Load(); n != 600 || in == 0 {
+		t.Errorf("%d outputs in %d transactions were counted, want 600", n, in)
+	}
 }
 
 func TestAFailedTransactionHasNoEffectAndIsRepeated(t *testing.T) {

@@ -28,7 +28,8 @@ transactions (for each), and 3 for each partition that this copy has.
 old; only the end of a partition of which nothing is fetched is asked of Kafka every 10 seconds.
 
 **Copies.** Each copy of the provider tells of what it does itself. Lag is told by the copy that has the partition: add up over
-copies for the lag of a group.
+copies for the lag of a group. In a share group no copy has a partition to itself, so there is no lag here: ask Kafka
+(` + "`kafka-share-groups.sh --describe`" + `).
 
 Go's own metrics (` + "`go_…`) and those of the process (`process_…`" + `) are there as well.
 `
