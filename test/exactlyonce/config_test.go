@@ -22,7 +22,7 @@ type config struct {
 }
 
 var forms = map[string]config{
-	"ci":   {duration: 30 * time.Second, records: 5_000},
+	"ci":   {duration: 25 * time.Second, records: 5_000},
 	"long": {duration: 5 * time.Minute, records: 50_000},
 }
 
@@ -84,6 +84,7 @@ func (p *pipeline) linkConfig(hosts string, variant int) map[string]string {
 		"order":             "key",
 		"dead_letter_topic": p.deadTopic,
 		"max_attempts":      "6",
+		"max_in_flight":     "16",
 		"batch_max_records": strconv.Itoa(50 - 5*variant),
 		"handle_timeout":    handleTimeout.String(),
 		"retry_backoff":     "50ms",
