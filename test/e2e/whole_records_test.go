@@ -158,25 +158,25 @@ func TestWholeRecordsGoThroughKafkaAndARealComponent(t *testing.T) {
 	t.Run("a batch of 6 MiB crosses the lattice in many messages", func(t *testing.T) { largeBatch(t, s) })
 	t.Run("a component of each package reads one topic", func(t *testing.T) {
 		const n = 500
-		s.kafka.Topic("both.in", 3, nil)
-		s.topics("both.in.out", "both.in.reply")
-		s.toProcessor("records", "both", "both.in")
-		s.link(testkit.ControlLink{Source: "echo", Target: providerID, Interface: "consumer"}, "topic", "both.in")
+		s.kafka.Topic("shared.in", 3, nil)
+		s.topics("shared.in.out", "shared.in.reply")
+		s.toProcessor("records", "shared", "shared.in")
+		s.link(testkit.ControlLink{Source: "echo", Target: providerID, Interface: "consumer"}, "topic", "shared.in")
 		var sent []*kgo.Record
 		for i := range n {
-			sent = append(sent, &kgo.Record{Topic: "both.in", Key: fmt.Append(nil, i), Value: fmt.Append(nil, "record ", i), Timestamp: time.UnixMilli(1_700_000_000_000)})
+			sent = append(sent, &kgo.Record{Topic: "shared.in", Key: fmt.Append(nil, i), Value: fmt.Append(nil, "record ", i), Timestamp: time.UnixMilli(1_700_000_000_000)})
 		}
 		s.kafka.Produce(sent...)
-		checkSame(t, s.kafka.Read("both.in.out", n), sent)
-		want, got := values(sent), values(s.kafka.Read("both.in.reply", n))
+		checkSame(t, s.kafka.Read("shared.in.out", n), sent)
+		want, got := values(sent), values(s.kafka.Read("shared.in.reply", n))
 		slices.Sort(want)
 		slices.Sort(got)
 		if !slices.Equal(got, want) {
 			t.Errorf("%d records came back from the component on wasmcloud:messaging, and others than %d that were sent", len(got), n)
 		}
-		s.drained("records", "both", "both.in")
-		s.drained("echo", "default", "both.in")
-		for _, topic := range []string{"both.in.out", "both.in.reply"} {
+		s.drained("records", "shared", "shared.in")
+		s.drained("echo", "default", "shared.in")
+		for _, topic := range []string{"shared.in.out", "shared.in.reply"} {
 			if end := s.kafka.EndOffsets(topic)[0]; end != n {
 				t.Errorf("%s holds %d records, want %d", topic, end, n)
 			}
