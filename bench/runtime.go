@@ -11,19 +11,17 @@ import (
 
 // Runtime is what the Go runtime of a process says of itself.
 type Runtime struct {
-	Goroutines int64   `json:"goroutines"`
-	Objects    int64   `json:"objects"`    // allocated since the start
-	Bytes      int64   `json:"bytes"`      // allocated since the start
-	Live       int64   `json:"live"`       // bytes of the heap that hold objects, garbage included
-	Cycles     int64   `json:"cycles"`     // of garbage collection since the start
-	Collecting float64 `json:"collecting"` // seconds of CPU for garbage collection since the start
+	Goroutines int64 `json:"goroutines"`
+	Objects    int64 `json:"objects"` // allocated since the start
+	Bytes      int64 `json:"bytes"`   // allocated since the start
+	Live       int64 `json:"live"`    // bytes of the heap that hold objects, garbage included
 }
 
 // ReadRuntime reads it for this process, without stopping it.
 func ReadRuntime() Runtime {
 	samples := []metrics.Sample{
 		{Name: "/sched/goroutines:goroutines"}, {Name: "/gc/heap/allocs:objects"}, {Name: "/gc/heap/allocs:bytes"},
-		{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/cycles/total:gc-cycles"}, {Name: "/cpu/classes/gc/total:cpu-seconds"},
+		{Name: "/memory/classes/heap/objects:bytes"},
 	}
 	metrics.Read(samples)
 	count := func(i int) int64 {
@@ -32,19 +30,13 @@ func ReadRuntime() Runtime {
 		}
 		return int64(samples[i].Value.Uint64())
 	}
-	r := Runtime{Goroutines: count(0), Objects: count(1), Bytes: count(2), Live: count(3), Cycles: count(4)}
-	if samples[5].Value.Kind() == metrics.KindFloat64 {
-		r.Collecting = samples[5].Value.Float64()
-	}
-	return r
+	return Runtime{Goroutines: count(0), Objects: count(1), Bytes: count(2), Live: count(3)}
 }
 
 // Since returns what has been added after an earlier reading; what is no sum stays as it is.
 func (r Runtime) Since(earlier Runtime) Runtime {
 	r.Objects -= earlier.Objects
 	r.Bytes -= earlier.Bytes
-	r.Cycles -= earlier.Cycles
-	r.Collecting -= earlier.Collecting
 	return r
 }
 

@@ -82,8 +82,6 @@ type Round struct {
 	// Objects and Bytes are what the provider allocates for one operation, all its goroutines together.
 	Objects float64 `json:"objects"`
 	Bytes   float64 `json:"bytes"`
-	// Collecting is the share of the provider's CPU that goes into garbage collection.
-	Collecting float64 `json:"collecting"`
 	// Others is how many processors were busy with what is no part of the benchmark.
 	Others float64 `json:"other_cpus"`
 }
@@ -112,9 +110,6 @@ func NewRound(way string, shape Shape, round int, r rig.Result) Round {
 	provider := r.Used.Runtimes[bench.Provider]
 	f.Objects = float64(provider.Objects) / float64(r.Done)
 	f.Bytes = float64(provider.Bytes) / float64(r.Done)
-	if cpu := r.Used.CPU.Of[bench.Provider].Seconds(); cpu > 0 {
-		f.Collecting = provider.Collecting / cpu
-	}
 	return f
 }
 
