@@ -76,6 +76,15 @@ func TestWholeRecordsGoThroughKafkaAndARealComponent(t *testing.T) {
 		checkSame(t, s.kafka.Read("base64.in.out", len(sent)), sent)
 		s.drained("records", "base64", "base64.in")
 	})
+	t.Run("a header's name that is no UTF-8 is told by U+FFFD", func(t *testing.T) {
+		s.topics("names.in", "names.in.out")
+		sent := &kgo.Record{Topic: "names.in", Timestamp: time.UnixMilli(1_700_000_000_000), Headers: []kgo.RecordHeader{{Key: "a\xff", Value: []byte("1")}}}
+		s.kafka.Produce(sent)
+		s.toProcessor("records", "names", "names.in")
+		want := *sent
+		want.Headers = []kgo.RecordHeader{{Key: "a\uFFFD", Value: []byte("1")}}
+		checkSame(t, s.kafka.Read("names.in.out", 1), []*kgo.Record{&want})
+	})
 	t.Run("every field is sent as a handler has it", func(t *testing.T) {
 		s.topics("sends.in", "sends.out")
 		sent := everyField("sends.in")
