@@ -19,9 +19,9 @@ const redWithin = 30 * time.Second
 func healthFollows(t *testing.T, c *cluster) {
 	r := newRig(t, c, nil, nil)
 	in, out := r.topic("in", 1), r.topic("out", 1)
-	read, write := acl("Read topic "+in), acl("Write topic "+out)
+	read, write, group := acl("Read topic "+in), acl("Write topic "+out), acl("Read group "+r.group("reader"))
 	c.scramUser(t, "watched", "watched-password")
-	c.grant(t, "watched", read, acl("Describe topic "+in), write, acl("Describe topic "+out), acl("Read group "+r.group("reader")))
+	c.grant(t, "watched", read, acl("Describe topic "+in), write, acl("Describe topic "+out), group)
 	scram := config("hosts", c.SASLBrokers()[0], "security_protocol", "SASL_PLAINTEXT", "sasl_mechanism", "SCRAM-SHA-256", "sasl_username", "watched")
 	secrets := config("sasl_password", "watched-password")
 	// One link that reads and has nothing to do, one that publishes all the time, one that could, and one by tokens.
@@ -56,6 +56,14 @@ func healthFollows(t *testing.T, c *cluster) {
 		c.grant(t, "watched", read, write)
 		h.greenAgain(t, began, "reader", "writer")
 		publishing.goesOn(t)
+	})
+	t.Run("a right on the group that is taken", func(t *testing.T) {
+		began := time.Now()
+		c.revoke(t, "watched", group)
+		h.red(t, "reader", began, `"watched"`, "not authorised for the consumer group", "Read", "consumer_group")
+		began = time.Now()
+		c.grant(t, "watched", group)
+		h.greenAgain(t, began, "reader")
 	})
 	t.Run("a topic that is deleted", func(t *testing.T) {
 		began := time.Now()
