@@ -38,9 +38,9 @@ type Config struct {
 
 // Outputs says how the outputs of a component are produced.
 type Outputs struct {
-	// Prepare makes the records to produce of an output: its topic and size checked against what the link allows, its
+	// Prepare appends the records to produce of an output: its topic and size checked against what the link allows, its
 	// partition chosen where the link limits them. Its errors are final.
-	Prepare func(record.Outgoing) ([]record.Outgoing, error)
+	Prepare func(to []record.Outgoing, out record.Outgoing) ([]record.Outgoing, error)
 	// Produce stores outputs and returns when Kafka has acknowledged all of them, or the first error.
 	Produce func(ctx context.Context, outputs []record.Outgoing) error
 }

@@ -36,7 +36,7 @@ func (cfg *Config) produceOutputs() func(context.Context, []record.Outgoing) err
 	return cfg.Outputs.Produce
 }
 
-func (cfg *Config) prepareOutput() func(record.Outgoing) ([]record.Outgoing, error) {
+func (cfg *Config) prepareOutput() func([]record.Outgoing, record.Outgoing) ([]record.Outgoing, error) {
 	if cfg.Outputs == nil {
 		return nil
 	}

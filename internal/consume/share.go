@@ -350,7 +350,7 @@ func (s *shareSession) handOver(ctx context.Context, r *record.Record) (record.V
 		return o.Verdict, o.Err
 	}
 	for _, out := range o.Outputs {
-		if _, err := s.cfg.Outputs.Prepare(out); err != nil {
+		if _, err := s.cfg.Outputs.Prepare(nil, out); err != nil {
 			return record.Reject, fmt.Errorf("an output for topic %s cannot be produced: %w", out.Topic, err)
 		}
 	}

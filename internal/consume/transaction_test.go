@@ -58,11 +58,11 @@ func startProcessor(t *testing.T, brokers []string, d *doubler, config map[strin
 	}
 	return startWith(t, brokers, &handler{name: d.name}, full, func(cfg *Config) {
 		cfg.Deliverer, cfg.Batch, cfg.TransactionalID = nil, d, "tx-"+d.name
-		cfg.Outputs = &Outputs{Prepare: func(out record.Outgoing) ([]record.Outgoing, error) {
+		cfg.Outputs = &Outputs{Prepare: func(to []record.Outgoing, out record.Outgoing) ([]record.Outgoing, error) {
 			if out.Topic == "forbidden" {
 				return nil, errors.New("not allowed")
 			}
-			return []record.Outgoing{out}, nil
+			return append(to, out), nil
 		}, Produce: func(context.Context, []record.Outgoing) error { return nil }}
 	})
 }
@@ -163,7 +163,7 @@ func TestARecordWhoseOutputCannotBeProducedIsDeadLettered(t *testing.T) {
 	c := startWith(t, k.Brokers(), &handler{name: "a"}, map[string]string{"topic": "in", "dead_letter_topic": "dlq"}, func(cfg *Config) {
 		cfg.Deliverer, cfg.Batch = nil, &doubler{name: "a"}
 		cfg.Outputs = &Outputs{
-			Prepare: func(record.Outgoing) ([]record.Outgoing, error) { return nil, errors.New("not among allowed_topics") },
+			Prepare: func([]record.Outgoing, record.Outgoing) ([]record.Outgoing, error) { return nil, errors.New("not among allowed_topics") },
 			Produce: func(context.Context, []record.Outgoing) error { t.Error("produced all the same"); return nil },
 		}
 	})

@@ -95,18 +95,22 @@ func (d *Dispatcher) prepareOutputs(outcomes []record.Outcome) {
 	if d.cfg.Prepare == nil {
 		return
 	}
+	outputs := 0
 	for i := range outcomes {
-		var prepared []record.Outgoing
+		outputs += len(outcomes[i].Outputs)
+	}
+	prepared := make([]record.Outgoing, 0, outputs) // of all records, each of which gets its part
+	for i := range outcomes {
+		begin := len(prepared)
 		for _, out := range outcomes[i].Outputs {
-			ready, err := d.cfg.Prepare(out)
-			if err != nil {
+			var err error
+			if prepared, err = d.cfg.Prepare(prepared, out); err != nil {
 				outcomes[i] = record.Outcome{Verdict: record.Reject, Err: fmt.Errorf("an output for topic %s cannot be produced: %w", out.Topic, err)}
 				break
 			}
-			prepared = append(prepared, ready...)
 		}
 		if d.cfg.Transactional && outcomes[i].Verdict == record.Done {
-			outcomes[i].Outputs = prepared
+			outcomes[i].Outputs = prepared[begin:len(prepared):len(prepared)]
 		}
 	}
 }

@@ -22,10 +22,10 @@ type Config struct {
 	// Produce stores the outputs of a record that its component has processed, and returns when Kafka has acknowledged
 	// them. It is needed where the component has outputs and Transactional is false.
 	Produce func(ctx context.Context, outputs []record.Outgoing) error
-	// Prepare makes the records to produce of an output, which are what [Partition.TakeFinished] returns of it; nil leaves
+	// Prepare appends the records to produce of an output, which are what [Partition.TakeFinished] returns of it; nil leaves
 	// outputs as they are. A record with an output of which it returns an error is treated as rejected: no further
 	// delivery can help.
-	Prepare func(record.Outgoing) ([]record.Outgoing, error)
+	Prepare func(to []record.Outgoing, out record.Outgoing) ([]record.Outgoing, error)
 	// Transactional leaves outputs to whoever commits: see [Partition.TakeFinished].
 	Transactional bool
 	// DeadLetter stores a record that no further delivery can help and returns when the broker has acknowledged it.

@@ -7,23 +7,16 @@ import (
 	"messaging-kafka/internal/settings"
 )
 
-// Check tells whether a record could be published by this link at all: whether its topic is a name that the link's
-// allowed_topics allow, and its size within max_message_bytes. What only Kafka knows is not looked at.
-func (p *Publisher) Check(out record.Outgoing) error {
-	if _, err := p.prepare(out); err != nil {
-		return err
-	}
-	return nil
-}
-
-// Prepare is the record that [Publisher.Publish] would produce of out: the subject resolved, a partition of the link's
-// chosen where the link limits them. Copies of producer_fanout=copy are separate records.
-func (p *Publisher) Prepare(out record.Outgoing) ([]record.Outgoing, error) {
+// AppendPrepared appends the records that [Publisher.Publish] would produce of out: the subject resolved, a partition of
+// the link's chosen where the link limits them. Copies of producer_fanout=copy are separate records. An error says that
+// the record could never be published by this link: its topic is no name or not one of allowed_topics, or it is larger
+// than max_message_bytes. What only Kafka knows is not looked at.
+func (p *Publisher) AppendPrepared(to []record.Outgoing, out record.Outgoing) ([]record.Outgoing, error) {
 	ready, err := p.prepare(out)
 	if err != nil {
-		return nil, err
+		return to, err
 	}
-	return p.spread(ready), nil
+	return p.appendSpread(to, ready), nil
 }
 
 func (p *Publisher) prepare(out record.Outgoing) (record.Outgoing, *Error) {

@@ -173,8 +173,8 @@ func (r *running) consumerConfig(access *kafka.Access) consume.Config {
 }
 
 // prepare and publishAll go by the publisher of the moment, as publish does.
-func (r *running) prepare(out record.Outgoing) ([]record.Outgoing, error) {
-	return r.currentPublisher().Prepare(out)
+func (r *running) prepare(to []record.Outgoing, out record.Outgoing) ([]record.Outgoing, error) {
+	return r.currentPublisher().AppendPrepared(to, out)
 }
 
 func (r *running) publishAll(ctx context.Context, outputs []record.Outgoing) error {
