@@ -41,10 +41,14 @@ type bench struct {
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{t: t, nats: testkit.NATS(t, testkit.NATSOptions{}), kafka: testkit.Kfake(t)}
-	b.host = testkit.NewFakeHost(t, b.nats, testkit.FakeHostOptions{})
+	b.host = testkit.NewFakeHost(t, b.nats, testkit.FakeHostOptions{ShutdownDelay: patientHost})
 	b.kc = testkit.NewClient(t, b.kafka.Brokers())
 	return b
 }
+
+// patientHost is longer than a real host waits for the answer to a shutdown, since a test machine may be busy, and
+// shorter than anything that a shutdown must not wait for.
+const patientHost = 5 * time.Second
 
 func (b *bench) topics(names ...string) {
 	for _, n := range names {
