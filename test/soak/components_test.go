@@ -218,6 +218,24 @@ func (c *batchComponent) send(ctx context.Context, link string, list []record.Ou
 	return errors.Join(failures...)
 }
 
+// fillPool makes more calls at once than the provider keeps goroutines of, for the next calls: how many it keeps is then
+// no matter of chance. There is no link yet, for which the calls wait a moment, and then fail.
+func (w *world) fillPool() {
+	const calls = 200
+	ctx, cancel := context.WithTimeout(context.Background(), testkit.DefaultTimeout)
+	defer cancel()
+	var all sync.WaitGroup
+	for range calls {
+		all.Go(func() {
+			var refused *testkit.ResultError
+			if err := w.asker.Publish(ctx, testkit.Message{Subject: void}); !errors.As(err, &refused) {
+				w.complain("a publish without a link: %v", err)
+			}
+		})
+	}
+	all.Wait()
+}
+
 // ask asks questions over Kafka and compares the answers until ctx ends.
 func (w *world) ask(ctx context.Context) {
 	for sleep(ctx, time.Duration(50+rand.IntN(300))*time.Millisecond) {

@@ -47,27 +47,24 @@ func Judge(r *Run) []Finding {
 		findings = append(findings, count(c))
 	}
 	for _, g := range []Gauge{Goroutines, Descriptors, Subscriptions, KafkaConnections} {
-		findings = append(findings, r.same(g, Baseline, Settled, 0))
+		findings = append(findings, r.same(g, Baseline, Settled))
 	}
 	findings = append(findings, r.restHeap(), r.underLoad(LiveHeap, loadHeapFactor, loadHeapMore),
 		r.underLoad(RSS, loadRSSFactor, loadRSSMore), r.never(RSS, maxRSS), r.never(Threads, maxThreads),
 		none("series of links that are gone", r.GoneSeries))
 	for _, g := range []Gauge{Goroutines, Descriptors, Subscriptions, KafkaConnections} {
-		findings = append(findings, r.same(g, Bare, Stripped, bareTolerance(g)))
+		findings = append(findings, r.same(g, Bare, Stripped))
 	}
 	return append(findings, none("nothing else went wrong", r.Complaints))
 }
 
-// bareTolerance is how many more of a gauge there may be without a link than before the first one.
-func bareTolerance(Gauge) float64 { return 0 }
-
 // same: a gauge is at rest in a later phase where it was in an earlier one. Less is no leak.
-func (r *Run) same(g Gauge, before, after Phase, tolerance float64) Finding {
+func (r *Run) same(g Gauge, before, after Phase) Finding {
 	was, is := r.at(before, g), r.at(after, g)
 	f := Finding{
 		Rule:  fmt.Sprintf("%v, %s as %s", g, after, before),
-		Found: amount(g, is), Allowed: amount(g, was+tolerance),
-		Holds: is <= was+tolerance,
+		Found: amount(g, is), Allowed: amount(g, was),
+		Holds: is <= was,
 	}
 	if g == Subscriptions { // one that is missing is as bad as one too many
 		f.Holds = is == was

@@ -85,6 +85,7 @@ func TestSoak(t *testing.T) {
 	background.Go(func() { w.witness(ctx, w.reader()) })
 	background.Go(func() { w.report(ctx) })
 
+	w.fillPool()
 	w.begin(Bare)
 	bare := w.rest(Bare, 0, nil)
 	for _, l := range w.lasting {
