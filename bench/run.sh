@@ -20,7 +20,13 @@ done
 export MESSAGING_KAFKA_REQUIRE_ALL=1
 # Built in full first: a compiler that runs beside a measurement would be measured too.
 (cd "$here/alone" && go test -c -tags bench -o "$work/alone.test" .)
-(cd "$here/.." && go build -o /dev/null ./bench/provider && go build -o /dev/null ./cmd/messaging-kafka)
+(
+  cd "$here/.."
+  export CGO_ENABLED=0
+  go build -trimpath -buildvcs=false -o /dev/null ./bench/provider
+  go build -trimpath -buildvcs=false -tags nodev -o /dev/null ./cmd/messaging-kafka
+  go build -trimpath -buildvcs=false -o /dev/null ./cmd/messaging-kafka
+)
 cd "$here/alone"
 status=0
 measure() { "$work/alone.test" -test.run "$1" -test.timeout 60m -test.count 1 -out "$here/results" "${@:2}" || status=1; }

@@ -34,10 +34,10 @@ func Run(t testing.TB, program string, args ...string) string {
 }
 
 // Build builds a program of the project as its users get it, without symbols, and returns its path.
-func Build(t testing.TB, path string) string {
+func Build(t testing.TB, path string, tags ...string) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), filepath.Base(path))
-	Run(t, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", binary, path)
+	Run(t, "go", "build", "-trimpath", "-buildvcs=false", "-tags", strings.Join(tags, ","), "-ldflags", "-s -w", "-o", binary, path)
 	return binary
 }
 
