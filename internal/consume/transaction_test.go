@@ -129,9 +129,9 @@ func TestAfterACopyIsGoneInTheMiddleEachOutputIsThereOnce(t *testing.T) {
 	k.Topic("in", 4)
 	k.Topic("out", 2)
 	cl := testkit.NewClient(t, k.Brokers())
-	cl.ProduceText("in", numbered(400)...)
 	// Copies come and go while the records flow; none of them ends in order.
 	for i := range 5 {
+		cl.ProduceText("in", numbered(400)[80*i:80*(i+1)]...)
 		reached := make(chan struct{}, 1)
 		d := &doubler{name: fmt.Sprint("copy", i), do: func(ctx context.Context, batch []*record.Record) error {
 			select {

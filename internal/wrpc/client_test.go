@@ -486,7 +486,9 @@ func TestCloseWaitsAndThenCutsOff(t *testing.T) {
 
 func TestForgedInboxMessagesAreIgnored(t *testing.T) {
 	s := runNATS(t, defaultPayload)
-	client := newClient(t, connect(t, s), ClientOptions{})
+	nc := connect(t, s)
+	client := newClient(t, nc, ClientOptions{})
+	flush(t, nc) // so that the server knows the inbox
 	forger := connect(t, s)
 	trap, err := forger.SubscribeSync(">")
 	if err != nil {
