@@ -39,6 +39,9 @@ func (s *session) close(ctx context.Context) {
 		s.log.Warn("leaving the group failed: the broker notices at the session timeout", "error", err)
 	}
 	s.cl.CloseAllowingRebalance()
+	// Close polls once more, and throws away what it finds, such as the error of a group that is out of reach. Of its
+	// goroutines the one that leaves the group may begin after that, and would wait for that poll's end for ever.
+	s.cl.AllowRebalance()
 	s.kill()
 	s.closeTransactor()
 }

@@ -1,9 +1,11 @@
 package consume
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -161,4 +163,55 @@ func TestTheLastCommitWaitsForARebalanceToEnd(t *testing.T) {
 	if at := cl.Committed("g", "t")[0]; at != 3 || refused.Load() != 3 {
 		t.Errorf("committed %d after %d refusals, want 3 after 3", at, refused.Load())
 	}
+}
+
+// TestAClosedClientLeavesNothingBehind: Close has the client leave its group in a goroutine of its own, which may begin
+// after all else of Close. It waits for those that poll, and one of them is Close itself, where it found something to
+// throw away, such as the error of a group whose broker is gone.
+func TestAClosedClientLeavesNothingBehind(t *testing.T) {
+	k := testkit.KfakeProxied(t)
+	k.Topic("in", 1)
+	release := make(chan struct{})
+	h := &handler{name: "a", do: func(ctx context.Context, _ *record.Record) (record.Verdict, error) {
+		select {
+		case <-release:
+		case <-ctx.Done():
+		}
+		return record.Done, nil
+	}}
+	c := start(t, k.Brokers(), h, map[string]string{"topic": "in", "drain_timeout": "15s"})
+	testkit.NewClient(t, k.Brokers()).ProduceText("in", "one")
+	h.waitCalls(t, 1)
+	c.mu.Lock()
+	s := c.current.(*session)
+	c.mu.Unlock()
+	var stopped sync.WaitGroup
+	stopped.Go(c.stop)
+	testkit.Eventually(t, patience, func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !s.closing {
+			return errors.New("the stop has not begun")
+		}
+		return nil
+	})
+	k.Proxies()[0].Down()
+	testkit.Eventually(t, patience, func() error {
+		if !c.log.Contains("group manage loop errored") {
+			return errors.New("the group is not lost yet")
+		}
+		return nil
+	})
+	close(release)
+	stopped.Wait()
+	ended, end := context.WithCancel(context.Background())
+	end()
+	_ = s.cl.LeaveGroupContext(ended) // the late goroutine; the error says that ended has ended
+	testkit.Eventually(t, patience, func() error {
+		all := make([]byte, 1<<20)
+		if all = all[:runtime.Stack(all, true)]; bytes.Contains(all, []byte("kgo.(*Client).LeaveGroupContext")) {
+			return errors.New("a goroutine still waits to leave the group")
+		}
+		return nil
+	})
 }
