@@ -4,12 +4,31 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
-func lines(b *strings.Builder, parts ...string) []string {
+// buffer is a strings.Builder that timers may write to while it is read.
+type buffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+func lines(b *buffer, parts ...string) []string {
 	var found []string
 lines:
 	for line := range strings.Lines(b.String()) {
@@ -25,7 +44,7 @@ lines:
 
 func TestRepeatsAreCountedAndToldOfLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out strings.Builder
+		var out buffer
 		log, end := Limit(NewLogger(&out, "info", false))
 		link := log.With("link", "default", "component", "echo")
 		for i := range 1000 {
@@ -88,7 +107,7 @@ func TestRepeatsAreCountedAndToldOfLater(t *testing.T) {
 
 func TestKindsOfLinesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out strings.Builder
+		var out buffer
 		log, end := Limit(NewLogger(&out, "info", false))
 		for i := range 3 * maxRepeatKeys {
 			log.Warn(fmt.Sprint("message ", i))
