@@ -163,7 +163,9 @@ func TestARecordWhoseOutputCannotBeProducedIsDeadLettered(t *testing.T) {
 	c := startWith(t, k.Brokers(), &handler{name: "a"}, map[string]string{"topic": "in", "dead_letter_topic": "dlq"}, func(cfg *Config) {
 		cfg.Deliverer, cfg.Batch = nil, &doubler{name: "a"}
 		cfg.Outputs = &Outputs{
-			Prepare: func([]record.Outgoing, record.Outgoing) ([]record.Outgoing, error) { return nil, errors.New("not among allowed_topics") },
+			Prepare: func([]record.Outgoing, record.Outgoing) ([]record.Outgoing, error) {
+				return nil, errors.New("not among allowed_topics")
+			},
 			Produce: func(context.Context, []record.Outgoing) error { t.Error("produced all the same"); return nil },
 		}
 	})
