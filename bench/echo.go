@@ -1,9 +1,7 @@
 package bench
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
 	"time"
 )
 
@@ -198,16 +196,4 @@ func figures(rounds []EchoRound) EchoFigures {
 		}
 	}
 	return f
-}
-
-// Write writes the report as JSON.
-func (r *EchoReport) Write(path string) error {
-	text, err := json.MarshalIndent(r, "", "  ")
-	if err == nil {
-		err = os.WriteFile(path, append(text, '\n'), 0o644)
-	}
-	if err != nil {
-		return fmt.Errorf("writing the results: %w", err)
-	}
-	return nil
 }

@@ -91,7 +91,7 @@ func TestAReportIsPrintedAndWritten(t *testing.T) {
 			t.Errorf("no %q in:\n%s", want, out.String())
 		}
 	}
-	if err := report.Write(t.TempDir() + "/results.json"); err != nil {
+	if err := WriteJSON(t.TempDir()+"/results.json", report); err != nil {
 		t.Error(err)
 	}
 }

@@ -9,10 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -30,24 +27,10 @@ var (
 	size     = flag.Int("size", 1024, "bytes of each value")
 	out      = flag.String("out", "results/host.json", "`file` for the results; - for none")
 	profile  = flag.String("profile", "", "`folder` for profiles of the provider; what is measured then is one with profiling")
-	link     = settingsFlag{}
+	link     = rig.Settings{}
 )
 
 func init() { flag.Var(link, "link", "`key=value`, a setting of the link; may be given several times") }
-
-// settingsFlag collects settings.
-type settingsFlag map[string]string
-
-func (f settingsFlag) String() string { return fmt.Sprint(map[string]string(f)) }
-
-func (f settingsFlag) Set(text string) error {
-	key, value, found := strings.Cut(text, "=")
-	if !found {
-		return errors.New("want key=value")
-	}
-	f[key] = value
-	return nil
-}
 
 const (
 	// instances bounds the calls that the host runs at once. With fewer than are in flight, values would wait for the
@@ -66,16 +49,12 @@ const (
 
 // TestHost is no test of how fast anything is: it fails when values are lost or something breaks.
 func TestHost(t *testing.T) {
-	numbers := parseNumbers(t, *inFlight)
+	numbers := rig.Numbers(t, *inFlight)
 	if *size < rig.IDLen || *rounds < 1 || *duration <= 0 {
 		t.Fatalf("want -size from %d, -rounds from 1 and a positive -duration", rig.IDLen)
 	}
-	root, err := testkit.ProjectRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	report := newReport(t, root)
-	b := setUp(t, root)
+	report := newReport(t)
+	b := setUp(t)
 	defer b.check()
 
 	b.say("warming up")
@@ -101,39 +80,20 @@ func TestHost(t *testing.T) {
 	if *out == "-" {
 		return
 	}
-	if err := report.Write(*out); err != nil {
+	if err := bench.WriteJSON(*out, report); err != nil {
 		t.Error(err)
 	} else {
 		b.say("\nwritten: %s", *out)
 	}
 }
 
-func parseNumbers(t *testing.T, list string) []int {
+func newReport(t *testing.T) *bench.EchoReport {
 	t.Helper()
-	var numbers []int
-	for text := range strings.SplitSeq(list, ",") {
-		n, err := strconv.Atoi(strings.TrimSpace(text))
-		if err != nil || n < 1 {
-			t.Fatalf("%q is no number of values in flight", text)
-		}
-		numbers = append(numbers, n)
-	}
-	return numbers
-}
-
-func newReport(t *testing.T, root string) *bench.EchoReport {
-	t.Helper()
-	// The go command does not tell tests what they were built of.
-	module := func(path string) string { return run(t, root, "go", "list", "-m", "-f", "{{.Version}}", path) }
+	software := rig.Software(t)
+	software["host"] = filepath.Base(testkit.HostBinary(t))
+	started, machine := rig.Began()
 	return &bench.EchoReport{
-		Started: time.Now().UTC().Truncate(time.Second),
-		Version: run(t, root, "git", "describe", "--tags", "--always", "--dirty"),
-		Machine: bench.ThisMachine(),
-		Software: map[string]string{
-			"go": runtime.Version(), "kafka": testkit.Kafka4, "host": filepath.Base(testkit.HostBinary(t)),
-			"franz-go": module("github.com/twmb/franz-go"), "nats.go": module("github.com/nats-io/nats.go"),
-			"nats-server": module("github.com/nats-io/nats-server/v2"), "java": run(t, root, "java", "--version"),
-		},
+		Started: started, Version: rig.Version(t), Machine: machine, Software: software,
 		Setup: bench.EchoSetup{
 			ValueBytes: *size, Seconds: duration.Seconds(), Rounds: *rounds,
 			Instances: instances, Partitions: partitions, Link: link,
@@ -156,7 +116,7 @@ type echoBench struct {
 func (b *echoBench) say(format string, args ...any) { fmt.Printf(format+"\n", args...) }
 
 // setUp starts a Kafka, a nats-server, a host with two copies of the component, and the provider for one of them.
-func setUp(t *testing.T, root string) *echoBench {
+func setUp(t *testing.T) *echoBench {
 	t.Helper()
 	testkit.HostBinary(t)
 	wasm := testkit.EchoWasm(t)
@@ -165,7 +125,7 @@ func setUp(t *testing.T, root string) *echoBench {
 	if b.profiler != nil {
 		profiles = b.profiler.address
 	}
-	archive := makeArchive(t, root, profiles)
+	archive := rig.Archive(t, profiles)
 	kafka := testkit.StartKafka(t, testkit.KafkaOptions{})
 	ns, natsPID := rig.NATS(t)
 	host := testkit.StartHost(t, ns, testkit.HostOptions{})

@@ -12,33 +12,20 @@ import (
 	"text/tabwriter"
 
 	"messaging-kafka/bench"
+	"messaging-kafka/bench/rig"
 )
 
 var (
 	programA = flag.String("a", "", "provider `program` to compare")
 	programB = flag.String("b", "", "provider `program` to compare it with")
 	envB     = flag.String("env-b", "", "`KEY=VALUE,...`, the environment of the second one")
-	linkB    = settingsFlag{}
+	linkB    = rig.Settings{}
 	abWays   = flag.String("ways", strings.Join([]string{Handle, Publish, Echo, Request}, ","), "ways to compare")
 	abFlight = flag.String("in-flight", "1,64", "numbers in flight to compare")
 	abSize   = flag.Int("size", ordinarySize, "bytes of each value")
 )
 
 func init() { flag.Var(linkB, "link-b", "`key=value`, a setting of the second one's links") }
-
-// settingsFlag collects settings.
-type settingsFlag map[string]string
-
-func (f settingsFlag) String() string { return fmt.Sprint(map[string]string(f)) }
-
-func (f settingsFlag) Set(text string) error {
-	key, value, found := strings.Cut(text, "=")
-	if !found {
-		return fmt.Errorf("want key=value")
-	}
-	f[key] = value
-	return nil
-}
 
 // TestAB compares two providers that run side by side and are loaded in turns.
 func TestAB(t *testing.T) {

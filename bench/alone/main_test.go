@@ -6,8 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -37,14 +35,7 @@ func say(format string, args ...any) { fmt.Printf(format+"\n", args...) }
 // parseNumbers reads a list of numbers, in ascending order.
 func parseNumbers(t *testing.T, list string) []int {
 	t.Helper()
-	var numbers []int
-	for text := range strings.SplitSeq(list, ",") {
-		n, err := strconv.Atoi(strings.TrimSpace(text))
-		if err != nil || n < 1 {
-			t.Fatalf("%q is no number", text)
-		}
-		numbers = append(numbers, n)
-	}
+	numbers := rig.Numbers(t, list)
 	slices.Sort(numbers)
 	return numbers
 }

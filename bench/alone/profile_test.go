@@ -4,13 +4,11 @@ package alone
 
 import (
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
-	"time"
 
 	"messaging-kafka/bench"
+	"messaging-kafka/bench/rig"
 )
 
 // profile takes a profile of the provider's CPU while the first round of a way runs, and what it has allocated at the
@@ -26,38 +24,16 @@ func (b *bed) profile(p *provider, way string, shape Shape, round int) (wait fun
 	name := filepath.Join(*profile, fmt.Sprintf("%s-%d-%d", way, shape.InFlight, shape.Size))
 	seconds := max(1, int((*duration + ramp).Seconds()))
 	done := make(chan error, 1)
-	go func() { done <- fetch(address, fmt.Sprintf("profile?seconds=%d", seconds), name+".cpu") }()
+	go func() { done <- rig.FetchProfile(address, fmt.Sprintf("profile?seconds=%d", seconds), name+".cpu") }()
 	return func() {
 		err := <-done
 		for _, kind := range []string{"allocs", "mutex", "block", "goroutine"} {
 			if err == nil {
-				err = fetch(address, kind, name+"."+kind)
+				err = rig.FetchProfile(address, kind, name+"."+kind)
 			}
 		}
 		if err != nil {
 			b.t.Errorf("taking a profile: %v", err)
 		}
 	}
-}
-
-func fetch(address, what, file string) error {
-	client := http.Client{Timeout: 2 * time.Minute}
-	defer client.CloseIdleConnections()
-	resp, err := client.Get("http://" + address + "/debug/pprof/" + what)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("the provider answers %s", resp.Status)
-	}
-	out, err := os.Create(file)
-	if err != nil {
-		return err
-	}
-	if _, err := io.Copy(out, resp.Body); err != nil {
-		_ = out.Close()
-		return err
-	}
-	return out.Close()
 }

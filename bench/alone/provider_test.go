@@ -13,6 +13,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"messaging-kafka/bench"
 	"messaging-kafka/bench/rig"
 	"messaging-kafka/internal/testkit"
 )
@@ -59,7 +60,7 @@ func TestProvider(t *testing.T) {
 	if *folder == "-" {
 		return
 	}
-	if err := WriteJSON(filepath.Join(*folder, "provider.json"), &report); err != nil {
+	if err := bench.WriteJSON(filepath.Join(*folder, "provider.json"), &report); err != nil {
 		t.Error(err)
 	}
 }

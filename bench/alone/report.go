@@ -4,9 +4,6 @@
 package alone
 
 import (
-	"encoding/json"
-	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -225,28 +222,4 @@ func Find(rows []Row, way string, shape Shape) (Row, bool) {
 		return Row{}, false
 	}
 	return rows[i], true
-}
-
-// WriteJSON writes results to a file.
-func WriteJSON(path string, results any) error {
-	text, err := json.MarshalIndent(results, "", "  ")
-	if err == nil {
-		err = os.WriteFile(path, append(text, '\n'), 0o644)
-	}
-	if err != nil {
-		return fmt.Errorf("writing the results: %w", err)
-	}
-	return nil
-}
-
-// ReadJSON reads results from a file.
-func ReadJSON(path string, results any) error {
-	text, err := os.ReadFile(path)
-	if err == nil {
-		err = json.Unmarshal(text, results)
-	}
-	if err != nil {
-		return fmt.Errorf("reading results: %w", err)
-	}
-	return nil
 }

@@ -114,11 +114,11 @@ func TestAReportIsPrintedWrittenAndRead(t *testing.T) {
 		}
 	}
 	path := filepath.Join(t.TempDir(), "results.json")
-	if err := WriteJSON(path, &report); err != nil {
+	if err := bench.WriteJSON(path, &report); err != nil {
 		t.Fatal(err)
 	}
 	var read Report
-	if err := ReadJSON(path, &read); err != nil || !reflect.DeepEqual(read, report) {
+	if err := bench.ReadJSON(path, &read); err != nil || !reflect.DeepEqual(read, report) {
 		t.Errorf("%+v (%v), want %+v", read, err, report)
 	}
 }

@@ -61,7 +61,7 @@ func TestScale(t *testing.T) {
 	if *folder == "-" {
 		return
 	}
-	if err := WriteJSON(filepath.Join(*folder, "scale.json"), &report); err != nil {
+	if err := bench.WriteJSON(filepath.Join(*folder, "scale.json"), &report); err != nil {
 		t.Error(err)
 	}
 }

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -19,7 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"messaging-kafka/bench"
-	"messaging-kafka/internal/par"
+	"messaging-kafka/bench/rig"
 	"messaging-kafka/internal/settings"
 	"messaging-kafka/internal/testkit"
 )
@@ -31,24 +29,11 @@ var (
 	only     = flag.String("ways", "", "only the ways whose names hold one of these words, separated by |")
 	out      = flag.String("out", "", "`file` for the results")
 	profiles = flag.String("profiles", "", "`address` at which the provider serves its profiles; what is measured then is one with profiling")
-	settled  = settingsFlag{}
+	settled  = rig.Settings{}
 )
 
 func init() {
 	flag.Var(settled, "link", "`key=value`, a setting of all links; may be given several times")
-}
-
-type settingsFlag map[string]string
-
-func (f settingsFlag) String() string { return fmt.Sprint(map[string]string(f)) }
-
-func (f settingsFlag) Set(text string) error {
-	key, value, found := strings.Cut(text, "=")
-	if !found {
-		return fmt.Errorf("%q is not key=value", text)
-	}
-	f[key] = value
-	return nil
 }
 
 const (
@@ -65,15 +50,12 @@ func TestBatches(t *testing.T) {
 	if *size <= idLen || *rounds < 1 || *duration <= 0 {
 		t.Fatalf("want -size above %d, -rounds from 1 and a positive -duration", idLen)
 	}
-	root, err := testkit.ProjectRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
+	started, machine := rig.Began()
 	report := &Report{
-		Started: time.Now().UTC().Truncate(time.Second), Version: run(t, root, "git", "describe", "--tags", "--always", "--dirty"),
-		Machine: bench.ThisMachine(), ValueBytes: *size, Partitions: partitions, Seconds: duration.Seconds(),
+		Started: started, Version: rig.Version(t),
+		Machine: machine, ValueBytes: *size, Partitions: partitions, Seconds: duration.Seconds(),
 	}
-	flows, processes := setUp(t, root)
+	flows, processes := setUp(t)
 	for range 2 {
 		for _, f := range flows {
 			f.run(t, 0, warmUp, patience, func() {})
@@ -110,7 +92,7 @@ func TestBatches(t *testing.T) {
 		t.Error(err)
 	}
 	if *out != "" {
-		if err := report.Write(*out); err != nil {
+		if err := bench.WriteJSON(*out, report); err != nil {
 			t.Error(err)
 		}
 	}
@@ -134,23 +116,11 @@ func chosen() []Way {
 }
 
 // setUp starts Kafka, a nats-server, a host with a component for each way, and the provider.
-func setUp(t *testing.T, root string) ([]*flow, bench.Processes) {
+func setUp(t *testing.T) ([]*flow, bench.Processes) {
 	t.Helper()
 	testkit.HostBinary(t)
 	echo, echoes := testkit.EchoWasm(t), testkit.ComponentWasm(t, "records-echo")
-	archive := filepath.Join(t.TempDir(), "messaging-kafka.par")
-	tool := filepath.Join(filepath.Dir(archive), "messaging-kafka")
-	run(t, root, "go", "build", "-trimpath", "-o", tool, "./cmd/messaging-kafka")
-	args := []string{"par", "--out", archive, "--issuer-key", tool + ".issuer.nk", "--subject-key", tool + ".provider.nk"}
-	if *profiles != "" {
-		run(t, root, "go", "build", "-trimpath", "-ldflags", "-X main.address="+*profiles, "-o", tool+".profiled", "./bench/provider")
-		target, err := par.ThisTarget()
-		if err != nil {
-			t.Fatal(err)
-		}
-		args = append(args, "--binary", target+"="+tool+".profiled")
-	}
-	run(t, root, tool, args...)
+	archive := rig.Archive(t, *profiles)
 	kafka := testkit.StartKafka(t, testkit.KafkaOptions{})
 	ns := testkit.NATS(t, testkit.NATSOptions{JetStream: true})
 	host := testkit.StartHost(t, ns, testkit.HostOptions{})
@@ -246,17 +216,4 @@ func (f *flow) start(t *testing.T, brokers []string, group string) {
 		cancel()
 		running.Wait()
 	})
-}
-
-// run runs a command in a folder and returns the first line of what it printed.
-func run(t *testing.T, dir, program string, args ...string) string {
-	t.Helper()
-	cmd := exec.Command(program, args...)
-	cmd.Dir = dir
-	text, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("running %s %s: %v", program, strings.Join(args, " "), err)
-	}
-	line, _, _ := strings.Cut(string(text), "\n")
-	return line
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"messaging-kafka/bench"
 	"messaging-kafka/bench/alone"
 )
 
@@ -59,8 +60,8 @@ func documents(root string) (map[string]string, error) {
 	var provider alone.Report
 	var scale alone.ScaleReport
 	if err := errors.Join(
-		alone.ReadJSON(filepath.Join(results, "provider.json"), &provider),
-		alone.ReadJSON(filepath.Join(results, "scale.json"), &scale),
+		bench.ReadJSON(filepath.Join(results, "provider.json"), &provider),
+		bench.ReadJSON(filepath.Join(results, "scale.json"), &scale),
 	); err != nil {
 		return nil, err
 	}

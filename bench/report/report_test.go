@@ -42,8 +42,8 @@ func results(t *testing.T) string {
 	scale := alone.ScaleReport{Points: []alone.Point{{Of: alone.Links, N: 500, Links: 500, Partitions: 500, Copies: 1, Memory: 158.2}}}
 	scale.Slopes = []alone.Slope{{Of: alone.Links, What: "memory", Unit: "KiB", Each: 280, Before: 310}}
 	if err := errors.Join(
-		alone.WriteJSON(filepath.Join(root, "bench/results/provider.json"), &provider),
-		alone.WriteJSON(filepath.Join(root, "bench/results/scale.json"), &scale),
+		bench.WriteJSON(filepath.Join(root, "bench/results/provider.json"), &provider),
+		bench.WriteJSON(filepath.Join(root, "bench/results/scale.json"), &scale),
 		os.WriteFile(filepath.Join(root, "bench/results/micro.txt"), []byte(micro), 0o644),
 		os.WriteFile(filepath.Join(root, "docs/performance.md"), []byte(skeleton), 0o644),
 	); err != nil {
