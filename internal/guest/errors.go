@@ -3,10 +3,9 @@ package guest
 import (
 	"errors"
 	"fmt"
-	"strings"
-	"unicode/utf8"
 
 	"messaging-kafka/internal/record"
+	"messaging-kafka/internal/text"
 	"messaging-kafka/internal/wrpc"
 )
 
@@ -14,18 +13,7 @@ import (
 const maxErrorText = 4 << 10
 
 // ErrorText makes of s a text that a guest can be given and a log can take: valid UTF-8 of 4 KiB at most.
-func ErrorText(s string) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	if len(s) <= maxErrorText {
-		return s
-	}
-	const ellipsis = "…"
-	cut := maxErrorText - len(ellipsis)
-	for !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + ellipsis
-}
+func ErrorText(s string) string { return text.Clip(s, maxErrorText) }
 
 // Unanswered says what the error of a call to a component, one of [wrpc.Client.Invoke]'s, means for the records that
 // were handed over with it. The error that it returns wraps err, and [record.ErrUnavailable] where the call says

@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/nats-io/nats.go"
+
+	"messaging-kafka/internal/text"
 )
 
 // maxHealthMessage bounds the message in bytes. The host puts it into a log line and an event.
@@ -42,7 +43,7 @@ func (h Health) encode() []byte {
 		Message string `json:"message,omitempty"`
 	}{Healthy: h.Healthy}
 	if !h.Healthy {
-		response.Message = bound(strings.ToValidUTF8(h.Message, "\uFFFD"), maxHealthMessage)
+		response.Message = text.Clip(h.Message, maxHealthMessage)
 	}
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
@@ -51,17 +52,4 @@ func (h Health) encode() []byte {
 		panic(err) // a bool and a string cannot fail
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte{'\n'})
-}
-
-// bound cuts valid UTF-8 to at most limit bytes, between two characters.
-func bound(s string, limit int) string {
-	if len(s) <= limit {
-		return s
-	}
-	const more = "…"
-	cut := limit - len(more)
-	for !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + more
 }

@@ -1,9 +1,9 @@
 package status
 
 import (
-	"strings"
 	"sync"
-	"unicode/utf8"
+
+	"messaging-kafka/internal/text"
 )
 
 // Events keeps the last [MaxEvents] of a kind. The zero value is ready; all methods may be called by many goroutines at
@@ -16,7 +16,7 @@ type Events struct {
 // Add keeps an event. One that says the same as the last but for its time and offset is counted there instead, so that
 // a repeat does not push out everything else.
 func (e *Events) Add(event Event) {
-	event.Text = clip(event.Text)
+	event.Text = text.Clip(event.Text, MaxEventText)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if n := len(e.last); n > 0 && e.last[n-1].same(&event) {
@@ -45,18 +45,4 @@ func (e *Events) List() []Event {
 		list = append(list, e.last[i])
 	}
 	return list
-}
-
-// clip bounds a text, between two characters.
-func clip(text string) string {
-	text = strings.ToValidUTF8(text, "\uFFFD")
-	if len(text) <= MaxEventText {
-		return text
-	}
-	const more = "…"
-	cut := MaxEventText - len(more)
-	for !utf8.RuneStart(text[cut]) {
-		cut--
-	}
-	return text[:cut] + more
 }
