@@ -95,11 +95,16 @@ func (d *Dispatcher) prepareOutputs(outcomes []record.Outcome) {
 	if d.cfg.Prepare == nil {
 		return
 	}
-	outputs := 0
-	for i := range outcomes {
-		outputs += len(outcomes[i].Outputs)
+	// All records' outputs, of which each record gets its part; without transactions one record's at a time, which are looked
+	// at and not kept.
+	var prepared []record.Outgoing
+	if d.cfg.Transactional {
+		outputs := 0
+		for i := range outcomes {
+			outputs += len(outcomes[i].Outputs)
+		}
+		prepared = make([]record.Outgoing, 0, outputs)
 	}
-	prepared := make([]record.Outgoing, 0, outputs) // of all records, each of which gets its part
 	for i := range outcomes {
 		begin := len(prepared)
 		for _, out := range outcomes[i].Outputs {
@@ -111,6 +116,8 @@ func (d *Dispatcher) prepareOutputs(outcomes []record.Outcome) {
 		}
 		if d.cfg.Transactional && outcomes[i].Verdict == record.Done {
 			outcomes[i].Outputs = prepared[begin:len(prepared):len(prepared)]
+		} else {
+			prepared = prepared[:begin]
 		}
 	}
 }
