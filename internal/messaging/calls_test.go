@@ -8,69 +8,24 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
 	"messaging-kafka/internal/guest"
+	"messaging-kafka/internal/testkit/rpc"
 	"messaging-kafka/internal/wrpc"
 )
 
-const patience = 30 * time.Second
+type lattice struct{ *rpc.Pair }
 
-// lattice is a NATS server with a wRPC server and a client on it.
-type lattice struct {
-	nc     *nats.Conn
-	server *wrpc.Server
-	client *wrpc.Client
-}
-
-// newLattice makes one whose server serves as the given id.
 func newLattice(t *testing.T, id string) *lattice {
 	t.Helper()
-	ns, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoLog: true, NoSigs: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ns.Start()
-	t.Cleanup(func() { ns.Shutdown(); ns.WaitForShutdown() })
-	if !ns.ReadyForConnections(patience) {
-		t.Fatal("the NATS server is not ready")
-	}
-	nc, err := nats.Connect(ns.ClientURL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	l := &lattice{nc: nc}
-	if l.server, err = wrpc.NewServer(nc, wrpc.ServerOptions{Prefix: "lattice." + id}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.server.Shutdown(withPatience(t)); err != nil {
-			t.Error(err)
-		}
-	})
-	if l.client, err = wrpc.NewClient(nc, wrpc.ClientOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.client.Close(withPatience(t)); err != nil {
-			t.Error(err)
-		}
-	})
-	return l
-}
-
-func withPatience(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	t.Cleanup(cancel)
-	return ctx
+	return &lattice{rpc.NewPair(t, id)}
 }
 
 // call calls a function of the consumer as a host does and returns the encoded result.
 func (l *lattice) call(t *testing.T, function string, h nats.Header, params string, result func(*wrpc.Decoder) error) error {
 	t.Helper()
-	return l.client.Invoke(withPatience(t), wrpc.Invocation{
+	return l.Client.Invoke(rpc.WithPatience(t), wrpc.Invocation{
 		Target: "lattice.kafka", Instance: "wasmcloud:messaging/consumer@0.2.0", Function: function,
 		Header: h, Params: []byte(params),
 	}, result)
@@ -120,7 +75,7 @@ func TestPublishIsServed(t *testing.T) {
 		left = time.Until(deadline)
 		return result
 	}}
-	if err := Register(l.server, b); err != nil {
+	if err := Register(l.Server, b); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -193,7 +148,7 @@ func TestRequestIsServed(t *testing.T) {
 		}
 		return BrokerMessage{Subject: "orders.reply", Body: append([]byte(c.ComponentID+":"), body...)}, nil
 	}}
-	if err := Register(l.server, b); err != nil {
+	if err := Register(l.Server, b); err != nil {
 		t.Fatal(err)
 	}
 	header := nats.Header{"source-id": {"echo"}}
@@ -232,13 +187,13 @@ func TestHandleMessageCallsTheComponent(t *testing.T) {
 		}
 		return result, fail
 	}
-	if err := l.server.Handle("wasmcloud:messaging/handler@0.2.0", "handle-message", handle); err != nil {
+	if err := l.Server.Handle("wasmcloud:messaging/handler@0.2.0", "handle-message", handle); err != nil {
 		t.Fatal(err)
 	}
-	c := NewHandlerClient(l.client, "lattice", "kafka")
+	c := NewHandlerClient(l.Client, "lattice", "kafka")
 	want := BrokerMessage{Subject: "orders", Body: make([]byte, 3<<20), ReplyTo: ptr("orders.reply")}
 
-	ctx := guest.WithTraceHeaders(withPatience(t), nats.Header{"Traceparent": {"00-1"}, "tracestate": {"s"}, "other": {"x"}})
+	ctx := guest.WithTraceHeaders(rpc.WithPatience(t), nats.Header{"Traceparent": {"00-1"}, "tracestate": {"s"}, "other": {"x"}})
 	if err := c.HandleMessage(ctx, "echo", "orders", want); err != nil {
 		t.Fatal(err)
 	}
@@ -253,14 +208,14 @@ func TestHandleMessageCallsTheComponent(t *testing.T) {
 
 	result = []byte("\x01\x04boom")
 	var failure *GuestError
-	if err := c.HandleMessage(withPatience(t), "echo", "default", want); !errors.As(err, &failure) || failure.Text != "boom" {
+	if err := c.HandleMessage(rpc.WithPatience(t), "echo", "default", want); !errors.As(err, &failure) || failure.Text != "boom" {
 		t.Errorf("the component's error is %v", err)
 	}
 	fail = errors.New("trap")
-	if err := c.HandleMessage(withPatience(t), "echo", "default", want); !errors.Is(err, wrpc.ErrIncomplete) || !strings.Contains(err.Error(), "echo") {
+	if err := c.HandleMessage(rpc.WithPatience(t), "echo", "default", want); !errors.Is(err, wrpc.ErrIncomplete) || !strings.Contains(err.Error(), "echo") {
 		t.Errorf("a trap is %v", err)
 	}
-	if err := c.HandleMessage(withPatience(t), "nobody", "default", want); !errors.Is(err, wrpc.ErrNoResponders) {
+	if err := c.HandleMessage(rpc.WithPatience(t), "nobody", "default", want); !errors.Is(err, wrpc.ErrNoResponders) {
 		t.Errorf("no component is %v", err)
 	}
 }

@@ -69,10 +69,10 @@ func BenchmarkEncodeBatch(b *testing.B) {
 	for _, form := range forms {
 		b.Run(form.name, func(b *testing.B) {
 			batch := batchOf(500, form.text)
-			b.SetBytes(int64(len(AppendBatch(nil, batch))))
+			b.SetBytes(int64(len(encoding{}.batch(nil, batch))))
 			b.ReportAllocs()
 			for b.Loop() {
-				AppendBatch(nil, batch)
+				encoding{}.batch(nil, batch)
 			}
 		})
 	}
@@ -130,7 +130,7 @@ func TestABatchCostsFewAllocations(t *testing.T) {
 		run  func()
 	}{
 		// It is one, but what the rest of the process allocates meanwhile counts as well.
-		{"to encode", 10, func() { AppendBatch(nil, batch) }},
+		{"to encode", 10, func() { encoding{}.batch(nil, batch) }},
 		{"to encode a processor's result", 10, func() { AppendProcessed(nil, outcomes) }},
 		{"to decode a processor's result", 50, func() {
 			_, err := newReader(wrpc.NewBytesDecoder(processed)).outcomes(500, true)

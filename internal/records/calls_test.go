@@ -9,70 +9,25 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
 	"messaging-kafka/internal/guest"
 	"messaging-kafka/internal/record"
+	"messaging-kafka/internal/testkit/rpc"
 	"messaging-kafka/internal/wrpc"
 )
 
-const patience = 30 * time.Second
+type lattice struct{ *rpc.Pair }
 
-// lattice is a NATS server with a wRPC server and a client on it.
-type lattice struct {
-	nc     *nats.Conn
-	server *wrpc.Server
-	client *wrpc.Client
-}
-
-// newLattice makes one whose server serves as the given id.
 func newLattice(t *testing.T, id string) *lattice {
 	t.Helper()
-	ns, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoLog: true, NoSigs: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ns.Start()
-	t.Cleanup(func() { ns.Shutdown(); ns.WaitForShutdown() })
-	if !ns.ReadyForConnections(patience) {
-		t.Fatal("the NATS server is not ready")
-	}
-	nc, err := nats.Connect(ns.ClientURL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	l := &lattice{nc: nc}
-	if l.server, err = wrpc.NewServer(nc, wrpc.ServerOptions{Prefix: "lattice." + id}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.server.Shutdown(withPatience(t)); err != nil {
-			t.Error(err)
-		}
-	})
-	if l.client, err = wrpc.NewClient(nc, wrpc.ClientOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.client.Close(withPatience(t)); err != nil {
-			t.Error(err)
-		}
-	})
-	return l
-}
-
-func withPatience(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	t.Cleanup(cancel)
-	return ctx
+	return &lattice{rpc.NewPair(t, id)}
 }
 
 // call calls a function of the provider as a host does.
 func (l *lattice) call(t *testing.T, instance, function string, h nats.Header, params []byte, result func(*wrpc.Decoder) error) error {
 	t.Helper()
-	return l.client.Invoke(withPatience(t), wrpc.Invocation{
+	return l.Client.Invoke(rpc.WithPatience(t), wrpc.Invocation{
 		Target: "lattice.kafka", Instance: "messaging-kafka:records/" + instance + "@0.1.0", Function: function,
 		Header: h, Params: params,
 	}, result)
@@ -81,7 +36,7 @@ func (l *lattice) call(t *testing.T, instance, function string, h nats.Header, p
 // component serves a function of a stand-in component: answer gives the encoded result for a batch.
 func (l *lattice) component(t *testing.T, instance, function string, answer func(nats.Header, []*record.Record) ([]byte, error)) {
 	t.Helper()
-	err := l.server.Handle("messaging-kafka:records/"+instance+"@0.1.0", function,
+	err := l.Server.Handle("messaging-kafka:records/"+instance+"@0.1.0", function,
 		func(_ context.Context, h nats.Header, d *wrpc.Decoder) ([]byte, error) {
 			batch, err := DecodeBatch(d)
 			if err != nil {
@@ -129,8 +84,8 @@ func TestHandleGivesAComponentWholeRecords(t *testing.T) {
 			{Verdict: record.Done},
 		}), nil
 	})
-	c := NewHandlerClient(l.client, "lattice", "kafka")
-	ctx := guest.WithTraceHeaders(withPatience(t), nats.Header{"traceparent": {"00-1"}, "other": {"x"}})
+	c := NewHandlerClient(l.Client, "lattice", "kafka")
+	ctx := guest.WithTraceHeaders(rpc.WithPatience(t), nats.Header{"traceparent": {"00-1"}, "other": {"x"}})
 	batch := withoutEpoch(fields())
 	outcomes, err := c.Handle(ctx, "echo", "orders", batch)
 	if err != nil {
@@ -173,9 +128,9 @@ func TestProcessReturnsWhatTheComponentMade(t *testing.T) {
 		}
 		return AppendProcessed(nil, outcomes), nil
 	})
-	c := NewHandlerClient(l.client, "lattice", "kafka")
+	c := NewHandlerClient(l.Client, "lattice", "kafka")
 	batch := fields()
-	outcomes, err := c.Process(withPatience(t), "echo", "default", batch)
+	outcomes, err := c.Process(rpc.WithPatience(t), "echo", "default", batch)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,9 +161,9 @@ func TestCallsThatFailAsAWhole(t *testing.T) {
 	for instance, function := range map[string]string{"handler": "handle", "processor": "process"} {
 		l.component(t, instance, function, func(nats.Header, []*record.Record) ([]byte, error) { return result, fail })
 	}
-	c := NewHandlerClient(l.client, "lattice", "kafka")
+	c := NewHandlerClient(l.Client, "lattice", "kafka")
 	batch := batchOf(3, true)
-	ended, cancel := context.WithCancel(withPatience(t))
+	ended, cancel := context.WithCancel(rpc.WithPatience(t))
 	cancel()
 	for _, c2 := range []struct {
 		name        string
@@ -234,7 +189,7 @@ func TestCallsThatFailAsAWhole(t *testing.T) {
 				result, fail = []byte(c2.result), c2.fail
 				ctx := c2.ctx
 				if ctx == nil {
-					ctx = withPatience(t)
+					ctx = rpc.WithPatience(t)
 				}
 				outcomes, err := call(ctx, c2.component, "default", batch)
 				if err == nil || outcomes != nil {
@@ -278,7 +233,7 @@ func TestSendIsServed(t *testing.T) {
 		left = time.Until(deadline)
 		return positions, errs
 	}}
-	if err := Register(l.server, k); err != nil {
+	if err := Register(l.Server, k); err != nil {
 		t.Fatal(err)
 	}
 	var list []record.Outgoing
@@ -346,7 +301,7 @@ func TestRequestIsServed(t *testing.T) {
 			return nil, &SendError{Case: TimedOut, Text: "no answer from " + r.Topic}
 		}
 	}}
-	if err := Register(l.server, k); err != nil {
+	if err := Register(l.Server, k); err != nil {
 		t.Fatal(err)
 	}
 	var answer *record.Record

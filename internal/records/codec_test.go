@@ -53,14 +53,14 @@ func TestIncomingRecordsHaveTheirBytes(t *testing.T) {
 		})
 	}
 	t.Run("in a batch", func(t *testing.T) {
-		if got := AppendBatch(nil, batch); string(got) != all {
+		if got := (encoding{}).batch(nil, batch); string(got) != all {
 			t.Errorf("encoded as % x, not % x", got, all)
 		}
 		got, err := DecodeBatch(wrpc.NewBytesDecoder([]byte(all)))
 		if err != nil || !reflect.DeepEqual(got, batch) {
 			t.Errorf("decoded as %+v (%v)", got, err)
 		}
-		if got := AppendBatch([]byte("x"), nil); string(got) != "x\x00" {
+		if got := (encoding{}).batch([]byte("x"), nil); string(got) != "x\x00" {
 			t.Errorf("an empty batch is % x", got)
 		}
 	})

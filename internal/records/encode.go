@@ -27,15 +27,13 @@ const (
 	headerBound  = 11
 )
 
-// AppendBatch appends list<incoming>, the parameters of handler.handle and processor.process. It grows b once.
-func AppendBatch(b []byte, batch []*record.Record) []byte { return encoding{}.batch(b, batch) }
-
 // AppendIncoming appends an incoming. The record's leader epoch has no place in it.
 func AppendIncoming(b []byte, r *record.Record) []byte { return encoding{}.incoming(b, r) }
 
 // encoding is how what is no UTF-8 is given to a component: as list<u8> or, with base64, as text.
 type encoding struct{ base64 bool }
 
+// batch appends list<incoming>, the parameters of handler.handle and processor.process. It grows b once.
 func (e encoding) batch(b []byte, batch []*record.Record) []byte {
 	bound := numbersBound
 	for _, r := range batch {

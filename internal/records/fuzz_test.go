@@ -40,7 +40,7 @@ func FuzzRecords(f *testing.F) {
 			rec.Headers = append(rec.Headers, record.Header{Key: name, Value: orNil(hv, nulls, 2)})
 		}
 		batch := []*record.Record{rec, rec}
-		b := AppendBatch(nil, batch)
+		b := encoding{}.batch(nil, batch)
 		if most := 2*incomingBound(rec) + numbersBound; len(b) > most {
 			t.Fatalf("%d bytes exceed the bound of %d", len(b), most)
 		}
@@ -84,7 +84,7 @@ func FuzzDecode(f *testing.F) {
 			for _, r := range batch {
 				r.Timestamp, r.Attempt, r.Partition = time.UnixMilli(max(0, r.Timestamp.UnixMilli())), max(1, r.Attempt), max(0, r.Partition)
 			}
-			again(t, batch, AppendBatch(nil, batch), DecodeBatch)
+			again(t, batch, encoding{}.batch(nil, batch), DecodeBatch)
 		}
 		if list, err := DecodeOutgoings(wrpc.NewBytesDecoder(b)); err == nil {
 			again(t, list, AppendOutgoings(nil, list), DecodeOutgoings)
