@@ -14,6 +14,7 @@ import (
 	"messaging-kafka/internal/kafka"
 	"messaging-kafka/internal/record"
 	"messaging-kafka/internal/settings"
+	"messaging-kafka/internal/status"
 )
 
 // Config is what a [Consumer] needs. Fields of which nothing else is said must be set.
@@ -186,7 +187,7 @@ func (c *Consumer) Stop(ctx context.Context) {
 type Status struct {
 	// Problems are the reasons, in words for the operator, why records do not flow as they should. None means that
 	// all is well.
-	Problems []string
+	Problems status.Problems
 	// Joined tells whether the link is a member of its group.
 	Joined bool
 	// Partitions are the partitions that the group has given to this copy.
@@ -214,7 +215,7 @@ func (c *Consumer) Status() Status {
 		return s.status()
 	}
 	if failure == nil {
-		failure = errors.New("starting")
+		return Status{Problems: status.Problems{{Kind: status.ProblemStarting, Text: "starting"}}}
 	}
-	return Status{Problems: []string{c.cfg.Access.Explain(failure).Text}}
+	return Status{Problems: status.Problems{{Kind: status.ProblemKafka, Text: c.cfg.Access.Explain(failure).Text}}}
 }

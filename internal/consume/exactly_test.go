@@ -121,7 +121,7 @@ func TestAnOutputThatKafkaRefusesHoldsUpItsOwnPartitionAlone(t *testing.T) {
 		t.Errorf("outputs %v", got)
 	}
 	testkit.Eventually(t, patience, func() error {
-		if problems := strings.Join(c.Status().Problems, "; "); !strings.Contains(problems, "does not exist") {
+		if problems := c.Status().Problems.String(); !strings.Contains(problems, "does not exist") {
 			return fmt.Errorf("health says %q", problems)
 		}
 		return nil

@@ -211,7 +211,7 @@ func (c *copyOf) waitHealthy() {
 func (c *copyOf) waitProblem(parts ...string) {
 	c.t.Helper()
 	testkit.Eventually(c.t, patience, func() error {
-		all := strings.Join(c.Status().Problems, "; ")
+		all := c.Status().Problems.String()
 		for _, part := range parts {
 			if !strings.Contains(all, part) {
 				return fmt.Errorf("problems are %q, want one with %q", all, part)

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"messaging-kafka/internal/settings"
+	"messaging-kafka/internal/status"
 )
 
 const (
@@ -61,7 +62,7 @@ func checkTopics(ctx context.Context, cfg *Config, adm *kadm.Client) []trouble {
 	defer cancel()
 	if cfg.Settings.Consumer.GroupProtocol == settings.GroupConsumer {
 		if err := checkConsumerProtocol(ctx, adm); err != nil {
-			return []trouble{{err: err}}
+			return []trouble{{kind: status.ProblemKafka, err: err}}
 		}
 	}
 	topics := append([]string(nil), cfg.Settings.Consumer.Topics...)
@@ -71,13 +72,13 @@ func checkTopics(ctx context.Context, cfg *Config, adm *kadm.Client) []trouble {
 	}
 	if len(topics) == 0 {
 		if _, err := adm.BrokerMetadata(ctx); err != nil {
-			return []trouble{{err: err}}
+			return []trouble{{kind: status.ProblemKafka, err: err}}
 		}
 		return nil
 	}
 	details, err := adm.Metadata(kadm.WithAuthorizedOps(ctx), topics...)
 	if err != nil {
-		return []trouble{{err: err}}
+		return []trouble{{kind: status.ProblemKafka, err: err}}
 	}
 	var found []trouble
 	for _, topic := range topics {
@@ -93,7 +94,7 @@ func checkTopics(ctx context.Context, cfg *Config, adm *kadm.Client) []trouble {
 			err = createTopic(ctx, cfg, adm, topic)
 		}
 		if err != nil && !kerrPassing(err) {
-			found = append(found, trouble{"topic " + topic + ": ", err})
+			found = append(found, trouble{status.ProblemTopic, "topic " + topic + ": ", err})
 		}
 	}
 	return found

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"messaging-kafka/internal/kafka"
+	"messaging-kafka/internal/status"
 )
 
 // problems gathers what is wrong with a session at present. It is a hook of the Kafka client: what a client retries
@@ -40,6 +41,7 @@ const problemLasts = 5 * time.Second
 
 // trouble is one thing that is wrong. doing ends in ": " or is empty.
 type trouble struct {
+	kind  status.ProblemKind
 	doing string
 	err   error
 }
@@ -105,23 +107,20 @@ func (p *problems) clearPartition(tp topicPartition) {
 }
 
 // list returns whether the group has been joined, and each problem once, in words for the operator.
-func (p *problems) list() (member bool, texts []string) {
+func (p *problems) list() (member bool, list status.Problems) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	add := func(doing string, err error) {
-		if err == nil {
-			return
-		}
-		if text := doing + p.access.Explain(err).Text; !slices.Contains(texts, text) {
-			texts = append(texts, text)
+	add := func(kind status.ProblemKind, doing string, err error) {
+		if err != nil {
+			list.Add(kind, doing+p.access.Explain(err).Text)
 		}
 	}
 	for _, c := range p.checks {
-		add(c.doing, c.err)
+		add(c.kind, c.doing, c.err)
 	}
-	add("", p.groupErr)
-	add("", p.startErr)
-	add("committing offsets: ", p.commitErr)
+	add(status.ProblemGroup, "", p.groupErr)
+	add(status.ProblemPartition, "", p.startErr)
+	add(status.ProblemCommit, "committing offsets: ", p.commitErr)
 	tps := make([]topicPartition, 0, len(p.partitions))
 	for tp, problem := range p.partitions {
 		if time.Since(problem.at) > problemLasts {
@@ -132,14 +131,14 @@ func (p *problems) list() (member bool, texts []string) {
 	}
 	slices.SortFunc(tps, compareTopicPartitions)
 	for _, tp := range tps {
-		add(fmt.Sprintf("reading %s: ", tp), p.partitions[tp].err)
+		add(status.ProblemPartition, fmt.Sprintf("reading %s: ", tp), p.partitions[tp].err)
 	}
-	if !p.member && len(texts) == 0 {
-		if add("", p.access.LastFailure()); len(texts) == 0 {
-			texts = append(texts, "joining group "+p.group)
+	if !p.member && len(list) == 0 {
+		if add(status.ProblemKafka, "", p.access.LastFailure()); len(list) == 0 {
+			list.Add(status.ProblemStarting, "joining group "+p.group)
 		}
 	}
-	return p.member, texts
+	return p.member, list
 }
 
 func compareTopicPartitions(a, b topicPartition) int {

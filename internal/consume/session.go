@@ -14,6 +14,7 @@ import (
 	"messaging-kafka/internal/dispatch"
 	"messaging-kafka/internal/produce"
 	"messaging-kafka/internal/settings"
+	"messaging-kafka/internal/status"
 )
 
 // session is one membership in a consumer group.
@@ -242,29 +243,27 @@ func (s *session) status() Status {
 			Topic: tp.topic, Partition: tp.partition, Committed: a.committed, End: a.end, Load: a.Load(),
 		})
 		if a.stopped != nil {
-			st.Problems = append(st.Problems, fmt.Sprintf("%s is not read: %v", tp, a.stopped))
+			st.Problems.Add(status.ProblemPartition, fmt.Sprintf("%s is not read: %v", tp, a.stopped))
 		}
 	}
 	s.mu.Unlock()
-	st.Problems = append(st.Problems, dispatchProblems(&st.Dispatch, s.cfg)...)
+	addDispatchProblems(&st.Problems, &st.Dispatch, s.cfg)
 	return st
 }
 
-// dispatchProblems says in words what keeps the dispatcher from delivering.
-func dispatchProblems(d *dispatch.Status, cfg *Config) []string {
-	var ps []string
+// addDispatchProblems says in words what keeps the dispatcher from delivering.
+func addDispatchProblems(ps *status.Problems, d *dispatch.Status, cfg *Config) {
 	if d.Unavailable != nil {
-		ps = append(ps, fmt.Sprintf("component %s takes no calls since %s, %d records wait: %v",
+		ps.Add(status.ProblemUnavailable, fmt.Sprintf("component %s takes no calls since %s, %d records wait: %v",
 			cfg.Component, d.UnavailableSince.UTC().Format(time.RFC3339), d.Waiting, d.Unavailable))
 	}
 	if d.Outputs != nil {
-		ps = append(ps, fmt.Sprintf("outputs of the component cannot be produced: %v", d.Outputs))
+		ps.Add(status.ProblemOutputs, fmt.Sprintf("outputs of the component cannot be produced: %v", d.Outputs))
 	}
 	if d.DeadLetter != nil {
-		ps = append(ps, fmt.Sprintf("dead letters cannot be written to %s: %v", cfg.Settings.Delivery.DeadLetterTopic, d.DeadLetter))
+		ps.Add(status.ProblemDeadLetters, fmt.Sprintf("dead letters cannot be written to %s: %v", cfg.Settings.Delivery.DeadLetterTopic, d.DeadLetter))
 	}
 	for _, h := range d.Held {
-		ps = append(ps, fmt.Sprintf("%s/%d stands still (on_reject=stop): %v", h.Topic, h.Partition, h.Reason))
+		ps.Add(status.ProblemHeld, fmt.Sprintf("%s/%d stands still (on_reject=stop): %v", h.Topic, h.Partition, h.Reason))
 	}
-	return ps
 }

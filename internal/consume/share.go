@@ -428,6 +428,6 @@ func (s *shareSession) status() Status {
 	}}
 	s.mu.Unlock()
 	st.Joined, st.Problems = s.problems.list()
-	st.Problems = append(st.Problems, dispatchProblems(&st.Dispatch, s.cfg)...)
+	addDispatchProblems(&st.Problems, &st.Dispatch, s.cfg)
 	return st
 }

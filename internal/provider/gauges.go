@@ -1,12 +1,12 @@
 package provider
 
 import (
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"messaging-kafka/internal/lattice"
+	"messaging-kafka/internal/status"
 	"messaging-kafka/internal/telemetry"
 )
 
@@ -22,7 +22,7 @@ func (p *Provider) snapshot(conn *nats.Conn) telemetry.Snapshot {
 	for id, unit := range units {
 		state, _ := unit.health()
 		s.Links = append(s.Links, telemetry.LinkHealth{
-			Component: id.Peer, Link: id.Name, Package: id.Namespace + ":" + id.Package, Direction: id.Direction.String(), State: state,
+			Component: id.Peer, Link: id.Name, Package: id.Namespace + ":" + id.Package, Direction: id.Direction.String(), State: string(state),
 		})
 	}
 	now := time.Now()
@@ -71,33 +71,14 @@ func (s *subscription) load(now time.Time) telemetry.ConsumerLoad {
 	return l
 }
 
-// beginning tells whether a problem is none but that something has not been done for the first time yet.
-func beginning(text string) bool {
-	return text == "starting" || text == errNotYetReached.Error() || strings.HasPrefix(text, "joining group ") ||
-		strings.HasPrefix(text, "finding the end of ")
-}
-
-// health is the state of a link, one of [telemetry.States], and what is wrong with it.
-func (l *link) health() (state string, problems []string) {
+// health is the state of a link, and what is wrong with it.
+func (l *link) health() (status.State, status.Problems) {
 	l.mu.Lock()
-	stopping, now, refused := l.stopping, l.now, l.refused
+	stopping := l.stopping
 	l.mu.Unlock()
-	switch {
-	case stopping:
-		return "stopping", nil
-	case refused != nil:
-		return "unhealthy", []string{refused.Error()}
-	case now == nil:
-		return "starting", []string{"starting"}
+	if stopping {
+		return status.Stopping, nil
 	}
-	problems = now.problems()
-	if len(problems) == 0 {
-		return "healthy", nil
-	}
-	for _, text := range problems {
-		if !beginning(text) {
-			return "unhealthy", problems
-		}
-	}
-	return "starting", problems
+	problems := l.problems()
+	return problems.State(), problems
 }

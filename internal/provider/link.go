@@ -240,13 +240,13 @@ func (l *link) apply(parsed *ask, refused error) {
 }
 
 // problems says in words what is wrong with the link.
-func (l *link) problems() []string {
+func (l *link) problems() status.Problems {
 	now, refused := l.state()
 	switch {
 	case refused != nil:
-		return []string{refused.Error()}
+		return status.Problems{{Kind: status.ProblemRefused, Text: refused.Error()}}
 	case now == nil:
-		return []string{"starting"}
+		return status.Problems{{Kind: status.ProblemStarting, Text: "starting"}}
 	default:
 		return now.problems()
 	}

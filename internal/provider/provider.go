@@ -243,7 +243,7 @@ func (p *Provider) Health() lattice.Health {
 	}
 	for _, id := range sortedLinks(p.links) {
 		for _, problem := range p.links[id].problems() {
-			texts = append(texts, fmt.Sprintf("link %s: %s", id, problem))
+			texts = append(texts, fmt.Sprintf("link %s: %s", id, problem.Text))
 		}
 	}
 	return lattice.Health{Healthy: len(texts) == 0, Message: strings.Join(texts, "; ")}

@@ -17,6 +17,7 @@ import (
 	"messaging-kafka/internal/request"
 	"messaging-kafka/internal/role"
 	"messaging-kafka/internal/settings"
+	"messaging-kafka/internal/status"
 	"messaging-kafka/internal/telemetry"
 	"messaging-kafka/internal/tracing"
 )
@@ -295,23 +296,23 @@ func (r *running) stop(ctx context.Context) {
 	}
 }
 
-func (r *running) problems() []string {
+func (r *running) problems() status.Problems {
 	r.mu.RLock()
 	subscription, requester := r.subscription, r.requester
 	enabled := r.settings.Consumer.Enabled()
 	r.mu.RUnlock()
-	var texts []string
+	var list status.Problems
 	switch {
 	case subscription != nil:
-		texts = append(texts, subscription.problems()...)
+		list = append(list, subscription.problems()...)
 	case enabled:
-		texts = append(texts, "starting")
+		list.Add(status.ProblemStarting, "starting")
 	}
 	if requester != nil {
-		texts = append(texts, requester.Problems()...)
+		list = append(list, requester.Problems()...)
 	}
 	if r.watch != nil {
-		texts = append(texts, r.watch.problems()...)
+		list = append(list, r.watch.problems()...)
 	}
-	return texts
+	return list
 }

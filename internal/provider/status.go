@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -166,7 +165,7 @@ func (l *link) brief() status.Link {
 	state, problems := l.health()
 	return status.Link{
 		Component: l.id.Peer, Name: l.id.Name, Package: l.id.Namespace + ":" + l.id.Package, Direction: l.id.Direction.String(),
-		State: status.State(state), Reason: strings.Join(problems, "; "),
+		State: state, Reason: problems.String(), Problems: problems,
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"messaging-kafka/internal/consume"
 	"messaging-kafka/internal/kafka"
 	"messaging-kafka/internal/settings"
+	"messaging-kafka/internal/status"
 )
 
 // subscriptions are what the provider consumes. A component may be linked in both directions with the same topic, as
@@ -84,7 +85,7 @@ func (s *subscriptions) leave(ctx context.Context, r *running, sub *subscription
 	}
 }
 
-func (s *subscription) problems() []string { return s.Status().Problems }
+func (s *subscription) problems() status.Problems { return s.Status().Problems }
 
 // equalSettings compares what links ask for. Regular expressions are compared by their text.
 func equalSettings(a, b *settings.Link) bool {

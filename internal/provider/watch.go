@@ -3,7 +3,6 @@ package provider
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"messaging-kafka/internal/produce"
+	"messaging-kafka/internal/status"
 )
 
 // watch finds out what is wrong with a link by which its component publishes: whether its cluster can be reached,
@@ -183,15 +183,18 @@ func (w *watch) stop() {
 	<-w.done
 }
 
-func (w *watch) problems() []string {
+func (w *watch) problems() status.Problems {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var texts []string
-	if w.err != nil {
-		texts = append(texts, fmt.Sprint(w.err))
+	var list status.Problems
+	switch {
+	case errors.Is(w.err, errNotYetReached):
+		list.Add(status.ProblemStarting, w.err.Error())
+	case w.err != nil:
+		list.Add(status.ProblemKafka, w.err.Error())
 	}
 	for _, topic := range slices.Sorted(maps.Keys(w.topics)) {
-		texts = append(texts, w.topics[topic].text)
+		list.Add(status.ProblemPublish, w.topics[topic].text)
 	}
-	return texts
+	return list
 }

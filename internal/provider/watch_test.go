@@ -72,7 +72,7 @@ func TestTopicsThatAreNotWellAreBoundedAndForgotten(t *testing.T) {
 	for range 3 {
 		w.published("gone", failed)
 	}
-	if texts := w.problems(); len(texts) != 1 || texts[0] != failed.Error() {
+	if texts := w.problems(); len(texts) != 1 || texts[0].Text != failed.Error() {
 		t.Errorf("problems are %q", texts)
 	}
 	w.askTopics(t.Context())

@@ -106,7 +106,7 @@ func ready(t *testing.T, r *Requester) {
 	t.Helper()
 	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
 		if p := r.Problems(); len(p) > 0 {
-			return errors.New(p[0])
+			return errors.New(p[0].Text)
 		}
 		return nil
 	})

@@ -76,7 +76,7 @@ func TestNoRequestIsSentBeforeTheEndOfTheTopicIsKnown(t *testing.T) {
 		}
 		return nil
 	})
-	if p := r.Problems(); len(p) != 1 || !strings.Contains(p[0], "answers") {
+	if p := r.Problems(); len(p) != 1 || !strings.Contains(p[0].Text, "answers") {
 		t.Errorf("the problems are %q", p)
 	}
 	cancel()
@@ -192,7 +192,7 @@ func TestRequestsFailAtOnceWhereTheReplyTopicCannotServe(t *testing.T) {
 			if err == nil || ctx.Err() != nil {
 				t.Fatalf("got %v", err)
 			}
-			problems := strings.Join(r.Problems(), "\n")
+			problems := r.Problems().String()
 			for _, want := range test.want {
 				if !strings.Contains(err.Error(), want) {
 					t.Errorf("got %v, want word of %q", err, want)
@@ -356,7 +356,7 @@ func TestAPartitionThatCannotBeReadIsAProblemAndPasses(t *testing.T) {
 	mustAnswer(t, r, "first")
 	fault := k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "answers", Err: kerr.TopicAuthorizationFailed, Count: -1})
 	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
-		if p := r.Problems(); len(p) != 1 || !strings.Contains(p[0], "needs Read") {
+		if p := r.Problems(); len(p) != 1 || !strings.Contains(p[0].Text, "needs Read") {
 			return fmt.Errorf("the problems are %q", p)
 		}
 		return nil
@@ -444,7 +444,7 @@ func TestABrokerThatIsAwayIsAProblemAndPasses(t *testing.T) {
 	<-arrived
 	k.Proxies()[0].Down()
 	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
-		if p := r.Problems(); len(p) != 1 || !strings.Contains(p[0], k.Brokers()[0]) {
+		if p := r.Problems(); len(p) != 1 || !strings.Contains(p[0].Text, k.Brokers()[0]) {
 			return fmt.Errorf("the problems are %q", p)
 		}
 		return nil

@@ -15,6 +15,7 @@ import (
 	"messaging-kafka/internal/kafka"
 	"messaging-kafka/internal/record"
 	"messaging-kafka/internal/settings"
+	"messaging-kafka/internal/status"
 )
 
 // maxPending bounds the requests of one [Requester] that wait for an answer.
@@ -205,7 +206,7 @@ func (r *Requester) unanswered(ctx context.Context, topic string, began time.Tim
 	}
 	e.text = fmt.Sprintf("requesting from %s: %s", topic, e.text)
 	if problems := r.Problems(); len(problems) > 0 {
-		e.text += ": " + problems[0]
+		e.text += ": " + problems[0].Text
 	}
 	return e
 }
@@ -233,7 +234,7 @@ func (r *Requester) enter() bool {
 func (r *Requester) Pending() int { return r.pending.len() }
 
 // Problems returns why answers cannot be read at present, in words for the operator. None means that all is well.
-func (r *Requester) Problems() []string { return r.state.problems() }
+func (r *Requester) Problems() status.Problems { return r.state.problems() }
 
 // Stop ends the reading and all running requests, with [ErrStopped]. It waits for them, at most until ctx ends. Only
 // the first call has an effect; every call waits.

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"messaging-kafka/internal/kafka"
+	"messaging-kafka/internal/status"
 )
 
 // refusal is an error that will not pass by itself: requests need not wait for it.
@@ -113,23 +114,18 @@ func (s *state) explain(err error) string {
 	return fmt.Sprintf("reading answers in %s (request_reply_topic): %s", s.topic, s.access.Explain(err).Text)
 }
 
-func (s *state) problems() []string {
+func (s *state) problems() status.Problems {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var texts []string
-	add := func(text string) {
-		if !slices.Contains(texts, text) {
-			texts = append(texts, text)
-		}
-	}
+	var list status.Problems
 	if s.check != nil {
-		add(s.explain(s.check))
+		list.Add(status.ProblemReplies, s.explain(s.check))
 	}
 	for _, partition := range slices.Sorted(maps.Keys(s.fetches)) {
-		add(s.explain(s.fetches[partition].err))
+		list.Add(status.ProblemReplies, s.explain(s.fetches[partition].err))
 	}
-	if !s.positioned && len(texts) == 0 {
-		add(fmt.Sprintf("finding the end of %s (request_reply_topic), from where answers are read", s.topic))
+	if !s.positioned && len(list) == 0 {
+		list.Add(status.ProblemStarting, fmt.Sprintf("finding the end of %s (request_reply_topic), from where answers are read", s.topic))
 	}
-	return texts
+	return list
 }

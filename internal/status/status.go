@@ -67,6 +67,8 @@ type Link struct {
 	State State `json:"state"`
 	// Reason says why the link is not healthy, "" where it is.
 	Reason string `json:"reason,omitempty"`
+	// Problems are the parts of Reason, each with its kind.
+	Problems Problems `json:"problems,omitempty"`
 	// Since is when the state began.
 	Since time.Time `json:"since"`
 
