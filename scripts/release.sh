@@ -3,7 +3,9 @@
 #   messaging-kafka-VERSION.par.gz              the provider archive, with a binary for each target (without "dev"), signed
 #   messaging-kafka-VERSION-OS-ARCH[.exe]       the program itself
 #   messaging-kafka-VERSION-OS-ARCH.cdx.json    what is in it: a CycloneDX SBOM, read from the binary
+#   provenance.json                             what it was made of and how: an in-toto statement with SLSA provenance
 #   SHA256SUMS                                  of all of these
+#   SHA256SUMS.sig, issuer.pem                  the issuer's signature of the sums, and the issuer's public key
 # The folder comes into being whole or not at all. The same commit, keys and Go make the same bytes.
 #
 # usage: scripts/release.sh [-o DIR] [TARGET...]     ("make release" calls it)
@@ -91,7 +93,10 @@ archive=$out/messaging-kafka-$VERSION.par.gz
 grep '^made a new ' "$work/par" || true
 "$work/here/messaging-kafka" par inspect "$archive" >/dev/null
 
+(cd "$out" && sums -- *) >"$work/made"
+go run -trimpath ./scripts/provenance -version "$VERSION" -commit "$COMMIT" -epoch "$SOURCE_DATE_EPOCH" -targets "${targets[*]}" <"$work/made" >"$out/provenance.json"
 (cd "$out" && sums -- * >"$work/SHA256SUMS" && mv "$work/SHA256SUMS" . && sums -c --quiet SHA256SUMS)
+"$work/here/messaging-kafka" par sign ${ISSUER_KEY:+--issuer-key "$ISSUER_KEY"} --public-key "$out/issuer.pem" "$out/SHA256SUMS" >/dev/null
 mv "$out" "$folder"
 echo "$folder:"
 sed 's/^/  /' "$folder/SHA256SUMS"

@@ -64,7 +64,7 @@ of SOURCE_DATE_EPOCH, else of the newest commit that Go recorded in the binaries
 	set.StringVar(&flags.subjectKey, "subject-key", "", "`FILE` of the service seed that names the provider (default provider.nk beside it)")
 	set.StringVar(&flags.issuedAt, "issued-at", "", "issue `TIME`: RFC 3339, or seconds since 1970")
 	set.BoolVar(&flags.compress, "compress", false, "compress with gzip (default: when FILE of --out ends in .gz)")
-	command.AddCommand(newParInspect())
+	command.AddCommand(newParInspect(), newParSign(), newParVerify())
 	return command
 }
 

@@ -72,7 +72,8 @@ func TestAReleaseIsWholeSignedAndTheSameAgain(t *testing.T) {
 		t.Errorf("it said:\n%s", said)
 	}
 	files := listing(t, folder)
-	want := []string{"SHA256SUMS", name + "-linux-amd64", name + "-linux-amd64.cdx.json", name + ".par-linux-amd64.cdx.json", name + ".par.gz"}
+	made := []string{name + "-linux-amd64", name + "-linux-amd64.cdx.json", name + ".par-linux-amd64.cdx.json", name + ".par.gz"}
+	want := slices.Concat([]string{"SHA256SUMS", "SHA256SUMS.sig", "issuer.pem"}, made, []string{"provenance.json"})
 	if !slices.Equal(files, want) {
 		t.Fatalf("it wrote %q, want %q", files, want)
 	}
@@ -92,9 +93,13 @@ func TestAReleaseIsWholeSignedAndTheSameAgain(t *testing.T) {
 			}
 			summed = append(summed, line[1])
 		}
-		if !slices.Equal(summed, want[1:]) {
-			t.Errorf("it sums up %q, want %q", summed, want[1:])
+		if want := append(slices.Clone(made), "provenance.json"); !slices.Equal(summed, want) {
+			t.Errorf("it sums up %q, want %q", summed, want)
 		}
+	})
+	t.Run("the sums are signed by the issuer of the archive", func(t *testing.T) { checkSignature(t, folder, keys) })
+	t.Run("the provenance names the files, the commit and the modules", func(t *testing.T) {
+		checkProvenance(t, folder, made)
 	})
 	program := filepath.Join(folder, name+"-linux-amd64")
 	t.Run("the program runs anywhere", func(t *testing.T) { isStatic(t, program, elf.EM_X86_64, "amd64") })

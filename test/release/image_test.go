@@ -62,13 +62,23 @@ func containerfile(t *testing.T) (build, final stage) {
 	return stages[0], stages[1]
 }
 
+// image is the name of a base image without its digest, which each must have.
+func image(t *testing.T, from string) string {
+	t.Helper()
+	name, digest, _ := strings.Cut(from, "@")
+	if !regexp.MustCompile(`^sha256:[0-9a-f]{64}$`).MatchString(digest) {
+		t.Errorf("%s is not named by digest", from)
+	}
+	return name
+}
+
 func TestTheImageIsWhatItSays(t *testing.T) {
 	build, final := containerfile(t)
 	version := regexp.MustCompile(`(?m)^go (\S+)$`).FindStringSubmatch(string(read(t, filepath.Join(projectRoot(t), "go.mod"))))
-	if want := "--platform=$BUILDPLATFORM docker.io/library/golang:" + version[1]; build.from != want {
+	if want := "--platform=$BUILDPLATFORM docker.io/library/golang:" + version[1]; image(t, build.from) != want {
 		t.Errorf("it is built by %s, want the Go of go.mod: %s", build.from, want)
 	}
-	if final.from != "gcr.io/distroless/static-debian12:nonroot" || len(final.all("RUN")) > 0 {
+	if image(t, final.from) != "gcr.io/distroless/static-debian12:nonroot" || len(final.all("RUN")) > 0 {
 		t.Errorf("the image is made of %s, with %q run in it, where there is no shell", final.from, final.all("RUN"))
 	}
 	for word, want := range map[string][]string{
