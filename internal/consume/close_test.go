@@ -143,19 +143,7 @@ func TestTheLastCommitWaitsForARebalanceToEnd(t *testing.T) {
 			return nil, nil, false
 		}
 		refused.Add(1)
-		req := kreq.(*kmsg.OffsetCommitRequest)
-		resp := req.ResponseKind().(*kmsg.OffsetCommitResponse)
-		for _, topic := range req.Topics {
-			t := kmsg.NewOffsetCommitResponseTopic()
-			t.Topic, t.TopicID = topic.Topic, topic.TopicID
-			for _, partition := range topic.Partitions {
-				p := kmsg.NewOffsetCommitResponseTopicPartition()
-				p.Partition, p.ErrorCode = partition.Partition, kerr.RebalanceInProgress.Code
-				t.Partitions = append(t.Partitions, p)
-			}
-			resp.Topics = append(resp.Topics, t)
-		}
-		return resp, nil, true
+		return refusedCommit(kreq.(*kmsg.OffsetCommitRequest), kerr.RebalanceInProgress), nil, true
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), testkit.DefaultTimeout)
 	defer cancel()
@@ -182,9 +170,7 @@ func TestAClosedClientLeavesNothingBehind(t *testing.T) {
 	c := start(t, k.Brokers(), h, map[string]string{"topic": "in", "drain_timeout": "15s"})
 	testkit.NewClient(t, k.Brokers()).ProduceText("in", "one")
 	h.waitCalls(t, 1)
-	c.mu.Lock()
-	s := c.current.(*session)
-	c.mu.Unlock()
+	s := c.session()
 	var stopped sync.WaitGroup
 	stopped.Go(c.stop)
 	testkit.Eventually(t, patience, func() error {

@@ -5,13 +5,13 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"messaging-kafka/internal/produce"
@@ -57,24 +57,44 @@ func (s *session) commit(ctx context.Context, only map[topicPartition]*assignmen
 	if s.transactor != nil {
 		return s.commitTransaction(ctx, only)
 	}
-	offsets, metas, err := s.uncommitted(only)
-	if len(offsets) == 0 || err != nil {
-		return err
+	going := s.uncommitted(only)
+	if len(going) == 0 {
+		return nil
 	}
-	err = s.send(ctx, offsets, metas)
+	err := s.send(ctx, going)
 	s.cfg.Observer.Committed(err)
 	return err
 }
 
+// commits is what is to be committed of partitions in one request.
+type commits map[topicPartition]commitOf
+
+// commitOf is what is to be committed of one partition.
+type commitOf struct {
+	owner  *assignment
+	offset int64
+	epoch  int32
+	meta   commitMetadata
+}
+
+func (cs commits) owners() iter.Seq2[topicPartition, *assignment] {
+	return func(yield func(topicPartition, *assignment) bool) {
+		for tp, c := range cs {
+			if !yield(tp, c.owner) {
+				return
+			}
+		}
+	}
+}
+
 // uncommitted collects the offsets that have moved since the last commit.
-func (s *session) uncommitted(only map[topicPartition]*assignment) (map[string]map[int32]kgo.EpochOffset, map[topicPartition]commitMetadata, error) {
+func (s *session) uncommitted(only map[topicPartition]*assignment) commits {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if only == nil {
 		only = s.assigned
 	}
-	offsets := make(map[string]map[int32]kgo.EpochOffset)
-	metas := make(map[topicPartition]commitMetadata)
+	going := make(commits)
 	for tp, a := range only {
 		if s.assigned[tp] != a {
 			continue
@@ -83,32 +103,31 @@ func (s *session) uncommitted(only map[topicPartition]*assignment) (map[string]m
 		if !ok || offset == a.committed {
 			continue
 		}
-		if _, err := s.memberOf(tp, a); err != nil {
-			return nil, nil, err
-		}
-		if offsets[tp.topic] == nil {
-			offsets[tp.topic] = make(map[int32]kgo.EpochOffset)
-		}
-		offsets[tp.topic][tp.partition] = kgo.EpochOffset{Epoch: epoch, Offset: offset}
-		metas[tp] = a.meta
+		going[tp] = commitOf{owner: a, offset: offset, epoch: epoch, meta: a.meta}
 	}
-	return offsets, metas, nil
+	return going
 }
 
 // errOtherMember ends a session whose partitions were given to another membership than it has now.
 var errOtherMember = errors.New("the group has forgotten this member, and taken it in again as another: its partitions may have had another owner meanwhile")
 
-// memberOf returns the member as which a partition may be committed, and ends the session where there is none. The client
+// memberOf returns the member as which partitions may be committed, and ends the session where there is none. The client
 // takes a new membership without a word where the group has forgotten the old one before the member could join a
 // rebalance, and goes on with its partitions: the broker would take offsets of them that are behind another owner's, and
 // outputs a second time.
-func (s *session) memberOf(tp topicPartition, a *assignment) (produce.Member, error) {
+//
+// The membership is read once, and whoever asks sends that one: each request anew, since the client may have taken
+// another one since the request before.
+func (s *session) memberOf(owners iter.Seq2[topicPartition, *assignment]) (produce.Member, error) {
 	m := produce.Member{Group: s.cfg.Settings.Consumer.Group, InstanceID: s.cfg.Settings.Consumer.InstanceID}
 	m.MemberID, m.Generation = s.cl.GroupMetadata()
-	if m.MemberID != a.member {
-		err := fmt.Errorf("committing %s: %w", tp, errOtherMember)
-		s.fail(err)
-		return m, err
+	for tp, a := range owners {
+		// The broker takes offsets from nobody in particular without a look at who owns the partitions.
+		if m.MemberID != a.member || m.MemberID == "" || m.Generation < 0 {
+			err := fmt.Errorf("committing %s: %w", tp, errOtherMember)
+			s.fail(err)
+			return produce.Member{}, err
+		}
 	}
 	return m, nil
 }
@@ -117,12 +136,13 @@ func (s *session) memberOf(tp topicPartition, a *assignment) (produce.Member, er
 //
 // The request is made by hand rather than by the client's own commit functions: those warn of a lost session when
 // they are used before the first fetch, as the pinning of a start is.
-func (s *session) send(ctx context.Context, offsets map[string]map[int32]kgo.EpochOffset, metas map[topicPartition]commitMetadata) error {
+func (s *session) send(ctx context.Context, going commits) error {
 	for attempt := 1; ; attempt++ {
-		err := s.sendOnce(ctx, offsets, metas)
+		err := s.sendOnce(ctx, going)
 		// A member of a KIP-848 group learns of a new epoch by its next heartbeat; until then its commits are stale. One of
 		// a classic group cannot commit from when all members have joined again until it has its new assignment. What is
-		// committed here cannot go to another member meanwhile: to hand it over takes the lock, too.
+		// committed here cannot go to another member meanwhile: to hand it over takes the lock, too. The membership can
+		// be another one by the next try, which memberOf finds.
 		between := errors.Is(err, kerr.StaleMemberEpoch) || errors.Is(err, kerr.RebalanceInProgress)
 		if !between || attempt == betweenRetries || !sleep(ctx, betweenWait) {
 			return err
@@ -135,29 +155,35 @@ const (
 	betweenWait    = 25 * time.Millisecond
 )
 
-func (s *session) sendOnce(ctx context.Context, offsets map[string]map[int32]kgo.EpochOffset, metas map[topicPartition]commitMetadata) error {
-	req := kmsg.NewPtrOffsetCommitRequest()
-	req.Group = s.cfg.Settings.Consumer.Group
-	req.MemberID, req.Generation = s.cl.GroupMetadata()
-	if id := s.cfg.Settings.Consumer.InstanceID; id != "" {
-		req.InstanceID = &id
+func (s *session) sendOnce(ctx context.Context, going commits) error {
+	m, err := s.memberOf(going.owners())
+	if err != nil {
+		return err
 	}
+	req := kmsg.NewPtrOffsetCommitRequest()
+	req.Group, req.MemberID, req.Generation = m.Group, m.MemberID, m.Generation
+	if m.InstanceID != "" {
+		req.InstanceID = &m.InstanceID
+	}
+	topics := make(map[string]*kmsg.OffsetCommitRequestTopic)
 	names := make(map[[16]byte]string)
-	for topic, partitions := range offsets {
-		t := kmsg.NewOffsetCommitRequestTopic()
-		t.Topic = topic
-		for id, offset := range partitions {
-			meta := metas[topicPartition{topic, id}]
-			t.TopicID = meta.topicID // from version 10 of the request on, brokers go by the id alone
-			p := kmsg.NewOffsetCommitRequestTopicPartition()
-			p.Partition, p.Offset, p.LeaderEpoch = id, offset.Offset, offset.Epoch
-			if text := meta.String(); text != "" {
-				p.Metadata = &text
-			}
-			t.Partitions = append(t.Partitions, p)
+	for tp, c := range going {
+		t := topics[tp.topic]
+		if t == nil {
+			t = new(kmsg.NewOffsetCommitRequestTopic())
+			t.Topic = tp.topic
+			t.TopicID = c.meta.topicID // from version 10 of the request on, brokers go by the id alone
+			topics[tp.topic], names[t.TopicID] = t, tp.topic
 		}
-		names[t.TopicID] = topic
-		req.Topics = append(req.Topics, t)
+		p := kmsg.NewOffsetCommitRequestTopicPartition()
+		p.Partition, p.Offset, p.LeaderEpoch = tp.partition, c.offset, c.epoch
+		if text := c.meta.String(); text != "" {
+			p.Metadata = &text
+		}
+		t.Partitions = append(t.Partitions, p)
+	}
+	for _, t := range topics {
+		req.Topics = append(req.Topics, *t)
 	}
 	resp, err := req.RequestWith(ctx, s.cl)
 	if err != nil {
@@ -176,8 +202,8 @@ func (s *session) sendOnce(ctx context.Context, offsets map[string]map[int32]kgo
 				errs = append(errs, fmt.Errorf("committing the offset of %s/%d: %w", topic, p.Partition, err))
 				continue
 			}
-			if a := s.assigned[topicPartition{topic, p.Partition}]; a != nil {
-				a.setCommitted(offsets[topic][p.Partition].Offset)
+			if c, ok := going[topicPartition{topic, p.Partition}]; ok {
+				c.owner.setCommitted(c.offset)
 			}
 		}
 	}

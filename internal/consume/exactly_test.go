@@ -266,3 +266,50 @@ func TestAStopEndsInTimeWhileATransactionHangs(t *testing.T) {
 	cancel()
 	c.Stop(hurry)
 }
+
+// TestACommitThatIsTriedAgainGoesOutAsNoOtherMember: the client can take a new membership between two tries of one commit.
+func TestACommitThatIsTriedAgainGoesOutAsNoOtherMember(t *testing.T) {
+	silent := &doubler{name: "silent", outcome: func(_ *record.Record, o *record.Outcome) { o.Outputs = nil }}
+	for name, transactions := range map[string]string{"offsets alone with transactions": "true", "without transactions": "false"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := testkit.Kfake(t)
+			k.Topic("in", 1)
+			cl := testkit.NewClient(t, k.Brokers())
+			c := startProcessor(t, k.Brokers(), silent, map[string]string{"transactions": transactions, "group_protocol": "classic"})
+			waitOwned(t, "in", 1, c)
+			s := c.session()
+			member, _ := s.cl.GroupMetadata()
+
+			forgotten := new(forgetMember)
+			forgotten.id.Store(member)
+			k.ControlKey(kmsg.JoinGroup.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				k.KeepControl()
+				return forgotten.join(req)
+			})
+			var between, asAnother atomic.Int32
+			k.ControlKey(kmsg.OffsetCommit.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+				k.KeepControl()
+				now, _ := s.cl.GroupMetadata()
+				switch req := kreq.(*kmsg.OffsetCommitRequest); {
+				case req.MemberID == member:
+					// The group is between two generations, of which the second has the client as another member.
+					between.Add(1)
+					s.cl.ForceRebalance()
+					return refusedCommit(req, kerr.RebalanceInProgress), nil, true
+				case req.MemberID == now:
+					asAnother.Add(1)
+				}
+				return nil, nil, false
+			})
+			cl.ProduceText("in", numbered(3)...)
+			cl.WaitDrained("g", "in")
+			if !c.log.Contains("taken it in again as another") || between.Load() == 0 {
+				t.Errorf("the session goes on after %d refusals", between.Load())
+			}
+			if n := asAnother.Load(); n > 0 {
+				t.Errorf("%d commits went out as a member that the partition was not given to", n)
+			}
+		})
+	}
+}

@@ -9,7 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"messaging-kafka/internal/dispatch"
 	"messaging-kafka/internal/kafka"
@@ -194,6 +196,29 @@ func (c *copyOf) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	c.Stop(ctx)
+}
+
+// session returns the session that the consumer has at the moment.
+func (c *copyOf) session() *session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.current.(*session)
+}
+
+// refusedCommit is the answer of a broker that takes none of a request's offsets.
+func refusedCommit(req *kmsg.OffsetCommitRequest, with *kerr.Error) *kmsg.OffsetCommitResponse {
+	resp := req.ResponseKind().(*kmsg.OffsetCommitResponse)
+	for _, topic := range req.Topics {
+		t := kmsg.NewOffsetCommitResponseTopic()
+		t.Topic, t.TopicID = topic.Topic, topic.TopicID
+		for _, partition := range topic.Partitions {
+			p := kmsg.NewOffsetCommitResponseTopicPartition()
+			p.Partition, p.ErrorCode = partition.Partition, with.Code
+			t.Partitions = append(t.Partitions, p)
+		}
+		resp.Topics = append(resp.Topics, t)
+	}
+	return resp
 }
 
 // waitHealthy waits until no problem is left.

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"messaging-kafka/internal/dispatch"
@@ -132,19 +131,11 @@ func (s *session) endTransaction(ctx context.Context, going map[topicPartition]*
 	}
 	if len(outputs) == 0 {
 		// Offsets alone need no transaction.
-		offsets := make(map[string]map[int32]kgo.EpochOffset)
-		metas := make(map[topicPartition]commitMetadata)
+		alone := make(commits, len(going))
 		for tp, a := range going {
-			if offsets[tp.topic] == nil {
-				offsets[tp.topic] = make(map[int32]kgo.EpochOffset)
-			}
-			offsets[tp.topic][tp.partition] = kgo.EpochOffset{Epoch: a.tx.Epoch, Offset: a.tx.Offset}
-			metas[tp] = a.meta
+			alone[tp] = commitOf{owner: a, offset: a.tx.Offset, epoch: a.tx.Epoch, meta: a.meta}
 		}
-		if _, err := s.memberOfAll(going); err != nil {
-			return err
-		}
-		return s.send(ctx, offsets, metas)
+		return s.send(ctx, alone)
 	}
 	byTopic := make(map[string]*kmsg.TxnOffsetCommitRequestTopic)
 	for tp, a := range going {
@@ -165,23 +156,13 @@ func (s *session) endTransaction(ctx context.Context, going map[topicPartition]*
 		topics = append(topics, *t)
 	}
 	began := time.Now()
-	err := s.transactor.Commit(ctx, func() (produce.Member, error) { return s.memberOfAll(going) }, outputs, topics)
+	err := s.transactor.Commit(ctx, func() (produce.Member, error) { return s.memberOf(maps.All(going)) }, outputs, topics)
 	bytes := 0
 	for i := range outputs {
 		bytes += outputs[i].Size()
 	}
 	s.cfg.Observer.Transaction(err, time.Since(began), len(outputs), bytes)
 	return err
-}
-
-// memberOfAll returns the member as which all of these partitions may be committed.
-func (s *session) memberOfAll(going map[topicPartition]*assignment) (m produce.Member, err error) {
-	for tp, a := range going {
-		if m, err = s.memberOf(tp, a); err != nil {
-			return m, err
-		}
-	}
-	return m, nil
 }
 
 // settle settles, beside the first polls, what the link's last life has left open.

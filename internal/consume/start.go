@@ -115,8 +115,7 @@ func (p *pins) at(tp topicPartition, start settings.Start, meta commitMetadata) 
 
 // resolve looks the offsets up, commits them and puts them into fetched.
 func (p *pins) resolve(ctx context.Context, fetched map[string]map[int32]kgo.Offset) error {
-	offsets := make(map[string]map[int32]kgo.EpochOffset)
-	metas := make(map[topicPartition]commitMetadata)
+	going := make(commits)
 	for start, tps := range p.kinds {
 		listed, err := p.s.list(ctx, start, tps)
 		if err != nil {
@@ -130,28 +129,34 @@ func (p *pins) resolve(ctx context.Context, fetched map[string]map[int32]kgo.Off
 			if found.Err != nil {
 				return fmt.Errorf("listing offsets of %s: %w", tp, found.Err)
 			}
-			if offsets[tp.topic] == nil {
-				offsets[tp.topic] = make(map[int32]kgo.EpochOffset)
+			owner := p.s.assignmentOf(tp)
+			if owner == nil {
+				return fmt.Errorf("pinning the start: %s is not this session's any more", tp)
 			}
-			offsets[tp.topic][tp.partition] = kgo.EpochOffset{Epoch: -1, Offset: found.Offset}
-			metas[tp] = meta
+			going[tp] = commitOf{owner: owner, offset: found.Offset, epoch: -1, meta: meta}
 		}
 	}
-	if len(metas) == 0 {
+	if len(going) == 0 {
 		return nil
 	}
 	p.s.committing.Lock()
-	err := p.s.send(ctx, offsets, metas)
+	err := p.s.send(ctx, going)
 	p.s.committing.Unlock()
 	if err != nil {
 		return fmt.Errorf("pinning the start: %w", err)
 	}
-	for tp, meta := range metas {
-		at := offsets[tp.topic][tp.partition].Offset
-		fetched[tp.topic][tp.partition] = kgo.NewOffset().At(at).WithEpoch(-1)
-		p.s.begin(tp, at, at, meta)
+	for tp, c := range going {
+		fetched[tp.topic][tp.partition] = kgo.NewOffset().At(c.offset).WithEpoch(-1)
+		p.s.begin(tp, c.offset, c.offset, c.meta)
 	}
 	return nil
+}
+
+// assignmentOf returns the assignment of a partition, nil where this session has none.
+func (s *session) assignmentOf(tp topicPartition) *assignment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.assigned[tp]
 }
 
 // list asks for the offsets that start means in the topics of tps.
