@@ -30,6 +30,9 @@ build   = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -tags 'grpcnotrace
 # Build tags; nodev leaves "dev" out, with its NATS server and its Kafka. Archives have it: a host starts the provider, nothing else.
 TAGS ?=
 
+# Which suites make verify runs. Empty = all.
+SUITES ?=
+
 BENCH_ROUNDS ?= 5
 
 # How long "make soak" takes, and where what it saw is kept.
@@ -40,7 +43,7 @@ SOAK_OUT      ?= $(abspath $(DIST))/soak
 tags = $(shell sed -n 's,^//go:build \([a-z0-9]*\)$$,\1,p' test/*/*.go bench/*.go bench/*/*.go | sort -u | paste -sd, -)
 
 .DEFAULT_GOAL := build
-.PHONY: help build test lint vet staticcheck vulnerabilities par release fuzz docs bench bench-compare bench-host chaos exactly-once soak soak-nightly clean
+.PHONY: help build test verify lint vet staticcheck vulnerabilities par release fuzz docs bench bench-compare bench-host chaos exactly-once soak soak-nightly clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -48,8 +51,11 @@ help: ## list the targets
 build: ## build the program for this machine: dist/messaging-kafka
 	$(build) -o $(DIST)/messaging-kafka ./cmd/messaging-kafka
 
-test: ## run every test that this machine can run, and name those it cannot
+test: ## run the tests that everybody runs, in minutes, and name those that this machine cannot
 	./test/run.sh
+
+verify: ## run all the rest: real hosts, brokers and browsers, security, chaos, releases (SUITES="e2e page")
+	SUITES='$(SUITES)' ./test/verify.sh
 
 lint: vet staticcheck vulnerabilities ## check the code without running it
 

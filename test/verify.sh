@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# Everything that "make test" leaves out: checks of the code, and the suites below test/ on real hosts, brokers and
+# browsers, in the order of what breaks most. It names at the end what it could not run and how to mend that.
+# usage: verify.sh     (which is what "make verify" calls)
+# Environment:
+#   CI=true or MESSAGING_KAFKA_REQUIRE_ALL=1   what cannot be run counts as failed
+#   SUITES="e2e ..."                           which suites (default: all; - is none, only the checks)
+#   CHAOS=ci                                   what test/chaos does (default: nothing, but ci where nothing may be left out)
+#   SOAK_DURATION=3m                           how long test/soak takes (default: no time, but 3m where nothing may be left out)
+# What is built for the tests is kept in ${XDG_CACHE_HOME:-~/.cache}/messaging-kafka.
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. test/steps.sh
+
+# The one thing whose data come from outside each time. A machine without a way there learns nothing, which is said,
+# but is no fault of the project: this is never counted as failed.
+vulnerabilities() {
+  online make --no-print-directory vulnerabilities || return
+  if grep -q '^SKIPPED: ' "$tmp/online"; then : >"$tmp/unknown"; fi # a file: steps run in a shell of their own
+}
+
+host() {
+  if ! command -v cargo >/dev/null; then
+    test/host/build -n >/dev/null 2>&1 || missing "the real wasmCloud host is built with Rust: install it (https://rustup.rs)"
+    return
+  fi
+  test/host/build -n 2>/dev/null || { echo "building a real wasmCloud host: about 12 minutes, once"; test/host/build; }
+}
+
+components() {
+  local target=wasm32-wasip2
+  if command -v rustc >/dev/null && command -v rustup >/dev/null && [ ! -d "$(rustc --print sysroot)/lib/rustlib/$target" ]; then
+    rustup target add $target || { missing "Rust's target $target is missing and could not be fetched: rustup target add $target"; return; }
+  fi
+  test/components/build all
+}
+
+# A browser for the suite page. Where it is missing, Debian's is fetched if this machine lets us; where that fails, the
+# suite is left out, which is said here and in the summary: a browser is too much to ask of everybody.
+browser() {
+  local name
+  for name in chromium chromium-browser google-chrome google-chrome-stable; do
+    if command -v "$name"; then return; fi
+  done
+  if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+    echo "fetching Debian's chromium"
+    if DEBIAN_FRONTEND=noninteractive timeout 300 sh -c 'apt-get -qq update; exec apt-get -qq install -y --no-install-recommends chromium fonts-dejavu-core' >"$tmp/apt" 2>&1 &&
+      command -v chromium; then return; fi
+    tail -n 3 "$tmp/apt"
+  fi
+  : >"$tmp/no-browser"
+  echo "SKIPPED: there is no chromium, so the page is not looked at: install it (Debian: apt-get install chromium)"
+}
+
+# The suites, what breaks most first. A folder below test/ with tests in it that is not listed comes last.
+suites=(integration e2e page security exactlyonce chaos release soak)
+for dir in test/*/; do
+  suite=$(basename "$dir")
+  [ "$suite" != report ] || continue # make test has it
+  if compgen -G "$dir*_test.go" >/dev/null && [[ " ${suites[*]} " != *" $suite "* ]]; then suites+=("$suite"); fi
+done
+chosen=${SUITES:-}
+read -ra suites <<<"${SUITES:-${suites[*]}}"
+[ "${suites[*]}" != - ] || suites=()
+uses() { [[ " ${suites[*]} " == *" $1 "* ]]; } # uses SUITE
+
+if [ -z "$chosen" ] || [ "$chosen" = - ]; then
+  step "staticcheck" online make --no-print-directory staticcheck
+  step "govulncheck" vulnerabilities
+  step "go.mod is tidy" online go mod tidy -diff
+  # What it says is for a reader; on a machine that others use, no figure of time would be worth a failure.
+  step "benchmarks of single packages, beside those recorded last" online bench/micro.sh -benchtime 50ms
+fi
+if [ ${#suites[@]} -gt 0 ]; then step "Java and Kafka's jars" kafka; fi
+if uses e2e || uses exactlyonce || uses chaos; then
+  step "test components and examples" components
+  step "the real wasmCloud host" host
+fi
+if uses page; then step "a browser" browser; fi
+
+# Chaos and soak take minutes and are for those who ask for them (CHAOS=ci, SOAK_DURATION=3m), or for everything.
+if [ -n "$require_all" ]; then export CHAOS=${CHAOS:-ci} SOAK_DURATION=${SOAK_DURATION:-3m}; fi
+export SOAK_OUT=${SOAK_OUT:-$tmp/soak}
+# Suites get the machine to themselves, one after another. Some have a build tag of their own name.
+for suite in "${suites[@]}"; do
+  if [ "$suite" = page ] && [ -e "$tmp/no-browser" ]; then continue; fi
+  step "go test -race ./test/$suite" gotest -tests -- -race -tags "$suite" -timeout 30m "./test/$suite"
+  if [ "$suite" = soak ] && [ -e "$SOAK_OUT/soak.txt" ]; then cat "$SOAK_OUT/soak.txt"; fi
+done
+
+summary
