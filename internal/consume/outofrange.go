@@ -51,7 +51,7 @@ func (s *session) outOfRange(ctx context.Context, tp topicPartition, a *assignme
 	log.Warn("the offset is not in the log: records were lost", "resumed_at", to, "records_lost", missed)
 	s.cfg.Observer.Missed(missed)
 	a.StartAt(to)
-	s.cl.SetOffsets(map[string]map[int32]kgo.EpochOffset{tp.topic: {tp.partition: {Epoch: -1, Offset: to}}})
+	s.setPlaces(map[string]map[int32]kgo.EpochOffset{tp.topic: {tp.partition: {Epoch: -1, Offset: to}}})
 	return nil
 }
 

@@ -3,10 +3,8 @@ package consume
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"messaging-kafka/internal/record"
@@ -23,38 +21,35 @@ const (
 	// maxSpan bounds the records of a partition from the lowest unfinished one on. It is what a crash can deliver
 	// again at most, and what a stuck key can let the others run ahead.
 	maxSpan = 10_000
-	// errorPause keeps a partition that answers every fetch with an error from being asked without a break.
-	errorPause = 500 * time.Millisecond
 )
 
 // poll moves records from Kafka to the dispatcher for as long as there is room.
 func (s *session) poll(ctx context.Context) {
 	for s.waitForRoom(ctx) {
-		fetches := s.cl.PollRecords(ctx, maxPoll)
-		took := s.take(ctx, fetches)
+		polling, cancel := s.untilRetry(ctx)
+		fetches := s.cl.PollRecords(polling, maxPoll)
+		cancel()
+		s.take(ctx, fetches)
+		s.retry(ctx)
 		s.cl.AllowRebalance()
 		if fetches.IsClientClosed() {
 			return
 		}
-		if !took {
-			select {
-			case <-time.After(errorPause):
-			case <-ctx.Done():
-			}
-		}
 	}
 }
 
-// waitForRoom returns true when there is room for more records, false when ctx ends.
+// waitForRoom returns true when there is room for more records, or a partition to be tried again, false when ctx ends.
 func (s *session) waitForRoom(ctx context.Context) bool {
 	for ctx.Err() == nil {
 		if s.room() {
 			return true
 		}
+		waiting, cancel := s.untilRetry(ctx)
 		select {
 		case <-s.progress:
-		case <-ctx.Done():
+		case <-waiting.Done():
 		}
+		cancel()
 	}
 	return false
 }
@@ -68,10 +63,10 @@ func (s *session) waitForRoom(ctx context.Context) bool {
 func (s *session) room() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	share := s.share()
+	share, now := s.share(), time.Now()
 	var full []topicPartition
 	for tp, a := range s.assigned {
-		if a.standsStill() || a.full(share) {
+		if a.standsStill() || a.full(share) || a.rests(now) {
 			full = append(full, tp)
 		}
 	}
@@ -124,7 +119,7 @@ func (s *session) resume() {
 		if a.Load().Outputs >= share/2 {
 			signal(s.early)
 		}
-		if a.paused && !a.standsStill() && !a.full(share/2) {
+		if a.paused && a.retryAt.IsZero() && !a.standsStill() && !a.full(share/2) {
 			a.paused = false
 			resume[tp.topic] = append(resume[tp.topic], tp.partition)
 		}
@@ -164,9 +159,18 @@ func (a *assignment) full(share int64) bool {
 // standsStill tells whether a partition waits for the operator.
 func (a *assignment) standsStill() bool { return a.stopped != nil || a.Load().Held }
 
-// take hands fetched records to the dispatcher. It reports false where all that came was errors.
-func (s *session) take(ctx context.Context, fetches kgo.Fetches) bool {
-	records, failed := 0, 0
+// take hands fetched records to the dispatcher.
+//
+// The client appends what it has found out about a partition behind the records of the same poll, and gives the error
+// of a batch together with the records before that batch. A loss comes first: the partition was not read until its
+// place was set back, so all of its records were read after that. Records come before all other errors: the client
+// goes on behind them, and whoever does not take them now never gets them.
+func (s *session) take(ctx context.Context, fetches kgo.Fetches) {
+	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
+		if lost, ok := errors.AsType[*kgo.ErrDataLoss](f.Err); ok {
+			s.lost(topicPartition{f.Topic, f.FetchPartition.Partition}, lost)
+		}
+	})
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 		if f.Topic == "" {
 			return // the end of ctx or of the client, or a group error, which the client's hook has told us already
@@ -181,16 +185,39 @@ func (s *session) take(ctx context.Context, fetches kgo.Fetches) bool {
 		if a == nil {
 			return
 		}
-		if f.Err != nil {
-			failed++
-			s.fetchFailed(ctx, tp, a, f.Err)
-			return
+		if n := len(f.Records); n > 0 {
+			s.add(a, f.Records)
+			s.mu.Lock()
+			a.epoch = f.Records[n-1].LeaderEpoch
+			s.mu.Unlock()
 		}
-		records += len(f.Records)
-		s.problems.clearPartition(tp)
-		s.add(a, f.Records)
+		_, lost := errors.AsType[*kgo.ErrDataLoss](f.Err)
+		switch {
+		case lost:
+		case f.Err != nil:
+			s.fetchFailed(ctx, tp, a, readError(&f.FetchPartition, a.Next()))
+		default:
+			s.well(tp, a)
+		}
 	})
-	return records > 0 || failed == 0
+}
+
+// lost sets a partition back to where its log ends: what was read beyond that is gone, and what comes from there on are
+// other records at offsets that were read already.
+func (s *session) lost(tp topicPartition, lost *kgo.ErrDataLoss) {
+	s.mu.Lock()
+	a := s.assigned[tp]
+	s.mu.Unlock()
+	if a == nil {
+		return
+	}
+	s.log.Warn("the broker lost records that were read already, as an unclean election does: reading goes on from where its log ended",
+		"topic", tp.topic, "partition", tp.partition, "read_to", lost.ConsumedTo, "read_epoch", lost.ConsumedToEpoch,
+		"from", lost.ResetTo, "from_epoch", lost.ResetToEpoch, "records_lost", lost.ConsumedTo-lost.ResetTo)
+	a.StartAt(lost.ResetTo)
+	s.mu.Lock()
+	a.epoch = lost.ResetToEpoch
+	s.mu.Unlock()
 }
 
 // add copies records and queues them. The copy frees the client's fetch buffer, of which one waiting record would
@@ -239,23 +266,4 @@ func copyRecord(f *kgo.Record) *record.Record {
 		}
 	}
 	return r
-}
-
-// fetchFailed acts on the error of one partition. Errors that the client gets over by itself never come here.
-func (s *session) fetchFailed(ctx context.Context, tp topicPartition, a *assignment, err error) {
-	var lost *kgo.ErrDataLoss
-	switch {
-	case errors.As(err, &lost):
-		s.log.Warn("the broker lost records that were read already: reading goes on from where its log ends",
-			"topic", tp.topic, "partition", tp.partition, "read_to", lost.ConsumedTo, "from", lost.ResetTo)
-		a.StartAt(lost.ResetTo)
-	case errors.Is(err, kerr.OffsetOutOfRange):
-		if err := s.outOfRange(ctx, tp, a); err != nil {
-			s.problems.setPartition(tp, err)
-		}
-	case errors.Is(err, kerr.UnknownTopicID):
-		s.fail(fmt.Errorf("topic %s was deleted and created again: %w", tp.topic, err))
-	default:
-		s.problems.setPartition(tp, err)
-	}
 }

@@ -54,6 +54,8 @@ type session struct {
 	mu         sync.Mutex
 	assigned   map[topicPartition]*assignment
 	closing    bool
+	// wakePoll ends the poll that is under way.
+	wakePoll context.CancelFunc
 }
 
 type topicPartition struct {
@@ -73,6 +75,7 @@ type assignment struct {
 	askedAt     time.Time // when the end was last asked for
 	behindSince time.Time // since when, to our knowledge, committed is below end without a step ahead
 	paused      bool
+	failure
 	// stopped is why the partition is not read any more, nil when it is.
 	stopped error
 	// member is the id of the membership that the partition was given to.

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"messaging-kafka/internal/dispatch"
+	"messaging-kafka/internal/kafka"
 	"messaging-kafka/internal/record"
 	"messaging-kafka/internal/settings"
 	"messaging-kafka/internal/status"
@@ -154,12 +155,17 @@ func (s *shareSession) poll(ctx context.Context) {
 	for ctx.Err() == nil {
 		fetches := s.cl.PollRecords(ctx, s.cfg.Settings.Delivery.MaxInFlight)
 		failed := false
-		fetches.EachError(func(topic string, partition int32, err error) {
-			if topic == "" || ctx.Err() != nil {
+		fetches.EachPartition(func(f kgo.FetchTopicPartition) {
+			if f.Topic == "" || ctx.Err() != nil {
 				return
 			}
-			failed = true
-			s.problems.setPartition(topicPartition{topic, partition}, err)
+			tp := topicPartition{f.Topic, f.FetchPartition.Partition}
+			if f.Err == nil {
+				s.problems.clearPartition(tp)
+				return
+			}
+			failed = true // records may have come with it all the same
+			s.problems.setPartition(tp, readError(&f.FetchPartition, kafka.NoOffset))
 		})
 		if fetches.IsClientClosed() {
 			return
@@ -193,7 +199,6 @@ func (s *shareSession) handle(ctx context.Context, fetched []*kgo.Record) {
 	for _, f := range fetched {
 		r := copyRecord(f)
 		bytes += r.Size()
-		s.problems.clearPartition(topicPartition{r.Topic, r.Partition})
 		s.count(1, int64(r.Size()))
 		calls.Go(func() {
 			defer s.count(-1, -int64(r.Size()))

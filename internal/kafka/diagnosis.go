@@ -49,6 +49,7 @@ const (
 	ClassInvalidTopic  Class = "invalid_topic"
 	ClassTooLarge      Class = "too_large"
 	ClassInvalidRecord Class = "invalid_record"
+	ClassDamagedBatch  Class = "damaged_batch"
 	ClassPolicy        Class = "policy"
 	ClassNoLeader      Class = "no_leader"
 	ClassReplicas      Class = "not_enough_replicas"
@@ -122,7 +123,7 @@ func explain(err error, in situation) Diagnosis {
 	}
 	// What the broker itself said is the most exact; what the network says is the least.
 	for _, explainer := range []func(error, situation) (Diagnosis, bool){
-		explainCredentials, explainBroker, explainTLS, explainNetwork, explainClient,
+		explainCredentials, explainBatch, explainBroker, explainTLS, explainNetwork, explainClient,
 	} {
 		if d, ok := explainer(err, in); ok {
 			return d

@@ -1,0 +1,126 @@
+package consume
+
+import (
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"messaging-kafka/internal/testkit"
+)
+
+// damages has fetches of partition 0 answered with batches, by the offset from which they ask for more, for as long as
+// while says so.
+func damages(k *testkit.FakeKafka, while func() bool, answers map[int64][][]byte) {
+	k.ControlKey(kmsg.Fetch.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		for at, batches := range answers {
+			if resp, ok := testkit.FetchAnswer(req, 0, at, 0, batches...); ok && while() {
+				return resp, nil, true
+			}
+		}
+		return nil, nil, false
+	})
+}
+
+// once is true at its first call.
+func once() func() bool {
+	var done atomic.Bool
+	return func() bool { return done.CompareAndSwap(false, true) }
+}
+
+func TestWhatComesWithADamagedBatchIsHandled(t *testing.T) {
+	otherMagic := testkit.Batch(3, "d", "e")
+	otherMagic[16] = 7
+	for name, damaged := range map[string][]byte{
+		"checksum": testkit.Damaged(testkit.Batch(3, "d", "e")),
+		"magic":    otherMagic, // of which the client says that it goes on behind its first record
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, group := range []string{"classic", "consumer"} {
+				t.Run(group, func(t *testing.T) {
+					k := testkit.Kfake(t)
+					k.Topic("t", 1)
+					cl := testkit.NewClient(t, k.Brokers())
+					cl.ProduceText("t", "a", "b", "c")
+					cl.ProduceText("t", "d", "e")
+					damages(k, once(), map[int64][][]byte{0: {testkit.Batch(0, "a", "b", "c"), damaged}})
+					h := &handler{name: "a"}
+					c := start(t, k.Brokers(), h, map[string]string{"topic": "t", "order": "partition", "group_protocol": group})
+					cl.WaitCommitted("g", "t", map[int32]int64{0: 5})
+					if got, want := h.values(), []string{"a", "b", "c", "d", "e"}; !slices.Equal(got, want) {
+						t.Errorf("handled %q, want %q", got, want)
+					}
+					c.waitHealthy()
+				})
+			}
+		})
+	}
+}
+
+func TestADamagedBatchHoldsItsPartitionUntilAReplicaHasItWell(t *testing.T) {
+	k := testkit.Kfake(t, kfake.NumBrokers(2))
+	k.Topic("t", 2)
+	cl := testkit.NewClient(t, k.Brokers(), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err := k.MoveTopicPartition("t", 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	part := func(p int32, values ...string) {
+		for _, v := range values {
+			cl.Produce(&kgo.Record{Topic: "t", Partition: p, Value: []byte(v)})
+		}
+	}
+	part(0, "a", "b", "c", "d")
+	onBad := func() bool { return k.CurrentNode() == 0 }
+	bad := testkit.Damaged(testkit.Batch(3, "d"))
+	damages(k, onBad, map[int64][][]byte{0: {testkit.Batch(0, "a", "b", "c"), bad}, 3: {bad}})
+	h := &handler{name: "a"}
+	c := start(t, k.Brokers(), h, map[string]string{"topic": "t"})
+	c.waitProblem("reading t/0")
+	cl.WaitCommitted("g", "t", map[int32]int64{0: 3, 1: 0})
+	part(1, "x", "y") // the other partition is read meanwhile
+	cl.WaitCommitted("g", "t", map[int32]int64{0: 3, 1: 2})
+	c.waitProblem("reading t/0")
+	if err := k.MoveTopicPartition("t", 0, 1); err != nil {
+		t.Fatal(err)
+	}
+	cl.WaitCommitted("g", "t", map[int32]int64{0: 4, 1: 2})
+	c.waitHealthy()
+}
+
+func TestRecordsAfterALossAreHandledThoughTheLossIsToldBehindThem(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("t", 1)
+	cl := testkit.NewClient(t, k.Brokers())
+	cl.ProduceText("t", numbered(6)...)
+	h := &handler{name: "a"}
+	c := start(t, k.Brokers(), h, map[string]string{"topic": "t", "order": "partition"})
+	cl.WaitCommitted("g", "t", map[int32]int64{0: 6})
+	s := c.current.(*session)
+	records := func(from int64, values ...string) kgo.Fetch {
+		var rs []*kgo.Record
+		for i, v := range values {
+			rs = append(rs, &kgo.Record{Topic: "t", Offset: from + int64(i), LeaderEpoch: 2, Value: []byte(v)})
+		}
+		return kgo.Fetch{Topics: []kgo.FetchTopic{{Topic: "t", Partitions: []kgo.FetchPartition{{Records: rs}}}}}
+	}
+	loss := kgo.Fetch{Topics: []kgo.FetchTopic{{Topic: "t", Partitions: []kgo.FetchPartition{{Err: &kgo.ErrDataLoss{
+		Topic: "t", ConsumedTo: 6, ConsumedToEpoch: 1, ResetTo: 3, ResetToEpoch: 1,
+	}}}}}}
+	s.take(t.Context(), kgo.Fetches{records(3, "new 3", "new 4", "new 5"), loss})
+	s.take(t.Context(), kgo.Fetches{records(6, "new 6", "new 7")})
+	cl.WaitCommitted("g", "t", map[int32]int64{0: 8})
+	want := append(numbered(6), "new 3", "new 4", "new 5", "new 6", "new 7")
+	if got := h.values(); !slices.Equal(got, want) {
+		t.Errorf("handled %q, want %q", got, want)
+	}
+	for _, part := range []string{"read_to=6", "from=3", "records_lost=3", "topic=t", "partition=0"} {
+		if !c.log.Contains(part) {
+			t.Errorf("the log does not say %s", part)
+		}
+	}
+	c.waitHealthy()
+}
