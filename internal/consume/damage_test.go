@@ -79,7 +79,7 @@ func TestADamagedBatchHoldsItsPartitionUntilAReplicaHasItWell(t *testing.T) {
 	damages(k, onBad, map[int64][][]byte{0: {testkit.Batch(0, "a", "b", "c"), bad}, 3: {bad}})
 	h := &handler{name: "a"}
 	c := start(t, k.Brokers(), h, map[string]string{"topic": "t"})
-	c.waitProblem("reading t/0")
+	c.waitProblem("reading t/0", "the batch at offset 3 is damaged", "another replica")
 	cl.WaitCommitted("g", "t", map[int32]int64{0: 3, 1: 0})
 	part(1, "x", "y") // the other partition is read meanwhile
 	cl.WaitCommitted("g", "t", map[int32]int64{0: 3, 1: 2})
