@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/nats-io/nats.go"
+
+	"messaging-kafka/internal/reply"
 )
 
 // serveControl answers the two questions of the control interface by which a lattice's providers are found: which hosts
@@ -22,7 +24,11 @@ func (h *host) serveControl() error {
 			return err
 		}
 		// Whoever asked may be gone, and asks again.
-		if _, err := h.nc.Subscribe("wasmbus.ctl.v1."+h.lattice+".host."+subject, func(m *nats.Msg) { _ = m.Respond(text) }); err != nil {
+		if _, err := h.nc.Subscribe("wasmbus.ctl.v1."+h.lattice+".host."+subject, func(m *nats.Msg) {
+			if (reply.Inboxes{}).Answer(m.Reply) {
+				_ = m.Respond(text)
+			}
+		}); err != nil {
 			return fmt.Errorf("serving the control interface: %w", err)
 		}
 	}

@@ -20,6 +20,9 @@ func (r *run) answerHealth(msg *nats.Msg) {
 	if r.ended {
 		return
 	}
+	if !r.answerable(msg) {
+		return
+	}
 	health := r.handler.Health()
 	if trouble := r.troubles.text(); trouble != "" {
 		if health.Healthy {
@@ -27,9 +30,6 @@ func (r *run) answerHealth(msg *nats.Msg) {
 		}
 		health.Healthy = false
 		health.Message = strings.TrimSuffix(trouble+"; "+health.Message, "; ")
-	}
-	if msg.Reply == "" {
-		return
 	}
 	if err := msg.Respond(health.encode()); err != nil {
 		r.log.Warn("answering a health check", "error", err)

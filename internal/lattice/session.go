@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"messaging-kafka/internal/hostdata"
+	"messaging-kafka/internal/reply"
 )
 
 // Options are what a [Session] needs besides the host data. The zero value is usable.
@@ -28,6 +29,8 @@ type Options struct {
 	// IgnoreParent keeps the session running when the process that started this one ends. It is for processes that
 	// no host started.
 	IgnoreParent bool
+	// Inboxes are the reply subjects that are answered.
+	Inboxes reply.Inboxes
 
 	// Knobs of tests; zero values are what everybody else wants.
 	parent     parent

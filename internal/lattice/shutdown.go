@@ -47,7 +47,7 @@ func (r *run) end(msg *nats.Msg, timeout time.Duration) error {
 	}
 	r.handler.Shutdown(ctx)
 
-	if msg != nil && msg.Reply != "" {
+	if msg != nil && r.answerable(msg) {
 		if err := msg.Respond([]byte("shutting down")); err != nil {
 			r.log.Warn("replying to the host's shutdown", "error", err)
 		}

@@ -33,7 +33,7 @@ func (r *run) answerStatus(msg *nats.Msg) {
 	teller, ok := r.handler.(StatusTeller)
 	r.telling.mu.Lock()
 	defer r.telling.mu.Unlock()
-	if !ok || r.telling.ended || msg.Reply == "" {
+	if !ok || r.telling.ended || !r.answerable(msg) {
 		return
 	}
 	if now := time.Now(); r.telling.text == nil || now.Sub(r.telling.at) >= statusFresh {

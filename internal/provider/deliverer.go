@@ -28,11 +28,11 @@ type deliverer struct {
 	trace          *tracing.Link
 	log            *slog.Logger
 	// lastReply is the reply topic that the last record had: records of one topic come one after another.
-	lastReply atomic.Pointer[reply]
+	lastReply atomic.Pointer[lastReply]
 }
 
-// reply is the reply topic for the records of a topic.
-type reply struct{ topic, subject string }
+// lastReply is the reply topic for the records of a topic.
+type lastReply struct{ topic, subject string }
 
 var errTombstone = fmt.Errorf("tombstones=skip: %w", record.ErrSkipped)
 
@@ -74,7 +74,7 @@ func (d *deliverer) replyTo(r *record.Record) *string {
 	}
 	last := d.lastReply.Load()
 	if last == nil || last.topic != r.Topic {
-		last = &reply{topic: r.Topic, subject: strings.ReplaceAll(d.replyTopic, topicPlaceholder, r.Topic)}
+		last = &lastReply{topic: r.Topic, subject: strings.ReplaceAll(d.replyTopic, topicPlaceholder, r.Topic)}
 		d.lastReply.Store(last)
 	}
 	return &last.subject // nobody changes it

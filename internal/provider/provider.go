@@ -21,6 +21,7 @@ import (
 	"messaging-kafka/internal/otlp"
 	"messaging-kafka/internal/produce"
 	"messaging-kafka/internal/records"
+	"messaging-kafka/internal/reply"
 	"messaging-kafka/internal/settings"
 	"messaging-kafka/internal/telemetry"
 	"messaging-kafka/internal/tracing"
@@ -94,19 +95,25 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 	if opts.ShutdownTimeout == 0 {
 		opts.ShutdownTimeout = own.ShutdownTimeout
 	}
+	inboxes, err := reply.New(own.InboxPrefixes...)
+	if err != nil {
+		return fmt.Errorf("reading provider_inbox_prefixes: %w", err)
+	}
 	session, err := lattice.Connect(ctx, data, lattice.Options{
-		Logger: log, ShutdownTimeout: opts.ShutdownTimeout, IgnoreParent: opts.IgnoreParent,
+		Logger: log, ShutdownTimeout: opts.ShutdownTimeout, IgnoreParent: opts.IgnoreParent, Inboxes: inboxes,
 	})
 	if err != nil {
 		return err
 	}
 	defer session.Close()
-	client, err := wrpc.NewClient(session.Conn(), wrpc.ClientOptions{Logger: log})
+	client, err := wrpc.NewClient(session.Conn(), wrpc.ClientOptions{Logger: log, Inboxes: inboxes})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeClient(client)) }()
-	server, err := wrpc.NewServer(session.Conn(), wrpc.ServerOptions{Prefix: data.Lattice + "." + data.ProviderKey, Logger: log})
+	server, err := wrpc.NewServer(session.Conn(), wrpc.ServerOptions{
+		Prefix: data.Lattice + "." + data.ProviderKey, Inboxes: inboxes, Logger: log,
+	})
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"messaging-kafka/internal/record"
+	"messaging-kafka/internal/reply"
 )
 
 func publishSection() section {
@@ -142,6 +143,12 @@ func providerSection() section {
 				value: duration("50ms", "10m", func(d *draft) *time.Duration { return &d.provider.ShutdownTimeout }),
 			},
 			{
+				name: "provider_inbox_prefixes", hints: []string{"inbox_prefix", "custom_inbox_prefix", "inbox_prefixes"}, scope: scopeProvider,
+				defDoc: "`_INBOX` alone", example: "_INBOX_team",
+				doc:   "Further beginnings of the reply subjects that the provider answers, for peers whose NATS clients have inboxes of their own: hosts, and whoever asks for health and status. Questions and calls that name any other reply subject are not answered.",
+				value: into("list of subject prefixes", parseInboxPrefixes, func(d *draft) *[]string { return &d.provider.InboxPrefixes }),
+			},
+			{
 				name: "admin_address", hints: []string{"metrics_address", "metrics_port", "admin_port", "admin"}, scope: scopeProvider,
 				example: "127.0.0.1:9464",
 				doc:     "Address on which the page with the state of all links, metrics and health are served over HTTP: `/`, `/metrics`, `/healthz`, `/readyz`, `/links`, `/history`. With a port alone (`9464`) it is the loopback's; for others to reach it, name an address, such as `0.0.0.0:9464`. Without it nothing is served.",
@@ -169,6 +176,16 @@ func nonZero(v value) value {
 		return set(d, text)
 	}
 	return v
+}
+
+func parseInboxPrefixes(text string) ([]string, error) {
+	prefixes := list(text)
+	for _, p := range prefixes {
+		if err := reply.CheckPrefix(p); err != nil {
+			return nil, refuse(p, "cannot be a beginning of inboxes: write tokens with dots between them, without wildcards, that are neither NATS's own ($…) nor the lattice's (wasmbus)")
+		}
+	}
+	return prefixes, nil
 }
 
 func parseReplyPartition(text string) (int32, error) {

@@ -335,4 +335,6 @@ type Provider struct {
 	ShutdownTimeout time.Duration
 	// AdminAddress serves metrics and health over HTTP; "" serves none.
 	AdminAddress string
+	// InboxPrefixes are beginnings of reply subjects that are answered besides NATS's own.
+	InboxPrefixes []string
 }

@@ -446,6 +446,12 @@ func TestTheProvidersOwnConfig(t *testing.T) {
 		"a password in plain config": {
 			config: config{"sasl_password": hidden},
 			want:   result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond}, warnings: "sasl_password: is sensitive and stands in plain config, where everyone in the lattice can read it; give it as a secret"}},
+		"inboxes of one's own": {
+			config: config{"provider_inbox_prefixes": "_INBOX_team, mine.inbox"},
+			want:   result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond, InboxPrefixes: []string{"_INBOX_team", "mine.inbox"}}}},
+		"inboxes where the lattice speaks": {
+			config: config{"provider_inbox_prefixes": "_INBOX_team,wasmbus.rpc"},
+			want:   result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond}, err: `provider_inbox_prefixes: "wasmbus.rpc" cannot be a beginning of inboxes: write tokens with dots between them, without wildcards, that are neither NATS's own ($…) nor the lattice's (wasmbus)`}},
 		"a key given twice": {
 			config: config{"admin_address": ":1", "admin.address": ":2"},
 			want:   result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond}, err: `admin_address: is given twice, as "admin.address" and as "admin_address"; leave one`}},
@@ -456,7 +462,7 @@ func TestTheProvidersOwnConfig(t *testing.T) {
 			if err != nil {
 				got.err = err.Error()
 			}
-			if got != c.want {
+			if !reflect.DeepEqual(got, c.want) {
 				t.Errorf("got  %+v\nwant %+v", got, c.want)
 			}
 		})

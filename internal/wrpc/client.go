@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"messaging-kafka/internal/reply"
 )
 
 // ClientOptions are the options of a [Client]. Zero values stand for the defaults.
@@ -26,6 +28,8 @@ type ClientOptions struct {
 	// of them. A Rust peer may otherwise drop it (see the package documentation). 2 ms is the default; a negative
 	// value means none.
 	PartsPause time.Duration
+	// Inboxes are the reply subjects of accepts to which the rest of parameters may go.
+	Inboxes reply.Inboxes
 	// Logger gets what no call's error can tell. Nothing is logged without one.
 	Logger *slog.Logger
 }
@@ -107,7 +111,7 @@ func (c *Client) failAll(err error) {
 // closeStrayParams answers an accept whose call has ended here. A host handles no other call of a component while it
 // waits for the rest of parameters, so it must be told that none will come.
 func (c *Client) closeStrayParams(m *nats.Msg) {
-	if answerable(m.Reply) {
+	if c.opts.Inboxes.Answer(m.Reply) {
 		c.closeParams(m.Reply)
 	}
 }

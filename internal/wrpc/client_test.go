@@ -498,7 +498,7 @@ func TestForgedInboxMessagesAreIgnored(t *testing.T) {
 	prefix := client.in.prefix
 	sent := 0
 	for _, subject := range []string{"x", "0123456789abcdeF", "0123456789abcdef.results", "0123456789abcdef.params", "0123456789abcdef0"} {
-		for _, reply := range []string{"", "$SYS.x", "a.*", "l.p.wrpc.0.0.1.i.f"} {
+		for _, reply := range []string{"", "$SYS.x", "a.*", "l.p.wrpc.0.0.1.i.f", "wasmbus.rpc.l.p.linkdefs", "a.b"} {
 			if err := forger.PublishMsg(&nats.Msg{Subject: prefix + subject, Reply: reply, Data: []byte("forged")}); err != nil {
 				t.Fatal(err)
 			}
@@ -506,7 +506,7 @@ func TestForgedInboxMessagesAreIgnored(t *testing.T) {
 		}
 	}
 	// Only this is answered, by the end of parameters, as a call that has ended may have been accepted late.
-	if err := forger.PublishRequest(prefix+"0123456789abcdef", "late", nil); err != nil {
+	if err := forger.PublishRequest(prefix+"0123456789abcdef", "_INBOX.late", nil); err != nil {
 		t.Fatal(err)
 	}
 	sent++
@@ -516,7 +516,7 @@ func TestForgedInboxMessagesAreIgnored(t *testing.T) {
 		}
 	}
 	m, err := trap.NextMsg(patience)
-	if err != nil || m.Subject != "late.params" || len(m.Data) != 0 {
+	if err != nil || m.Subject != "_INBOX.late.params" || len(m.Data) != 0 {
 		t.Errorf("the client sent %v (%v)", m, err)
 	}
 	if n, _, _ := trap.Pending(); n != 0 {

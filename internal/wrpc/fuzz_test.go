@@ -160,24 +160,3 @@ func kindOf(err error) error {
 	}
 	return err
 }
-
-// FuzzSubjects: only subjects that NATS takes as they stand may be answered, and never ones that are a call.
-func FuzzSubjects(f *testing.F) {
-	for _, s := range []string{"_INBOX.a.b", "", ".", "a..b", "a.", ".a", "*", "a.*", "a.>", ">", "$SYS.REQ", "a b", "a.b*",
-		"l.p.wrpc.0.0.1.i.f", "a\r\nPUB x 0"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		if !answerable(s) {
-			return
-		}
-		for _, token := range bytes.Split([]byte(s), []byte{'.'}) {
-			if len(token) == 0 || string(token) == "*" || string(token) == ">" || bytes.ContainsAny(token, " \t\r\n") {
-				t.Fatalf("%q was let through", s)
-			}
-		}
-		if s[0] == '$' || bytes.Contains([]byte(s), []byte(".wrpc.0.0.1.")) {
-			t.Fatalf("%q was let through", s)
-		}
-	})
-}

@@ -51,7 +51,7 @@ func (p *pending) accept(m *nats.Msg) {
 		}
 		return
 	}
-	if m.Reply == "" || !answerable(m.Reply) {
+	if !p.client.opts.Inboxes.Answer(m.Reply) {
 		s.failLocked(acceptError(m))
 		s.mu.Unlock()
 		return

@@ -12,6 +12,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"golang.org/x/time/rate"
+
+	"messaging-kafka/internal/reply"
+	"messaging-kafka/internal/text"
 )
 
 // Handler serves one call: it decodes the parameters and returns the encoded results. It may start before the
@@ -41,6 +44,8 @@ type ServerOptions struct {
 	// included, and ten times as much is the bound of all of them. A call that exceeds it is ended without a value.
 	// 10 s is the default.
 	ParamsTimeout time.Duration
+	// Inboxes are the reply subjects of calls that are answered; other calls are dropped.
+	Inboxes reply.Inboxes
 	// Logger gets the errors of handlers and what peers do wrong. Nothing is logged without one.
 	Logger *slog.Logger
 }
@@ -98,7 +103,7 @@ func NewServer(nc *nats.Conn, opts ServerOptions) (*Server, error) {
 		idle:  make(chan struct{}),
 		jobs:  make(chan *call),
 	}
-	if !literal(opts.Prefix) {
+	if !reply.Literal(opts.Prefix) {
 		return nil, fmt.Errorf("opening a wRPC server: prefix %q is no subject: %w", opts.Prefix, ErrMalformed)
 	}
 	s.params.limit = s.opts.MaxBufferedBytes
@@ -159,9 +164,9 @@ func (s *Server) Handle(instance, function string, h Handler) error {
 func (s *Server) take(h Handler, m *nats.Msg) {
 	s.counts.calls.Add(1)
 	// A reply subject in our own inbox would make us answer ourselves.
-	if !answerable(m.Reply) || strings.HasPrefix(m.Reply, s.in.prefix) {
+	if !s.opts.Inboxes.Answer(m.Reply) || strings.HasPrefix(m.Reply, s.in.prefix) {
 		s.counts.malformed.Add(1)
-		s.complain("a call that cannot be answered was dropped", "subject", m.Subject, "reply", clip(m.Reply))
+		s.complain("a call that cannot be answered was dropped", "subject", m.Subject, "reply", text.Clip(m.Reply, maxLoggedSubject))
 		return
 	}
 	c := &call{server: s, handler: h, caller: m.Reply, subject: m.Subject, header: m.Header, first: m.Data}
@@ -281,10 +286,5 @@ func (s *Server) publish(subject, reply string, data []byte) bool {
 	return err == nil
 }
 
-// clip shortens what a peer sent for the log.
-func clip(s string) string {
-	if len(s) > 100 {
-		return s[:100] + "…"
-	}
-	return s
-}
+// maxLoggedSubject bounds what of a peer's subject gets into the log.
+const maxLoggedSubject = 100

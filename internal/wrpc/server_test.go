@@ -370,8 +370,9 @@ func TestCallsThatCannotBeAnsweredAreDropped(t *testing.T) {
 		t.Fatal(err)
 	}
 	replies := []string{
-		"", "*", "a.>", "a..b", ".", "$SYS.REQ.SERVER.PING", "$JS.API.STREAM.CREATE.x", subject,
-		"other.lattice.wrpc.0.0.1.i.f", server.in.prefix + "0123456789abcdef", strings.Repeat("x", maxReply+1),
+		"", "*", "a.>", "a..b", ".", "$SYS.REQ.SERVER.PING", "$SRV.PING", subject,
+		"other.lattice.wrpc.0.0.1.i.f", server.in.prefix + "0123456789abcdef", "wasmbus.rpc.lattice.other.linkdefs.put", "wasmbus.rpc.lattice.other.default.shutdown", "orders",
+		"_INBOX." + strings.Repeat("x", 1024),
 	}
 	for _, reply := range replies {
 		if err := nc.PublishMsg(&nats.Msg{Subject: subject, Reply: reply, Data: []byte{0}}); err != nil {
