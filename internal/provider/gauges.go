@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -43,11 +44,7 @@ func (p *Provider) snapshot(conn *nats.Conn) telemetry.Snapshot {
 func (s *subscriptions) list() []*subscription {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := make([]*subscription, 0, len(s.open))
-	for _, sub := range s.open {
-		list = append(list, sub)
-	}
-	return list
+	return slices.Clone(s.open)
 }
 
 // load is what the consumer has to do and has not done.

@@ -253,8 +253,11 @@ func (l *link) problems() status.Problems {
 }
 
 func sortedLinks(links map[lattice.LinkID]*link) []lattice.LinkID {
-	return slices.SortedFunc(maps.Keys(links), func(a, b lattice.LinkID) int {
-		return cmp.Or(cmp.Compare(a.Peer, b.Peer), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Direction, b.Direction),
-			cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Package, b.Package))
-	})
+	return slices.SortedFunc(maps.Keys(links), compareLinks)
+}
+
+// compareLinks is the order in which links are told.
+func compareLinks(a, b lattice.LinkID) int {
+	return cmp.Or(cmp.Compare(a.Peer, b.Peer), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Direction, b.Direction),
+		cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Package, b.Package))
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"messaging-kafka/internal/record"
@@ -64,31 +65,35 @@ func payloadText(b []byte) string {
 	return "0x" + hex.EncodeToString(b) + more
 }
 
-// loggedDeliverer and loggedBatches write what they hand over.
+// loggedDeliverer and loggedBatches write what they hand over, where the log may have it at that moment.
 type loggedDeliverer struct {
 	record.Deliverer
-	payloads *payloads
+	payloads *atomic.Pointer[payloads]
 }
 
 // Deliver implements record.Deliverer.
 func (d loggedDeliverer) Deliver(ctx context.Context, r *record.Record) (record.Verdict, error) {
-	d.payloads.delivering(r)
+	d.payloads.Load().delivering(r)
 	return d.Deliverer.Deliver(ctx, r)
 }
 
 type loggedBatches struct {
 	record.BatchDeliverer
-	payloads *payloads
+	payloads *atomic.Pointer[payloads]
 }
 
 // DeliverBatch implements record.BatchDeliverer.
 func (d loggedBatches) DeliverBatch(ctx context.Context, batch []*record.Record) ([]record.Outcome, error) {
+	payloads := d.payloads.Load()
+	if payloads == nil {
+		return d.BatchDeliverer.DeliverBatch(ctx, batch)
+	}
 	for _, r := range batch {
-		d.payloads.delivering(r)
+		payloads.delivering(r)
 	}
 	outcomes, err := d.BatchDeliverer.DeliverBatch(ctx, batch)
 	for i := range outcomes {
-		d.payloads.publishing(outcomes[i].Outputs...)
+		payloads.publishing(outcomes[i].Outputs...)
 	}
 	return outcomes, err
 }

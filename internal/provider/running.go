@@ -2,14 +2,10 @@ package provider
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
-	"time"
 
-	"messaging-kafka/internal/consume"
 	"messaging-kafka/internal/kafka"
 	"messaging-kafka/internal/lattice"
 	"messaging-kafka/internal/produce"
@@ -35,12 +31,14 @@ type running struct {
 	trace    *tracing.Link
 	payloads *payloads // nil where the log must not have them
 
+	accesses []*kafka.Access // of clients that take up new credentials while they run; none comes after the start
+
 	mu           sync.RWMutex
-	handle       *produce.Handle    // nil where the link does not produce
-	publisher    *produce.Publisher // nil where the component cannot publish by this link
+	handle       *produce.Handle    // nil where the component cannot publish by this link
+	publisher    *produce.Publisher // nil likewise
 	requester    *request.Requester
 	subscription *subscription
-	accesses     []*kafka.Access // of clients that take up new credentials while they run
+	unread       error // why nothing is read though the link asks for it
 }
 
 // start makes everything but the subscription; see link.apply.
@@ -51,17 +49,12 @@ func (l *link) start(parsed *ask) (*running, error) {
 		trace:    l.p.tracer.Link(l.id.Peer, l.id.Name, parsed.Consumer.Group),
 		payloads: newPayloads(l.log, parsed.LogPayloads),
 	}
-	if parsed.Produces() || parsed.Delivery.DeadLetterTopic != "" {
+	if parsed.Publishes() {
 		handle, err := l.p.pool.Acquire(parsed.Cluster, parsed.Producer.Client)
 		if err != nil {
 			return nil, err
 		}
 		r.handle = handle
-	}
-	if parsed.Role == role.Process {
-		r.publisher = r.newPublisher(r.handle, &parsed.Link)
-	}
-	if parsed.Publishes() {
 		r.publisher = r.newPublisher(r.handle, &parsed.Link)
 		if err := r.startRequester(); err != nil {
 			return nil, errors.Join(err, r.handle.Release(context.Background()))
@@ -114,7 +107,30 @@ func (r *running) currentHandle() *produce.Handle {
 	return r.handle
 }
 
-// subscribe begins to consume, or joins in with a link of the same component that consumes the same already.
+// current are the settings of the moment: credentials may have been exchanged.
+func (r *running) current() settings.Link {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.settings
+}
+
+// reading is what reads for the link at the moment, nil where nothing does.
+func (r *running) reading() *subscription {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.subscription
+}
+
+// setSubscription sets what reads for the link, or why nothing does, and returns what did before.
+func (r *running) setSubscription(now *subscription, unread error) *subscription {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.subscription
+	r.subscription, r.unread = now, unread
+	return before
+}
+
+// subscribe begins to read, or joins in with a link of the same component that reads the same already.
 func (r *running) subscribe() {
 	if !r.settings.Consumer.Enabled() {
 		if r.id.Direction == lattice.AsSource {
@@ -122,84 +138,10 @@ func (r *running) subscribe() {
 		}
 		return
 	}
-	s, err := r.p.subscriptions.join(r)
-	if err != nil {
-		r.log.Error("consuming cannot begin", "error", err)
+	if err := r.p.subscriptions.join(r); err != nil {
+		r.log.Error("reading cannot begin", "error", err)
+		r.setSubscription(nil, err)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.subscription = s
-}
-
-// deliverer hands records to the link's component.
-func (r *running) deliverer() record.Deliverer {
-	return &deliverer{
-		component: r.p.calls.Component(r.id.Peer, r.id.Name), replyTopic: r.settings.Delivery.ReplyTopic,
-		form: r.form, skipTombstones: r.settings.Delivery.Tombstones == settings.TombstonesSkip, trace: r.trace, log: r.log,
-	}
-}
-
-// deadLetter stores a dead letter. The component's restrictions (allowed_topics, producer_partitions) are not those
-// of dead letters, so it goes past the publisher.
-func (r *running) deadLetter(ctx context.Context, out record.Outgoing) error {
-	_, err := r.currentHandle().Produce(ctx, out)
-	return err
-}
-
-func (r *running) consumerConfig(access *kafka.Access) consume.Config {
-	cfg := consume.Config{
-		Settings: r.settings, Access: access, Component: r.id.Peer,
-		Produce: r.deadLetter, Limiter: r.p.limiter, Observer: r.metrics, Log: r.log,
-	}
-	switch r.role {
-	case role.Handle, role.Process:
-		calls := r.p.records
-		if r.settings.Delivery.Batch.Binary == settings.BinaryBase64 {
-			calls = calls.WithBase64()
-		}
-		cfg.Batch = &batchDeliverer{calls: calls, component: r.id.Peer, link: r.id.Name, process: r.role == role.Process, trace: r.trace}
-	default:
-		cfg.Deliverer = r.deliverer()
-	}
-	if r.payloads != nil && cfg.Batch != nil {
-		cfg.Batch = loggedBatches{cfg.Batch, r.payloads}
-	} else if r.payloads != nil {
-		cfg.Deliverer = loggedDeliverer{cfg.Deliverer, r.payloads}
-	}
-	if r.role == role.Process {
-		cfg.Outputs = &consume.Outputs{Prepare: r.prepare, Produce: r.publishAll}
-		cfg.TransactionalID = r.transactionalID()
-	}
-	return cfg
-}
-
-// prepare and publishAll go by the publisher of the moment, as publish does.
-func (r *running) prepare(to []record.Outgoing, out record.Outgoing) ([]record.Outgoing, error) {
-	return r.currentPublisher().AppendPrepared(to, out)
-}
-
-func (r *running) publishAll(ctx context.Context, outputs []record.Outgoing) error {
-	began := time.Now()
-	_, errs := r.currentPublisher().PublishAll(ctx, outputs)
-	took := time.Since(began)
-	var first error
-	for _, err := range errs {
-		r.metrics.Published(classOf(err), took)
-		if err != nil && first == nil {
-			first = err
-		}
-	}
-	return first
-}
-
-// transactionalID is the same after a restart on the same host, so that the transaction that a killed process left
-// open is aborted at once and not at its time-out; and different for each copy.
-func (r *running) transactionalID() string {
-	h := sha256.New()
-	for _, part := range []string{r.p.data.HostID, r.p.data.ProviderKey, r.id.String()} {
-		fmt.Fprintf(h, "%q", part)
-	}
-	return fmt.Sprintf("%s.%x", r.settings.Consumer.Group, h.Sum(nil)[:6])
 }
 
 // rotate takes over settings that differ in nothing but credentials: membership in the group and records in flight
@@ -219,11 +161,11 @@ func (r *running) rotate(parsed *settings.Link) bool {
 			return false
 		}
 	}
-	if err := r.updateAccesses(security); err != nil {
+	if err := r.useCredentials(security); err != nil {
 		if !errors.Is(err, kafka.ErrNewClientNeeded) {
 			r.log.Error("the new credentials cannot be used", "error", err)
 		}
-		r.release(handle)
+		r.p.release(handle, r.log)
 		return false
 	}
 	r.mu.Lock()
@@ -231,51 +173,37 @@ func (r *running) rotate(parsed *settings.Link) bool {
 	r.settings = *parsed
 	if handle != nil {
 		r.handle = handle
-		if r.publisher != nil {
-			r.publisher = r.newPublisher(handle, parsed)
-		}
+		r.publisher = r.newPublisher(handle, parsed)
 	}
 	r.mu.Unlock()
-	r.release(old)
+	r.p.release(old, r.log)
 	return true
 }
 
-func (r *running) updateAccesses(security settings.Security) error {
-	r.mu.RLock()
-	accesses := r.accesses
-	if r.subscription != nil {
-		accesses = append(accesses[:len(accesses):len(accesses)], r.subscription.access)
-	}
-	r.mu.RUnlock()
-	for _, a := range accesses {
+// useCredentials has the clients of the link that run, and what reads for it, use other credentials.
+func (r *running) useCredentials(security settings.Security) error {
+	for _, a := range r.accesses {
 		if err := a.Update(security); err != nil {
 			return err
 		}
 	}
-	return nil
+	return r.p.subscriptions.rotate(r, security)
 }
 
-func (r *running) release(handle *produce.Handle) {
+// release gives a handle back that another has taken the place of, if it is one.
+func (p *Provider) release(handle *produce.Handle, log *slog.Logger) {
 	if handle == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.p.living, replaceTimeout)
+	ctx, cancel := context.WithTimeout(p.living, replaceTimeout)
 	defer cancel()
 	if err := handle.Release(ctx); err != nil {
-		r.log.Warn("publishes were cut off", "error", err)
+		log.Warn("publishes were cut off", "error", err)
 	}
 }
 
-// stopReading ends the subscription within ctx. The component can go on publishing.
-func (r *running) stopReading(ctx context.Context) {
-	r.mu.Lock()
-	subscription := r.subscription
-	r.subscription = nil
-	r.mu.Unlock()
-	if subscription != nil {
-		r.p.subscriptions.leave(ctx, r, subscription)
-	}
-}
+// stopReading ends the link's part in what reads for it within ctx. The component can go on publishing.
+func (r *running) stopReading(ctx context.Context) { r.p.subscriptions.leave(ctx, r) }
 
 // stop ends everything within ctx, what reads first.
 func (r *running) stop(ctx context.Context) {
@@ -298,13 +226,15 @@ func (r *running) stop(ctx context.Context) {
 
 func (r *running) problems() status.Problems {
 	r.mu.RLock()
-	subscription, requester := r.subscription, r.requester
+	subscription, requester, unread := r.subscription, r.requester, r.unread
 	enabled := r.settings.Consumer.Enabled()
 	r.mu.RUnlock()
 	var list status.Problems
 	switch {
 	case subscription != nil:
 		list = append(list, subscription.problems()...)
+	case unread != nil:
+		list.Add(status.ProblemRefused, unread.Error())
 	case enabled:
 		list.Add(status.ProblemStarting, "starting")
 	}

@@ -2,90 +2,360 @@ package provider
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
+	"log/slog"
 	"reflect"
+	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"messaging-kafka/internal/consume"
 	"messaging-kafka/internal/kafka"
+	"messaging-kafka/internal/produce"
+	"messaging-kafka/internal/record"
+	"messaging-kafka/internal/role"
 	"messaging-kafka/internal/settings"
 	"messaging-kafka/internal/status"
+	"messaging-kafka/internal/telemetry"
+	"messaging-kafka/internal/tracing"
 )
 
-// subscriptions are what the provider consumes. A component may be linked in both directions with the same topic, as
-// users of the original provider do who add a link of the usual direction: that is one subscription with two users,
-// not two members of one group in one process.
+// subscriptions are the readings of the provider. A component may be linked in both
+// directions with the same topic, as users of the original provider do who add a link of the usual direction: that is
+// one reading for two links, not two members of one group in one process.
 type subscriptions struct {
 	mu   sync.Mutex
-	open map[string]*subscription
+	open []*subscription
 }
 
-// subscription is one consumer and the links that asked for it.
+// subscription is one reading of topics, for one link or for two of both directions that ask for the same. All that it
+// uses is its own and none of it a link's: links come, change and go while it reads on.
 type subscription struct {
+	p   *Provider
 	key string
 	// component and link name the consumer's metrics.
 	component, link string
-
-	users  map[*running]struct{}
-	access *kafka.Access
+	role            role.Role
+	settings        settings.Link // of the link for which it began
+	form            form
+	log             *slog.Logger // writes to that of the link at which the reading's figures stand
+	metrics         *telemetry.LinkMetrics
+	trace           *tracing.Link
+	access          *kafka.Access
+	logging         atomic.Pointer[slog.Logger]
+	payloads        atomic.Pointer[payloads] // nil where the log must not have them
 	*consume.Consumer
+
+	// subscriptions.mu protects these two. users are the links that it reads for, the one whose credentials it uses
+	// last.
+	users    []*running
+	security settings.Security
+
+	mu        sync.RWMutex
+	handle    *produce.Handle    // nil where nothing is produced
+	publisher *produce.Publisher // of what a processor returns; nil where there is none
+	// cluster and client are what handle was made with.
+	cluster settings.Cluster
+	client  settings.ProducerClient
 }
 
 // subscriptionKey is equal for links that ask for the same records, from the same brokers, delivered to the same
-// component in the same way.
+// component in the same way. Members of a group are told apart by their instance ids, but one reading is one member.
 func subscriptionKey(r *running) string {
 	delivery := "messages"
 	if r.role.Batches() {
 		delivery = r.role.String()
 	}
 	c := r.settings.Consumer
+	c.InstanceID = ""
 	pattern := ""
 	if c.TopicPattern != nil {
 		pattern = c.TopicPattern.String()
 		c.TopicPattern = nil
 	}
-	return fmt.Sprintf("%s|%s|%s|%q|%q|%+v|%+v", delivery, r.id.Peer, r.id.Name, r.settings.Cluster.Hosts, pattern, c, r.settings.Delivery)
+	cluster := r.settings.Cluster
+	return fmt.Sprintf("%s|%s|%s|%q|%v|%q|%+v|%+v", delivery, r.id.Peer, r.id.Name, cluster.Hosts, cluster.Security.Protocol.UsesSASL(),
+		pattern, c, r.settings.Delivery)
 }
 
-func (s *subscriptions) join(r *running) (*subscription, error) {
+// newSubscription begins to read for r, as the member of its group that instance names.
+func newSubscription(r *running, key, instance string) (*subscription, error) {
+	s := &subscription{
+		p: r.p, key: key, component: r.id.Peer, link: r.id.Name, role: r.role, settings: r.current(), form: r.form,
+		metrics: r.p.metrics.Link(r.id.Peer, r.id.Name),
+		trace:   r.p.tracer.Link(r.id.Peer, r.id.Name, r.settings.Consumer.Group),
+		users:   []*running{r},
+	}
+	s.settings.Consumer.InstanceID = instance
+	s.security = s.settings.Cluster.Security
+	s.logging.Store(r.log)
+	s.log = slog.New(currentLog{now: &s.logging})
+	var err error
+	if s.access, err = kafka.NewAccess(s.settings.Cluster, s.log); err != nil {
+		return nil, err
+	}
+	s.access.Watch(r.p.metrics.Client("consumer"))
+	if _, err := s.produceAs(s.settings.Cluster, s.settings.Producer.Client); err != nil {
+		return nil, err
+	}
+	s.choosePayloads()
+	s.Consumer = consume.Start(s.consumerConfig())
+	return s, nil
+}
+
+// produces tells whether the reading stores records itself: dead letters, or what the component makes of records.
+func (s *subscription) produces() bool {
+	return s.role == role.Process || s.settings.Delivery.DeadLetterTopic != ""
+}
+
+// produceAs has the reading produce with these settings from now on. It returns the handle that is to be released, nil
+// where there is none.
+func (s *subscription) produceAs(cluster settings.Cluster, client settings.ProducerClient) (*produce.Handle, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := subscriptionKey(r)
-	sub := s.open[key]
-	if sub == nil {
-		access, err := kafka.NewAccess(r.settings.Cluster, r.log)
-		if err != nil {
-			return nil, err
-		}
-		access.Watch(r.p.metrics.Client("consumer"))
-		sub = &subscription{key: key, component: r.id.Peer, link: r.id.Name, users: make(map[*running]struct{}), access: access}
-		sub.Consumer = consume.Start(r.consumerConfig(access))
-		if s.open == nil {
-			s.open = make(map[string]*subscription)
-		}
-		s.open[key] = sub
-	} else {
-		r.log.Info("the component's link in the other direction consumes the same already: both share it")
+	if !s.produces() || (s.handle != nil && client == s.client && reflect.DeepEqual(cluster, s.cluster)) {
+		return nil, nil
 	}
-	sub.users[r] = struct{}{}
-	return sub, nil
+	handle, err := s.p.pool.Acquire(cluster, client)
+	if err != nil {
+		return nil, err
+	}
+	old := s.handle
+	s.handle, s.cluster, s.client = handle, cluster, client
+	if s.role == role.Process {
+		s.publisher = produce.NewPublisher(handle, s.settings.Producer, s.settings.Create)
+		s.publisher.Count(s.metrics.Stored)
+	}
+	return old, nil
 }
 
-// leave ends r's use of sub; the last user ends the consumer.
-func (s *subscriptions) leave(ctx context.Context, r *running, sub *subscription) {
+// adopt takes over what the links of the reading say about things that can change while it runs, and the credentials
+// security. It returns a handle that is to be released. subscriptions.mu is held, and there is a user.
+func (s *subscription) adopt(security settings.Security) (*produce.Handle, error) {
+	first := slices.MinFunc(s.users, func(a, b *running) int { return compareLinks(a.id, b.id) })
+	s.logging.Store(first.log) // the status tells what a reading has logged at the same link as its figures
+	s.choosePayloads()
+	asked := first.current()
+	asked.Cluster.Security = security
+	old, err := s.produceAs(asked.Cluster, asked.Producer.Client)
+	if err != nil || reflect.DeepEqual(security, s.security) {
+		return old, err
+	}
+	if err := s.access.Update(security); err != nil {
+		return old, err
+	}
+	s.security = security
+	return old, nil
+}
+
+// choosePayloads lets the log have what records hold where all links of the reading allow it.
+func (s *subscription) choosePayloads() {
+	if slices.ContainsFunc(s.users, func(r *running) bool { return r.payloads == nil }) {
+		s.payloads.Store(nil)
+		return
+	}
+	s.payloads.Store(&payloads{s.log})
+}
+
+// join has r read what it asks for, with others who ask for the same where there are some.
+func (s *subscriptions) join(r *running) error {
 	s.mu.Lock()
-	delete(sub.users, r)
-	last := len(sub.users) == 0
-	if last {
-		delete(s.open, sub.key)
+	key := subscriptionKey(r)
+	i := slices.IndexFunc(s.open, func(sub *subscription) bool { return sub.key == key })
+	if i < 0 {
+		defer s.mu.Unlock()
+		sub, err := newSubscription(r, key, r.settings.Consumer.InstanceID)
+		if err != nil {
+			return err
+		}
+		s.open = append(s.open, sub)
+		r.setSubscription(sub, nil)
+		return nil
+	}
+	sub := s.open[i]
+	sub.users = slices.Insert(sub.users, 0, r) // its credentials are those of another link, which work
+	old, err := sub.adopt(sub.security)
+	r.setSubscription(sub, nil)
+	s.mu.Unlock()
+	r.log.Info("the component's link in the other direction reads the same already: both share it")
+	if err != nil {
+		sub.log.Error("reading goes on with the settings that it has for what it produces", "error", err)
+	}
+	r.p.release(old, sub.log)
+	return nil
+}
+
+// leave ends r's use of its reading; the last user ends that within ctx.
+func (s *subscriptions) leave(ctx context.Context, r *running) {
+	s.mu.Lock()
+	sub := r.setSubscription(nil, nil)
+	if sub == nil {
+		s.mu.Unlock()
+		return
+	}
+	i := slices.Index(sub.users, r)
+	sub.users = slices.Delete(sub.users, i, i+1)
+	if len(sub.users) > 0 {
+		old, err := sub.adopt(sub.users[len(sub.users)-1].current().Cluster.Security)
+		s.mu.Unlock()
+		if err != nil {
+			sub.log.Error("reading goes on with the credentials of a link that is gone", "error", err)
+		}
+		r.p.release(old, sub.log)
+		return
+	}
+	s.open = slices.DeleteFunc(s.open, func(other *subscription) bool { return other == sub })
+	s.mu.Unlock()
+	sub.end(ctx)
+}
+
+// rotate has r's reading, if it has one, use the new credentials of r.
+func (s *subscriptions) rotate(r *running, security settings.Security) error {
+	s.mu.Lock()
+	sub := r.reading()
+	if sub == nil {
+		s.mu.Unlock()
+		return nil
+	}
+	old, err := sub.adopt(security)
+	if err == nil {
+		i := slices.Index(sub.users, r)
+		sub.users = append(slices.Delete(sub.users, i, i+1), r)
 	}
 	s.mu.Unlock()
-	if last {
-		sub.Stop(ctx)
-	}
+	r.p.release(old, sub.log)
+	return err
 }
 
 func (s *subscription) problems() status.Problems { return s.Status().Problems }
+
+// deliverer hands records to the component as messages.
+func (s *subscription) deliverer() record.Deliverer {
+	d := &s.settings.Delivery
+	return &deliverer{
+		component: s.p.calls.Component(s.component, s.link), replyTopic: d.ReplyTopic,
+		form: s.form, skipTombstones: d.Tombstones == settings.TombstonesSkip, trace: s.trace, log: s.log,
+	}
+}
+
+func (s *subscription) consumerConfig() consume.Config {
+	cfg := consume.Config{
+		Settings: s.settings, Access: s.access, Component: s.component,
+		Produce: s.deadLetter, Limiter: s.p.limiter, Observer: s.metrics, Log: s.log,
+	}
+	switch s.role {
+	case role.Handle, role.Process:
+		calls := s.p.records
+		if s.settings.Delivery.Batch.Binary == settings.BinaryBase64 {
+			calls = calls.WithBase64()
+		}
+		cfg.Batch = loggedBatches{
+			&batchDeliverer{calls: calls, component: s.component, link: s.link, process: s.role == role.Process, trace: s.trace}, &s.payloads,
+		}
+	default:
+		cfg.Deliverer = loggedDeliverer{s.deliverer(), &s.payloads}
+	}
+	if s.role == role.Process {
+		cfg.Outputs = &consume.Outputs{Prepare: s.prepare, Produce: s.publishAll}
+		cfg.TransactionalID = s.transactionalID()
+	}
+	return cfg
+}
+
+func (s *subscription) producing() (*produce.Handle, *produce.Publisher) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.handle, s.publisher
+}
+
+// deadLetter stores a dead letter. The component's restrictions (allowed_topics, producer_partitions) are not those
+// of dead letters, so it goes past the publisher.
+func (s *subscription) deadLetter(ctx context.Context, out record.Outgoing) error {
+	handle, _ := s.producing()
+	_, err := handle.Produce(ctx, out)
+	return err
+}
+
+// prepare and publishAll go by the publisher of the moment; a rotation of credentials replaces it.
+func (s *subscription) prepare(to []record.Outgoing, out record.Outgoing) ([]record.Outgoing, error) {
+	_, publisher := s.producing()
+	return publisher.AppendPrepared(to, out)
+}
+
+func (s *subscription) publishAll(ctx context.Context, outputs []record.Outgoing) error {
+	began := time.Now()
+	_, publisher := s.producing()
+	_, errs := publisher.PublishAll(ctx, outputs)
+	took := time.Since(began)
+	var first error
+	for _, err := range errs {
+		s.metrics.Published(classOf(err), took)
+		if err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// transactionalID is the same after a restart on the same host, so that the transaction that a killed process left
+// open is aborted at once and not at its time-out; and different for each copy. Only one link can have a reading with
+// transactions: processors are linked in one direction.
+func (s *subscription) transactionalID() string {
+	h := sha256.New()
+	for _, part := range []string{s.p.data.HostID, s.p.data.ProviderKey, s.users[0].id.String()} {
+		fmt.Fprintf(h, "%q", part)
+	}
+	return fmt.Sprintf("%s.%x", s.settings.Consumer.Group, h.Sum(nil)[:6])
+}
+
+// end ends the reading within ctx.
+func (s *subscription) end(ctx context.Context) {
+	s.Stop(ctx)
+	handle, _ := s.producing()
+	if handle == nil {
+		return
+	}
+	if err := handle.Release(ctx); err != nil {
+		s.log.Warn("records that were being produced were cut off by the end of reading", "error", err)
+	}
+}
+
+// currentLog is a handler that writes to the log of the moment.
+type currentLog struct {
+	now  *atomic.Pointer[slog.Logger]
+	with []func(slog.Handler) slog.Handler // what was added, in this order
+}
+
+// Enabled implements slog.Handler.
+func (h currentLog) Enabled(ctx context.Context, level slog.Level) bool {
+	return h.now.Load().Enabled(ctx, level)
+}
+
+// Handle implements slog.Handler.
+func (h currentLog) Handle(ctx context.Context, r slog.Record) error {
+	to := h.now.Load().Handler()
+	for _, with := range h.with {
+		to = with(to)
+	}
+	return to.Handle(ctx, r)
+}
+
+// WithAttrs implements slog.Handler.
+func (h currentLog) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return h.and(func(to slog.Handler) slog.Handler { return to.WithAttrs(attrs) })
+}
+
+// WithGroup implements slog.Handler.
+func (h currentLog) WithGroup(name string) slog.Handler {
+	return h.and(func(to slog.Handler) slog.Handler { return to.WithGroup(name) })
+}
+
+func (h currentLog) and(with func(slog.Handler) slog.Handler) slog.Handler {
+	h.with = append(slices.Clip(h.with), with)
+	return h
+}
 
 // equalSettings compares what links ask for. Regular expressions are compared by their text.
 func equalSettings(a, b *settings.Link) bool {
