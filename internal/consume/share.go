@@ -332,6 +332,9 @@ func (s *shareSession) deliver(r *record.Record) (record.Verdict, error) {
 	}
 	began := time.Now()
 	verdict, err := s.handOver(ctx, r)
+	if s.calls.Err() == nil {
+		err = dispatch.AtDeadline(ctx, err, s.cfg.Settings.Delivery.HandleTimeout)
+	}
 	s.cfg.Observer.Delivered(dispatch.OutcomeOf(s.calls, verdict, err), time.Since(began))
 	return verdict, err
 }

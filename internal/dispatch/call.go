@@ -192,8 +192,8 @@ func (d *Dispatcher) deliver(c *call) []record.Outcome {
 	took := time.Since(started)
 	for i := range outcomes {
 		o := &outcomes[i]
-		if o.Verdict != record.Done && p.ctx.Err() == nil && ctx.Err() != nil {
-			o.Err = context.Cause(ctx)
+		if p.ctx.Err() == nil {
+			o.Err = AtDeadline(ctx, o.Err, d.cfg.Delivery.HandleTimeout)
 		}
 		outcome := OutcomeOf(p.ctx, o.Verdict, o.Err)
 		d.cfg.Observer.Delivered(outcome, took)
@@ -226,6 +226,19 @@ func (d *Dispatcher) handOver(ctx context.Context, c *call) []record.Outcome {
 		return all(len(batch), err)
 	}
 	return outcomes
+}
+
+// AtDeadline says what the error of a delivery means that ended because ctx ended, after the time that handle_timeout gives
+// a call. Other errors stay as they are.
+func AtDeadline(ctx context.Context, err error, timeout time.Duration) error {
+	switch {
+	case !errors.Is(err, context.DeadlineExceeded) || ctx.Err() == nil:
+		return err
+	case errors.Is(err, record.ErrUnavailable):
+		return fmt.Errorf("within handle_timeout (%s): %w", timeout, err)
+	default:
+		return fmt.Errorf("the component did not answer within handle_timeout (%s)", timeout)
+	}
 }
 
 // all is the same failure for each of n records.

@@ -674,6 +674,81 @@ func TestACallEndsAtHandleTimeoutAndCounts(t *testing.T) {
 
 // TestNoHistoryBreaksTheRules runs random verdicts over random keys and partitions, with partitions closed in the
 // middle, and checks the histories: order within a key, no two calls of a key at once, no offset passed over.
+// TestACallThatNobodyTookIsHeldAndDoesNotCount: handle_timeout that is over before anybody has taken the call says nothing
+// of the record.
+func TestACallThatNobodyTookIsHeldAndDoesNotCount(t *testing.T) {
+	for _, batches := range []bool{false, true} {
+		t.Run(fmt.Sprintf("batches %t", batches), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var thawed atomic.Bool
+				var attempts []int
+				one := &script{handle: func(ctx context.Context, r *record.Record) (record.Verdict, error) {
+					attempts = append(attempts, r.Attempt)
+					if thawed.Load() {
+						return record.Done, nil
+					}
+					<-ctx.Done()
+					return record.Retry, fmt.Errorf("%w: %w", record.ErrUnavailable, ctx.Err())
+				}}
+				cfg, c := config(one)
+				if batches {
+					cfg, c = batchConfig(&batchScript{handle: func(ctx context.Context, batch []*record.Record) ([]record.Outcome, error) {
+						if _, err := one.handle(ctx, batch[0]); err != nil {
+							return nil, err
+						}
+						return done(batch), nil
+					}})
+				}
+				cfg.Delivery.HandleTimeout, cfg.Delivery.MaxAttempts = time.Second, 1
+				cfg.DeadLetter = func(context.Context, *record.Record, int, error) error {
+					t.Error("a record was dead-lettered")
+					return nil
+				}
+				d := New(cfg)
+				p := d.Open("t", 0, 0)
+				p.Add(keyed(1, "k"), first)
+				time.Sleep(10 * time.Second)
+				synctest.Wait()
+				if cause := d.Status().Unavailable; cause == nil || !strings.Contains(cause.Error(), "handle_timeout (1s)") {
+					t.Errorf("unavailable because %v", cause)
+				}
+				if c.outcomes[OutcomeUnavailable] < 4 || len(c.outcomes) != 1 {
+					t.Errorf("outcomes %v", c.outcomes)
+				}
+				thawed.Store(true)
+				time.Sleep(3 * time.Second)
+				synctest.Wait()
+				mustCommit(t, p, 1)
+				if last := attempts[len(attempts)-1]; last != 1 {
+					t.Errorf("the delivery that worked was attempt %d", last)
+				}
+				d.Close(t.Context())
+			})
+		})
+	}
+}
+
+func TestAnAnswerThatComesWithTheDeadlineCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{handle: func(ctx context.Context, _ *record.Record) (record.Verdict, error) {
+			<-ctx.Done()
+			return record.Reject, errors.New("said no")
+		}}
+		cfg, _ := config(s)
+		var cause error
+		cfg.DeadLetter = func(_ context.Context, _ *record.Record, _ int, why error) error { cause = why; return nil }
+		d := New(cfg)
+		p := d.Open("t", 0, 0)
+		p.Add(keyed(1), first)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if cause == nil || cause.Error() != "said no" {
+			t.Errorf("the dead letter says %v", cause)
+		}
+		d.Close(t.Context())
+	})
+}
+
 func TestNoHistoryBreaksTheRules(t *testing.T) {
 	for seed := range int64(30) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {

@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -82,8 +81,7 @@ var Outcomes = []Outcome{OutcomeDone, OutcomeRetry, OutcomeReject, OutcomeUnavai
 
 // Dispatcher hands the records of one link to its component. All methods may be called by many goroutines at once.
 type Dispatcher struct {
-	cfg        Config
-	unanswered error // the cause of a call's end at handle_timeout
+	cfg Config
 
 	mu            sync.Mutex
 	turns         turns
@@ -103,10 +101,7 @@ func New(cfg Config) *Dispatcher {
 	if cfg.Progress == nil {
 		cfg.Progress = func() {}
 	}
-	return &Dispatcher{
-		cfg: cfg, partitions: make(map[*Partition]struct{}),
-		unanswered: fmt.Errorf("the component did not answer within handle_timeout (%s)", cfg.Delivery.HandleTimeout),
-	}
+	return &Dispatcher{cfg: cfg, partitions: make(map[*Partition]struct{})}
 }
 
 // Status is a snapshot of a dispatcher.

@@ -111,7 +111,7 @@ func (d *Dispatcher) Open(topic string, id int32, from int64) *Partition {
 	timeout := d.cfg.Delivery.HandleTimeout
 	p := &Partition{
 		d: d, topic: topic, id: id, ctx: ctx, giveUp: cancel,
-		deadlines:   deadline.New(ctx, timeout, timeout+timeout/100, d.unanswered),
+		deadlines:   deadline.New(ctx, timeout, timeout+timeout/100, nil),
 		lanes:       make(map[string]*lane),
 		backingOff:  make(map[*lane]struct{}),
 		next:        from,

@@ -20,7 +20,8 @@ func ErrorText(s string) string { return text.Clip(s, maxErrorText) }
 // nothing about the records.
 func Unanswered(err error) error {
 	switch {
-	case errors.Is(err, wrpc.ErrNoResponders), errors.Is(err, wrpc.ErrDisconnected), errors.Is(err, wrpc.ErrClosed):
+	case errors.Is(err, wrpc.ErrNoResponders), errors.Is(err, wrpc.ErrNotAccepted), errors.Is(err, wrpc.ErrCut),
+		errors.Is(err, wrpc.ErrRefused), errors.Is(err, wrpc.ErrDisconnected), errors.Is(err, wrpc.ErrClosed):
 		// Nobody took the call, or the lattice broke in the middle of it.
 		return fmt.Errorf("%w: %w", record.ErrUnavailable, err)
 	case errors.Is(err, wrpc.ErrIncomplete):

@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -50,6 +51,11 @@ func TestWhatTheEndOfACallMeans(t *testing.T) {
 		{"nobody took the call", wrpc.ErrNoResponders, true, ""},
 		{"the connection was lost", wrpc.ErrDisconnected, true, ""},
 		{"the client has been closed", wrpc.ErrClosed, true, ""},
+		{"its time was over before anybody took it", fmt.Errorf("%w: %w", wrpc.ErrNotAccepted, context.DeadlineExceeded), true, "nobody took the call"},
+		{"NATS refused it", wrpc.ErrRefused, true, "refuses"},
+		{"its host is gone", wrpc.ErrCut, true, "host stopped"},
+		{"its host ended it when it was scaled", fmt.Errorf("%w: %w", wrpc.ErrCut, wrpc.ErrIncomplete), true, "host stopped"},
+		{"nobody answered in time", context.DeadlineExceeded, false, ""},
 		{"a trap is the record's attempt", wrpc.ErrIncomplete, false, "trapped"},
 		{"so is any other end", other, false, "other"},
 	} {

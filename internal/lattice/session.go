@@ -61,11 +61,16 @@ type Session struct {
 
 	running  atomic.Bool
 	troubles troubles
+	refusals atomic.Pointer[func(error)]
 }
 
 // Conn is the NATS connection to the lattice. It reconnects without end, and refuses to publish while it is
 // disconnected instead of sending later what nobody waits for any more. It is closed by [Session.Close].
 func (s *Session) Conn() *nats.Conn { return s.nc }
+
+// OnRefusal sets what is called with each error by which NATS says that it refuses a publish or a subscription of the
+// connection. It must not block.
+func (s *Session) OnRefusal(told func(error)) { s.refusals.Store(&told) }
 
 // Connected tells whether the lattice is within reach.
 func (s *Session) Connected() bool { return s.nc.IsConnected() }

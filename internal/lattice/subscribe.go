@@ -61,6 +61,9 @@ func (r *run) subscribe(ctx context.Context) error {
 		}
 		r.requestSubs = append(r.requestSubs, sub)
 	}
+	if err := r.subscribeEvents(); err != nil {
+		return err
+	}
 	return r.flush(ctx)
 }
 

@@ -68,6 +68,16 @@ func (s *Session) onAsyncError(_ *nats.Conn, sub *nats.Subscription, err error) 
 		s.log.Warn("the lattice does not let the provider be asked for its status", "subject", s.statusSubject(), "error", err)
 		return
 	}
+	if errors.Is(err, nats.ErrPermissionViolation) {
+		if told := s.refusals.Load(); told != nil {
+			(*told)(err)
+		}
+		if strings.Contains(err.Error(), `"`+s.eventsSubject("")) {
+			// What is read there makes some waits shorter, and users of before it was read may lack the right.
+			s.log.Warn("the lattice does not let the provider hear when components are scaled and hosts stop", "error", err)
+			return
+		}
+	}
 	s.log.Error("lattice connection reports an error", "subject", subject, "error", err)
 	// A refused publish belongs to whoever published, and tells more of a peer than of this session.
 	if errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), "ubscription to") &&

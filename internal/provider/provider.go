@@ -53,6 +53,7 @@ type Provider struct {
 	tracer  *tracing.Tracer
 	limiter *semaphore.Weighted
 	pool    *produce.Pool
+	client  *wrpc.Client
 	calls   *messaging.HandlerClient
 	records *records.HandlerClient
 	server  *wrpc.Server
@@ -106,7 +107,7 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 		return err
 	}
 	defer session.Close()
-	client, err := wrpc.NewClient(session.Conn(), wrpc.ClientOptions{Logger: log, Inboxes: inboxes})
+	client, err := wrpc.NewClient(session.Conn(), wrpc.ClientOptions{Logger: log, Inboxes: inboxes, Refusals: session.OnRefusal})
 	if err != nil {
 		return err
 	}
@@ -123,6 +124,7 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 		tracer:  tracing.New(export.TracerProvider(), version.Get().Version),
 		limiter: semaphore.NewWeighted(int64(own.MaxInFlight)),
 		pool:    produce.NewPool(produce.Options{Logger: log, Hooks: []kgo.Hook{metrics.Client("producer")}}),
+		client:  client,
 		calls:   messaging.NewHandlerClient(client, data.Lattice, data.ProviderKey),
 		records: records.NewHandlerClient(client, data.Lattice, data.ProviderKey),
 		server:  server,
@@ -163,7 +165,18 @@ func closeClient(client *wrpc.Client) error {
 	return nil
 }
 
-var _ lattice.Handler = (*Provider)(nil)
+var (
+	_ lattice.Handler      = (*Provider)(nil)
+	_ lattice.ScaleWatcher = (*Provider)(nil)
+)
+
+// ComponentScaled implements lattice.ScaleWatcher.
+func (p *Provider) ComponentScaled(component string) {
+	p.client.Interrupted(p.data.Lattice + "." + component)
+}
+
+// HostStopped implements lattice.ScaleWatcher.
+func (p *Provider) HostStopped() { p.client.Interrupted("") }
 
 // PutLink implements lattice.Handler. The link's own goroutine does the work.
 func (p *Provider) PutLink(l lattice.Link) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
 )
 
 var (
@@ -84,6 +85,7 @@ type Component struct {
 
 	mu      sync.Mutex
 	sub     *nats.Subscription // nil while stopped
+	inbox   *nats.Subscription // what a host serves a component's calls by; it lives as long as sub
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 }
@@ -122,8 +124,13 @@ func (c *Component) Start() {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	subject := wrpcSubject(c.opts.Lattice, c.opts.ID, handleMessage)
-	sub, err := c.nc.QueueSubscribe(subject, c.opts.Lattice+"."+c.opts.ID, func(m *nats.Msg) { c.accept(ctx, m) })
+	root := nats.NewInbox() + "."
+	inbox, err := c.nc.Subscribe(root+">", func(*nats.Msg) {})
+	var sub *nats.Subscription
+	if err == nil {
+		subject := wrpcSubject(c.opts.Lattice, c.opts.ID, handleMessage)
+		sub, err = c.nc.QueueSubscribe(subject, c.opts.Lattice+"."+c.opts.ID, func(m *nats.Msg) { c.accept(ctx, root, m) })
+	}
 	if err == nil {
 		err = c.nc.FlushTimeout(DefaultTimeout)
 	}
@@ -131,21 +138,22 @@ func (c *Component) Start() {
 		cancel()
 		c.t.Fatalf("subscribing component %s: %v", c.opts.ID, err)
 	}
-	c.sub, c.cancel = sub, cancel
+	c.sub, c.inbox, c.cancel = sub, inbox, cancel
 }
 
 // Stop takes no more calls, so that callers get a 503, and gives up the running ones without an answer, as a host
 // does that scales to 0 while calls run. It waits until their handlers have returned.
 func (c *Component) Stop() {
 	c.mu.Lock()
-	sub, cancel := c.sub, c.cancel
+	sub, inbox, cancel := c.sub, c.inbox, c.cancel
 	c.sub = nil
 	c.mu.Unlock()
 	if sub == nil {
 		return
 	}
-	// Both fail only on a connection that is closed or away: then no call comes either.
+	// They fail only on a connection that is closed or away: then no call comes either.
 	_ = sub.Unsubscribe()
+	_ = inbox.Unsubscribe()
 	_ = c.nc.FlushTimeout(time.Second)
 	cancel()
 	c.running.Wait()
@@ -154,8 +162,8 @@ func (c *Component) Stop() {
 // accept is called by the subscription's one goroutine and does there what a host does in its accept loop: it accepts,
 // reads the params, and waits for a free slot. Params that stay incomplete thus hold up all other calls, and of the
 // calls beyond Count one is accepted before its turn.
-func (c *Component) accept(ctx context.Context, m *nats.Msg) {
-	msg, err := c.receive(ctx, m)
+func (c *Component) accept(ctx context.Context, root string, m *nats.Msg) {
+	msg, err := c.receive(ctx, root+nuid.Next(), m)
 	if err != nil {
 		if ctx.Err() == nil {
 			c.t.Errorf("component %s: taking a call of handle-message: %v", c.opts.ID, err)
@@ -182,8 +190,8 @@ func (c *Component) accept(ctx context.Context, m *nats.Msg) {
 	})
 }
 
-func (c *Component) receive(ctx context.Context, m *nats.Msg) (Message, error) {
-	inbox := nats.NewInbox()
+// receive accepts a call with the reply subject inbox and reads its params.
+func (c *Component) receive(ctx context.Context, inbox string, m *nats.Msg) (Message, error) {
 	params, err := c.nc.SubscribeSync(inbox + ".params")
 	if err != nil {
 		return Message{}, fmt.Errorf("subscribing to the params: %w", err)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -30,6 +31,12 @@ type ClientOptions struct {
 	PartsPause time.Duration
 	// Inboxes are the reply subjects of accepts to which the rest of parameters may go.
 	Inboxes reply.Inboxes
+	// CutGrace is how long a call that ended without a value waits for [Client.Interrupted], whose word comes by another way
+	// than the end. 100 ms is the default; a negative value means none.
+	CutGrace time.Duration
+	// Refusals, if not nil, registers what is to be called with each error of the connection that says that NATS refused
+	// something. NATS tells that to the connection alone, and a call that was refused would wait for its time to be over.
+	Refusals func(refused func(error))
 	// Logger gets what no call's error can tell. Nothing is logged without one.
 	Logger *slog.Logger
 }
@@ -39,6 +46,7 @@ func (o ClientOptions) withDefaults() ClientOptions {
 	setDefault(&o.MaxResultBytes, 64<<20)
 	setDefault(&o.MaxBufferedBytes, 512<<20)
 	setDefault(&o.PartsPause, 2*time.Millisecond)
+	setDefault(&o.CutGrace, 100*time.Millisecond)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -74,6 +82,10 @@ type Client struct {
 	results  budget
 	statuses chan nats.Status
 	watching sync.WaitGroup
+	quit     chan struct{} // closed to end the goroutine that looks after peers
+	peers    peers
+	cuts     interruptions
+	made     atomic.Uint64 // calls
 
 	mu     sync.Mutex
 	closed bool
@@ -84,28 +96,45 @@ type Client struct {
 // NewClient subscribes to the client's inbox. nc stays the caller's; its handlers are not touched. [Client.Close]
 // must be called in the end.
 func NewClient(nc *nats.Conn, opts ClientOptions) (*Client, error) {
-	c := &Client{nc: nc, opts: opts.withDefaults(), idle: make(chan struct{})}
+	c := &Client{nc: nc, opts: opts.withDefaults(), idle: make(chan struct{}), quit: make(chan struct{})}
 	c.results.limit = c.opts.MaxBufferedBytes
-	in, err := openInbox(nc, c.opts.Logger, c.closeStrayParams)
-	if err != nil {
+	c.in = newInbox(nc, c.closeStrayParams)
+	c.peers.init()
+	c.cuts.init()
+	if c.opts.Refusals != nil {
+		c.opts.Refusals(c.refused) // before anything that can be refused
+	}
+	if err := c.in.open(nc, c.opts.Logger); err != nil {
 		return nil, fmt.Errorf("opening a wRPC client: %w", err)
 	}
-	c.in = in
 	c.statuses = nc.StatusChanged(nats.DISCONNECTED, nats.RECONNECTING, nats.CLOSED)
 	c.watching.Go(func() {
 		// A lost connection has lost the answers of all calls under way. A call that begins after the event but
 		// before it is handled here fails with them, which its caller cannot tell from a second loss.
 		for range c.statuses {
 			c.failAll(ErrDisconnected)
+			c.peers.forget()
 		}
 	})
+	c.watching.Go(c.lookAfterPeers)
 	return c, nil
 }
 
 func (c *Client) failAll(err error) {
-	for _, r := range c.in.all() {
-		r.(*pending).results.close(err)
+	for _, p := range c.pending() {
+		p.results.close(err)
 	}
+}
+
+// pending are the calls of this moment.
+func (c *Client) pending() []*pending {
+	var list []*pending
+	for _, r := range c.in.all() {
+		if p, ok := r.(*pending); ok {
+			list = append(list, p)
+		}
+	}
+	return list
 }
 
 // closeStrayParams answers an accept whose call has ended here. A host handles no other call of a component while it
@@ -144,6 +173,7 @@ func (c *Client) Close(ctx context.Context) error {
 		<-c.idle
 	}
 	c.nc.RemoveStatusListener(c.statuses)
+	close(c.quit)
 	c.watching.Wait()
 	c.in.close()
 	return err
@@ -172,8 +202,9 @@ func (c *Client) leave() {
 // a nil decode is for functions without results. It returns soon after ctx has ended, with ctx's error wrapped; the
 // peer may run the call all the same.
 //
-// Other errors wrap [ErrNoResponders], [ErrIncomplete], [ErrDisconnected], [ErrMalformed], [ErrTooLarge],
-// [ErrClosed], a [StatusError], or are decode's own or NATS's.
+// Other errors wrap [ErrNoResponders], [ErrNotAccepted], [ErrCut], [ErrIncomplete], [ErrDisconnected], [ErrMalformed],
+// [ErrTooLarge], [ErrClosed], a [StatusError], or are decode's own or NATS's. With the first two nobody has run the call
+// as far as can be told, whatever else the error wraps; with ErrCut and ErrDisconnected nobody can tell.
 func (c *Client) Invoke(ctx context.Context, inv Invocation, decode func(*Decoder) error) error {
 	if err := c.enter(); err != nil {
 		return err
@@ -192,11 +223,11 @@ func (c *Client) Invoke(ctx context.Context, inv Invocation, decode func(*Decode
 
 func (c *Client) invoke(ctx context.Context, inv *Invocation, decode func(*Decoder) error) error {
 	if err := ctx.Err(); err != nil {
-		return err
+		return notAccepted(err)
 	}
 	subject, err := invocationSubject(inv.Target, inv.Instance, inv.Function)
 	if err != nil {
-		return err
+		return notAccepted(err)
 	}
 	payload, header := c.nc.MaxPayload(), headerBytes(inv.Header)
 	if header > payload {
@@ -207,7 +238,7 @@ func (c *Client) invoke(ctx context.Context, inv *Invocation, decode func(*Decod
 	first := inv.Params[:min(int64(len(inv.Params)), room)]
 	rest := inv.Params[len(first):]
 
-	p := &pending{client: c, ctx: ctx, single: len(rest) == 0}
+	p := &pending{client: c, ctx: ctx, subject: subject, number: c.made.Add(1), single: len(rest) == 0}
 	p.results.limit, p.results.shared = c.opts.MaxResultBytes, &c.results
 	token, reply := c.in.add(p)
 	defer p.results.release(ErrClosed)
@@ -217,17 +248,21 @@ func (c *Client) invoke(ctx context.Context, inv *Invocation, decode func(*Decod
 	if !c.nc.IsConnected() {
 		return ErrDisconnected
 	}
+	if err := c.peers.deafness(); err != nil {
+		// The component would run the call, and nobody would hear its answer, each time anew.
+		return notAccepted(err)
+	}
 	msg := nats.Msg{Subject: subject, Reply: reply, Header: inv.Header, Data: first}
 	if err := c.nc.PublishMsg(&msg); err != nil {
-		return publishError(err)
+		return notAccepted(publishError(err))
 	}
 	if !p.single {
 		peer, err := p.awaitAccept(ctx)
-		if err != nil {
-			return fmt.Errorf("waiting for the component to take the call: %w", err)
+		if err == nil {
+			err = c.sendRest(ctx, peer, rest)
 		}
-		if err := c.sendRest(ctx, peer, rest); err != nil {
-			return err
+		if err != nil {
+			return notAccepted(err)
 		}
 	}
 	p.dec = Decoder{src: p, left: c.opts.MaxResultBytes}
@@ -235,13 +270,44 @@ func (c *Client) invoke(ctx context.Context, inv *Invocation, decode func(*Decod
 		decode = expectEnd
 	}
 	if err := decode(&p.dec); err != nil {
-		if p.dec.end != nil && !p.accepted() {
-			return fmt.Errorf("waiting for the component to take the call: %w", err)
+		if p.dec.end == nil {
+			return fmt.Errorf("reading results: %w", err)
 		}
-		return fmt.Errorf("reading results: %w", err)
+		if !p.taken() {
+			return notAccepted(err)
+		}
+		return fmt.Errorf("reading results: %w", c.endOf(inv.Target, err))
 	}
 	return nil
 }
+
+// notAccepted says of an error that the call ended with it before it was handed over. The errors that say so by themselves
+// stay as they are.
+func notAccepted(err error) error {
+	const doing = "waiting for the component to take the call"
+	if errors.Is(err, ErrNoResponders) || errors.Is(err, ErrNotAccepted) || errors.Is(err, ErrDisconnected) || errors.Is(err, ErrClosed) {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return fmt.Errorf("%s: %w: %w", doing, ErrNotAccepted, err)
+}
+
+// endOf finds out what the end of a call means that a peer had taken. target is what was called.
+func (c *Client) endOf(target string, err error) error {
+	switch {
+	case errors.Is(err, ErrIncomplete) && c.cuts.near(target, c.opts.CutGrace):
+		return fmt.Errorf("%w: %w", ErrCut, err)
+	case errors.Is(err, context.DeadlineExceeded):
+		// No answer came, or none can come: a connection whose other end has vanished is found out by pings, which take
+		// longer than a call may have.
+		if lost := c.nc.FlushTimeout(confirmTimeout); lost != nil {
+			return fmt.Errorf("%w: %w: %w", ErrDisconnected, lost, err)
+		}
+	}
+	return err
+}
+
+// confirmTimeout bounds how long NATS may take to show that the connection is there.
+const confirmTimeout = 500 * time.Millisecond
 
 // expectEnd reads the results of a function that has none.
 func expectEnd(d *Decoder) error {

@@ -30,7 +30,7 @@ func newPeer(tb testing.TB, nc *nats.Conn, function string) *peer {
 	if p.calls, err = nc.SubscribeSync(subject); err != nil {
 		tb.Fatal(err)
 	}
-	if p.in, err = nc.SubscribeSync(p.inbox + ".>"); err != nil {
+	if p.in, err = nc.SubscribeSync(p.inbox + ".call.>"); err != nil {
 		tb.Fatal(err)
 	}
 	flush(tb, nc)
@@ -367,7 +367,7 @@ func TestFailuresOfACallHaveTheirErrors(t *testing.T) {
 			if n := client.results.used.Load(); n != 0 {
 				t.Errorf("%d bytes are still charged after the call", n)
 			}
-			if n := len(client.in.all()); n != 0 {
+			if n := len(client.pending()); n != 0 {
 				t.Errorf("%d calls are left over", n)
 			}
 		})
@@ -404,7 +404,7 @@ func TestDeadlineEndsACall(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a context without deadline gives %v", err)
 	}
-	if n := len(client.in.all()); n != 0 {
+	if n := len(client.pending()); n != 0 {
 		t.Errorf("%d calls are left over", n)
 	}
 }

@@ -38,19 +38,23 @@ type inbox struct {
 	calls map[uint64]receiver
 }
 
-// openInbox subscribes. The inbox's name is random, under the connection's own inbox prefix.
-func openInbox(nc *nats.Conn, log *slog.Logger, stray func(*nats.Msg)) (*inbox, error) {
-	in := &inbox{prefix: nc.NewInbox() + ".", stray: stray, calls: make(map[uint64]receiver)}
-	sub, err := nc.Subscribe(in.prefix+">", in.dispatch)
+// newInbox makes an inbox that is still to be opened. Its name is random, under the connection's own inbox prefix.
+func newInbox(nc *nats.Conn, stray func(*nats.Msg)) *inbox {
+	return &inbox{prefix: nc.NewInbox() + ".", stray: stray, calls: make(map[uint64]receiver)}
+}
+
+// open subscribes.
+func (in *inbox) open(nc *nats.Conn, log *slog.Logger) error {
+	sub, err := nc.Subscribe(in.wildcard(), in.dispatch)
 	if err != nil {
-		return nil, fmt.Errorf("subscribing to the inbox: %w", err)
+		return fmt.Errorf("subscribing to the inbox: %w", err)
 	}
 	in.watch, err = watchSubscription(sub, log)
-	if err != nil {
-		return nil, err
-	}
-	return in, nil
+	return err
 }
+
+// wildcard is the subject that is subscribed to.
+func (in *inbox) wildcard() string { return in.prefix + ">" }
 
 // add registers r under a fresh token and returns the token and its subject.
 func (in *inbox) add(r receiver) (uint64, string) {

@@ -2,6 +2,7 @@ package wrpc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -13,6 +14,8 @@ import (
 type pending struct {
 	client  *Client
 	ctx     context.Context //nolint:containedctx // a Source's Next has no parameter for it; lives as long as the call
+	subject string          // of the invocation
+	number  uint64          // calls made later have higher ones
 	results stream
 	dec     Decoder
 	single  bool   // the first message held all parameters; set before it is published
@@ -52,8 +55,12 @@ func (p *pending) accept(m *nats.Msg) {
 		return
 	}
 	if !p.client.opts.Inboxes.Answer(m.Reply) {
-		s.failLocked(acceptError(m))
+		err := acceptError(m)
+		s.failLocked(err)
 		s.mu.Unlock()
+		if errors.Is(err, ErrNoResponders) {
+			p.client.peers.missing(p.subject, p.number)
+		}
 		return
 	}
 	p.peer = m.Reply
@@ -64,6 +71,7 @@ func (p *pending) accept(m *nats.Msg) {
 		// Here rather than in the call's goroutine, which this spares one wake-up.
 		p.client.closeParams(m.Reply)
 	}
+	p.client.peers.meet(m.Reply)
 }
 
 // acceptError says what a message to the reply subject means that is no accept.
@@ -100,9 +108,31 @@ func (p *pending) awaitAccept(ctx context.Context) (string, error) {
 	}
 }
 
-// accepted tells whether the server's accept has come.
-func (p *pending) accepted() bool {
+// taken tells whether a server has shown that it has the call: by its accept, or by results or their end.
+func (p *pending) taken() bool {
+	s := &p.results
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return p.takenLocked()
+}
+
+func (p *pending) takenLocked() bool {
+	return p.peer != "" || p.results.total > 0 || p.results.end == io.EOF
+}
+
+// servedBy returns the reply subject of the accept, "" where none has come.
+func (p *pending) servedBy() string {
 	p.results.mu.Lock()
 	defer p.results.mu.Unlock()
-	return p.peer != ""
+	return p.peer
+}
+
+// lose fails a call that nobody has taken.
+func (p *pending) lose(err error) {
+	s := &p.results
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.end == nil && !p.takenLocked() {
+		s.failLocked(err)
+	}
 }

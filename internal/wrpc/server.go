@@ -107,11 +107,10 @@ func NewServer(nc *nats.Conn, opts ServerOptions) (*Server, error) {
 		return nil, fmt.Errorf("opening a wRPC server: prefix %q is no subject: %w", opts.Prefix, ErrMalformed)
 	}
 	s.params.limit = s.opts.MaxBufferedBytes
-	in, err := openInbox(nc, s.opts.Logger, nil)
-	if err != nil {
+	s.in = newInbox(nc, nil)
+	if err := s.in.open(nc, s.opts.Logger); err != nil {
 		return nil, fmt.Errorf("opening a wRPC server: %w", err)
 	}
-	s.in = in
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s, nil
 }
