@@ -180,7 +180,7 @@ func TestCallsThatFailAsAWhole(t *testing.T) {
 		{name: "too few results", component: "echo", result: "\x02\x00\x00", mention: "2 results for a batch of 3"},
 		{name: "too many results", component: "echo", result: "\x04\x00\x00\x00\x00\x00\x00\x00\x00", mention: "4 results for a batch of 3"},
 		{name: "an unknown case", component: "echo", result: "\x03\x01\x02\x00\x00\x00\x00\x00\x00", want: wrpc.ErrMalformed, mention: "result 0"},
-		{name: "an ended context", ctx: ended, component: "echo", result: "\x03\x00\x00\x00", want: context.Canceled},
+		{name: "an ended context", ctx: ended, component: "echo", result: "\x03\x00\x00\x00", want: context.Canceled, unavailable: true},
 	} {
 		for function, call := range map[string]func(context.Context, string, string, []*record.Record) ([]record.Outcome, error){
 			"handle": c.Handle, "process": c.Process,
