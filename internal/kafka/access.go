@@ -127,7 +127,7 @@ func (a *Access) Watch(hooks ...kgo.Hook) { a.hooks = append(a.hooks, hooks...) 
 func (a *Access) Options() []kgo.Opt {
 	opts := []kgo.Opt{
 		kgo.SeedBrokers(a.seeds...),
-		kgo.Dialer(a.dial),
+		kgo.Dialer(a.Dial),
 		kgo.SoftwareNameAndVersion(softwareName, softwareVersion()),
 		kgo.RequestTimeoutOverhead(a.requestTimeout()),
 		kgo.WithLogger(newLogAdapter(a.log)),

@@ -158,7 +158,7 @@ func TestCertificateFilesAreReadAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	dial := func() error {
-		conn, err := access.dial(t.Context(), "tcp", addr)
+		conn, err := access.Dial(t.Context(), "tcp", addr)
 		if err != nil {
 			return err
 		}

@@ -31,9 +31,9 @@ func (e *DialError) Error() string {
 
 func (e *DialError) Unwrap() error { return e.Err }
 
-// dial is the dialer of all clients. The TLS configuration is taken at each call, which is what makes rotated
+// Dial is the dialer of all clients. The TLS configuration is taken at each call, which is what makes rotated
 // certificates take effect.
-func (a *Access) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+func (a *Access) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	// One bound for TCP and TLS together: a port that accepts and then says nothing must not hang.
 	ctx, cancel := context.WithTimeout(ctx, a.dialTimeout())
 	defer cancel()

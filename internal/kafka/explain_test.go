@@ -194,7 +194,7 @@ func TestSilentPeersRunIntoTheDialTimeout(t *testing.T) {
 	cluster := clusterAt(settings.Security{Protocol: settings.TLS}, addr)
 	cluster.DialTimeout = 100 * time.Millisecond
 	access := newAccess(t, cluster)
-	_, err := access.dial(t.Context(), "tcp", addr)
+	_, err := access.Dial(t.Context(), "tcp", addr)
 	got := access.Explain(err)
 	if got.Class != ClassTimeout || !strings.Contains(got.Text, "TLS handshake") || !strings.Contains(got.Text, addr) {
 		t.Errorf("got %+v for %v", got, err)

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -44,6 +45,10 @@ type client struct {
 	alone  alone
 	// deadlines are those of records.
 	deadlines *deadline.Shared
+	// written counts the Produce requests that brokers have been sent, in part at least; see [sentConn].
+	written atomic.Uint64
+	// identified says that the brokers let this producer be idempotent, where it has to be.
+	identified atomic.Bool
 
 	creating    creations
 	recreations recreations
@@ -60,7 +65,7 @@ func newClient(cluster settings.Cluster, producer settings.ProducerClient, log *
 	if err != nil {
 		return nil, err
 	}
-	opts = append(access.Options(), opts...)
+	opts = append(append(access.Options(), kgo.Dialer(c.dial)), opts...)
 	if c.kgo, err = kgo.NewClient(opts...); err != nil {
 		return nil, err
 	}
@@ -177,8 +182,7 @@ func (c *client) produce(ctx context.Context, records []record.Outgoing) []resul
 	waiting := 0
 	for i := range records {
 		results[i].position = record.Position{Topic: records[i].Topic, Partition: records[i].Partition, Offset: -1}
-		if err := c.send(ctx, sending, i, &records[i], done); err != nil {
-			sending.finish()
+		if err := c.send(ctx, sending, i, i, &records[i], done); err != nil {
 			results[i].err = err
 			continue
 		}
@@ -190,6 +194,13 @@ func (c *client) produce(ctx context.Context, records []record.Outgoing) []resul
 		o, ok := receive(ctx, done)
 		if !ok {
 			break
+		}
+		if o.givenUpEarly() && !c.maybeSent(o) {
+			if results[o.index].err = c.sendAgain(ctx, o.index, &records[o.index], done); results[o.index].err == nil {
+				results[o.index].err = errPending
+				waiting++
+			}
+			continue
 		}
 		results[o.index] = c.judge(ctx, &records[o.index], o)
 	}
@@ -235,23 +246,38 @@ type outcome struct {
 	record *kgo.Record
 	call   *pending
 	err    error
+	// expired says that the record's own time was over then.
+	expired bool
 }
 
-// send checks a record and hands it to the client; its outcome comes on done.
-func (c *client) send(ctx context.Context, sending *sending, index int, r *record.Outgoing, done chan<- outcome) *Error {
+// send checks a record and hands it to the client from its place in sending; its outcome comes on done, with index.
+func (c *client) send(ctx context.Context, sending *sending, place, index int, r *record.Outgoing, done chan<- outcome) *Error {
 	bytes := size(r)
 	if err := c.check(r, bytes); err != nil {
+		sending.finish()
+		return err
+	}
+	if err := c.identify(ctx, r.Topic); err != nil {
+		sending.finish()
 		return err
 	}
 	cost := int64(bytes) + recordCost
 	if err := c.buffer.Acquire(ctx, cost); err != nil {
-		return c.neverSent(r.Topic, "too many records wait to be sent to Kafka", err)
+		sending.finish()
+		return c.neverSent(r.Topic, "too many records wait to be sent to Kafka; it was not stored", err)
 	}
-	sending.hand(c.kgo, index, r, func(o outcome) {
+	sending.hand(c.kgo, place, r, func(o outcome) {
+		o.index = index
 		c.buffer.Release(cost)
 		done <- o
 	})
 	return nil
+}
+
+// sendAgain hands over a record that the client has given up early, for what is left of its time.
+func (c *client) sendAgain(ctx context.Context, index int, r *record.Outgoing, done chan<- outcome) *Error {
+	end, _ := ctx.Deadline() // produce has given it one
+	return c.send(ctx, c.newSendingUntil(end), 0, index, r, done)
 }
 
 // latest is the end of the times that the client can send: it turns them into nanoseconds on their way to Kafka's

@@ -45,9 +45,8 @@ func (c *client) explain(r *record.Outgoing, o outcome) *Error {
 		return &Error{Class: ClassInvalid, Topic: r.Topic, err: o.err, Text: fmt.Sprintf(
 			"there is no partition %d: the topic has %d (0 to %d)", r.Partition, o.call.partitions, o.call.partitions-1)}
 	}
-	if errors.Is(o.err, context.DeadlineExceeded) || errors.Is(o.err, kgo.ErrRecordTimeout) {
-		// The client fails a record so only while it is sure that no broker has it.
-		return c.neverSent(r.Topic, fmt.Sprintf("Kafka could not be given the record within publish_timeout (%s); it was not stored", c.publishTimeout()), o.err)
+	if givenUp(o.err) {
+		return c.explainGivenUp(r, o)
 	}
 	d := c.access.Explain(o.err)
 	text := d.Text
@@ -57,26 +56,82 @@ func (c *client) explain(r *record.Outgoing, o outcome) *Error {
 	return &Error{Class: classOf(d.Class), Topic: r.Topic, Text: text, err: o.err}
 }
 
+// givenUp tells whether an error is the client's own end of its attempts, as opposed to a broker's or the client's refusal
+// of the record.
+func givenUp(err error) bool {
+	switch {
+	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
+		return false // the client asks often enough to be sure
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, kgo.ErrRecordTimeout), errors.Is(err, kgo.ErrRecordRetries), errors.Is(err, kgo.ErrClientClosed):
+		return true
+	}
+	return kerr.IsRetriable(err) || kgo.IsRetryableBrokerErr(err) || errors.As(err, new(*kafka.DialError))
+}
+
+// givenUpEarly tells whether the client has given a record up before the record's time was over: it does so with all
+// records behind one that it gives up, since the order in the partition would break else.
+func (o *outcome) givenUpEarly() bool {
+	return !o.expired && givenUp(o.err) && !errors.Is(o.err, kgo.ErrClientClosed)
+}
+
+// maybeSent tells whether a broker may have been sent the record. The client itself is sure of less than it says: one that
+// is not idempotent gives up records that are on their way, and any takes an answer for a refusal that a leader gives which
+// has stored the record and then ceased to lead, or for a first attempt that was never answered. So what counts is whether
+// any Produce request has been written since the record was handed over.
+func (c *client) maybeSent(o outcome) bool {
+	return o.call == nil || c.written.Load() != o.call.written
+}
+
+// explainGivenUp is the error of a record that the client tries to send no more.
+func (c *client) explainGivenUp(r *record.Outgoing, o outcome) *Error {
+	timedOut := errors.Is(o.err, context.DeadlineExceeded) || errors.Is(o.err, kgo.ErrRecordTimeout)
+	if !c.maybeSent(o) {
+		if timedOut {
+			return c.neverSent(r.Topic, fmt.Sprintf("Kafka could not be given the record within publish_timeout (%s); it was not stored", c.publishTimeout()), o.err)
+		}
+		d := c.access.Explain(o.err)
+		return &Error{Class: classOf(d.Class), Topic: r.Topic, Text: d.Text + "; the record was not stored", err: o.err}
+	}
+	var text string
+	switch {
+	case timedOut && !o.expired:
+		text = "a record before this one in its partition ran out of time, and was given up with all behind it"
+	case timedOut:
+		text = fmt.Sprintf("no acknowledgement from Kafka within publish_timeout (%s)", c.publishTimeout())
+	default:
+		text = c.access.Explain(o.err).Text
+	}
+	text += "; whether the record was stored is not known"
+	if timedOut {
+		text += c.because()
+	}
+	return &Error{Class: ClassTimedOut, Topic: r.Topic, Text: text, err: o.err}
+}
+
+// because goes on after a text about time that ran out, with what is known to be wrong with Kafka.
+func (c *client) because() string {
+	if failure := c.access.LastFailure(); failure != nil {
+		return ": " + c.access.Explain(failure).Text
+	}
+	if throttled := c.access.Throttled(); throttled != nil {
+		return ": " + c.access.Explain(throttled).Text
+	}
+	return ""
+}
+
 // neverSent is the error of a record that ran out of time before it left. If Kafka is known to be out of reach,
 // that is the reason to tell.
 func (c *client) neverSent(topic, text string, err error) *Error {
-	if failure := c.access.LastFailure(); failure != nil {
-		return &Error{Class: ClassUnavailable, Topic: topic, Text: text + ": " + c.access.Explain(failure).Text, err: err}
+	class := ClassTimedOut
+	if c.access.LastFailure() != nil {
+		class = ClassUnavailable
 	}
-	if throttled := c.access.Throttled(); throttled != nil {
-		text += ": " + c.access.Explain(throttled).Text
-	}
-	return &Error{Class: ClassTimedOut, Topic: topic, Text: text, err: err}
+	return &Error{Class: class, Topic: topic, Text: text + c.because(), err: err}
 }
 
 // undecided is the error of a record whose fate is not known when the wait for it ends.
 func (c *client) undecided(ctx context.Context, topic string, took time.Duration) *Error {
-	text := fmt.Sprintf("no acknowledgement from Kafka after %s (publish_timeout is %s); whether the record was stored, or still will be, is not known", took.Round(time.Millisecond), c.publishTimeout())
-	if failure := c.access.LastFailure(); failure != nil {
-		text += ": " + c.access.Explain(failure).Text
-	} else if throttled := c.access.Throttled(); throttled != nil {
-		text += ": " + c.access.Explain(throttled).Text
-	}
+	text := fmt.Sprintf("no acknowledgement from Kafka after %s (publish_timeout is %s); whether the record was stored, or still will be, is not known", took.Round(time.Millisecond), c.publishTimeout()) + c.because()
 	return &Error{Class: ClassTimedOut, Topic: topic, Text: text, err: context.Cause(ctx)}
 }
 

@@ -97,6 +97,8 @@ func (p *stickyPartition) OnNewBatch() { p.onNewBatch() }
 // client leaves to a partitioner.
 type pending struct {
 	partitions int // of the topic, where the partition asked for is not one of them
+	// written is [client.written] as of the hand-over: as long as it stays the same, no broker can have the record.
+	written uint64
 }
 
 type pendingKey struct{}

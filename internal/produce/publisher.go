@@ -189,7 +189,7 @@ func summarise(copies []record.Outgoing, results []result) error {
 	if len(copies) == 1 {
 		return first
 	}
-	text := fmt.Sprintf("the copy for partition %s was not stored: %s", strings.Join(failed, ", "), first.Text)
+	text := fmt.Sprintf("the copy for partition %s failed: %s", strings.Join(failed, ", "), first.Text)
 	if len(stored) > 0 {
 		text += fmt.Sprintf(" (the copy for partition %s was stored)", strings.Join(stored, ", "))
 	}

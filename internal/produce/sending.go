@@ -17,8 +17,10 @@ import (
 // Their context is not the caller's: the client fails all records of a partition when the context of the first of them
 // ends (their order would break else), so one caller that goes away would take others along.
 type sending struct {
-	deadline *deadline.Lease
-	left     atomic.Int64 // records that are not finished
+	client   *client
+	within   context.Context // ends with the time of the records
+	end      func()          // frees within
+	left     atomic.Int64    // records that are not finished
 	records  []kgo.Record
 	contexts []recordContext
 }
@@ -36,36 +38,52 @@ func (c *recordContext) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// newDeadlines returns the deadlines of records. They end a little before their callers' wait does, so that a record that
-// was never sent can still be told from one that may have been.
+// margin is how much earlier than their callers' wait the time of records ends, so that a record that was never sent can
+// still be told from one that may have been.
+func margin(publishTimeout time.Duration) time.Duration {
+	return min(publishTimeout/20, 250*time.Millisecond)
+}
+
+// newDeadlines returns the deadlines of records.
 func newDeadlines(publishTimeout time.Duration) *deadline.Shared {
-	before := min(publishTimeout/20, 250*time.Millisecond)
+	before := margin(publishTimeout)
 	return deadline.New(context.Background(), publishTimeout-2*before, publishTimeout-before, nil)
 }
 
 // newSending makes room for n records, each of which has to be handed over or finished.
 func (c *client) newSending(n int) *sending {
-	s := &sending{records: make([]kgo.Record, n), contexts: make([]recordContext, n)}
+	s := &sending{client: c, records: make([]kgo.Record, n), contexts: make([]recordContext, n)}
 	s.left.Store(int64(n))
-	s.deadline = c.deadlines.Take()
+	lease := c.deadlines.Take()
+	s.within, s.end = lease, lease.Release
+	return s
+}
+
+// newSendingUntil makes room for one record, whose caller's wait ends at a time of its own.
+func (c *client) newSendingUntil(end time.Time) *sending {
+	s := &sending{client: c, records: make([]kgo.Record, 1), contexts: make([]recordContext, 1)}
+	s.left.Store(1)
+	s.within, s.end = context.WithDeadline(context.Background(), end.Add(-margin(c.publishTimeout())))
 	return s
 }
 
 // finish notes that one record needs the context no more.
 func (s *sending) finish() {
 	if s.left.Add(-1) == 0 {
-		s.deadline.Release()
+		s.end()
 	}
 }
 
 // hand gives a record to a client.
 func (s *sending) hand(to *kgo.Client, index int, r *record.Outgoing, finished func(outcome)) {
 	ctx, out := &s.contexts[index], &s.records[index]
-	ctx.Context = s.deadline
+	ctx.Context = s.within
+	ctx.call.written = s.client.written.Load()
 	convert(r, out)
 	to.Produce(ctx, out, func(sent *kgo.Record, err error) {
+		o := outcome{index: index, record: sent, call: &ctx.call, err: err, expired: ctx.Err() != nil}
 		s.finish()
-		finished(outcome{index: index, record: sent, call: &ctx.call, err: err})
+		finished(o)
 	})
 }
 

@@ -39,7 +39,7 @@ func publishSection() section {
 			{
 				name: keyIdempotent, kafka: "enable.idempotence", hints: []string{"idempotence"},
 				def: "true", defDoc: "`true`; `false` where `acks` is not `all`", example: "false",
-				doc:   "Keeps a resent record from being stored twice. Old clusters ask for the right `IdempotentWrite` on the cluster for it.",
+				doc:   "Keeps a resent record from being stored twice. Where the brokers cannot do it, publishes fail and say so. Old clusters ask for the right `IdempotentWrite` on the cluster for it.",
 				value: boolean(func(d *draft) *bool { return &d.link.Producer.Client.Idempotent }),
 			},
 			{

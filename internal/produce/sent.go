@@ -1,0 +1,68 @@
+package produce
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// dial makes the connections of the client and of the one for records that go alone.
+func (c *client) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := c.access.Dial(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return &sentConn{Conn: conn, written: &c.written}, nil
+}
+
+// sentConn counts the Produce requests that begin to be written. The client tells of a request when it has been written;
+// one that stands half-way in a broker that does not read is written in full when that goes on.
+type sentConn struct {
+	net.Conn
+	written *atomic.Uint64
+}
+
+// Write implements [net.Conn]. The client writes each request at once: its size in four bytes, the key in two.
+func (c *sentConn) Write(b []byte) (int, error) {
+	if len(b) >= 6 && binary.BigEndian.Uint16(b[4:]) == uint16(kmsg.Produce) {
+		c.written.Add(1)
+	}
+	return c.Conn.Write(b)
+}
+
+// identifyDelay spaces the attempts to get a producer id.
+const identifyDelay = 250 * time.Millisecond
+
+// identify sees that the producer is idempotent where the settings say so, before the first record is handed over: the
+// client goes on without in silence where a broker does not know how (InitProducerId).
+func (c *client) identify(ctx context.Context, topic string) *Error {
+	if !c.producer.Idempotent || c.identified.Load() {
+		return nil
+	}
+	for {
+		id, _, err := c.kgo.ProducerID(ctx)
+		switch {
+		case err == nil && id >= 0:
+			c.identified.Store(true)
+			return nil
+		case err == nil:
+			return &Error{Class: ClassOther, Topic: topic,
+				Text: "the brokers do not let a producer be idempotent (they are older than Kafka 0.11, or something between does not pass InitProducerId), so a record might be stored twice; it was not sent. Where that is no harm, set idempotent=false"}
+		case errors.Is(err, kgo.ErrClientClosed), errors.As(err, new(*kerr.Error)) && !kerr.IsRetriable(err):
+			d := c.access.Explain(err)
+			return &Error{Class: classOf(d.Class), Topic: topic, Text: d.Text, err: err}
+		}
+		select {
+		case <-time.After(identifyDelay):
+		case <-ctx.Done():
+			return c.neverSent(topic, "Kafka could not be asked for a producer id within publish_timeout ("+c.publishTimeout().String()+"); the record was not stored", err)
+		}
+	}
+}
