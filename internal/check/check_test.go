@@ -283,3 +283,19 @@ func TestPrintedLines(t *testing.T) {
 		t.Errorf("got\n%s", out.String())
 	}
 }
+
+func TestAPatternIsResolvedAsTheReadingDoes(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("in", 1)
+	k.Topic("__consumer_offsets", 1)
+	if err := k.CreateTopic("told", 1, map[string]string{"kfake.is_internal": "true"}); err != nil {
+		t.Fatal(err)
+	}
+	r := Run(t.Context(), link(map[string]string{"hosts": k.Brokers()[0], "topic": "/.*/", "reply_topic": "none"}), Options{})
+	if f := only(t, r, StepRead); f.Target != "topic in" {
+		t.Errorf("read: %+v", f)
+	}
+	if len(r.Lag) != 1 || r.Lag[0].Topic != "in" {
+		t.Errorf("lag: %+v", r.Lag)
+	}
+}

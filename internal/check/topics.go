@@ -160,7 +160,7 @@ func (r *run) collectWants() {
 	if pattern := s.Consumer.TopicPattern; pattern != nil {
 		reads = r.matching(pattern.MatchString)
 		if len(reads) == 0 {
-			r.add(Finding{StepTopic, "topic", Warn, kafka.ClassUnknownTopic, "the pattern matches no topic that exists and that this user may see (ACL Describe); the link waits for one"})
+			r.add(Finding{StepTopic, "topic", Warn, kafka.ClassUnknownTopic, kafka.ErrNoMatch.Error()})
 		}
 	}
 	for _, topic := range reads {
@@ -214,7 +214,7 @@ func (r *run) want(w want) {
 func (r *run) matching(matches func(string) bool) []string {
 	var names []string
 	for name, t := range r.topics {
-		if t.ErrorCode == 0 && !t.IsInternal && matches(name) {
+		if t.ErrorCode == 0 && kafka.MayMatch(name, t.IsInternal) && matches(name) {
 			names = append(names, name)
 		}
 	}
@@ -253,11 +253,8 @@ func (r *run) judgeTopic(name string) Finding {
 		d := r.access.Explain(err)
 		return Finding{StepTopic, target, status, d.Class, d.Text + suffix}
 	}
-	count := int32(len(t.Partitions))
-	for _, p := range partitions {
-		if p >= count {
-			return Finding{StepTopic, target, status, kafka.ClassUnknownTopic, fmt.Sprintf("there is no partition %d: it has %d (0 to %d)%s", p, count, count-1, suffix)}
-		}
+	if err := kafka.NoPartition(partitions, len(t.Partitions)); err != nil {
+		return Finding{StepTopic, target, status, kafka.ClassUnknownTopic, err.Error() + suffix}
 	}
 	return judgePartitions(r.access, target, suffix, status, t.Partitions)
 }

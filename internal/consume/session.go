@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"messaging-kafka/internal/dispatch"
+	"messaging-kafka/internal/kafka"
 	"messaging-kafka/internal/produce"
 	"messaging-kafka/internal/settings"
 	"messaging-kafka/internal/status"
@@ -90,7 +91,10 @@ func clientOptions(cfg *Config) []kgo.Opt {
 	c := &cfg.Settings.Consumer
 	opts := cfg.Access.Options()
 	if c.TopicPattern != nil {
-		opts = append(opts, kgo.ConsumeRegex(), kgo.ConsumeTopics("^(?:"+c.TopicPattern.String()+")$"))
+		// Without topics that are excluded, the client has the broker match the pattern in a group of KIP-848: that one
+		// matches Kafka's internal topics too, and a link that read the topic of its own commits would feed it for ever.
+		opts = append(opts, kgo.ConsumeRegex(), kgo.ConsumeTopics("^(?:"+c.TopicPattern.String()+")$"),
+			kgo.ConsumeExcludeTopics(kafka.InternalTopics.String()))
 	} else {
 		opts = append(opts, kgo.ConsumeTopics(c.Topics...))
 	}

@@ -13,7 +13,7 @@ func consumeSection() section {
 			{
 				name: "topic", hints: []string{"topics", "subscriptions", "subscription"}, scope: scopeLink,
 				example: "orders,bills\n" + `/orders\..*/`,
-				doc:     "Topics to read, or a regular expression (RE2) between slashes that must match the whole name of a topic. There is no default topic.",
+				doc:     "Topics to read, or a regular expression (RE2) between slashes that must match the whole name of a topic. No pattern matches the topics that Kafka keeps for itself, as `__consumer_offsets`. There is no default topic.",
 				value:   into("list of topics or /pattern/", parseTopics, func(d *draft) *topicChoice { return &d.topic }),
 			},
 			{
