@@ -2,13 +2,19 @@ package consume
 
 import (
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"messaging-kafka/internal/kafka"
+	"messaging-kafka/internal/settings"
 	"messaging-kafka/internal/testkit"
 )
 
@@ -122,5 +128,121 @@ func TestRecordsAfterALossAreHandledThoughTheLossIsToldBehindThem(t *testing.T) 
 			t.Errorf("the log does not say %s", part)
 		}
 	}
+	c.waitHealthy()
+}
+
+func TestAnErrorThatIsToldOnceStandsUntilThePartitionIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p problems
+		access, err := kafka.NewAccess(settings.Cluster{Hosts: []string{"127.0.0.1:9"}, Security: settings.Security{Protocol: settings.Plaintext}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.access = access
+		p.joined()
+		tp := topicPartition{"t", 0}
+		p.setPartition(tp, &kgo.ErrDecompressTooLarge{Topic: "t"})
+		time.Sleep(24 * time.Hour)
+		if _, list := p.list(); len(list) != 1 || !strings.Contains(list[0].Text, "reading t/0") {
+			t.Errorf("a day later the problems are %q", list)
+		}
+		p.clearPartition(tp)
+		if _, list := p.list(); len(list) != 0 {
+			t.Errorf("the problems are %q", list)
+		}
+	})
+}
+
+func TestAPartitionThatTheClientHasLeftIsReadAgainWhenItCanBe(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("t", 1)
+	cl := testkit.NewClient(t, k.Brokers())
+	h := &handler{name: "a"}
+	c := start(t, k.Brokers(), h, map[string]string{"topic": "t"})
+	cl.WaitCommitted("g", "t", map[int32]int64{0: 0})
+	c.current.(*session).take(t.Context(), kgo.Fetches{{Topics: []kgo.FetchTopic{{Topic: "t", Partitions: []kgo.FetchPartition{{
+		Err: &kgo.ErrDecompressTooLarge{Topic: "t"},
+	}}}}}})
+	c.waitProblem("reading t/0")
+	cl.ProduceText("t", "after")
+	h.waitCalls(t, 1)
+	c.waitHealthy()
+}
+
+func TestAPartitionWithoutNewRecordsIsWellAgainWhenAFetchSaysSo(t *testing.T) {
+	for _, group := range []string{"classic", "consumer", "share"} {
+		t.Run(group, func(t *testing.T) {
+			k := testkit.Kfake(t)
+			k.Topic("t", 1)
+			c := start(t, k.Brokers(), &handler{name: "a"}, map[string]string{"topic": "t", "group_protocol": group})
+			c.waitHealthy()
+			fault := k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch, kmsg.ShareFetch}, Topic: "t", Err: kerr.TopicAuthorizationFailed, Count: -1})
+			c.waitProblem("reading t/0", "needs Read")
+			fault.Remove()
+			c.waitHealthy()
+		})
+	}
+}
+
+// Errors that pass by themselves the client keeps to itself, however long they last.
+func TestAnErrorThatTheClientKeepsToItselfIsTold(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("t", 1)
+	cl := testkit.NewClient(t, k.Brokers())
+	cl.ProduceText("t", "a")
+	fault := k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "t", Err: kerr.KafkaStorageError, Count: -1})
+	h := &handler{name: "a"}
+	c := start(t, k.Brokers(), h, map[string]string{"topic": "t"})
+	cl.WaitCommitted("g", "t", map[int32]int64{0: 0})
+	s := c.current.(*session)
+	s.askEnds(t.Context(), map[string][]int32{"t": {0}})
+	list := s.quiet(time.Now().Add(endsEvery))
+	if len(list) != 1 {
+		t.Fatalf("%d partitions are quiet", len(list))
+	}
+	s.lookInto(t.Context(), list[0])
+	c.waitProblem("reading t/0", "the broker's disk failed")
+	fault.Remove()
+	h.waitCalls(t, 1)
+	c.waitHealthy()
+}
+
+// A record came into a partition that the client does not read any more, and said nothing of.
+func TestAPartitionOfWhichNothingComesIsFetchedAnewAndThenTold(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("t", 1)
+	cl := testkit.NewClient(t, k.Brokers())
+	h := &handler{name: "a"}
+	c := start(t, k.Brokers(), h, map[string]string{"topic": "t"})
+	cl.WaitCommitted("g", "t", map[int32]int64{0: 0})
+	s := c.current.(*session)
+	s.cl.PauseFetchPartitions(map[string][]int32{"t": {0}})
+	cl.ProduceText("t", "a")
+	s.askEnds(t.Context(), map[string][]int32{"t": {0}})
+	list := s.quiet(time.Now().Add(endsEvery))
+	if len(list) != 1 {
+		t.Fatalf("%d partitions are quiet", len(list))
+	}
+	list[0].nudged = true
+	s.lookInto(t.Context(), list[0])
+	h.waitCalls(t, 1)
+	if !c.log.Contains("nothing comes of it, though its log holds records from offset 0 up to 1") {
+		t.Error("the log does not tell")
+	}
+	c.waitHealthy()
+}
+
+func TestAPartitionWhoseOffsetCannotBeFetchedIsToldUntilItCan(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("t", 2)
+	fault := k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, Topic: "t", Partitions: []int32{1}, Err: kerr.TopicAuthorizationFailed, Count: -1})
+	cl := testkit.NewClient(t, k.Brokers(), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	cl.Produce(&kgo.Record{Topic: "t", Partition: 0, Value: []byte("a")}, &kgo.Record{Topic: "t", Partition: 1, Value: []byte("b")})
+	h := &handler{name: "a"}
+	c := start(t, k.Brokers(), h, map[string]string{"topic": "t"})
+	h.waitCalls(t, 1)
+	c.waitProblem("reading t/1", "not authorised")
+	fault.Remove()
+	h.waitCalls(t, 2)
 	c.waitHealthy()
 }

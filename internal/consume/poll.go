@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"messaging-kafka/internal/kafka"
 	"messaging-kafka/internal/record"
 )
 
@@ -195,7 +196,7 @@ func (s *session) take(ctx context.Context, fetches kgo.Fetches) {
 		switch {
 		case lost:
 		case f.Err != nil:
-			s.fetchFailed(ctx, tp, a, readError(&f.FetchPartition, a.Next()))
+			s.fetchFailed(ctx, tp, a, kafka.ReadError(&f.FetchPartition, f.Err, a.Next()))
 		default:
 			s.well(tp, a)
 		}

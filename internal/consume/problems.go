@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -20,24 +19,17 @@ type problems struct {
 	access *kafka.Access
 	group  string
 
-	mu         sync.Mutex
-	member     bool
-	groupErr   error
-	startErr   error
-	commitErr  error
-	checks     []trouble
-	partitions map[topicPartition]partitionProblem
+	mu        sync.Mutex
+	member    bool
+	groupErr  error
+	startErr  error
+	commitErr error
+	checks    []trouble
+	// partitions are those that cannot be read. Each stays until it is known that it can be, or it is given up: that an
+	// error has not been repeated says nothing, for the client does not repeat all of them, and does not fetch where there
+	// is no room.
+	partitions map[topicPartition]error
 }
-
-// partitionProblem is the last error of a partition. A partition without new records says nothing when it is well
-// again; but one that is not says so with every fetch, so an old error is one that is over.
-type partitionProblem struct {
-	err error
-	at  time.Time
-}
-
-// problemLasts is how long after its last error a partition counts as not well.
-const problemLasts = 5 * time.Second
 
 // trouble is one thing that is wrong. doing ends in ": " or is empty.
 type trouble struct {
@@ -95,15 +87,21 @@ func (p *problems) setPartition(tp topicPartition, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.partitions == nil {
-		p.partitions = make(map[topicPartition]partitionProblem)
+		p.partitions = make(map[topicPartition]error)
 	}
-	p.partitions[tp] = partitionProblem{err, time.Now()}
+	p.partitions[tp] = err
 }
 
 func (p *problems) clearPartition(tp topicPartition) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.partitions, tp)
+}
+
+func (p *problems) clearPartitions() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.partitions)
 }
 
 // list returns whether the group has been joined, and each problem once, in words for the operator.
@@ -122,16 +120,12 @@ func (p *problems) list() (member bool, list status.Problems) {
 	add(status.ProblemPartition, "", p.startErr)
 	add(status.ProblemCommit, "committing offsets: ", p.commitErr)
 	tps := make([]topicPartition, 0, len(p.partitions))
-	for tp, problem := range p.partitions {
-		if time.Since(problem.at) > problemLasts {
-			delete(p.partitions, tp)
-			continue
-		}
+	for tp := range p.partitions {
 		tps = append(tps, tp)
 	}
 	slices.SortFunc(tps, compareTopicPartitions)
 	for _, tp := range tps {
-		add(status.ProblemPartition, fmt.Sprintf("reading %s: ", tp), p.partitions[tp].err)
+		add(status.ProblemPartition, fmt.Sprintf("reading %s: ", tp), p.partitions[tp])
 	}
 	if !p.member && len(list) == 0 {
 		if add(status.ProblemKafka, "", p.access.LastFailure()); len(list) == 0 {

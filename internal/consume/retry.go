@@ -10,7 +10,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"messaging-kafka/internal/dispatch"
-	"messaging-kafka/internal/kafka"
 )
 
 const (
@@ -26,8 +25,10 @@ const (
 type failure struct {
 	// retryAt is when the partition is to be tried again; zero while it is not resting.
 	retryAt time.Time
-	// failures is how often in a row it has failed.
-	failures int
+	// failures is how often in a row it has failed, failedAt when it did last, heardAt when anything came of it last, and
+	// lookedAt when it was last looked at because nothing did, and nudgedAt when it was fetched anew for that.
+	failures                              int
+	failedAt, heardAt, lookedAt, nudgedAt time.Time
 	// reposition tells that the client's own place may be another than ours.
 	reposition bool
 	// epoch is the leader epoch of the last record that was read, -1 where there is none.
@@ -36,17 +37,6 @@ type failure struct {
 
 // rests tells whether the partition is not to be tried again yet.
 func (f *failure) rests(now time.Time) bool { return now.Before(f.retryAt) }
-
-// readError is the error of a partition, with the place where it came up in a batch that came from Kafka, and not in
-// what the client asked besides. next is the offset that was to be read next.
-func readError(f *kgo.FetchPartition, next int64) error {
-	_, answered := errors.AsType[*kerr.Error](f.Err)
-	_, tooLarge := errors.AsType[*kgo.ErrDecompressTooLarge](f.Err)
-	if answered || tooLarge || f.HighWatermark == 0 {
-		return f.Err
-	}
-	return &kafka.BatchError{Offset: next, Err: f.Err}
-}
 
 // fetchFailed acts on the error of one partition. Errors that the client gets over by itself never come here.
 func (s *session) fetchFailed(ctx context.Context, tp topicPartition, a *assignment, err error) {
@@ -63,12 +53,11 @@ func (s *session) fetchFailed(ctx context.Context, tp topicPartition, a *assignm
 	if ctx.Err() != nil {
 		return
 	}
-	s.problems.setPartition(tp, err)
+	s.noteFailure(tp, a, err)
 	_, answered := errors.AsType[*kerr.Error](err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a.failures++
-	a.retryAt = time.Now().Add(min(errorPause<<min(a.failures-1, 8), retryMax))
+	a.retryAt = a.failedAt.Add(min(errorPause<<min(max(a.failures-1, 0), 8), retryMax))
 	a.reposition = a.reposition || !answered
 	if !a.paused {
 		a.paused = true
@@ -77,12 +66,31 @@ func (s *session) fetchFailed(ctx context.Context, tp topicPartition, a *assignm
 	s.paused.Store(true)
 }
 
-// well notes that a partition can be read.
-func (s *session) well(tp topicPartition, a *assignment) {
-	s.problems.clearPartition(tp)
+// noteFailure notes that a partition cannot be read.
+func (s *session) noteFailure(tp topicPartition, a *assignment, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a.failures = 0
+	if s.assigned[tp] != a {
+		return
+	}
+	if a.failures == 0 {
+		s.log.Warn("a partition cannot be read: it is tried again and again", "topic", tp.topic, "partition", tp.partition,
+			"offset", a.Next(), "error", s.cfg.Access.Explain(err).Text)
+	}
+	a.failures++
+	a.failedAt = time.Now()
+	s.problems.setPartition(tp, err)
+}
+
+// well notes that a partition can be read.
+func (s *session) well(tp topicPartition, a *assignment) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a.failures > 0 {
+		s.problems.clearPartition(tp)
+		s.log.Info("the partition can be read again", "topic", tp.topic, "partition", tp.partition)
+	}
+	a.failures, a.heardAt, a.nudgedAt = 0, time.Now(), time.Time{}
 }
 
 // untilRetry returns a context that ends when a partition is to be tried again.
@@ -102,12 +110,13 @@ func (s *session) untilRetry(ctx context.Context) (context.Context, context.Canc
 			next = at
 		}
 	}
-	until, cancel := context.WithCancel(ctx)
-	if !next.IsZero() {
-		until, cancel = context.WithDeadline(ctx, next)
+	var until context.Context
+	if next.IsZero() {
+		until, s.wakePoll = context.WithCancel(ctx)
+	} else {
+		until, s.wakePoll = context.WithDeadline(ctx, next)
 	}
-	s.wakePoll = cancel
-	return until, cancel
+	return until, s.wakePoll
 }
 
 // noRoom tells whether a partition is not to be read whatever else there is. s.mu is held.

@@ -206,7 +206,7 @@ func newSession(cfg *Config) (*session, error) {
 // run polls, commits and watches until ctx ends or the session cannot go on.
 func (s *session) run(ctx context.Context) error {
 	ctx, s.stop = context.WithCancel(ctx)
-	loops := []func(context.Context){s.poll, s.pace, s.commitLoop, s.monitor, s.measure}
+	loops := []func(context.Context){s.poll, s.pace, s.commitLoop, s.monitor, s.measure, s.look}
 	if s.cfg.Settings.Consumer.GroupProtocol != settings.GroupConsumer {
 		// With KIP-848 the broker alone knows its session timeout.
 		loops = append(loops, s.guard)

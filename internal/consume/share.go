@@ -153,7 +153,14 @@ func isoDuration(d time.Duration) string { return fmt.Sprintf("PT%dS", max(1, in
 
 func (s *shareSession) poll(ctx context.Context) {
 	for ctx.Err() == nil {
-		fetches := s.cl.PollRecords(ctx, s.cfg.Settings.Delivery.MaxInFlight)
+		// The client fetches for as long as it is polled, and an error that lasts comes with each fetch: what is not told
+		// again in all that time is over.
+		polling, cancel := context.WithTimeout(ctx, errorOver)
+		fetches := s.cl.PollRecords(polling, s.cfg.Settings.Delivery.MaxInFlight)
+		if errors.Is(fetches.Err0(), context.DeadlineExceeded) {
+			s.problems.clearPartitions()
+		}
+		cancel()
 		failed := false
 		fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 			if f.Topic == "" || ctx.Err() != nil {
@@ -165,7 +172,7 @@ func (s *shareSession) poll(ctx context.Context) {
 				return
 			}
 			failed = true // records may have come with it all the same
-			s.problems.setPartition(tp, readError(&f.FetchPartition, kafka.NoOffset))
+			s.problems.setPartition(tp, kafka.ReadError(&f.FetchPartition, f.Err, kafka.NoOffset))
 		})
 		if fetches.IsClientClosed() {
 			return
@@ -262,6 +269,9 @@ func (s *shareSession) keep(ctx context.Context, held *heldRecords, lock time.Du
 		}
 	}
 }
+
+// errorOver is for how long a share group's error is not told again when it is over.
+const errorOver = 5 * time.Second
 
 const (
 	minKeep = 50 * time.Millisecond

@@ -3,6 +3,9 @@ package kafka
 import (
 	"errors"
 	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // NoOffset is the Offset of a [BatchError] where it is not known.
@@ -25,6 +28,18 @@ func (e *BatchError) Error() string {
 
 // Unwrap returns what is wrong with the batch.
 func (e *BatchError) Unwrap() error { return e.Err }
+
+// ReadError is the error err of a fetched partition: a [BatchError] where it came up in a batch that came from Kafka, and
+// not in what the client asked besides. next is the offset that was to be read next, [NoOffset] where it is not known.
+func ReadError(f *kgo.FetchPartition, err error, next int64) error {
+	_, answered := errors.AsType[*kerr.Error](err)
+	_, tooLarge := errors.AsType[*kgo.ErrDecompressTooLarge](err)
+	made := f.HighWatermark == 0 // of an error that the client has put among the fetches
+	if answered || tooLarge || made {
+		return err
+	}
+	return &BatchError{Offset: next, Err: err}
+}
 
 // explainBatch knows batches that came and cannot be read.
 func explainBatch(err error, _ situation) (Diagnosis, bool) {

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"messaging-kafka/internal/kafka"
 	"messaging-kafka/internal/record"
 )
 
@@ -30,6 +31,8 @@ const (
 	fetchMaxBytes          = 2 << 20
 	fetchMaxPartitionBytes = 1 << 20
 	fetchMaxWait           = time.Second
+	// lookAfter is how long after its last failure a partition of which nothing has come is looked at.
+	lookAfter = time.Second
 
 	// clockMargin is how far the clock of whoever answers may be behind ours, for partitions whose end could not be
 	// asked for at the start.
@@ -72,6 +75,10 @@ type reader struct {
 	// What the looks at the topic know; only their goroutine uses it.
 	id    kadm.TopicID
 	known map[int32]bool
+
+	placesMu sync.Mutex
+	// places are from where the partitions are read next, as far as that is known.
+	places map[int32]kgo.EpochOffset
 }
 
 func newReader(r *Requester, fromStart bool) (*reader, error) {
@@ -89,6 +96,7 @@ func newReader(r *Requester, fromStart bool) (*reader, error) {
 	return &reader{
 		Requester: r, topic: r.cfg.Settings.ReplyTopic, cl: cl, adm: kadm.NewClient(cl), began: time.Now(),
 		fromStart: fromStart, kick: make(chan struct{}, 1), known: make(map[int32]bool),
+		places: make(map[int32]kgo.EpochOffset),
 	}, nil
 }
 
@@ -161,12 +169,34 @@ func (rd *reader) check(ctx context.Context) error {
 		return err
 	}
 	rd.id = topic.ID
+	rd.look(ctx)
 	for _, p := range topic.Partitions.Sorted() {
 		if p.Err != nil {
 			return fmt.Errorf("partition %d: %w", p.Partition, p.Err)
 		}
 	}
 	return nil
+}
+
+// look fetches from partitions that have failed and of which nothing has come since: one without answers does not say that
+// it can be read again.
+func (rd *reader) look(ctx context.Context) {
+	for partition, since := range rd.state.failing(time.Now().Add(-lookAfter)) {
+		place, ok := rd.place(partition)
+		if !ok {
+			// It is read from its start, and nothing of it has come yet.
+			starts, err := rd.adm.ListStartOffsets(ctx, rd.topic)
+			start, found := starts.Lookup(rd.topic, partition)
+			if err != nil || !found || start.Err != nil {
+				continue
+			}
+			place.Offset = start.Offset
+		}
+		found, err := kafka.LookAt(ctx, rd.cl, rd.topic, partition, place.Offset, true)
+		if err == nil && found == kafka.FoundNothing {
+			rd.state.fetchedSince(partition, since)
+		}
+	}
 }
 
 // create creates the topic, or says that it is not there.
@@ -235,6 +265,7 @@ func (rd *reader) atEnds(ctx context.Context, partitions map[int32]kgo.Offset) e
 		switch {
 		case ok && end.Err == nil:
 			partitions[partition] = kgo.NewOffset().At(end.Offset)
+			rd.setPlace(partition, kgo.EpochOffset{Epoch: -1, Offset: end.Offset})
 			found++
 		case ok && err == nil:
 			err = fmt.Errorf("listing the end of partition %d: %w", partition, end.Err)

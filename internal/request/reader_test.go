@@ -366,21 +366,80 @@ func TestAPartitionThatCannotBeReadIsAProblemAndPasses(t *testing.T) {
 	ready(t, r)
 }
 
-func TestAForgottenFetchFailureIsNoProblem(t *testing.T) {
+func TestAFailureOfAPartitionWithoutAnswersPassesWhenAFetchSaysSo(t *testing.T) {
 	t.Parallel()
+	k := topics(t, 1)
+	cfg, _ := config(t, k.Brokers())
+	r := start(t, cfg)
+	ready(t, r)
+	fault := k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "answers", Err: kerr.TopicAuthorizationFailed, Count: -1})
+	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
+		if p := r.Problems(); len(p) != 1 || !strings.Contains(p[0].Text, "needs Read") {
+			return fmt.Errorf("the problems are %q", p)
+		}
+		return nil
+	})
+	fault.Remove()
+	ready(t, r)
+}
+
+func TestAFailureIsNotForgotten(t *testing.T) {
 	cfg, _ := config(t, []string{"127.0.0.1:9"})
 	s := newState("answers", cfg.Access)
-	s.checked(true, nil)
-	s.fetchFailed(0, kerr.TopicAuthorizationFailed)
-	for range forgetAfter {
+	s.fetchFailed(0, &kgo.ErrDecompressTooLarge{Topic: "answers"})
+	for range 1000 {
 		s.checked(true, nil)
-		if len(s.problems()) != 1 {
-			t.Fatal("the failure was forgotten too soon")
-		}
 	}
-	s.checked(true, nil)
+	if len(s.problems()) != 1 {
+		t.Fatal("the failure was forgotten")
+	}
+	s.fetched(0)
 	if p := s.problems(); len(p) != 0 {
 		t.Errorf("the problems are %q", p)
+	}
+}
+
+func TestAnswersAroundADamagedBatchAreTaken(t *testing.T) {
+	t.Parallel()
+	otherMagic := testkit.Batch(0, "x")
+	otherMagic[16] = 7
+	for name, damaged := range map[string][]byte{"checksum": testkit.Damaged(testkit.Batch(0, "x")), "magic": otherMagic} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := topics(t, 1)
+			cfg, _ := config(t, k.Brokers())
+			id := k.TopicInfo("answers").TopicID
+			var bad atomic.Bool
+			bad.Store(true)
+			k.ControlKey(kmsg.Fetch.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				k.KeepControl()
+				ask := req.(*kmsg.FetchRequest)
+				if len(ask.Topics) != 1 || ask.Topics[0].TopicID != id || !bad.Load() {
+					return nil, nil, false
+				}
+				resp, ok := testkit.FetchAnswer(req, 0, 0, 0, damaged)
+				return resp, nil, ok
+			})
+			newReplier(t, k.Brokers(), echo)
+			r := start(t, cfg)
+			testkit.Eventually(t, testkit.DefaultTimeout, func() error {
+				if p := r.Problems(); !strings.Contains(p.String(), "batch at offset 0 is damaged") {
+					return fmt.Errorf("the problems are %q", p)
+				}
+				return nil
+			})
+			var call sync.WaitGroup
+			call.Go(func() { mustAnswer(t, r, "first") })
+			testkit.Eventually(t, testkit.DefaultTimeout, func() error {
+				if k.PartitionInfo("answers", 0).HighWatermark == 0 {
+					return errors.New("no answer is stored yet")
+				}
+				return nil
+			})
+			bad.Store(false)
+			call.Wait()
+			ready(t, r)
+		})
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -33,20 +34,18 @@ type state struct {
 	// positioned tells that the reader has its place: what is answered from now on is read.
 	positioned bool
 	check      error // of the last look at the topic
-	fetches    map[int32]*fetchFailure
+	// fetches are why partitions are not read, each until it is known that it is: a fetch brings records or finds none.
+	fetches map[int32]fetchFailure
 }
 
-// fetchFailure is why a partition is not read. A partition without records never says that it is well again, so a
-// failure that is not repeated is forgotten.
+// fetchFailure is why a partition is not read.
 type fetchFailure struct {
 	err error
-	age int // in looks at the topic
+	at  time.Time
 }
 
-const forgetAfter = 3
-
 func newState(topic string, access *kafka.Access) *state {
-	return &state{topic: topic, access: access, changed: make(chan struct{}), fetches: make(map[int32]*fetchFailure)}
+	return &state{topic: topic, access: access, changed: make(chan struct{}), fetches: make(map[int32]fetchFailure)}
 }
 
 // checked notes the result of a look at the topic.
@@ -56,23 +55,40 @@ func (s *state) checked(positioned bool, err error) {
 	s.positioned, s.check = positioned, err
 	close(s.changed)
 	s.changed = make(chan struct{})
-	for partition, f := range s.fetches {
-		if f.age++; f.age > forgetAfter {
-			delete(s.fetches, partition)
-		}
-	}
 }
 
 func (s *state) fetchFailed(partition int32, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.fetches[partition] = &fetchFailure{err: err}
+	s.fetches[partition] = fetchFailure{err, time.Now()}
 }
 
 func (s *state) fetched(partition int32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.fetches, partition)
+}
+
+// failing returns the partitions that have failed before a time, with when they did.
+func (s *state) failing(before time.Time) map[int32]time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	failing := make(map[int32]time.Time)
+	for partition, f := range s.fetches {
+		if f.at.Before(before) {
+			failing[partition] = f.at
+		}
+	}
+	return failing
+}
+
+// fetchedSince notes that a partition can be read, if it has not failed again since a time.
+func (s *state) fetchedSince(partition int32, since time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f, ok := s.fetches[partition]; ok && f.at.Equal(since) {
+		delete(s.fetches, partition)
+	}
 }
 
 // wait returns nil when answers can be received. Its error is a refusal, or that of ctx.
