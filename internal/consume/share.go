@@ -51,10 +51,18 @@ const shareFetchWait = 50 * time.Millisecond
 func newShareSession(cfg *Config) (*shareSession, error) {
 	s := &shareSession{cfg: cfg, log: cfg.Log, bury: cfg.deadLetter()}
 	s.calls, s.giveUp = context.WithCancel(context.Background())
-	group := cfg.Settings.Consumer.Group
-	s.problems.group, s.problems.access = group, cfg.Access // before the client, which may report at once
-	opts := append(clientOptions(cfg),
-		kgo.ShareGroup(group),
+	s.problems.group, s.problems.access = cfg.Settings.Consumer.Group, cfg.Access
+	if err := kgo.ValidateOpts(s.options()...); err != nil {
+		s.giveUp()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *shareSession) options() []kgo.Opt {
+	cfg := s.cfg
+	return append(clientOptions(cfg),
+		kgo.ShareGroup(cfg.Settings.Consumer.Group),
 		// Acknowledgements and the leave wait for the fetch that is under way, and a host leaves a stop 300 ms.
 		kgo.FetchMaxWait(min(cfg.Settings.Consumer.FetchMaxWait, shareFetchWait)),
 		kgo.ShareMaxRecords(int32(cfg.Settings.Delivery.MaxInFlight)),
@@ -64,40 +72,45 @@ func newShareSession(cfg *Config) (*shareSession, error) {
 		kgo.ShareAckCallback(s.acknowledged),
 		kgo.WithHooks(&s.problems),
 	)
-	cl, err := kgo.NewClient(opts...)
-	if err != nil {
-		s.giveUp()
-		return nil, err
-	}
-	s.cl = cl
-	return s, nil
 }
 
 func (s *shareSession) run(ctx context.Context) error {
 	ctx, s.stop = context.WithCancel(ctx)
+	if err := s.join(ctx); err != nil || s.cl == nil {
+		return err
+	}
 	s.loops.Go(func() { s.monitor(ctx) })
 	s.loops.Go(func() { s.poll(ctx) })
 	<-ctx.Done()
 	return nil
 }
 
-// monitor sets where the group starts and then watches its topics.
-func (s *shareSession) monitor(ctx context.Context) {
+// join makes the client, which joins the group by itself, when the group knows where to start: with the first fetch of a
+// partition the broker decides where it begins, and for good. Only the end of ctx is no error and leaves no client.
+func (s *shareSession) join(ctx context.Context) error {
+	plain, err := kgo.NewClient(s.cfg.Access.Options()...)
+	if err != nil {
+		return err
+	}
+	defer plain.Close()
 	for {
-		err := s.setStart(ctx)
+		err := s.setStart(ctx, plain)
 		if ctx.Err() != nil {
-			return
+			return nil
 		}
 		s.problems.setStart(err)
 		if err == nil {
-			break
+			s.cl, err = kgo.NewClient(s.options()...)
+			return err
 		}
-		select {
-		case <-time.After(checkAgain):
-		case <-ctx.Done():
-			return
+		if !sleep(ctx, checkAgain) {
+			return nil
 		}
 	}
+}
+
+// monitor watches the topics.
+func (s *shareSession) monitor(ctx context.Context) {
 	watchTopics(ctx, s.cfg, s.cl, func(found []trouble) {
 		s.problems.setChecks(found)
 		if found == nil {
@@ -108,7 +121,7 @@ func (s *shareSession) monitor(ctx context.Context) {
 
 // setStart sets the group's share.auto.offset.reset, which is where a share group of KIP-932 starts; it is latest by
 // itself.
-func (s *shareSession) setStart(ctx context.Context) error {
+func (s *shareSession) setStart(ctx context.Context, cl *kgo.Client) error {
 	value := ""
 	switch start := s.cfg.Settings.Consumer.Start; start.Kind {
 	case settings.StartEarliest:
@@ -122,7 +135,7 @@ func (s *shareSession) setStart(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	if err := alterGroup(ctx, s.cl, s.cfg.Settings.Consumer.Group, "share.auto.offset.reset", value); err != nil {
+	if err := alterGroup(ctx, cl, s.cfg.Settings.Consumer.Group, "share.auto.offset.reset", value); err != nil {
 		return fmt.Errorf("setting share.auto.offset.reset=%s of group %s: %w", value, s.cfg.Settings.Consumer.Group, err)
 	}
 	return nil
@@ -432,6 +445,10 @@ func (s *shareSession) close(ctx context.Context) {
 	s.loops.Wait()
 	after()
 	cancel()
+	if s.cl == nil {
+		s.giveUp()
+		return // it has never joined
+	}
 	if err := s.cl.LeaveGroupContext(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		s.log.Warn("leaving the share group failed: the broker notices at the session timeout", "error", err)
 	}
