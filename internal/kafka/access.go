@@ -87,7 +87,7 @@ func (a *Access) newState(s settings.Security) (*securityState, error) {
 	switch s.Mechanism {
 	case settings.Plain, settings.ScramSHA256, settings.ScramSHA512:
 	case settings.OAuthBearer:
-		source, err := newTokenSource(s, a.requestTimeout())
+		source, err := newTokenSource(s, a.requestTimeout(), a.log)
 		if err != nil {
 			return nil, err
 		}
@@ -114,6 +114,9 @@ func (a *Access) Update(s settings.Security) error {
 	state, err := a.newState(s)
 	if err != nil {
 		return err
+	}
+	if state.oauth != nil {
+		state.oauth.adopt(a.state.Load().oauth)
 	}
 	a.state.Store(state)
 	return nil

@@ -87,10 +87,13 @@ func TestOAuthTokens(t *testing.T) {
 	}
 	// In the last quarter of its life a token is not used any more.
 	source := access.state.Load().oauth
-	if left := time.Until(source.renewAt); left > 45*time.Minute || left < 44*time.Minute {
+	source.mu.Lock()
+	left := time.Until(source.renewAt)
+	source.renewAt = time.Now()
+	source.mu.Unlock()
+	if left > 45*time.Minute || left < 44*time.Minute {
 		t.Errorf("a token of an hour is renewed after %s", left)
 	}
-	source.renewAt = time.Now()
 	if message, err := first(t, access); err != nil || !strings.Contains(message, "token-2") {
 		t.Errorf("got %q and %v, want a new token", message, err)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -199,6 +201,40 @@ func TestRefusalsAreNotTakenForGivingUp(t *testing.T) {
 	} {
 		if got := givenUp(err); got != want {
 			t.Errorf("givenUp(%v) = %v", err, got)
+		}
+	}
+}
+
+func TestAPublishWaitsForATokenThatCanBeHadAgain(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked.Add(1) <= 2 { // the library asks a second time, with the credentials in another place
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"access_token":"token","token_type":"Bearer","expires_in":600}`)
+	}))
+	t.Cleanup(endpoint.Close)
+	cluster := startKafka(t, kfake.SeedTopics(1, "t"))
+	cluster.answer(kmsg.SASLHandshake, func(req kmsg.Request) (kmsg.Response, error, bool) { return req.ResponseKind(), nil, true })
+	cluster.answer(kmsg.SASLAuthenticate, func(req kmsg.Request) (kmsg.Response, error, bool) { return req.ResponseKind(), nil, true })
+	where := cluster.settings()
+	where.Security = settings.Security{
+		Protocol: settings.SASLPlaintext, Mechanism: settings.OAuthBearer, OAuthTokenEndpoint: endpoint.URL,
+		OAuthClientID: "client", OAuthClientSecret: settings.NewSecret("client-secret"),
+	}
+	for _, idempotent := range []bool{true, false} {
+		asked.Store(0)
+		producer := producerSettings()
+		producer.Idempotent = idempotent
+		handle := acquire(t, NewPool(quiet()), where, producer)
+		if _, err := handle.Produce(t.Context(), outgoing("t", "v")); err != nil {
+			t.Errorf("idempotent=%v: %v", idempotent, err)
+		}
+		if asked.Load() < 3 {
+			t.Error("the endpoint did not fail, so the test shows nothing")
 		}
 	}
 }
