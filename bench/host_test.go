@@ -141,7 +141,7 @@ func setUp(t *testing.T) *echoBench {
 	for _, name := range []string{topic, replies, aloneTopic} {
 		admin.Topic(name, partitions, nil)
 	}
-	config := map[string]string{"hosts": kafka.Brokers()[0], "topic": topic}
+	config := map[string]string{"hosts": kafka.Brokers()[0], "topic": topic, "order": "none"} // records have no key
 	for key, value := range link {
 		config[key] = value
 	}

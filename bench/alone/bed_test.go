@@ -139,8 +139,8 @@ func (b *bed) start(s subject, host *testkit.FakeHost, brokers []string, admin *
 	link := func(more map[string]string) map[string]string {
 		config := map[string]string{"hosts": brokers[0], "max_message_bytes": strconv.Itoa(rig.Largest * 3 / 4)}
 		if more["topic"] != "" {
-			// Calls wait at a gate for as long as something else is measured.
-			maps.Copy(config, map[string]string{"start": "earliest", "max_buffer": "256MiB", "handle_timeout": "1h", "rebalance_timeout": "1h"})
+			// Calls wait at a gate for as long as something else is measured. Records have no key, and are to go at once.
+			maps.Copy(config, map[string]string{"order": "none", "start": "earliest", "max_buffer": "256MiB", "handle_timeout": "1h", "rebalance_timeout": "1h"})
 		}
 		maps.Copy(config, more)
 		maps.Copy(config, s.settings)

@@ -80,7 +80,7 @@ func point(t *testing.T, binary string, p Point) Point {
 		fillTopics(t, brokers, p)
 		for i := range p.Links {
 			host.PutLink(testkit.TargetLink(rig.SinkID(strconv.Itoa(i)), "kafka",
-				map[string]string{"hosts": brokers[0], "topic": topicName(i), "start": "earliest"}))
+				map[string]string{"hosts": brokers[0], "topic": topicName(i), "start": "earliest", "order": "none"}))
 		}
 		begin := time.Now()
 		copies := startCopies(t, host, binary, p.Copies)

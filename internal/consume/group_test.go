@@ -185,7 +185,7 @@ func TestStopIsQuickAndCommitsWhatIsFinished(t *testing.T) {
 		}
 		return record.Done, nil
 	}}
-	c := start(t, k.Brokers(), h, map[string]string{"topic": "t", "commit_interval": "5m", "dead_letter_topic": "dlq", "max_attempts": "1"})
+	c := start(t, k.Brokers(), h, map[string]string{"topic": "t", "order": "none", "commit_interval": "5m", "dead_letter_topic": "dlq", "max_attempts": "1"})
 	h.waitCalls(t, 4)
 	ctx, cancel := context.WithTimeout(t.Context(), 250*time.Millisecond)
 	defer cancel()

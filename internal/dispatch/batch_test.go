@@ -95,6 +95,7 @@ func TestARecordWaitsForItsBatchNoLongerThanMaxWait(t *testing.T) {
 			return done(batch), nil
 		}}
 		cfg, _ := batchConfig(s)
+		cfg.Delivery.Order = settings.OrderNone
 		d := New(cfg)
 		p := d.Open("t", 0, 0)
 		rs := keyed(3)

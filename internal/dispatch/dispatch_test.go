@@ -197,24 +197,60 @@ func TestRecordsOfOneKeyGoOneAfterAnotherAndKeysAtOnce(t *testing.T) {
 	}
 }
 
-func TestKeylessRecordsGoAtOnceButAnEmptyKeyIsAKey(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &script{handle: func(context.Context, *record.Record) (record.Verdict, error) {
-			time.Sleep(time.Second)
-			return record.Done, nil
-		}}
-		cfg, _ := config(s)
-		d := New(cfg)
-		null, empty := d.Open("t", 0, 0), d.Open("t", 1, 0)
-		null.Add(keyed(5), first)
-		empty.Add(keyed(5, ""), first)
-		synctest.Wait()
-		if n := s.runs(); n != 6 {
-			t.Errorf("%d calls at once, want 5 of the null keys and 1 of the empty key", n)
-		}
-		time.Sleep(10 * time.Second)
-		d.Close(t.Context())
-	})
+// TestKeylessRecordsKeepTheirOrder: those of a partition wait for each other and for no record with a key, be it the empty
+// one, until order=none frees them.
+func TestKeylessRecordsKeepTheirOrder(t *testing.T) {
+	for order, atOnce := range map[settings.Order]int{settings.OrderKey: 4, settings.OrderPartition: 2, settings.OrderNone: 20} {
+		t.Run(string(order), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var failed atomic.Bool
+				var mu sync.Mutex
+				var finished []int64 // of the keyless records of the first partition
+				s := &script{}
+				s.handle = func(_ context.Context, r *record.Record) (record.Verdict, error) {
+					time.Sleep(time.Second)
+					if r.Key != nil || r.Partition != 0 {
+						return record.Done, nil
+					}
+					if r.Offset == 3 && failed.CompareAndSwap(false, true) {
+						return record.Retry, errors.New("not yet")
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					finished = append(finished, r.Offset)
+					return record.Done, nil
+				}
+				cfg, _ := config(s)
+				cfg.Delivery.Order = order
+				d := New(cfg)
+				one, two := d.Open("t", 0, 0), d.Open("t", 1, 0)
+				rs, others := keyed(10), keyed(10)
+				for i := range rs {
+					if i%3 != 0 {
+						rs[i].Key = [][]byte{{}, []byte("k")}[i%3-1]
+					}
+					others[i].Partition = 1
+				}
+				// No keys, the empty key and k go at once, and two partitions.
+				one.Add(rs, first)
+				two.Add(others, first)
+				synctest.Wait()
+				if n := s.runs(); n != atOnce {
+					t.Errorf("%d calls at once, want %d", n, atOnce)
+				}
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				mustCommit(t, one, 10)
+				mustCommit(t, two, 10)
+				mu.Lock()
+				if order != settings.OrderNone && !slices.Equal(finished, []int64{0, 3, 6, 9}) {
+					t.Errorf("finished in the order %v", finished)
+				}
+				mu.Unlock()
+				d.Close(t.Context())
+			})
+		})
+	}
 }
 
 func TestTheCommittableOffsetIsTheLowestUnfinishedOne(t *testing.T) {
@@ -456,7 +492,7 @@ func TestWithoutAComponentRecordsWaitAndNothingCounts(t *testing.T) {
 			return record.Done, nil
 		}
 		cfg, c := config(s)
-		cfg.Delivery.MaxAttempts = 2
+		cfg.Delivery.MaxAttempts, cfg.Delivery.Order = 2, settings.OrderNone
 		cfg.DeadLetter = func(context.Context, *record.Record, int, error) error {
 			t.Error("a record was dead-lettered for want of a component")
 			return nil
@@ -597,7 +633,7 @@ func TestCloseLetsRunningCallsFinishAndStartsNone(t *testing.T) {
 			}
 		}}
 		cfg, c := config(s)
-		cfg.Delivery.MaxInFlight, cfg.Delivery.MaxAttempts = 2, 1
+		cfg.Delivery.MaxInFlight, cfg.Delivery.MaxAttempts, cfg.Delivery.Order = 2, 1, settings.OrderNone
 		cfg.DeadLetter = func(context.Context, *record.Record, int, error) error {
 			t.Error("a stop dead-lettered a record")
 			return nil

@@ -91,6 +91,8 @@ type Dispatcher struct {
 	fill          *time.Timer // wakes a partition that waits for its batch to fill
 	buffered      int64
 	outputBytes   int64 // the size of the outputs that can be taken
+	keyed         bool  // a record with a key has been read
+	keyless       bool  // one without has, and waits for others of its kind
 	gate          gate
 	outputsErr    error // why outputs could not be produced the last time
 	partitions    map[*Partition]struct{}
@@ -114,6 +116,9 @@ type Status struct {
 	Buffered int64
 	// Oldest is when the record was read that has been unfinished for longest; zero where there is none.
 	Oldest time.Time
+	// KeylessOnly tells that records were read, all of them without a key, and that order=key has those of a partition wait
+	// for each other.
+	KeylessOnly bool
 	// Unavailable says why no component can be reached; nil when one can.
 	Unavailable error
 	// UnavailableSince is when that began.
@@ -137,7 +142,8 @@ type Held struct {
 func (d *Dispatcher) Status() Status {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s := Status{InFlight: d.withComponent, Buffered: d.buffered, Unavailable: d.gate.cause, UnavailableSince: d.gate.since, Outputs: d.outputsErr}
+	s := Status{InFlight: d.withComponent, Buffered: d.buffered, Unavailable: d.gate.cause, UnavailableSince: d.gate.since, Outputs: d.outputsErr,
+		KeylessOnly: d.keyless && !d.keyed}
 	for p := range d.partitions {
 		s.Waiting += p.unfinished
 		if p.items.len() > 0 {

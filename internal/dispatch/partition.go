@@ -25,6 +25,7 @@ type Partition struct {
 
 	// All below is protected by d.mu.
 	lanes      map[string]*lane
+	keyless    *lane // with order=key, of the records without a key
 	backingOff map[*lane]struct{}
 	// ready are the lanes whose records may be called now, readyItems the records in them, readySince when the first
 	// of these became ready. place is where in d.turns the partition stands, from 1; 0 is nowhere.
@@ -210,8 +211,14 @@ func (p *Partition) laneOf(r *record.Record) *lane {
 	case settings.OrderPartition:
 	default:
 		if r.Key == nil {
-			return p.newSoloLane()
+			p.d.keyless = true
+			// No key is one key, which is not the empty one: Kafka keeps these records in order, too.
+			if p.keyless == nil {
+				p.keyless = &lane{partition: p}
+			}
+			return p.keyless
 		}
+		p.d.keyed = true
 		key = string(r.Key)
 	}
 	l := p.lanes[key]
@@ -458,7 +465,7 @@ func (p *Partition) free() (givenUp []int64) {
 	// What is finished may be taken still.
 	p.hold(p.outputBytes - p.buffered)
 	p.unfinished = 0
-	p.items, p.lanes, p.backingOff = queue[*item]{}, nil, nil
+	p.items, p.lanes, p.keyless, p.backingOff = queue[*item]{}, nil, nil, nil
 	d.turns.drop(p)
 	p.ready, p.readyItems = readyLanes{}, 0
 	if !d.anyUnfinished() {

@@ -107,6 +107,19 @@ func TestReasonsAreBrokenBetweenWords(t *testing.T) {
 	}
 }
 
+func TestAdviceStandsBelowItsLink(t *testing.T) {
+	p := well("a", "b")
+	p.Links[0].Advice = "order=none would be faster"
+	answer := &Answer{Time: noon, Providers: []status.Provider{p}}
+	var table, lines strings.Builder
+	if err := errors.Join(Table(&table, answer, Style{}), Lines(&lines, answer)); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasSuffix(table.String(), "\n  order=none would be faster\n") || !strings.HasSuffix(lines.String(), " advice=\"order=none would be faster\"\n") {
+		t.Errorf("got\n%s%s", table.String(), lines.String())
+	}
+}
+
 func TestLinesAreForPrograms(t *testing.T) {
 	var b strings.Builder
 	empty := status.Provider{ProviderKey: "idle", HostID: "N", Healthy: true}

@@ -219,6 +219,9 @@ func (p *printer) details(l *status.Link) {
 	if l.Reason != "" && l.Reason != string(l.State) {
 		p.sentence(stateColour(l.State), plain(l.Reason))
 	}
+	if l.Advice != "" {
+		p.sentence(wait, plain(l.Advice))
+	}
 	for i := range l.Partitions {
 		if part := &l.Partitions[i]; part.Held != "" {
 			p.sentence(bad, fmt.Sprintf("%s/%d stands still: %s", plain(part.Topic), part.Partition, plain(part.Held)))
@@ -261,6 +264,9 @@ func Lines(w io.Writer, a *Answer) error {
 			}
 			if l.Reason != "" {
 				fmt.Fprintf(&b, " reason=%q", l.Reason)
+			}
+			if l.Advice != "" {
+				fmt.Fprintf(&b, " advice=%q", l.Advice)
 			}
 			b.WriteByte('\n')
 		}

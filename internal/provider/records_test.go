@@ -197,7 +197,7 @@ func TestABatchHasAVerdictForEachRecord(t *testing.T) {
 	})
 	b.kc.ProduceText("in", "a", "bad", "later", "z")
 	p := b.start()
-	b.host.PutLink(recordsLink("kafka", "echo", "handler", b.config("in", "dead_letter_topic", "dlq", "max_in_flight", "1")))
+	b.host.PutLink(recordsLink("kafka", "echo", "handler", b.config("in", "dead_letter_topic", "dlq", "max_in_flight", "1", "order", "none")))
 	if letter := b.kc.Read("dlq", 1)[0]; string(letter.Value) != "bad" {
 		t.Errorf("dead letter %q", letter.Value)
 	}

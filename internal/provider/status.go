@@ -230,6 +230,7 @@ func (f *firsts) reads(s *status.Link, sub *subscription) bool {
 
 func describeConsumer(s *status.Link, c *consume.Consumer, now time.Time) {
 	d := c.Status().Dispatch
+	s.KeylessOnly = d.KeylessOnly
 	s.InFlight, s.Waiting, s.BufferedBytes = d.InFlight, d.Waiting, d.Buffered
 	if !d.Oldest.IsZero() {
 		s.OldestUnfinishedSeconds = max(0, now.Sub(d.Oldest).Seconds())

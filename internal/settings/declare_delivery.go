@@ -9,7 +9,8 @@ func deliverySection() section {
 			{
 				name: "order",
 				def:  "key", example: "partition",
-				doc: "Which records wait for each other: those of one key, those of one partition, or none. Retries keep the order.",
+				doc: "Which records wait for each other: those of one key, those of one partition, or none. The records of a partition " +
+					"that have no key count as those of one key. Retries keep the order.",
 				value: word(func(d *draft) *Order { return &d.link.Delivery.Order },
 					nil, OrderKey, OrderPartition, OrderNone),
 			},

@@ -153,7 +153,8 @@ func (c *Consumer) Enabled() bool { return len(c.Topics) > 0 || c.TopicPattern !
 type Order string
 
 const (
-	// OrderKey delivers records of one key one after another; different keys and keyless records go at once.
+	// OrderKey delivers records of one key one after another, and different keys at once. The records of a partition that
+	// have no key are as those of one key.
 	OrderKey Order = "key"
 	// OrderPartition delivers the records of a partition one after another.
 	OrderPartition Order = "partition"

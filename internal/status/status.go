@@ -69,6 +69,8 @@ type Link struct {
 	Reason string `json:"reason,omitempty"`
 	// Problems are the parts of Reason, each with its kind.
 	Problems Problems `json:"problems,omitempty"`
+	// Advice says what may make a link faster that is well and falls behind, "" where nothing is known.
+	Advice string `json:"advice,omitempty"`
 	// Since is when the state began.
 	Since time.Time `json:"since"`
 
@@ -89,6 +91,10 @@ type Link struct {
 	// OldestUnfinishedSeconds is the age of the record that was read first of those that are not finished, since it was
 	// read; 0 where there is none. Commits wait for it.
 	OldestUnfinishedSeconds float64 `json:"oldest_unfinished_seconds"`
+
+	// KeylessOnly tells that all records that were read have no key, and that order=key lets those of a partition go one
+	// after another.
+	KeylessOnly bool `json:"keyless_only,omitempty"`
 
 	Counters Counters `json:"counters"`
 	Rates    Rates    `json:"rates"`

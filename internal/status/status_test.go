@@ -124,6 +124,34 @@ func TestTheTrackerTellsSinceWhenAndHowFast(t *testing.T) {
 	}
 }
 
+func TestALagThatGrowsOfRecordsWithoutKeysHasItsAdvice(t *testing.T) {
+	for name, test := range map[string]struct {
+		keyless bool
+		lags    []int64 // every 5 s
+		want    bool
+	}{
+		"it grows":            {true, []int64{10, 20, 30}, true},
+		"it grew":             {true, []int64{10, 20, 30, 30, 30, 30}, false},
+		"it shrinks":          {true, []int64{30, 20}, false},
+		"it has just come":    {true, []int64{10}, false},
+		"there are keys, too": {false, []int64{10, 20, 30}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var tracker Tracker
+			var p Provider
+			for i, lag := range test.lags {
+				p = Provider{Time: noon.Add(time.Duration(i) * 5 * time.Second), Links: []Link{{
+					Component: "echo", Name: "default", KeylessOnly: test.keyless, Partitions: []Partition{{Topic: "t", Lag: lag}},
+				}}}
+				tracker.Observe(&p)
+			}
+			if got := p.Links[0].Advice; strings.Contains(got, "order=none") != test.want {
+				t.Errorf("advice %q", got)
+			}
+		})
+	}
+}
+
 func TestTheTrackerCanBeAskedAsOftenAsOneLikes(t *testing.T) {
 	var tracker Tracker
 	var l Link

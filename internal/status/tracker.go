@@ -23,13 +23,18 @@ type sample struct {
 	at     time.Time
 	in     float64
 	out    float64
+	lag    int64 // 0 where it is not known
 	handle *Histogram
 }
 
 // minSampleGap keeps samples apart, however often it is asked.
 const minSampleGap = time.Second
 
-// Observe notes a snapshot and completes its links in place: Since and Rates.
+// keylessAdvice is given to links whose lag grows because their records wait for each other for no reason that is known.
+const keylessAdvice = "the lag grows, and no record has a key: with order=key those of a partition go to the component one after another; " +
+	"order=none lets them go at once, where their order does not matter"
+
+// Observe notes a snapshot and completes its links in place: Since, Rates and Advice.
 func (t *Tracker) Observe(p *Provider) {
 	t.ObserveStates(p.Time, p.Links)
 	for i := range p.Links {
@@ -66,7 +71,8 @@ func (t *Tracker) ObserveStates(now time.Time, links []Link) {
 }
 
 func (k *tracked) observeRates(l *Link, now time.Time) {
-	s := sample{at: now, in: l.Counters.RecordsIn, out: l.Counters.RecordsOut, handle: l.Counters.HandleSeconds}
+	lag, _ := l.Lag()
+	s := sample{at: now, lag: lag, in: l.Counters.RecordsIn, out: l.Counters.RecordsOut, handle: l.Counters.HandleSeconds}
 	if n := len(k.samples); n > 0 && (s.in < k.samples[n-1].in || s.out < k.samples[n-1].out) {
 		k.samples = nil // the counters began anew
 	}
@@ -77,6 +83,10 @@ func (k *tracked) observeRates(l *Link, now time.Time) {
 	if len(k.samples) > 0 {
 		from := k.samples[0]
 		l.Rates = RatesBetween(from.in, from.out, from.handle, l, now.Sub(from.at))
+		// A burst that came just now is no growth.
+		if l.KeylessOnly && lag > from.lag && now.Sub(from.at) >= rateWindow/2 {
+			l.Advice = keylessAdvice
+		}
 	}
 	if n := len(k.samples); n == 0 || now.Sub(k.samples[n-1].at) >= minSampleGap {
 		k.samples = append(k.samples, s)
