@@ -7,6 +7,7 @@ import (
 	"io"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -24,6 +25,15 @@ type call struct {
 	header  nats.Header
 	first   []byte
 	refused bool
+	from    string // who calls, as [ServerOptions.Source] has it
+
+	// place, source and came are guarded by Server.mu.
+	place  place
+	source *source
+	came   time.Time // where it had to wait
+
+	received atomic.Int64 // bytes of parameters
+	complete atomic.Bool  // the end of the parameters came
 
 	token  uint64
 	own    string // the reply subject of the accept
@@ -33,7 +43,7 @@ type call struct {
 	// mu guards what follows. It may be held while mu of a stream is taken, but not while something is published.
 	mu        sync.Mutex
 	timer     *time.Timer
-	began     time.Time
+	began     time.Time // not changed once the call is accepted
 	lastHeard time.Time // when the last message of the parameters came
 	repeats   int
 	heard     bool   // a message of the parameters came: the caller has taken the accept
@@ -46,7 +56,12 @@ type call struct {
 }
 
 // Next implements [Source] on the parameters.
-func (c *call) Next() ([]byte, error) { return c.params.next(c.server.ctx) }
+func (c *call) Next() ([]byte, error) {
+	if c.params.drained() {
+		c.server.await(c)
+	}
+	return c.params.next(c.server.ctx)
+}
 
 // start accepts the call and runs its handler.
 func (c *call) start() {
@@ -79,6 +94,7 @@ func (c *call) accept() {
 	s := c.server
 	c.params.limit, c.params.shared = s.opts.MaxParamsBytes, &s.params
 	c.dec = Decoder{src: c, left: s.opts.MaxParamsBytes}
+	c.received.Store(int64(len(c.first)))
 	if len(c.first) > 0 && !c.refused {
 		// An error is the end of the stream, where the handler finds it.
 		_ = c.params.push(c.first)
@@ -105,6 +121,7 @@ func (c *call) deliver(suffix string, m *nats.Msg) {
 		c.heard = true
 		c.lastHeard = time.Now()
 		c.mu.Unlock()
+		c.received.Add(int64(len(m.Data)))
 		if c.refused {
 			return
 		}
@@ -115,6 +132,7 @@ func (c *call) deliver(suffix string, m *nats.Msg) {
 		return
 	}
 	c.params.close(io.EOF)
+	c.complete.Store(true)
 	c.mu.Lock()
 	c.heard = true
 	c.closed = true
@@ -127,6 +145,7 @@ func (c *call) deliver(suffix string, m *nats.Msg) {
 	c.mu.Unlock()
 	switch {
 	case !send:
+		c.server.resume(c)
 	case int64(len(result)) <= c.server.nc.MaxPayload():
 		c.send(result)
 	default:
@@ -163,8 +182,10 @@ func (c *call) finish(result []byte, err error) {
 	c.mu.Unlock()
 	if send {
 		c.send(result)
-	} else {
-		c.leave()
+		return
+	}
+	if !c.leave() {
+		c.server.await(c) // the results wait for the caller
 	}
 }
 
@@ -178,10 +199,7 @@ func (c *call) tick() {
 		c.mu.Unlock()
 		return
 	}
-	deadline := c.lastHeard.Add(o.ParamsTimeout)
-	if last := c.began.Add(10 * o.ParamsTimeout); last.Before(deadline) {
-		deadline = last
-	}
+	deadline := c.deadlineLocked()
 	if !now.Before(deadline) {
 		c.mu.Unlock()
 		c.server.counts.unclosed.Add(1)
@@ -202,6 +220,23 @@ func (c *call) tick() {
 		c.server.counts.repeated.Add(1)
 		c.server.publish(c.caller, c.own, nil)
 	}
+}
+
+// deadlineLocked is when the call is given up if nothing more comes.
+func (c *call) deadlineLocked() time.Time {
+	last := c.last()
+	if next := c.lastHeard.Add(c.server.opts.ParamsTimeout); next.Before(last) {
+		return next
+	}
+	return last
+}
+
+// last is when the call is given up whatever still comes now and then: what has come of the parameters is worth some
+// time, and single bytes are worth none.
+func (c *call) last() time.Time {
+	o := &c.server.opts
+	worth := time.Duration(float64(c.received.Load()) / float64(o.MinParamsRate) * float64(time.Second))
+	return c.began.Add(min(o.ParamsTimeout+worth, 10*o.ParamsTimeout))
 }
 
 // abandon ends the call without a value, whether or not its handler has returned.
@@ -237,26 +272,29 @@ func (c *call) send(result []byte) {
 	c.leave()
 }
 
-// leave frees what the call holds once its results have been sent and its handler has returned.
-func (c *call) leave() {
+// leave frees what the call holds once its results have been sent and its handler has returned. It tells whether that is
+// so, now or before.
+func (c *call) leave() bool {
 	c.mu.Lock()
-	leave := c.returned && c.sent && !c.left
+	over := c.returned && c.sent
+	leave := over && !c.left
 	c.left = c.left || leave
 	if leave && c.timer != nil {
 		c.timer.Stop()
 	}
 	c.mu.Unlock()
-	if !leave {
-		return
+	if leave {
+		c.server.in.remove(c.token)
+		c.params.release(errEnded)
+		c.server.leave(c)
 	}
-	c.server.in.remove(c.token)
-	c.params.release(errEnded)
-	c.server.leave(c.refused)
+	return over
 }
 
 var (
-	errEnded    = errors.New("the call has ended")
-	errNoReturn = errors.New("the handler ended its goroutine instead of returning")
+	errEnded     = errors.New("the call has ended")
+	errDisplaced = errors.New("others needed its place")
+	errNoReturn  = errors.New("the handler ended its goroutine instead of returning")
 )
 
 // panicError is a panic of a handler.

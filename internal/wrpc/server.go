@@ -33,8 +33,15 @@ type ServerOptions struct {
 	// MaxBufferedBytes bounds the parameters of all running calls together. 512 MiB is the default.
 	MaxBufferedBytes int64
 	// MaxCalls bounds the calls that run at once, and MaxWaiting those that wait, not yet accepted, for one of them
-	// to end. Calls beyond are refused, that is ended without a value. 4096 is the default of both.
+	// to end. Of both, one source may have as many as are free. Calls beyond are refused, that is ended without a value.
+	// 4096 is the default of both.
 	MaxCalls, MaxWaiting int
+	// MaxAwaited bounds the calls whose handler, or whose results, cannot go on before the caller sends more of its
+	// parameters. They do not count as running. Where there are more, the source with most of them loses one that would
+	// soon be given up. 4096 is the default.
+	MaxAwaited int
+	// Source names who made a call, for these bounds. The header source-id does by default.
+	Source func(nats.Header) string
 	// AcceptInterval is the time from the accept to its first repetition; each further one takes twice as long.
 	// Repetitions end when the caller has taken the accept, at the latest after AcceptRepeats. 5 ms and 10, which
 	// together are 5 s, are the defaults.
@@ -44,6 +51,9 @@ type ServerOptions struct {
 	// included, and ten times as much is the bound of all of them. A call that exceeds it is ended without a value.
 	// 10 s is the default.
 	ParamsTimeout time.Duration
+	// MinParamsRate is how many bytes a second a caller must send on average to be given more than ParamsTimeout in all.
+	// 64 KiB is the default.
+	MinParamsRate int64
 	// Inboxes are the reply subjects of calls that are answered; other calls are dropped.
 	Inboxes reply.Inboxes
 	// Logger gets the errors of handlers and what peers do wrong. Nothing is logged without one.
@@ -55,9 +65,14 @@ func (o ServerOptions) withDefaults() ServerOptions {
 	setDefault(&o.MaxBufferedBytes, 512<<20)
 	setDefault(&o.MaxCalls, 4096)
 	setDefault(&o.MaxWaiting, 4096)
+	setDefault(&o.MaxAwaited, 4096)
+	setDefault(&o.MinParamsRate, 64<<10)
 	setDefault(&o.AcceptInterval, 5*time.Millisecond)
 	setDefault(&o.AcceptRepeats, 10)
 	setDefault(&o.ParamsTimeout, 10*time.Second)
+	if o.Source == nil {
+		o.Source = func(h nats.Header) string { return h.Get("source-id") }
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -87,9 +102,9 @@ type Server struct {
 	closing  bool              // no further calls are asked for
 	drained  bool              // those that had been given to us have been taken
 	stopped  bool              // calls that come all the same are refused
-	running  int               // calls that hold one of MaxCalls
-	refusing int               // refused calls that wait for the end of their parameters
-	waiting  []*call           // in order of arrival
+	places   places
+	refusing int // refused calls that wait for the end of their parameters
+	refusals refusals
 	idle     chan struct{}
 }
 
@@ -107,6 +122,9 @@ func NewServer(nc *nats.Conn, opts ServerOptions) (*Server, error) {
 		return nil, fmt.Errorf("opening a wRPC server: prefix %q is no subject: %w", opts.Prefix, ErrMalformed)
 	}
 	s.params.limit = s.opts.MaxBufferedBytes
+	s.places = places{
+		most: s.opts.MaxCalls, mostWaiting: s.opts.MaxWaiting, mostAwaited: s.opts.MaxAwaited, sources: make(map[string]*source),
+	}
 	s.in = newInbox(nc, nil)
 	if err := s.in.open(nc, s.opts.Logger); err != nil {
 		return nil, fmt.Errorf("opening a wRPC server: %w", err)
@@ -169,29 +187,67 @@ func (s *Server) take(h Handler, m *nats.Msg) {
 		return
 	}
 	c := &call{server: s, handler: h, caller: m.Reply, subject: m.Subject, header: m.Header, first: m.Data}
+	c.from = s.opts.Source(m.Header)
+	if len(c.from) > maxSource {
+		c.from = c.from[:maxSource]
+	}
+	now := time.Now()
 	s.mu.Lock()
-	switch {
-	case s.stopped:
+	if s.stopped {
 		s.mu.Unlock()
 		c.refuse(false)
-	case s.running < s.opts.MaxCalls:
-		s.running++
+		return
+	}
+	switch s.places.take(c, now) {
+	case placeRunning:
 		s.mu.Unlock()
 		c.start()
-	case len(s.waiting) < s.opts.MaxWaiting:
-		s.waiting = append(s.waiting, c)
+	case placeWaiting:
 		s.mu.Unlock()
 	default:
 		full := s.refusing >= s.opts.MaxWaiting
 		if !full {
 			s.refusing++
 		}
+		s.refusals.add(c.from, now)
 		s.mu.Unlock()
 		s.counts.refused.Add(1)
 		s.complain("a call was refused because too many are running", "subject", m.Subject,
-			"running", s.opts.MaxCalls, "waiting", s.opts.MaxWaiting)
+			"source", text.Clip(c.from, maxLoggedSubject), "running", s.opts.MaxCalls, "waiting", s.opts.MaxWaiting)
 		c.refuse(!full)
 	}
+}
+
+// maxSource bounds what is kept of the name of a caller, which it chooses itself.
+const maxSource = 256
+
+// await gives the place of a running call to others while its caller has to send something.
+func (s *Server) await(c *call) {
+	s.mu.Lock()
+	if c.complete.Load() {
+		s.mu.Unlock()
+		return
+	}
+	displaced := s.places.await(c)
+	if displaced != nil {
+		s.refusals.add(displaced.from, time.Now())
+	}
+	next := s.places.next()
+	s.mu.Unlock()
+	if displaced != nil {
+		s.counts.refused.Add(1)
+		displaced.abandon("a call was given up: too many callers have not sent all of their parameters", errDisplaced)
+	}
+	for _, n := range next {
+		n.start()
+	}
+}
+
+// resume takes note that all has come that the call waited for.
+func (s *Server) resume(c *call) {
+	s.mu.Lock()
+	s.places.resume(c)
+	s.mu.Unlock()
 }
 
 // maxRested is how many goroutines wait for calls at most. One that has run a call has the stack that the next one needs,
@@ -226,30 +282,25 @@ func (s *Server) serve(c *call) {
 	}
 }
 
-// leave gives the place of a call that has ended to the one that has waited longest.
-func (s *Server) leave(refused bool) {
+// leave gives the place of a call that has ended to those that wait.
+func (s *Server) leave(c *call) {
 	s.mu.Lock()
-	var next *call
-	switch {
-	case refused:
+	if c.refused {
 		s.refusing--
-	case len(s.waiting) > 0:
-		next = s.waiting[0]
-		s.waiting[0] = nil
-		s.waiting = s.waiting[1:]
-	default:
-		s.running--
+	} else {
+		s.places.leave(c)
 	}
+	next := s.places.next()
 	s.signalIdle()
 	s.mu.Unlock()
-	if next != nil {
-		next.start()
+	for _, n := range next {
+		n.start()
 	}
 }
 
 // signalIdle must be called with mu held.
 func (s *Server) signalIdle() {
-	if s.drained && !s.stopped && s.running == 0 && s.refusing == 0 {
+	if s.drained && !s.stopped && s.places.running+s.places.awaited+s.places.waiting == 0 && s.refusing == 0 {
 		s.stopped = true
 		close(s.idle)
 	}

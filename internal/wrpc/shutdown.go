@@ -89,9 +89,8 @@ func (s *Server) cutOff(ctx context.Context) error {
 	s.cancel()
 	s.mu.Lock()
 	s.stopped = true
-	waiting := s.waiting
-	s.waiting = nil
-	left := s.running + len(waiting)
+	waiting := s.places.abandonWaiting()
+	left := s.places.running + s.places.awaited + len(waiting)
 	s.mu.Unlock()
 	for _, c := range waiting {
 		c.refuse(false)

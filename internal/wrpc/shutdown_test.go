@@ -112,7 +112,7 @@ func TestShutdownCutsCallsOff(t *testing.T) {
 	})
 	nc := connect(t, s)
 	var callers []*caller
-	for _, function := range []string{"heeds", "ignores", "waits"} {
+	for _, function := range []string{"waits", "heeds", "ignores"} {
 		c := newCaller(t, nc)
 		c.call(function, nil)
 		c.accepted()

@@ -21,14 +21,15 @@ type Stats struct {
 	Malformed uint64
 	// Failed counts calls whose handler returned an error or panicked.
 	Failed uint64
-	// Running is the number of calls that are running, Waiting that of calls that wait to be.
-	Running, Waiting int
+	// Running is the number of calls that are running, Waiting that of calls that wait to be, Awaited that of calls
+	// whose caller has to send more.
+	Running, Waiting, Awaited int
 }
 
 // Stats returns the counts. They are not taken at one moment.
 func (s *Server) Stats() Stats {
 	s.mu.Lock()
-	running, waiting := s.running, len(s.waiting)
+	running, waiting, awaited := s.places.running, s.places.waiting, s.places.awaited
 	s.mu.Unlock()
 	return Stats{
 		Calls:           s.counts.calls.Load(),
@@ -39,5 +40,6 @@ func (s *Server) Stats() Stats {
 		Failed:          s.counts.failed.Load(),
 		Running:         running,
 		Waiting:         waiting,
+		Awaited:         awaited,
 	}
 }

@@ -103,6 +103,13 @@ func (s *stream) release(end error) {
 	s.shared.used.Add(-total)
 }
 
+// drained tells whether there is nothing to take now and more may come.
+func (s *stream) drained() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.queue) == 0 && s.end == nil
+}
+
 // next waits for the next part.
 func (s *stream) next(ctx context.Context) ([]byte, error) {
 	s.mu.Lock()
