@@ -35,9 +35,9 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	answerText(w, http.StatusOK, "ready")
 }
 
-// notReady says why a provider is not ready, a line for each link.
+// notReady says why a provider is not ready, a line for each of its own problems and for each link.
 func notReady(p *status.Provider) []string {
-	var reasons []string
+	reasons := p.Problems.Texts()
 	for i := range p.Links {
 		if l := &p.Links[i]; l.State != status.Healthy {
 			reason := l.Reason

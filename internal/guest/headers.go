@@ -26,8 +26,11 @@ func CallerOf(h nats.Header) Caller {
 	if link == "" {
 		link = defaultLink
 	}
-	return Caller{ComponentID: header(h, "source-id"), LinkName: link, Header: traceHeaders(h)}
+	return Caller{ComponentID: ComponentOf(h), LinkName: link, Header: traceHeaders(h)}
 }
+
+// ComponentOf reads the id of the component that made the call that came with the headers h.
+func ComponentOf(h nats.Header) string { return header(h, "source-id") }
 
 // CallHeader returns the headers of a call that the provider makes to a component over the named link, with the
 // trace headers that ctx has by [WithTraceHeaders].

@@ -141,7 +141,10 @@ func (p *printer) provider(s *status.Provider) {
 	p.line(fmt.Sprintf("%s  %s", p.paint(bold, plain(s.ProviderKey)), p.paint(colour, said)))
 	p.line(p.paint(faint, fmt.Sprintf("lattice %s, host %s, version %s, up %s",
 		plain(s.Lattice), plain(s.HostID), plain(s.Version), ageWord(s.Time.Sub(s.Started)))))
-	if sick == 0 && !s.Healthy && s.Message != "" && colour == bad {
+	for _, own := range s.Problems {
+		p.sentence(bad, plain(own.Text))
+	}
+	if len(s.Problems) == 0 && sick == 0 && !s.Healthy && s.Message != "" && colour == bad {
 		p.sentence(bad, plain(s.Message))
 	}
 	if len(s.Links) > 0 {

@@ -35,7 +35,7 @@ func (p *Provider) snapshot(conn *nats.Conn) telemetry.Snapshot {
 		Connected: conn.IsConnected(), Reconnects: wire.Reconnects,
 		Calls: calls.Calls, Repeats: calls.AcceptsRepeated, Refused: calls.Refused,
 		Unclosed: calls.Unclosed, Malformed: calls.Malformed, Failed: calls.Failed,
-		RunningCalls: calls.Running, WaitingCalls: calls.Waiting,
+		RunningCalls: calls.Running, WaitingCalls: calls.Waiting, AwaitedCalls: calls.Awaited,
 	}
 	return s
 }

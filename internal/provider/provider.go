@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/semaphore"
 
@@ -64,7 +65,8 @@ type Provider struct {
 	mu      sync.RWMutex
 	config  map[string]string // the provider's own, as of the last update
 	links   map[lattice.LinkID]*link
-	trouble error // what is wrong with the provider's own config
+	callers map[string]int // how many links let a component call
+	trouble error          // what is wrong with the provider's own config
 	stopped bool
 	came    chan struct{}  // closed, and made anew, when a link comes
 	units   sync.WaitGroup // the goroutines of the links
@@ -112,14 +114,16 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeClient(client)) }()
+	var p *Provider // there before there is anything to call
 	server, err := wrpc.NewServer(session.Conn(), wrpc.ServerOptions{
 		Prefix: data.Lattice + "." + data.ProviderKey, Inboxes: inboxes, Logger: log,
+		Source: func(h nats.Header) string { return p.callerOf(h) },
 	})
 	if err != nil {
 		return err
 	}
 
-	p := &Provider{
+	p = &Provider{
 		data: data, log: log, metrics: metrics, export: export,
 		tracer:  tracing.New(export.TracerProvider(), version.Get().Version),
 		limiter: semaphore.NewWeighted(int64(own.MaxInFlight)),
@@ -130,6 +134,7 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 		server:  server,
 		config:  data.Config, trouble: trouble,
 		links:    make(map[lattice.LinkID]*link),
+		callers:  make(map[string]int),
 		observer: observer{started: time.Now()},
 		came:     make(chan struct{}),
 	}
@@ -203,6 +208,9 @@ func (p *Provider) unit(id lattice.LinkID) *link {
 	if unit == nil {
 		unit = newLink(p, id)
 		p.links[id] = unit
+		if id.Direction == lattice.AsTarget {
+			p.callers[id.Peer]++
+		}
 		close(p.came)
 		p.came = make(chan struct{})
 		p.units.Go(unit.run)
@@ -216,6 +224,11 @@ func (p *Provider) DeleteLink(id lattice.LinkID) {
 	defer p.mu.Unlock()
 	if unit := p.links[id]; unit != nil {
 		delete(p.links, id)
+		if id.Direction == lattice.AsTarget {
+			if p.callers[id.Peer]--; p.callers[id.Peer] == 0 {
+				delete(p.callers, id.Peer)
+			}
+		}
 		unit.stop(p.living, nil)
 	}
 }
@@ -254,10 +267,7 @@ func (p *Provider) forget(id lattice.LinkID) {
 func (p *Provider) Health() lattice.Health {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	var texts []string
-	if p.trouble != nil {
-		texts = append(texts, "provider config: "+p.trouble.Error())
-	}
+	texts := p.ownProblems().Texts()
 	if p.stopped {
 		return lattice.Health{Healthy: len(texts) == 0, Message: strings.Join(texts, "; ")} // links that end are well
 	}

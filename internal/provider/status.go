@@ -91,12 +91,15 @@ func (p *Provider) Status(context.Context) status.Provider {
 		p.log.Error("what is counted cannot be told in the status", "error", err)
 	}
 	health := p.Health()
+	p.mu.RLock()
+	own := p.ownProblems()
+	p.mu.RUnlock()
 	units := p.linksNow()
 
 	s := status.Provider{
 		Version: version.Get().Version, ProviderKey: p.data.ProviderKey, Lattice: p.data.Lattice, HostID: p.data.HostID,
 		InstanceID: p.data.InstanceID, Started: p.observer.started, Time: time.Now(),
-		Healthy: health.Healthy, Message: health.Message, Links: []status.Link{},
+		Healthy: health.Healthy, Message: health.Message, Problems: own, Links: []status.Link{},
 	}
 	ids := sortedLinks(units)
 	first := firsts{consumers: make(map[*subscription]string), counted: make(map[telemetry.LinkName]string)}

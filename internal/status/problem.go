@@ -35,15 +35,19 @@ const (
 	ProblemPublish ProblemKind = "publish"
 	// ProblemReplies are answers to requests that cannot be read.
 	ProblemReplies ProblemKind = "replies"
+	// ProblemConfig is the provider's own config where it cannot be used, ProblemCalls that components make more calls
+	// than can be served. Both are the provider's, not a link's.
+	ProblemConfig ProblemKind = "config"
+	ProblemCalls  ProblemKind = "calls"
 )
 
-// Problem is one reason why a link is not well, in words for the operator.
+// Problem is one reason why a link, or the provider itself, is not well, in words for the operator.
 type Problem struct {
 	Kind ProblemKind `json:"kind"`
 	Text string      `json:"text"`
 }
 
-// Problems are what is wrong with a link, the weightiest first. None means that all is well.
+// Problems are what is wrong, the weightiest first. None means that all is well.
 type Problems []Problem
 
 // Add appends a problem whose text is not told yet.

@@ -23,6 +23,8 @@ type Provider struct {
 	// Healthy and Message are what the host is told: Message says what is wrong, "" where nothing is.
 	Healthy bool   `json:"healthy"`
 	Message string `json:"message,omitempty"`
+	// Problems are those of Message that are no link's, each with its kind.
+	Problems Problems `json:"problems,omitempty"`
 	// Links are sorted by component, name, direction and package.
 	Links []Link `json:"links"`
 	// Omitted says what was left out to keep the answer within a limit; nil where nothing was.

@@ -52,6 +52,7 @@ type LatticeCounts struct {
 	Calls, Repeats, Refused     uint64
 	Unclosed, Malformed, Failed uint64
 	RunningCalls, WaitingCalls  int
+	AwaitedCalls                int
 }
 
 // asked are the metrics that come from a Snapshot.
@@ -59,7 +60,7 @@ var asked = map[*metric]bool{
 	assignedPartitions: true, inFlightRecords: true, waitingRecords: true, bufferedBytes: true, oldestUnfinished: true,
 	lagRecords: true, lagSeconds: true, committedOffset: true, heldPartitions: true, commitAge: true,
 	linkHealthy: true, linkState: true, providerHealthy: true,
-	wrpcCalls: true, wrpcRunning: true, wrpcWaiting: true, wrpcRepeats: true, wrpcRefused: true, wrpcFailed: true,
+	wrpcCalls: true, wrpcRunning: true, wrpcWaiting: true, wrpcAwaited: true, wrpcRepeats: true, wrpcRefused: true, wrpcFailed: true,
 	natsConnected: true, natsReconnects: true,
 }
 
@@ -126,6 +127,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	send(wrpcCalls, float64(n.Calls))
 	send(wrpcRunning, float64(n.RunningCalls))
 	send(wrpcWaiting, float64(n.WaitingCalls))
+	send(wrpcAwaited, float64(n.AwaitedCalls))
 	send(wrpcRepeats, float64(n.Repeats))
 	send(wrpcRefused, float64(n.Refused))
 	send(wrpcFailed, float64(n.Unclosed), "unclosed")

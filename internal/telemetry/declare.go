@@ -164,7 +164,7 @@ var (
 		bad:  "unhealthy, or starting for minutes."})
 	providerHealthy = declare(metric{section: sectionHealth, name: "healthy", kind: gauge,
 		help: "1 where the provider and all its links are healthy, else 0.",
-		bad:  "0: link_healthy tells which link it is; where none is, the provider's own config is wrong."})
+		bad:  "0: link_healthy tells which link it is; where none is, the provider's own config is wrong or components make too many calls: the health message says it."})
 	buildInfo = declare(metric{section: sectionHealth, name: "build_info", kind: gauge, labels: []string{"version", "commit", "go_version"},
 		help: "Always 1; the labels say which build runs.",
 		bad:  "More than one version over all copies for longer than an upgrade takes."})
@@ -177,12 +177,15 @@ var (
 	wrpcWaiting = declare(metric{section: sectionLattice, name: "wrpc_waiting_calls", kind: gauge,
 		help: "Calls of components that wait to be served.",
 		bad:  "Anything but 0: as many calls run as may."})
+	wrpcAwaited = declare(metric{section: sectionLattice, name: "wrpc_awaited_calls", kind: gauge,
+		help: "Calls of components that can go on only when their caller sends more: the rest of the parameters, or their end.",
+		bad:  "Hundreds: callers begin calls and do not end them, and some are given up when there are 4096."})
 	wrpcRepeats = declare(metric{section: sectionLattice, name: "wrpc_accept_repeats_total", kind: counter,
 		help: "Accepts of calls that were sent again because the caller's first message did not follow.",
 		bad:  "A large share of wrpc_calls_total: hosts or the NATS servers between are overloaded."})
 	wrpcRefused = declare(metric{section: sectionLattice, name: "wrpc_refused_calls_total", kind: counter,
-		help: "Calls that were refused because too many were running.",
-		bad:  "Any increase: components publish faster than Kafka takes it."})
+		help: "Calls that were refused, or given up for others, because there were too many at once.",
+		bad:  "Any increase: components publish faster than Kafka takes it, or one begins calls that it does not end. Health names the last caller."})
 	wrpcFailed = declare(metric{section: sectionLattice, name: "wrpc_failed_calls_total", kind: counter, labels: []string{"reason"},
 		help: "Calls that ended without a result, by reason: unclosed (the end of the parameters did not come), malformed, or failed.",
 		bad:  "Any steady increase: calls are cut off on their way, or a component was built against another interface."})
