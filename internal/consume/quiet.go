@@ -10,6 +10,7 @@ import (
 
 	"messaging-kafka/internal/dispatch"
 	"messaging-kafka/internal/kafka"
+	"messaging-kafka/internal/status"
 )
 
 const (
@@ -34,7 +35,11 @@ type quiet struct {
 // known only when records come or a fetch of ours finds none; and some errors it tells once, or not at all, while it does
 // not read the partition any more.
 func (s *session) look(ctx context.Context) {
-	for sleep(ctx, measureEvery) {
+	for last := time.Now(); sleep(ctx, measureEvery); {
+		if s.cfg.Settings.Consumer.ReadCommitted && time.Since(last) >= kafka.StableEvery {
+			s.lookForOpenTransactions(ctx)
+			last = time.Now()
+		}
 		for _, q := range s.quiet(time.Now()) {
 			s.lookInto(ctx, q)
 		}
@@ -116,5 +121,27 @@ func (s *session) lookForPlace(ctx context.Context, q quiet) {
 	}
 	if o, ok := offsets.Lookup(q.tp.topic, q.tp.partition); ok && o.Err == nil {
 		s.fail(fmt.Errorf("reading %s: %w", q.tp, errPlaceKnown))
+	}
+}
+
+// lookForOpenTransactions watches the last stable offsets of partitions that are read up to there.
+func (s *session) lookForOpenTransactions(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, measureLimit)
+	defer cancel()
+	read := make(map[string][]int32)
+	s.mu.Lock()
+	for tp, a := range s.assigned {
+		if next := a.Next(); next != dispatch.NotYet && next >= a.end {
+			read[tp.topic] = append(read[tp.topic], tp.partition)
+		}
+	}
+	s.mu.Unlock()
+	s.stable.Look(ctx, s.cl, read)
+}
+
+// addOpenTransactions tells of last stable offsets that stand.
+func addOpenTransactions(ps *status.Problems, stable *kafka.Stable) {
+	for _, standing := range stable.Standing(time.Now()) {
+		ps.Add(status.ProblemPartition, standing.String())
 	}
 }

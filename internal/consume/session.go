@@ -33,6 +33,7 @@ type session struct {
 	freed    chan struct{}
 	paused   atomic.Bool // a partition may be paused
 	problems problems
+	stable   kafka.Stable
 	fence    fence
 	loops    sync.WaitGroup
 	stop     context.CancelFunc
@@ -254,6 +255,7 @@ func (s *session) status() Status {
 		}
 	}
 	s.mu.Unlock()
+	addOpenTransactions(&st.Problems, &s.stable)
 	addDispatchProblems(&st.Problems, &st.Dispatch, s.cfg)
 	return st
 }

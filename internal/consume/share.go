@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -30,6 +31,7 @@ type shareSession struct {
 	cl       *kgo.Client
 	bury     func(context.Context, *record.Record, int, error) error
 	problems problems
+	stable   kafka.Stable
 	loops    sync.WaitGroup
 	stop     context.CancelFunc
 	// calls is what running calls live in; it outlasts the loops by the time that a stop leaves them.
@@ -81,6 +83,9 @@ func (s *shareSession) run(ctx context.Context) error {
 	}
 	s.loops.Go(func() { s.monitor(ctx) })
 	s.loops.Go(func() { s.poll(ctx) })
+	if s.cfg.Settings.Consumer.ReadCommitted {
+		s.loops.Go(func() { s.watchStable(ctx) })
+	}
 	<-ctx.Done()
 	return nil
 }
@@ -117,6 +122,23 @@ func (s *shareSession) monitor(ctx context.Context) {
 			s.problems.joined() // a share group tells its members nothing when they have joined
 		}
 	})
+}
+
+// watchStable watches the last stable offsets of the topics: no member of the group gets records beyond them.
+func (s *shareSession) watchStable(ctx context.Context) {
+	adm := kadm.NewClient(s.cl)
+	for sleep(ctx, kafka.StableEvery) {
+		look, cancel := context.WithTimeout(ctx, measureLimit)
+		if topics := s.cl.GetConsumeTopics(); len(topics) > 0 {
+			partitions := make(map[string][]int32)
+			details, _ := adm.Metadata(look, topics...) // that it fails is told by the monitor
+			for topic, detail := range details.Topics {
+				partitions[topic] = detail.Partitions.Numbers()
+			}
+			s.stable.Look(look, s.cl, partitions)
+		}
+		cancel()
+	}
 }
 
 // setStart sets the group's share.auto.offset.reset, which is where a share group of KIP-932 starts; it is latest by
@@ -463,6 +485,7 @@ func (s *shareSession) status() Status {
 	}}
 	s.mu.Unlock()
 	st.Joined, st.Problems = s.problems.list()
+	addOpenTransactions(&st.Problems, &s.stable)
 	addDispatchProblems(&st.Problems, &st.Dispatch, s.cfg)
 	return st
 }

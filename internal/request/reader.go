@@ -75,6 +75,8 @@ type reader struct {
 	// What the looks at the topic know; only their goroutine uses it.
 	id    kadm.TopicID
 	known map[int32]bool
+	// lookedAt is when the last stable offsets were asked for.
+	lookedAt time.Time
 
 	placesMu sync.Mutex
 	// places are from where the partitions are read next, as far as that is known.
@@ -170,6 +172,11 @@ func (rd *reader) check(ctx context.Context) error {
 	}
 	rd.id = topic.ID
 	rd.look(ctx)
+	if time.Since(rd.lookedAt) >= kafka.StableEvery {
+		// Unless it is told, an open transaction shows as requests that time out.
+		rd.state.stable.Look(ctx, rd.cl, map[string][]int32{rd.topic: topic.Partitions.Numbers()})
+		rd.lookedAt = time.Now()
+	}
 	for _, p := range topic.Partitions.Sorted() {
 		if p.Err != nil {
 			return fmt.Errorf("partition %d: %w", p.Partition, p.Err)

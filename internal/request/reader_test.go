@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"messaging-kafka/internal/kafka"
 	"messaging-kafka/internal/record"
 	"messaging-kafka/internal/testkit"
 )
@@ -441,6 +442,29 @@ func TestAnswersAroundADamagedBatchAreTaken(t *testing.T) {
 			ready(t, r)
 		})
 	}
+}
+
+func TestAnOpenTransactionInTheReplyTopicIsTold(t *testing.T) {
+	t.Parallel()
+	k := topics(t, 1)
+	cfg, _ := config(t, k.Brokers())
+	r := start(t, cfg)
+	ready(t, r)
+	hanging := testkit.NewClient(t, k.Brokers(), kgo.TransactionalID("hanging"), kgo.TransactionTimeout(10*time.Minute))
+	if err := hanging.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	hanging.ProduceText("answers", "open")
+	testkit.Eventually(t, kafka.StandsAfter+testkit.DefaultTimeout, func() error {
+		if p := r.Problems(); !strings.Contains(p.String(), "the last stable offset of answers/0 stands at 0 since ") {
+			return fmt.Errorf("the problems are %q", p)
+		}
+		return nil
+	})
+	if err := hanging.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+		t.Fatal(err)
+	}
+	ready(t, r)
 }
 
 func TestNoAnswerIsLostWithCutConnections(t *testing.T) {

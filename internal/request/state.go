@@ -28,6 +28,7 @@ func (e *refusal) Unwrap() error { return e.err }
 type state struct {
 	topic  string
 	access *kafka.Access
+	stable kafka.Stable
 
 	mu      sync.Mutex
 	changed chan struct{} // closed with each change
@@ -139,6 +140,9 @@ func (s *state) problems() status.Problems {
 	}
 	for _, partition := range slices.Sorted(maps.Keys(s.fetches)) {
 		list.Add(status.ProblemReplies, s.explain(s.fetches[partition].err))
+	}
+	for _, standing := range s.stable.Standing(time.Now()) {
+		list.Add(status.ProblemReplies, fmt.Sprintf("reading answers (request_reply_topic): %s", &standing))
 	}
 	if !s.positioned && len(list) == 0 {
 		list.Add(status.ProblemStarting, fmt.Sprintf("finding the end of %s (request_reply_topic), from where answers are read", s.topic))

@@ -1,0 +1,172 @@
+package kafka
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+const (
+	// StableEvery is the time between two calls of [Stable.Look].
+	StableEvery = 5 * time.Second
+	// StandsAfter is how long a last stable offset may stand, as it does while a transaction is open, before that is told.
+	StandsAfter = 20 * time.Second
+)
+
+// Stable watches the last stable offsets of partitions that are read up to there: a reader of committed records gets
+// nothing beyond the first open transaction, and Kafka gives that no error and no lag. The zero value is ready; its
+// methods may be called by many goroutines at once.
+type Stable struct {
+	mu       sync.Mutex
+	standing map[place]*Standing
+}
+
+type place struct {
+	topic     string
+	partition int32
+}
+
+// Standing is a last stable offset that is behind the end of its partition.
+type Standing struct {
+	Topic     string
+	Partition int32
+	// Offset is the last stable offset, and End the end behind it.
+	Offset, End int64
+	// Since is when it was first seen there.
+	Since time.Time
+	// ProducerID is the producer of the open transaction, -1 where it is not known, and WroteLast when that wrote to the
+	// partition last, by its own clock.
+	ProducerID int64
+	WroteLast  time.Time
+}
+
+// String says what stands, since when, and what can be done.
+func (s *Standing) String() string {
+	producer := ""
+	if s.ProducerID >= 0 {
+		producer = fmt.Sprintf(" (producer id %d, which wrote last at %s)", s.ProducerID, s.WroteLast.UTC().Format(time.RFC3339))
+	}
+	return fmt.Sprintf("the last stable offset of %s/%d stands at %d since %s: a transaction that began there%s is still open, and %d offsets behind it cannot be read until it ends; where its producer is gone, kafka-transactions.sh abort --topic %s --partition %d --start-offset %d ends it",
+		s.Topic, s.Partition, s.Offset, s.Since.UTC().Format(time.RFC3339), producer, s.End-s.Offset, s.Topic, s.Partition, s.Offset)
+}
+
+// Look asks for the partitions, which are all that are watched from now on. Those whose leaders do not answer stay as
+// they were.
+func (s *Stable) Look(ctx context.Context, cl *kgo.Client, partitions map[string][]int32) {
+	// The ends first: what is behind the end of then and not stable now belongs to a transaction that is open now.
+	ends := listEnds(ctx, cl, partitions, 0)
+	stable := listEnds(ctx, cl, partitions, 1)
+	if long := s.note(time.Now(), partitions, ends, stable); len(long) > 0 {
+		s.describe(ctx, cl, long)
+	}
+}
+
+// note takes the answers in, and returns the places that have stood for long.
+func (s *Stable) note(now time.Time, partitions map[string][]int32, ends, stable map[place]int64) []place {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	watched := make(map[place]*Standing)
+	var long []place
+	for topic, ids := range partitions {
+		for _, id := range ids {
+			p := place{topic, id}
+			end, ended := ends[p]
+			offset, listed := stable[p]
+			old := s.standing[p]
+			switch {
+			case (!ended || !listed) && old != nil:
+				watched[p] = old
+			case !ended || !listed || offset >= end:
+			case old != nil && old.Offset == offset:
+				old.End = end
+				watched[p] = old
+				if now.Sub(old.Since) >= StandsAfter {
+					long = append(long, p)
+				}
+			default:
+				watched[p] = &Standing{Topic: topic, Partition: id, Offset: offset, End: end, Since: now, ProducerID: -1}
+			}
+		}
+	}
+	s.standing = watched
+	return long
+}
+
+// describe finds out whose transactions are open. What cannot be had, as from brokers before Kafka 2.8, is left out.
+func (s *Stable) describe(ctx context.Context, cl *kgo.Client, long []place) {
+	var topics kadm.TopicsSet
+	for _, p := range long {
+		topics.Add(p.topic, p.partition)
+	}
+	described, err := kadm.NewClient(cl).DescribeProducers(ctx, topics)
+	if err != nil && len(described) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	described.EachProducer(func(producer kadm.DescribedProducer) {
+		standing := s.standing[place{producer.Topic, producer.Partition}]
+		if standing != nil && producer.CurrentTxnStartOffset == standing.Offset {
+			standing.ProducerID, standing.WroteLast = producer.ProducerID, time.UnixMilli(producer.LastTimestamp)
+		}
+	})
+}
+
+// Standing returns what has stood for longer than [StandsAfter], sorted by topic and partition.
+func (s *Stable) Standing(now time.Time) []Standing {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []Standing
+	for standing := range maps.Values(s.standing) {
+		if now.Sub(standing.Since) >= StandsAfter {
+			list = append(list, *standing)
+		}
+	}
+	slices.SortFunc(list, func(a, b Standing) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
+	return list
+}
+
+// listEnds asks the leaders of partitions for their ends by an isolation level, and leaves out those that do not tell.
+func listEnds(ctx context.Context, cl *kgo.Client, partitions map[string][]int32, isolation int8) map[place]int64 {
+	req := kmsg.NewPtrListOffsetsRequest()
+	req.ReplicaID, req.IsolationLevel = -1, isolation
+	for topic, ids := range partitions {
+		t := kmsg.NewListOffsetsRequestTopic()
+		t.Topic = topic
+		for _, id := range ids {
+			p := kmsg.NewListOffsetsRequestTopicPartition()
+			p.Partition, p.Timestamp = id, -1 // the end
+			t.Partitions = append(t.Partitions, p)
+		}
+		req.Topics = append(req.Topics, t)
+	}
+	found := make(map[place]int64)
+	if len(req.Topics) == 0 {
+		return found
+	}
+	for _, shard := range cl.RequestSharded(ctx, req) {
+		resp, ok := shard.Resp.(*kmsg.ListOffsetsResponse)
+		if shard.Err != nil || !ok {
+			continue
+		}
+		for _, t := range resp.Topics {
+			for _, p := range t.Partitions {
+				if kerr.ErrorForCode(p.ErrorCode) == nil && p.Offset >= 0 {
+					found[place{t.Topic, p.Partition}] = p.Offset
+				}
+			}
+		}
+	}
+	return found
+}
