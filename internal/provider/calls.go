@@ -34,11 +34,11 @@ func (p *Provider) ownProblems() status.Problems {
 	}
 	pressure := p.server.Pressure()
 	if pressure.Refused > 0 {
-		who := "of a component without a link"
+		who := "the last was of a component without a link"
 		if pressure.Source != "" {
-			who = "of component " + text.Clip(pressure.Source, 100)
+			who = fmt.Sprintf("the last was of component %s", text.Clip(pressure.Source, 100))
 		}
-		list.Add(status.ProblemCalls, fmt.Sprintf("%d calls of components were refused since %s because there are too many at once, the last %s",
+		list.Add(status.ProblemCalls, fmt.Sprintf("%d calls of components were refused since %s because there are too many at once; %s",
 			pressure.Refused, pressure.Since.UTC().Format(time.TimeOnly+"Z"), who))
 	}
 	if pressure.Waiting >= tooLong {
