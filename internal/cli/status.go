@@ -131,7 +131,7 @@ func verdict(answer *overview.Answer) error {
 		p := &answer.Providers[i]
 		before := len(bad)
 		for j := range p.Links {
-			if p.Links[j].State == status.Unhealthy {
+			if p.Links[j].State.Ill() {
 				bad = append(bad, "link "+p.Links[j].ID())
 			}
 		}

@@ -16,6 +16,7 @@ import (
 	"messaging-kafka/internal/produce"
 	"messaging-kafka/internal/settings"
 	"messaging-kafka/internal/status"
+	"messaging-kafka/internal/text"
 )
 
 // session is one membership in a consumer group.
@@ -260,11 +261,22 @@ func (s *session) status() Status {
 	return st
 }
 
+// maxFailure bounds a component's error in a problem in bytes. The whole of it is in the log.
+const maxFailure = 1 << 10
+
 // addDispatchProblems says in words what keeps the dispatcher from delivering.
 func addDispatchProblems(ps *status.Problems, d *dispatch.Status, cfg *Config) {
 	if d.Unavailable != nil {
 		ps.Add(status.ProblemUnavailable, fmt.Sprintf("component %s takes no calls since %s, %d records wait: %v",
 			cfg.Component, d.UnavailableSince.UTC().Format(time.RFC3339), d.Waiting, d.Unavailable))
+	}
+	if f := d.Failing; f != nil && d.Unavailable == nil {
+		oldest := ""
+		if !d.OldestCall.IsZero() {
+			oldest = fmt.Sprintf("; the oldest call has been under way for %s", max(0, time.Since(d.OldestCall)).Round(time.Second))
+		}
+		ps.Add(status.ProblemFailing, fmt.Sprintf("failing: %d of the last %d calls: %s (%s/%d, offset %d; since %s%s)", f.Calls, f.Calls,
+			text.Clip(f.Err.Error(), maxFailure), f.Topic, f.Partition, f.Offset, f.Since.UTC().Format(time.RFC3339), oldest))
 	}
 	if d.Outputs != nil {
 		ps.Add(status.ProblemOutputs, fmt.Sprintf("outputs of the component cannot be produced: %v", d.Outputs))

@@ -45,6 +45,7 @@ type shareSession struct {
 	unavailable error
 	since       time.Time
 	deadLetter  error
+	running     dispatch.Calls
 }
 
 // shareFetchWait is the longest that a broker may hold a fetch of a share group that has nothing to bring.
@@ -376,11 +377,25 @@ func (s *shareSession) deliver(r *record.Record) (record.Verdict, error) {
 		s.cfg.Observer.Repeated()
 	}
 	began := time.Now()
+	var running dispatch.Running
+	s.mu.Lock()
+	s.running.Begin(&running, began)
+	s.mu.Unlock()
 	verdict, err := s.handOver(ctx, r)
 	if s.calls.Err() == nil {
 		err = dispatch.AtDeadline(ctx, err, s.cfg.Settings.Delivery.HandleTimeout)
 	}
-	s.cfg.Observer.Delivered(dispatch.OutcomeOf(s.calls, verdict, err), time.Since(began))
+	outcome := dispatch.OutcomeOf(s.calls, verdict, err)
+	s.mu.Lock()
+	s.running.End(&running)
+	switch outcome {
+	case dispatch.OutcomeDone:
+		s.running.Worked()
+	case dispatch.OutcomeRetry, dispatch.OutcomeReject:
+		s.running.Failed(r, err, began, time.Now())
+	}
+	s.mu.Unlock()
+	s.cfg.Observer.Delivered(outcome, time.Since(began))
 	return verdict, err
 }
 
@@ -482,6 +497,7 @@ func (s *shareSession) status() Status {
 	s.mu.Lock()
 	st := Status{Dispatch: dispatch.Status{
 		InFlight: s.inFlight, Buffered: s.buffered, Oldest: s.polled, Unavailable: s.unavailable, UnavailableSince: s.since, DeadLetter: s.deadLetter,
+		OldestCall: s.running.Oldest(), Failing: s.running.Failing(time.Now(), s.inFlight > 0),
 	}}
 	s.mu.Unlock()
 	st.Joined, st.Problems = s.problems.list()

@@ -19,6 +19,8 @@ type call struct {
 	items []*item
 	lanes []*lane // those that the items are of
 	probe bool    // it knocks at a closed gate
+	// running is the call as the dispatcher's list of calls has it.
+	running Running
 	// failed tells that the call as a whole failed, so that nothing is known of its single records.
 	failed bool
 	// one is the room of a call of one record, as most are: items and lanes begin in it.
@@ -469,6 +471,7 @@ func (d *Dispatcher) backoff(failures int) time.Duration {
 func (d *Dispatcher) settleGate(c *call, results []result) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.noteCall(c, results)
 	var unavailable error
 	reached := false
 	for i := range results {

@@ -93,6 +93,7 @@ type Dispatcher struct {
 	outputBytes   int64 // the size of the outputs that can be taken
 	keyed         bool  // a record with a key has been read
 	keyless       bool  // one without has, and waits for others of its kind
+	calls         Calls
 	gate          gate
 	outputsErr    error // why outputs could not be produced the last time
 	partitions    map[*Partition]struct{}
@@ -116,6 +117,10 @@ type Status struct {
 	Buffered int64
 	// Oldest is when the record was read that has been unfinished for longest; zero where there is none.
 	Oldest time.Time
+	// OldestCall is when the call began that has been under way for longest; zero where there is none.
+	OldestCall time.Time
+	// Failing tells how the component fails; nil where it does not.
+	Failing *Failing
 	// KeylessOnly tells that records were read, all of them without a key, and that order=key has those of a partition wait
 	// for each other.
 	KeylessOnly bool
@@ -158,6 +163,8 @@ func (d *Dispatcher) Status() Status {
 			s.Held = append(s.Held, Held{Topic: p.topic, Partition: p.id, Reason: p.held})
 		}
 	}
+	s.OldestCall = d.calls.Oldest()
+	s.Failing = d.calls.Failing(time.Now(), s.Waiting > 0)
 	s.Waiting = max(0, s.Waiting-d.withComponent)
 	return s
 }
@@ -197,6 +204,7 @@ func (d *Dispatcher) begin(keep bool) (kept *call) {
 			d.turns.push(p)
 		}
 		c.probe = d.gate.cause != nil
+		d.calls.Begin(&c.running, time.Now())
 		d.inFlight++
 		d.withComponent += len(c.items)
 		p.inFlight++

@@ -53,7 +53,7 @@ const (
 )
 
 func unhealthy(p *status.Provider) bool {
-	return !p.Healthy || slices.ContainsFunc(p.Links, func(l status.Link) bool { return l.State == status.Unhealthy })
+	return !p.Healthy || slices.ContainsFunc(p.Links, func(l status.Link) bool { return l.State.Ill() })
 }
 
 // Asker asks providers.

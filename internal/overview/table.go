@@ -119,7 +119,7 @@ func visible(text string) int {
 func (p *printer) provider(s *status.Provider) {
 	sick := 0
 	for i := range s.Links {
-		if s.Links[i].State == status.Unhealthy {
+		if s.Links[i].State.Ill() {
 			sick++
 		}
 	}
@@ -168,7 +168,7 @@ func cells(l *status.Link, now time.Time) []string {
 
 func (p *printer) links(s *status.Provider) {
 	links := slices.Clone(s.Links)
-	urgency := map[status.State]int{status.Unhealthy: -3, status.Starting: -2, status.Stopping: -1}
+	urgency := map[status.State]int{status.Unhealthy: -4, status.Failing: -3, status.Starting: -2, status.Stopping: -1}
 	slices.SortStableFunc(links, func(a, b status.Link) int {
 		return cmp.Or(cmp.Compare(urgency[a.State], urgency[b.State]), cmp.Compare(a.ID(), b.ID()))
 	})
@@ -210,7 +210,7 @@ func stateColour(s status.State) string {
 	switch s {
 	case status.Healthy:
 		return good
-	case status.Unhealthy:
+	case status.Unhealthy, status.Failing:
 		return bad
 	default:
 		return wait
@@ -264,6 +264,9 @@ func Lines(w io.Writer, a *Answer) error {
 			}
 			if s := l.Rates.HandleP99; s != nil {
 				fmt.Fprintf(&b, " handle_p99_seconds=%.3g", *s)
+			}
+			if l.OldestCallSeconds > 0 {
+				fmt.Fprintf(&b, " oldest_call_seconds=%.3g", l.OldestCallSeconds)
 			}
 			if l.Reason != "" {
 				fmt.Fprintf(&b, " reason=%q", l.Reason)

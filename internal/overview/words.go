@@ -93,7 +93,7 @@ func ageWord(d time.Duration) string {
 }
 
 func stateWord(s status.State) string {
-	if s == status.Unhealthy {
+	if s == status.Unhealthy { // the others are words of their own
 		return "not healthy"
 	}
 	return plain(string(s))

@@ -23,7 +23,7 @@ func (p *Provider) snapshot(conn *nats.Conn) telemetry.Snapshot {
 	for id, unit := range units {
 		state, _ := unit.health()
 		s.Links = append(s.Links, telemetry.LinkHealth{
-			Component: id.Peer, Link: id.Name, Package: id.Namespace + ":" + id.Package, Direction: id.Direction.String(), State: string(state),
+			Component: id.Peer, Link: id.Name, Package: id.Namespace + ":" + id.Package, Direction: id.Direction.String(), State: state,
 		})
 	}
 	now := time.Now()
@@ -52,6 +52,12 @@ func (s *subscription) load(now time.Time) telemetry.ConsumerLoad {
 	d := s.Status().Dispatch
 	l := telemetry.ConsumerLoad{
 		Component: s.component, Link: s.link, InFlight: d.InFlight, Waiting: d.Waiting, BufferedBytes: d.Buffered,
+	}
+	if !d.OldestCall.IsZero() {
+		l.OldestCall = max(0, now.Sub(d.OldestCall).Seconds())
+	}
+	if f := d.Failing; f != nil {
+		l.FailedCalls = f.Calls
 	}
 	if !d.Oldest.IsZero() {
 		l.OldestUnfinished = now.Sub(d.Oldest).Seconds()

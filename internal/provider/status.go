@@ -132,7 +132,7 @@ func (o *observer) tell(ids []lattice.LinkID, units map[lattice.LinkID]*link, li
 			continue
 		}
 		o.told[id] = told{l.State, l.Reason, now}
-		if l.State == status.Unhealthy {
+		if l.State.Ill() {
 			unit.log.Warn("the link is not healthy", "cause", l.Reason)
 			continue
 		}
@@ -142,11 +142,11 @@ func (o *observer) tell(ids []lattice.LinkID, units map[lattice.LinkID]*link, li
 }
 
 func worthTelling(last told, l *status.Link) bool {
-	switch l.State {
-	case status.Unhealthy:
-		return last.state != status.Unhealthy || last.reason != l.Reason
-	case status.Healthy:
-		return last.state == status.Unhealthy
+	switch {
+	case l.State.Ill():
+		return !last.state.Ill() || last.reason != l.Reason
+	case l.State == status.Healthy:
+		return last.state.Ill()
 	default:
 		return false
 	}
@@ -234,6 +234,9 @@ func (f *firsts) reads(s *status.Link, sub *subscription) bool {
 func describeConsumer(s *status.Link, c *consume.Consumer, now time.Time) {
 	d := c.Status().Dispatch
 	s.KeylessOnly = d.KeylessOnly
+	if !d.OldestCall.IsZero() {
+		s.OldestCallSeconds = max(0, now.Sub(d.OldestCall).Seconds())
+	}
 	s.InFlight, s.Waiting, s.BufferedBytes = d.InFlight, d.Waiting, d.Buffered
 	if !d.Oldest.IsZero() {
 		s.OldestUnfinishedSeconds = max(0, now.Sub(d.Oldest).Seconds())

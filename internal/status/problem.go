@@ -75,13 +75,16 @@ func (ps Problems) Has(kind ProblemKind) bool {
 	return slices.ContainsFunc(ps, func(p Problem) bool { return p.Kind == kind })
 }
 
-// State is the state of a link that has these problems and is not being stopped.
+// State is the state of a link that has these problems and is not being stopped. It is failing where nothing else is wrong
+// than that the component fails.
 func (ps Problems) State() State {
 	switch {
 	case len(ps) == 0:
 		return Healthy
-	case slices.ContainsFunc(ps, func(p Problem) bool { return p.Kind != ProblemStarting }):
+	case slices.ContainsFunc(ps, func(p Problem) bool { return p.Kind != ProblemStarting && p.Kind != ProblemFailing }):
 		return Unhealthy
+	case ps.Has(ProblemFailing):
+		return Failing
 	default:
 		return Starting
 	}

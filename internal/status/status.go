@@ -45,9 +45,17 @@ type State string
 const (
 	Healthy   State = "healthy"
 	Unhealthy State = "unhealthy"
-	Starting  State = "starting"
-	Stopping  State = "stopping"
+	// Failing is a component that takes calls and handles nothing: every call of late has failed.
+	Failing  State = "failing"
+	Starting State = "starting"
+	Stopping State = "stopping"
 )
+
+// States are all of them.
+var States = []State{Healthy, Unhealthy, Failing, Starting, Stopping}
+
+// Ill tells whether somebody should look at a link in this state.
+func (s State) Ill() bool { return s == Unhealthy || s == Failing }
 
 // Directions of a link.
 const (
@@ -93,6 +101,9 @@ type Link struct {
 	// OldestUnfinishedSeconds is the age of the record that was read first of those that are not finished, since it was
 	// read; 0 where there is none. Commits wait for it.
 	OldestUnfinishedSeconds float64 `json:"oldest_unfinished_seconds"`
+
+	// OldestCallSeconds is the age of the call of the component that has been under way for longest; 0 where there is none.
+	OldestCallSeconds float64 `json:"oldest_call_seconds"`
 
 	// KeylessOnly tells that all records that were read have no key, and that order=key lets those of a partition go one
 	// after another.

@@ -4,6 +4,8 @@ import (
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"messaging-kafka/internal/status"
 )
 
 // Snapshot is what the provider tells of itself when it is asked. Counting it as it changes would cost every record;
@@ -15,12 +17,10 @@ type Snapshot struct {
 	Lattice   LatticeCounts
 }
 
-// States are the values of the label state.
-var States = []string{"healthy", "unhealthy", "starting", "stopping"}
-
-// LinkHealth is the health of one link. State is one of [States].
+// LinkHealth is the health of one link.
 type LinkHealth struct {
-	Component, Link, Package, Direction, State string
+	Component, Link, Package, Direction string
+	State                               status.State
 }
 
 // ConsumerLoad is what one consumer has to do and has not done. Those of one component and link name are added up.
@@ -29,7 +29,10 @@ type ConsumerLoad struct {
 	InFlight        int
 	Waiting         int
 	BufferedBytes   int64
-	// OldestUnfinished and CommitAge are in seconds.
+	// FailedCalls are the calls since the last that went well, where the component is failing.
+	FailedCalls int
+	// OldestCall, OldestUnfinished and CommitAge are in seconds.
+	OldestCall       float64
 	OldestUnfinished float64
 	CommitAge        float64
 	Held             int
@@ -58,6 +61,7 @@ type LatticeCounts struct {
 // asked are the metrics that come from a Snapshot.
 var asked = map[*metric]bool{
 	assignedPartitions: true, inFlightRecords: true, waitingRecords: true, bufferedBytes: true, oldestUnfinished: true,
+	failingCalls: true, oldestCall: true,
 	lagRecords: true, lagSeconds: true, committedOffset: true, heldPartitions: true, commitAge: true,
 	linkHealthy: true, linkState: true, providerHealthy: true,
 	wrpcCalls: true, wrpcRunning: true, wrpcWaiting: true, wrpcAwaited: true, wrpcRepeats: true, wrpcRefused: true, wrpcFailed: true,
@@ -97,15 +101,17 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	}
 	send(providerHealthy, truth(s.Healthy))
 	for _, l := range s.Links {
-		send(linkHealthy, truth(l.State == States[0]), l.Component, l.Link, l.Package, l.Direction)
-		for _, state := range States {
-			send(linkState, truth(l.State == state), l.Component, l.Link, l.Package, l.Direction, state)
+		send(linkHealthy, truth(l.State == status.Healthy), l.Component, l.Link, l.Package, l.Direction)
+		for _, state := range status.States {
+			send(linkState, truth(l.State == state), l.Component, l.Link, l.Package, l.Direction, string(state))
 		}
 	}
 	for _, l := range merged(s.Consumers) {
 		send(inFlightRecords, float64(l.InFlight), l.Component, l.Link)
 		send(waitingRecords, float64(l.Waiting), l.Component, l.Link)
 		send(bufferedBytes, float64(l.BufferedBytes), l.Component, l.Link)
+		send(failingCalls, float64(l.FailedCalls), l.Component, l.Link)
+		send(oldestCall, l.OldestCall, l.Component, l.Link)
 		send(oldestUnfinished, l.OldestUnfinished, l.Component, l.Link)
 		send(commitAge, l.CommitAge, l.Component, l.Link)
 		send(heldPartitions, float64(l.Held), l.Component, l.Link)
@@ -161,6 +167,8 @@ func merged(consumers []ConsumerLoad) []ConsumerLoad {
 		l.Waiting += c.Waiting
 		l.BufferedBytes += c.BufferedBytes
 		l.Held += c.Held
+		l.FailedCalls = max(l.FailedCalls, c.FailedCalls)
+		l.OldestCall = max(l.OldestCall, c.OldestCall)
 		l.OldestUnfinished = max(l.OldestUnfinished, c.OldestUnfinished)
 		l.CommitAge = max(l.CommitAge, c.CommitAge)
 		l.Partitions = mergedPartitions(l.Partitions, c.Partitions)

@@ -111,6 +111,12 @@ var (
 	bufferedBytes = declare(metric{section: sectionComponent, name: "buffered_bytes", kind: gauge, labels: ofLink,
 		help: "Bytes of the records that wait or are with the component.",
 		bad:  "At max_buffer: reading has paused until the component catches up."})
+	failingCalls = declare(metric{section: sectionComponent, name: "failing_calls", kind: gauge, labels: ofLink,
+		help: "Calls of the component in a row that have failed, where there are enough of them for the state failing; else 0.",
+		bad:  "Anything but 0: the component handles nothing. The link's reason has its last error."})
+	oldestCall = declare(metric{section: sectionComponent, name: "oldest_call_seconds", kind: gauge, labels: ofLink,
+		help: "Time since the call of the component began that has been under way for longest; 0 where there is none.",
+		bad:  "Near handle_timeout: the component hangs, or waits for an instance."})
 	oldestUnfinished = declare(metric{section: sectionComponent, name: "oldest_unfinished_seconds", kind: gauge, labels: ofLink,
 		help: "Time since the record was read that has been unfinished for longest; 0 where there is none.",
 		bad:  "Grows without end: a record holds back the commit of all behind it (head-of-line blocking)."})
@@ -160,8 +166,8 @@ var (
 		help: "1 where a link is healthy, else 0. A link that is merely idle is healthy.",
 		bad:  "0 for longer than a start takes. The health message, GET /readyz and the log say why."})
 	linkState = declare(metric{section: sectionHealth, name: "link_state", kind: gauge, labels: with(ofOneLink, "state"),
-		help: "1 for the state that a link is in, 0 for the others: healthy, unhealthy, starting, stopping.",
-		bad:  "unhealthy, or starting for minutes."})
+		help: "1 for the state that a link is in, 0 for the others: healthy, unhealthy, failing, starting, stopping.",
+		bad:  "unhealthy; failing, which is a component that handles nothing; or starting for minutes."})
 	providerHealthy = declare(metric{section: sectionHealth, name: "healthy", kind: gauge,
 		help: "1 where the provider and all its links are healthy, else 0.",
 		bad:  "0: link_healthy tells which link it is; where none is, the provider's own config is wrong or components make too many calls: the health message says it."})
