@@ -13,21 +13,23 @@ import (
 )
 
 // close ends the session: calls may finish within drain_timeout, their offsets are committed, the group is left. All
-// of that is over soon after ctx ends.
-func (s *session) close(ctx context.Context) {
-	defer context.AfterFunc(ctx, s.kill)()
+// of that is over soon after e is.
+func (s *session) close(e *ending) {
+	defer context.AfterFunc(e, s.kill)()
 	defer s.cutOff()
-	defer time.AfterFunc(lastCommitTime(ctx), s.cutOff).Stop()
+	cut, uncut := e.step(lastCommitTime)
+	defer uncut()
+	defer context.AfterFunc(cut, s.cutOff)()
 	s.stop()
 	s.mu.Lock()
 	s.closing = true
 	s.mu.Unlock()
 	// Before the loops are waited for: a poll waits for a revocation that is under way, and that for calls.
-	drain, cancel := context.WithTimeout(ctx, drainTime(ctx, s.cfg.Settings.Delivery.DrainTimeout))
+	drain, cancel := e.step(func(left time.Duration) time.Duration { return drainTime(left, s.cfg.Settings.Delivery.DrainTimeout) })
 	s.d.Close(drain)
 	cancel()
 	s.loops.Wait()
-	last, cancel := context.WithTimeout(ctx, lastCommitTime(ctx))
+	last, cancel := e.step(lastCommitTime)
 	if err := s.commit(last, nil); err != nil {
 		s.log.Warn("the last commit failed: what was handled since the one before will be delivered again", "error", err)
 	}
@@ -35,7 +37,7 @@ func (s *session) close(ctx context.Context) {
 	s.mu.Lock()
 	clear(s.assigned)
 	s.mu.Unlock()
-	if err := s.leave(ctx); err != nil && !errors.Is(err, context.Canceled) {
+	if err := s.leave(e); err != nil && !errors.Is(err, context.Canceled) {
 		s.log.Warn("leaving the group failed: the broker notices at the session timeout", "error", err)
 	}
 	s.cl.CloseAllowingRebalance()
@@ -52,25 +54,37 @@ func (s *session) closeTransactor() {
 	}
 }
 
-// leave leaves the group, unless the member is a static one.
+// leave leaves the group. A static member of a classic group stays in it: it is awaited until the session timeout. One
+// of a KIP-848 group says that it will be back, or the broker would not let its successor in before that.
 //
-// The client does not leave while its request to join waits for an answer, and the broker gives that only when all
-// other members have joined as well, or the rebalance timeout has thrown them out. A request past the client makes
-// the broker answer at once: it knows no such member any more.
-func (s *session) leave(ctx context.Context) error {
-	polite, cancel := context.WithTimeout(ctx, politeTime(ctx))
-	err := s.cl.LeaveGroupContext(polite)
-	cancel()
+// The client may take too long. It does not leave a classic group while its request to join waits for an answer, which the
+// broker gives only when all other members have joined as well, or the rebalance timeout has thrown them out. A request
+// past the client makes the broker answer at once: it knows no such member any more.
+func (s *session) leave(e *ending) error {
 	c := &s.cfg.Settings.Consumer
-	if !errors.Is(err, context.DeadlineExceeded) || c.InstanceID != "" || c.GroupProtocol == settings.GroupConsumer {
-		return err
-	}
+	// The client takes the other protocol where a broker is too old for KIP-848.
+	kip848 := c.GroupProtocol == settings.GroupConsumer && !s.fence.classic()
+	polite, cancel := e.step(politeTime)
+	err := s.cl.LeaveGroupContext(polite)
+	late := polite.Err() != nil
+	cancel()
 	member, _ := s.cl.GroupMetadata()
-	if member == "" {
+	switch {
+	case member == "":
 		return err
+	case kip848 && (err != nil || c.InstanceID != ""):
+		// For a static member the client's own request lacks the instance id, and the broker refuses it.
+		return s.leaveConsumer(e, member)
+	case !kip848 && late && c.InstanceID == "":
+		return s.leaveClassic(e, member)
 	}
+	return err
+}
+
+// leaveClassic leaves a classic group past the client.
+func (s *session) leaveClassic(ctx context.Context, member string) error {
 	req := kmsg.NewPtrLeaveGroupRequest()
-	req.Group, req.MemberID = c.Group, member // one of the two, by the version of the request
+	req.Group, req.MemberID = s.cfg.Settings.Consumer.Group, member // one of the two, by the version of the request
 	m := kmsg.NewLeaveGroupRequestMember()
 	m.MemberID = member
 	req.Members = append(req.Members, m)
@@ -78,38 +92,34 @@ func (s *session) leave(ctx context.Context) error {
 	if err == nil {
 		err = kerr.ErrorForCode(resp.ErrorCode)
 	}
-	if err != nil && !errors.Is(err, kerr.UnknownMemberID) {
-		return fmt.Errorf("leaving while others join: %w", err)
-	}
-	return nil
+	return leftAlready("leaving the group past the client", err)
 }
 
-// drainTime is how long running calls may take at the end: the link's drain_timeout, but some of what ctx leaves
-// must remain for the commit and for leaving the group.
-func drainTime(ctx context.Context, setting time.Duration) time.Duration {
-	drain := setting
-	if deadline, ok := ctx.Deadline(); ok {
-		left := time.Until(deadline)
-		drain = min(drain, left-min(left/2, closeReserve))
+// The epochs by which a member of a KIP-848 group says that it leaves it, and that it does so to come back soon.
+const (
+	epochLeave       = -1
+	epochStaticLeave = -2
+)
+
+// leaveConsumer leaves a KIP-848 group past the client.
+func (s *session) leaveConsumer(ctx context.Context, member string) error {
+	req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+	req.Group, req.MemberID, req.MemberEpoch = s.cfg.Settings.Consumer.Group, member, epochLeave
+	if id := s.cfg.Settings.Consumer.InstanceID; id != "" {
+		req.MemberEpoch, req.InstanceID = epochStaticLeave, &id
 	}
-	return max(drain, 0)
+	resp, err := req.RequestWith(ctx, s.cl)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.ErrorCode)
+	}
+	return leftAlready("leaving the group past the client", err)
 }
 
-// closeReserve is the part of a stop that is kept for the last commit and for leaving the group.
-const closeReserve = 100 * time.Millisecond
-
-// lastCommitTime is how long the last commit may take. A commit that fails costs that records are delivered again; a
-// group that is not left costs that nobody reads the partitions until the session timeout. So time is kept for leaving.
-func lastCommitTime(ctx context.Context) time.Duration { return part(ctx, 2, commitTimeout) }
-
-// politeTime is how long the client may take to leave the group by itself.
-func politeTime(ctx context.Context) time.Duration { return part(ctx, 3, time.Second) }
-
-// part is the nth part of the time that ctx leaves, but at most most.
-func part(ctx context.Context, n int, most time.Duration) time.Duration {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return most
+// leftAlready is nil for errors that say that the group has no such member any more, which is what was wanted.
+func leftAlready(doing string, err error) error {
+	switch {
+	case err == nil, errors.Is(err, kerr.UnknownMemberID), errors.Is(err, kerr.GroupIDNotFound), errors.Is(err, kerr.FencedInstanceID):
+		return nil
 	}
-	return max(min(time.Until(deadline)/time.Duration(n), most), 0)
+	return fmt.Errorf("%s: %w", doing, err)
 }

@@ -24,17 +24,23 @@ import (
 // after that.
 func (c *copyOf) stopWithin(limit time.Duration) {
 	c.t.Helper()
+	c.stopWithinTime(300*time.Millisecond, limit)
+}
+
+// stopWithinTime stops a consumer that has some time for that, and fails the test when it has not ended long after that.
+func (c *copyOf) stopWithinTime(within, limit time.Duration) {
+	c.t.Helper()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+		ctx, cancel := context.WithTimeout(context.Background(), within)
 		defer cancel()
 		c.Stop(ctx)
 	}()
 	select {
 	case <-ended:
 	case <-time.After(limit):
-		c.t.Fatalf("the consumer has not stopped %v after it had 300ms to", limit)
+		c.t.Fatalf("the consumer has not stopped %v after it had %v to", limit, within)
 	}
 }
 
@@ -200,4 +206,71 @@ func TestAClosedClientLeavesNothingBehind(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestAStopWhileASessionIsGivenUpKeepsItsTime: what has failed by itself and is being ended has half a minute for that,
+// until a stop comes that has less.
+func TestAStopWhileASessionIsGivenUpKeepsItsTime(t *testing.T) {
+	for _, protocol := range []string{"classic", "consumer"} {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			k := testkit.Kfake(t)
+			k.Topic("t", 1)
+			cl := testkit.NewClient(t, k.Brokers())
+			h := &handler{name: "a", do: func(ctx context.Context, r *record.Record) (record.Verdict, error) {
+				if string(r.Value) == "0" {
+					return record.Done, nil
+				}
+				<-ctx.Done()
+				return record.Retry, ctx.Err()
+			}}
+			c := start(t, k.Brokers(), h, map[string]string{
+				"topic": "t", "group_protocol": protocol, "drain_timeout": "1m", "handle_timeout": "10m", "commit_interval": "5m", "order": "partition",
+			})
+			cl.ProduceText("t", numbered(2)...)
+			h.waitCalls(t, 2)
+			s := c.session()
+			s.fail(errors.New("as if Kafka had said so"))
+			testkit.Eventually(t, patience, func() error {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				if !s.closing {
+					return errors.New("the session goes on")
+				}
+				return nil
+			})
+			c.stopWithinTime(2*time.Second, 15*time.Second)
+			if at := cl.Committed("g", "t")[0]; at != 1 {
+				t.Errorf("committed %d, want 1", at)
+			}
+			if ms := cl.MemberIDs("g"); len(ms) > 0 {
+				t.Errorf("the group still has the members %v", ms)
+			}
+		})
+	}
+}
+
+func TestAMemberOfAKIP848GroupLeavesItWhereTheClientIsTooSlow(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("t", 1)
+	cl := testkit.NewClient(t, k.Brokers())
+	c := start(t, k.Brokers(), &handler{name: "a"}, map[string]string{"topic": "t", "group_protocol": "consumer"})
+	waitOwned(t, "t", 1, c)
+	// The client waits longer before each of its tries, and has a second for all of them.
+	var refused atomic.Int32
+	k.ControlKey(kmsg.ConsumerGroupHeartbeat.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		req := kreq.(*kmsg.ConsumerGroupHeartbeatRequest)
+		if req.MemberEpoch != epochLeave || refused.Load() == 3 {
+			return nil, nil, false
+		}
+		refused.Add(1)
+		resp := req.ResponseKind().(*kmsg.ConsumerGroupHeartbeatResponse)
+		resp.ErrorCode = kerr.CoordinatorLoadInProgress.Code
+		return resp, nil, true
+	})
+	c.stopWithinTime(6*time.Second, patience)
+	if ms := cl.MemberIDs("g"); len(ms) > 0 || refused.Load() == 0 {
+		t.Errorf("after %d refusals the group still has the members %v", refused.Load(), ms)
+	}
 }

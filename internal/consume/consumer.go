@@ -70,7 +70,8 @@ type Consumer struct {
 	done   chan struct{}
 
 	mu       sync.Mutex
-	stopCtx  context.Context // how long Stop may take
+	stops    []context.Context // how long each call of Stop may take
+	ending   *ending           // the end of the current session; nil before it is being ended
 	current  running
 	failure  error // why there is no session
 	restarts int
@@ -80,8 +81,8 @@ type Consumer struct {
 type running interface {
 	// run works until ctx ends or the session cannot go on.
 	run(ctx context.Context) error
-	// close ends the session in order within ctx.
-	close(ctx context.Context)
+	// close ends the session in order, within the time of e, which may be brought forward meanwhile.
+	close(e *ending)
 	status() Status
 	partitions(now time.Time) []PartitionProgress
 }
@@ -143,24 +144,32 @@ func (c *Consumer) session() error {
 	c.mu.Unlock()
 	err = s.run(c.ctx)
 
+	s.close(c.beginEnding(err))
 	c.mu.Lock()
-	stop := c.stopCtx
-	c.mu.Unlock()
-	if stop == nil {
-		var cancel context.CancelFunc
-		// Not c.ctx: a Stop in the meantime must not cut the commit short.
+	defer c.mu.Unlock()
+	c.ending.over()
+	c.current, c.ending = nil, nil
+	return err
+}
+
+// beginEnding says how long the end of the current session may take: what Stop says, and where none has come yet what a
+// session may take that is followed by another one. A Stop that comes later bounds it, too.
+func (c *Consumer) beginEnding(failure error) *ending {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ending = newEnding()
+	for _, ctx := range c.stops {
+		c.ending.follow(ctx)
+	}
+	if len(c.stops) == 0 {
+		// Not of c.ctx, so that a Stop leaves the commit the time that it has.
 		within := abandonAfter
-		if errors.Is(err, errUnheard) || errors.Is(err, errOtherMember) {
+		if errors.Is(failure, errUnheard) || errors.Is(failure, errOtherMember) {
 			within = unheardAfter // the group that is to be left does not hear that either, or waits for others first
 		}
-		stop, cancel = context.WithTimeout(context.Background(), within)
-		defer cancel()
+		c.ending.endBy(time.Now().Add(within))
 	}
-	s.close(stop)
-	c.mu.Lock()
-	c.current = nil
-	c.mu.Unlock()
-	return err
+	return c.ending
 }
 
 func (c *Consumer) setFailure(err error) {
@@ -172,15 +181,22 @@ func (c *Consumer) setFailure(err error) {
 
 // Stop ends consuming: no call of the component starts any more, running ones may finish within the link's
 // drain_timeout, what is finished is committed and the group is left. All of that is bounded by ctx: when it ends,
-// the rest is given up, and delivered again by whoever reads the partition next.
+// the rest is given up, and delivered again by whoever reads the partition next. Where Stop is called more than once, the
+// ctx that ends first counts.
 func (c *Consumer) Stop(ctx context.Context) {
-	c.mu.Lock()
-	if c.stopCtx == nil {
-		c.stopCtx = ctx
-	}
-	c.mu.Unlock()
+	c.Hurry(ctx)
 	c.cancel()
 	<-c.done
+}
+
+// Hurry bounds a Stop, under way or to come, by ctx as well, and does not wait for it.
+func (c *Consumer) Hurry(ctx context.Context) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stops = append(c.stops, ctx)
+	if c.ending != nil {
+		c.ending.follow(ctx)
+	}
 }
 
 // Status says how a consumer is doing.

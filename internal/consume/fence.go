@@ -74,6 +74,13 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
+// classic tells whether a group has been run by the classic protocol.
+func (f *fence) classic() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !f.alive.IsZero() || !f.waiting.IsZero()
+}
+
 // left is how long the broker can still be trusted to take the member for alive.
 func (f *fence) left(now time.Time) time.Duration {
 	f.mu.Lock()

@@ -475,9 +475,9 @@ func (s *shareSession) acknowledged(_ *kgo.Client, results kgo.ShareAckResults) 
 }
 
 // close ends the session: running calls may finish within drain_timeout; what is undecided then is released.
-func (s *shareSession) close(ctx context.Context) {
+func (s *shareSession) close(e *ending) {
 	s.stop()
-	drain, cancel := context.WithTimeout(ctx, drainTime(ctx, s.cfg.Settings.Delivery.DrainTimeout))
+	drain, cancel := e.step(func(left time.Duration) time.Duration { return drainTime(left, s.cfg.Settings.Delivery.DrainTimeout) })
 	after := context.AfterFunc(drain, s.giveUp)
 	s.loops.Wait()
 	after()
@@ -486,7 +486,7 @@ func (s *shareSession) close(ctx context.Context) {
 		s.giveUp()
 		return // it has never joined
 	}
-	if err := s.cl.LeaveGroupContext(ctx); err != nil && !errors.Is(err, context.Canceled) {
+	if err := s.cl.LeaveGroupContext(e); err != nil && !errors.Is(err, context.Canceled) {
 		s.log.Warn("leaving the share group failed: the broker notices at the session timeout", "error", err)
 	}
 	s.giveUp()

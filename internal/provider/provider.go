@@ -284,6 +284,7 @@ func (p *Provider) Health() lattice.Health {
 // with a component any more.
 func (p *Provider) Shutdown(ctx context.Context) {
 	defer context.AfterFunc(ctx, p.cutOff)()
+	p.subscriptions.hurry(ctx)
 	var reading sync.WaitGroup
 	unread := make(chan struct{}) // closed when no link reads any more
 	p.mu.Lock()

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"messaging-kafka/internal/hostdata"
 	"messaging-kafka/internal/testkit"
 )
@@ -82,5 +84,47 @@ func TestHandlersThatFinishDuringAStopCanPublish(t *testing.T) {
 				t.Errorf("%d records are committed, want 1", committed)
 			}
 		})
+	}
+}
+
+// TestAShutdownEndsTheReadingOfALinkThatWasDeletedBefore: the link has 15 s for its end, and then only the shutdown's time.
+func TestAShutdownEndsTheReadingOfALinkThatWasDeletedBefore(t *testing.T) {
+	b := newBench(t)
+	b.topics("in")
+	stuck := make(chan struct{})
+	testkit.NewComponent(t, b.nats, testkit.ComponentOptions{Handler: func(ctx context.Context, _ *testkit.Component, call testkit.Call) error {
+		if string(call.Body) == "stuck" {
+			close(stuck)
+			<-ctx.Done()
+		}
+		return ctx.Err()
+	}})
+	l := testkit.TargetLink("echo", "kafka", b.config("in", "drain_timeout", "14s", "commit_interval", "5m", "order", "none"))
+	b.host.PutLink(l)
+	p := b.host.StartProvider(testkit.ProviderSpec{Run: func(ctx context.Context, stdin io.Reader) error {
+		data, err := hostdata.Read(ctx, stdin)
+		if err != nil {
+			return err
+		}
+		return Run(ctx, data, Options{Logger: testkit.Logger(t), IgnoreParent: true, ShutdownTimeout: 3 * time.Second})
+	}})
+	p.WaitHealthy()
+	b.kc.Produce(&kgo.Record{Topic: "in", Value: []byte("done")})
+	b.kc.Produce(&kgo.Record{Topic: "in", Value: []byte("stuck")})
+	<-stuck
+	b.host.DeleteLink(l)
+	if !p.RequestShutdown(b.host.ID(), testkit.DefaultTimeout) {
+		t.Error("the shutdown was not answered")
+	}
+	const group = "wasmcloud.default.echo.default"
+	if ms := b.kc.MemberIDs(group); len(ms) > 0 {
+		t.Errorf("the group still has the members %v", ms)
+	}
+	var committed int64
+	for _, offset := range b.kc.Committed(group, "in") {
+		committed += offset
+	}
+	if committed != 1 {
+		t.Errorf("%d records are committed, want 1", committed)
 	}
 }

@@ -28,6 +28,10 @@ import (
 type subscriptions struct {
 	mu   sync.Mutex
 	open []*subscription
+	// ending are those whose last user has left, until they have ended.
+	ending map[*subscription]struct{}
+	// shutdown bounds the ends of all once the provider stops; nil before.
+	shutdown context.Context
 }
 
 // subscription is one reading of topics, for one link or for two of both directions that ask for the same. All that it
@@ -207,8 +211,29 @@ func (s *subscriptions) leave(ctx context.Context, r *running) {
 		return
 	}
 	s.open = slices.DeleteFunc(s.open, func(other *subscription) bool { return other == sub })
+	if s.ending == nil {
+		s.ending = make(map[*subscription]struct{})
+	}
+	s.ending[sub] = struct{}{}
+	if s.shutdown != nil {
+		sub.Hurry(s.shutdown)
+	}
 	s.mu.Unlock()
 	sub.end(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.ending, sub)
+}
+
+// hurry has the ends of links that were deleted or replaced just before give way to a shutdown: what they have finished is
+// committed and their groups are left in the shutdown's time.
+func (s *subscriptions) hurry(ctx context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shutdown = ctx
+	for sub := range s.ending {
+		sub.Hurry(ctx)
+	}
 }
 
 // rotate has r's reading, if it has one, use the new credentials of r.

@@ -230,35 +230,41 @@ func (c *Client) WaitMembers(group string, n int) {
 		if err != nil {
 			return err
 		}
-		if members != n || (n > 0 && state != "Stable") {
-			return fmt.Errorf("group %s is %s with %d members, want %d", group, cmp.Or(state, "unknown"), members, n)
+		if len(members) != n || (n > 0 && state != "Stable") {
+			return fmt.Errorf("group %s is %s with %d members, want %d", group, cmp.Or(state, "unknown"), len(members), n)
 		}
 		return nil
 	})
 }
 
 // members describes a group by both protocols: the classic request does not know groups of KIP-848.
-func (c *Client) members(group string) (n int, state string, err error) {
+func (c *Client) members(group string) (ids []string, state string, err error) {
 	ctx, cancel := c.context()
 	defer cancel()
 	admin := kadm.NewClient(c.Client)
 	classic, err := admin.DescribeGroups(ctx, group)
 	if err != nil {
-		return 0, "", err
+		return nil, "", err
 	}
 	described := classic[group]
 	if described.Err == nil && len(described.Members) > 0 {
-		return len(described.Members), described.State, nil
+		for _, m := range described.Members {
+			ids = append(ids, m.MemberID)
+		}
+		return ids, described.State, nil
 	}
 	consumer, err := admin.DescribeConsumerGroups(ctx, group)
 	if err == nil && consumer[group].Err == nil {
-		return len(consumer[group].Members), consumer[group].State, nil
+		for _, m := range consumer[group].Members {
+			ids = append(ids, m.MemberID)
+		}
+		return ids, consumer[group].State, nil
 	}
 	// Brokers before 4.0 do not know the second request: then the first one's word counts.
 	if described.Err != nil && !errors.Is(described.Err, kerr.GroupIDNotFound) {
-		return 0, "", described.Err
+		return nil, "", described.Err
 	}
-	return 0, described.State, nil
+	return nil, described.State, nil
 }
 
 // AddPartitions gives a topic more partitions.
@@ -326,18 +332,9 @@ func (c *Client) CommitOffset(group, topic string, partition int32, offset int64
 // MemberIDs returns the members of a group by id, sorted: it changes with every member that comes, goes or comes back.
 func (c *Client) MemberIDs(group string) []string {
 	c.t.Helper()
-	ctx, cancel := c.context()
-	defer cancel()
-	described, err := kadm.NewClient(c.Client).DescribeGroups(ctx, group)
-	if err == nil {
-		err = described.Error()
-	}
+	ids, _, err := c.members(group)
 	if err != nil {
 		c.t.Fatalf("describing group %s: %v", group, err)
-	}
-	var ids []string
-	for _, m := range described[group].Members {
-		ids = append(ids, m.MemberID)
 	}
 	slices.Sort(ids)
 	return ids
