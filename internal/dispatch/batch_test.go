@@ -219,6 +219,123 @@ func TestOneRecordThatMakesTheComponentTrapSpendsNobodyElsesAttempts(t *testing.
 	})
 }
 
+// TestAFailedBatchCostsEachOfItsRecordsAFewDeliveries: whichever records fail, and however.
+func TestAFailedBatchCostsEachOfItsRecordsAFewDeliveries(t *testing.T) {
+	const n, attempts = 300, 3
+	bad := map[string]func(offset int64) bool{
+		"the last":  func(o int64) bool { return o == n-1 },
+		"the first": func(o int64) bool { return o == 0 },
+		"some":      func(o int64) bool { return o%50 == 17 },
+		"all":       func(int64) bool { return true },
+	}
+	for which, isBad := range bad {
+		for how, traps := range map[string]bool{"traps": true, "returns an error": false} {
+			for name, lanes := range map[string]struct {
+				order settings.Order
+				keys  []string
+			}{
+				"one key":    {settings.OrderKey, []string{"k"}},
+				"no key":     {settings.OrderKey, nil},
+				"some keys":  {settings.OrderKey, []string{"a", "b", "c", "d", "e", "f", "g"}},
+				"partitions": {settings.OrderPartition, []string{"a", "b"}},
+				"no order":   {settings.OrderNone, nil},
+			} {
+				t.Run(which+" "+how+", "+name, func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						s := &batchScript{handle: func(_ context.Context, batch []*record.Record) ([]record.Outcome, error) {
+							outcomes := done(batch)
+							for i, r := range batch {
+								switch {
+								case !isBad(r.Offset):
+								case traps:
+									return nil, errors.New("the component trapped")
+								default:
+									outcomes[i] = record.Outcome{Err: errors.New("no")}
+								}
+							}
+							return outcomes, nil
+						}}
+						cfg, c := batchConfig(s)
+						cfg.Delivery.Order, cfg.Delivery.MaxAttempts, cfg.Delivery.MaxInFlight = lanes.order, attempts, 1
+						cfg.DeadLetter = func(context.Context, *record.Record, int, error) error { return nil }
+						d := New(cfg)
+						p := d.Open("t", 0, 0)
+						p.Add(keyed(n, lanes.keys...), first)
+						time.Sleep(time.Hour)
+						synctest.Wait()
+						mustCommit(t, p, n)
+						times, wrong := map[int64]int{}, 0
+						for _, batch := range s.seen() {
+							for _, o := range batch {
+								times[o]++
+							}
+						}
+						for o := range int64(n) {
+							// Once in the call that fails, or twice in calls in which one before it fails; and then by itself.
+							most := 2
+							if !traps {
+								most = mostVain + 1
+							}
+							if isBad(o) {
+								wrong++
+								most += attempts - 1
+							}
+							if times[o] > most {
+								t.Errorf("offset %d was handled %d times", o, times[o])
+							}
+						}
+						if c.buried != wrong {
+							t.Errorf("%d dead letters, want %d", c.buried, wrong)
+						}
+						d.Close(t.Context())
+					})
+				})
+			}
+		}
+	}
+}
+
+func TestAnOutputThatCannotBeProducedHoldsUpNoOtherOfItsBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &batchScript{handle: func(_ context.Context, batch []*record.Record) ([]record.Outcome, error) {
+			outcomes := done(batch)
+			for i, r := range batch {
+				outcomes[i].Outputs = []record.Outgoing{{Topic: "out", Value: fmt.Append(nil, r.Offset)}}
+			}
+			return outcomes, nil
+		}}
+		stored := map[string]int{}
+		cfg, _ := batchConfig(s)
+		cfg.Delivery.MaxInFlight = 1
+		cfg.Produce = func(_ context.Context, outputs []record.Outgoing) (err error) {
+			for _, o := range outputs {
+				if string(o.Value) == "7" {
+					err = errors.New("Kafka does not take it")
+					continue
+				}
+				stored[string(o.Value)]++
+			}
+			return err
+		}
+		d := New(cfg)
+		p := d.Open("t", 0, 0)
+		p.Add(keyed(20, "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"), first)
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		mustCommit(t, p, 7)
+		for o := range 20 {
+			least := 1
+			if o == 7 {
+				least = 0
+			}
+			if n := stored[fmt.Sprint(o)]; n > 2 || n < least { // in the batch that failed, and alone
+				t.Errorf("the output of %d was stored %d times", o, n)
+			}
+		}
+		d.Close(t.Context())
+	})
+}
+
 func TestOutputs(t *testing.T) {
 	process := func(_ context.Context, batch []*record.Record) ([]record.Outcome, error) {
 		outcomes := done(batch)

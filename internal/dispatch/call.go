@@ -58,23 +58,36 @@ func (d *Dispatcher) run(c *call) {
 
 // judgeAll decides what follows from the outcomes. What is behind a record that must come again, in its lane, comes
 // again after it.
+//
+// A call that has failed as a whole is not made again as it was: each of its records comes again alone. So does, at the
+// second time, a record that was handled in vain because one before it failed. Otherwise all that stand behind were
+// handled again with each record that fails, or with each that is found not to be the one that makes the component trap.
 func (d *Dispatcher) judgeAll(c *call, outcomes []record.Outcome) []result {
 	results := c.one.result[:]
 	if len(c.items) != 1 {
 		results = make([]result, len(c.items))
 	}
-	failed := make(map[*lane]bool)
+	failed := make(map[*lane]settlement)
 	for i, it := range c.items {
-		if failed[it.lane] {
+		if before, is := failed[it.lane]; is {
 			results[i].next = settleBehind
+			if before == settleRetry {
+				it.vain++
+			}
+			it.alone = it.alone || before == settleAlone || it.vain >= mostVain
 			continue
 		}
 		next := d.judge(c, it, outcomes[i])
 		results[i] = result{next, outcomes[i].Err, outcomes[i].Outputs}
-		failed[it.lane] = next != settleFinish && next != settleBury
+		if next != settleFinish && next != settleBury {
+			failed[it.lane] = next
+		}
 	}
 	return results
 }
+
+// mostVain is how often a record is handled in vain, since one before it in its lane failed, until it is called alone.
+const mostVain = 2
 
 // buryAll takes the records out of the way that no further delivery can help. Where that fails, what is behind such a
 // record in its lane comes again after it.
@@ -149,8 +162,11 @@ func (d *Dispatcher) produce(c *call, results []result) {
 		switch {
 		case r.next != settleFinish:
 		case failed[it.lane]:
+			it.alone = true
 			*r = result{next: settleBehind}
 		case err != nil && len(r.outputs) > 0:
+			// Of many outputs one may be the reason. Alone, the others come through.
+			it.alone = true
 			failed[it.lane] = true
 			*r = result{next: next, err: err}
 		}

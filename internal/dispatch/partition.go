@@ -76,6 +76,7 @@ type item struct {
 	size       int64
 	attempts   int  // failed deliveries by this link, those that found no component apart
 	alone      bool // to be called in no batch
+	vain       int  // times that it was handled for nothing, since one before it in its lane failed
 	unproduced int  // times in a row that its outputs could not be produced
 	earlier    int  // deliveries before the record came to this link
 	done       bool
