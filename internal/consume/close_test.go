@@ -274,3 +274,35 @@ func TestAMemberOfAKIP848GroupLeavesItWhereTheClientIsTooSlow(t *testing.T) {
 		t.Errorf("after %d refusals the group still has the members %v", refused.Load(), ms)
 	}
 }
+
+// TestAStaticMemberOfAKIP848GroupSaysThatItWillBeBack, by its instance id, which brokers demand.
+func TestAStaticMemberOfAKIP848GroupSaysThatItWillBeBack(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("t", 1)
+	var asItself atomic.Int32
+	k.ControlKey(kmsg.ConsumerGroupHeartbeat.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		req := kreq.(*kmsg.ConsumerGroupHeartbeatRequest)
+		switch {
+		case req.MemberEpoch == epochStaticLeave && req.InstanceID == nil:
+			resp := req.ResponseKind().(*kmsg.ConsumerGroupHeartbeatResponse)
+			resp.ErrorCode = kerr.InvalidRequest.Code
+			return resp, nil, true
+		case req.MemberEpoch == epochStaticLeave && *req.InstanceID == "one":
+			asItself.Add(1)
+		}
+		return nil, nil, false
+	})
+	config := map[string]string{"topic": "t", "group_protocol": "consumer", "group_instance_id": "one"}
+	for range 2 {
+		c := start(t, k.Brokers(), &handler{name: "a"}, config)
+		waitOwned(t, "t", 1, c)
+		c.stop()
+		if c.log.Contains("leaving the group failed") {
+			t.Error("leaving failed")
+		}
+	}
+	if n := asItself.Load(); n != 2 {
+		t.Errorf("%d requests told of a member that will be back, want 2", n)
+	}
+}

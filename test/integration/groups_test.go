@@ -196,6 +196,33 @@ func TestARollingRestartOfStaticMembersMovesNoPartition(t *testing.T) {
 	}
 }
 
+// TestAStaticMemberIsBackAfterAStop, and does not wait for the session timeout, which is longer here than the test is patient.
+func TestAStaticMemberIsBackAfterAStop(t *testing.T) {
+	kafka := testkit.RealKafka(t, testkit.KafkaOptions{Properties: map[string]string{
+		"group.consumer.session.timeout.ms": "1800000", "group.consumer.max.session.timeout.ms": "1800000",
+	}})
+	for _, protocol := range []string{"classic", "consumer"} {
+		t.Run(protocol, func(t *testing.T) {
+			r := newRig(t, kafka.Brokers())
+			in := r.topic("in", 2)
+			j := newJournal()
+			r.component(testkit.ComponentOptions{Handler: j.handler(nil)})
+			r.link("echo", r.config(in, "group_instance_id", "auto", "group_protocol", protocol, "session_timeout", "10m"))
+			c := r.start()
+			for produced := 10; produced <= 30; produced += 10 {
+				r.kc.Produce(keyed(in, fmt.Sprintf("r%d-", produced), 10, 10)...)
+				began := time.Now()
+				j.waitDone(t, produced)
+				t.Logf("%d records were done after %v", produced, time.Since(began))
+				r.kc.WaitDrained(r.group("echo"), in)
+				if c.stop(); produced < 30 {
+					c.Restart()
+				}
+			}
+		})
+	}
+}
+
 func TestTheListedPartitionsAreSharedAndTheOthersLeftAlone(t *testing.T) {
 	r := newRig(t, kafka4(t).Brokers())
 	in := r.topic("in", 4)
