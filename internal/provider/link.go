@@ -40,6 +40,7 @@ type link struct {
 	// stopCtx bounds the end. readEnded is called within the end when nothing is read any more; nil where nobody asks.
 	stopCtx   context.Context
 	readEnded func()
+	unbind    func() bool // releases what stopCtx holds of the link
 	// now is what runs; nil before the first put was carried out and where the link was refused.
 	now *running
 	// refused is why nothing, or not what was asked for, runs.
@@ -87,20 +88,24 @@ func (l *link) refresh() { l.signal() }
 func (l *link) stop(ctx context.Context, readEnded func()) {
 	l.mu.Lock()
 	l.stopping, l.stopCtx, l.readEnded = true, ctx, readEnded
+	l.unbind = context.AfterFunc(ctx, l.cancel) // a replacement that is under way has no more time than this either
 	l.mu.Unlock()
-	context.AfterFunc(ctx, l.cancel) // a replacement that is under way has no more time than this either
 	l.signal()
 }
 
 // run is the unit's goroutine.
 func (l *link) run() {
 	defer l.cancel()
+	defer l.p.metrics.Use(l.id.Peer, l.id.Name).Release()
 	for range l.wake {
 		l.mu.Lock()
 		want, rejected, stopping, ctx, readEnded := l.want, l.rejected, l.stopping, l.stopCtx, l.readEnded
 		l.mu.Unlock()
 		if stopping {
 			l.end(ctx, readEnded)
+			l.mu.Lock()
+			l.unbind() // ctx may be the provider's own and outlives many links
+			l.mu.Unlock()
 			return
 		}
 		if rejected != nil {
@@ -139,7 +144,6 @@ func (l *link) end(ctx context.Context, readEnded func()) {
 		now.stop(ctx)
 	}
 	l.settle()
-	l.p.forget(l.id)
 	l.log.Info("link ended")
 }
 

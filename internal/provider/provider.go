@@ -250,19 +250,6 @@ func (p *Provider) UpdateConfig(config map[string]string) {
 	}
 }
 
-// forget takes the metrics of a link away that is gone, unless the component has another link of that name, in the
-// other direction, which counts on the same.
-func (p *Provider) forget(id lattice.LinkID) {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	for other := range p.links {
-		if other.Peer == id.Peer && other.Name == id.Name {
-			return
-		}
-	}
-	p.metrics.Link(id.Peer, id.Name).Remove()
-}
-
 // Health implements lattice.Handler.
 func (p *Provider) Health() lattice.Health {
 	p.mu.RLock()

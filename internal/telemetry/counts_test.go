@@ -12,7 +12,7 @@ import (
 
 func TestCountsAreThoseOfTheMetrics(t *testing.T) {
 	m := NewMetrics()
-	a, b := m.Link("a", "default"), m.Link("b", "default")
+	a, b := m.Use("a", "default"), m.Use("b", "default")
 	a.Fetched(3, 300)
 	a.Fetched(2, 200)
 	a.Rebalanced()
@@ -46,7 +46,7 @@ func TestCountsAreThoseOfTheMetrics(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v", got)
 	}
-	a.Remove()
+	a.Release()
 	if got, err := m.Counts(); err != nil || len(got) != 1 {
 		t.Errorf("a link that is gone counts: %+v, %v", got, err)
 	}

@@ -15,27 +15,49 @@ import (
 type LinkMetrics struct {
 	metrics *Metrics
 	key     linkKey
-	labels  prometheus.Labels
+	users   int // guarded by metrics.mu
 
-	// mu guards removed, and keeps a series from being made anew by a call that ends after its link.
-	mu      sync.RWMutex
-	removed bool
+	// mu guards removed, counters and histograms: the series that the link has made. It keeps one from being made anew by
+	// a call that ends after its link.
+	mu         sync.RWMutex
+	removed    bool
+	counters   map[series]prometheus.Counter
+	histograms []*metric
 
 	// What comes with every record is looked up once, here, and not each time.
 	outcomes                                   map[dispatch.Outcome]prometheus.Counter
 	committed, notCommitted, published         prometheus.Counter
 	records, bytes, rebalances, missed         prometheus.Counter
 	repeated, publishedRecords, publishedBytes prometheus.Counter
-	publishes, buried, requests, transactions  *prometheus.CounterVec
 	delivery, publish                          prometheus.Observer
 	request, batch, transact                   *rare
 }
 
-// Link returns the metrics of one link. Those of the same component and name are the same, until they are removed.
+// series tells the series of one link apart: by the metric, and by the label that the link does not give, "" where
+// there is none.
+type series struct {
+	of    *metric
+	value string
+}
+
+// Link returns the metrics of one link. Those of the same component and name are the same, as long as somebody uses them.
 func (m *Metrics) Link(component, link string) *LinkMetrics {
-	key := linkKey{component, link}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.linkLocked(linkKey{component, link})
+}
+
+// Use returns the metrics of one link and keeps them until [LinkMetrics.Release]. Links of one component and name in
+// both directions use the same.
+func (m *Metrics) Use(component, link string) *LinkMetrics {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l := m.linkLocked(linkKey{component, link})
+	l.users++
+	return l
+}
+
+func (m *Metrics) linkLocked(key linkKey) *LinkMetrics {
 	l := m.links[key]
 	if l == nil {
 		l = m.newLink(key)
@@ -46,28 +68,43 @@ func (m *Metrics) Link(component, link string) *LinkMetrics {
 
 func (m *Metrics) newLink(key linkKey) *LinkMetrics {
 	l := &LinkMetrics{
-		metrics: m, key: key, labels: prometheus.Labels{"component": key.component, "link": key.link},
+		metrics: m, key: key, counters: make(map[series]prometheus.Counter),
 		outcomes: make(map[dispatch.Outcome]prometheus.Counter, len(dispatch.Outcomes)),
 	}
-	one := func(d *metric) prometheus.Counter { return m.counters[d].With(l.labels) }
-	many := func(d *metric) *prometheus.CounterVec { return m.counters[d].MustCurryWith(l.labels) }
-	observer := func(d *metric) prometheus.Observer { return m.histograms[d].With(l.labels) }
-
-	l.records, l.bytes = one(fetchedRecords), one(fetchedBytes)
-	l.rebalances, l.missed, l.repeated = one(rebalances), one(missedRecords), one(redeliveries)
-	l.publishedRecords, l.publishedBytes = one(publishedRecords), one(publishedBytes)
-	l.publishes, l.buried, l.requests, l.transactions = many(publishes), many(buriedRecords), many(requests), many(transactions)
-	l.delivery, l.publish = observer(deliverySeconds), observer(publishSeconds)
+	l.records, l.bytes = l.counter(fetchedRecords, ""), l.counter(fetchedBytes, "")
+	l.rebalances, l.missed, l.repeated = l.counter(rebalances, ""), l.counter(missedRecords, ""), l.counter(redeliveries, "")
+	l.publishedRecords, l.publishedBytes = l.counter(publishedRecords, ""), l.counter(publishedBytes, "")
+	l.delivery, l.publish = l.histogram(deliverySeconds), l.histogram(publishSeconds)
 	l.request, l.batch, l.transact = &rare{l: l, of: requestSeconds}, &rare{l: l, of: batchRecords}, &rare{l: l, of: transactionSeconds}
 	// A counter that is there from the start shows its first step, so those are made that an alert may stand on.
 	for _, o := range dispatch.Outcomes {
-		l.outcomes[o] = many(deliveries).WithLabelValues(string(o))
+		l.outcomes[o] = l.counter(deliveries, string(o))
 	}
-	l.committed, l.notCommitted = many(commits).WithLabelValues("ok"), many(commits).WithLabelValues("error")
-	l.buried.WithLabelValues(deadLettered)
-	l.buried.WithLabelValues(skipped)
-	l.published = l.publishes.WithLabelValues(publishedOK)
+	l.committed, l.notCommitted = l.counter(commits, "ok"), l.counter(commits, "error")
+	l.counter(buriedRecords, deadLettered)
+	l.counter(buriedRecords, skipped)
+	l.published = l.counter(publishes, publishedOK)
 	return l
+}
+
+// labels are the values of a series' labels, in the order of their declaration.
+func (l *LinkMetrics) labels(value string) []string {
+	if value == "" {
+		return []string{l.key.component, l.key.link}
+	}
+	return []string{l.key.component, l.key.link, value}
+}
+
+// counter makes a series. mu is held, or nobody else has l yet.
+func (l *LinkMetrics) counter(of *metric, value string) prometheus.Counter {
+	c := l.metrics.counters[of].WithLabelValues(l.labels(value)...)
+	l.counters[series{of, value}] = c
+	return c
+}
+
+func (l *LinkMetrics) histogram(of *metric) prometheus.Observer {
+	l.histograms = append(l.histograms, of)
+	return l.metrics.histograms[of].WithLabelValues(l.labels("")...)
 }
 
 // rare is a histogram that is made when it is first needed: most links never do, and each has some twenty series.
@@ -82,14 +119,18 @@ func (r *rare) Observe(v float64) {
 		(*made).Observe(v)
 		return
 	}
-	r.l.mu.RLock()
-	defer r.l.mu.RUnlock()
+	r.l.mu.Lock()
+	defer r.l.mu.Unlock()
 	if r.l.removed {
 		return
 	}
-	made := r.l.metrics.histograms[r.of].With(r.l.labels)
-	r.made.Store(&made)
-	made.Observe(v)
+	made := r.made.Load()
+	if made == nil {
+		h := r.l.histogram(r.of)
+		made = &h
+		r.made.Store(made)
+	}
+	(*made).Observe(v)
 }
 
 // Values of the label fate.
@@ -119,7 +160,7 @@ func (l *LinkMetrics) Buried(written bool) {
 	if written {
 		fate = deadLettered
 	}
-	l.count(l.buried, fate)
+	l.count(buriedRecords, fate)
 }
 
 // Fetched implements consume.Observer.
@@ -147,10 +188,10 @@ func (l *LinkMetrics) Committed(err error) {
 func (l *LinkMetrics) Transaction(err error, took time.Duration, records, bytes int) {
 	l.transact.Observe(took.Seconds())
 	if err != nil {
-		l.count(l.transactions, "aborted")
+		l.count(transactions, "aborted")
 		return
 	}
-	l.count(l.transactions, "committed")
+	l.count(transactions, "committed")
 	l.Stored(records, bytes)
 }
 
@@ -162,7 +203,7 @@ func (l *LinkMetrics) Published(class string, took time.Duration) {
 	if class == publishedOK {
 		l.published.Inc()
 	} else {
-		l.count(l.publishes, class)
+		l.count(publishes, class)
 	}
 	l.publish.Observe(took.Seconds())
 }
@@ -175,32 +216,46 @@ func (l *LinkMetrics) Stored(records, bytes int) {
 
 // Answered implements request.Observer.
 func (l *LinkMetrics) Answered(took time.Duration) {
-	l.count(l.requests, "answered")
+	l.count(requests, "answered")
 	l.request.Observe(took.Seconds())
 }
 
 // TimedOut implements request.Observer.
-func (l *LinkMetrics) TimedOut() { l.count(l.requests, "timed_out") }
+func (l *LinkMetrics) TimedOut() { l.count(requests, "timed_out") }
 
 // Late implements request.Observer.
-func (l *LinkMetrics) Late() { l.count(l.requests, "late_answer") }
+func (l *LinkMetrics) Late() { l.count(requests, "late_answer") }
 
 // count counts by a label whose series is made when it is first needed.
-func (l *LinkMetrics) count(v *prometheus.CounterVec, value string) {
+func (l *LinkMetrics) count(of *metric, value string) {
 	l.mu.RLock()
-	defer l.mu.RUnlock()
-	if !l.removed {
-		v.WithLabelValues(value).Inc()
+	c, removed := l.counters[series{of, value}], l.removed
+	l.mu.RUnlock()
+	switch {
+	case removed:
+	case c != nil:
+		c.Inc()
+	default:
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.removed {
+			return
+		}
+		if c = l.counters[series{of, value}]; c == nil {
+			c = l.counter(of, value)
+		}
+		c.Inc()
 	}
 }
 
-// Remove takes the link's metrics away when the link is deleted. What still ends then, such as a publish that the
-// component had begun, is counted no more.
-func (l *LinkMetrics) Remove() {
-	l.metrics.mu.Lock()
-	defer l.metrics.mu.Unlock()
-	if l.metrics.links[l.key] == l {
-		delete(l.metrics.links, l.key)
+// Release ends a use. The last one takes the link's metrics away. What still ends then, such as a publish that the
+// component had begun, is counted no more. It takes as long as the link has series, however many links there are.
+func (l *LinkMetrics) Release() {
+	m := l.metrics
+	m.mu.Lock() // until the series are gone: those of a link of this name that comes now would go with them
+	defer m.mu.Unlock()
+	if l.users--; l.users > 0 {
+		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -208,10 +263,11 @@ func (l *LinkMetrics) Remove() {
 		return // the series may be those of a link that came since
 	}
 	l.removed = true
-	for _, v := range l.metrics.counters {
-		v.DeletePartialMatch(l.labels)
+	delete(m.links, l.key)
+	for s := range l.counters {
+		m.counters[s.of].DeleteLabelValues(l.labels(s.value)...)
 	}
-	for _, v := range l.metrics.histograms {
-		v.DeletePartialMatch(l.labels)
+	for _, of := range l.histograms {
+		m.histograms[of].DeleteLabelValues(l.labels("")...)
 	}
 }

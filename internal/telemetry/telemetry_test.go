@@ -36,7 +36,7 @@ func TestTheLogHasTheHostsLevelsAndShape(t *testing.T) {
 
 func TestMetricsAreCountedByLinkAndGoWithIt(t *testing.T) {
 	m := NewMetrics()
-	l, other := m.Link("echo", "default"), m.Link("other", "default")
+	l, other := m.Use("echo", "default"), m.Link("other", "default")
 	l.Delivered(dispatch.OutcomeDone, time.Millisecond)
 	l.Delivered(dispatch.OutcomeRetry, time.Millisecond)
 	l.Delivered(dispatch.OutcomeSkipped, time.Millisecond)
@@ -82,7 +82,7 @@ messaging_kafka_fetched_records_total{component="other",link="default"} 1
 `), names+"buried_records_total", names+"deliveries_total", names+"fetched_records_total"); err != nil {
 		t.Error(err)
 	}
-	l.Remove()
+	l.Release()
 	families, err := m.Registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -105,8 +105,8 @@ messaging_kafka_fetched_records_total{component="other",link="default"} 1
 	}
 }
 
-// series counts the series of a component's links.
-func series(t *testing.T, m *Metrics, component string) int {
+// seriesOf counts the series of a component's links.
+func seriesOf(t *testing.T, m *Metrics, component string) int {
 	t.Helper()
 	families, err := m.Registry.Gather()
 	if err != nil {
@@ -127,11 +127,11 @@ func series(t *testing.T, m *Metrics, component string) int {
 
 func TestWhatEndsAfterItsLinkLeavesNoMetricsBehind(t *testing.T) {
 	m := NewMetrics()
-	l := m.Link("echo", "passing")
+	l := m.Use("echo", "passing")
 	if m.Link("echo", "passing") != l {
 		t.Error("the same link has two sets of metrics")
 	}
-	l.Remove()
+	l.Release()
 	for name, late := range map[string]func(){
 		"a publish":               func() { l.Published("ok", time.Millisecond) },
 		"a publish that failed":   func() { l.Published("timed_out", time.Millisecond) },
@@ -144,18 +144,18 @@ func TestWhatEndsAfterItsLinkLeavesNoMetricsBehind(t *testing.T) {
 		"a delivery":              func() { l.Delivered(dispatch.OutcomeDone, time.Millisecond) },
 		"a commit":                func() { l.Committed(nil) },
 	} {
-		if late(); series(t, m, "echo") > 0 {
+		if late(); seriesOf(t, m, "echo") > 0 {
 			t.Fatalf("%s that ended after its link has made series anew", name)
 		}
 	}
-	again := m.Link("echo", "passing")
+	again := m.Use("echo", "passing")
 	if again == l {
 		t.Fatal("the link that came again has the metrics of the one that went")
 	}
-	n := series(t, m, "echo")
-	l.Remove()
-	if left := series(t, m, "echo"); left != n || n == 0 {
-		t.Errorf("the link that came again had %d series, and %d after the one that went was removed once more", n, left)
+	n := seriesOf(t, m, "echo")
+	l.Release()
+	if left := seriesOf(t, m, "echo"); left != n || n == 0 {
+		t.Errorf("the link that came again had %d series, and %d after the one that went was released once more", n, left)
 	}
 }
 
