@@ -30,7 +30,10 @@ type want struct {
 // maxLines is how many topics of one kind get a line each; of more, only what is not well is told one by one.
 const maxLines = 50
 
-const replyTopic = "reply_topic"
+const (
+	replyTopic  = "reply_topic"
+	replyTopics = "reply_topics_from_records"
+)
 
 // checkTopics finds out which topics the link is about, whether they are there, and whether it may read them.
 func (r *run) checkTopics(ctx context.Context) bool {
@@ -135,7 +138,7 @@ func (r *run) namedTopics() (names []string, all bool) {
 	add(s.Request.ReplyTopic)
 	add(s.Delivery.DeadLetterTopic)
 	if r.link.Role.Produces() {
-		for _, topic := range s.Producer.AllowedTopics {
+		for _, topic := range slices.Concat(s.Producer.AllowedTopics, s.Producer.ReplyTopicsFromRecords) {
 			if hasGlob(topic) {
 				all = true
 			} else {
@@ -184,13 +187,21 @@ func (r *run) collectWants() {
 			r.want(want{topic: reply, setting: replyTopic, op: kmsg.ACLOperationWrite, soft: true})
 		}
 	}
-	for _, pattern := range s.Producer.AllowedTopics {
+	r.wantGlobs("allowed_topics", s.Producer.AllowedTopics, s.Producer.Partitions)
+	if r.answers() {
+		r.wantGlobs(replyTopics, s.Producer.ReplyTopicsFromRecords, nil)
+	}
+}
+
+// wantGlobs adds the topics that a setting allows to be published to.
+func (r *run) wantGlobs(setting string, patterns []string, partitions []int32) {
+	for _, pattern := range patterns {
 		topics, soft := []string{pattern}, false
 		if hasGlob(pattern) {
 			topics, soft = r.matching(func(name string) bool { return settings.MatchTopic(pattern, name) }), true
 		}
 		for _, topic := range topics {
-			r.want(want{topic: topic, setting: "allowed_topics", op: kmsg.ACLOperationWrite, soft: soft, partitions: s.Producer.Partitions})
+			r.want(want{topic: topic, setting: setting, op: kmsg.ACLOperationWrite, soft: soft, partitions: partitions})
 		}
 	}
 }
@@ -307,6 +318,9 @@ func (r *run) judgeRight(step Step, w want) Finding {
 	t, told := r.topics[w.topic]
 	if !told || t.ErrorCode != 0 {
 		return Finding{step, target, Skipped, "", "the topic does not exist, or cannot be seen" + suffix}
+	}
+	if w.op == kmsg.ACLOperationWrite && w.setting == replyTopics && !r.settings.Producer.Allows(w.topic) {
+		return Finding{step, target, Warn, kafka.ClassTopicRights, "allowed_topics does not cover it, so that no record is believed that asks for its answer there; add it there"}
 	}
 	if w.op == kmsg.ACLOperationWrite && strings.Contains(w.setting, replyTopic) && !r.settings.Producer.Allows(w.topic) {
 		return Finding{step, target, Warn, kafka.ClassTopicRights, "allowed_topics does not cover it: a component that answers to reply_topic is refused; add it there, or set reply_topic=none"}

@@ -34,7 +34,9 @@ type Error struct {
 	// Size is what the record has and Limit what it may have, in bytes, with [ClassTooLarge]; Limit is 0 where the
 	// broker alone knows it.
 	Size, Limit int
-	err         error
+	// Answer says that the record was the answer to a request, whose sender has chosen the topic.
+	Answer bool
+	err    error
 }
 
 // Error implements error.

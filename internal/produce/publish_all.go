@@ -20,7 +20,7 @@ func (p *Publisher) AppendPrepared(to []record.Outgoing, out record.Outgoing) ([
 }
 
 func (p *Publisher) prepare(out record.Outgoing) (record.Outgoing, *Error) {
-	out, err := p.address(out)
+	out, _, err := p.address(out)
 	if err == nil {
 		err = p.allowed(out.Topic)
 	}

@@ -62,7 +62,7 @@ func (p *Publisher) count(records []record.Outgoing, results []result) {
 // An error is an [*Error]. Deadlines are those of [Handle.Produce].
 func (p *Publisher) Publish(ctx context.Context, out record.Outgoing) (record.Position, error) {
 	none := record.Position{Topic: out.Topic, Partition: out.Partition, Offset: -1}
-	out, refused := p.address(out)
+	out, answer, refused := p.address(out)
 	if refused == nil {
 		refused = p.allowed(out.Topic)
 	}
@@ -70,33 +70,56 @@ func (p *Publisher) Publish(ctx context.Context, out record.Outgoing) (record.Po
 		if o := p.handle.shared.observer; o != nil {
 			o.Published(refused.Topic, refused.Class, 0, size(&out))
 		}
+		refused.Answer = answer
 		return none, refused
 	}
-	position, err := p.publish(ctx, p.spread(out))
+	position, err := p.publish(ctx, p.spread(out), p.create.Enabled && !answer)
+	if e := (*Error)(nil); answer && errors.As(err, &e) {
+		answered := *e
+		answered.Answer = true
+		return position, &answered
+	}
 	if err != nil {
 		return position, err
 	}
 	return position, nil
 }
 
-// address resolves a reply address.
-func (p *Publisher) address(out record.Outgoing) (record.Outgoing, *Error) {
+// address resolves a reply address, and tells whether the record is an answer.
+func (p *Publisher) address(out record.Outgoing) (record.Outgoing, bool, *Error) {
 	if out.Topic == "" {
-		return out, invalid("", badTopicName(""))
+		return out, false, invalid("", badTopicName(""))
 	}
 	address, err := record.ParseSubject(out.Topic)
 	if err != nil {
-		return out, invalid("", err.Error())
+		return out, false, invalid("", err.Error())
 	}
+	answer := address.Answers() || isAnswer(out.Headers)
 	out.Topic = address.Topic
 	if address.Partition != record.AnyPartition {
 		out.Partition = address.Partition
 	}
-	if address.Correlation != nil {
+	if len(address.Correlation) > 0 {
 		// The slice of the caller is left alone.
 		out.Headers = append(slices.Clone(out.Headers), record.Header{Key: record.CorrelationHeader, Value: address.Correlation})
 	}
-	return out, nil
+	return out, answer, nil
+}
+
+// isAnswer tells an answer from other records by its headers, as components make it that have whole records: it has the
+// correlation id of a request and asks for no answer itself. Whoever sent the request has chosen the topic, so that is not
+// created.
+func isAnswer(headers []record.Header) bool {
+	correlated := false
+	for _, h := range headers {
+		switch h.Key {
+		case record.ReplyTopicHeader:
+			return false
+		case record.CorrelationHeader:
+			correlated = true
+		}
+	}
+	return correlated
 }
 
 // allowed refuses topics outside of allowed_topics.
@@ -130,12 +153,12 @@ func (p *Publisher) appendSpread(to []record.Outgoing, out record.Outgoing) []re
 	return append(to, out)
 }
 
-// publish sends the copies of a record, and creates their topic if it is missing and may be created.
-func (p *Publisher) publish(ctx context.Context, copies []record.Outgoing) (record.Position, error) {
+// publish sends the copies of a record, and creates their topic where it is missing and create says so.
+func (p *Publisher) publish(ctx context.Context, copies []record.Outgoing, create bool) (record.Position, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.handle.shared.publishTimeout())
 	defer cancel()
 	results, stopped := p.handle.produce(ctx, copies)
-	for stopped == nil && p.create.Enabled && allUnknown(results) {
+	for stopped == nil && create && allUnknown(results) {
 		if stopped = p.handle.shared.createTopic(ctx, copies[0].Topic, p.create); stopped != nil {
 			break
 		}

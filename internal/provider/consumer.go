@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"messaging-kafka/internal/guest"
@@ -28,8 +29,37 @@ func (p *Provider) Publish(ctx context.Context, caller messaging.Caller, msg mes
 		err = r.send(ctx, caller, out)
 	}
 	r.metrics.Published(classOf(err), time.Since(began))
+	if r.answersInVain(err) {
+		return finalAnswer{err}
+	}
 	return err
 }
+
+// answersInVain tells whether an error is about the address that a request asks for its answer at, so that it is the same
+// each time. Trouble with the link's own reply topic is the operator's, who mends it.
+func (r *running) answersInVain(err error) bool {
+	e, ok := errors.AsType[*produce.Error](err)
+	if !ok || !e.Answer {
+		return false
+	}
+	switch e.Class {
+	case produce.ClassInvalid:
+		return true
+	case produce.ClassNotAuthorised, produce.ClassUnknownTopic:
+		return !slices.ContainsFunc(r.settings.Consumer.Topics, func(topic string) bool {
+			return e.Topic == ownReplyTopic(r.settings.Delivery.ReplyTopic, topic)
+		})
+	}
+	return false
+}
+
+// finalAnswer is the error of an answer that can never be published. A component that returns it as its own ends the
+// delivery of the request with that: one that is sent again would hold up what is behind it for ever.
+type finalAnswer struct{ error }
+
+func (e finalAnswer) Error() string { return rejectPrefix + " " + e.error.Error() }
+
+func (e finalAnswer) Unwrap() error { return e.error }
 
 // send publishes one record of a component.
 func (r *running) send(ctx context.Context, caller guest.Caller, out record.Outgoing) error {
@@ -74,7 +104,7 @@ func (p *Provider) Request(ctx context.Context, caller messaging.Caller, subject
 		return messaging.BrokerMessage{}, err
 	}
 	msg := messaging.BrokerMessage{Subject: answer.Topic, Body: r.form.body(answer)}
-	if address, ok := record.ReplyAddressOf(answer); ok {
+	if address, ok := record.ReplyAddressOf(answer); ok && r.settings.Producer.Believes(address.Topic, "") {
 		reply := address.String()
 		msg.ReplyTo = &reply
 	}

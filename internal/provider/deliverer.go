@@ -22,7 +22,9 @@ const rejectPrefix = "reject:"
 type deliverer struct {
 	component  *messaging.Component
 	replyTopic string
-	form       form
+	// believes tells whether an answer may go to a topic that a record names; own is the link's own reply topic for it.
+	believes func(topic, own string) bool
+	form     form
 	// skipTombstones finishes records without a value instead of delivering them.
 	skipTombstones bool
 	trace          *tracing.Link
@@ -62,22 +64,43 @@ func failureOf(v record.Verdict, err error) string {
 	return v.String()
 }
 
-// replyTo says where an answer to a record goes: where the record itself says, as requests over Kafka do, else to the
-// link's reply topic.
+// replyTo says where an answer to a record goes: where the record itself says, as requests over Kafka do, if the link
+// believes that, else to the link's reply topic.
 func (d *deliverer) replyTo(r *record.Record) *string {
-	if address, ok := record.ReplyAddressOf(r); ok {
-		subject := address.String()
-		return &subject
+	own := d.ownReply(r)
+	address, asks := record.ReplyAddressOf(r)
+	if !asks {
+		return own
 	}
+	topic := ""
+	if own != nil {
+		topic = *own
+	}
+	if !d.believes(address.Topic, topic) {
+		d.log.Warn("a record asks for its answer in a topic that reply_topics_from_records does not have: it is delivered as if it asked for none",
+			"topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "asked_for", address.Topic)
+		return own
+	}
+	subject := address.String()
+	return &subject
+}
+
+// ownReply is the link's reply topic for a record, nil where there is none.
+func (d *deliverer) ownReply(r *record.Record) *string {
 	if d.replyTopic == "" {
 		return nil
 	}
 	last := d.lastReply.Load()
 	if last == nil || last.topic != r.Topic {
-		last = &lastReply{topic: r.Topic, subject: strings.ReplaceAll(d.replyTopic, topicPlaceholder, r.Topic)}
+		last = &lastReply{topic: r.Topic, subject: ownReplyTopic(d.replyTopic, r.Topic)}
 		d.lastReply.Store(last)
 	}
 	return &last.subject // nobody changes it
+}
+
+// ownReplyTopic is what reply_topic is for the records of a topic.
+func ownReplyTopic(setting, topic string) string {
+	return strings.ReplaceAll(setting, topicPlaceholder, topic)
 }
 
 // verdict says what a call's end means for the record. It is the one place that does.

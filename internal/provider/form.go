@@ -91,7 +91,7 @@ func withReply(headers []record.Header, replyTo *string) ([]record.Header, error
 			Key: record.ReplyPartitionHeader, Value: binary.BigEndian.AppendUint32(nil, uint32(reply.Partition)),
 		})
 	}
-	if reply.Correlation != nil {
+	if len(reply.Correlation) > 0 {
 		headers = append(headers, record.Header{Key: record.CorrelationHeader, Value: reply.Correlation})
 	}
 	return headers, nil

@@ -239,7 +239,7 @@ func TestRequestsAndAnswersHaveEnvelopes(t *testing.T) {
 	}})
 	p := b.start()
 	b.host.PutLink(testkit.TargetLink("asker", "kafka", b.config("", "request_reply_topic", "answers", "payload", "envelope")))
-	b.host.PutLink(testkit.TargetLink("echo", "kafka", b.config("questions", "key_from", "subject")))
+	b.host.PutLink(testkit.TargetLink("echo", "kafka", b.config("questions", "key_from", "subject", "reply_topics_from_records", "answers")))
 	waitLinked(t, asker)
 	p.WaitHealthy()
 	m, err := asker.Request(t.Context(), "questions", []byte(`{"kafkakey":"q","datacontenttype":"text/plain","data":"who?"}`), testkit.DefaultTimeout)

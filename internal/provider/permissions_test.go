@@ -74,7 +74,7 @@ func TestTheDocumentedNATSPermissionsAreEnough(t *testing.T) {
 	p := b.host.StartProvider(spec)
 	p.WaitHealthy()
 
-	l := testkit.TargetLink("echo", "kafka", b.config("in,questions"))
+	l := testkit.TargetLink("echo", "kafka", b.config("in,questions", "reply_topics_from_records", "answers"))
 	l.TargetSecrets = map[string]testkit.SecretValue{"client_id": testkit.SecretText("sealed")}
 	b.host.PutLink(l)
 	b.host.PutLink(testkit.TargetLink("asker", "kafka", b.config("", "request_reply_topic", "answers")))

@@ -271,7 +271,7 @@ func TestRepliesGoWhereARequesterOnKafkaAsksForThem(t *testing.T) {
 	b.topics("in", "answers")
 	testkit.NewComponent(t, b.nats, testkit.ComponentOptions{})
 	p := b.start()
-	b.host.PutLink(testkit.TargetLink("echo", "kafka", b.config("in")))
+	b.host.PutLink(testkit.TargetLink("echo", "kafka", b.config("in", "reply_topics_from_records", "answers")))
 	p.WaitHealthy()
 	b.kc.Produce(&kgo.Record{Topic: "in", Value: []byte("ping"), Headers: []kgo.RecordHeader{
 		{Key: "kafka_replyTopic", Value: []byte("answers")}, {Key: "kafka_replyPartition", Value: []byte{0, 0, 0, 2}},
@@ -290,7 +290,7 @@ func TestAComponentRequestsOverKafka(t *testing.T) {
 	testkit.NewComponent(t, b.nats, testkit.ComponentOptions{ID: "echo"})
 	p := b.start()
 	b.host.PutLink(testkit.TargetLink("asker", "kafka", b.config("", "request_reply_topic", "answers")))
-	b.host.PutLink(testkit.TargetLink("echo", "kafka", b.config("questions")))
+	b.host.PutLink(testkit.TargetLink("echo", "kafka", b.config("questions", "reply_topics_from_records", "answers")))
 	p.WaitHealthy()
 	m, err := asker.Request(t.Context(), "questions", []byte("who?"), testkit.DefaultTimeout)
 	if err != nil || string(m.Body) != "who?" || m.Subject != "answers" {

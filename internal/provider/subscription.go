@@ -80,8 +80,10 @@ func subscriptionKey(r *running) string {
 		c.TopicPattern = nil
 	}
 	cluster := r.settings.Cluster
-	return fmt.Sprintf("%s|%s|%s|%q|%v|%q|%+v|%+v", delivery, r.id.Peer, r.id.Name, cluster.Hosts, cluster.Security.Protocol.UsesSASL(),
-		pattern, c, r.settings.Delivery)
+	// What addresses of answers the component is given depends on these two.
+	producer := &r.settings.Producer
+	return fmt.Sprintf("%s|%s|%s|%q|%v|%q|%+v|%+v|%q|%t%q", delivery, r.id.Peer, r.id.Name, cluster.Hosts, cluster.Security.Protocol.UsesSASL(),
+		pattern, c, r.settings.Delivery, producer.AllowedTopics, producer.ReplyTopicsFromRecords == nil, producer.ReplyTopicsFromRecords)
 }
 
 // newSubscription begins to read for r, as the member of its group that instance names.
@@ -260,7 +262,7 @@ func (s *subscription) problems() status.Problems { return s.Status().Problems }
 func (s *subscription) deliverer() record.Deliverer {
 	d := &s.settings.Delivery
 	return &deliverer{
-		component: s.p.calls.Component(s.component, s.link), replyTopic: d.ReplyTopic,
+		component: s.p.calls.Component(s.component, s.link), replyTopic: d.ReplyTopic, believes: s.settings.Producer.Believes,
 		form: s.form, skipTombstones: d.Tombstones == settings.TombstonesSkip, trace: s.trace, log: s.log,
 	}
 }

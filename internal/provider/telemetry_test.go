@@ -196,7 +196,7 @@ func TestARequestAndItsAnswerAreOneTrace(t *testing.T) {
 	testkit.NewComponent(t, b.nats, testkit.ComponentOptions{ID: "echo"})
 	p := b.observed(map[string]any{"enable_traces": true, "observability_endpoint": c.URL()}, quick)
 	b.host.PutLink(testkit.TargetLink("asker", "kafka", b.config("", "request_reply_topic", "answers")))
-	b.host.PutLink(testkit.TargetLink("echo", "kafka", b.config("questions")))
+	b.host.PutLink(testkit.TargetLink("echo", "kafka", b.config("questions", "reply_topics_from_records", "answers")))
 	waitLinked(t, asker)
 	p.WaitHealthy()
 	if _, err := asker.Request(t.Context(), "questions", []byte("who?"), testkit.DefaultTimeout); err != nil {

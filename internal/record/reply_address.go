@@ -32,9 +32,13 @@ type ReplyAddress struct {
 	Topic string
 	// Partition is [AnyPartition] where the address leaves it open.
 	Partition int32
-	// Correlation is nil where there is none. Kafka puts no meaning on the bytes.
+	// Correlation is the id of the request, to which Kafka gives no meaning. It is empty where the request has none, and nil
+	// where the address is that of no request.
 	Correlation []byte
 }
+
+// Answers tells whether what is published to the address is the answer to a request.
+func (a ReplyAddress) Answers() bool { return a.Correlation != nil }
 
 const (
 	correlationKey = "correlation"
@@ -44,7 +48,7 @@ const (
 // String writes the address as a subject, which [ParseSubject] reads.
 func (a ReplyAddress) String() string {
 	var query []string
-	if len(a.Correlation) > 0 {
+	if a.Answers() {
 		query = append(query, correlationKey+"="+hex.EncodeToString(a.Correlation))
 	}
 	if a.Partition >= 0 {
@@ -70,7 +74,7 @@ func ParseSubject(subject string) (ReplyAddress, error) {
 	var seen []string
 	for pair := range strings.SplitSeq(query, "&") {
 		key, value, ok := strings.Cut(pair, "=")
-		if !ok || value == "" {
+		if !ok || value == "" && key != correlationKey {
 			return ReplyAddress{}, fmt.Errorf("the subject %q has %q behind the question mark, which is not of the form key=value", subject, pair)
 		}
 		if slices.Contains(seen, key) {

@@ -9,20 +9,21 @@ import (
 // carries a [ReplyTopicHeader] that names a topic as Kafka allows it. A partition that is not one is left out of the
 // address, so that the answer still reaches the topic.
 //
-// The address holds its own copy of the correlation id.
+// The address is what the record's sender says, whoever that is: it is for the link to say whether it is believed. It
+// holds its own copy of the correlation id, which is never nil.
 func ReplyAddressOf(r *Record) (ReplyAddress, bool) {
 	topic, ok := r.Header(ReplyTopicHeader)
 	if !ok || !isTopicName(topic) {
 		return ReplyAddress{}, false
 	}
-	address := ReplyAddress{Topic: string(topic), Partition: AnyPartition}
+	address := ReplyAddress{Topic: string(topic), Partition: AnyPartition, Correlation: []byte{}}
 	if partition, ok := r.Header(ReplyPartitionHeader); ok && len(partition) == 4 {
 		if n := binary.BigEndian.Uint32(partition); n <= math.MaxInt32 {
 			address.Partition = int32(n)
 		}
 	}
-	if correlation, ok := r.Header(CorrelationHeader); ok && len(correlation) > 0 {
-		address.Correlation = append([]byte(nil), correlation...)
+	if correlation, ok := r.Header(CorrelationHeader); ok {
+		address.Correlation = append(address.Correlation, correlation...)
 	}
 	return address, true
 }

@@ -24,27 +24,27 @@ func TestReplyAddressOf(t *testing.T) {
 		},
 		"a topic alone": {
 			headers: []Header{{ReplyTopicHeader, []byte("a")}},
-			want:    ReplyAddress{Topic: "a", Partition: AnyPartition},
+			want:    ReplyAddress{Topic: "a", Partition: AnyPartition, Correlation: []byte{}},
 		},
 		"the last of several headers counts": {
 			headers: []Header{{ReplyTopicHeader, []byte("a")}, {ReplyTopicHeader, []byte("b")}},
-			want:    ReplyAddress{Topic: "b", Partition: AnyPartition},
+			want:    ReplyAddress{Topic: "b", Partition: AnyPartition, Correlation: []byte{}},
 		},
 		"a partition written as text": {
 			headers: []Header{{ReplyTopicHeader, []byte("a")}, {ReplyPartitionHeader, []byte("3")}},
-			want:    ReplyAddress{Topic: "a", Partition: AnyPartition},
+			want:    ReplyAddress{Topic: "a", Partition: AnyPartition, Correlation: []byte{}},
 		},
 		"a partition of eight bytes": {
 			headers: []Header{{ReplyTopicHeader, []byte("a")}, {ReplyPartitionHeader, make([]byte, 8)}},
-			want:    ReplyAddress{Topic: "a", Partition: AnyPartition},
+			want:    ReplyAddress{Topic: "a", Partition: AnyPartition, Correlation: []byte{}},
 		},
 		"a negative partition": {
 			headers: []Header{{ReplyTopicHeader, []byte("a")}, {ReplyPartitionHeader, []byte{0xff, 0xff, 0xff, 0xff}}},
-			want:    ReplyAddress{Topic: "a", Partition: AnyPartition},
+			want:    ReplyAddress{Topic: "a", Partition: AnyPartition, Correlation: []byte{}},
 		},
 		"an empty correlation": {
 			headers: []Header{{ReplyTopicHeader, []byte("a")}, {CorrelationHeader, nil}},
-			want:    ReplyAddress{Topic: "a", Partition: AnyPartition},
+			want:    ReplyAddress{Topic: "a", Partition: AnyPartition, Correlation: []byte{}},
 		},
 		"no headers":                     {none: true},
 		"an answer":                      {headers: []Header{{CorrelationHeader, id}}, none: true},

@@ -119,4 +119,5 @@ const (
 	keyMaxAttempts = "max_attempts"
 	keyDeadLetter  = "dead_letter_topic"
 	keyReplyTopic  = "reply_topic"
+	keyReplyTopics = "reply_topics_from_records"
 )

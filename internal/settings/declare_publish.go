@@ -18,6 +18,12 @@ func publishSection() section {
 				value: into("list of topics with `*` and `?`", parseTopicGlobs, func(d *draft) *[]string { return &d.link.Producer.AllowedTopics }),
 			},
 			{
+				name: keyReplyTopics, hints: []string{"reply_topics", "allowed_reply_topics", "trusted_reply_topics"},
+				defDoc: "what `allowed_topics` has; without it none", example: "orders.answers,*.replies",
+				doc:   "Topics that a record may name for its answer (`kafka_replyTopic`), besides the link's own `reply_topic`; `*` stands for any characters, `?` for one, and `none` for none. A record that names another one is delivered as if it named none. `allowed_topics` holds as well, and such topics are never created.",
+				value: into("list of topics with `*` and `?`, or `none`", parseReplyTopicGlobs, func(d *draft) *[]string { return &d.link.Producer.ReplyTopicsFromRecords }),
+			},
+			{
 				name: "producer_partitions", hints: []string{"producer_partition", "publish_partitions"}, scope: scopeLink,
 				defDoc: "all", example: "0,1",
 				doc:   "Publishes only to these partitions, by key where a record has one.",

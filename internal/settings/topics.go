@@ -121,6 +121,14 @@ func parseTopicGlobs(text string) ([]string, error) {
 	return globs, nil
 }
 
+// parseReplyTopicGlobs reads patterns as reply_topics_from_records has them. What it returns is never nil.
+func parseReplyTopicGlobs(text string) ([]string, error) {
+	if strings.EqualFold(text, "none") {
+		return []string{}, nil
+	}
+	return parseTopicGlobs(text)
+}
+
 // maxPartition bounds partition numbers. Kafka clusters stay far below, and a range up to it must fit in memory.
 const maxPartition = 99_999
 

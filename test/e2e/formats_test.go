@@ -94,7 +94,7 @@ func TestMessagesOfARealComponentHoldWholeRecords(t *testing.T) {
 	t.Run("both at once, and requests", func(t *testing.T) {
 		s.topics("both.in", "both.in.reply", "both.out", "both.dead", "both.questions", "both.answers")
 		s.fromMessages("both", "key_from", "subject", "payload", "envelope", "request_reply_topic", "both.answers")
-		s.fromMessages("plain", "topic", "both.questions") // answers a request with what it was asked
+		s.fromMessages("plain", "topic", "both.questions", "reply_topics_from_records", "both.answers") // answers a request with what it was asked
 		s.toMessages("both", "both", "both.in", "dead_letter_topic", "both.dead", "max_attempts", "1")
 		s.kafka.ProduceText("both.in",
 			`!publish:both.out?header.x=1:{"kafkakey":"k","kafkatombstone":true,"kafkatimestamp":"2023-11-14T22:13:20.123Z"}`,

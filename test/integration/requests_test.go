@@ -18,7 +18,7 @@ func TestAnEchoComponentAnswersARequesterOnKafka(t *testing.T) {
 	r := newRig(t, kafka4(t).Brokers())
 	in, answers := r.topic("in", 3), r.topic("answers", 4)
 	r.component(testkit.ComponentOptions{})
-	r.link("echo", r.config(in))
+	r.link("echo", r.config(in, "reply_topics_from_records", answers))
 	r.start().WaitHealthy()
 
 	// As Spring's ReplyingKafkaTemplate asks: a correlation id of 16 bytes, its own partition of the reply topic.
@@ -71,7 +71,7 @@ func TestAThousandRequestsThroughTwoCopiesGetTheirOwnAnswers(t *testing.T) {
 	echo := r.component(testkit.ComponentOptions{ID: "echo"})
 	echo.Stop() // until all questions are asked
 	r.link("asker", r.config("", "request_reply_topic", answers))
-	r.link("echo", r.config(questions))
+	r.link("echo", r.config(questions, "reply_topics_from_records", answers))
 	one, two := r.start(), r.start()
 	r.waitShared(r.group("echo"), 2)
 	// Any copy answers a question for health: both are ready when requests were served by each.

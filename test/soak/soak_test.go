@@ -228,7 +228,7 @@ func (w *world) lastingLinks() []testkit.Link {
 		testkit.SourceLink(providerKey, "worker", config("topic", orders, "dead_letter_topic", deadOrders, "max_attempts", "0")),
 		testkit.TargetLink("worker", providerKey, config()),
 		testkit.TargetLink("asker", providerKey, config("request_reply_topic", answers)),
-		testkit.TargetLink("answerer", providerKey, config("topic", questions)),
+		testkit.TargetLink("answerer", providerKey, config("topic", questions, "reply_topics_from_records", answers)),
 		batches("packer", "handler", config("topic", parcels)),
 		batches("enricher", "processor", config("topic", lines)),
 		batches("totaller", "processor", config("topic", sums, "transactions", "true")),
