@@ -161,7 +161,7 @@ func allTexts(t *testing.T) []string {
 }
 
 // tools are what spans of code begin with that are commands and not messages.
-var tools = []string{"messaging-kafka", "wash", "kafka-consumer-groups.sh", "kafka-acls.sh", "kill", "perf", "kubectl", "make", "go", "docker"}
+var tools = []string{"messaging-kafka", "wash", "kafka-consumer-groups.sh", "kafka-acls.sh", "kafka-transactions.sh", "kill", "perf", "kubectl", "make", "go", "docker"}
 
 func TestQuotedMessagesAreTheProvidersOwn(t *testing.T) {
 	quoted := 0

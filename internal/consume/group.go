@@ -57,14 +57,15 @@ func (s *session) onRevoked(ctx context.Context, _ *kgo.Client, revoked map[stri
 	s.forget(going)
 }
 
-// onLost drops partitions that belong to another member already. Nothing is committed: the offset is the other's.
+// onLost drops partitions that may belong to another member by now: the membership that they were given to is over,
+// because the group forgot it or the client gave it up. Nothing is committed: the offset may be another's.
 func (s *session) onLost(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
 	s.problems.left()
 	going := s.collect(lost)
 	if len(going) == 0 {
 		return
 	}
-	s.log.Warn("partitions lost: the group went on without this member", "partitions", lost)
+	s.log.Warn("partitions given up: the membership in the group is over", "partitions", lost)
 	for _, a := range going {
 		a.Abandon()
 	}

@@ -94,7 +94,7 @@ func checkTopics(ctx context.Context, cfg *Config, adm *kadm.Client) []trouble {
 			err = createTopic(ctx, cfg, adm, topic)
 		}
 		if err != nil && !kerrPassing(err) {
-			found = append(found, trouble{status.ProblemTopic, "topic " + topic + ": ", err})
+			found = append(found, trouble{status.ProblemTopic, doingTopic(topic), err})
 		}
 	}
 	return found

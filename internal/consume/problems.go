@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -18,6 +21,7 @@ import (
 type problems struct {
 	access *kafka.Access
 	group  string
+	log    *slog.Logger
 
 	mu        sync.Mutex
 	member    bool
@@ -40,13 +44,17 @@ type trouble struct {
 
 var _ kgo.HookGroupManageError = (*problems)(nil)
 
-// OnGroupManageError keeps why the group could not be joined or was left.
+// OnGroupManageError keeps why the group could not be joined or was left. It is told again with each attempt.
 func (p *problems) OnGroupManageError(err error) {
 	if errors.Is(err, context.Canceled) {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	cause := p.access.Explain(err).Text
+	if p.groupErr == nil || p.access.Explain(p.groupErr).Text != cause {
+		p.log.Warn("there is no membership in the group: it is joined again", "group", p.group, "cause", cause)
+	}
 	p.groupErr, p.member = err, false
 }
 
@@ -83,13 +91,20 @@ func (p *problems) setChecks(found []trouble) {
 	p.checks = found
 }
 
-func (p *problems) setPartition(tp topicPartition, err error) {
+// setPartition keeps why a partition cannot be read, and tells whether no other has the same cause at present.
+func (p *problems) setPartition(tp topicPartition, err error) (news bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	cause := p.access.Explain(err).Text
+	news = true
+	for _, other := range p.partitions {
+		news = news && p.access.Explain(other).Text != cause
+	}
 	if p.partitions == nil {
 		p.partitions = make(map[topicPartition]error)
 	}
 	p.partitions[tp] = err
+	return news
 }
 
 func (p *problems) clearPartition(tp topicPartition) {
@@ -104,35 +119,68 @@ func (p *problems) clearPartitions() {
 	clear(p.partitions)
 }
 
-// list returns whether the group has been joined, and each problem once, in words for the operator.
+// list returns whether the group has been joined, and each cause once, in words for the operator.
 func (p *problems) list() (member bool, list status.Problems) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	add := func(kind status.ProblemKind, doing string, err error) {
-		if err != nil {
-			list.Add(kind, doing+p.access.Explain(err).Text)
+	told := make(map[string]bool)
+	add := func(kind status.ProblemKind, doing, cause string) {
+		if cause == "" || told[cause] || told[doing+cause] {
+			return
 		}
+		// What is wrong with one topic may be wrong with another as well.
+		if kind == status.ProblemTopic {
+			told[doing+cause] = true
+		} else {
+			told[cause] = true
+		}
+		list.Add(kind, doing+cause)
 	}
+	cause := func(err error) string { return p.access.Explain(err).Text }
 	for _, c := range p.checks {
-		add(c.kind, c.doing, c.err)
+		add(c.kind, c.doing, cause(c.err))
 	}
-	add(status.ProblemGroup, "", p.groupErr)
-	add(status.ProblemPartition, "", p.startErr)
-	add(status.ProblemCommit, "committing offsets: ", p.commitErr)
-	tps := make([]topicPartition, 0, len(p.partitions))
-	for tp := range p.partitions {
-		tps = append(tps, tp)
+	add(status.ProblemGroup, "", cause(p.groupErr))
+	add(status.ProblemPartition, "", cause(p.startErr))
+	add(status.ProblemCommit, "committing offsets: ", cause(p.commitErr))
+	var causes []string // in the order of the first partition of each
+	failing := make(map[string][]topicPartition)
+	for _, tp := range slices.SortedFunc(maps.Keys(p.partitions), compareTopicPartitions) {
+		c := cause(p.partitions[tp])
+		if told[doingTopic(tp.topic)+c] {
+			continue
+		}
+		if failing[c] == nil {
+			causes = append(causes, c)
+		}
+		failing[c] = append(failing[c], tp)
 	}
-	slices.SortFunc(tps, compareTopicPartitions)
-	for _, tp := range tps {
-		add(status.ProblemPartition, fmt.Sprintf("reading %s: ", tp), p.partitions[tp])
+	for _, c := range causes {
+		add(status.ProblemPartition, "reading "+namesOf(failing[c])+": ", c)
 	}
 	if !p.member && len(list) == 0 {
-		if add(status.ProblemKafka, "", p.access.LastFailure()); len(list) == 0 {
+		if add(status.ProblemKafka, "", cause(p.access.LastFailure())); len(list) == 0 {
 			list.Add(status.ProblemStarting, "joining group "+p.group)
 		}
 	}
 	return p.member, list
+}
+
+func doingTopic(topic string) string { return "topic " + topic + ": " }
+
+// maxNames is how many partitions are named that have one cause; the others are counted.
+const maxNames = 5
+
+func namesOf(tps []topicPartition) string {
+	names := make([]string, 0, maxNames)
+	for _, tp := range tps[:min(len(tps), maxNames)] {
+		names = append(names, tp.String())
+	}
+	text := strings.Join(names, ", ")
+	if more := len(tps) - maxNames; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 func compareTopicPartitions(a, b topicPartition) int {

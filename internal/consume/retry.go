@@ -73,13 +73,13 @@ func (s *session) noteFailure(tp topicPartition, a *assignment, err error) {
 	if s.assigned[tp] != a {
 		return
 	}
-	if a.failures == 0 {
-		s.log.Warn("a partition cannot be read: it is tried again and again", "topic", tp.topic, "partition", tp.partition,
-			"offset", a.Next(), "error", s.cfg.Access.Explain(err).Text)
-	}
+	first := a.failures == 0
 	a.failures++
 	a.failedAt = time.Now()
-	s.problems.setPartition(tp, err)
+	if news := s.problems.setPartition(tp, err); first && news {
+		s.log.Warn("a partition cannot be read: it is tried again and again", "topic", tp.topic, "partition", tp.partition,
+			"offset", a.Next(), "cause", s.cfg.Access.Explain(err).Text)
+	}
 }
 
 // well notes that a partition can be read.

@@ -66,7 +66,12 @@ type topicPartition struct {
 	partition int32
 }
 
-func (tp topicPartition) String() string { return fmt.Sprintf("%s/%d", tp.topic, tp.partition) }
+func (tp topicPartition) String() string {
+	if tp.partition < 0 {
+		return tp.topic // an error of the topic as a whole
+	}
+	return fmt.Sprintf("%s/%d", tp.topic, tp.partition)
+}
 
 // assignment is a partition that the group has given to this session. session.mu protects it.
 type assignment struct {
@@ -132,7 +137,7 @@ func newSession(cfg *Config) (*session, error) {
 	}
 	s.cut, s.cutOff = context.WithCancel(context.Background())
 	c := &cfg.Settings.Consumer
-	s.problems.group, s.problems.access = c.Group, cfg.Access
+	s.problems.group, s.problems.access, s.problems.log = c.Group, cfg.Access, cfg.Log
 	s.fence.session, s.fence.rebalance = c.SessionTimeout, c.RebalanceTimeout
 	s.d = dispatch.New(dispatch.Config{
 		Delivery:       cfg.Settings.Delivery,

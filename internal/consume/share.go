@@ -54,7 +54,7 @@ const shareFetchWait = 50 * time.Millisecond
 func newShareSession(cfg *Config) (*shareSession, error) {
 	s := &shareSession{cfg: cfg, log: cfg.Log, bury: cfg.deadLetter()}
 	s.calls, s.giveUp = context.WithCancel(context.Background())
-	s.problems.group, s.problems.access = cfg.Settings.Consumer.Group, cfg.Access
+	s.problems.group, s.problems.access, s.problems.log = cfg.Settings.Consumer.Group, cfg.Access, cfg.Log
 	if err := kgo.ValidateOpts(s.options()...); err != nil {
 		s.giveUp()
 		return nil, err
@@ -205,6 +205,7 @@ func (s *shareSession) poll(ctx context.Context) {
 			tp := topicPartition{f.Topic, f.FetchPartition.Partition}
 			if f.Err == nil {
 				s.problems.clearPartition(tp)
+				s.problems.clearPartition(topicPartition{f.Topic, -1})
 				return
 			}
 			failed = true // records may have come with it all the same

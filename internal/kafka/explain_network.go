@@ -206,6 +206,9 @@ func reason(err error) string {
 // explainClient knows the errors that the client makes up itself.
 func explainClient(err error, in situation) (Diagnosis, bool) {
 	where := in.place(addressOf(err))
+	if group, ok := errors.AsType[*kgo.ErrGroupSession](err); ok {
+		return explain(group.Err, in), true
+	}
 	switch {
 	case errors.Is(err, kgo.ErrClientClosed):
 		return sprintf(ClassShutDown, "the connection to Kafka is being shut down")
@@ -215,6 +218,14 @@ func explainClient(err error, in situation) (Diagnosis, bool) {
 		return sprintf(ClassTimeout, "the record could not be sent after several attempts")
 	case errors.Is(err, kgo.ErrMaxBuffered):
 		return sprintf(ClassThrottled, "too many records wait to be sent")
+	case strings.Contains(err.Error(), "broker connection has died"), strings.Contains(err.Error(), "unknown broker"):
+		return sprintf(ClassClosed, "the connection to %s is over, as when a broker goes or moves: a new one is made", where)
+	case strings.Contains(err.Error(), "did not reply with that broker in the broker list"):
+		return sprintf(ClassCoordinator, "%s names a broker for this that is not in its list of brokers: that broker may be starting or gone", where)
+	case strings.Contains(err.Error(), "correlation ID mismatch"), strings.Contains(err.Error(), "invalid negative response size"):
+		return sprintf(ClassOther, "%s sent an answer that is no Kafka answer: check that this is the port of a Kafka broker", where)
+	case strings.Contains(err.Error(), "omitted a requested partition from an OffsetFetch"):
+		return sprintf(ClassCoordinator, "the group's coordinator does not tell the partition's offset")
 	case strings.Contains(err.Error(), "broker is too old"):
 		return Diagnosis{ClassBrokerTooOld, brokerTooOldText}, true
 	case strings.Contains(err.Error(), "response exceeds BrokerMaxReadBytes"):

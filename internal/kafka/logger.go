@@ -60,10 +60,14 @@ func (l *logAdapter) Level() kgo.LogLevel {
 func (l *logAdapter) Log(level kgo.LogLevel, msg string, keyvals ...any) {
 	var to slog.Level
 	switch level {
-	case kgo.LogLevelError:
-		to = slog.LevelError
-	case kgo.LogLevelWarn:
+	case kgo.LogLevelError, kgo.LogLevelWarn:
 		to = slog.LevelWarn
+		if level == kgo.LogLevelError {
+			to = slog.LevelError
+		}
+		if told[msg] {
+			to = slog.LevelDebug
+		}
 	case kgo.LogLevelInfo:
 		to = slog.LevelDebug
 	case kgo.LogLevelDebug:
@@ -86,16 +90,31 @@ func (l *logAdapter) Log(level kgo.LogLevel, msg string, keyvals ...any) {
 	l.log.Log(context.Background(), to, "kafka client: "+msg, keyvals...)
 }
 
+// told are lines about what the client tells its user as well, who says it in better words.
+var told = map[string]bool{
+	"group manage loop errored": true,
+	"join group failed":         true,
+	"fetch offsets failed for partition; injecting error and continuing with remaining partitions":                             true,
+	"batch decompresses larger than MaxDecompressBatchBytes, stopping consuming the partition; skip the batch with SetOffsets": true,
+}
+
 // repeatKey tells one kind of line from another: the same words about another broker, topic or partition are news.
 func repeatKey(msg string, keyvals []any) string {
-	key := msg
+	key, broker, addr := msg, "", ""
 	for i := 0; i+1 < len(keyvals); i += 2 {
 		switch keyvals[i] {
-		case "addr", "broker", "topic", "partition", "group":
+		case "topic", "partition", "group":
 			key += "|" + fmt.Sprint(keyvals[i+1])
+		case "addr":
+			addr = "|" + fmt.Sprint(keyvals[i+1])
+		case "broker":
+			broker = "|" + fmt.Sprint(keyvals[i+1])
 		}
 	}
-	return key
+	if addr != "" {
+		return key + addr // a broker that is in hosts has two names
+	}
+	return key + broker
 }
 
 // admit tells whether a line may be logged, and how many like it were left out since the last that was.

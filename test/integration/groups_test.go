@@ -134,7 +134,7 @@ func TestACallLongerThanTheSessionTimeoutIsMadeOnceWhileASecondCopyJoins(t *test
 		"the first copy gave partitions up":     one.logged("partitions revoked"),
 		"the first copy got partitions":         one.logged("partitions assigned") - assigned + 1,
 		"the second copy got partitions":        two.logged("partitions assigned"),
-		"a copy lost partitions, one more than": one.logged("partitions lost") + two.logged("partitions lost") + 1,
+		"a copy lost partitions, one more than": one.logged("partitions given up") + two.logged("partitions given up") + 1,
 	} {
 		if n != 1 {
 			t.Errorf("%s %d times, want once", what, n)
