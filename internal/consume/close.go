@@ -45,6 +45,8 @@ func (s *session) close(e *ending) {
 	// goroutines the one that leaves the group may begin after that, and would wait for that poll's end for ever.
 	s.cl.AllowRebalance()
 	s.kill()
+	s.fetched.Close()
+	s.d.Release()
 	s.closeTransactor()
 }
 

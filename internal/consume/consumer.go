@@ -12,6 +12,7 @@ import (
 
 	"messaging-kafka/internal/dispatch"
 	"messaging-kafka/internal/kafka"
+	"messaging-kafka/internal/memory"
 	"messaging-kafka/internal/record"
 	"messaging-kafka/internal/settings"
 	"messaging-kafka/internal/status"
@@ -31,8 +32,11 @@ type Config struct {
 	TransactionalID string
 	// Produce stores a dead letter; it returns when the broker has acknowledged it. It is needed where the settings
 	// name a dead-letter topic.
-	Produce  func(context.Context, record.Outgoing) error
-	Limiter  *semaphore.Weighted // nil: no limit beyond the link's own
+	Produce func(context.Context, record.Outgoing) error
+	Limiter *semaphore.Weighted // nil: no limit beyond the link's own
+	// Memory is what the link's records are taken from; nil is without a limit beyond the link's own. It is closed by
+	// whoever opened it, after the consumer.
+	Memory   *memory.Account
 	Observer Observer
 	Log      *slog.Logger
 }
@@ -68,6 +72,8 @@ type Consumer struct {
 	ctx    context.Context // ends when Stop is called
 	cancel context.CancelFunc
 	done   chan struct{}
+	// shareRecords is how many records a share session fetches at once; the supervisor's alone.
+	shareRecords int
 
 	mu       sync.Mutex
 	stops    []context.Context // how long each call of Stop may take
@@ -99,7 +105,7 @@ const (
 // Start begins to consume in the background. Trouble with Kafka shows in [Consumer.Status], never as an end.
 func Start(cfg Config) *Consumer {
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &Consumer{cfg: cfg, ctx: ctx, cancel: cancel, done: make(chan struct{})}
+	c := &Consumer{cfg: cfg, ctx: ctx, cancel: cancel, done: make(chan struct{}), shareRecords: cfg.Settings.Delivery.MaxInFlight}
 	go c.supervise()
 	return c
 }
@@ -132,7 +138,7 @@ func (c *Consumer) session() error {
 	var s running
 	var err error
 	if c.cfg.Settings.Consumer.GroupProtocol == settings.GroupShare {
-		s, err = newShareSession(&c.cfg)
+		s, err = newShareSession(&c.cfg, c.shareRecords)
 	} else {
 		s, err = newSession(&c.cfg)
 	}
@@ -143,6 +149,12 @@ func (c *Consumer) session() error {
 	c.current, c.failure = s, nil
 	c.mu.Unlock()
 	err = s.run(c.ctx)
+	switch {
+	case errors.Is(err, errCrowded):
+		c.shareRecords = max(1, c.shareRecords/fewer)
+	case errors.Is(err, errLarge):
+		c.shareRecords = 1
+	}
 
 	s.close(c.beginEnding(err))
 	c.mu.Lock()

@@ -13,7 +13,7 @@ import (
 
 const (
 	// maxPoll bounds the records of one poll. What the client has fetched beyond them stays in the client, bounded by
-	// fetch_max_bytes for each broker.
+	// kafka.Fetched.
 	maxPoll = 500
 	// minShare is the least that a partition may have in the buffer, however many partitions share it, and
 	// maxPartitionFetch the most that one fetch may bring of it.
@@ -28,11 +28,16 @@ const (
 func (s *session) poll(ctx context.Context) {
 	for s.waitForRoom(ctx) {
 		polling, cancel := s.untilRetry(ctx)
-		fetches := s.cl.PollRecords(polling, maxPoll)
+		fetches := s.cl.PollRecords(polling, s.pollSize())
 		cancel()
 		s.take(ctx, fetches)
+		records := int64(fetches.NumRecords())
+		if cost := s.fetched.Taken(fetches, s.cl.BufferedFetchRecords()); records > 0 {
+			s.recordSize = cost / records
+		}
 		s.retry(ctx)
 		s.cl.AllowRebalance()
+		s.fitFetches()
 		if fetches.IsClientClosed() {
 			return
 		}
@@ -42,12 +47,13 @@ func (s *session) poll(ctx context.Context) {
 // waitForRoom returns true when there is room for more records, or a partition to be tried again, false when ctx ends.
 func (s *session) waitForRoom(ctx context.Context) bool {
 	for ctx.Err() == nil {
-		if s.room() {
+		if s.affords() && s.room() {
 			return true
 		}
 		waiting, cancel := s.untilRetry(ctx)
 		select {
 		case <-s.progress:
+		case <-s.cfg.Memory.Freed():
 		case <-waiting.Done():
 		}
 		cancel()
@@ -142,7 +148,9 @@ func (s *session) share() int64 {
 
 // resize fits the fetches to the shares when the number of partitions has changed. s.mu is held.
 func (s *session) resize() {
-	most := s.cfg.Settings.Consumer.FetchMaxBytes
+	s.mostBytes = mostFetch(s.cfg, len(s.cl.DiscoveredBrokers()))
+	s.fetchBytes = min(s.fetchBytes, s.mostBytes)
+	most := s.fetchBytes
 	s.cl.UpdateFetchMaxBytes(most, min(most, int32(min(s.share(), maxPartitionFetch))))
 }
 
@@ -189,7 +197,7 @@ func (s *session) take(ctx context.Context, fetches kgo.Fetches) {
 		if n := len(f.Records); n > 0 {
 			s.add(a, f.Records)
 			s.mu.Lock()
-			a.epoch = f.Records[n-1].LeaderEpoch
+			a.epoch, a.crowded = f.Records[n-1].LeaderEpoch, 0
 			s.mu.Unlock()
 		}
 		_, lost := errors.AsType[*kgo.ErrDataLoss](f.Err)

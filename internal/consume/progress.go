@@ -32,7 +32,7 @@ type PartitionProgress struct {
 	// OldestUnfinished is the age of the lowest unfinished record since it was read; 0 where there is none. Nothing
 	// behind it can be committed before it is finished.
 	OldestUnfinished time.Duration
-	// BufferedBytes is the size of the records that wait or are being handled.
+	// BufferedBytes is what the records that wait or are being handled take in memory.
 	BufferedBytes int64
 	// Held says why the partition stands still; "" where it does not.
 	Held string

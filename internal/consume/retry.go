@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"messaging-kafka/internal/dispatch"
+	"messaging-kafka/internal/kafka"
 )
 
 const (
@@ -29,6 +30,8 @@ type failure struct {
 	// lookedAt when it was last looked at because nothing did, and nudgedAt when it was fetched anew for that.
 	failures                              int
 	failedAt, heardAt, lookedAt, nudgedAt time.Time
+	// crowded is how often in a row there was no room for its next batch.
+	crowded int
 	// reposition tells that the client's own place may be another than ours.
 	reposition bool
 	// epoch is the leader epoch of the last record that was read, -1 where there is none.
@@ -42,6 +45,10 @@ func (f *failure) rests(now time.Time) bool { return now.Before(f.retryAt) }
 func (s *session) fetchFailed(ctx context.Context, tp topicPartition, a *assignment, err error) {
 	if errors.Is(err, kerr.UnknownTopicID) {
 		s.fail(fmt.Errorf("topic %s was deleted and created again: %w", tp.topic, err))
+		return
+	}
+	if errors.Is(err, kafka.ErrNoRoom) {
+		s.crowded(tp, a)
 		return
 	}
 	if errors.Is(err, kerr.OffsetOutOfRange) {

@@ -35,9 +35,15 @@ type session struct {
 	paused   atomic.Bool // a partition may be paused
 	problems problems
 	stable   kafka.Stable
-	fence    fence
-	loops    sync.WaitGroup
-	stop     context.CancelFunc
+	// fetched bounds what the client has fetched and is not taken yet, fetchBytes what one fetch may bring and mostBytes
+	// what that may be; s.mu protects both.
+	fetched               *kafka.Fetched
+	fetchBytes, mostBytes int32
+	// recordSize is about what a record of the last poll took in the client; the poll loop's alone.
+	recordSize int64
+	fence      fence
+	loops      sync.WaitGroup
+	stop       context.CancelFunc
 	// kill ends the client's own context, and with it whatever the client waits for.
 	kill context.CancelFunc
 	// ready is closed when cl and adm are set. The client joins the group in goroutines of its own, whose callbacks may
@@ -111,8 +117,8 @@ func clientOptions(cfg *Config) []kgo.Opt {
 	}
 	return append(opts,
 		kgo.FetchIsolationLevel(isolation),
-		kgo.FetchMaxBytes(c.FetchMaxBytes),
-		kgo.FetchMaxPartitionBytes(min(c.FetchMaxBytes, maxPartitionFetch)),
+		kgo.FetchMaxBytes(firstFetch(cfg)),
+		kgo.FetchMaxPartitionBytes(min(firstFetch(cfg), maxPartitionFetch)),
 		kgo.FetchMaxWait(c.FetchMaxWait),
 		kgo.Rack(c.Rack),
 		kgo.SessionTimeout(c.SessionTimeout),
@@ -139,6 +145,12 @@ func newSession(cfg *Config) (*session, error) {
 	c := &cfg.Settings.Consumer
 	s.problems.group, s.problems.access, s.problems.log = c.Group, cfg.Access, cfg.Log
 	s.fence.session, s.fence.rebalance = c.SessionTimeout, c.RebalanceTimeout
+	var err error
+	if s.fetched, err = kafka.NewFetched(fetchLimits(cfg)); err != nil {
+		return nil, err
+	}
+	s.fetchBytes, s.recordSize = firstFetch(cfg), pollBytes/16
+	s.mostBytes = s.fetchBytes
 	s.d = dispatch.New(dispatch.Config{
 		Delivery:       cfg.Settings.Delivery,
 		Deliverer:      cfg.Deliverer,
@@ -150,6 +162,7 @@ func newSession(cfg *Config) (*session, error) {
 		MakeDeadLetter: cfg.letter(),
 		Limiter:        cfg.Limiter,
 		Progress:       s.finished,
+		Memory:         cfg.Memory,
 		Observer:       cfg.Observer,
 		Log:            cfg.Log,
 	})
@@ -162,7 +175,7 @@ func newSession(cfg *Config) (*session, error) {
 	}
 	life, kill := context.WithCancel(context.Background())
 	s.kill = kill
-	opts := append(clientOptions(cfg),
+	opts := append(append(clientOptions(cfg), s.fetched.Options()...),
 		kgo.WithContext(life),
 		kgo.ConsumerGroup(c.Group),
 		kgo.DisableAutoCommit(),
@@ -193,7 +206,6 @@ func newSession(cfg *Config) (*session, error) {
 		opts = append(opts, kgo.InstanceID(c.InstanceID))
 	}
 	if cfg.transactional() {
-		var err error
 		s.transactor, err = produce.NewTransactor(cfg.TransactionalID, cfg.Access, cfg.Settings.Cluster, cfg.Settings.Producer.Client, cfg.Log)
 		if err != nil {
 			return nil, fmt.Errorf("making the transactional producer: %w", err)
@@ -262,6 +274,7 @@ func (s *session) status() Status {
 	}
 	s.mu.Unlock()
 	addOpenTransactions(&st.Problems, &s.stable)
+	addMemoryProblem(&st.Problems, s.cfg.Memory)
 	addDispatchProblems(&st.Problems, &st.Dispatch, s.cfg)
 	return st
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,8 +34,13 @@ type shareSession struct {
 	bury     func(context.Context, *record.Record, int, error) error
 	problems problems
 	stable   kafka.Stable
-	loops    sync.WaitGroup
-	stop     context.CancelFunc
+	// fetched bounds what the client makes of a fetch, records how many of them one brings.
+	fetched *kafka.Fetched
+	records int
+	// crowded takes the error that ends the session because a fetch brought more than there is room for.
+	crowded chan error
+	loops   sync.WaitGroup
+	stop    context.CancelFunc
 	// calls is what running calls live in; it outlasts the loops by the time that a stop leaves them.
 	calls  context.Context
 	giveUp context.CancelFunc
@@ -46,13 +53,20 @@ type shareSession struct {
 	since       time.Time
 	deadLetter  error
 	running     dispatch.Calls
+	large       map[topicPartition]error // partitions that are not read because of a batch that is too large
 }
 
 // shareFetchWait is the longest that a broker may hold a fetch of a share group that has nothing to bring.
 const shareFetchWait = 50 * time.Millisecond
 
-func newShareSession(cfg *Config) (*shareSession, error) {
-	s := &shareSession{cfg: cfg, log: cfg.Log, bury: cfg.deadLetter()}
+func newShareSession(cfg *Config, records int) (*shareSession, error) {
+	s := &shareSession{cfg: cfg, log: cfg.Log, bury: cfg.deadLetter(), records: records, crowded: make(chan error, 1), large: make(map[topicPartition]error)}
+	limits := fetchLimits(cfg)
+	limits.Whole = true
+	var err error
+	if s.fetched, err = kafka.NewFetched(limits); err != nil {
+		return nil, err
+	}
 	s.calls, s.giveUp = context.WithCancel(context.Background())
 	s.problems.group, s.problems.access, s.problems.log = cfg.Settings.Consumer.Group, cfg.Access, cfg.Log
 	if err := kgo.ValidateOpts(s.options()...); err != nil {
@@ -64,11 +78,11 @@ func newShareSession(cfg *Config) (*shareSession, error) {
 
 func (s *shareSession) options() []kgo.Opt {
 	cfg := s.cfg
-	return append(clientOptions(cfg),
+	return append(append(clientOptions(cfg), s.fetched.Options()...),
 		kgo.ShareGroup(cfg.Settings.Consumer.Group),
 		// Acknowledgements and the leave wait for the fetch that is under way, and a host leaves a stop 300 ms.
 		kgo.FetchMaxWait(min(cfg.Settings.Consumer.FetchMaxWait, shareFetchWait)),
-		kgo.ShareMaxRecords(int32(cfg.Settings.Delivery.MaxInFlight)),
+		kgo.ShareMaxRecords(int32(s.records)),
 		// Strictly so, and no fetch before the poll that wants it: what waits in the client is locked but not renewed, and
 		// each lock that runs out brings the record nearer to the number of deliveries after which the broker drops it.
 		kgo.ShareMaxRecordsStrict(),
@@ -87,8 +101,12 @@ func (s *shareSession) run(ctx context.Context) error {
 	if s.cfg.Settings.Consumer.ReadCommitted {
 		s.loops.Go(func() { s.watchStable(ctx) })
 	}
-	<-ctx.Done()
-	return nil
+	select {
+	case err := <-s.crowded:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
 }
 
 // join makes the client, which joins the group by itself, when the group knows where to start: with the first fetch of a
@@ -192,7 +210,8 @@ func (s *shareSession) poll(ctx context.Context) {
 		// The client fetches for as long as it is polled, and an error that lasts comes with each fetch: what is not told
 		// again in all that time is over.
 		polling, cancel := context.WithTimeout(ctx, errorOver)
-		fetches := s.cl.PollRecords(polling, s.cfg.Settings.Delivery.MaxInFlight)
+		fetches := s.cl.PollRecords(polling, s.records)
+		refusal := s.fetched.Refusal()
 		if errors.Is(fetches.Err0(), context.DeadlineExceeded) {
 			s.problems.clearPartitions()
 		}
@@ -209,12 +228,17 @@ func (s *shareSession) poll(ctx context.Context) {
 				return
 			}
 			failed = true // records may have come with it all the same
+			if refusal != nil {
+				s.refused(tp, refusal)
+				return
+			}
 			s.problems.setPartition(tp, kafka.ReadError(&f.FetchPartition, f.Err, kafka.NoOffset))
 		})
 		if fetches.IsClientClosed() {
 			return
 		}
 		s.handle(ctx, fetches.Records())
+		s.fetched.Taken(fetches, 0)
 		if failed {
 			select {
 			case <-time.After(errorPause):
@@ -243,9 +267,9 @@ func (s *shareSession) handle(ctx context.Context, fetched []*kgo.Record) {
 	for _, f := range fetched {
 		r := copyRecord(f)
 		bytes += r.Size()
-		s.count(1, int64(r.Size()))
+		s.count(1, r.Cost())
 		calls.Go(func() {
-			defer s.count(-1, -int64(r.Size()))
+			defer s.count(-1, -r.Cost())
 			held.decide(f, s.decide(ctx, f, r))
 		})
 	}
@@ -260,6 +284,38 @@ func (s *shareSession) handle(ctx context.Context, fetched []*kgo.Record) {
 	}
 }
 
+// These end a session whose fetches bring more than there is room for. The next one fetches fewer records, or, so that it
+// is known in which partition a batch is too large, one by one. Each time that records are given back brings them nearer
+// to the number of deliveries after which the broker drops them, so these are large steps.
+var (
+	errCrowded = errors.New("a fetch brought more than there is memory for")
+	errLarge   = errors.New("a fetch brought a batch that is larger than there is memory for")
+)
+
+const fewer = 8
+
+// refused acts on a batch that was not decompressed, of a fetch whose records the client has given back. Where it can
+// never be, its partition is not read any more, since each time that its records are fetched counts as a delivery.
+func (s *shareSession) refused(tp topicPartition, refusal error) {
+	large, found := errors.AsType[*kafka.BatchTooLargeError](refusal)
+	if !found || s.records > 1 {
+		cause := errCrowded
+		if found {
+			cause = errLarge
+		}
+		select {
+		case s.crowded <- cause:
+		default:
+		}
+		return
+	}
+	s.mu.Lock()
+	s.large[tp] = fmt.Errorf("%w; the link reads the partition again when it is put anew", large)
+	s.mu.Unlock()
+	s.cl.PauseFetchPartitions(map[string][]int32{tp.topic: {tp.partition}})
+	s.log.Error("a batch is too large for the memory of the link: its partition is not read any more", "topic", tp.topic, "partition", tp.partition, "error", large)
+}
+
 func (s *shareSession) setPolled(at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -267,6 +323,7 @@ func (s *shareSession) setPolled(at time.Time) {
 }
 
 func (s *shareSession) count(records int, bytes int64) {
+	s.cfg.Memory.Must(bytes)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.inFlight += records
@@ -492,6 +549,7 @@ func (s *shareSession) close(e *ending) {
 	}
 	s.giveUp()
 	s.cl.CloseAllowingRebalance()
+	s.fetched.Close()
 }
 
 func (s *shareSession) status() Status {
@@ -500,9 +558,14 @@ func (s *shareSession) status() Status {
 		InFlight: s.inFlight, Buffered: s.buffered, Oldest: s.polled, Unavailable: s.unavailable, UnavailableSince: s.since, DeadLetter: s.deadLetter,
 		OldestCall: s.running.Oldest(), Failing: s.running.Failing(time.Now(), s.inFlight > 0),
 	}}
+	large := maps.Clone(s.large)
 	s.mu.Unlock()
 	st.Joined, st.Problems = s.problems.list()
+	for _, tp := range slices.SortedFunc(maps.Keys(large), compareTopicPartitions) {
+		st.Problems.Add(status.ProblemPartition, fmt.Sprintf("reading %s: %v", tp, large[tp]))
+	}
 	addOpenTransactions(&st.Problems, &s.stable)
+	addMemoryProblem(&st.Problems, s.cfg.Memory)
 	addDispatchProblems(&st.Problems, &st.Dispatch, s.cfg)
 	return st
 }

@@ -535,7 +535,7 @@ func TestOutputsThatFillTheBufferAreTakenBeforeThereAreMore(t *testing.T) {
 			return fat(ctx, batch)
 		}}
 		cfg, _ := batchConfig(s)
-		cfg.Transactional, cfg.Batch.MaxRecords, cfg.Delivery.MaxInFlight, cfg.Delivery.MaxBuffer = true, 1, 1, 1000
+		cfg.Transactional, cfg.Batch.MaxRecords, cfg.Delivery.MaxInFlight, cfg.Delivery.MaxBuffer = true, 1, 1, 1500
 		d := New(cfg)
 		p := d.Open("t", 0, 0)
 		p.Add(keyed(9, "a", "b", "c", "d", "e", "f", "g", "h", "i"), first)

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"messaging-kafka/internal/memory"
 	"messaging-kafka/internal/record"
 	"messaging-kafka/internal/settings"
 )
@@ -36,6 +37,8 @@ type Config struct {
 	Limiter *semaphore.Weighted
 	// Progress is called, without a lock held, whenever a record has been finished. It must not block.
 	Progress func()
+	// Memory is told what the records take; nil is not.
+	Memory   *memory.Account
 	Observer Observer
 	Log      *slog.Logger
 }
@@ -90,6 +93,7 @@ type Dispatcher struct {
 	withComponent int         // records in these calls
 	fill          *time.Timer // wakes a partition that waits for its batch to fill
 	buffered      int64
+	charged       int64 // what of buffered is in the account
 	outputBytes   int64 // the size of the outputs that can be taken
 	keyed         bool  // a record with a key has been read
 	keyless       bool  // one without has, and waits for others of its kind
@@ -113,7 +117,7 @@ type Status struct {
 	InFlight int
 	// Waiting is the number of records that wait for a call.
 	Waiting int
-	// Buffered is the size of all these records in bytes.
+	// Buffered is what all these records take in memory.
 	Buffered int64
 	// Oldest is when the record was read that has been unfinished for longest; zero where there is none.
 	Oldest time.Time
@@ -169,11 +173,31 @@ func (d *Dispatcher) Status() Status {
 	return s
 }
 
-// Buffered is the number of bytes of records that wait or are being handled.
+// Buffered is what the records that wait or are being handled take in memory.
 func (d *Dispatcher) Buffered() int64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.buffered
+}
+
+// chargeBy is the least change of what is held that the account is told of. The account is shared with all links, so it
+// is not asked with every record.
+const chargeBy = 64 << 10
+
+// charge tells the account what is held. d.mu is held.
+func (d *Dispatcher) charge() {
+	if change := d.buffered - d.charged; change >= chargeBy || -change >= chargeBy || d.buffered == 0 && change != 0 {
+		d.cfg.Memory.Must(change)
+		d.charged = d.buffered
+	}
+}
+
+// Release gives back what the account was told of. It is called when the dispatcher is not used any more.
+func (d *Dispatcher) Release() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.cfg.Memory.Give(d.charged)
+	d.charged, d.cfg.Memory = 0, nil
 }
 
 // schedule starts calls for as long as there are ready lanes and free slots. d.mu is held.

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"time"
+	"unsafe"
 
 	"messaging-kafka/internal/deadline"
 	"messaging-kafka/internal/record"
@@ -73,12 +74,13 @@ type item struct {
 	epoch      int32
 	lane       *lane
 	turn       uint64 // see turns
-	size       int64
-	attempts   int  // failed deliveries by this link, those that found no component apart
-	alone      bool // to be called in no batch
-	vain       int  // times that it was handled for nothing, since one before it in its lane failed
-	unproduced int  // times in a row that its outputs could not be produced
-	earlier    int  // deliveries before the record came to this link
+	size       int64  // of the record's bytes
+	cost       int64  // what it takes in memory until it is finished, the item itself apart
+	attempts   int    // failed deliveries by this link, those that found no component apart
+	alone      bool   // to be called in no batch
+	vain       int    // times that it was handled for nothing, since one before it in its lane failed
+	unproduced int    // times in a row that its outputs could not be produced
+	earlier    int    // deliveries before the record came to this link
 	done       bool
 	outputs    []record.Outgoing // of a finished record, where they are left to the committer
 	added      time.Time
@@ -142,12 +144,11 @@ func (p *Partition) Add(records []*record.Record, earlier func(*record.Record) i
 			continue
 		}
 		it := p.newItem()
-		*it = item{rec: r, nextOffset: r.Offset + 1, epoch: r.LeaderEpoch, size: int64(r.Size()), earlier: earlier(r), added: now, turn: d.nextTurn(), stamp: stampOf(r)}
+		*it = item{rec: r, nextOffset: r.Offset + 1, epoch: r.LeaderEpoch, size: int64(r.Size()), cost: r.Cost() + laneCost, earlier: earlier(r), added: now, turn: d.nextTurn(), stamp: stampOf(r)}
 		p.next = it.nextOffset
 		p.items.push(it)
 		p.unfinished++
-		p.buffered += it.size
-		d.buffered += it.size
+		p.hold(it.cost + itemCost)
 		l := p.laneOf(r)
 		it.lane = l
 		l.waiting.push(it)
@@ -171,6 +172,7 @@ func (p *Partition) Skip(offset int64, epoch int32) {
 	}
 	p.next = offset + 1
 	p.items.push(&item{nextOffset: offset + 1, epoch: epoch, done: true})
+	p.hold(itemCost)
 	p.advance()
 }
 
@@ -179,6 +181,14 @@ type soloLane struct {
 	lane
 	room [1]*item
 }
+
+// What a record takes in a partition besides itself. The item stays until all before it are finished, too; it stands in
+// two rings, which may be half empty.
+const (
+	itemCost = int64(unsafe.Sizeof(item{})) + 2*2*8
+	// laneCost is that of a lane for the record alone, which is about that of its part in the lane of its key.
+	laneCost = int64(unsafe.Sizeof(soloLane{}))
+)
 
 // slab is how many items, or lanes, are allocated at once. One that is in use holds on to so many, which all are as good
 // as empty once they are done.
@@ -291,14 +301,15 @@ func (p *Partition) finish(it *item, outputs []record.Outgoing) {
 	it.done, it.rec, it.lane = true, nil, nil
 	it.outputs = outputs
 	p.unfinished--
-	p.hold(sizeOf(outputs) - it.size)
+	p.hold(costOf(outputs) - it.cost)
 	p.advance()
 }
 
-// hold counts bytes that the partition holds from now on, or does not any more. d.mu is held.
+// hold counts memory that the partition holds from now on, or does not any more. d.mu is held.
 func (p *Partition) hold(bytes int64) {
 	p.buffered += bytes
 	p.d.buffered += bytes
+	p.d.charge()
 }
 
 // offer counts bytes of outputs that can be taken from now on, or not any more. d.mu is held.
@@ -314,10 +325,10 @@ func (p *Partition) dropOutputs() {
 	p.outputs = nil
 }
 
-func sizeOf(outputs []record.Outgoing) int64 {
+func costOf(outputs []record.Outgoing) int64 {
 	n := int64(0)
 	for i := range outputs {
-		n += int64(outputs[i].Size())
+		n += outputs[i].Cost()
 	}
 	return n
 }
@@ -329,7 +340,8 @@ func (p *Partition) advance() {
 		p.committable = committable{offset: it.nextOffset, epoch: it.epoch}
 		p.noteFinished(it.stamp)
 		p.outputs = append(p.outputs, it.outputs...)
-		p.offer(sizeOf(it.outputs))
+		p.offer(costOf(it.outputs))
+		p.hold(-itemCost)
 		it.outputs = nil
 	}
 }
@@ -360,7 +372,8 @@ func (p *Partition) TakeFinished() (f Finished, ok bool) {
 
 // Load says how much of the partition is waiting or being handled.
 type Load struct {
-	// Bytes is the size of the unfinished records, and of the outputs of finished ones that have not been taken.
+	// Bytes is what the unfinished records take in memory, what is kept of finished ones behind them, and the outputs of
+	// finished ones that have not been taken.
 	Bytes int64
 	// Span is the number of records from the lowest unfinished one on, finished ones among them included: what a
 	// crash would have delivered again.
@@ -531,6 +544,7 @@ func (p *Partition) StartAt(from int64) {
 	defer p.d.mu.Unlock()
 	if p.next != NotYet && !p.closing {
 		p.items.push(&item{nextOffset: from, epoch: -1, done: true})
+		p.hold(itemCost)
 		p.advance()
 	}
 	p.next = from

@@ -52,7 +52,7 @@ type Progress struct {
 	OldestWritten time.Time
 	// FinishedSince is when the lowest record was finished that is not committed yet; zero where there is none.
 	FinishedSince time.Time
-	// Bytes is the size of the records that wait or are being handled.
+	// Bytes is what the records that wait or are being handled take in memory.
 	Bytes int64
 	// Held is why the partition stands still; nil where it does not.
 	Held error

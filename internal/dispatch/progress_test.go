@@ -36,7 +36,7 @@ func TestProgressTellsWhatACommitWaitsForAndHowOldItIs(t *testing.T) {
 		time.Sleep(time.Second)
 		// 0 is finished and waits for a commit, 1 is with the component, 2 behind it.
 		g := p.Progress()
-		if !g.OldestRead.Equal(began) || !g.OldestWritten.Equal(written) || !g.FinishedSince.Equal(began) || g.Bytes != 2 || g.Next != 3 {
+		if !g.OldestRead.Equal(began) || !g.OldestWritten.Equal(written) || !g.FinishedSince.Equal(began) || g.Bytes < 2*300 || g.Bytes != p.Load().Bytes || g.Next != 3 {
 			t.Errorf("while the second is handled: %+v", g)
 		}
 		if s := d.Status(); !s.Oldest.Equal(began) {

@@ -51,6 +51,9 @@ func explainBatch(err error, _ situation) (Diagnosis, bool) {
 	if batch.Offset == NoOffset {
 		which = "a batch"
 	}
+	if large, ok := errors.AsType[*BatchTooLargeError](err); ok {
+		return sprintf(ClassTooLarge, "%s %s", which, large.about())
+	}
 	return sprintf(ClassDamagedBatch, "%s is damaged (%v): it is fetched again and again, and nothing behind it is read; make another replica the partition's leader, or have the records deleted up to behind it (kafka-delete-records.sh)",
 		which, batch.Err)
 }

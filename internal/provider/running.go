@@ -82,7 +82,8 @@ func (r *running) startRequester() error {
 	r.accesses = append(r.accesses, access)
 	r.requester = request.Start(request.Config{
 		Settings: r.settings.Request, Create: r.settings.Create, Access: access,
-		Publish: r.publish, Observer: r.metrics, Log: r.log,
+		MaxMessageBytes: int64(r.settings.Producer.Client.MaxMessageBytes),
+		Publish:         r.publish, Observer: r.metrics, Log: r.log,
 	})
 	return nil
 }

@@ -61,10 +61,13 @@ func (rd *reader) poll(ctx context.Context) {
 			case f.Err == nil:
 				delete(rests, f.Partition)
 				rd.state.fetched(f.Partition)
+			case errors.Is(f.Err, kafka.ErrNoRoom): // which is no failure
+				rd.rest(rests, f.Partition, f.Err)
 			case rd.fetchFailed(ctx, &f.FetchPartition):
 				rd.rest(rests, f.Partition, f.Err)
 			}
 		})
+		rd.fetched.Taken(fetches, rd.cl.BufferedFetchRecords())
 		rd.goOn(ctx, rests)
 	}
 }

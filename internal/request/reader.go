@@ -31,6 +31,9 @@ const (
 	fetchMaxBytes          = 2 << 20
 	fetchMaxPartitionBytes = 1 << 20
 	fetchMaxWait           = time.Second
+	// minBatch is what a batch may decompress to at least, minHeld what all that is fetched may take.
+	minBatch = 8 << 20
+	minHeld  = 32 << 20
 	// lookAfter is how long after its last failure a partition of which nothing has come is looked at.
 	lookAfter = time.Second
 
@@ -54,6 +57,7 @@ func (r *Requester) read() {
 		}
 		err = rd.run(r.ctx)
 		rd.cl.Close()
+		rd.fetched.Close()
 		if r.ctx.Err() != nil {
 			return
 		}
@@ -68,6 +72,8 @@ type reader struct {
 	cl    *kgo.Client
 	adm   *kadm.Client
 	began time.Time
+	// fetched bounds what the client has fetched and is not looked at yet.
+	fetched *kafka.Fetched
 	// fromStart is for a topic that came after the first request: none of its answers may be passed over.
 	fromStart bool
 	kick      chan struct{} // has room for one token: look at the topic now
@@ -84,7 +90,13 @@ type reader struct {
 }
 
 func newReader(r *Requester, fromStart bool) (*reader, error) {
-	cl, err := kgo.NewClient(append(r.cfg.Access.Options(),
+	fetched, err := kafka.NewFetched(kafka.FetchLimits{
+		Batch: max(minBatch, 2*r.cfg.MaxMessageBytes), Held: max(minHeld, 2*r.cfg.MaxMessageBytes), Setting: "max_message_bytes", Account: r.cfg.Memory,
+	})
+	if err != nil {
+		return nil, err
+	}
+	cl, err := kgo.NewClient(append(append(r.cfg.Access.Options(), fetched.Options()...),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.FetchMaxBytes(fetchMaxBytes),
 		kgo.FetchMaxPartitionBytes(fetchMaxPartitionBytes),
@@ -96,7 +108,7 @@ func newReader(r *Requester, fromStart bool) (*reader, error) {
 		return nil, err
 	}
 	return &reader{
-		Requester: r, topic: r.cfg.Settings.ReplyTopic, cl: cl, adm: kadm.NewClient(cl), began: time.Now(),
+		Requester: r, topic: r.cfg.Settings.ReplyTopic, cl: cl, fetched: fetched, adm: kadm.NewClient(cl), began: time.Now(),
 		fromStart: fromStart, kick: make(chan struct{}, 1), known: make(map[int32]bool),
 		places: make(map[int32]kgo.EpochOffset),
 	}, nil

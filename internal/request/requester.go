@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"messaging-kafka/internal/kafka"
+	"messaging-kafka/internal/memory"
 	"messaging-kafka/internal/record"
 	"messaging-kafka/internal/settings"
 	"messaging-kafka/internal/status"
@@ -47,6 +48,10 @@ type Config struct {
 	// Create says whether and how the reply topic is created where it is missing.
 	Create settings.CreateTopics
 	Access *kafka.Access
+	// MaxMessageBytes is the largest record that the link expects. A batch of answers may take a few of them.
+	MaxMessageBytes int64
+	// Memory is what answers are taken from until somebody has them; nil is without a limit.
+	Memory *memory.Account
 	// Publish stores a request. It returns when Kafka has acknowledged it, or when that failed.
 	Publish  func(context.Context, record.Outgoing) (record.Position, error)
 	Observer Observer

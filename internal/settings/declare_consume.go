@@ -81,7 +81,7 @@ func consumeSection() section {
 			{
 				name: "fetch_max_bytes", kafka: "fetch.max.bytes", hints: []string{"max_fetch_bytes"},
 				def: "8MiB", defDoc: "`8MiB`, or `max_buffer` where that is smaller", example: "1MiB",
-				doc:   "Most that one answer of a broker holds.",
+				doc:   "Most that one answer of a broker holds. An eighth of `max_buffer`, shared among the brokers, is the limit in any case, and fetches become smaller where what they bring takes much memory.",
 				value: size("1KiB", "1GiB", func(d *draft) *int32 { return &d.link.Consumer.FetchMaxBytes }),
 			},
 			{

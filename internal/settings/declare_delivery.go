@@ -53,7 +53,7 @@ func deliverySection() section {
 			{
 				name: "max_buffer", hints: []string{"buffer", "buffer_size", "max_buffer_bytes"},
 				def: "32MiB", example: "8MiB",
-				doc:   "Most bytes of records that wait for the component or are with it. Reading pauses there.",
+				doc:   "Most memory that records which wait for the component or are with it take: their bytes, and about 500 for each record and 60 for each header. Reading pauses there. What has been fetched and does not wait yet may take as much again. A compressed batch may be as large as this (or as two of `max_message_bytes`) when it is decompressed; before a larger one its partition stands.",
 				value: size("64KiB", "16GiB", func(d *draft) *int64 { return &d.link.Delivery.MaxBuffer }),
 			},
 			{

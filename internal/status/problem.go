@@ -23,6 +23,8 @@ const (
 	// ProblemPartition is a partition that cannot be read, ProblemHeld one that stands still because of a record.
 	ProblemPartition ProblemKind = "partition"
 	ProblemHeld      ProblemKind = "held"
+	// ProblemMemory is reading that waits for memory which other links, or calls, hold.
+	ProblemMemory ProblemKind = "memory"
 	// ProblemCommit is an offset that cannot be committed.
 	ProblemCommit ProblemKind = "commit"
 	// ProblemUnavailable is a component that takes no calls, ProblemFailing one that takes them and fails.

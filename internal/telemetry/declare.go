@@ -109,7 +109,7 @@ var (
 		help: "Records that were read and wait for a call.",
 		bad:  "High with few in flight: one key or partition holds the others up, or no component takes calls."})
 	bufferedBytes = declare(metric{section: sectionComponent, name: "buffered_bytes", kind: gauge, labels: ofLink,
-		help: "Bytes of the records that wait or are with the component.",
+		help: "Memory that the records take which wait or are with the component.",
 		bad:  "At max_buffer: reading has paused until the component catches up."})
 	failingCalls = declare(metric{section: sectionComponent, name: "failing_calls", kind: gauge, labels: ofLink,
 		help: "Calls of the component in a row that have failed, where there are enough of them for the state failing; else 0.",
