@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go"
+
+	"messaging-kafka/internal/text"
 )
 
 // defaultLink is the name of a link that has been given none.
@@ -22,7 +24,7 @@ type Caller struct {
 
 // CallerOf reads who made the call that came with the headers h.
 func CallerOf(h nats.Header) Caller {
-	link := header(h, "link-name")
+	link := text.Clip(header(h, "link-name"), maxName)
 	if link == "" {
 		link = defaultLink
 	}
@@ -30,7 +32,10 @@ func CallerOf(h nats.Header) Caller {
 }
 
 // ComponentOf reads the id of the component that made the call that came with the headers h.
-func ComponentOf(h nats.Header) string { return header(h, "source-id") }
+func ComponentOf(h nats.Header) string { return text.Clip(header(h, "source-id"), maxName) }
+
+// maxName bounds the names that a caller gives, which are in errors and in the log. Links have none that is as long.
+const maxName = 1 << 10
 
 // CallHeader returns the headers of a call that the provider makes to a component over the named link, with the
 // trace headers that ctx has by [WithTraceHeaders].

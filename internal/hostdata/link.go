@@ -5,6 +5,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strconv"
+	"strings"
+
+	"messaging-kafka/internal/text"
 )
 
 // Link is a resolved link as the host writes it: in the host data, and in the messages that put and delete links.
@@ -36,9 +40,22 @@ func (l Link) Encode() []byte { return mustMarshal(wireLinkOf(l)) }
 
 // String names the link.
 func (l Link) String() string {
-	return fmt.Sprintf("link %q from %q to %q (%s:%s %q)", l.Name, l.SourceID, l.Target, l.WITNamespace, l.WITPackage,
-		l.Interfaces)
+	interfaces := ""
+	for i, name := range l.Interfaces {
+		if i == maxShown {
+			interfaces += " …"
+			break
+		}
+		interfaces += " " + shown(name)
+	}
+	return fmt.Sprintf("link %s from %s to %s (%s:%s %s)", shown(l.Name), shown(l.SourceID), shown(l.Target),
+		shown(l.WITNamespace), shown(l.WITPackage), strings.TrimSpace(interfaces))
 }
+
+// maxShown bounds what is shown of lists, and maxShownName of names: whoever may put a link chooses both.
+const maxShown, maxShownName = 16, 100
+
+func shown(name string) string { return strconv.Quote(text.Clip(name, maxShownName)) }
 
 // Format implements fmt.Formatter, so that no verb shows configuration or secrets.
 func (l Link) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, l.String()) }

@@ -2,6 +2,7 @@ package lattice
 
 import (
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -85,6 +86,10 @@ func (ls *links) put(l hostdata.Link, err error) {
 		ls.log.Warn("ignoring a link that has the provider at neither end", "link", l)
 		return
 	}
+	if bad := checkNames(&l); bad != nil {
+		ls.log.Error("a link is ignored", "error", bad)
+		return
+	}
 	for _, side := range sides {
 		if err != nil {
 			ls.reject(side.id, err)
@@ -118,6 +123,9 @@ func (ls *links) delete(l hostdata.Link, err error) {
 		ls.log.Error("the deletion of a link cannot be read", "error", err)
 		return
 	}
+	if checkNames(&l) != nil {
+		return // it was ignored when it was put
+	}
 	for _, side := range sides {
 		// Every copy of the provider hears of every deletion, and those of links with itself come twice.
 		if _, ok := ls.known[side.id]; !ok {
@@ -131,19 +139,35 @@ func (ls *links) delete(l hostdata.Link, err error) {
 }
 
 func (ls *links) updateConfig(b []byte) {
-	var config map[string]string
-	if err := json.Unmarshal(b, &config); err != nil {
+	// Pointers tell null from an empty text. encoding/json takes null for a map without entries and for an empty text,
+	// either of which would throw settings away that nobody wanted to be without.
+	var texts map[string]*string
+	err := json.Unmarshal(b, &texts)
+	config := make(map[string]string, len(texts))
+	for key, value := range texts {
+		if value == nil {
+			err = errNull
+			break
+		}
+		config[key] = *value
+	}
+	if err != nil || texts == nil {
 		// The error of encoding/json may quote a value.
-		ls.log.Error("a config update cannot be read: it is no JSON object of texts", "bytes", len(b))
+		ls.log.Error("a config update cannot be read and is ignored: it is no JSON object of texts", "bytes", len(b))
 		return
 	}
 	if maps.Equal(config, ls.config) {
 		ls.log.Debug("config is sent again unchanged")
 		return
 	}
+	added, removed, changed := difference(ls.config, config)
+	ls.log.Warn("the provider's own config has changed: it holds for all links that do not set these themselves",
+		"added", logged(added), "removed", logged(removed), "changed", logged(changed))
 	ls.config = config
 	ls.handler.UpdateConfig(maps.Clone(config))
 }
+
+var errNull = errors.New("null is no text")
 
 // side is what of a link concerns the provider at one of its ends.
 type side struct {

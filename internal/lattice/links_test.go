@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
+	"messaging-kafka/internal/hostdata"
 	"messaging-kafka/internal/testkit"
 )
 
@@ -214,8 +216,11 @@ func TestConfigIsHandedOnWhenItDiffers(t *testing.T) {
 	f.provider.UpdateConfig(map[string]string{"a": "1"}) // as in the host data
 	f.provider.UpdateConfig(map[string]string{"a": "2"})
 	f.provider.UpdateConfig(map[string]string{"a": "2"})
-	f.provider.UpdateConfig(nil)
-	for _, bad := range []string{`{"password":4711}`, `not JSON`} {
+	f.provider.UpdateConfig(nil) // an object without entries
+	for _, bad := range []string{
+		`{"password":4711}`, `not JSON`, `null`, ``, ` `, `[]`, `"4711"`, `4711`, `true`, `{"a":null}`, `{"a":"3","b":null}`, `{"a":"3"} x`,
+		`{"a":["3"]}`, `{"a":{}}`,
+	} {
 		if err := f.host.Conn().Publish("wasmbus.rpc.default.kafka.config.update", []byte(bad)); err != nil {
 			t.Fatal(err)
 		}
@@ -224,6 +229,69 @@ func TestConfigIsHandedOnWhenItDiffers(t *testing.T) {
 	expect(t, f.barrier(t), "config map[a:2]", "config map[]", "config map[a:1]")
 	if !f.log.Contains("config update cannot be read") || f.log.Contains("4711") {
 		t.Error("the log is silent about bad config, or quotes it")
+	}
+	if n := strings.Count(f.log.String(), "the provider's own config has changed"); n != 3 {
+		t.Errorf("the log tells of %d changes instead of 3", n)
+	}
+}
+
+func TestAChangeOfConfigIsToldByItsKeys(t *testing.T) {
+	f := newFixture(t, fixtureOptions{spec: testkit.ProviderSpec{Config: map[string]string{"hosts": "a", "topic": "b", "order": "key"}}})
+	long := strings.Repeat("k", 100_000)
+	f.provider.UpdateConfig(map[string]string{"hosts": "canary", "order": "key", "acks": "canary", long: "x"})
+	f.wait(t, 1)
+	text := f.log.String()
+	for _, want := range []string{"level=WARN", "removed=topic", "changed=hosts", `added="acks, kkk`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the log lacks %s", want)
+		}
+	}
+	if strings.Contains(text, "canary") || strings.Contains(text, strings.Repeat("k", 200)) {
+		t.Error("the log holds a value, or a key without end")
+	}
+}
+
+func TestNamesWithoutEndAreNeitherTakenNorLogged(t *testing.T) {
+	f := newFixture(t, fixtureOptions{})
+	long := strings.Repeat("n", 100_000)
+	ok := strings.Repeat("o", maxName)
+	with := func(change func(*hostdata.Link)) hostdata.Link {
+		l := hostdata.Link{SourceID: "echo", Target: "kafka", Name: "default", WITNamespace: "wasmcloud", WITPackage: "messaging", Interfaces: []string{"consumer"}}
+		change(&l)
+		return l
+	}
+	links := []hostdata.Link{
+		with(func(l *hostdata.Link) { l.SourceID = long }),
+		with(func(l *hostdata.Link) { l.Name = long }),
+		with(func(l *hostdata.Link) { l.WITNamespace = long }),
+		with(func(l *hostdata.Link) { l.WITPackage = long }),
+		with(func(l *hostdata.Link) { l.Interfaces = []string{"consumer", long} }),
+		with(func(l *hostdata.Link) { l.Interfaces = slices.Repeat([]string{"x"}, maxInterfaces+1) }),
+		with(func(l *hostdata.Link) { l.SourceID = "a\nlevel=ERROR msg=forged" }),
+		with(func(l *hostdata.Link) { l.SourceID, l.Target = long, long }), // somebody else's
+	}
+	// As subjects the names would be too long for NATS.
+	publish := func(operation string, l hostdata.Link) {
+		subject := f.current().putSubject()
+		if operation == "del" {
+			subject = "wasmbus.rpc.default.kafka.linkdefs.del"
+		}
+		if err := f.host.Conn().Publish(subject, l.Encode()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, l := range links {
+		publish("put", l)
+		publish("del", l)
+	}
+	publish("put", with(func(l *hostdata.Link) { l.SourceID = ok }))
+	expect(t, f.barrier(t), "put "+ok+"/default")
+	text := f.log.String()
+	if strings.Contains(text, strings.Repeat("n", 200)) || strings.Contains(text, "\nlevel=ERROR msg=forged") {
+		t.Error("the log holds a name without end, or a line that is none of the provider's")
+	}
+	if n := strings.Count(text, "a link is ignored"); n != len(links)-1 {
+		t.Errorf("the log tells of %d links that are ignored", n)
 	}
 }
 
