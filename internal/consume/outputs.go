@@ -107,6 +107,12 @@ func (s *session) commitTogether(ctx context.Context, going map[topicPartition]*
 	err := s.endTransaction(ctx, going)
 	s.cfg.Observer.Committed(err)
 	if errors.Is(err, produce.ErrNotAborted) {
+		for tp, a := range going {
+			if n := a.tx.GivenUp(); n > 0 {
+				s.log.Warn("it is not known whether records were given up: their transaction may have been committed", "topic", tp.topic,
+					"partition", tp.partition, "records", n, "before", a.tx.Offset)
+			}
+		}
 		s.fail(err)
 	}
 	if errors.Is(err, kerr.UnknownTopicOrPartition) && s.cfg.Settings.Create.Enabled {
@@ -116,10 +122,15 @@ func (s *session) commitTogether(ctx context.Context, going map[topicPartition]*
 		return err
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	done := make([]dispatch.Finished, 0, len(going))
 	for _, a := range going {
 		a.setCommitted(a.tx.Offset)
+		done = append(done, a.tx.Finished)
 		a.tx = transaction{}
+	}
+	s.mu.Unlock()
+	for i := range done {
+		done[i].Committed()
 	}
 	return nil
 }

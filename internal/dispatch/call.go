@@ -37,6 +37,9 @@ type result struct {
 	next    settlement
 	err     error
 	outputs []record.Outgoing
+	// buried tells of a record that was given up, where that is so only when its offset has been committed with outputs;
+	// nil elsewhere.
+	buried func()
 }
 
 // run makes a call, acts on the verdicts, and goes on with the next call for as long as there is one: a goroutine that
@@ -78,7 +81,7 @@ func (d *Dispatcher) judgeAll(c *call, outcomes []record.Outcome) []result {
 			continue
 		}
 		next := d.judge(c, it, outcomes[i])
-		results[i] = result{next, outcomes[i].Err, outcomes[i].Outputs}
+		results[i] = result{next: next, err: outcomes[i].Err, outputs: outcomes[i].Outputs}
 		if next != settleFinish && next != settleBury {
 			failed[it.lane] = next
 		}
@@ -98,7 +101,7 @@ func (d *Dispatcher) buryAll(c *call, results []result) {
 		case failed[it.lane]:
 			*r = result{next: settleBehind}
 		case r.next == settleBury:
-			r.next, r.outputs = d.bury(c.p, it, r.err)
+			*r = d.bury(c.p, it, r.err)
 			failed[it.lane] = r.next != settleFinish
 		}
 	}
@@ -331,30 +334,40 @@ func (d *Dispatcher) judge(c *call, it *item, o record.Outcome) settlement {
 	}
 }
 
-// bury takes a record out of the way that no further delivery can help. The outputs are its dead letter, where that is
-// to be committed with its offset.
-func (d *Dispatcher) bury(p *Partition, it *item, cause error) (settlement, []record.Outgoing) {
+// bury takes a record out of the way that no further delivery can help. The outputs of the result are its dead letter, where
+// that is to be committed with its offset.
+func (d *Dispatcher) bury(p *Partition, it *item, cause error) result {
+	r := result{next: settleFinish, err: cause}
 	log := d.cfg.Log.With("topic", p.topic, "partition", p.id, "offset", it.rec.Offset, "attempts", it.earlier+it.attempts, "cause", cause)
 	switch {
 	case d.cfg.Transactional && d.cfg.MakeDeadLetter != nil:
-		d.cfg.Observer.Buried(true)
-		log.Warn(status.DeadLettered, "dead_letter_topic", d.cfg.Delivery.DeadLetterTopic)
-		return settleFinish, []record.Outgoing{d.cfg.MakeDeadLetter(it.rec, it.earlier+it.attempts, cause)}
+		r.outputs = []record.Outgoing{d.cfg.MakeDeadLetter(it.rec, it.earlier+it.attempts, cause)}
+		r.buried = func() { d.tellDeadLetter(log) }
 	case d.cfg.DeadLetter != nil:
 		if !d.deadLetter(p, it, cause, log) {
-			return settleDrop, nil
+			r.next = settleDrop
+			return r
 		}
-		d.cfg.Observer.Buried(true)
-		log.Warn(status.DeadLettered, "dead_letter_topic", d.cfg.Delivery.DeadLetterTopic)
-		return settleFinish, nil
+		d.tellDeadLetter(log)
 	case d.cfg.Delivery.OnReject == settings.RejectStop:
 		log.Error("a record was rejected: its partition stands still (on_reject=stop)")
-		return settleHold, nil
+		r.next = settleHold
+	case d.cfg.Transactional:
+		r.buried = func() { d.tellSkipped(log) }
 	default:
-		d.cfg.Observer.Buried(false)
-		log.Warn("a record was rejected and is skipped: no dead_letter_topic is set")
-		return settleFinish, nil
+		d.tellSkipped(log)
 	}
+	return r
+}
+
+func (d *Dispatcher) tellDeadLetter(log *slog.Logger) {
+	d.cfg.Observer.Buried(true)
+	log.Warn(status.DeadLettered, "dead_letter_topic", d.cfg.Delivery.DeadLetterTopic)
+}
+
+func (d *Dispatcher) tellSkipped(log *slog.Logger) {
+	d.cfg.Observer.Buried(false)
+	log.Warn("a record was rejected and is skipped: no dead_letter_topic is set")
 }
 
 // deadLetter writes the dead letter, however long Kafka keeps it waiting. It reports false when the partition went
@@ -410,7 +423,7 @@ func (d *Dispatcher) settle(c *call, results []result) (next *call) {
 		r := &results[i]
 		switch r.next {
 		case settleFinish:
-			p.finish(it, r.outputs)
+			p.finish(it, r)
 			continue
 		case settleBehind:
 			continue

@@ -600,7 +600,7 @@ func TestAFailureDuringACloseBuriesNothingAndARejectDoes(t *testing.T) {
 			return record.Retry, errors.New("publishing: the link is being shut down")
 		}}
 		cfg, _ := config(s)
-		cfg.Delivery.MaxAttempts = 1
+		cfg.Delivery.MaxAttempts, cfg.Delivery.Order = 1, settings.OrderNone
 		var buried []int64
 		cfg.DeadLetter = func(_ context.Context, r *record.Record, _ int, _ error) error {
 			buried = append(buried, r.Offset) // by one call alone, if all is well
@@ -616,6 +616,47 @@ func TestAFailureDuringACloseBuriesNothingAndARejectDoes(t *testing.T) {
 		}
 		mustCommit(t, p, 1)
 	})
+}
+
+// TestWhatIsGivenUpInATransactionIsToldWhenItIsCommitted: before, the record may be delivered again.
+func TestWhatIsGivenUpInATransactionIsToldWhenItIsCommitted(t *testing.T) {
+	for name, letters := range map[string]bool{"dead letters": true, "skipped records": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log strings.Builder
+				s := &script{handle: func(context.Context, *record.Record) (record.Verdict, error) {
+					return record.Reject, errors.New("no")
+				}}
+				cfg, c := config(s)
+				cfg.Transactional, cfg.Delivery.MaxBuffer, cfg.Log = true, 1<<20, slog.New(slog.NewTextHandler(&log, nil))
+				told := "is skipped"
+				if letters {
+					told = "a record was dead-lettered"
+					cfg.MakeDeadLetter = func(r *record.Record, _ int, _ error) record.Outgoing {
+						return record.Outgoing{Topic: "dead", Value: r.Value}
+					}
+				}
+				d := New(cfg)
+				p, lost := d.Open("t", 0, 0), d.Open("t", 1, 0)
+				p.Add(keyed(2), first)
+				lost.Add(keyed(2), first)
+				synctest.Wait()
+				f, ok := p.TakeFinished()
+				if !ok || f.Offset != 2 || len(f.Outputs) != map[bool]int{true: 2}[letters] {
+					t.Fatalf("finished %+v, %t", f, ok)
+				}
+				if strings.Contains(log.String(), told) || c.buried+c.discarded != 0 {
+					t.Errorf("told before the commit:\n%s", &log)
+				}
+				lost.Abandon()
+				f.Committed()
+				if strings.Count(log.String(), told) != 2 || c.buried+c.discarded != 2 {
+					t.Errorf("told of %d and %d records after the commit of 2:\n%s", c.buried, c.discarded, &log)
+				}
+				d.Close(t.Context())
+			})
+		})
+	}
 }
 
 func TestCloseLetsRunningCallsFinishAndStartsNone(t *testing.T) {

@@ -49,6 +49,7 @@ type Partition struct {
 	// outputs are those of the finished records below committable, until they are taken; outputBytes is their size.
 	outputs     []record.Outgoing
 	outputBytes int64
+	buried      []func() // tells of the records among them that were given up
 	held        error
 	// unburied counts the records whose dead letter could not be written yet; buryErr is the last reason.
 	unburied int
@@ -83,6 +84,7 @@ type item struct {
 	earlier    int    // deliveries before the record came to this link
 	done       bool
 	outputs    []record.Outgoing // of a finished record, where they are left to the committer
+	buried     func()            // see result
 	added      time.Time
 	stamp      int64 // the record's timestamp in milliseconds; 0 where it has none
 }
@@ -296,12 +298,12 @@ func (p *Partition) gather() *call {
 }
 
 // finish notes that a record, the first of its lane, needs no further delivery. d.mu is held.
-func (p *Partition) finish(it *item, outputs []record.Outgoing) {
+func (p *Partition) finish(it *item, r *result) {
 	it.lane.waiting.pop()
 	it.done, it.rec, it.lane = true, nil, nil
-	it.outputs = outputs
+	it.outputs, it.buried = r.outputs, r.buried
 	p.unfinished--
-	p.hold(costOf(outputs) - it.cost)
+	p.hold(costOf(r.outputs) - it.cost)
 	p.advance()
 }
 
@@ -322,7 +324,7 @@ func (p *Partition) offer(bytes int64) {
 func (p *Partition) dropOutputs() {
 	p.hold(-p.outputBytes)
 	p.offer(-p.outputBytes)
-	p.outputs = nil
+	p.outputs, p.buried = nil, nil
 }
 
 func costOf(outputs []record.Outgoing) int64 {
@@ -342,7 +344,10 @@ func (p *Partition) advance() {
 		p.outputs = append(p.outputs, it.outputs...)
 		p.offer(costOf(it.outputs))
 		p.hold(-itemCost)
-		it.outputs = nil
+		if it.buried != nil {
+			p.buried = append(p.buried, it.buried)
+		}
+		it.outputs, it.buried = nil, nil
 	}
 }
 
@@ -354,6 +359,18 @@ type Finished struct {
 	// Outputs are those of all records below Offset that have not been taken before. They are to be stored together
 	// with the offset or not at all.
 	Outputs []record.Outgoing
+	buried  []func()
+}
+
+// GivenUp is how many records below the offset were given up.
+func (f *Finished) GivenUp() int { return len(f.buried) }
+
+// Committed says that the offset has been committed, and all outputs with it: only now are the records below it given up
+// that were dead-lettered or skipped, and told of. It is called without a lock.
+func (f *Finished) Committed() {
+	for _, tell := range f.buried {
+		tell()
+	}
 }
 
 // TakeFinished returns what is finished, with the outputs that no call before has returned. It is for dispatchers with
@@ -364,7 +381,7 @@ func (p *Partition) TakeFinished() (f Finished, ok bool) {
 	if p.lost || p.committable.offset < 0 {
 		return Finished{}, false
 	}
-	f = Finished{Offset: p.committable.offset, Epoch: p.committable.epoch, Outputs: p.outputs}
+	f = Finished{Offset: p.committable.offset, Epoch: p.committable.epoch, Outputs: p.outputs, buried: p.buried}
 	p.dropOutputs()
 	p.d.schedule()
 	return f, true
