@@ -140,7 +140,38 @@ func ReadManifest(text []byte, opts ManifestOptions) ([]Link, error) {
 	if len(links) == 0 {
 		return nil, fmt.Errorf("it has no link with %s", provider.Name)
 	}
+	noteClashes(links)
 	return links, nil
+}
+
+// noteClashes warns of links that cannot both read as they ask. A link whose settings cannot be used says so itself.
+func noteClashes(links []Link) {
+	parsed := make([]*settings.Link, len(links))
+	for i := range links {
+		l := &links[i]
+		in := l.Input
+		in.Batches, in.Records = l.Role.Batches(), l.Role.Records()
+		if p, _, err := settings.ParseLink(in); err == nil {
+			parsed[i] = &p
+		}
+	}
+	for i := range links {
+		for j := range i {
+			if parsed[i] == nil || parsed[j] == nil {
+				continue
+			}
+			same := links[i].Name == links[j].Name
+			if same && links[i].Role.Delivery() == links[j].Role.Delivery() && parsed[i].Reading() == parsed[j].Reading() {
+				continue // one reading for both
+			}
+			if text, _ := parsed[i].Clash(parsed[j], same); text != "" {
+				links[i].note("consumer_group", Warn, "another link, %s with the interface %s, %s", links[j].Name, links[j].Role, text)
+			}
+			if text, _ := parsed[j].Clash(parsed[i], same); text != "" {
+				links[j].note("consumer_group", Warn, "another link, %s with the interface %s, %s", links[i].Name, links[i].Role, text)
+			}
+		}
+	}
 }
 
 // yamlPlace is where a YAML error is, as far as the library tells.

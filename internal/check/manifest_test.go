@@ -271,3 +271,32 @@ func TestLinksOfWholeRecordsAreReadAsTheProviderReadsThem(t *testing.T) {
 		})
 	}
 }
+
+func TestLinksOfAManifestThatStandAgainstEachOtherAreTold(t *testing.T) {
+	const both = `{topic: orders, hosts: "a:1"}`
+	for name, c := range map[string]struct{ from, to, want string }{
+		"the same settings, one reading":   {"topic: bills", "topic: orders, hosts: \"a:1\"", ""},
+		"other topics":                     {"", "", ""},
+		"another form for the same topics": {"topic: bills", "topic: orders, hosts: \"a:1\", payload: envelope", "reads orders too"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if !strings.Contains(shop, both) || !strings.Contains(shop, c.from) {
+				t.Fatal("the manifest of this test has changed")
+			}
+			links, err := ReadManifest([]byte(strings.Replace(shop, c.from, c.to, 1)), ManifestOptions{
+				Component: "mailer", Config: map[string]string{"hosts": "a:1"}, Secrets: map[string]settings.Secret{"sasl_password": settings.NewSecret("x")},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, l := range links {
+				told := slices.ContainsFunc(l.Notes, func(n Finding) bool {
+					return n.Status == Warn && n.Target == "consumer_group" && strings.Contains(n.Text, c.want)
+				})
+				if told != (c.want != "") {
+					t.Errorf("%s (%s) has the notes %v", l.Name, l.Role, l.Notes)
+				}
+			}
+		})
+	}
+}

@@ -44,7 +44,7 @@ func (p *Provider) snapshot(conn *nats.Conn) telemetry.Snapshot {
 func (s *subscriptions) list() []*subscription {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.open)
+	return slices.DeleteFunc(slices.Clone(s.open), func(sub *subscription) bool { return len(sub.users) == 0 }) // they end
 }
 
 // load is what the consumer has to do and has not done.

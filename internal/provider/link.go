@@ -27,7 +27,7 @@ type link struct {
 	log *slog.Logger
 	// errors and deadLetters are the last that the log told of the link.
 	errors, deadLetters status.Events
-	// wake has room for one token: want has changed.
+	// wake has room for one token: there is something to do.
 	wake chan struct{}
 	// applying bounds what apply waits for.
 	applying context.Context
@@ -36,6 +36,7 @@ type link struct {
 	mu       sync.Mutex
 	want     *lattice.Link
 	rejected error
+	changed  bool // want, rejected or the provider's defaults, since they were last carried out
 	stopping bool
 	// stopCtx bounds the end. readEnded is called within the end when nothing is read any more; nil where nobody asks.
 	stopCtx   context.Context
@@ -68,20 +69,25 @@ func (l *link) signal() {
 
 func (l *link) put(want lattice.Link) {
 	l.mu.Lock()
-	l.want, l.rejected = &want, nil
+	l.want, l.rejected, l.changed = &want, nil, true
 	l.mu.Unlock()
 	l.signal()
 }
 
 func (l *link) reject(err error) {
 	l.mu.Lock()
-	l.want, l.rejected = nil, err
+	l.want, l.rejected, l.changed = nil, err, true
 	l.mu.Unlock()
 	l.signal()
 }
 
 // refresh has the link look again at the provider's defaults.
-func (l *link) refresh() { l.signal() }
+func (l *link) refresh() {
+	l.mu.Lock()
+	l.changed = true
+	l.mu.Unlock()
+	l.signal()
+}
 
 // stop ends the unit. ctx bounds the end, and so does replaceTimeout. readEnded, if not nil, is called once, when the
 // unit reads no more and can still publish; the rest of the end waits for its return.
@@ -99,25 +105,58 @@ func (l *link) run() {
 	defer l.p.metrics.Use(l.id.Peer, l.id.Name).Release()
 	for range l.wake {
 		l.mu.Lock()
-		want, rejected, stopping, ctx, readEnded := l.want, l.rejected, l.stopping, l.stopCtx, l.readEnded
+		want, rejected, changed, stopping, ctx, readEnded := l.want, l.rejected, l.changed, l.stopping, l.stopCtx, l.readEnded
+		l.changed = false
 		l.mu.Unlock()
-		if stopping {
+		switch {
+		case stopping:
 			l.end(ctx, readEnded)
 			l.mu.Lock()
 			l.unbind() // ctx may be the provider's own and outlives many links
 			l.mu.Unlock()
 			return
-		}
-		if rejected != nil {
+		case !changed: // what other links read has
+		case rejected != nil:
 			l.apply(nil, rejected)
-		} else {
+		default:
 			parsed, err := l.parse(want)
 			if err != nil {
 				l.log.Error("the link is refused", "error", err)
 			}
 			l.apply(parsed, err)
 		}
+		if now, _ := l.state(); now != nil {
+			l.read(now)
+		}
 		l.settle()
+	}
+}
+
+// read brings what is read for the link in line with what it asks for, and with what other links read.
+func (l *link) read(now *running) {
+	ctx, cancel := context.WithTimeout(l.applying, replaceTimeout)
+	defer cancel()
+	l.p.waitBefore(ctx, l.id)
+	l.p.subscriptions.read(ctx, now)
+}
+
+// waitBefore waits until the links of the same name that come before a link have been carried out for the first time. So
+// what they read does not depend on which of them was faster.
+func (p *Provider) waitBefore(ctx context.Context, id lattice.LinkID) {
+	p.mu.RLock()
+	var before []*link
+	for other, unit := range p.links {
+		if other.Peer == id.Peer && other.Name == id.Name && compareLinks(other, id) < 0 {
+			before = append(before, unit)
+		}
+	}
+	p.mu.RUnlock()
+	for _, unit := range before {
+		select {
+		case <-unit.settled:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
@@ -178,6 +217,7 @@ func (l *link) parse(want *lattice.Link) (*ask, error) {
 		Identity: settings.Identity{
 			Lattice: l.p.data.Lattice, Component: l.id.Peer, LinkName: l.id.Name,
 			HostID: l.p.data.HostID, ProviderKey: l.p.data.ProviderKey,
+			End: l.id.Direction.String() + " of " + l.id.Namespace + ":" + l.id.Package,
 		},
 	})
 	for _, w := range warnings {
@@ -234,12 +274,16 @@ func (l *link) apply(parsed *ask, refused error) {
 		return
 	}
 	// The component may publish by the new settings from here on; the old ones drain meanwhile. Only then does the
-	// new subscription begin, so that one copy is not two members of its group.
+	// new reading begin (see run), so that one copy is not two members of its group.
 	l.swap(now, nil)
+	// What it asks for is known before the old reading ends, or a link that has waited for that end would go by itself.
+	l.p.subscriptions.register(now)
 	if old != nil {
 		old.stop(ctx)
 	}
-	now.subscribe()
+	if parsed.Role.Delivers() && !parsed.Consumer.Enabled() {
+		l.log.Warn("the link names no topic: nothing will be delivered")
+	}
 	l.log.Info("link ready", "interface", parsed.Role.String(), "settings", parsed.Link)
 }
 

@@ -21,6 +21,7 @@ import (
 // running is what one set of settings of a link has running.
 type running struct {
 	p        *Provider
+	unit     *link
 	id       lattice.LinkID
 	log      *slog.Logger
 	metrics  *telemetry.LinkMetrics
@@ -44,7 +45,7 @@ type running struct {
 // start makes everything but the subscription; see link.apply.
 func (l *link) start(parsed *ask) (*running, error) {
 	r := &running{
-		p: l.p, id: l.id, log: l.log, role: parsed.Role, settings: parsed.Link, form: formOf(&parsed.Link),
+		p: l.p, unit: l, id: l.id, log: l.log, role: parsed.Role, settings: parsed.Link, form: formOf(&parsed.Link),
 		metrics:  l.p.metrics.Link(l.id.Peer, l.id.Name),
 		trace:    l.p.tracer.Link(l.id.Peer, l.id.Name, parsed.Consumer.Group),
 		payloads: newPayloads(l.log, parsed.LogPayloads),
@@ -122,27 +123,25 @@ func (r *running) reading() *subscription {
 	return r.subscription
 }
 
-// setSubscription sets what reads for the link, or why nothing does, and returns what did before.
-func (r *running) setSubscription(now *subscription, unread error) *subscription {
+// setSubscription sets what reads for the link, and returns what did before.
+func (r *running) setSubscription(now *subscription) *subscription {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := r.subscription
-	r.subscription, r.unread = now, unread
+	r.subscription = now
+	if now != nil {
+		r.unread = nil
+	}
 	return before
 }
 
-// subscribe begins to read, or joins in with a link of the same component that reads the same already.
-func (r *running) subscribe() {
-	if !r.settings.Consumer.Enabled() {
-		if r.id.Direction == lattice.AsSource {
-			r.log.Warn("the link names no topic: nothing will be delivered")
-		}
-		return
-	}
-	if err := r.p.subscriptions.join(r); err != nil {
-		r.log.Error("reading cannot begin", "error", err)
-		r.setSubscription(nil, err)
-	}
+// setUnread sets why nothing is read though the link asks for it; nil is that it comes. It tells whether that is new.
+func (r *running) setUnread(why error) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	news := why != nil && (r.unread == nil || r.unread.Error() != why.Error())
+	r.unread = why
+	return news
 }
 
 // rotate takes over settings that differ in nothing but credentials: membership in the group and records in flight
@@ -204,7 +203,7 @@ func (p *Provider) release(handle *produce.Handle, log *slog.Logger) {
 }
 
 // stopReading ends the link's part in what reads for it within ctx. The component can go on publishing.
-func (r *running) stopReading(ctx context.Context) { r.p.subscriptions.leave(ctx, r) }
+func (r *running) stopReading(ctx context.Context) { r.p.subscriptions.forget(ctx, r) }
 
 // stop ends everything within ctx, what reads first.
 func (r *running) stop(ctx context.Context) {
@@ -232,10 +231,10 @@ func (r *running) problems() status.Problems {
 	r.mu.RUnlock()
 	var list status.Problems
 	switch {
-	case subscription != nil:
-		list = append(list, subscription.problems()...)
 	case unread != nil:
 		list.Add(status.ProblemRefused, unread.Error())
+	case subscription != nil:
+		list = append(list, subscription.problems()...)
 	case enabled:
 		list.Add(status.ProblemStarting, "starting")
 	}

@@ -22,14 +22,13 @@ import (
 	"messaging-kafka/internal/tracing"
 )
 
-// subscriptions are the readings of the provider. A component may be linked in both
+// subscriptions are the readings of the provider, and what links ask to be read. A component may be linked in both
 // directions with the same topic, as users of the original provider do who add a link of the usual direction: that is
 // one reading for two links, not two members of one group in one process.
 type subscriptions struct {
-	mu   sync.Mutex
-	open []*subscription
-	// ending are those whose last user has left, until they have ended.
-	ending map[*subscription]struct{}
+	mu     sync.Mutex
+	open   []*subscription // those that end as well, until they have: they have no users
+	claims map[*running]*claim
 	// shutdown bounds the ends of all once the provider stops; nil before.
 	shutdown context.Context
 }
@@ -37,8 +36,9 @@ type subscriptions struct {
 // subscription is one reading of topics, for one link or for two of both directions that ask for the same. All that it
 // uses is its own and none of it a link's: links come, change and go while it reads on.
 type subscription struct {
-	p   *Provider
-	key string
+	p     *Provider
+	claim *claim // of the link for which it began
+	key   string
 	// component and link name the consumer's metrics.
 	component, link string
 	role            role.Role
@@ -66,30 +66,16 @@ type subscription struct {
 }
 
 // subscriptionKey is equal for links that ask for the same records, from the same brokers, delivered to the same
-// component in the same way. Members of a group are told apart by their instance ids, but one reading is one member.
+// component in the same way.
 func subscriptionKey(r *running) string {
-	delivery := "messages"
-	if r.role.Batches() {
-		delivery = r.role.String()
-	}
-	c := r.settings.Consumer
-	c.InstanceID = ""
-	pattern := ""
-	if c.TopicPattern != nil {
-		pattern = c.TopicPattern.String()
-		c.TopicPattern = nil
-	}
-	cluster := r.settings.Cluster
-	// What addresses of answers the component is given depends on these two.
-	producer := &r.settings.Producer
-	return fmt.Sprintf("%s|%s|%s|%q|%v|%q|%+v|%+v|%q|%t%q", delivery, r.id.Peer, r.id.Name, cluster.Hosts, cluster.Security.Protocol.UsesSASL(),
-		pattern, c, r.settings.Delivery, producer.AllowedTopics, producer.ReplyTopicsFromRecords == nil, producer.ReplyTopicsFromRecords)
+	return fmt.Sprintf("%s|%s|%s|%s", r.id.Peer, r.id.Name, r.role.Delivery(), r.settings.Reading())
 }
 
-// newSubscription begins to read for r, as the member of its group that instance names.
-func newSubscription(r *running, key, instance string) (*subscription, error) {
+// newSubscription begins to read what c asks for, as the member of its group that instance names.
+func newSubscription(c *claim, instance string) (*subscription, error) {
+	r := c.running
 	s := &subscription{
-		p: r.p, key: key, component: r.id.Peer, link: r.id.Name, role: r.role, settings: r.current(), form: r.form,
+		p: r.p, claim: c, key: c.key, component: r.id.Peer, link: r.id.Name, role: r.role, settings: r.current(), form: r.form,
 		metrics: r.p.metrics.Link(r.id.Peer, r.id.Name),
 		trace:   r.p.tracer.Link(r.id.Peer, r.id.Name, r.settings.Consumer.Group),
 		users:   []*running{r},
@@ -165,38 +151,202 @@ func (s *subscription) choosePayloads() {
 	s.payloads.Store(&payloads{s.log})
 }
 
-// join has r read what it asks for, with others who ask for the same where there are some.
-func (s *subscriptions) join(r *running) error {
+// read has r read what it asks for, or not, in view of what other links read and ask for: with others who ask for the
+// same; not at all where one that comes before r would get part of the records in another way; and not yet while what
+// stands against it ends.
+func (s *subscriptions) read(ctx context.Context, r *running) {
+	mine := s.register(r)
+	if mine == nil {
+		return
+	}
 	s.mu.Lock()
-	key := subscriptionKey(r)
-	i := slices.IndexFunc(s.open, func(sub *subscription) bool { return sub.key == key })
-	if i < 0 {
-		defer s.mu.Unlock()
-		sub, err := newSubscription(r, key, r.settings.Consumer.InstanceID)
+	clash := s.clashOf(mine)
+	sub := r.reading()
+	if clash == nil && sub == nil && s.free(mine) {
+		old, err := s.join(mine)
+		s.mu.Unlock()
+		r.p.release(old, r.log)
 		if err != nil {
-			return err
+			r.log.Error("reading cannot begin", "error", err)
+			r.setUnread(err)
 		}
-		s.open = append(s.open, sub)
-		r.setSubscription(sub, nil)
-		return nil
+		return
 	}
-	sub := s.open[i]
-	sub.users = slices.Insert(sub.users, 0, r) // its credentials are those of another link, which work
-	old, err := sub.adopt(sub.security)
-	r.setSubscription(sub, nil)
+	again := sub != nil && clash == nil && s.wanted(sub)
 	s.mu.Unlock()
-	r.log.Info("the component's link in the other direction reads the same already: both share it")
-	if err != nil {
-		sub.log.Error("reading goes on with the settings that it has for what it produces", "error", err)
+	switch {
+	case again:
+		r.log.Info("reading begins anew as another member of the group", "group_instance_id", mine.settings.Consumer.InstanceID)
+		s.leave(ctx, r)
+		r.unit.signal()
+	case clash != nil:
+		if r.setUnread(clash) {
+			r.log.Warn("the link's topics are not read for it", "cause", clash)
+		}
+		s.leave(ctx, r)
+	case sub == nil:
+		r.setUnread(nil) // it is read when what stands against it has ended
 	}
-	r.p.release(old, sub.log)
+}
+
+// claim is what a link asks to read.
+type claim struct {
+	*running
+	key      string
+	settings settings.Link
+}
+
+// register notes what r asks for, and has those look again whom it concerns. It returns nil where r reads nothing.
+func (s *subscriptions) register(r *running) *claim {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if mine := s.claims[r]; mine != nil || !r.settings.Consumer.Enabled() {
+		return mine
+	}
+	mine := &claim{running: r, key: subscriptionKey(r), settings: r.current()}
+	for _, other := range s.claims {
+		if other.sameName(mine) {
+			other.unit.signal()
+		}
+		switch text, certain := mine.clash(other); {
+		case certain:
+			other.unit.signal()
+		case text != "":
+			r.log.Warn("records are divided between links", "cause", fmt.Sprintf("link %s %s", other.id, text))
+		}
+	}
+	if s.claims == nil {
+		s.claims = make(map[*running]*claim)
+	}
+	s.claims[r] = mine
+	return mine
+}
+
+// forget ends r's part in what reads for it, within ctx, and what it asks for.
+func (s *subscriptions) forget(ctx context.Context, r *running) {
+	s.mu.Lock()
+	delete(s.claims, r)
+	s.wake()
+	s.mu.Unlock()
+	s.leave(ctx, r)
+}
+
+// wake has those look again who do not read what they ask for. It is called with mu held.
+func (s *subscriptions) wake() {
+	for r := range s.claims {
+		if r.reading() == nil {
+			r.unit.signal()
+		}
+	}
+}
+
+// clash says in words why c and other cannot both read as they ask.
+func (c *claim) clash(other *claim) (text string, certain bool) {
+	if c.key == other.key {
+		return "", false
+	}
+	return c.settings.Clash(&other.settings, c.sameName(other))
+}
+
+// clashOf returns why c must not read: another link stands against it that comes before. Which one that is must not
+// depend on which came first, or copies of the provider would come to different ends. It is called with mu held.
+func (s *subscriptions) clashOf(c *claim) error {
+	for _, other := range s.claims {
+		if compareLinks(other.id, c.id) >= 0 {
+			continue
+		}
+		if text, certain := c.clash(other); certain {
+			return fmt.Errorf("link %s %s", other.id, text)
+		}
+	}
 	return nil
 }
 
-// leave ends r's use of its reading; the last user ends that within ctx.
+// free tells whether no reading is open, or still ends, that c cannot read beside. It is called with mu held.
+func (s *subscriptions) free(c *claim) bool {
+	for _, sub := range s.open {
+		if _, certain := c.clash(sub.claim); certain || s.memberAs(c, sub) || (sub.key == c.key && len(sub.users) == 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// join begins what c asks for, or has it share what is read already. It returns a handle that is to be released. It is
+// called with mu held.
+func (s *subscriptions) join(c *claim) (*produce.Handle, error) {
+	r := c.running
+	i := slices.IndexFunc(s.open, func(sub *subscription) bool { return sub.key == c.key })
+	if i < 0 {
+		sub, err := newSubscription(c, s.instance(c))
+		if err != nil {
+			return nil, err
+		}
+		s.open = append(s.open, sub)
+		r.setSubscription(sub)
+		return nil, nil
+	}
+	sub := s.open[i]
+	sub.users = slices.Insert(sub.users, 0, r) // its credentials are those of another link, which work
+	r.setSubscription(sub)
+	r.log.Info("the component's link in the other direction reads the same already: both share it")
+	old, err := sub.adopt(sub.security)
+	if err != nil {
+		sub.log.Error("reading goes on with the settings that it has for what it produces", "error", err)
+	}
+	return old, nil
+}
+
+// instance is the instance id as which what c asks for is to be read. Two links of both directions that read together
+// have one that is the same whichever of them is there or comes first, or a restart would leave the old one behind as a
+// member that keeps its partitions from being read until its session is over. Where they read different things, the
+// second has one of its own. It is called with mu held.
+func (s *subscriptions) instance(c *claim) string {
+	consumer := &c.settings.Consumer
+	id := consumer.InstanceID
+	if consumer.CommonInstanceID != "" && !c.role.Batches() {
+		id = consumer.CommonInstanceID
+	}
+	first := c
+	for _, other := range s.claims {
+		if other.role.Batches() || compareLinks(other.id, first.id) >= 0 || !c.sameName(other) {
+			continue
+		}
+		switch {
+		case other.key == c.key && consumer.CommonInstanceID == "":
+			first, id = other, other.settings.Consumer.InstanceID
+		case other.key != c.key && other.settings.Consumer.CommonInstanceID == id:
+			return consumer.InstanceID
+		}
+	}
+	return id
+}
+
+func (c *claim) sameName(other *claim) bool {
+	return c.id.Peer == other.id.Peer && c.id.Name == other.id.Name
+}
+
+// memberAs tells whether what c asks for is to be read as the member that sub is. It is called with mu held.
+func (s *subscriptions) memberAs(c *claim, sub *subscription) bool {
+	id := sub.settings.Consumer.InstanceID
+	return id != "" && sub.key != c.key && sub.settings.Consumer.Group == c.settings.Consumer.Group && id == s.instance(c)
+}
+
+// wanted tells whether another link that asks for something else is to be the member that sub is. It is called with mu
+// held.
+func (s *subscriptions) wanted(sub *subscription) bool {
+	for _, other := range s.claims {
+		if s.memberAs(other, sub) {
+			return true
+		}
+	}
+	return false
+}
+
+// leave ends r's part in what reads for it; the last link ends that within ctx.
 func (s *subscriptions) leave(ctx context.Context, r *running) {
 	s.mu.Lock()
-	sub := r.setSubscription(nil, nil)
+	sub := r.setSubscription(nil)
 	if sub == nil {
 		s.mu.Unlock()
 		return
@@ -212,11 +362,6 @@ func (s *subscriptions) leave(ctx context.Context, r *running) {
 		r.p.release(old, sub.log)
 		return
 	}
-	s.open = slices.DeleteFunc(s.open, func(other *subscription) bool { return other == sub })
-	if s.ending == nil {
-		s.ending = make(map[*subscription]struct{})
-	}
-	s.ending[sub] = struct{}{}
 	if s.shutdown != nil {
 		sub.Hurry(s.shutdown)
 	}
@@ -224,7 +369,8 @@ func (s *subscriptions) leave(ctx context.Context, r *running) {
 	sub.end(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.ending, sub)
+	s.open = slices.DeleteFunc(s.open, func(other *subscription) bool { return other == sub })
+	s.wake()
 }
 
 // hurry has the ends of links that were deleted or replaced just before give way to a shutdown: what they have finished is
@@ -233,8 +379,10 @@ func (s *subscriptions) hurry(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.shutdown = ctx
-	for sub := range s.ending {
-		sub.Hurry(ctx)
+	for _, sub := range s.open {
+		if len(sub.users) == 0 {
+			sub.Hurry(ctx)
+		}
 	}
 }
 

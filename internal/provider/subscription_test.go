@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 
 	"messaging-kafka/internal/hostdata"
+	"messaging-kafka/internal/record"
 	"messaging-kafka/internal/status"
 	"messaging-kafka/internal/testkit"
 )
@@ -226,22 +228,19 @@ func TestASharedReadingHasTheCredentialsOfItsLinks(t *testing.T) {
 						turns, other = two, one
 					}
 					b.host.PutLink(withConfig(turns, as("new")))
+					waitLines(t, log, "the link's credentials were replaced", 1)
 					refused := "old"
 					switch then {
 					case "the other is rotated too":
 						b.host.PutLink(withConfig(other, as("new")))
+						waitLines(t, log, "the link's credentials were replaced", 2)
 					case "the other is deleted":
 						b.host.DeleteLink(other)
+						waitLines(t, log, "link ended", 1)
 					case "it is deleted itself":
 						b.host.DeleteLink(turns)
+						waitLines(t, log, "link ended", 1)
 						refused = "new"
-					}
-					lines := map[string]int{"the link's credentials were replaced": 1, "link ended": 1}
-					if then == "the other is rotated too" {
-						lines = map[string]int{"the link's credentials were replaced": 2}
-					}
-					for line, n := range lines {
-						waitLines(t, log, line, n)
 					}
 					d.refuse(refused)
 					for _, proxy := range b.kafka.Proxies() {
@@ -287,5 +286,237 @@ func TestASharedReadingWritesPayloadsWhereAllItsLinksAllowIt(t *testing.T) {
 				t.Error("the log holds what a link forbids, or lacks what the other allows")
 			}
 		})
+	}
+}
+
+// ways counts what reaches a component by wasmcloud:messaging and by messaging-kafka:records. Bodies of messages that are
+// envelopes count for themselves.
+type ways struct {
+	mu sync.Mutex
+	by map[string]int
+}
+
+func (w *ways) add(way string, n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.by == nil {
+		w.by = make(map[string]int)
+	}
+	w.by[way] += n
+}
+
+// wait waits until n have come by each of the given ways, and returns what came by others.
+func (w *ways) wait(t *testing.T, want map[string]int) {
+	t.Helper()
+	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if !maps.Equal(w.by, want) {
+			return fmt.Errorf("came %v, want %v", w.by, want)
+		}
+		return nil
+	})
+}
+
+// component is the component "echo" with both interfaces.
+func (w *ways) component(b *bench) {
+	testkit.NewComponent(b.t, b.nats, testkit.ComponentOptions{Handler: func(_ context.Context, _ *testkit.Component, call testkit.Call) error {
+		way := call.Subject + " raw"
+		if strings.HasPrefix(string(call.Body), "{") {
+			way = call.Subject + " envelope"
+		}
+		w.add(way, 1)
+		return nil
+	}})
+	newRecordsComponent(b.t, b.nats, "echo", func(batch []*record.Record) []record.Outcome {
+		outcomes := make([]record.Outcome, len(batch))
+		for i, r := range batch {
+			w.add(r.Topic+" record", 1)
+			outcomes[i].Verdict = record.Done
+		}
+		return outcomes
+	})
+}
+
+func (b *bench) produceMany(topic string, n int) {
+	values := make([]string, n)
+	for i := range values {
+		values[i] = fmt.Sprint("v", i)
+	}
+	b.kc.ProduceText(topic, values...)
+}
+
+// TestLinksOfOneNameAreMembersOfTheirOwn: the links of a component that have one name are in one group by default. With
+// static members each must have an id of its own, or they put each other out of the group.
+func TestLinksOfOneNameAreMembersOfTheirOwn(t *testing.T) {
+	for _, protocol := range []string{"classic", "consumer"} {
+		for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}} {
+			t.Run(fmt.Sprint(protocol, order), func(t *testing.T) {
+				t.Parallel()
+				b := newBench(t)
+				b.topics("a", "b", "c")
+				var w ways
+				w.component(b)
+				log := b.startLogged()
+				more := []string{"group_instance_id", "auto", "group_protocol", protocol}
+				links := []testkit.Link{
+					testkit.TargetLink("echo", "kafka", b.config("a", more...)),
+					testkit.SourceLink("kafka", "echo", b.config("b", more...)),
+					recordsLink("kafka", "echo", "handler", b.config("c", more...)),
+				}
+				for n, i := range order {
+					b.host.PutLink(links[i])
+					b.awaitStatus(func(s *status.Provider) error {
+						if len(s.Links) != n+1 || !s.Healthy {
+							return fmt.Errorf("%d links: %s", len(s.Links), s.Message)
+						}
+						return nil
+					})
+				}
+				for _, topic := range []string{"a", "b", "c"} {
+					b.produceMany(topic, 40)
+				}
+				w.wait(t, map[string]int{"a raw": 40, "b raw": 40, "c record": 40})
+				b.kc.WaitMembers(defaultGroup, 3)
+				if strings.Contains(log.String(), "level=WARN") {
+					t.Error("the log tells of trouble")
+				}
+			})
+		}
+	}
+}
+
+// TestRecordsAreNotDividedBetweenTwoWays: of links in one group that would hand over the records of one topic in two
+// ways, always the same one reads, whichever came first; the other says why it does not, and takes over when that is
+// gone.
+func TestRecordsAreNotDividedBetweenTwoWays(t *testing.T) {
+	for name, c := range map[string]struct {
+		reads, waits           func(b *bench) testkit.Link
+		way, otherWay          string
+		readsID, waitsID, text string
+	}{
+		"both directions, another form": {
+			func(b *bench) testkit.Link { return testkit.TargetLink("echo", "kafka", b.config("in")) },
+			func(b *bench) testkit.Link {
+				return testkit.SourceLink("kafka", "echo", b.config("x,in", "payload", "envelope"))
+			},
+			"in raw", "in envelope", targetID, sourceID, "reads in too, as a member of the same group (" + defaultGroup + ")",
+		},
+		"both packages": {
+			func(b *bench) testkit.Link { return recordsLink("kafka", "echo", "handler", b.config("in")) },
+			func(b *bench) testkit.Link { return testkit.SourceLink("kafka", "echo", b.config("/i.*/")) },
+			"in record", "in raw", "echo/default (messaging-kafka:records) (as source)", sourceID, "reads in too",
+		},
+		"one instance id": {
+			func(b *bench) testkit.Link {
+				return testkit.TargetLink("echo", "kafka", b.config("in", "group_instance_id", "me"))
+			},
+			func(b *bench) testkit.Link {
+				return recordsLink("kafka", "echo", "handler", b.config("x", "group_instance_id", "me"))
+			},
+			"in raw", "", targetID, "echo/default (messaging-kafka:records) (as source)", "with the same group_instance_id me",
+		},
+	} {
+		for _, first := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, the one that reads first: %v", name, first), func(t *testing.T) {
+				t.Parallel()
+				b := newBench(t)
+				b.topics("in", "x")
+				var w ways
+				w.component(b)
+				log := b.startLogged()
+				reads, waits := c.reads(b), c.waits(b)
+				links := []testkit.Link{waits, reads}
+				if first {
+					links = []testkit.Link{reads, waits}
+				}
+				for i, l := range links {
+					b.host.PutLink(l)
+					b.awaitStatus(func(s *status.Provider) error {
+						if len(s.Links) != i+1 {
+							return fmt.Errorf("%d links", len(s.Links))
+						}
+						for i := range s.Links {
+							if s.Links[i].State == status.Starting {
+								return fmt.Errorf("%s is starting", s.Links[i].ID())
+							}
+						}
+						return nil
+					})
+				}
+				b.awaitStatus(func(s *status.Provider) error {
+					one, two := linkOf(s, c.readsID), linkOf(s, c.waitsID)
+					if one.State != status.Healthy || two.State != status.Unhealthy || !two.Problems.Has(status.ProblemRefused) ||
+						!strings.Contains(two.Reason, c.text) || !strings.Contains(two.Reason, "link "+c.readsID+" ") {
+						return fmt.Errorf("%s is %s: %s; %s is %s: %s", c.readsID, one.State, one.Reason, c.waitsID, two.State, two.Reason)
+					}
+					return nil
+				})
+				b.produceMany("in", 40)
+				w.wait(t, map[string]int{c.way: 40})
+				b.kc.WaitDrained(defaultGroup, "in")
+				if c.otherWay == "" {
+					return
+				}
+				b.host.DeleteLink(reads)
+				waitLines(t, log, "link ended", 1)
+				b.produceMany("in", 40)
+				w.wait(t, map[string]int{c.way: 40, c.otherWay: 40})
+			})
+		}
+	}
+}
+
+// TestLinksThatChangeOneAfterTheOtherShareAgain: for the moment in which only one of them has the new settings, they
+// stand against each other.
+func TestLinksThatChangeOneAfterTheOtherShareAgain(t *testing.T) {
+	for _, first := range []string{"target", "source"} {
+		t.Run(first+" first", func(t *testing.T) {
+			b := newBench(t)
+			b.topics("in", "in.reply")
+			var w ways
+			w.component(b)
+			log := b.startLogged()
+			one, two := both(first, b.config("in", "group_instance_id", "auto"))
+			b.host.PutLink(one)
+			b.host.PutLink(two)
+			b.waitShared()
+			b.produceMany("in", 40)
+			w.wait(t, map[string]int{"in raw": 40})
+			changed := b.config("in", "payload", "envelope", "group_instance_id", "auto")
+			b.host.PutLink(withConfig(one, changed))
+			b.host.PutLink(withConfig(two, changed))
+			waitLines(t, log, "link ready", 4)
+			b.waitShared()
+			b.produceMany("in", 40)
+			w.wait(t, map[string]int{"in raw": 40, "in envelope": 40})
+			b.kc.WaitMembers(defaultGroup, 1)
+		})
+	}
+}
+
+// TestTheInstanceIDOfASharedReadingSurvivesARestart, in whatever order the host tells of the links: else the member that
+// was would keep its partitions from being read until its session is over.
+func TestTheInstanceIDOfASharedReadingSurvivesARestart(t *testing.T) {
+	b := newBench(t)
+	b.topics("in", "in.reply")
+	var w ways
+	w.component(b)
+	config := b.config("in", "group_instance_id", "auto")
+	for i, first := range []string{"target", "source", "target"} {
+		one, two := both(first, config)
+		b.host.DeleteLink(one)
+		b.host.DeleteLink(two)
+		b.host.PutLink(one)
+		b.host.PutLink(two)
+		p := b.host.StartProvider(testkit.ProviderSpec{Run: inProcess(t)})
+		p.WaitHealthy()
+		b.waitShared()
+		b.produceMany("in", 40)
+		w.wait(t, map[string]int{"in raw": 40 * (i + 1)})
+		b.kc.WaitMembers(defaultGroup, 1)
+		if r := p.Shutdown(); !r.Replied {
+			t.Fatalf("shutdown: %+v", r)
+		}
 	}
 }

@@ -42,6 +42,18 @@ func (r Role) String() string {
 // Batches tells whether the component takes batches.
 func (r Role) Batches() bool { return r == Handle || r == Process }
 
+// Delivery names how records reach the component: by messages in both directions of a link, or by one of the interfaces for
+// batches.
+func (r Role) Delivery() string {
+	if r.Batches() {
+		return r.String()
+	}
+	return "messages"
+}
+
+// Delivers tells whether the link is there to call the component, and for nothing else.
+func (r Role) Delivers() bool { return r == Messages || r.Batches() }
+
 // Records tells whether the component has whole records, and no messages.
 func (r Role) Records() bool { return r.Batches() || r == Produce }
 

@@ -28,6 +28,8 @@ type Input struct {
 type Identity struct {
 	Lattice, Component, LinkName string
 	HostID, ProviderKey          string
+	// End is what tells links of one name apart: the WIT package, and which end of the link the provider is.
+	End string
 }
 
 // level says where a value stands; a higher one beats a lower one.

@@ -131,8 +131,11 @@ type Consumer struct {
 	TopicPattern *regexp.Regexp
 	Group        string
 	// GroupProtocol, InstanceID ("" for a dynamic member) and the two timeouts describe the group membership.
-	GroupProtocol    GroupProtocol
-	InstanceID       string
+	GroupProtocol GroupProtocol
+	InstanceID    string
+	// CommonInstanceID is, where InstanceID was made automatically, the one for what a component's links of this name
+	// read together.
+	CommonInstanceID string
 	SessionTimeout   time.Duration
 	RebalanceTimeout time.Duration
 	// Partitions limits the link to these partitions of each topic; empty means all.

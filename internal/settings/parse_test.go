@@ -400,6 +400,7 @@ func TestAutomaticInstanceIDsAreStableAndDifferByHostAndLink(t *testing.T) {
 		"link":      other(func(id *Identity) { id.LinkName = "bills" }),
 		"component": other(func(id *Identity) { id.Component = "other" }),
 		"provider":  other(func(id *Identity) { id.ProviderKey = "VOTHER" }),
+		"end":       other(func(id *Identity) { id.End = "source of wasmcloud:messaging" }),
 		"border":    other(func(id *Identity) { id.HostID, id.ProviderKey = "NHOSTV", "KEY" }),
 	} {
 		if instance(id, "shop") == first {

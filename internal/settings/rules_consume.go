@@ -25,6 +25,9 @@ func (p *parse) consumeRules() {
 	}
 	if c.InstanceID == instanceAuto {
 		c.InstanceID = p.identity.instance(p.link.Cluster.ClientID)
+		common := p.identity
+		common.End = ""
+		c.CommonInstanceID = common.instance(p.link.Cluster.ClientID)
 	}
 	if !c.Enabled() && !p.anyFailed("topic") {
 		p.unused("the link has no topic and only publishes", consumeOnly...)
@@ -91,7 +94,7 @@ func (p *parse) groupProtocolRules() {
 		p.unused(why+"has no static members", keyInstanceID)
 		p.unused(why+"leaves it to the broker (group.share.session.timeout.ms)", "session_timeout")
 		p.link.Delivery.Order = OrderNone
-		c.InstanceID = ""
+		c.InstanceID, c.CommonInstanceID = "", ""
 	}
 }
 
@@ -106,10 +109,10 @@ func (id Identity) group() string {
 	return strings.Join(parts, ".")
 }
 
-// instance is a static member's id that stays the same over restarts and differs between hosts and links.
+// instance is a static member's id that stays the same over restarts and differs between hosts and links, those of one name included.
 func (id Identity) instance(clientID string) string {
 	hash := sha256.New()
-	for _, part := range []string{id.Lattice, id.HostID, id.ProviderKey, id.Component, id.LinkName} {
+	for _, part := range []string{id.Lattice, id.HostID, id.ProviderKey, id.Component, id.LinkName, id.End} {
 		// A length in front keeps ("a", "bc") and ("ab", "c") apart. Writing to a hash cannot fail.
 		_, _ = hash.Write([]byte{byte(len(part) >> 8), byte(len(part))})
 		_, _ = hash.Write([]byte(part))
