@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -11,8 +12,10 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"messaging-kafka/internal/kafka"
 	"messaging-kafka/internal/record"
 	"messaging-kafka/internal/settings"
+	"messaging-kafka/internal/status"
 	"messaging-kafka/internal/testkit"
 )
 
@@ -20,10 +23,21 @@ import (
 func shared(t *testing.T, h *handler, change func(*settings.Delivery)) (*shareSession, *counts, *testkit.Log) {
 	t.Helper()
 	c, log := &counts{}, &testkit.Log{}
-	cfg := &Config{Deliverer: h, Component: "echo", Observer: c, Log: log.Logger()}
-	cfg.Settings.Delivery = settings.Delivery{HandleTimeout: time.Second, RetryBackoff: time.Millisecond, RetryBackoffMax: time.Second}
-	change(&cfg.Settings.Delivery)
+	link, _, err := settings.ParseLink(settings.Input{
+		Config:   map[string]string{"hosts": "127.0.0.1:1", "topic": "in", "group_protocol": "share", "handle_timeout": "1s", "retry_backoff": "1ms"},
+		Identity: settings.Identity{Lattice: "l", Component: "echo", LinkName: "default"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(&link.Delivery)
+	access, err := kafka.NewAccess(link.Cluster, log.Logger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := &Config{Settings: link, Access: access, Deliverer: h, Component: "echo", Observer: c, Log: log.Logger()}
 	s := &shareSession{cfg: cfg, log: cfg.Log}
+	s.problems.access = access
 	s.problems.joined()
 	s.calls, s.giveUp = context.WithCancel(t.Context())
 	t.Cleanup(s.giveUp)
@@ -55,6 +69,29 @@ func TestAShareGroupHoldsARecordWhoseCallNobodyTook(t *testing.T) {
 		}
 		if n := c.buried.Load(); n != 0 {
 			t.Errorf("%d dead letters", n)
+		}
+	})
+}
+
+func TestAShareGroupTellsOfAComponentThatFailsOnEveryCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &handler{do: func(context.Context, *record.Record) (record.Verdict, error) {
+			return record.Retry, errors.New("no database")
+		}}
+		s, _, _ := shared(t, h, func(*settings.Delivery) {})
+		for range 10 {
+			if got := s.decide(t.Context(), &kgo.Record{}, &record.Record{Topic: "in", Partition: 2, Offset: 7}); got != kgo.AckRelease {
+				t.Fatalf("the broker is told %v", got)
+			}
+		}
+		st := s.status()
+		if !st.Problems.Has(status.ProblemFailing) || !strings.Contains(st.Problems.String(), "failing: 10 of the last 10 calls: no database (in/2, offset 7") {
+			t.Errorf("problems: %s", st.Problems)
+		}
+		h.do = nil
+		s.decide(t.Context(), &kgo.Record{}, &record.Record{Topic: "in"})
+		if st := s.status(); st.Problems.Has(status.ProblemFailing) || !st.Dispatch.OldestCall.IsZero() {
+			t.Errorf("problems: %s, oldest call %s", st.Problems, st.Dispatch.OldestCall)
 		}
 	})
 }
