@@ -17,6 +17,7 @@ import (
 	"messaging-kafka/internal/settings"
 	"messaging-kafka/internal/status"
 	"messaging-kafka/internal/text"
+	"messaging-kafka/internal/turn"
 )
 
 // session is one membership in a consumer group.
@@ -59,7 +60,7 @@ type session struct {
 	// fatal takes the first error that a session cannot recover from.
 	fatal chan error
 
-	committing sync.Mutex
+	committing turn.Turn
 	mu         sync.Mutex
 	assigned   map[topicPartition]*assignment
 	closing    bool
@@ -134,12 +135,13 @@ const heartbeatEvery = time.Second
 func newSession(cfg *Config) (*session, error) {
 	s := &session{
 		cfg: cfg, log: cfg.Log,
-		progress: make(chan struct{}, 1),
-		freed:    make(chan struct{}, 1),
-		early:    make(chan struct{}, 1),
-		ready:    make(chan struct{}),
-		fatal:    make(chan error, 1),
-		assigned: make(map[topicPartition]*assignment),
+		progress:   make(chan struct{}, 1),
+		freed:      make(chan struct{}, 1),
+		early:      make(chan struct{}, 1),
+		ready:      make(chan struct{}),
+		fatal:      make(chan error, 1),
+		assigned:   make(map[topicPartition]*assignment),
+		committing: turn.New(),
 	}
 	s.cut, s.cutOff = context.WithCancel(context.Background())
 	c := &cfg.Settings.Consumer

@@ -40,6 +40,8 @@ type Access struct {
 	seeds   []string
 	log     *slog.Logger
 	hooks   []kgo.Hook
+	// connector makes TCP connections; nil is the machine's own way.
+	connector Connector
 
 	updating sync.Mutex // serialises Update, so that the last one wins whole
 	state    atomic.Pointer[securityState]
@@ -124,6 +126,10 @@ func (a *Access) Update(s settings.Security) error {
 
 // Watch has hooks told what clients do. It is called before [Access.Options].
 func (a *Access) Watch(hooks ...kgo.Hook) { a.hooks = append(a.hooks, hooks...) }
+
+// ConnectBy has connections made by connect, in place of the machine's network: what encrypts and authenticates them
+// stays. It is called before [Access.Options]; nil changes nothing.
+func (a *Access) ConnectBy(connect Connector) { a.connector = connect }
 
 // Options returns what every client of this cluster needs: bootstrap addresses, dialer with TLS, SASL, client id,
 // deadlines and logging. What they do not set (consuming, producing) is added by the caller.

@@ -11,6 +11,9 @@ import (
 // keepAlive finds dead connections under idle consumers, which send too seldom to notice by themselves.
 const keepAlive = 30 * time.Second
 
+// Connector connects to an address as net.Dialer.DialContext does. It may be called by many goroutines at once.
+type Connector func(ctx context.Context, network, addr string) (net.Conn, error)
+
 // DialError is a failed attempt to connect to a broker: name, TCP or TLS.
 type DialError struct {
 	Addr string // "host:port"
@@ -78,7 +81,11 @@ func (a *Access) tlsConfig(addr string) (*tls.Config, error) {
 }
 
 func (a *Access) connect(ctx context.Context, network, addr string) (net.Conn, error) {
-	conn, err := (&net.Dialer{KeepAlive: keepAlive}).DialContext(ctx, network, addr)
+	connect := a.connector
+	if connect == nil {
+		connect = (&net.Dialer{KeepAlive: keepAlive}).DialContext
+	}
+	conn, err := connect(ctx, network, addr)
 	if err != nil {
 		return nil, a.dialError(addr, false, err)
 	}

@@ -54,12 +54,13 @@ type client struct {
 	recreations recreations
 }
 
-func newClient(cluster settings.Cluster, producer settings.ProducerClient, log *slog.Logger, observer Observer, hooks []kgo.Hook) (*client, error) {
+func newClient(cluster settings.Cluster, producer settings.ProducerClient, log *slog.Logger, observer Observer, hooks []kgo.Hook, connect kafka.Connector) (*client, error) {
 	access, err := kafka.NewAccess(cluster, log)
 	if err != nil {
 		return nil, err
 	}
 	access.Watch(hooks...)
+	access.ConnectBy(connect)
 	c := &client{producer: producer, access: access, log: log, observer: observer}
 	opts, err := producerOptions(cluster, producer)
 	if err != nil {

@@ -28,6 +28,8 @@ type Options struct {
 	Logger   *slog.Logger // nil: no log
 	Observer Observer     // nil: nobody is told
 	Hooks    []kgo.Hook   // of all Kafka clients
+	// Connector makes the connections to Kafka; nil: the machine's network.
+	Connector kafka.Connector
 }
 
 // Pool holds one producer for each cluster identity. All its methods, and those of its handles, may be called by
@@ -36,6 +38,7 @@ type Pool struct {
 	log      *slog.Logger
 	observer Observer
 	hooks    []kgo.Hook
+	connect  kafka.Connector
 
 	mu      sync.Mutex
 	clients map[kafka.ClusterKey]*shared // those with users
@@ -53,7 +56,7 @@ func NewPool(opts Options) *Pool {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Pool{log: log, observer: opts.Observer, hooks: opts.Hooks, clients: make(map[kafka.ClusterKey]*shared)}
+	return &Pool{log: log, observer: opts.Observer, hooks: opts.Hooks, connect: opts.Connector, clients: make(map[kafka.ClusterKey]*shared)}
 }
 
 // Acquire returns a handle on the producer for these settings, made if there is none yet. It does not wait for
@@ -64,7 +67,7 @@ func (p *Pool) Acquire(cluster settings.Cluster, producer settings.ProducerClien
 	defer p.mu.Unlock()
 	s := p.clients[key]
 	if s == nil {
-		c, err := newClient(cluster, producer, p.log, p.observer, p.hooks)
+		c, err := newClient(cluster, producer, p.log, p.observer, p.hooks, p.connect)
 		if err != nil {
 			return nil, fmt.Errorf("making a Kafka producer: %w", err)
 		}

@@ -17,6 +17,7 @@ import (
 	"messaging-kafka/internal/kafka"
 	"messaging-kafka/internal/record"
 	"messaging-kafka/internal/settings"
+	"messaging-kafka/internal/turn"
 )
 
 // transactionTimeout is when brokers abort a transaction whose producer is gone, within the next ten seconds by their
@@ -37,7 +38,8 @@ type Transactor struct {
 	// of many small records as a whole.
 	chunks map[string]int
 
-	closing sync.Once
+	beginning turn.Turn
+	closing   sync.Once
 }
 
 // NewTransactor makes a transactional producer. Another one with the same id, in this process or elsewhere, is fenced
@@ -62,13 +64,18 @@ func NewTransactor(id string, access *kafka.Access, cluster settings.Cluster, pr
 		return nil, err
 	}
 	log.Debug("transactional producer made", "transactional_id", id)
-	return &Transactor{id: id, kgo: cl, access: access, life: life, chunks: make(map[string]int)}, nil
+	return &Transactor{id: id, kgo: cl, access: access, life: life, chunks: make(map[string]int), beginning: turn.New()}, nil
 }
 
 // Init settles what a producer with the same id has left open, which is aborted: until then, or until its time is over,
 // the group's offsets that are part of it cannot be read. Kafka does that with the first transaction of a producer too,
 // but there is none before records have come, and none come before their offsets can be read.
 func (t *Transactor) Init(ctx context.Context) error {
+	// One at a time: the client has a lock for it, which it waits for without an end.
+	if err := t.beginning.LockContext(ctx); err != nil {
+		return fmt.Errorf("beginning as %s: %w", t.id, err)
+	}
+	defer t.beginning.Unlock()
 	if _, _, err := t.kgo.ProducerID(ctx); err != nil {
 		return fmt.Errorf("beginning as %s: %w", t.id, err)
 	}
