@@ -242,7 +242,11 @@ func (r *run) judgeLag(topic string, lags []Lag) Finding {
 			fresh++
 		}
 		if l.Committed != nil && ((l.Start >= 0 && *l.Committed < l.Start) || (l.End >= 0 && *l.Committed > l.End)) {
-			lost = append(lost, fmt.Sprintf("partition %d is at %d, and the log goes from %d to %d", l.Partition, *l.Committed, l.Start, l.End))
+			text := fmt.Sprintf("partition %d is at %d, and the log goes from %d to %d", l.Partition, *l.Committed, l.Start, l.End)
+			if r.settings.Consumer.OnOutOfRange == settings.OutOfRangeEarliest && l.End >= 0 && *l.Committed > l.End {
+				text += ", all of which is delivered (again)"
+			}
+			lost = append(lost, text)
 		}
 		if len(parts) == shown {
 			left++

@@ -9,7 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"messaging-kafka/internal/record"
 	"messaging-kafka/internal/settings"
@@ -241,6 +244,70 @@ func TestOutOfRange(t *testing.T) {
 			c.waitHealthy()
 		})
 	}
+}
+
+func TestAnOffsetBeyondTheEndOfTheLog(t *testing.T) {
+	for _, tc := range []struct {
+		policy settings.OutOfRange
+		want   []string
+		says   []string
+	}{
+		{settings.OutOfRangeEarliest, append(numbered(10), "new"), []string{"beyond the end of the log", "offsets_beyond_end=50", "records_again=10", "everything that the log holds is delivered", "on_offset_out_of_range=latest"}},
+		{settings.OutOfRangeLatest, []string{"new"}, []string{"beyond the end of the log", "offsets_beyond_end=50", "reading goes on from the end"}},
+		{settings.OutOfRangeStop, nil, []string{"the partition stands still", "kafka-consumer-groups.sh --reset-offsets"}},
+	} {
+		for _, group := range []string{"classic", "consumer"} {
+			t.Run(string(tc.policy)+" "+group, func(t *testing.T) {
+				k := testkit.Kfake(t)
+				k.Topic("t", 1)
+				cl := testkit.NewClient(t, k.Brokers())
+				cl.ProduceText("t", numbered(10)...)
+				cl.CommitOffset("g", "t", 0, 60)
+				h := &handler{name: "a"}
+				c := start(t, k.Brokers(), h, map[string]string{
+					"topic": "t", "on_offset_out_of_range": string(tc.policy), "max_in_flight": "1", "group_protocol": group,
+				})
+				if tc.policy == settings.OutOfRangeStop {
+					c.waitProblem("t/0 is not read", "offset 60 is not in the log (0 to 10) but beyond the end", "--reset-offsets")
+				} else {
+					cl.WaitCommitted("g", "t", map[int32]int64{0: 10})
+					cl.ProduceText("t", "new")
+					cl.WaitCommitted("g", "t", map[int32]int64{0: 11})
+					c.waitHealthy()
+				}
+				if got := h.values(); !slices.Equal(got, tc.want) {
+					t.Errorf("handled %v, want %v", got, tc.want)
+				}
+				for _, part := range tc.says {
+					if !c.log.Contains(part) {
+						t.Errorf("the log does not say %q", part)
+					}
+				}
+				if c.log.Contains("records were lost") || c.counts.missed.Load() != 0 {
+					t.Error("it says that records were lost")
+				}
+			})
+		}
+	}
+}
+
+// A replica that is behind refuses an offset that the log has: nothing is lost, and nothing is to be read again.
+func TestAnOffsetThatTheLogHoldsIsKept(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("t", 1)
+	cl := testkit.NewClient(t, k.Brokers())
+	cl.ProduceText("t", numbered(10)...)
+	cl.CommitOffset("g", "t", 0, 3)
+	fault := k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "t", Err: kerr.OffsetOutOfRange, Count: -1})
+	h := &handler{name: "a"}
+	c := start(t, k.Brokers(), h, map[string]string{"topic": "t", "order": "partition"})
+	c.waitProblem("reading t/0", "the broker refuses offset 3, though the log holds it (0 to 10)")
+	fault.Remove()
+	cl.WaitCommitted("g", "t", map[int32]int64{0: 10})
+	if got := h.values(); !slices.Equal(got, numbered(10)[3:]) {
+		t.Errorf("handled %v", got)
+	}
+	c.waitHealthy()
 }
 
 func TestAMissingTopicIsNamedAndFoundWhenItComes(t *testing.T) {

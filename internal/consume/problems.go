@@ -136,7 +136,12 @@ func (p *problems) list() (member bool, list status.Problems) {
 		}
 		list.Add(kind, doing+cause)
 	}
-	cause := func(err error) string { return p.access.Explain(err).Text }
+	cause := func(err error) string {
+		if err == nil {
+			return ""
+		}
+		return p.access.Explain(err).Text
+	}
 	for _, c := range p.checks {
 		add(c.kind, c.doing, cause(c.err))
 	}

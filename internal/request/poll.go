@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -201,20 +202,41 @@ func (rd *reader) fetchFailed(ctx context.Context, f *kgo.FetchPartition) bool {
 func (rd *reader) toEnd(ctx context.Context, partition int32) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	listed, err := rd.adm.ListCommittedOffsets(ctx, rd.topic)
-	end, ok := listed.Lookup(rd.topic, partition)
-	switch {
-	case !ok && err != nil:
-		return fmt.Errorf("listing the end: %w", err)
-	case !ok:
-		return fmt.Errorf("listing the end: %w", kerr.UnknownTopicOrPartition)
-	case end.Err != nil:
-		return fmt.Errorf("listing the end: %w", end.Err)
+	start, err := rd.listed(ctx, partition, rd.adm.ListStartOffsets)
+	if err != nil {
+		return err
 	}
-	place := kgo.EpochOffset{Epoch: -1, Offset: end.Offset}
+	end, err := rd.listed(ctx, partition, rd.adm.ListEndOffsets)
+	if err != nil {
+		return err
+	}
+	if place, ok := rd.place(partition); ok && place.Offset >= start && place.Offset <= end {
+		// The replica that was asked is behind the others. To go on from the end would lose answers.
+		return fmt.Errorf("the broker refuses offset %d, though the log holds it (%d to %d)", place.Offset, start, end)
+	}
+	stable, err := rd.listed(ctx, partition, rd.adm.ListCommittedOffsets)
+	if err != nil {
+		return err
+	}
+	place := kgo.EpochOffset{Epoch: -1, Offset: stable}
 	rd.cl.SetOffsets(map[string]map[int32]kgo.EpochOffset{rd.topic: {partition: place}})
 	rd.setPlace(partition, place)
 	rd.cfg.Log.Warn("The log of the reply topic does not have the place that answers were read to: going on from its end, answers may be lost",
-		"topic", rd.topic, "partition", partition, "resumed_at", end.Offset)
+		"topic", rd.topic, "partition", partition, "resumed_at", stable)
 	return nil
+}
+
+// listed asks for the start or an end of a partition.
+func (rd *reader) listed(ctx context.Context, partition int32, list func(context.Context, ...string) (kadm.ListedOffsets, error)) (int64, error) {
+	listed, err := list(ctx, rd.topic)
+	o, ok := listed.Lookup(rd.topic, partition)
+	switch {
+	case !ok && err != nil:
+		return 0, fmt.Errorf("listing the start and the end: %w", err)
+	case !ok:
+		return 0, fmt.Errorf("listing the start and the end: %w", kerr.UnknownTopicOrPartition)
+	case o.Err != nil:
+		return 0, fmt.Errorf("listing the start and the end: %w", o.Err)
+	}
+	return o.Offset, nil
 }

@@ -348,6 +348,27 @@ func TestAnOffsetOutOfRangeIsPassedOverWithAWarning(t *testing.T) {
 	ready(t, r)
 }
 
+func TestAPlaceThatTheLogHoldsIsKept(t *testing.T) {
+	t.Parallel()
+	k := topics(t, 1)
+	cfg, _ := config(t, k.Brokers())
+	newReplier(t, k.Brokers(), echo)
+	r := start(t, cfg)
+	mustAnswer(t, r, "first")
+	fault := k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "answers", Err: kerr.OffsetOutOfRange, Count: -1})
+	var call sync.WaitGroup
+	call.Go(func() { mustAnswer(t, r, "second") })
+	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
+		if p := r.Problems(); !strings.Contains(p.String(), "the broker refuses offset 1, though the log holds it") {
+			return fmt.Errorf("the problems are %q", p)
+		}
+		return nil
+	})
+	fault.Remove()
+	call.Wait()
+	ready(t, r)
+}
+
 func TestAPartitionThatCannotBeReadIsAProblemAndPasses(t *testing.T) {
 	t.Parallel()
 	k := topics(t, 1)

@@ -37,7 +37,7 @@ func consumeSection() section {
 			{
 				name: "on_offset_out_of_range", hints: []string{"out_of_range"},
 				def: "earliest", example: "stop",
-				doc: "Where to go on when the log no longer holds the group's offset. `stop` holds the partition until someone sets an offset. A warning says how many records were lost.",
+				doc: "Where to go on when the log no longer holds the group's offset. `stop` holds the partition until someone sets an offset. A warning says how many records were lost, or are delivered again where the offset is beyond the end of the log.",
 				value: word(func(d *draft) *OutOfRange { return &d.link.Consumer.OnOutOfRange },
 					nil, OutOfRangeEarliest, OutOfRangeLatest, OutOfRangeStop),
 			},
