@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -184,49 +183,6 @@ func TestAnAddressThatIsTakenIsRefused(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "admin_address") {
 		t.Errorf("got %v", err)
 	}
-}
-
-func TestConnectionsAreBounded(t *testing.T) {
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := limit(inner, 2)
-	accepted := make(chan net.Conn)
-	ended := make(chan error, 1)
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				ended <- err
-				return
-			}
-			accepted <- c
-		}
-	}()
-	for range 3 {
-		c, err := net.Dial("tcp", inner.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-	}
-	first, second := <-accepted, <-accepted
-	if n := len(l.(*limited).slots); n != 2 {
-		t.Errorf("%d connections are counted", n)
-	}
-	first.Close()
-	first.Close() // counts once
-	third := <-accepted
-	if n := len(l.(*limited).slots); n != 2 {
-		t.Errorf("%d connections are counted after one has gone and one has come", n)
-	}
-	second.Close()
-	third.Close()
-	if err := l.Close(); err != nil {
-		t.Error(err)
-	}
-	<-ended
 }
 
 // counted is a status in which one link has taken in so many records, each handled within 10 ms.

@@ -32,7 +32,10 @@ type Source interface {
 type Config struct {
 	// Address is host:port, :port or port. Without a host it is the loopback's: whoever wants others to read says so.
 	Address string
-	Source  Source
+	// Hosts are names under which it is asked, besides that in Address, localhost, and addresses as such. Requests for
+	// others are refused.
+	Hosts  []string
+	Source Source
 	// Gatherer gives what /metrics serves.
 	Gatherer prometheus.Gatherer
 	Log      *slog.Logger
@@ -44,6 +47,8 @@ type Server struct {
 	listener net.Listener
 	server   *http.Server
 	history  history
+	hosts    hosts
+	asking   asking
 	cancel   context.CancelFunc
 	done     sync.WaitGroup
 }
@@ -52,13 +57,16 @@ const (
 	// statusTimeout is how long a status may take. A provider that takes longer is stuck, which /healthz tells.
 	statusTimeout = 2 * time.Second
 
-	headerTimeout  = 5 * time.Second
-	readTimeout    = 10 * time.Second
+	// headerTimeout bounds the time to the end of a request's header, the first byte included: who opens a connection has
+	// something to ask.
+	headerTimeout  = 2 * time.Second
+	readTimeout    = 5 * time.Second
 	writeTimeout   = 30 * time.Second
-	idleTimeout    = time.Minute
+	idleTimeout    = 30 * time.Second
 	maxHeaderBytes = 16 << 10
-	// maxConnections bounds those that are open, maxRequests those that are answered at once.
-	maxConnections = 64
+	// maxConnections bounds those that are open. maxRequests bounds the requests that are answered at once; those of
+	// probes have places of their own, which last no longer than a status takes.
+	maxConnections = 512
 	maxRequests    = 16
 )
 
@@ -71,12 +79,16 @@ func Start(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening on admin_address: %w", err)
 	}
+	return start(cfg, listener), nil
+}
+
+func start(cfg Config, listener net.Listener) *Server {
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Server{cfg: cfg, listener: listener, cancel: cancel}
+	s := &Server{cfg: cfg, listener: listener, cancel: cancel, hosts: newHosts(cfg.Hosts, cfg.Address)}
 	s.server = &http.Server{
 		Handler: s.handler(), ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeaderBytes,
+		MaxHeaderBytes: maxHeaderBytes, ConnContext: withConn,
 	}
 	s.done.Go(func() {
 		if err := s.server.Serve(limit(listener, maxConnections)); !errors.Is(err, http.ErrServerClosed) {
@@ -84,7 +96,7 @@ func Start(cfg Config) (*Server, error) {
 		}
 	})
 	s.done.Go(func() { s.record(ctx) })
-	return s, nil
+	return s
 }
 
 // withHost puts the loopback where an address has no host.
@@ -118,17 +130,49 @@ func (s *Server) Close(ctx context.Context) {
 func (s *Server) status(ctx context.Context) (status.Provider, error) {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
-	answer := make(chan status.Provider, 1)
-	// The goroutine ends when the source answers. Where it never does, the process is beyond help, and maxRequests
-	// bounds how many wait.
-	go func() { answer <- s.cfg.Source.Status(ctx) }()
+	answer := s.asking.ask(s.cfg.Source)
 	select {
-	case p := <-answer:
-		return p, nil
+	case <-answer.there:
+		return answer.status, nil
 	case <-ctx.Done():
 		return status.Provider{}, fmt.Errorf("the provider does not tell its status: %w", ctx.Err())
 	}
 }
+
+// asking is the question for the status that is under way. Whoever asks meanwhile shares its answer, so that many who ask
+// cost no more than one, and a source that is stuck holds one goroutine.
+type asking struct {
+	mu  sync.Mutex
+	now *answer
+}
+
+// answer is a status that is there when there is closed.
+type answer struct {
+	there  chan struct{}
+	status status.Provider
+}
+
+func (a *asking) ask(source Source) *answer {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.now != nil {
+		return a.now
+	}
+	one := &answer{there: make(chan struct{})}
+	a.now = one
+	// It ends when the source answers. Where it never does, the process is beyond help.
+	go func() {
+		one.status = source.Status(context.Background())
+		a.mu.Lock()
+		a.now = nil
+		a.mu.Unlock()
+		close(one.there)
+	}()
+	return one
+}
+
+// probes are what orchestrators ask. They must be answered whatever else is asked: who does not answer is killed.
+var probes = map[string]bool{"/healthz": true, "/readyz": true}
 
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
@@ -147,6 +191,7 @@ func (s *Server) handler() http.Handler {
 func (s *Server) guard(next http.Handler) http.Handler {
 	slots := make(chan struct{}, maxRequests)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer answering(r)()
 		h := w.Header()
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
@@ -158,6 +203,14 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			h.Set("Allow", "GET, HEAD")
 			http.Error(w, "this address is for reading only", http.StatusMethodNotAllowed)
+			return
+		}
+		if !s.hosts.allow(r.Host) {
+			http.Error(w, "this address does not answer under that name: ask for it by its address, or name it in admin_hosts", http.StatusMisdirectedRequest)
+			return
+		}
+		if probes[r.URL.Path] {
+			next.ServeHTTP(w, r)
 			return
 		}
 		select {

@@ -11,13 +11,13 @@ import (
 // adminCloseTimeout is short: it comes out of the time that a host gives a shutdown.
 const adminCloseTimeout = 100 * time.Millisecond
 
-// serveAdmin serves what operators look at; nothing where address is empty. It tells where to listening, unless that is
+// serveAdmin serves what operators look at, under names besides its address; nothing where address is empty. It tells where to listening, unless that is
 // nil. The function that it returns ends that and waits for it.
-func (p *Provider) serveAdmin(address string, listening func(net.Addr)) (stop func(), err error) {
+func (p *Provider) serveAdmin(address string, names []string, listening func(net.Addr)) (stop func(), err error) {
 	if address == "" {
 		return func() {}, nil
 	}
-	server, err := admin.Start(admin.Config{Address: address, Source: p, Gatherer: p.metrics.Registry, Log: p.log})
+	server, err := admin.Start(admin.Config{Address: address, Hosts: names, Source: p, Gatherer: p.metrics.Registry, Log: p.log})
 	if err != nil {
 		return func() {}, err
 	}

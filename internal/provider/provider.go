@@ -141,7 +141,7 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 	p.living, p.cutOff = context.WithCancel(context.Background())
 	defer p.cutOff()
 	metrics.Ask(func() telemetry.Snapshot { return p.snapshot(session.Conn()) })
-	stopAdmin, err := p.serveAdmin(own.AdminAddress, opts.OnAdmin)
+	stopAdmin, err := p.serveAdmin(own.AdminAddress, own.AdminHosts, opts.OnAdmin)
 	if err != nil {
 		// An address that is taken must not keep records from flowing.
 		log.Error("the admin address cannot be served", "error", err)

@@ -160,6 +160,12 @@ func providerSection() section {
 				doc:     "Address on which the page with the state of all links, metrics and health are served over HTTP: `/`, `/metrics`, `/healthz`, `/readyz`, `/links`, `/history`. With a port alone (`9464`) it is the loopback's; for others to reach it, name an address, such as `0.0.0.0:9464`. Without it nothing is served.",
 				value:   into("host:port", parseListenAddress, func(d *draft) *string { return &d.provider.AdminAddress }),
 			},
+			{
+				name: "admin_hosts", hints: []string{"admin_host", "admin_names", "allowed_hosts"}, scope: scopeProvider,
+				defDoc: "none", example: "kafka-provider.shop.svc,metrics.example.com",
+				doc:   "Names under which `admin_address` is asked. Requests by an address, for `localhost` and for the name in `admin_address` are answered anyway, all others refused, so that no page elsewhere can read through an operator's browser.",
+				value: into("list of host names", parseHostNames, func(d *draft) *[]string { return &d.provider.AdminHosts }),
+			},
 		},
 	}
 }
@@ -182,6 +188,16 @@ func nonZero(v value) value {
 		return set(d, text)
 	}
 	return v
+}
+
+func parseHostNames(text string) ([]string, error) {
+	names := list(text)
+	for _, name := range names {
+		if !isHostName(name) {
+			return nil, refuse(name, "is not the name of a host: write it without a port, such as kafka-provider.shop.svc")
+		}
+	}
+	return names, nil
 }
 
 func parseInboxPrefixes(text string) ([]string, error) {

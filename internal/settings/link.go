@@ -342,6 +342,8 @@ type Provider struct {
 	ShutdownTimeout time.Duration
 	// AdminAddress serves metrics and health over HTTP; "" serves none.
 	AdminAddress string
+	// AdminHosts are names under which that is asked, besides localhost and addresses.
+	AdminHosts []string
 	// InboxPrefixes are beginnings of reply subjects that are answered besides NATS's own.
 	InboxPrefixes []string
 }

@@ -1,0 +1,163 @@
+package admin
+
+import (
+	"container/list"
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// grace is how long a connection is left alone that has not asked anything yet. Whoever has something to ask, as probes do
+// with their first packet, is being answered by then, even where the machine is busy.
+const grace = 500 * time.Millisecond
+
+// conns is a listener that has at most so many connections open, and soon room for the next: an idle one is closed for it.
+// A connection is idle while no request of it is being answered. Those that have had an answer go first, then those that
+// have sent nothing, or half a request, for the longest time.
+type conns struct {
+	net.Listener
+	most int
+
+	mu     sync.Mutex
+	order  *list.List // of *conn: the first came, or was answered last, before all others
+	change chan struct{}
+	closed chan struct{}
+	once   sync.Once
+}
+
+// conn is one of them. Its fields are guarded by conns.mu.
+type conn struct {
+	net.Conn
+	of        *conns
+	place     *list.Element // nil once it is closed
+	since     time.Time     // when it came, or was answered last
+	answering int
+	answered  bool
+}
+
+func limit(l net.Listener, most int) *conns {
+	return &conns{Listener: l, most: most, order: list.New(), change: make(chan struct{}, 1), closed: make(chan struct{})}
+}
+
+// Accept implements net.Listener.
+func (l *conns) Accept() (net.Conn, error) {
+	for {
+		wait := l.makeRoom()
+		if wait < 0 {
+			break
+		}
+		// All are being answered, or have just come. Further ones wait with the kernel.
+		timer := time.NewTimer(wait)
+		select {
+		case <-l.change:
+		case <-timer.C:
+		case <-l.closed:
+			timer.Stop()
+			return nil, net.ErrClosed
+		}
+		timer.Stop()
+	}
+	inner, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{Conn: inner, of: l, since: time.Now()}
+	l.mu.Lock()
+	c.place = l.order.PushBack(c)
+	l.mu.Unlock()
+	return c, nil
+}
+
+// makeRoom closes the connection that has been idle for longest, if there is no room for another. It returns how long to
+// wait before that can be tried again, less than 0 where there is room.
+func (l *conns) makeRoom() time.Duration {
+	const long = time.Minute // the next change comes earlier
+	l.mu.Lock()
+	if l.order.Len() < l.most {
+		l.mu.Unlock()
+		return -1
+	}
+	var idle *conn
+	for e := l.order.Front(); e != nil; e = e.Next() {
+		c := e.Value.(*conn)
+		if c.answering > 0 {
+			continue
+		}
+		if c.answered {
+			idle = c
+			break
+		}
+		if idle == nil {
+			idle = c
+		}
+	}
+	if idle == nil {
+		l.mu.Unlock()
+		return long
+	}
+	left, answered := grace-time.Since(idle.since), idle.answered
+	l.mu.Unlock()
+	if left > 0 && !answered {
+		return left
+	}
+	_ = idle.Close() // whoever it is has nothing under way
+	return -1
+}
+
+// Close implements net.Listener.
+func (l *conns) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return l.Listener.Close()
+}
+
+// changed wakes Accept up. mu is held.
+func (l *conns) changed() {
+	select {
+	case l.change <- struct{}{}:
+	default:
+	}
+}
+
+// Close implements net.Conn.
+func (c *conn) Close() error {
+	l := c.of
+	l.mu.Lock()
+	if c.place != nil {
+		l.order.Remove(c.place)
+		c.place = nil
+		l.changed()
+	}
+	l.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// connKey is that of the connection in the context of its requests.
+type connKey struct{}
+
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// answering keeps the connection of a request open until the function that it returns is called.
+func answering(r *http.Request) (done func()) {
+	c, ok := r.Context().Value(connKey{}).(*conn)
+	if !ok {
+		return func() {}
+	}
+	l := c.of
+	l.mu.Lock()
+	c.answering++
+	l.mu.Unlock()
+	return func() {
+		l.mu.Lock()
+		c.answering--
+		c.since, c.answered = time.Now(), true
+		if c.place != nil {
+			l.order.MoveToBack(c.place)
+		}
+		l.changed()
+		l.mu.Unlock()
+	}
+}
