@@ -184,7 +184,7 @@ func (r *run) collectWants() {
 	}
 	for _, topic := range reads {
 		if reply := replyTopicOf(s, topic); r.answers() && reply != "" {
-			r.want(want{topic: reply, setting: replyTopic, op: kmsg.ACLOperationWrite, soft: true})
+			r.want(want{topic: reply, setting: replyTopic, op: kmsg.ACLOperationWrite, soft: true, partitions: s.Producer.Partitions})
 		}
 	}
 	r.wantGlobs("allowed_topics", s.Producer.AllowedTopics, s.Producer.Partitions)
@@ -357,9 +357,18 @@ func (r *run) checkWrite(context.Context) bool {
 	default:
 		r.skip(StepWrite, "the link publishes nothing")
 	}
+	if listed := len(r.settings.Producer.Partitions) > 0; listed && publishes && !slices.ContainsFunc(r.wants, r.publishesTo) {
+		r.add(Finding{StepWrite, "producer_partitions", Warn, "", "whether the topics have these partitions is not known: none of those that the component publishes to is there and named; name them in allowed_topics"})
+	}
 	r.checkIdempotence(writable, publishes || len(write) > 0)
 	r.checkTransactions()
 	return true
+}
+
+// publishesTo tells of a topic that is there and that the component publishes to, into the partitions of the link.
+func (r *run) publishesTo(w want) bool {
+	t, told := r.topics[w.topic]
+	return w.op == kmsg.ACLOperationWrite && len(w.partitions) > 0 && told && t.ErrorCode == 0
 }
 
 // txnOffsetCommitByGroup is the version of TxnOffsetCommit that fences by the group's generation, which came with Kafka

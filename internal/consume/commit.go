@@ -217,13 +217,15 @@ func passing(err error) bool {
 		errors.Is(err, kerr.UnknownMemberID) || errors.Is(err, kerr.StaleMemberEpoch)
 }
 
-// commitMetadata is the text that goes with each committed offset. It tells a later session two things that an
+// commitMetadata is the text that goes with each committed offset. It tells a later session three things that an
 // offset alone cannot: which topic it is of, should the topic have been deleted and created again under its name
-// meanwhile; and how many partitions the topic had when the group began, so that a partition that was added later
-// is read from its start and not, as a group's first partitions are, from where the setting start says.
+// meanwhile; how many partitions the topic had when the group began, and for which selection of topics it began (see
+// origin), so that a partition or topic that was added later is read from its start and not, as a group's first ones are,
+// from where the setting start says.
 type commitMetadata struct {
 	topicID    kadm.TopicID
 	partitions int
+	selection  string
 }
 
 const metadataVersion = "mk1"
@@ -233,7 +235,11 @@ func (m commitMetadata) String() string {
 	if m == (commitMetadata{}) {
 		return ""
 	}
-	return fmt.Sprintf("%s;t=%s;n=%d", metadataVersion, base64.RawURLEncoding.EncodeToString(m.topicID[:]), m.partitions)
+	text := fmt.Sprintf("%s;t=%s;n=%d", metadataVersion, base64.RawURLEncoding.EncodeToString(m.topicID[:]), m.partitions)
+	if m.selection != "" {
+		text += ";s=" + m.selection
+	}
+	return text
 }
 
 // parseMetadata reads what String wrote. Anything else, such as what another client committed, is the zero value.
@@ -243,7 +249,8 @@ func parseMetadata(text string) commitMetadata {
 	if version != metadataVersion || !ok {
 		return commitMetadata{}
 	}
-	var m commitMetadata
+	n, selection, _ := strings.Cut(n, ";s=")
+	m := commitMetadata{selection: selection}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(id)
 	if err != nil || len(raw) != len(m.topicID) {
 		return commitMetadata{}

@@ -69,6 +69,7 @@ type Observer interface {
 // Consumer reads the topics of one link until it is stopped. Its methods may be called by many goroutines at once.
 type Consumer struct {
 	cfg    Config
+	origin *origin
 	ctx    context.Context // ends when Stop is called
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -105,7 +106,10 @@ const (
 // Start begins to consume in the background. Trouble with Kafka shows in [Consumer.Status], never as an end.
 func Start(cfg Config) *Consumer {
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &Consumer{cfg: cfg, ctx: ctx, cancel: cancel, done: make(chan struct{}), shareRecords: cfg.Settings.Delivery.MaxInFlight}
+	c := &Consumer{
+		cfg: cfg, origin: newOrigin(&cfg.Settings.Consumer), ctx: ctx, cancel: cancel, done: make(chan struct{}),
+		shareRecords: cfg.Settings.Delivery.MaxInFlight,
+	}
 	go c.supervise()
 	return c
 }
@@ -140,7 +144,7 @@ func (c *Consumer) session() error {
 	if c.cfg.Settings.Consumer.GroupProtocol == settings.GroupShare {
 		s, err = newShareSession(&c.cfg, c.shareRecords)
 	} else {
-		s, err = newSession(&c.cfg)
+		s, err = newSession(&c.cfg, c.origin)
 	}
 	if err != nil {
 		return fmt.Errorf("making a Kafka client: %w", err)

@@ -12,12 +12,13 @@ import (
 // onAssigned takes partitions over. Records come only after startOffsets has said from where.
 func (s *session) onAssigned(_ context.Context, _ *kgo.Client, added map[string][]int32) {
 	s.cfg.Observer.Rebalanced()
-	s.problems.joined()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.problems.joined()
 	if s.closing {
 		return
 	}
+	signal(s.joined)
 	member, _ := s.cl.GroupMetadata()
 	for topic, partitions := range added {
 		for _, id := range partitions {
@@ -61,6 +62,7 @@ func (s *session) onRevoked(ctx context.Context, _ *kgo.Client, revoked map[stri
 // because the group forgot it or the client gave it up. Nothing is committed: the offset may be another's.
 func (s *session) onLost(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
 	s.problems.left()
+	s.unsettle()
 	going := s.collect(lost)
 	if len(going) == 0 {
 		return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"messaging-kafka/internal/kafka"
 	"messaging-kafka/internal/settings"
 	"messaging-kafka/internal/status"
 )
@@ -26,78 +28,162 @@ const (
 // monitor looks at the cluster at intervals, so that a link without traffic tells of a broker that went away, a
 // topic that is missing or a right that was taken.
 func (s *session) monitor(ctx context.Context) {
-	watchTopics(ctx, s.cfg, s.cl, s.problems.setChecks)
+	w := watcher{cfg: s.cfg, cl: s.cl, adm: s.adm, before: s.findOrigin, awaited: s.awaited, report: s.problems.setChecks}
+	w.watch(ctx, s.joined)
 }
 
-// watchTopics reports, again and again until ctx ends, whether the topics of a link are there.
-func watchTopics(ctx context.Context, cfg *Config, cl *kgo.Client, report func([]trouble)) {
-	adm := kadm.NewClient(cl)
-	for bad := false; ; {
-		found := checkTopics(ctx, cfg, adm)
-		if ctx.Err() != nil {
-			return
-		}
-		if bad && found == nil {
-			// What was missing is there: the client need not wait for its next turn to find that out.
-			cl.ForceMetadataRefresh()
-		}
-		bad = found != nil
-		report(found)
+// watcher looks at the topics of a link.
+type watcher struct {
+	cfg *Config
+	cl  *kgo.Client
+	adm *kadm.Client
+	// before is called before each look. What it finds to be wrong it tells itself.
+	before func(context.Context) error
+	// awaited tells which of the partitions that are to be read nobody reads yet. It gets the names of their topics by id.
+	awaited func(ctx context.Context, wanted []topicPartition, ids map[kadm.TopicID]string) []trouble
+	report  func([]trouble)
+
+	// matched are the topics that a pattern matched at askedAll, as long as the client knows of none.
+	matched  []string
+	askedAll time.Time
+	// wanted are the partitions that are to be read, as of the last look.
+	wanted []topicPartition
+}
+
+// watch reports, again and again until ctx ends, whether the topics of the link are there and read. A token in now makes it
+// look at once.
+func (w *watcher) watch(ctx context.Context, now <-chan struct{}) {
+	for {
 		wait := checkEvery
-		if bad {
+		if !w.look(ctx) {
 			wait = checkAgain
 		}
 		select {
 		case <-time.After(wait):
+		case <-now:
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// checkTopics asks for the topics that the link reads and the one for its dead letters. Missing ones are created
-// where create_topics says so.
-func checkTopics(ctx context.Context, cfg *Config, adm *kadm.Client) []trouble {
+// look tells whether all is well.
+func (w *watcher) look(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	if cfg.Settings.Consumer.GroupProtocol == settings.GroupConsumer {
-		if err := checkConsumerProtocol(ctx, adm); err != nil {
+	err := w.before(ctx)
+	found := w.check(ctx)
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return false
+	}
+	w.report(found)
+	return err == nil && len(found) == 0
+}
+
+// check asks for the topics that the link reads and the one for its dead letters. Missing ones are created where
+// create_topics says so.
+func (w *watcher) check(ctx context.Context) []trouble {
+	c := &w.cfg.Settings.Consumer
+	if c.GroupProtocol == settings.GroupConsumer {
+		if err := checkConsumerProtocol(ctx, w.adm); err != nil {
 			return []trouble{{kind: status.ProblemKafka, err: err}}
 		}
 	}
-	topics := append([]string(nil), cfg.Settings.Consumer.Topics...)
-	deadLetters := cfg.Settings.Delivery.DeadLetterTopic
-	if deadLetters != "" {
-		topics = append(topics, deadLetters)
-	}
-	if len(topics) == 0 {
-		if _, err := adm.BrokerMetadata(ctx); err != nil {
-			return []trouble{{kind: status.ProblemKafka, err: err}}
-		}
-		return nil
-	}
-	details, err := adm.Metadata(kadm.WithAuthorizedOps(ctx), topics...)
+	topics, err := w.topics(ctx)
 	if err != nil {
 		return []trouble{{kind: status.ProblemKafka, err: err}}
 	}
-	var found []trouble
-	for _, topic := range topics {
-		err := details.Topics[topic].Err
-		need := kmsg.ACLOperationRead
-		if topic == deadLetters {
-			need = kmsg.ACLOperationWrite
-		}
-		if err == nil && mayNot(need, details.Topics[topic].AuthorizedOperations) {
-			err = kerr.TopicAuthorizationFailed
-		}
-		if errors.Is(err, kerr.UnknownTopicOrPartition) && cfg.Settings.Create.Enabled {
-			err = createTopic(ctx, cfg, adm, topic)
-		}
-		if err != nil && !kerrPassing(err) {
-			found = append(found, trouble{status.ProblemTopic, doingTopic(topic), err})
+	reads := len(topics)
+	deadLetters := w.cfg.Settings.Delivery.DeadLetterTopic
+	if deadLetters != "" {
+		topics = append(topics, deadLetters)
+	}
+	var details kadm.Metadata
+	if len(topics) > 0 { // of none, Kafka would tell of all
+		if details, err = w.adm.Metadata(kadm.WithAuthorizedOps(ctx), topics...); err != nil {
+			return []trouble{{kind: status.ProblemKafka, err: err}}
 		}
 	}
-	return found
+	var found []trouble
+	var wanted []topicPartition
+	ids := make(map[kadm.TopicID]string)
+	gone := 0
+	for i, topic := range topics {
+		t := details.Topics[topic]
+		err := t.Err
+		if c.TopicPattern != nil && i < reads && errors.Is(err, kerr.UnknownTopicOrPartition) {
+			gone++
+			continue
+		}
+		need := kmsg.ACLOperationRead
+		if i >= reads {
+			need = kmsg.ACLOperationWrite
+		}
+		if err == nil && mayNot(need, t.AuthorizedOperations) {
+			err = kerr.TopicAuthorizationFailed
+		}
+		if errors.Is(err, kerr.UnknownTopicOrPartition) && w.cfg.Settings.Create.Enabled {
+			if err = createTopic(ctx, w.cfg, w.adm, topic); err == nil && i < reads {
+				err = errCreated
+			}
+		}
+		if err == nil && i < reads {
+			wanted = append(wanted, selectedPartitions(c, t)...)
+			ids[t.ID] = topic
+			if len(t.Partitions) > 0 {
+				err = kafka.NoPartition(c.Partitions, len(t.Partitions))
+			}
+		}
+		if err != nil {
+			kind := status.ProblemTopic
+			if kerrPassing(err) {
+				kind = status.ProblemStarting
+			}
+			found = append(found, trouble{kind, doingTopic(topic), err})
+		}
+	}
+	if gone == reads && c.TopicPattern != nil {
+		found = append(found, trouble{kind: status.ProblemTopic, err: kafka.ErrNoMatch})
+	}
+	if slices.ContainsFunc(wanted, func(tp topicPartition) bool { return !slices.Contains(w.wanted, tp) }) {
+		// What is there now the client need not wait for its next turn to find out.
+		w.cl.ForceMetadataRefresh()
+	}
+	w.wanted = wanted
+	return append(found, w.awaited(ctx, wanted, ids)...)
+}
+
+// topics are the names of those to read.
+func (w *watcher) topics(ctx context.Context) ([]string, error) {
+	c := &w.cfg.Settings.Consumer
+	if c.TopicPattern == nil {
+		return slices.Clone(c.Topics), nil
+	}
+	if known := w.cl.GetConsumeTopics(); len(known) > 0 {
+		slices.Sort(known)
+		return known, nil
+	}
+	// The client asks for all topics at its own intervals, and this is as dear.
+	if time.Since(w.askedAll) >= w.cfg.Settings.Cluster.MetadataMaxAge {
+		topics, err := selectedTopics(ctx, c, w.adm)
+		if err != nil {
+			return nil, err
+		}
+		w.matched, w.askedAll = slices.Sorted(maps.Keys(topics)), time.Now()
+	}
+	return slices.Clone(w.matched), nil
+}
+
+// selectedPartitions are those of a topic that the link reads.
+func selectedPartitions(c *settings.Consumer, t kadm.TopicDetail) []topicPartition {
+	var tps []topicPartition
+	for id := range t.Partitions {
+		if len(c.Partitions) == 0 || slices.Contains(c.Partitions, id) {
+			tps = append(tps, topicPartition{t.Topic, id})
+		}
+	}
+	slices.SortFunc(tps, compareTopicPartitions)
+	return tps
 }
 
 // errNoConsumerProtocol says what the client does not: it falls back to the classic protocol by itself.
@@ -128,7 +214,11 @@ func mayNot(op kadm.ACLOperation, may []kadm.ACLOperation) bool {
 }
 
 // kerrPassing tells of errors that every new or moving topic has for a moment.
-func kerrPassing(err error) bool { return errors.Is(err, kerr.LeaderNotAvailable) }
+func kerrPassing(err error) bool {
+	return errors.Is(err, kerr.LeaderNotAvailable) || errors.Is(err, errCreated)
+}
+
+var errCreated = errors.New("it has just been created")
 
 func createTopic(ctx context.Context, cfg *Config, adm *kadm.Client, topic string) error {
 	c := cfg.Settings.Create

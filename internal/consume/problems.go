@@ -26,6 +26,7 @@ type problems struct {
 	mu        sync.Mutex
 	member    bool
 	groupErr  error
+	originErr error
 	startErr  error
 	commitErr error
 	checks    []trouble
@@ -68,6 +69,18 @@ func (p *problems) left() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.member = false
+}
+
+func (p *problems) isMember() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.member
+}
+
+func (p *problems) setOrigin(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.originErr = err
 }
 
 func (p *problems) setStart(err error) {
@@ -146,6 +159,7 @@ func (p *problems) list() (member bool, list status.Problems) {
 		add(c.kind, c.doing, cause(c.err))
 	}
 	add(status.ProblemGroup, "", cause(p.groupErr))
+	add(status.ProblemPartition, "", cause(p.originErr))
 	add(status.ProblemPartition, "", cause(p.startErr))
 	add(status.ProblemCommit, "committing offsets: ", cause(p.commitErr))
 	var causes []string // in the order of the first partition of each

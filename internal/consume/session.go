@@ -35,6 +35,7 @@ type session struct {
 	freed    chan struct{}
 	paused   atomic.Bool // a partition may be paused
 	problems problems
+	origin   *origin
 	stable   kafka.Stable
 	// fetched bounds what the client has fetched and is not taken yet, fetchBytes what one fetch may bring and mostBytes
 	// what that may be; s.mu protects both.
@@ -57,12 +58,15 @@ type session struct {
 	early chan struct{}
 	// oneByOne makes a transaction for each partition, because Kafka has refused an output. s.committing protects it.
 	oneByOne bool
+	// joined has room for one token: the group has told what it gives this member.
+	joined chan struct{}
 	// fatal takes the first error that a session cannot recover from.
 	fatal chan error
 
 	committing turn.Turn
 	mu         sync.Mutex
 	assigned   map[topicPartition]*assignment
+	settled    settled
 	closing    bool
 	// wakePoll ends the poll that is under way.
 	wakePoll context.CancelFunc
@@ -132,12 +136,13 @@ func clientOptions(cfg *Config) []kgo.Opt {
 // copy hands it over, so it is shorter than the 3 s of Kafka's own clients; a heartbeat costs the broker next to nothing.
 const heartbeatEvery = time.Second
 
-func newSession(cfg *Config) (*session, error) {
+func newSession(cfg *Config, from *origin) (*session, error) {
 	s := &session{
-		cfg: cfg, log: cfg.Log,
+		cfg: cfg, log: cfg.Log, origin: from,
 		progress:   make(chan struct{}, 1),
 		freed:      make(chan struct{}, 1),
 		early:      make(chan struct{}, 1),
+		joined:     make(chan struct{}, 1),
 		ready:      make(chan struct{}),
 		fatal:      make(chan error, 1),
 		assigned:   make(map[topicPartition]*assignment),
@@ -266,6 +271,7 @@ func (s *session) status() Status {
 	st := Status{Dispatch: s.d.Status()}
 	st.Joined, st.Problems = s.problems.list()
 	s.mu.Lock()
+	s.addUnsettled(&st)
 	for tp, a := range s.assigned {
 		st.Partitions = append(st.Partitions, PartitionStatus{
 			Topic: tp.topic, Partition: tp.partition, Committed: a.committed, End: a.end, Load: a.Load(),

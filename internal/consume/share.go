@@ -39,6 +39,9 @@ type shareSession struct {
 	records int
 	// crowded takes the error that ends the session because a fetch brought more than there is room for.
 	crowded chan error
+	fetches *shareFetches
+	// settled are the partitions that have been given out and fetched. Only the monitor uses it.
+	settled map[topicPartition]struct{}
 	loops   sync.WaitGroup
 	stop    context.CancelFunc
 	// calls is what running calls live in; it outlasts the loops by the time that a stop leaves them.
@@ -60,7 +63,7 @@ type shareSession struct {
 const shareFetchWait = 50 * time.Millisecond
 
 func newShareSession(cfg *Config, records int) (*shareSession, error) {
-	s := &shareSession{cfg: cfg, log: cfg.Log, bury: cfg.deadLetter(), records: records, crowded: make(chan error, 1), large: make(map[topicPartition]error)}
+	s := &shareSession{cfg: cfg, log: cfg.Log, bury: cfg.deadLetter(), fetches: newShareFetches(), records: records, crowded: make(chan error, 1), large: make(map[topicPartition]error)}
 	limits := fetchLimits(cfg)
 	limits.Whole = true
 	var err error
@@ -87,7 +90,7 @@ func (s *shareSession) options() []kgo.Opt {
 		// each lock that runs out brings the record nearer to the number of deliveries after which the broker drops it.
 		kgo.ShareMaxRecordsStrict(),
 		kgo.ShareAckCallback(s.acknowledged),
-		kgo.WithHooks(&s.problems),
+		kgo.WithHooks(&s.problems, s.fetches),
 	)
 }
 
@@ -135,12 +138,13 @@ func (s *shareSession) join(ctx context.Context) error {
 
 // monitor watches the topics.
 func (s *shareSession) monitor(ctx context.Context) {
-	watchTopics(ctx, s.cfg, s.cl, func(found []trouble) {
-		s.problems.setChecks(found)
-		if found == nil {
-			s.problems.joined() // a share group tells its members nothing when they have joined
-		}
-	})
+	w := watcher{
+		cfg: s.cfg, cl: s.cl, adm: kadm.NewClient(s.cl),
+		before:  func(context.Context) error { return nil },
+		awaited: s.awaited,
+		report:  s.problems.setChecks,
+	}
+	w.watch(ctx, nil)
 }
 
 // watchStable watches the last stable offsets of the topics: no member of the group gets records beyond them.

@@ -21,7 +21,9 @@ func (s *session) startOffsets(ctx context.Context, fetched map[string]map[int32
 	started, err := s.decideStarts(ctx, fetched)
 	if err != nil {
 		err = fmt.Errorf("finding where to start: %w", err)
-		s.problems.setStart(err)
+		if ctx.Err() == nil { // else the group goes on to another assignment
+			s.problems.setStart(err)
+		}
 		return nil, err
 	}
 	s.problems.setStart(nil)
@@ -29,6 +31,9 @@ func (s *session) startOffsets(ctx context.Context, fetched map[string]map[int32
 }
 
 func (s *session) decideStarts(ctx context.Context, fetched map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	if err := s.origin.wait(ctx); err != nil {
+		return nil, err
+	}
 	topics := make([]string, 0, len(fetched))
 	for t := range fetched {
 		topics = append(topics, t)
@@ -44,8 +49,11 @@ func (s *session) decideStarts(ctx context.Context, fetched map[string]map[int32
 
 	pins := newPins(s)
 	for topic, partitions := range fetched {
-		now := commitMetadata{topicID: details.Topics[topic].ID, partitions: len(details.Topics[topic].Partitions)}
+		now := commitMetadata{
+			topicID: details.Topics[topic].ID, partitions: len(details.Topics[topic].Partitions), selection: s.origin.selection,
+		}
 		first := firstPartitions(commits[topic])
+		later := s.origin.cameLater(topic, now.topicID)
 		for id, offset := range partitions {
 			tp := topicPartition{topic, id}
 			c := commits[topic][id]
@@ -53,6 +61,9 @@ func (s *session) decideStarts(ctx context.Context, fetched map[string]map[int32
 			switch known := now.topicID != (kadm.TopicID{}); {
 			case c.At < 0 && first > 0 && int(id) >= first:
 				s.log.Info("a partition was added to the topic: reading it from its start", "topic", topic, "partition", id)
+				pins.at(tp, settings.Start{Kind: settings.StartEarliest}, now)
+			case c.At < 0 && later:
+				s.log.Info("the topic came after the group began: reading it from its start", "topic", topic, "partition", id)
 				pins.at(tp, settings.Start{Kind: settings.StartEarliest}, now)
 			case c.At < 0:
 				pins.at(tp, s.cfg.Settings.Consumer.Start, now)
@@ -65,6 +76,9 @@ func (s *session) decideStarts(ctx context.Context, fetched map[string]map[int32
 					// Committed by another client, such as the provider of old: its offset is good, and what our own
 					// metadata tells begins now.
 					meta = now
+				}
+				if s.origin.complete {
+					meta.selection = s.origin.selection // there is no topic of it left to begin with
 				}
 				s.begin(tp, offset.EpochOffset().Offset, offset.EpochOffset().Offset, meta)
 			}
