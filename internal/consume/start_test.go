@@ -81,7 +81,7 @@ func TestATopicThatComesLaterIsReadFromItsStart(t *testing.T) {
 						return nil
 					})
 				case strings.HasPrefix(config["topic"], "/"):
-					waitOwned(t, "early", 2, c)
+					cl.WaitCommitted("g", "early", cl.EndOffsets("early"))
 					k.Topic("late", 3)
 				default:
 					c.waitProblem("topic late: ")
