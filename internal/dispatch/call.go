@@ -519,7 +519,9 @@ func (d *Dispatcher) settleGate(c *call, results []result) {
 		if first {
 			d.cfg.Log.Warn("no component takes calls: records wait", "cause", unavailable)
 		}
-	case reached:
+	case reached && (c.probe || d.gate.cause == nil):
+		// A call that was under way when the gate closed says nothing about whether the next one is taken: its host may be
+		// busy with all that others wait for, or have finished what it had when it was told to stop.
 		if d.gate.open() {
 			d.cfg.Log.Info("the component takes calls again")
 			d.schedule()

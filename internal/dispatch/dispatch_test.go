@@ -805,6 +805,43 @@ func TestACallThatNobodyTookIsHeldAndDoesNotCount(t *testing.T) {
 	}
 }
 
+// TestACallThatWasUnderWayDoesNotOpenTheGate: it says nothing about whether the next one is taken, and a busy host would get
+// all that wait at once, behind those that it has not come to yet.
+func TestACallThatWasUnderWayDoesNotOpenTheGate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var back atomic.Bool
+		s := &script{handle: func(_ context.Context, r *record.Record) (record.Verdict, error) {
+			if string(r.Key) == "slow" {
+				time.Sleep(10 * time.Second)
+				return record.Done, nil
+			}
+			time.Sleep(time.Second)
+			if back.Load() {
+				return record.Done, nil
+			}
+			return record.Retry, record.ErrUnavailable
+		}}
+		cfg, _ := config(s)
+		d := New(cfg)
+		p := d.Open("t", 0, 0)
+		p.Add(keyed(21, "slow", "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r", "s", "t"), first)
+		time.Sleep(10*time.Second + time.Millisecond)
+		before := len(s.called())
+		time.Sleep(500 * time.Millisecond)
+		if more := len(s.called()) - before; more > 1 {
+			t.Errorf("%d calls began when the slow one had ended", more)
+		}
+		if d.Status().Unavailable == nil {
+			t.Error("the component counts as available")
+		}
+		back.Store(true)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		mustCommit(t, p, 21)
+		d.Close(t.Context())
+	})
+}
+
 func TestAnAnswerThatComesWithTheDeadlineCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{handle: func(ctx context.Context, _ *record.Record) (record.Verdict, error) {
