@@ -131,6 +131,73 @@ func TestRecordsAfterALossAreHandledThoughTheLossIsToldBehindThem(t *testing.T) 
 	c.waitHealthy()
 }
 
+// The client finds the loss by itself: the leader fences its epoch, and has another end for it.
+func TestALossThatTheClientFindsIsReadAgainFromThere(t *testing.T) {
+	for _, group := range []string{"classic", "consumer"} {
+		t.Run(group, func(t *testing.T) {
+			k := testkit.Kfake(t)
+			k.Topic("t", 1)
+			cl := testkit.NewClient(t, k.Brokers())
+			for _, v := range numbered(6) {
+				cl.ProduceText("t", v)
+			}
+			h := &handler{name: "a"}
+			c := start(t, k.Brokers(), h, map[string]string{"topic": "t", "order": "partition", "group_protocol": group})
+			cl.WaitCommitted("g", "t", map[int32]int64{0: 6})
+			k.ControlKey(kmsg.OffsetForLeaderEpoch.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				k.KeepControl()
+				resp := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
+				topic := kmsg.NewOffsetForLeaderEpochResponseTopic()
+				topic.Topic = "t"
+				partition := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
+				partition.EndOffset, partition.LeaderEpoch = 3, 0
+				topic.Partitions = append(topic.Partitions, partition)
+				resp.Topics = append(resp.Topics, topic)
+				return resp, nil, true
+			})
+			k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "t", Err: kerr.FencedLeaderEpoch})
+			h.waitCalls(t, 9)
+			cl.ProduceText("t", "6", "7")
+			cl.WaitCommitted("g", "t", map[int32]int64{0: 8})
+			want := append(numbered(6), "3", "4", "5", "6", "7")
+			if got := h.values(); !slices.Equal(got, want) {
+				t.Errorf("handled %q, want %q", got, want)
+			}
+			if !c.log.Contains("read_to=6") || !c.log.Contains("records_lost=3") {
+				t.Error("the log does not tell of the loss")
+			}
+			c.waitHealthy()
+		})
+	}
+}
+
+func TestASlowFetchIsNotGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var f fetching
+		one, key := kgo.BrokerMetadata{NodeID: 1}, kmsg.Fetch.Int16()
+		begin := func() { f.OnBrokerWrite(one, key, 0, 0, 0, nil) }
+		end := func() { f.OnBrokerE2E(one, key, kgo.BrokerE2E{}) }
+		begin()
+		time.Sleep(2 * time.Second)
+		begin() // another of the same broker
+		end()
+		f.OnBrokerE2E(one, kmsg.Heartbeat.Int16(), kgo.BrokerE2E{})
+		if !f.longerThan(time.Second) || f.longerThan(2*time.Second) {
+			t.Error("the first is not seen")
+		}
+		end()
+		begin()
+		if f.longerThan(0) {
+			t.Error("what has begun just now counts from before")
+		}
+		time.Sleep(time.Minute)
+		f.OnBrokerDisconnect(one, nil)
+		if f.longerThan(time.Second) {
+			t.Error("what was cut off is under way")
+		}
+	})
+}
+
 func TestAnErrorThatIsToldOnceStandsUntilThePartitionIsRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p problems

@@ -59,12 +59,13 @@ func (s *session) lookInto(ctx context.Context, q quiet) {
 func (s *session) quiet(now time.Time) []quiet {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	slow := s.slow()
 	var list []quiet
 	for tp, a := range s.assigned {
 		next := a.Next()
 		failing := a.failures > 0 && now.Sub(a.failedAt) >= lookAfter && !a.rests(now)
 		// Where the leader does not even tell the end, it may be gone.
-		silent := next != dispatch.NotYet && !a.paused && !s.noRoom(a) &&
+		silent := !slow && next != dispatch.NotYet && !a.paused && !s.noRoom(a) &&
 			now.Sub(a.heardAt) >= endsEvery && now.Sub(a.nudgedAt) >= endsEvery &&
 			(a.end > next || now.Sub(a.endAt) >= 2*endsEvery)
 		if !failing && !silent || now.Sub(a.lookedAt) < lookAfter {

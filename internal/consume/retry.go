@@ -18,8 +18,10 @@ const (
 	// failure up to retryMax; the others are read meanwhile.
 	errorPause = 500 * time.Millisecond
 	retryMax   = 5 * time.Second
-	// retryLook is how often a partition is looked at that is to be tried again and has no room.
+	// retryLook is how often a partition is looked at that is to be tried again and cannot be, for there is no room, or a
+	// fetch would be given up that has been under way for longer than a broker waits for records, and slowFetch.
 	retryLook = errorPause
+	slowFetch = time.Second
 )
 
 // failure is what is known of a partition that cannot be read. session.mu protects it.
@@ -110,8 +112,8 @@ func (s *session) untilRetry(ctx context.Context) (context.Context, context.Canc
 			continue
 		}
 		at := a.retryAt
-		if s.noRoom(a) {
-			at = time.Now().Add(retryLook)
+		if now := time.Now(); !a.rests(now) {
+			at = now.Add(retryLook) // something keeps it from being tried again
 		}
 		if next.IsZero() || at.Before(next) {
 			next = at
@@ -129,6 +131,11 @@ func (s *session) untilRetry(ctx context.Context) (context.Context, context.Canc
 // noRoom tells whether a partition is not to be read whatever else there is. s.mu is held.
 func (s *session) noRoom(a *assignment) bool { return a.standsStill() || a.full(s.share()) }
 
+// slow tells whether an answer is under way that takes long to arrive.
+func (s *session) slow() bool {
+	return s.fetching.longerThan(s.cfg.Settings.Consumer.FetchMaxWait + slowFetch)
+}
+
 // retry lets partitions be fetched again whose rest is over. No rebalance can be under way: between one and the other
 // the place of an assignment would be put down as that of the next.
 //
@@ -139,11 +146,12 @@ func (s *session) retry(ctx context.Context) {
 		return
 	}
 	now := time.Now()
+	slow := s.slow()
 	resume := make(map[string][]int32)
 	places := make(map[string]map[int32]kgo.EpochOffset)
 	s.mu.Lock()
 	for tp, a := range s.assigned {
-		if a.retryAt.IsZero() || a.rests(now) || s.noRoom(a) {
+		if a.retryAt.IsZero() || a.rests(now) || s.noRoom(a) || a.reposition && slow {
 			continue
 		}
 		if next := a.Next(); a.reposition && next != dispatch.NotYet {

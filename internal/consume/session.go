@@ -44,6 +44,7 @@ type session struct {
 	// recordSize is about what a record of the last poll took in the client; the poll loop's alone.
 	recordSize int64
 	fence      fence
+	fetching   fetching
 	loops      sync.WaitGroup
 	stop       context.CancelFunc
 	// kill ends the client's own context, and with it whatever the client waits for.
@@ -199,7 +200,7 @@ func newSession(cfg *Config, from *origin) (*session, error) {
 		kgo.OnPartitionsAssigned(whenReady(s.onAssigned)),
 		kgo.OnPartitionsRevoked(whenReady(s.onRevoked)),
 		kgo.OnPartitionsLost(whenReady(s.onLost)),
-		kgo.WithHooks(&s.problems, &s.fence),
+		kgo.WithHooks(&s.problems, &s.fence, &s.fetching),
 	)
 	switch {
 	case c.GroupProtocol == settings.GroupConsumer:
