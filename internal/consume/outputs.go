@@ -185,7 +185,7 @@ func (s *session) settle(ctx context.Context) {
 		if err == nil || ctx.Err() != nil {
 			return
 		}
-		if answer, ok := errors.AsType[*kerr.Error](err); ok && !answer.Retriable {
+		if answer, ok := errors.AsType[*kerr.Error](err); ok && !answer.Retriable || errors.Is(err, produce.ErrNotAborted) {
 			s.fail(err) // the producer is of no more use
 			return
 		}

@@ -47,6 +47,9 @@ type shareSession struct {
 	// calls is what running calls live in; it outlasts the loops by the time that a stop leaves them.
 	calls  context.Context
 	giveUp context.CancelFunc
+	// life is the client's own context; kill ends it, and with it whatever the client waits for.
+	life context.Context
+	kill context.CancelFunc
 
 	mu          sync.Mutex
 	polled      time.Time // when the records came that are being handled; zero where there are none
@@ -71,9 +74,11 @@ func newShareSession(cfg *Config, records int) (*shareSession, error) {
 		return nil, err
 	}
 	s.calls, s.giveUp = context.WithCancel(context.Background())
+	s.life, s.kill = context.WithCancel(context.Background())
 	s.problems.group, s.problems.access, s.problems.log = cfg.Settings.Consumer.Group, cfg.Access, cfg.Log
 	if err := kgo.ValidateOpts(s.options()...); err != nil {
 		s.giveUp()
+		s.kill()
 		return nil, err
 	}
 	return s, nil
@@ -82,6 +87,7 @@ func newShareSession(cfg *Config, records int) (*shareSession, error) {
 func (s *shareSession) options() []kgo.Opt {
 	cfg := s.cfg
 	return append(append(clientOptions(cfg), s.fetched.Options()...),
+		kgo.WithContext(s.life),
 		kgo.ShareGroup(cfg.Settings.Consumer.Group),
 		// Acknowledgements and the leave wait for the fetch that is under way, and a host leaves a stop 300 ms.
 		kgo.FetchMaxWait(min(cfg.Settings.Consumer.FetchMaxWait, shareFetchWait)),
@@ -538,6 +544,8 @@ func (s *shareSession) acknowledged(_ *kgo.Client, results kgo.ShareAckResults) 
 
 // close ends the session: running calls may finish within drain_timeout; what is undecided then is released.
 func (s *shareSession) close(e *ending) {
+	defer s.kill()
+	defer context.AfterFunc(e, s.kill)() // the client's end waits for answers without an end
 	s.stop()
 	drain, cancel := e.step(func(left time.Duration) time.Duration { return drainTime(left, s.cfg.Settings.Delivery.DrainTimeout) })
 	after := context.AfterFunc(drain, s.giveUp)

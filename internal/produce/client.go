@@ -19,6 +19,7 @@ import (
 	"messaging-kafka/internal/kafka"
 	"messaging-kafka/internal/record"
 	"messaging-kafka/internal/settings"
+	"messaging-kafka/internal/turn"
 )
 
 const (
@@ -48,7 +49,8 @@ type client struct {
 	// written counts the Produce requests that brokers have been sent, in part at least; see [sentConn].
 	written atomic.Uint64
 	// identified says that the brokers let this producer be idempotent, where it has to be.
-	identified atomic.Bool
+	identified  atomic.Bool
+	identifying turn.Turn
 
 	creating    creations
 	recreations recreations
@@ -61,7 +63,7 @@ func newClient(cluster settings.Cluster, producer settings.ProducerClient, log *
 	}
 	access.Watch(hooks...)
 	access.ConnectBy(connect)
-	c := &client{producer: producer, access: access, log: log, observer: observer}
+	c := &client{producer: producer, access: access, log: log, observer: observer, identifying: turn.New()}
 	opts, err := producerOptions(cluster, producer)
 	if err != nil {
 		return nil, err

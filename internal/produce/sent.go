@@ -46,6 +46,17 @@ func (c *client) identify(ctx context.Context, topic string) *Error {
 	if !c.producer.Idempotent || c.identified.Load() {
 		return nil
 	}
+	late := func(err error) *Error {
+		return c.neverSent(topic, "Kafka could not be asked for a producer id within publish_timeout ("+c.publishTimeout().String()+"); the record was not stored", err)
+	}
+	// One at a time: the client has a lock for it, which it waits for without an end, each time in a goroutine of its own.
+	if err := c.identifying.LockContext(ctx); err != nil {
+		return late(err)
+	}
+	defer c.identifying.Unlock()
+	if c.identified.Load() {
+		return nil
+	}
 	for {
 		id, _, err := c.kgo.ProducerID(ctx)
 		switch {
@@ -62,7 +73,7 @@ func (c *client) identify(ctx context.Context, topic string) *Error {
 		select {
 		case <-time.After(identifyDelay):
 		case <-ctx.Done():
-			return c.neverSent(topic, "Kafka could not be asked for a producer id within publish_timeout ("+c.publishTimeout().String()+"); the record was not stored", err)
+			return late(err)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -39,6 +40,7 @@ type Transactor struct {
 	chunks map[string]int
 
 	beginning turn.Turn
+	failure   error // the last of Init; beginning protects it
 	closing   sync.Once
 }
 
@@ -69,17 +71,38 @@ func NewTransactor(id string, access *kafka.Access, cluster settings.Cluster, pr
 
 // Init settles what a producer with the same id has left open, which is aborted: until then, or until its time is over,
 // the group's offsets that are part of it cannot be read. Kafka does that with the first transaction of a producer too,
-// but there is none before records have come, and none come before their offsets can be read.
+// but there is none before records have come, and none come before their offsets can be read. Its error wraps
+// [ErrNotAborted] where this producer can begin no more.
 func (t *Transactor) Init(ctx context.Context) error {
 	// One at a time: the client has a lock for it, which it waits for without an end.
 	if err := t.beginning.LockContext(ctx); err != nil {
 		return fmt.Errorf("beginning as %s: %w", t.id, err)
 	}
 	defer t.beginning.Unlock()
-	if _, _, err := t.kgo.ProducerID(ctx); err != nil {
-		return fmt.Errorf("beginning as %s: %w", t.id, err)
+	_, _, err := t.kgo.ProducerID(ctx)
+	if err == nil {
+		t.failure = nil
+		return nil
 	}
-	return nil
+	if t.lasting(err) {
+		return fmt.Errorf("%w: the producer %s cannot begin any more: %w", ErrNotAborted, t.id, err)
+	}
+	return fmt.Errorf("beginning as %s: %w", t.id, err)
+}
+
+// lasting tells whether the client has failed for good and gives the error of that each time, the very same, without
+// asking Kafka: it takes a broker whose name, certificate or address is wrong for the end of the producer, although
+// that can be mended. An attempt of its own makes an error of its own. t.beginning is held.
+func (t *Transactor) lasting(err error) bool {
+	last := t.failure
+	t.failure = err
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.As(err, new(*kerr.Error)):
+		return false // the caller's, or for the client to judge
+	case last == nil || !reflect.TypeOf(err).Comparable():
+		return false
+	}
+	return last == err
 }
 
 // Member is a group's member, by which the broker tells whether offsets are still its to commit.
@@ -108,6 +131,8 @@ func (t *Transactor) Commit(ctx context.Context, member func() (Member, error), 
 	// First of all, because the client would do it without a time limit when the transaction begins, and take a broker
 	// that is away for the end of the producer. An id that was taken away is for the client to judge.
 	switch err := t.Init(work); {
+	case errors.Is(err, ErrNotAborted):
+		return err
 	case errors.Is(err, kgo.ErrClientClosed):
 		return fmt.Errorf("%w: %w", ErrNotAborted, err)
 	case err != nil && !errors.As(err, new(*kerr.Error)):
