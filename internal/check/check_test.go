@@ -238,6 +238,41 @@ func TestMissingRightsOfAGroup(t *testing.T) {
 	}
 }
 
+func TestAGroupOfAnotherKindIsTold(t *testing.T) {
+	for _, c := range []struct{ is, asks string }{{"classic", "share"}, {"share", "classic"}, {"share", "consumer"}} {
+		t.Run(c.is+" for "+c.asks, func(t *testing.T) {
+			k := testkit.Kfake(t)
+			k.Topic("in", 1)
+			cl := testkit.NewClient(t, k.Brokers())
+			if c.is == "classic" {
+				cl.CommitOffset("g", "in", 0, 0)
+			} else {
+				member := testkit.NewClient(t, k.Brokers(), kgo.ShareGroup("g"), kgo.ConsumeTopics("in"))
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				polled := make(chan struct{})
+				go func() {
+					defer close(polled)
+					member.PollFetches(ctx)
+				}()
+				testkit.Eventually(t, testkit.DefaultTimeout, func() error {
+					kind, err := kafka.KindOfGroup(t.Context(), cl.Client, "g")
+					if err == nil && kind != kafka.KindShare {
+						err = fmt.Errorf("the group is of the kind %q", kind)
+					}
+					return err
+				})
+				cancel()
+				<-polled
+			}
+			r := Run(t.Context(), link(map[string]string{"hosts": k.Brokers()[0], "topic": "in", "reply_topic": "none", "consumer_group": "g", "group_protocol": c.asks}), Options{})
+			if f := only(t, r, StepGroup); f.Status != Fail || f.Class != kafka.ClassGroupProtocol || !strings.Contains(f.Text, "of the kind "+c.is) {
+				t.Errorf("got %+v", f)
+			}
+		})
+	}
+}
+
 func TestNothingIsChanged(t *testing.T) {
 	k := testkit.Kfake(t, kfake.AllowAutoTopicCreation())
 	k.Topic("in", 1)
@@ -249,7 +284,7 @@ func TestNothingIsChanged(t *testing.T) {
 	})
 	Run(t.Context(), link(map[string]string{"hosts": k.Brokers()[0], "topic": "in,absent", "create_topics": "true", "dead_letter_topic": "dead"}), Options{})
 	close(asked)
-	reading := []kmsg.Key{kmsg.ApiVersions, kmsg.Metadata, kmsg.DescribeCluster, kmsg.DescribeGroups, kmsg.FindCoordinator, kmsg.OffsetFetch, kmsg.ListOffsets}
+	reading := []kmsg.Key{kmsg.ApiVersions, kmsg.Metadata, kmsg.DescribeCluster, kmsg.DescribeGroups, kmsg.ShareGroupDescribe, kmsg.ConsumerGroupDescribe, kmsg.StreamsGroupDescribe, kmsg.FindCoordinator, kmsg.OffsetFetch, kmsg.ListOffsets}
 	for key := range asked {
 		if !slices.Contains(reading, key) {
 			t.Errorf("it sent the request %s", key.Name())

@@ -29,6 +29,11 @@ func (r *run) checkGroup(ctx context.Context) bool {
 		return true
 	}
 	target := "group " + c.Group
+	if kind, err := r.groupKind(ctx); err == nil && kind != kafka.KindNone && (kind == kafka.KindShare) != (c.GroupProtocol == settings.GroupShare) {
+		r.add(Finding{StepGroup, target, Fail, kafka.ClassGroupProtocol, fmt.Sprintf("it exists as a group of the kind %s, and the link has group_protocol=%s: "+
+			"use another consumer_group, or make group_protocol the kind of the group", kind, c.GroupProtocol)})
+		return true
+	}
 	group, err := r.askGroup(ctx)
 	if err != nil {
 		r.add(r.failed(StepGroup, target, err))
@@ -48,6 +53,12 @@ func (r *run) checkGroup(ctx context.Context) bool {
 		r.add(Finding{StepGroup, target, Fail, d.Class, fmt.Sprintf("its members share by %s and this link by %s: %s", group.Protocol, assignor, d.Text)})
 	}
 	return true
+}
+
+func (r *run) groupKind(ctx context.Context) (kafka.GroupKind, error) {
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+	return kafka.KindOfGroup(ctx, r.client, r.settings.Consumer.Group)
 }
 
 // coordinatorPause spaces the questions to a group whose coordinator is not there yet.

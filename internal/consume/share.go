@@ -12,14 +12,11 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"messaging-kafka/internal/dispatch"
 	"messaging-kafka/internal/kafka"
 	"messaging-kafka/internal/record"
-	"messaging-kafka/internal/settings"
 	"messaging-kafka/internal/status"
 )
 
@@ -37,7 +34,7 @@ type shareSession struct {
 	// fetched bounds what the client makes of a fetch, records how many of them one brings.
 	fetched *kafka.Fetched
 	records int
-	// crowded takes the error that ends the session because a fetch brought more than there is room for.
+	// crowded takes the error that ends the session: a fetch brought more than there is room for, or the group is another.
 	crowded chan error
 	fetches *shareFetches
 	// settled are the partitions that have been given out and fetched. Only the monitor uses it.
@@ -60,13 +57,18 @@ type shareSession struct {
 	deadLetter  error
 	running     dispatch.Calls
 	large       map[topicPartition]error // partitions that are not read because of a batch that is too large
+	knocking    int                      // of inFlight: records that no component has taken yet
+	places      map[topicPartition]*place
+	inHand      map[topicPartition][]int64
 }
 
 // shareFetchWait is the longest that a broker may hold a fetch of a share group that has nothing to bring.
 const shareFetchWait = 50 * time.Millisecond
 
 func newShareSession(cfg *Config, records int) (*shareSession, error) {
-	s := &shareSession{cfg: cfg, log: cfg.Log, bury: cfg.deadLetter(), fetches: newShareFetches(), records: records, crowded: make(chan error, 1), large: make(map[topicPartition]error)}
+	s := &shareSession{cfg: cfg, log: cfg.Log, bury: cfg.deadLetter(), fetches: newShareFetches(), records: records, crowded: make(chan error, 1),
+		large: make(map[topicPartition]error), places: make(map[topicPartition]*place), inHand: make(map[topicPartition][]int64),
+	}
 	limits := fetchLimits(cfg)
 	limits.Whole = true
 	var err error
@@ -107,6 +109,8 @@ func (s *shareSession) run(ctx context.Context) error {
 	}
 	s.loops.Go(func() { s.monitor(ctx) })
 	s.loops.Go(func() { s.poll(ctx) })
+	s.loops.Go(func() { s.watchGroup(ctx) })
+	s.loops.Go(func() { s.watchLost(ctx) })
 	if s.cfg.Settings.Consumer.ReadCommitted {
 		s.loops.Go(func() { s.watchStable(ctx) })
 	}
@@ -118,8 +122,8 @@ func (s *shareSession) run(ctx context.Context) error {
 	}
 }
 
-// join makes the client, which joins the group by itself, when the group knows where to start: with the first fetch of a
-// partition the broker decides where it begins, and for good. Only the end of ctx is no error and leaves no client.
+// join makes the client, which joins the group by itself, when the group is a share group that knows where to start and
+// which records are meant: with the first fetch of a partition the broker decides where it begins, and for good. Only the end of ctx is no error and leaves no client.
 func (s *shareSession) join(ctx context.Context) error {
 	plain, err := kgo.NewClient(s.cfg.Access.Options()...)
 	if err != nil {
@@ -127,12 +131,19 @@ func (s *shareSession) join(ctx context.Context) error {
 	}
 	defer plain.Close()
 	for {
-		err := s.setStart(ctx, plain)
+		var found []trouble
+		if err := s.otherKind(ctx, plain); err != nil {
+			found = []trouble{{kind: status.ProblemGroup, err: err}}
+		} else {
+			found = s.configure(ctx, plain)
+		}
 		if ctx.Err() != nil {
 			return nil
 		}
-		s.problems.setStart(err)
-		if err == nil {
+		s.problems.setChecks(found)
+		if found == nil {
+			// Before the first fetch, with which the broker passes over what is gone.
+			s.lookForLost(ctx, plain, s.cfg.Settings.Consumer.Topics)
 			s.cl, err = kgo.NewClient(s.options()...)
 			return err
 		}
@@ -169,51 +180,6 @@ func (s *shareSession) watchStable(ctx context.Context) {
 		cancel()
 	}
 }
-
-// setStart sets the group's share.auto.offset.reset, which is where a share group of KIP-932 starts; it is latest by
-// itself.
-func (s *shareSession) setStart(ctx context.Context, cl *kgo.Client) error {
-	value := ""
-	switch start := s.cfg.Settings.Consumer.Start; start.Kind {
-	case settings.StartEarliest:
-		value = "earliest"
-	case settings.StartTime:
-		value = "by_duration:" + isoDuration(time.Since(start.Time))
-	case settings.StartBack:
-		value = "by_duration:" + isoDuration(start.Back)
-	default:
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
-	if err := alterGroup(ctx, cl, s.cfg.Settings.Consumer.Group, "share.auto.offset.reset", value); err != nil {
-		return fmt.Errorf("setting share.auto.offset.reset=%s of group %s: %w", value, s.cfg.Settings.Consumer.Group, err)
-	}
-	return nil
-}
-
-// alterGroup sets one config of a group (KIP-932 uses the resource type GROUP of KIP-848).
-func alterGroup(ctx context.Context, cl *kgo.Client, group, name, value string) error {
-	config := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
-	config.Name, config.Value, config.Op = name, &value, kmsg.IncrementalAlterConfigOpSet
-	resource := kmsg.NewIncrementalAlterConfigsRequestResource()
-	resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeGroupConfig, group
-	resource.Configs = append(resource.Configs, config)
-	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
-	req.Resources = append(req.Resources, resource)
-	resp, err := req.RequestWith(ctx, cl)
-	if err != nil {
-		return err
-	}
-	for _, r := range resp.Resources {
-		if err := kerr.ErrorForCode(r.ErrorCode); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func isoDuration(d time.Duration) string { return fmt.Sprintf("PT%dS", max(1, int64(d.Seconds()))) }
 
 func (s *shareSession) poll(ctx context.Context) {
 	for ctx.Err() == nil {
@@ -278,9 +244,12 @@ func (s *shareSession) handle(ctx context.Context, fetched []*kgo.Record) {
 		r := copyRecord(f)
 		bytes += r.Size()
 		s.count(1, r.Cost())
+		s.hold(topicPartition{r.Topic, r.Partition}, r.Offset)
 		calls.Go(func() {
 			defer s.count(-1, -r.Cost())
-			held.decide(f, s.decide(ctx, f, r))
+			ack := s.decide(ctx, f, r)
+			s.settle(topicPartition{r.Topic, r.Partition}, r.Offset, ack)
+			held.decide(f, ack)
 		})
 	}
 	s.cfg.Observer.Fetched(len(fetched), bytes)
@@ -340,6 +309,13 @@ func (s *shareSession) count(records int, bytes int64) {
 	s.buffered += bytes
 }
 
+// knock counts a record that waits for a component to take calls, or waits no more.
+func (s *shareSession) knock(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.knocking += n
+}
+
 // heldRecords are the records of a poll that are still to be decided. Its lock keeps a record from being renewed after
 // its verdict.
 type heldRecords struct {
@@ -386,7 +362,13 @@ const (
 func (s *shareSession) decide(soft context.Context, f *kgo.Record, r *record.Record) kgo.AckStatus {
 	d := &s.cfg.Settings.Delivery
 	before := attemptsBefore(r) + max(int(f.DeliveryCount()), 1)
-	for knocks := 1; ; knocks++ {
+	knocks := 0
+	defer func() {
+		if knocks > 0 {
+			s.knock(-1)
+		}
+	}()
+	for {
 		if soft.Err() != nil {
 			return kgo.AckRelease
 		}
@@ -406,6 +388,9 @@ func (s *shareSession) decide(soft context.Context, f *kgo.Record, r *record.Rec
 			// Holding the record costs no attempt; releasing it would: the broker counts deliveries and gives up on a
 			// record after group.share.delivery.count.limit of them.
 			s.setUnavailable(err)
+			if knocks++; knocks == 1 {
+				s.knock(1)
+			}
 			if !sleep(soft, min(50*time.Millisecond<<min(knocks, 5), time.Second)) {
 				return kgo.AckRelease
 			}
@@ -567,7 +552,7 @@ func (s *shareSession) close(e *ending) {
 func (s *shareSession) status() Status {
 	s.mu.Lock()
 	st := Status{Dispatch: dispatch.Status{
-		InFlight: s.inFlight, Buffered: s.buffered, Oldest: s.polled, Unavailable: s.unavailable, UnavailableSince: s.since, DeadLetter: s.deadLetter,
+		InFlight: s.inFlight - s.knocking, Waiting: s.knocking, Buffered: s.buffered, Oldest: s.polled, Unavailable: s.unavailable, UnavailableSince: s.since, DeadLetter: s.deadLetter,
 		OldestCall: s.running.Oldest(), Failing: s.running.Failing(time.Now(), s.inFlight > 0),
 	}}
 	large := maps.Clone(s.large)

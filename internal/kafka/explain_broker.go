@@ -76,7 +76,7 @@ var brokerAnswers = map[*kerr.Error]Diagnosis{
 	kerr.FencedInstanceID:          {ClassFenced, "another member joined the group with the same group_instance_id: give each copy its own, or leave group_instance_id out"},
 	kerr.UnreleasedInstanceID:      {ClassFenced, "a member with the same group_instance_id is still in the group: give each copy its own, or wait for session_timeout"},
 	kerr.InconsistentGroupProtocol: {ClassGroupProtocol, "the group is in use by members of another kind or with another assignment strategy: use another consumer_group, or make group_protocol the same in all of them"},
-	kerr.GroupIDNotFound:           {ClassInvalidGroup, "there is no such consumer group"},
+	kerr.GroupIDNotFound:           {ClassInvalidGroup, "there is no such group of this kind: it was deleted, or its id is that of a group of another kind, as a share group is. Use another consumer_group, or make group_protocol the kind of the group"},
 	kerr.GroupMaxSizeReached:       {ClassGroupFull, "the group has as many members as the broker allows (group.max.size)"},
 	kerr.InvalidSessionTimeout:     {ClassSessionTimeout, "the broker does not allow this session_timeout: it must lie between its group.min.session.timeout.ms and group.max.session.timeout.ms"},
 	kerr.InvalidGroupID:            {ClassInvalidGroup, "the broker does not accept the name of the consumer group: check consumer_group"},

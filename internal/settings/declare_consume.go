@@ -44,7 +44,7 @@ func consumeSection() section {
 			{
 				name: "isolation", kafka: "isolation.level",
 				def: "read_committed", example: "read_uncommitted",
-				doc:   "Whether records of open and aborted transactions are kept back.",
+				doc:   "Whether records of open and aborted transactions are kept back. With `group_protocol=share` that is a config of the group, `share.isolation.level`, which the link sets.",
 				value: isolation(),
 			},
 			{

@@ -90,7 +90,6 @@ func (p *parse) groupProtocolRules() {
 			p.fail("on_reject", "cannot be stop with group_protocol=share, where a copy has no partition that it could hold: set dead_letter_topic, or on_reject=skip")
 		}
 		p.unused(why+"keeps its place on the broker", "on_offset_out_of_range", "commit_interval")
-		p.unused(why+"reads as the group's config on the broker says (share.isolation.level)", "isolation")
 		p.unused(why+"has no static members", keyInstanceID)
 		p.unused(why+"leaves it to the broker (group.share.session.timeout.ms)", "session_timeout")
 		p.link.Delivery.Order = OrderNone

@@ -139,6 +139,47 @@ func TestAShareGroupDeliversReleasesAndRejects(t *testing.T) {
 	three.stop()
 }
 
+func TestAShareGroupGetsNoAbortedRecords(t *testing.T) {
+	r := newRig(t, kafka4(t).Brokers())
+	in := r.topic("in", 1)
+	producer := testkit.NewClient(t, r.brokers, kgo.TransactionalID("tx-"+in))
+	for _, how := range []string{"aborted", "committed", "aborted"} {
+		if err := producer.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		producer.ProduceText(in, how, how, how, how, how)
+		if err := producer.EndTransaction(t.Context(), kgo.TransactionEndTry(how == "committed")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	j := newJournal()
+	r.component(testkit.ComponentOptions{Handler: j.handler(func(context.Context, *testkit.Component, testkit.Call, int) error { return nil })})
+	r.link("echo", r.config(in, "group_protocol", "share"))
+	one := r.start()
+	r.kc.ProduceText(in, "last")
+	testkit.Eventually(t, patience, func() error {
+		if n := len(j.history()); n < 6 {
+			return fmt.Errorf("%d calls", n)
+		}
+		return nil
+	})
+	if calls := j.history(); len(calls) != 6 {
+		t.Errorf("%d calls for five committed records and one more: %+v", len(calls), calls)
+	}
+	one.stop()
+}
+
+func TestAShareGroupWhoseIDIsTakenSaysSo(t *testing.T) {
+	r := newRig(t, kafka4(t).Brokers())
+	in := r.topic("in", 1)
+	r.kc.CommitOffset(r.group("echo"), in, 0, 0)
+	r.component(testkit.ComponentOptions{})
+	r.link("echo", r.config(in, "group_protocol", "share"))
+	one := r.start()
+	one.WaitUnhealthy("exists as a group of the kind classic", "consumer_group")
+	one.stop()
+}
+
 func TestARecordOfAShareGroupIsHeldForAsLongAsItsCallTakes(t *testing.T) {
 	// Five times the second for which the broker locks the record.
 	const handling = 5 * time.Second
