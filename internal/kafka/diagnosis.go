@@ -30,6 +30,9 @@ const (
 	ClassTLSClientCert  Class = "tls_client_certificate"
 	ClassTLSOther       Class = "tls_other"
 
+	// Files that settings name.
+	ClassFile Class = "file"
+
 	// Authentication.
 	ClassSASLNeeded     Class = "sasl_needed"
 	ClassSASLNotOffered Class = "sasl_not_offered"

@@ -10,7 +10,13 @@ import (
 
 // explainCredentials knows the errors of getting something to authenticate with.
 func explainCredentials(err error, _ situation) (Diagnosis, bool) {
+	if file, ok := errors.AsType[*FileError](err); ok {
+		return Diagnosis{ClassFile, file.Error()}, true
+	}
 	if token, ok := errors.AsType[*TokenError](err); ok {
+		if file, ok := errors.AsType[*FileError](token.Err); ok {
+			return Diagnosis{ClassFile, file.Error()}, true
+		}
 		return Diagnosis{ClassToken, token.Error() + ": check oauth_token_endpoint, oauth_client_id, oauth_client_secret and oauth_scope"}, true
 	}
 	if errors.Is(err, errNoAWSRegion) {

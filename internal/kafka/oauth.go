@@ -130,7 +130,7 @@ func (t *tokenSource) httpClient() (*http.Client, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	// The token endpoint is often, but not always, under the CA that the brokers are under: both that and the
 	// system's roots are good.
-	ca, name, err := textOrFile(t.security.TLSCA, t.security.TLSCAFile, "tls_ca")
+	ca, name, err := textOrFile(t.security.TLSCA, t.security.TLSCAFile, "tls_ca", &t.security)
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync"
 	"time"
 
@@ -72,6 +71,9 @@ func (t *tlsSource) config() (*tls.Config, error) {
 			t.good, t.tried = config, stamps
 			return config.Clone(), nil
 		}
+		if !errors.As(err, new(*FileError)) {
+			err = &FileError{Err: err}
+		}
 	}
 	if t.good == nil {
 		return nil, err
@@ -94,9 +96,9 @@ func (t *tlsSource) stamps() (fileStamps, error) {
 		if f.path == "" {
 			continue
 		}
-		info, err := os.Stat(f.path)
+		info, err := statFile(f.key, f.path, &t.security)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("reading %s: %w", f.key, err))
+			errs = append(errs, err)
 			continue
 		}
 		stamps[i] = fileStamp{size: info.Size(), changed: info.ModTime()}
@@ -115,7 +117,7 @@ func (t *tlsSource) build() (*tls.Config, error) {
 	if config.MinVersion == 0 {
 		config.MinVersion = tls.VersionTLS12
 	}
-	ca, name, err := textOrFile(s.TLSCA, s.TLSCAFile, "tls_ca")
+	ca, name, err := textOrFile(s.TLSCA, s.TLSCAFile, "tls_ca", s)
 	if err != nil {
 		return nil, err
 	}
@@ -124,11 +126,11 @@ func (t *tlsSource) build() (*tls.Config, error) {
 			return nil, err
 		}
 	}
-	cert, certName, err := textOrFile(s.TLSCert, s.TLSCertFile, "tls_cert")
+	cert, certName, err := textOrFile(s.TLSCert, s.TLSCertFile, "tls_cert", s)
 	if err != nil {
 		return nil, err
 	}
-	key, keyName, err := textOrFile(s.TLSKey.Reveal(), s.TLSKeyFile, "tls_key")
+	key, keyName, err := textOrFile(s.TLSKey.Reveal(), s.TLSKeyFile, "tls_key", s)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +152,7 @@ func (t *tlsSource) build() (*tls.Config, error) {
 }
 
 // textOrFile returns the PEM text of a setting, nil where there is none, and the name of the key it came from.
-func textOrFile(text, path, key string) ([]byte, string, error) {
+func textOrFile(text, path, key string, s *settings.Security) ([]byte, string, error) {
 	if text != "" {
 		return []byte(text), key, nil
 	}
@@ -158,11 +160,8 @@ func textOrFile(text, path, key string) ([]byte, string, error) {
 		return nil, key, nil
 	}
 	key += "_file"
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, key, fmt.Errorf("reading %s: %w", key, err)
-	}
-	return data, key, nil
+	data, err := readFile(key, path, s)
+	return data, key, err
 }
 
 // certPool returns the certificates in pem, on top of the system's roots where withSystem is set.

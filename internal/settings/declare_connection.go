@@ -7,7 +7,7 @@ func connectionSection() section {
 		title: "Connection",
 		settings: []setting{
 			{
-				name: "hosts", kafka: "bootstrap.servers", hints: []string{"host", "brokers", "bootstrap", "seed_brokers", "urls", "cluster_uris"},
+				name: keyHosts, kafka: "bootstrap.servers", hints: []string{"host", "brokers", "bootstrap", "seed_brokers", "urls", "cluster_uris"},
 				def: "127.0.0.1:9092", example: "kafka-0:9092,kafka-1:9092,[2001:db8::1]:9092",
 				doc:   "Brokers to connect to first; the cluster names the others. A missing port is 9092.",
 				value: into("list of host:port", parseHosts, func(d *draft) *[]string { return &d.link.Cluster.Hosts }),
@@ -39,3 +39,6 @@ func connectionSection() section {
 		},
 	}
 }
+
+// keyHosts is the name of a setting that rules speak of.
+const keyHosts = "hosts"

@@ -149,6 +149,18 @@ func providerSection() section {
 				value: duration("50ms", "10m", func(d *draft) *time.Duration { return &d.provider.ShutdownTimeout }),
 			},
 			{
+				name: keyAllowedHosts, hints: []string{"allowed_hosts", "allow_hosts"}, scope: scopeProvider,
+				defDoc: "any", example: "*.kafka.example.com:9094,login.example.com",
+				doc:   "Hosts that links may name in `hosts` and `oauth_token_endpoint`, with or without a port; `*` stands for any characters, `?` for one. A link that names another one is refused. Whatever it is, credentials of this config go to the `hosts` of this config only.",
+				value: into("list of hosts with `*` and `?`", parseHostPatterns, func(d *draft) *[]string { return &d.provider.AllowedHosts }),
+			},
+			{
+				name: keyAllowedFolders, hints: []string{"allowed_folders", "allowed_paths", "file_folders"}, scope: scopeProvider,
+				defDoc: "any", example: "/var/run/kafka,/etc/kafka/tls",
+				doc:   "Folders that the files of `tls_ca_file`, `tls_cert_file` and `tls_key_file` must be in, at any depth; a symbolic link that leads out of its folder is not followed. A link that names another file is refused.",
+				value: into("list of absolute paths", parseFolders, func(d *draft) *[]string { return &d.provider.AllowedFolders }),
+			},
+			{
 				name: "provider_inbox_prefixes", hints: []string{"inbox_prefix", "custom_inbox_prefix", "inbox_prefixes"}, scope: scopeProvider,
 				defDoc: "`_INBOX` alone", example: "_INBOX_team",
 				doc:   "Further beginnings of the reply subjects that the provider answers, for peers whose NATS clients have inboxes of their own: hosts, and whoever asks for health and status. Questions and calls that name any other reply subject are not answered.",
@@ -176,6 +188,8 @@ const (
 	keyRequestTopic     = "request_reply_topic"
 	keyRequestPartition = "request_reply_partition"
 	keyCreate           = "create_topics"
+	keyAllowedHosts     = "provider_allowed_hosts"
+	keyAllowedFolders   = "provider_allowed_folders"
 )
 
 // nonZero refuses 0 where -1 stands for a default.

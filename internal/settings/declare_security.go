@@ -14,7 +14,7 @@ const (
 func securitySection() section {
 	return section{
 		title: "Security",
-		intro: "Certificates and keys are PEM text, in which `\\n` may stand for a line break. The settings ending in `_file` name files that are read again when they change.",
+		intro: "Certificates and keys are PEM text, in which `\\n` may stand for a line break. The settings ending in `_file` name regular files of up to 1 MiB that are read again when they change. Credentials of the provider's own config go only where that config says: a link that steers them elsewhere, or protects them less, is refused ([security.md](security.md#whose-credentials-go-where)).",
 		settings: []setting{
 			{
 				name: keyProtocol, kafka: "security.protocol", hints: []string{"protocol", "tls", "ssl", "use_tls", "tls_enabled"},
@@ -133,7 +133,7 @@ func securitySection() section {
 			{
 				name:   "aws_access_key_id",
 				defDoc: "from the environment", example: "AKIAIOSFODNN7EXAMPLE",
-				doc:   "Access key for `AWS_MSK_IAM`. Without one, the usual places are asked: environment variables, shared files, the roles of the container or the machine.",
+				doc:   "Access key for `AWS_MSK_IAM`. Without one, the usual places are asked: environment variables, shared files, the roles of the container or the machine. What they have is the operator's: the hosts must stand in the provider's own config then, as `hosts` or in `provider_allowed_hosts`.",
 				value: text(func(d *draft) *string { return &d.link.Cluster.Security.AWSAccessKeyID }),
 			},
 			{

@@ -84,6 +84,9 @@ type Security struct {
 	AWSAccessKeyID          string
 	AWSSecretAccessKey      Secret
 	AWSSessionToken         Secret
+
+	// AllowedFolders are the only folders whose files are read; empty means any. They are absolute and clean.
+	AllowedFolders []string
 }
 
 // GroupProtocol chooses how copies of the provider share a topic.
@@ -344,6 +347,10 @@ type Provider struct {
 	AdminAddress string
 	// AdminHosts are names under which that is asked, besides localhost and addresses.
 	AdminHosts []string
+	// AllowedHosts are patterns of the hosts that links may name, with or without a port; empty means any.
+	AllowedHosts []string
+	// AllowedFolders are the folders that links' files may be in; empty means any.
+	AllowedFolders []string
 	// InboxPrefixes are beginnings of reply subjects that are answered besides NATS's own.
 	InboxPrefixes []string
 }

@@ -58,6 +58,7 @@ func ParseLink(in Input) (Link, []Warning, error) {
 	})
 	p.connectionRules()
 	p.securityRules()
+	p.destinationRules()
 	p.consumeRules()
 	p.deliveryRules()
 	p.messageRules()
