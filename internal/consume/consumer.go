@@ -34,8 +34,8 @@ type Config struct {
 	// name a dead-letter topic.
 	Produce func(context.Context, record.Outgoing) error
 	Limiter *semaphore.Weighted // nil: no limit beyond the link's own
-	// Memory is what the link's records are taken from; nil is without a limit beyond the link's own. It is closed by
-	// whoever opened it, after the consumer.
+	// Memory is what the link's records are taken from; nil is without a limit beyond the link's own. It is the
+	// consumer's alone, which closes it in the end.
 	Memory   *memory.Account
 	Observer Observer
 	Log      *slog.Logger
@@ -116,6 +116,7 @@ func Start(cfg Config) *Consumer {
 
 func (c *Consumer) supervise() {
 	defer close(c.done)
+	defer c.cfg.Memory.Close()
 	wait := restartMin
 	for {
 		began := time.Now()

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"messaging-kafka/internal/hostdata"
+	"messaging-kafka/internal/memory"
 	"messaging-kafka/internal/testkit"
 )
 
@@ -107,7 +108,7 @@ func TestLostChangesAreCountedInHealth(t *testing.T) {
 	if !strings.Contains(got, "restart the provider") {
 		t.Errorf("the message %q does not say what to do", got)
 	}
-	if !f.log.Contains("level=ERROR") || !f.log.Contains("slow consumer") {
+	if !f.log.Contains("level=ERROR") || !f.log.Contains("was dropped") {
 		t.Error("the log says nothing of it")
 	}
 	f.setHealth(Health{Message: "link echo/default: no broker"})
@@ -131,6 +132,39 @@ func TestARefusedSubscriptionShowsInHealth(t *testing.T) {
 		}
 		if text := string(msg.Data); !strings.Contains(text, "linkdefs.del") || strings.Contains(text, "true") {
 			return errors.New(text)
+		}
+		return nil
+	})
+}
+
+// A worker that hangs lets changes wait up to a bound in bytes, not in messages alone; those beyond are told of.
+func TestChangesThatWaitAreBoundedInBytes(t *testing.T) {
+	release := make(chan struct{})
+	r := newRecorder()
+	r.onPut = func(l Link) {
+		if l.ID.Peer == "hanging" {
+			<-release
+		}
+	}
+	account := memory.New(8 << 20).Open("changes") // of which one alone gets 6
+	f := newFixture(t, fixtureOptions{recorder: r, session: Options{Memory: account}})
+	f.barrier(t)
+	before := len(f.all())
+	f.host.PutLink(testkit.TargetLink("hanging", "kafka", nil))
+	f.wait(t, before+1)
+	const puts, size = 60, 256 << 10
+	for n := range puts {
+		f.host.PutLink(testkit.TargetLink(fmt.Sprint("peer", n), "kafka", map[string]string{"topic": strings.Repeat("x", size)}))
+	}
+	f.provider.WaitUnhealthy("link or config changes", "lost")
+	if used := account.Used(); used > 6<<20 || used < 4<<20 {
+		t.Errorf("%d KiB wait where there are 6 MiB", used>>10)
+	}
+	close(release)
+	// What waited is carried out, in order.
+	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
+		if n := len(f.all()) - before - 1; n < 10 || account.Used() != 0 {
+			return fmt.Errorf("%d changes came, %d bytes wait", n, account.Used())
 		}
 		return nil
 	})

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/nats-io/nats.go"
 
@@ -40,25 +41,34 @@ func newLinks(s *Session, h Handler) *links {
 // work is the link worker: first the links of the host data, then whatever the subscriptions brought since.
 func (r *run) work() {
 	defer close(r.worked)
-	for _, l := range r.data.Links {
+	var collecting sync.WaitGroup
+	collecting.Go(r.collect)
+	defer collecting.Wait()
+	ended := func() bool {
 		select {
 		case <-r.quit:
-			return
+			return true
 		default:
-			r.links.put(l, nil)
+			return false
 		}
 	}
-	for {
-		// With changes waiting, the select below alone would choose by lot and go on for a while after the end.
-		select {
-		case <-r.quit:
+	for _, l := range r.data.Links {
+		if ended() {
 			return
-		default:
 		}
+		r.links.put(l, nil)
+	}
+	for {
 		select {
 		case <-r.quit:
 			return
-		case msg := <-r.changes:
+		case <-r.changes.some:
+		}
+		for msg := r.changes.take(); msg != nil; msg = r.changes.take() {
+			// What waits when the session ends is not begun any more.
+			if ended() {
+				return
+			}
 			r.links.handle(msg)
 		}
 	}

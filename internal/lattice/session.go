@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"messaging-kafka/internal/hostdata"
+	"messaging-kafka/internal/memory"
 	"messaging-kafka/internal/reply"
 )
 
@@ -31,6 +32,8 @@ type Options struct {
 	IgnoreParent bool
 	// Inboxes are the reply subjects that are answered.
 	Inboxes reply.Inboxes
+	// Memory is what messages about links are taken from while they wait; nil is without a limit.
+	Memory *memory.Account
 
 	// Knobs of tests; zero values are what everybody else wants.
 	parent     parent
@@ -101,7 +104,8 @@ func (s *Session) Run(ctx context.Context, h Handler) error {
 		Session: s,
 		handler: h,
 		links:   newLinks(s, h),
-		changes: make(chan *nats.Msg, s.options.maxChanges),
+		arrived: make(chan *nats.Msg, min(s.options.maxChanges, maxArrived)),
+		changes: newChanges(s.options.maxChanges, s.options.Memory),
 		stops:   make(chan *nats.Msg, 1),
 		quit:    make(chan struct{}),
 		worked:  make(chan struct{}),
@@ -140,9 +144,10 @@ type run struct {
 	handler Handler
 	links   *links
 
-	// changes takes link and config messages of three subscriptions straight from the connection's reader, which is
-	// what keeps the order in which the server sent them.
-	changes chan *nats.Msg
+	// arrived takes link and config messages of three subscriptions straight from the connection's reader, which is
+	// what keeps the order in which the server sent them; changes is where they wait.
+	arrived chan *nats.Msg
+	changes *changes
 	stops   chan *nats.Msg
 
 	changeSubs  []*nats.Subscription

@@ -8,7 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// maxChanges bounds the messages that wait for the link worker. Each is about a kilobyte. A host with more links
+// maxChanges bounds the messages that wait for the link worker, maxChangeBytes their bytes. A host with more links
 // than that has them in the host data; only what is put faster than the worker takes it waits here.
 const maxChanges = 16 << 10
 
@@ -38,7 +38,7 @@ func (r *run) subscribe(ctx context.Context) error {
 	r.links.deleteSubject = r.subject(id, "linkdefs.del")
 	r.links.configSubject = r.subject(id, "config.update")
 	for _, subject := range []string{r.links.putSubject, r.links.deleteSubject, r.links.configSubject} {
-		sub, err := r.nc.ChanSubscribe(subject, r.changes)
+		sub, err := r.nc.ChanSubscribe(subject, r.arrived)
 		if err != nil {
 			return fmt.Errorf("subscribing to %s: %w", subject, err)
 		}
@@ -93,7 +93,7 @@ func (r *run) flush(ctx context.Context) error {
 
 // lost counts the messages that found the queue of changes full. nats.go logs the first through onAsyncError.
 func (r *run) lost() int {
-	total := 0
+	total := r.changes.dropped()
 	for _, sub := range r.changeSubs {
 		// The error says that the subscription is over; the count is then of no interest.
 		if n, err := sub.Dropped(); err == nil {

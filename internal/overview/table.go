@@ -139,8 +139,8 @@ func (p *printer) provider(s *status.Provider) {
 		said, colour = "no links", ""
 	}
 	p.line(fmt.Sprintf("%s  %s", p.paint(bold, plain(s.ProviderKey)), p.paint(colour, said)))
-	p.line(p.paint(faint, fmt.Sprintf("lattice %s, host %s, version %s, up %s",
-		plain(s.Lattice), plain(s.HostID), plain(s.Version), ageWord(s.Time.Sub(s.Started)))))
+	p.line(p.paint(faint, fmt.Sprintf("lattice %s, host %s, version %s, up %s%s",
+		plain(s.Lattice), plain(s.HostID), plain(s.Version), ageWord(s.Time.Sub(s.Started)), memoryWords(&s.Memory))))
 	for _, own := range s.Problems {
 		p.sentence(bad, plain(own.Text))
 	}

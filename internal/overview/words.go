@@ -112,3 +112,15 @@ func plain(text string) string {
 		return r
 	}, text)
 }
+
+// memoryWords says what a provider has taken of its memory; it is empty where that is not known.
+func memoryWords(m *status.Memory) string {
+	switch {
+	case m.ResidentBytes == 0:
+		return ""
+	case m.LimitBytes == 0:
+		return fmt.Sprintf(", memory %d MiB", m.ResidentBytes>>20)
+	default:
+		return fmt.Sprintf(", memory %d of %d MiB", m.ResidentBytes>>20, m.LimitBytes>>20)
+	}
+}

@@ -30,6 +30,8 @@ func (p *Provider) snapshot(conn *nats.Conn) telemetry.Snapshot {
 	for _, sub := range p.subscriptions.list() {
 		s.Consumers = append(s.Consumers, sub.load(now))
 	}
+	b := p.budget.Status()
+	s.Memory = telemetry.MemoryCounts{Limit: p.lid.Bytes, Budget: b.Limit, Used: b.Used, Refused: b.Refused}
 	calls, wire := p.server.Stats(), conn.Stats()
 	s.Lattice = telemetry.LatticeCounts{
 		Connected: conn.IsConnected(), Reconnects: wire.Reconnects,

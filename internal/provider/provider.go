@@ -18,6 +18,7 @@ import (
 
 	"messaging-kafka/internal/hostdata"
 	"messaging-kafka/internal/lattice"
+	"messaging-kafka/internal/memory"
 	"messaging-kafka/internal/messaging"
 	"messaging-kafka/internal/otlp"
 	"messaging-kafka/internal/produce"
@@ -58,6 +59,8 @@ type Provider struct {
 	calls   *messaging.HandlerClient
 	records *records.HandlerClient
 	server  *wrpc.Server
+	lid     memory.Lid
+	budget  *memory.Budget // nil where there is no lid
 
 	subscriptions subscriptions
 	observer      observer
@@ -98,18 +101,26 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 	if opts.ShutdownTimeout == 0 {
 		opts.ShutdownTimeout = own.ShutdownTimeout
 	}
+	lid := memory.FindLid(own.MaxMemory)
+	budget := lid.Budget()
+	defer lid.Set()()
+	log.Info("the memory of the process is bounded", "bytes", lid.Bytes, "from", lid.From, "budget", budget.Status().Limit)
 	inboxes, err := reply.New(own.InboxPrefixes...)
 	if err != nil {
 		return fmt.Errorf("reading provider_inbox_prefixes: %w", err)
 	}
 	session, err := lattice.Connect(ctx, data, lattice.Options{
 		Logger: log, ShutdownTimeout: opts.ShutdownTimeout, IgnoreParent: opts.IgnoreParent, Inboxes: inboxes,
+		Memory: budget.Open("changes of links"),
 	})
 	if err != nil {
 		return err
 	}
 	defer session.Close()
-	client, err := wrpc.NewClient(session.Conn(), wrpc.ClientOptions{Logger: log, Inboxes: inboxes, Refusals: session.OnRefusal})
+	client, err := wrpc.NewClient(session.Conn(), wrpc.ClientOptions{
+		Logger: log, Inboxes: inboxes, Refusals: session.OnRefusal,
+		Memory: budget.Open("results of components"), BacklogBytes: backlog(lid),
+	})
 	if err != nil {
 		return err
 	}
@@ -118,6 +129,7 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 	server, err := wrpc.NewServer(session.Conn(), wrpc.ServerOptions{
 		Prefix: data.Lattice + "." + data.ProviderKey, Inboxes: inboxes, Logger: log,
 		Source: func(h nats.Header) string { return p.callerOf(h) },
+		Memory: budget.Open("calls of components"), BacklogBytes: backlog(lid),
 	})
 	if err != nil {
 		return err
@@ -132,6 +144,7 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 		calls:   messaging.NewHandlerClient(client, data.Lattice, data.ProviderKey),
 		records: records.NewHandlerClient(client, data.Lattice, data.ProviderKey),
 		server:  server,
+		lid:     lid, budget: budget,
 		config:  data.Config, trouble: trouble,
 		links:    make(map[lattice.LinkID]*link),
 		callers:  make(map[string]int),
@@ -157,6 +170,10 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 	}
 	return session.Run(ctx, p)
 }
+
+// backlog is what may wait in front of each subscription of calls. Whatever comes is taken at once, so something waits
+// only where the process gets no time to run.
+func backlog(lid memory.Lid) int { return int(lid.Part(16, 8<<20, 64<<20)) }
 
 // closeTimeout bounds the end of the wRPC client, whose calls have been given up by then.
 const closeTimeout = time.Second

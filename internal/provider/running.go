@@ -84,6 +84,7 @@ func (r *running) startRequester() error {
 	r.requester = request.Start(request.Config{
 		Settings: r.settings.Request, Create: r.settings.Create, Access: access,
 		MaxMessageBytes: int64(r.settings.Producer.Client.MaxMessageBytes),
+		Memory:          r.p.budget.Open("answers for link " + r.id.String()),
 		Publish:         r.publish, Observer: r.metrics, Log: r.log,
 	})
 	return nil

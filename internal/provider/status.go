@@ -9,6 +9,7 @@ import (
 
 	"messaging-kafka/internal/consume"
 	"messaging-kafka/internal/lattice"
+	"messaging-kafka/internal/memory"
 	"messaging-kafka/internal/status"
 	"messaging-kafka/internal/telemetry"
 	"messaging-kafka/internal/version"
@@ -100,6 +101,7 @@ func (p *Provider) Status(context.Context) status.Provider {
 		Version: version.Get().Version, ProviderKey: p.data.ProviderKey, Lattice: p.data.Lattice, HostID: p.data.HostID,
 		InstanceID: p.data.InstanceID, Started: p.observer.started, Time: time.Now(),
 		Healthy: health.Healthy, Message: health.Message, Problems: own, Links: []status.Link{},
+		Memory: p.memory(),
 	}
 	ids := sortedLinks(units)
 	first := firsts{consumers: make(map[*subscription]string), counted: make(map[telemetry.LinkName]string)}
@@ -111,6 +113,15 @@ func (p *Provider) Status(context.Context) status.Provider {
 	p.observer.tracker.Observe(&s)
 	p.observer.tell(ids, units, s.Links, s.Time)
 	return s
+}
+
+// memory is what the process may take and has taken.
+func (p *Provider) memory() status.Memory {
+	b := p.budget.Status()
+	return status.Memory{
+		LimitBytes: p.lid.Bytes, From: p.lid.From, ResidentBytes: memory.Resident(),
+		BudgetBytes: b.Limit, UsedBytes: b.Used, RefusedTimes: b.Refused,
+	}
 }
 
 // linksNow are the links of the moment.

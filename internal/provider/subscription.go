@@ -93,7 +93,9 @@ func newSubscription(c *claim, instance string) (*subscription, error) {
 		return nil, err
 	}
 	s.choosePayloads()
-	s.Consumer = consume.Start(s.consumerConfig())
+	cfg := s.consumerConfig()
+	cfg.Memory = r.p.budget.Open("records of link " + r.id.String())
+	s.Consumer = consume.Start(cfg)
 	return s, nil
 }
 

@@ -268,13 +268,19 @@ func TestListsOfOneSlabDoNotTouch(t *testing.T) {
 	var s slab[int]
 	var lists [][]int
 	for n := range 100 {
-		list := s.begin(n)
+		list, err := s.begin(wrpc.NewBytesDecoder(nil), n)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for range n {
 			list = append(list, n)
 		}
 		lists = append(lists, s.end(list))
 	}
-	large := s.begin(1 << 20) // claimed
+	large, err := s.begin(wrpc.NewBytesDecoder(nil), 1<<20) // claimed
+	if err != nil {
+		t.Fatal(err)
+	}
 	large = append(large, -1)
 	lists = append(lists, s.end(large))
 	if s.size > slabMost {

@@ -88,8 +88,14 @@ func (r *reader) outgoings() ([]record.Outgoing, error) {
 		return nil, err
 	}
 	r.records -= n
-	list := r.outgoingSlab.begin(n)
+	list, err := r.outgoingSlab.begin(r.d, n)
+	if err != nil {
+		return nil, err
+	}
 	for i := range n {
+		if list, err = wrpc.Grow(r.d, list, n); err != nil {
+			return nil, err
+		}
 		// Decoded where it stays: a record is too large to be copied on its way there.
 		list = append(list, record.Outgoing{})
 		if err := r.outgoing(&list[i]); err != nil {
@@ -195,8 +201,14 @@ func (r *reader) headerList() ([]record.Header, error) {
 		return nil, err
 	}
 	r.headers -= n
-	list := r.headerSlab.begin(n)
+	list, err := r.headerSlab.begin(r.d, n)
+	if err != nil {
+		return nil, err
+	}
 	for i := range n {
+		if list, err = wrpc.Grow(r.d, list, n); err != nil {
+			return nil, err
+		}
 		var h record.Header
 		if h.Key, err = r.name(); err != nil {
 			return nil, fmt.Errorf("name of header %d: %w", i, err)

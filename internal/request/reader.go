@@ -48,6 +48,7 @@ var errRecreated = errors.New("the reply topic was deleted and created again")
 // read reads the reply topic until the requester is stopped.
 func (r *Requester) read() {
 	defer close(r.done)
+	defer r.cfg.Memory.Close()
 	for again := false; ; again = true {
 		rd, err := newReader(r, again)
 		if err != nil {

@@ -50,7 +50,8 @@ type Config struct {
 	Access *kafka.Access
 	// MaxMessageBytes is the largest record that the link expects. A batch of answers may take a few of them.
 	MaxMessageBytes int64
-	// Memory is what answers are taken from until somebody has them; nil is without a limit.
+	// Memory is what answers are taken from until somebody has them; nil is without a limit. It is the requester's alone,
+	// which closes it in the end.
 	Memory *memory.Account
 	// Publish stores a request. It returns when Kafka has acknowledged it, or when that failed.
 	Publish  func(context.Context, record.Outgoing) (record.Position, error)

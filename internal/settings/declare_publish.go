@@ -143,6 +143,12 @@ func providerSection() section {
 				value: number(1, 1_000_000, "calls", func(d *draft) *int { return &d.provider.MaxInFlight }),
 			},
 			{
+				name: "provider_max_memory", hints: []string{"max_memory", "memory_limit", "gomemlimit"}, scope: scopeProvider,
+				defDoc: "half of the limit of the process's control group, or of the machine's memory", example: "512MiB",
+				doc:   "Memory that the process may take, as resident size. Half of it is for what comes from others: records of all links, calls of components, changes of links; they share it so that each can always have its part ([delivery.md](delivery.md#memory)). Go is told to collect garbage before it takes more than nine tenths.",
+				value: size("64MiB", "16384GiB", func(d *draft) *int64 { return &d.provider.MaxMemory }),
+			},
+			{
 				name: "provider_shutdown_timeout", scope: scopeProvider,
 				def: "250ms", example: "4s",
 				doc:   "How long the provider may take to end when the host stops it: running calls, the last commit and leaving the groups are fitted into it. Keep it below the host's `--provider-shutdown-delay-ms` (300ms by default), after which the host kills the provider.",

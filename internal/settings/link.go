@@ -341,6 +341,8 @@ type CreateTopics struct {
 type Provider struct {
 	// MaxInFlight bounds the calls of all links together.
 	MaxInFlight int
+	// MaxMemory is what the process may take; 0 leaves it to the control group or the machine.
+	MaxMemory int64
 	// ShutdownTimeout bounds the end of the provider when its host asks for it.
 	ShutdownTimeout time.Duration
 	// AdminAddress serves metrics and health over HTTP; "" serves none.

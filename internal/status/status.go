@@ -25,10 +25,26 @@ type Provider struct {
 	Message string `json:"message,omitempty"`
 	// Problems are those of Message that are no link's, each with its kind.
 	Problems Problems `json:"problems,omitempty"`
+	// Memory says how much of its memory the provider has taken.
+	Memory Memory `json:"memory"`
 	// Links are sorted by component, name, direction and package.
 	Links []Link `json:"links"`
 	// Omitted says what was left out to keep the answer within a limit; nil where nothing was.
 	Omitted *Omitted `json:"omitted,omitempty"`
+}
+
+// Memory is what the provider may take of memory, and has taken.
+type Memory struct {
+	// LimitBytes is what the process may take; 0 where nothing limits it. From says where that comes from.
+	LimitBytes int64  `json:"limit_bytes"`
+	From       string `json:"from"`
+	// ResidentBytes is what it has taken, 0 where the system does not tell.
+	ResidentBytes int64 `json:"resident_bytes"`
+	// BudgetBytes are for records, calls and changes of links, UsedBytes what they take, RefusedTimes how often there was
+	// no room for more.
+	BudgetBytes  int64 `json:"budget_bytes"`
+	UsedBytes    int64 `json:"used_bytes"`
+	RefusedTimes int64 `json:"refused_times"`
 }
 
 // Omitted counts what [Encode] left out.

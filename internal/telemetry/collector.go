@@ -15,6 +15,7 @@ type Snapshot struct {
 	Links     []LinkHealth
 	Consumers []ConsumerLoad
 	Lattice   LatticeCounts
+	Memory    MemoryCounts
 }
 
 // LinkHealth is the health of one link.
@@ -48,6 +49,12 @@ type PartitionLag struct {
 	LagSeconds float64
 }
 
+// MemoryCounts are what the process may take of memory, what of that is for what comes from others, how much of it is
+// taken, and how often there was no room.
+type MemoryCounts struct {
+	Limit, Budget, Used, Refused int64
+}
+
 // LatticeCounts are what is counted of calls and of the connection to the lattice, since the start.
 type LatticeCounts struct {
 	Connected                   bool
@@ -66,6 +73,7 @@ var asked = map[*metric]bool{
 	linkHealthy: true, linkState: true, providerHealthy: true,
 	wrpcCalls: true, wrpcRunning: true, wrpcWaiting: true, wrpcAwaited: true, wrpcRepeats: true, wrpcRefused: true, wrpcFailed: true,
 	natsConnected: true, natsReconnects: true,
+	memoryLimit: true, memoryBudget: true, memoryUsed: true, memoryRefused: true,
 }
 
 // Ask has a snapshot taken at each scrape. It is called once.
@@ -128,6 +136,10 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 		}
 	}
 	n := &s.Lattice
+	send(memoryLimit, float64(s.Memory.Limit))
+	send(memoryBudget, float64(s.Memory.Budget))
+	send(memoryUsed, float64(s.Memory.Used))
+	send(memoryRefused, float64(s.Memory.Refused))
 	send(natsConnected, truth(n.Connected))
 	send(natsReconnects, float64(n.Reconnects))
 	send(wrpcCalls, float64(n.Calls))

@@ -174,6 +174,17 @@ var (
 	buildInfo = declare(metric{section: sectionHealth, name: "build_info", kind: gauge, labels: []string{"version", "commit", "go_version"},
 		help: "Always 1; the labels say which build runs.",
 		bad:  "More than one version over all copies for longer than an upgrade takes."})
+	memoryLimit = declare(metric{section: sectionHealth, name: "memory_limit_bytes", kind: gauge,
+		help: "Memory that the process may take (provider_max_memory); 0 is without a limit.",
+		bad:  "process_resident_memory_bytes near it: what comes from others does not fill it alone; look for what does with a profile."})
+	memoryBudget = declare(metric{section: sectionHealth, name: "memory_budget_bytes", kind: gauge,
+		help: "The part of it for records of all links, calls of components and changes of links; 0 is without a limit."})
+	memoryUsed = declare(metric{section: sectionHealth, name: "memory_used_bytes", kind: gauge,
+		help: "What of memory_budget_bytes is taken.",
+		bad:  "Near memory_budget_bytes: reading pauses and calls are refused. Raise provider_max_memory, or lower max_buffer of the links with the highest buffered_bytes."})
+	memoryRefused = declare(metric{section: sectionHealth, name: "memory_refused_total", kind: counter,
+		help: "Times that there was no room for a batch, a call or a change of a link. Batches are fetched again, calls are refused.",
+		bad:  "A steady increase: see memory_used_bytes."})
 
 	wrpcCalls = declare(metric{section: sectionLattice, name: "wrpc_calls_total", kind: counter,
 		help: "Calls of components that came over wRPC, those that were refused included."})

@@ -24,6 +24,7 @@ type call struct {
 	subject string
 	header  nats.Header
 	first   []byte
+	kept    int64 // see keep
 	refused bool
 	from    string // who calls, as [ServerOptions.Source] has it
 
@@ -63,6 +64,22 @@ func (c *call) Next() ([]byte, error) {
 	return c.params.next(c.server.ctx)
 }
 
+func (c *call) hold(n int64) error { return c.params.hold(n) }
+
+// callCost is what a call takes besides its headers and parameters, with the goroutine that runs it.
+const callCost = 4 << 10
+
+// keep takes what the call holds before it is accepted; it is given back when the call ends, and what its first message
+// takes when that stands with the other parameters.
+func (c *call) keep() error {
+	c.kept = callCost + headerBytes(c.header)
+	if err := c.server.params.take(c.kept + int64(len(c.first))); err != nil {
+		c.kept = 0
+		return err
+	}
+	return nil
+}
+
 // start accepts the call and runs its handler.
 func (c *call) start() {
 	c.accept()
@@ -81,6 +98,11 @@ func (c *call) start() {
 func (c *call) refuse(patient bool) {
 	c.handler = nil
 	c.refused = true
+	if c.kept > 0 {
+		c.server.params.give(c.kept + int64(len(c.first)))
+		c.kept = 0
+	}
+	c.first, c.header = nil, nil
 	if patient {
 		c.returned = true
 		c.accept()
@@ -98,6 +120,7 @@ func (c *call) accept() {
 	if len(c.first) > 0 && !c.refused {
 		// An error is the end of the stream, where the handler finds it.
 		_ = c.params.push(c.first)
+		s.params.give(int64(len(c.first)))
 	}
 	c.first = nil
 	c.began = time.Now()
@@ -286,6 +309,9 @@ func (c *call) leave() bool {
 	if leave {
 		c.server.in.remove(c.token)
 		c.params.release(errEnded)
+		if c.kept > 0 {
+			c.server.params.give(c.kept)
+		}
 		c.server.leave(c)
 	}
 	return over

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"messaging-kafka/internal/memory"
 	"messaging-kafka/internal/reply"
 )
 
@@ -25,6 +26,10 @@ type ClientOptions struct {
 	// MaxBufferedBytes bounds the results of all calls together while they are being received. 512 MiB is the
 	// default.
 	MaxBufferedBytes int64
+	// Memory is what these bytes are taken from besides; nil is without a limit.
+	Memory *memory.Account
+	// BacklogBytes bounds the messages that wait to be taken. 64 MiB is the default.
+	BacklogBytes int
 	// PartsPause is how long a call whose parameters need several messages waits between the accept and the second
 	// of them. A Rust peer may otherwise drop it (see the package documentation). 2 ms is the default; a negative
 	// value means none.
@@ -45,6 +50,7 @@ func (o ClientOptions) withDefaults() ClientOptions {
 	setDefault(&o.Timeout, 10*time.Minute)
 	setDefault(&o.MaxResultBytes, 64<<20)
 	setDefault(&o.MaxBufferedBytes, 512<<20)
+	setDefault(&o.BacklogBytes, backlogBytes)
 	setDefault(&o.PartsPause, 2*time.Millisecond)
 	setDefault(&o.CutGrace, 100*time.Millisecond)
 	if o.Logger == nil {
@@ -97,14 +103,14 @@ type Client struct {
 // must be called in the end.
 func NewClient(nc *nats.Conn, opts ClientOptions) (*Client, error) {
 	c := &Client{nc: nc, opts: opts.withDefaults(), idle: make(chan struct{}), quit: make(chan struct{})}
-	c.results.limit = c.opts.MaxBufferedBytes
+	c.results.limit, c.results.account = c.opts.MaxBufferedBytes, c.opts.Memory
 	c.in = newInbox(nc, c.closeStrayParams)
 	c.peers.init()
 	c.cuts.init()
 	if c.opts.Refusals != nil {
 		c.opts.Refusals(c.refused) // before anything that can be refused
 	}
-	if err := c.in.open(nc, c.opts.Logger); err != nil {
+	if err := c.in.open(nc, c.opts.BacklogBytes, c.opts.Logger); err != nil {
 		return nil, fmt.Errorf("opening a wRPC client: %w", err)
 	}
 	c.statuses = nc.StatusChanged(nats.DISCONNECTED, nats.RECONNECTING, nats.CLOSED)

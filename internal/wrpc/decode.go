@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // firstAlloc is how many bytes a value may make a Decoder allocate on its claimed length alone.
@@ -75,23 +76,58 @@ func (d *Decoder) take(length int64) ([]byte, error) {
 		d.buf = d.buf[n:]
 		return b, nil
 	}
-	b := make([]byte, 0, min(n, len(d.buf)+firstAlloc))
+	return d.gather(n)
+}
+
+// gather returns a value of n bytes that is not in one part. It keeps the parts until all are there, and only then makes
+// the value, in one piece: a slice that grows along would have been three times as large for a while. Small parts are put
+// together, so that a peer that sends single bytes cannot make each of them cost a slice.
+func (d *Decoder) gather(n int) ([]byte, error) {
+	var parts [][]byte
+	joined := false // the last of parts is ours and has room
+	got := 0
 	for {
-		part := d.buf[:min(len(d.buf), n-len(b))]
-		if room := cap(b) - len(b); room < len(part) {
-			grown := make([]byte, len(b), min(n, 2*cap(b)+len(part)))
-			copy(grown, b)
-			b = grown
-		}
-		b = append(b, part...)
+		part := d.buf[:min(len(d.buf), n-got)]
 		d.buf = d.buf[len(part):]
-		if len(b) == n {
-			return b, nil
+		got += len(part)
+		last := len(parts) - 1
+		switch {
+		case len(part) >= firstAlloc:
+			parts, joined = append(parts, part), false
+		case joined && cap(parts[last])-len(parts[last]) >= len(part):
+			parts[last] = append(parts[last], part...)
+		case len(part) > 0:
+			parts, joined = append(parts, append(make([]byte, 0, min(n-got+len(part), 2*firstAlloc)), part...)), true
+		}
+		if got == n {
+			break
 		}
 		if err := d.fill(); err != nil {
 			return nil, err
 		}
 	}
+	if len(parts) == 1 {
+		return parts[0][:n:n], nil
+	}
+	if err := d.Hold(int64(n)); err != nil {
+		return nil, err
+	}
+	b := make([]byte, 0, n)
+	for i, part := range parts {
+		b = append(b, part...)
+		parts[i] = nil
+	}
+	return b, d.Hold(-int64(n)) // of the parts, of which nobody has anything any more
+}
+
+// Hold counts n bytes that are made of what came, until the call ends, or fewer where n is negative. An error, which wraps
+// [ErrTooLarge], says that the calls of all peers hold so much already that there is no room. Whoever makes much more of a
+// value than its bytes asks before.
+func (d *Decoder) Hold(n int64) error {
+	if h, ok := d.src.(holder); ok && n != 0 {
+		return h.hold(n)
+	}
+	return nil
 }
 
 // U8 reads a u8.
@@ -247,7 +283,13 @@ func (d *Decoder) Text() ([]byte, error) {
 // String reads a string, which must be UTF-8.
 func (d *Decoder) String() (string, error) {
 	b, err := d.Text()
-	return string(b), err
+	if err == nil && len(b) >= firstAlloc {
+		err = d.Hold(int64(len(b)))
+	}
+	if err != nil {
+		return "", err
+	}
+	return string(b), nil
 }
 
 // Count reads the number of elements of a list, which must not exceed most (nor the bytes that may still come:
@@ -316,6 +358,19 @@ func (d *Decoder) Flags(n int) (uint64, error) {
 	return v, nil
 }
 
+// Grow makes room for another element of a list that is to have n in the end, and counts it.
+func Grow[T any](d *Decoder, list []T, n int) ([]T, error) {
+	if len(list) < cap(list) {
+		return list, nil
+	}
+	grown := make([]T, len(list), max(min(n, 2*cap(list)), len(list)+1))
+	if err := d.Hold(int64(cap(grown)-cap(list)) * int64(unsafe.Sizeof(*new(T)))); err != nil {
+		return nil, err
+	}
+	copy(grown, list)
+	return grown, nil
+}
+
 // DecodeList reads a list of at most most elements, each with elem. Memory grows with the elements that have come.
 func DecodeList[T any](d *Decoder, most int, elem func(*Decoder) (T, error)) ([]T, error) {
 	n, err := d.Count(most)
@@ -324,6 +379,9 @@ func DecodeList[T any](d *Decoder, most int, elem func(*Decoder) (T, error)) ([]
 	}
 	list := make([]T, 0, min(n, 64))
 	for i := range n {
+		if list, err = Grow(d, list, n); err != nil {
+			return nil, err
+		}
 		v, err := elem(d)
 		if err != nil {
 			return nil, fmt.Errorf("element %d: %w", i, err)

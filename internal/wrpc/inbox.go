@@ -17,7 +17,7 @@ const tokenLen = 16
 // the process gets no time to run; nats.go then drops messages, which is logged.
 const (
 	pendingMessages = 256 << 10
-	pendingBytes    = 256 << 20
+	backlogBytes    = 64 << 20
 )
 
 // receiver is a call that takes messages of an inbox. deliver is called by the subscription's one goroutine and must
@@ -44,12 +44,12 @@ func newInbox(nc *nats.Conn, stray func(*nats.Msg)) *inbox {
 }
 
 // open subscribes.
-func (in *inbox) open(nc *nats.Conn, log *slog.Logger) error {
+func (in *inbox) open(nc *nats.Conn, backlog int, log *slog.Logger) error {
 	sub, err := nc.Subscribe(in.wildcard(), in.dispatch)
 	if err != nil {
 		return fmt.Errorf("subscribing to the inbox: %w", err)
 	}
-	in.watch, err = watchSubscription(sub, log)
+	in.watch, err = watchSubscription(sub, backlog, log)
 	return err
 }
 
@@ -145,8 +145,8 @@ type watch struct {
 }
 
 // watchSubscription bounds the subscription's backlog and starts the goroutine that logs drops, which close ends.
-func watchSubscription(sub *nats.Subscription, log *slog.Logger) (*watch, error) {
-	if err := sub.SetPendingLimits(pendingMessages, pendingBytes); err != nil {
+func watchSubscription(sub *nats.Subscription, backlog int, log *slog.Logger) (*watch, error) {
+	if err := sub.SetPendingLimits(pendingMessages, backlog); err != nil {
 		return nil, fmt.Errorf("bounding the backlog of %s: %w", sub.Subject, err)
 	}
 	w := &watch{sub: sub, quit: make(chan struct{}), done: make(chan struct{})}

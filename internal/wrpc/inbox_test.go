@@ -36,7 +36,7 @@ func TestDroppedMessagesAreLogged(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log safeBuffer
-	w, err := watchSubscription(sub, slog.New(slog.NewTextHandler(&log, nil)))
+	w, err := watchSubscription(sub, backlogBytes, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

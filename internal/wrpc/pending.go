@@ -25,6 +25,8 @@ type pending struct {
 // Next implements [Source] on the results.
 func (p *pending) Next() ([]byte, error) { return p.results.next(p.ctx) }
 
+func (p *pending) hold(n int64) error { return p.results.hold(n) }
+
 // deliver implements receiver.
 func (p *pending) deliver(suffix string, m *nats.Msg) {
 	switch suffix {

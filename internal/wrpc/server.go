@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"golang.org/x/time/rate"
 
+	"messaging-kafka/internal/memory"
 	"messaging-kafka/internal/reply"
 	"messaging-kafka/internal/text"
 )
@@ -30,8 +31,13 @@ type ServerOptions struct {
 	Prefix string
 	// MaxParamsBytes bounds the encoded parameters of one call. 64 MiB is the default.
 	MaxParamsBytes int64
-	// MaxBufferedBytes bounds the parameters of all running calls together. 512 MiB is the default.
+	// MaxBufferedBytes bounds what all calls hold together: parameters, those of waiting calls included, and what is made of
+	// them. Calls beyond are refused or end without a value. 512 MiB is the default.
 	MaxBufferedBytes int64
+	// Memory is what these bytes are taken from besides; nil is without a limit.
+	Memory *memory.Account
+	// BacklogBytes bounds the messages that wait to be taken, for each subscription. 64 MiB is the default.
+	BacklogBytes int
 	// MaxCalls bounds the calls that run at once, and MaxWaiting those that wait, not yet accepted, for one of them
 	// to end. Of both, one source may have as many as are free. Calls beyond are refused, that is ended without a value.
 	// 4096 is the default of both.
@@ -63,6 +69,7 @@ type ServerOptions struct {
 func (o ServerOptions) withDefaults() ServerOptions {
 	setDefault(&o.MaxParamsBytes, 64<<20)
 	setDefault(&o.MaxBufferedBytes, 512<<20)
+	setDefault(&o.BacklogBytes, backlogBytes)
 	setDefault(&o.MaxCalls, 4096)
 	setDefault(&o.MaxWaiting, 4096)
 	setDefault(&o.MaxAwaited, 4096)
@@ -121,12 +128,12 @@ func NewServer(nc *nats.Conn, opts ServerOptions) (*Server, error) {
 	if !reply.Literal(opts.Prefix) {
 		return nil, fmt.Errorf("opening a wRPC server: prefix %q is no subject: %w", opts.Prefix, ErrMalformed)
 	}
-	s.params.limit = s.opts.MaxBufferedBytes
+	s.params.limit, s.params.account = s.opts.MaxBufferedBytes, s.opts.Memory
 	s.places = places{
 		most: s.opts.MaxCalls, mostWaiting: s.opts.MaxWaiting, mostAwaited: s.opts.MaxAwaited, sources: make(map[string]*source),
 	}
 	s.in = newInbox(nc, nil)
-	if err := s.in.open(nc, s.opts.Logger); err != nil {
+	if err := s.in.open(nc, s.opts.BacklogBytes, s.opts.Logger); err != nil {
 		return nil, fmt.Errorf("opening a wRPC server: %w", err)
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -157,7 +164,7 @@ func (s *Server) Handle(instance, function string, h Handler) error {
 	sub, err := s.nc.QueueSubscribe(subject, s.opts.Prefix, func(m *nats.Msg) { s.take(h, m) })
 	var w *watch
 	if err == nil {
-		w, err = watchSubscription(sub, s.opts.Logger)
+		w, err = watchSubscription(sub, s.opts.BacklogBytes, s.opts.Logger)
 	}
 	s.mu.Lock()
 	closing := s.closing
@@ -192,9 +199,19 @@ func (s *Server) take(h Handler, m *nats.Msg) {
 		c.from = c.from[:maxSource]
 	}
 	now := time.Now()
+	noRoom := c.keep()
 	s.mu.Lock()
 	if s.stopped {
 		s.mu.Unlock()
+		c.refuse(false)
+		return
+	}
+	if noRoom != nil {
+		s.refusals.add(c.from, now)
+		s.mu.Unlock()
+		s.counts.refused.Add(1)
+		s.complain("a call was refused because there is no memory for it", "subject", m.Subject,
+			"source", text.Clip(c.from, maxLoggedSubject), "error", noRoom)
 		c.refuse(false)
 		return
 	}

@@ -4,22 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"sync/atomic"
 )
-
-// budget bounds the bytes that all streams of a client or server hold together.
-type budget struct {
-	limit int64
-	used  atomic.Int64
-}
-
-func (b *budget) take(n int64) bool {
-	if b.used.Add(n) > b.limit {
-		b.used.Add(-n)
-		return false
-	}
-	return true
-}
 
 // Small parts are joined once some are queued, so that a peer that sends single bytes cannot make each of them cost
 // a slice of its own.
@@ -37,7 +22,9 @@ type stream struct {
 
 	mu     sync.Mutex
 	queue  [][]byte
-	total  int64 // bytes pushed so far, all of them charged to shared until release
+	total  int64 // bytes pushed so far
+	held   int64 // what is taken from shared until release: all that was pushed, and what was made of it
+	over   bool  // what was held has been released
 	end    error // what follows the queue; io.EOF where the peer ended the stream
 	asleep bool
 	signal chan struct{}
@@ -55,10 +42,11 @@ func (s *stream) push(part []byte) error {
 	if s.total+n > s.limit {
 		return s.failLocked(fmt.Errorf("more than %d bytes in one call: %w", s.limit, ErrTooLarge))
 	}
-	if !s.shared.take(n) {
-		return s.failLocked(fmt.Errorf("more than %d bytes in all calls: %w", s.shared.limit, ErrTooLarge))
+	if err := s.shared.take(n); err != nil {
+		return s.failLocked(err)
 	}
 	s.total += n
+	s.held += n
 	if last := len(s.queue) - 1; last >= joinFrom && len(part) < joinBelow && len(s.queue[last]) < joinUpTo {
 		s.queue[last] = append(s.queue[last], part...)
 	} else {
@@ -96,11 +84,30 @@ func (s *stream) release(end error) {
 		s.end = end
 	}
 	s.queue = nil
-	total := s.total
-	s.total = 0
+	held := s.held
+	s.held, s.over = 0, true
 	s.wake()
 	s.mu.Unlock()
-	s.shared.used.Add(-total)
+	if held != 0 {
+		s.shared.give(held)
+	}
+}
+
+// hold implements holder. It takes nothing after release, when there is nobody to give it back.
+func (s *stream) hold(n int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		return nil
+	}
+	if n < 0 {
+		n = max(n, -s.held)
+		s.shared.give(-n)
+	} else if err := s.shared.take(n); err != nil {
+		return err
+	}
+	s.held += n
+	return nil
 }
 
 // drained tells whether there is nothing to take now and more may come.
