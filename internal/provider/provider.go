@@ -145,7 +145,7 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 		records: records.NewHandlerClient(client, data.Lattice, data.ProviderKey),
 		server:  server,
 		lid:     lid, budget: budget,
-		config:  data.Config, trouble: trouble,
+		config: data.Config, trouble: trouble,
 		links:    make(map[lattice.LinkID]*link),
 		callers:  make(map[string]int),
 		observer: observer{started: time.Now()},
