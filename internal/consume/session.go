@@ -291,6 +291,12 @@ func (s *session) status() Status {
 // maxFailure bounds a component's error in a problem in bytes. The whole of it is in the log.
 const maxFailure = 1 << 10
 
+// HangingText says in words which calls hang.
+func HangingText(h *dispatch.Hanging, now time.Time) string {
+	return fmt.Sprintf("%d calls are under way and none has gone well since the oldest began, %s ago (%s/%d, offset %d)",
+		h.Calls, now.Sub(h.Began).Round(time.Second), h.Topic, h.Partition, h.Offset)
+}
+
 // addDispatchProblems says in words what keeps the dispatcher from delivering.
 func addDispatchProblems(ps *status.Problems, d *dispatch.Status, cfg *Config) {
 	if d.Unavailable != nil {
@@ -304,6 +310,10 @@ func addDispatchProblems(ps *status.Problems, d *dispatch.Status, cfg *Config) {
 		}
 		ps.Add(status.ProblemFailing, fmt.Sprintf("failing: %d of the last %d calls: %s (%s/%d, offset %d; since %s%s)", f.Calls, f.Calls,
 			text.Clip(f.Err.Error(), maxFailure), f.Topic, f.Partition, f.Offset, f.Since.UTC().Format(time.RFC3339), oldest))
+	}
+	// A component may take nearly as long for each call, and is well.
+	if h := d.Hanging; h != nil && d.Unavailable == nil && time.Since(h.Began) >= cfg.Settings.Delivery.HandleTimeout/4*3 {
+		ps.Add(status.ProblemFailing, fmt.Sprintf("hanging: %s, of at most handle_timeout (%s)", HangingText(h, time.Now()), cfg.Settings.Delivery.HandleTimeout))
 	}
 	if d.Outputs != nil {
 		ps.Add(status.ProblemOutputs, fmt.Sprintf("outputs of the component cannot be produced: %v", d.Outputs))

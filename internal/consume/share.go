@@ -432,7 +432,7 @@ func (s *shareSession) deliver(r *record.Record) (record.Verdict, error) {
 	began := time.Now()
 	var running dispatch.Running
 	s.mu.Lock()
-	s.running.Begin(&running, began)
+	s.running.Begin(&running, r, began)
 	s.mu.Unlock()
 	verdict, err := s.handOver(ctx, r)
 	if s.calls.Err() == nil {
@@ -443,7 +443,7 @@ func (s *shareSession) deliver(r *record.Record) (record.Verdict, error) {
 	s.running.End(&running)
 	switch outcome {
 	case dispatch.OutcomeDone:
-		s.running.Worked()
+		s.running.Worked(time.Now())
 	case dispatch.OutcomeRetry, dispatch.OutcomeReject:
 		s.running.Failed(r, err, began, time.Now())
 	}
@@ -553,7 +553,7 @@ func (s *shareSession) status() Status {
 	s.mu.Lock()
 	st := Status{Dispatch: dispatch.Status{
 		InFlight: s.inFlight - s.knocking, Waiting: s.knocking, Buffered: s.buffered, Oldest: s.polled, Unavailable: s.unavailable, UnavailableSince: s.since, DeadLetter: s.deadLetter,
-		OldestCall: s.running.Oldest(), Failing: s.running.Failing(time.Now(), s.inFlight > 0),
+		OldestCall: s.running.Oldest(), Hanging: s.running.Hanging(time.Now()), Failing: s.running.Failing(time.Now(), s.inFlight > 0),
 	}}
 	large := maps.Clone(s.large)
 	s.mu.Unlock()

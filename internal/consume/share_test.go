@@ -95,3 +95,26 @@ func TestAShareGroupTellsOfAComponentThatFailsOnEveryCall(t *testing.T) {
 		}
 	})
 }
+
+func TestCallsThatHangAreAProblemWhenMostOfTheirTimeIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &handler{do: func(ctx context.Context, _ *record.Record) (record.Verdict, error) {
+			<-ctx.Done()
+			return record.Retry, ctx.Err()
+		}}
+		s, _, _ := shared(t, h, func(d *settings.Delivery) { d.HandleTimeout = 2 * time.Minute })
+		done := make(chan kgo.AckStatus, 1)
+		go func() { done <- s.decide(t.Context(), &kgo.Record{}, &record.Record{Topic: "in", Offset: 7}) }()
+		time.Sleep(time.Minute)
+		if st := s.status(); st.Problems.Has(status.ProblemFailing) || st.Dispatch.Hanging == nil {
+			t.Errorf("after a minute: %s, %+v", st.Problems, st.Dispatch.Hanging)
+		}
+		time.Sleep(31 * time.Second)
+		if st := s.status(); !st.Problems.Has(status.ProblemFailing) || !strings.Contains(st.Problems.String(), "hanging: 1 calls are under way") {
+			t.Errorf("problems: %s", st.Problems)
+		}
+		if got := <-done; got != kgo.AckRelease {
+			t.Errorf("the broker is told %v", got)
+		}
+	})
+}

@@ -21,12 +21,15 @@ const (
 // one guards it.
 type Calls struct {
 	first, last *Running
+	count       int
+	worked      time.Time // when the last call went well
 	failing     Failing
 }
 
 // Running is a call that is under way.
 type Running struct {
 	began      time.Time
+	record     *record.Record // the first of the call
 	prev, next *Running
 	listed     bool
 }
@@ -44,9 +47,20 @@ type Failing struct {
 	Offset    int64
 }
 
-// Begin notes that a call begins.
-func (c *Calls) Begin(r *Running, now time.Time) {
-	*r = Running{began: now, prev: c.last, listed: true}
+// Hanging are calls of which none has gone well since the oldest began, a while ago.
+type Hanging struct {
+	Calls int
+	// Began is when the oldest began, Topic, Partition and Offset its first record.
+	Began     time.Time
+	Topic     string
+	Partition int32
+	Offset    int64
+}
+
+// Begin notes that a call begins. first is its first record.
+func (c *Calls) Begin(r *Running, first *record.Record, now time.Time) {
+	*r = Running{began: now, record: first, prev: c.last, listed: true}
+	c.count++
 	if c.last != nil {
 		c.last.next = r
 	} else {
@@ -71,10 +85,11 @@ func (c *Calls) End(r *Running) {
 		c.last = r.prev
 	}
 	*r = Running{}
+	c.count--
 }
 
 // Worked notes that a call went well for one record at least.
-func (c *Calls) Worked() { c.failing = Failing{} }
+func (c *Calls) Worked(now time.Time) { c.failing, c.worked = Failing{}, now }
 
 // Failed notes that a call that began at a time went well for no record, and why, for one of them.
 func (c *Calls) Failed(rec *record.Record, err error, began, now time.Time) {
@@ -93,6 +108,16 @@ func (c *Calls) Oldest() time.Time {
 		return time.Time{}
 	}
 	return c.first.began
+}
+
+// Hanging tells of calls that have been under way for the time failingFor and longer, while none has gone well; nil where
+// there are none.
+func (c *Calls) Hanging(now time.Time) *Hanging {
+	if c.first == nil || now.Sub(c.first.began) < failingFor || c.worked.After(c.first.began) {
+		return nil
+	}
+	rec := c.first.record
+	return &Hanging{Calls: c.count, Began: c.first.began, Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset}
 }
 
 // Failing tells how a component fails; nil where it does not. busy tells that records wait or are with it.
@@ -117,7 +142,7 @@ func (d *Dispatcher) noteCall(c *call, results []result) {
 		switch r := &results[i]; {
 		case r.next == settleFinish:
 			if !errors.Is(r.err, record.ErrSkipped) {
-				d.calls.Worked()
+				d.calls.Worked(time.Now())
 				return
 			}
 		case r.next == settleRetry, r.next == settleBury, r.next == settleAlone:

@@ -186,3 +186,46 @@ func TestTheOldestCallIsTold(t *testing.T) {
 		d.Close(t.Context())
 	})
 }
+
+func TestCallsThatHangAreToldOf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mended atomic.Bool
+		s := &script{handle: func(ctx context.Context, r *record.Record) (record.Verdict, error) {
+			if !mended.Load() && string(r.Key) != "well" {
+				<-ctx.Done()
+				return record.Retry, ctx.Err()
+			}
+			return record.Done, nil
+		}}
+		cfg, _ := config(s)
+		cfg.Delivery.HandleTimeout = 5 * time.Minute
+		d := New(cfg)
+		p := d.Open("t", 2, 0)
+		rs := keyed(5, "a", "b", "c", "well")
+		for _, r := range rs {
+			r.Partition = 2
+		}
+		p.Add(rs[:3], first)
+		time.Sleep(failingFor - time.Second)
+		if h := d.Status().Hanging; h != nil {
+			t.Errorf("told of %+v after %s", h, failingFor-time.Second)
+		}
+		time.Sleep(45 * time.Second)
+		h := d.Status().Hanging
+		if h == nil || h.Calls != 3 || h.Topic != "t" || h.Partition != 2 || h.Offset != 0 || time.Since(h.Began) < 74*time.Second {
+			t.Errorf("told of %+v", h)
+		}
+		p.Add(rs[3:4], first)
+		synctest.Wait()
+		if h := d.Status().Hanging; h != nil {
+			t.Errorf("told of %+v, though a call went well", h)
+		}
+		mended.Store(true)
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if h := d.Status().Hanging; h != nil {
+			t.Errorf("told of %+v when all is done", h)
+		}
+		d.Close(t.Context())
+	})
+}

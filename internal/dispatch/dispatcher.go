@@ -123,8 +123,9 @@ type Status struct {
 	Oldest time.Time
 	// OldestCall is when the call began that has been under way for longest; zero where there is none.
 	OldestCall time.Time
-	// Failing tells how the component fails; nil where it does not.
+	// Failing tells how the component fails, Hanging which calls it does not come to an end with; nil where it does not.
 	Failing *Failing
+	Hanging *Hanging
 	// KeylessOnly tells that records were read, all of them without a key, and that order=key has those of a partition wait
 	// for each other.
 	KeylessOnly bool
@@ -167,7 +168,7 @@ func (d *Dispatcher) Status() Status {
 			s.Held = append(s.Held, Held{Topic: p.topic, Partition: p.id, Reason: p.held})
 		}
 	}
-	s.OldestCall = d.calls.Oldest()
+	s.OldestCall, s.Hanging = d.calls.Oldest(), d.calls.Hanging(time.Now())
 	s.Failing = d.calls.Failing(time.Now(), s.Waiting > 0)
 	s.Waiting = max(0, s.Waiting-d.withComponent)
 	return s
@@ -228,7 +229,7 @@ func (d *Dispatcher) begin(keep bool) (kept *call) {
 			d.turns.push(p)
 		}
 		c.probe = d.gate.cause != nil
-		d.calls.Begin(&c.running, time.Now())
+		d.calls.Begin(&c.running, c.items[0].rec, time.Now())
 		d.inFlight++
 		d.withComponent += len(c.items)
 		p.inFlight++

@@ -245,6 +245,9 @@ func (f *firsts) reads(s *status.Link, sub *subscription) bool {
 func describeConsumer(s *status.Link, c *consume.Consumer, now time.Time) {
 	d := c.Status().Dispatch
 	s.KeylessOnly = d.KeylessOnly
+	if d.Hanging != nil && s.State == status.Healthy {
+		s.Advice = consume.HangingText(d.Hanging, now)
+	}
 	if !d.OldestCall.IsZero() {
 		s.OldestCallSeconds = max(0, now.Sub(d.OldestCall).Seconds())
 	}

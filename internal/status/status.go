@@ -95,7 +95,7 @@ type Link struct {
 	Reason string `json:"reason,omitempty"`
 	// Problems are the parts of Reason, each with its kind.
 	Problems Problems `json:"problems,omitempty"`
-	// Advice says what may make a link faster that is well and falls behind, "" where nothing is known.
+	// Advice says what to look at where a link is well and falls behind, or makes no headway; "" where nothing is known.
 	Advice string `json:"advice,omitempty"`
 	// Since is when the state began.
 	Since time.Time `json:"since"`

@@ -84,7 +84,7 @@ func (k *tracked) observeRates(l *Link, now time.Time) {
 		from := k.samples[0]
 		l.Rates = RatesBetween(from.in, from.out, from.handle, l, now.Sub(from.at))
 		// A burst that came just now is no growth.
-		if l.KeylessOnly && lag > from.lag && now.Sub(from.at) >= rateWindow/2 {
+		if l.Advice == "" && l.KeylessOnly && lag > from.lag && now.Sub(from.at) >= rateWindow/2 {
 			l.Advice = keylessAdvice
 		}
 	}
