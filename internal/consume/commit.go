@@ -2,18 +2,15 @@ package consume
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"iter"
-	"strconv"
-	"strings"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"messaging-kafka/internal/dispatch"
 	"messaging-kafka/internal/produce"
 )
 
@@ -75,6 +72,47 @@ type commitOf struct {
 	offset int64
 	epoch  int32
 	meta   commitMetadata
+	// ahead are the finished records beyond offset, as the metadata has them.
+	ahead string
+}
+
+// text is the metadata of the commit, nil where there is none.
+func (c commitOf) text() *string {
+	text := c.meta.String()
+	if text == "" {
+		return nil
+	}
+	if c.ahead != "" {
+		text += aheadField + c.ahead
+	}
+	return &text
+}
+
+// commitAt is what is to be committed of an assignment that is at a position. ok is false where that has been committed
+// already. s.mu is held.
+func (s *session) commitAt(a *assignment, at dispatch.Position) (c commitOf, ok bool) {
+	c = commitOf{owner: a, offset: at.Offset, epoch: at.Epoch, meta: a.meta}
+	if c.offset < 0 {
+		// Nothing is finished but records beyond the lowest one.
+		c.offset, c.epoch = a.committed, a.committedEpoch
+	}
+	if c.offset < 0 {
+		return c, false
+	}
+	if c.meta.knowsTopic() && !s.offsetsAlone {
+		c.ahead = encodeAhead(c.offset, at.Ahead)
+	}
+	return c, c.offset != a.committed || c.ahead != a.committedAhead
+}
+
+// taken notes that Kafka has taken a commit. s.mu is held.
+func (c commitOf) taken() {
+	if c.offset == c.owner.committed {
+		c.owner.committedAt = time.Now() // no step ahead
+	} else {
+		c.owner.setCommitted(c.offset)
+	}
+	c.owner.committedEpoch, c.owner.committedAhead = c.epoch, c.ahead
 }
 
 func (cs commits) owners() iter.Seq2[topicPartition, *assignment] {
@@ -87,7 +125,7 @@ func (cs commits) owners() iter.Seq2[topicPartition, *assignment] {
 	}
 }
 
-// uncommitted collects the offsets that have moved since the last commit.
+// uncommitted collects what has been finished since the last commit: offsets that have moved, and records beyond them.
 func (s *session) uncommitted(only map[topicPartition]*assignment) commits {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,11 +137,13 @@ func (s *session) uncommitted(only map[topicPartition]*assignment) commits {
 		if s.assigned[tp] != a {
 			continue
 		}
-		offset, epoch, ok := a.Committable()
-		if !ok || offset == a.committed {
+		at, ok := a.Position()
+		if !ok {
 			continue
 		}
-		going[tp] = commitOf{owner: a, offset: offset, epoch: epoch, meta: a.meta}
+		if c, ok := s.commitAt(a, at); ok {
+			going[tp] = c
+		}
 	}
 	return going
 }
@@ -139,6 +179,13 @@ func (s *session) memberOf(owners iter.Seq2[topicPartition, *assignment]) (produ
 func (s *session) send(ctx context.Context, going commits) error {
 	for attempt := 1; ; attempt++ {
 		err := s.sendOnce(ctx, going)
+		if s.tooMuchMetadata(err) {
+			for tp, c := range going {
+				c.ahead = ""
+				going[tp] = c
+			}
+			continue
+		}
 		// A member of a KIP-848 group learns of a new epoch by its next heartbeat; until then its commits are stale. One of
 		// a classic group cannot commit from when all members have joined again until it has its new assignment. What is
 		// committed here cannot go to another member meanwhile: to hand it over takes the lock, too. The membership can
@@ -148,6 +195,17 @@ func (s *session) send(ctx context.Context, going commits) error {
 			return err
 		}
 	}
+}
+
+// tooMuchMetadata tells whether a broker takes less metadata than brokers do by default. From then on the session commits
+// offsets alone.
+func (s *session) tooMuchMetadata(err error) bool {
+	if !errors.Is(err, kerr.OffsetMetadataTooLarge) || s.offsetsAlone {
+		return false
+	}
+	s.offsetsAlone = true
+	s.log.Warn("the brokers take no more than offsets (offset.metadata.max.bytes): records that are finished behind an unfinished one are delivered again after a restart")
+	return true
 }
 
 const (
@@ -177,9 +235,7 @@ func (s *session) sendOnce(ctx context.Context, going commits) error {
 		}
 		p := kmsg.NewOffsetCommitRequestTopicPartition()
 		p.Partition, p.Offset, p.LeaderEpoch = tp.partition, c.offset, c.epoch
-		if text := c.meta.String(); text != "" {
-			p.Metadata = &text
-		}
+		p.Metadata = c.text()
 		t.Partitions = append(t.Partitions, p)
 	}
 	for _, t := range topics {
@@ -203,7 +259,7 @@ func (s *session) sendOnce(ctx context.Context, going commits) error {
 				continue
 			}
 			if c, ok := going[topicPartition{topic, p.Partition}]; ok {
-				c.owner.setCommitted(c.offset)
+				c.taken()
 			}
 		}
 	}
@@ -215,49 +271,4 @@ func (s *session) sendOnce(ctx context.Context, going commits) error {
 func passing(err error) bool {
 	return errors.Is(err, kerr.RebalanceInProgress) || errors.Is(err, kerr.IllegalGeneration) ||
 		errors.Is(err, kerr.UnknownMemberID) || errors.Is(err, kerr.StaleMemberEpoch)
-}
-
-// commitMetadata is the text that goes with each committed offset. It tells a later session three things that an
-// offset alone cannot: which topic it is of, should the topic have been deleted and created again under its name
-// meanwhile; how many partitions the topic had when the group began, and for which selection of topics it began (see
-// origin), so that a partition or topic that was added later is read from its start and not, as a group's first ones are,
-// from where the setting start says.
-type commitMetadata struct {
-	topicID    kadm.TopicID
-	partitions int
-	selection  string
-}
-
-const metadataVersion = "mk1"
-
-// String formats the metadata; it is empty where nothing is known.
-func (m commitMetadata) String() string {
-	if m == (commitMetadata{}) {
-		return ""
-	}
-	text := fmt.Sprintf("%s;t=%s;n=%d", metadataVersion, base64.RawURLEncoding.EncodeToString(m.topicID[:]), m.partitions)
-	if m.selection != "" {
-		text += ";s=" + m.selection
-	}
-	return text
-}
-
-// parseMetadata reads what String wrote. Anything else, such as what another client committed, is the zero value.
-func parseMetadata(text string) commitMetadata {
-	version, rest, _ := strings.Cut(text, ";t=")
-	id, n, ok := strings.Cut(rest, ";n=")
-	if version != metadataVersion || !ok {
-		return commitMetadata{}
-	}
-	n, selection, _ := strings.Cut(n, ";s=")
-	m := commitMetadata{selection: selection}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(id)
-	if err != nil || len(raw) != len(m.topicID) {
-		return commitMetadata{}
-	}
-	copy(m.topicID[:], raw)
-	if m.partitions, err = strconv.Atoi(n); err != nil || m.partitions < 0 {
-		return commitMetadata{}
-	}
-	return m
 }

@@ -93,7 +93,8 @@ func (s *session) askOrigin(ctx context.Context) error {
 	offsets.Each(func(o kadm.OffsetResponse) {
 		if o.Err == nil && o.At >= 0 {
 			has[o.Topic] = true
-			begun = begun || parseMetadata(o.Metadata).selection == s.origin.selection
+			meta, _ := parseMetadata(o.Metadata, o.At)
+			begun = begun || meta.selection == s.origin.selection
 		}
 	})
 	without := func(topic string, _ kadm.TopicID) bool { return !has[topic] }

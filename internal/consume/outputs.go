@@ -45,7 +45,8 @@ func (cfg *Config) prepareOutput() func([]record.Outgoing, record.Outgoing) ([]r
 // transaction is what of one partition is to be committed together. Only the committer uses it.
 type transaction struct {
 	dispatch.Finished
-	open bool // taken from the dispatcher and not committed yet
+	commit commitOf
+	open   bool // taken from the dispatcher and not committed yet
 }
 
 // commitTransaction commits the outputs and offsets of the given partitions in one transaction. s.committing is held.
@@ -92,8 +93,10 @@ func (s *session) takeFinished(only map[topicPartition]*assignment) map[topicPar
 				signal(s.freed)
 			}
 		}
-		if a.tx.open && a.tx.Offset == a.committed && len(a.tx.Outputs) == 0 {
-			a.tx.open = false
+		if a.tx.open {
+			var news bool
+			a.tx.commit, news = s.commitAt(a, a.tx.Position)
+			a.tx.open = news || len(a.tx.Outputs) > 0
 		}
 		if a.tx.open {
 			going[tp] = a
@@ -106,11 +109,12 @@ func (s *session) takeFinished(only map[topicPartition]*assignment) map[topicPar
 func (s *session) commitTogether(ctx context.Context, going map[topicPartition]*assignment) error {
 	err := s.endTransaction(ctx, going)
 	s.cfg.Observer.Committed(err)
+	s.tooMuchMetadata(err) // then the next one has less
 	if errors.Is(err, produce.ErrNotAborted) {
 		for tp, a := range going {
 			if n := a.tx.GivenUp(); n > 0 {
 				s.log.Warn("it is not known whether records were given up: their transaction may have been committed", "topic", tp.topic,
-					"partition", tp.partition, "records", n, "before", a.tx.Offset)
+					"partition", tp.partition, "records", n, "before", a.tx.commit.offset)
 			}
 		}
 		s.fail(err)
@@ -124,7 +128,7 @@ func (s *session) commitTogether(ctx context.Context, going map[topicPartition]*
 	s.mu.Lock()
 	done := make([]dispatch.Finished, 0, len(going))
 	for _, a := range going {
-		a.setCommitted(a.tx.Offset)
+		a.tx.commit.taken()
 		done = append(done, a.tx.Finished)
 		a.tx = transaction{}
 	}
@@ -144,7 +148,7 @@ func (s *session) endTransaction(ctx context.Context, going map[topicPartition]*
 		// Offsets alone need no transaction.
 		alone := make(commits, len(going))
 		for tp, a := range going {
-			alone[tp] = commitOf{owner: a, offset: a.tx.Offset, epoch: a.tx.Epoch, meta: a.meta}
+			alone[tp] = a.tx.commit
 		}
 		return s.send(ctx, alone)
 	}
@@ -156,10 +160,7 @@ func (s *session) endTransaction(ctx context.Context, going map[topicPartition]*
 			byTopic[tp.topic] = t
 		}
 		p := kmsg.NewTxnOffsetCommitRequestTopicPartition()
-		p.Partition, p.Offset, p.LeaderEpoch = tp.partition, a.tx.Offset, a.tx.Epoch
-		if text := a.meta.String(); text != "" {
-			p.Metadata = &text
-		}
+		p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = tp.partition, a.tx.commit.offset, a.tx.commit.epoch, a.tx.commit.text()
 		t.Partitions = append(t.Partitions, p)
 	}
 	topics := make([]kmsg.TxnOffsetCommitRequestTopic, 0, len(byTopic))

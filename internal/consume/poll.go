@@ -19,8 +19,8 @@ const (
 	// maxPartitionFetch the most that one fetch may bring of it.
 	minShare          = 64 << 10
 	maxPartitionFetch = 1 << 20
-	// maxSpan bounds the records of a partition from the lowest unfinished one on. It is what a crash can deliver
-	// again at most, and what a stuck key can let the others run ahead.
+	// maxSpan bounds the records of a partition from the lowest unfinished one on: what a stuck key can let the others run
+	// ahead. As many bits go with a commit.
 	maxSpan = 10_000
 )
 

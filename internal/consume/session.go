@@ -61,6 +61,9 @@ type session struct {
 	oneByOne bool
 	// joined has room for one token: the group has told what it gives this member.
 	joined chan struct{}
+	// offsetsAlone leaves out which records beyond an offset are finished, because a broker takes so little metadata.
+	// s.committing protects it.
+	offsetsAlone bool
 	// fatal takes the first error that a session cannot recover from.
 	fatal chan error
 
@@ -90,11 +93,15 @@ type assignment struct {
 	*dispatch.Partition
 	committed   int64 // -1: not known
 	committedAt time.Time
-	end         int64     // -1: not known
-	endAt       time.Time // when it was
-	askedAt     time.Time // when the end was last asked for
-	behindSince time.Time // since when, to our knowledge, committed is below end without a step ahead
-	paused      bool
+	// committedEpoch is the leader epoch that the committed offset came with, committedAhead what its metadata says of
+	// finished records beyond it.
+	committedEpoch int32
+	committedAhead string
+	end            int64     // -1: not known
+	endAt          time.Time // when it was
+	askedAt        time.Time // when the end was last asked for
+	behindSince    time.Time // since when, to our knowledge, committed is below end without a step ahead
+	paused         bool
 	failure
 	// stopped is why the partition is not read any more, nil when it is.
 	stopped error

@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"messaging-kafka/internal/dispatch"
 	"messaging-kafka/internal/settings"
 )
 
@@ -57,7 +58,7 @@ func (s *session) decideStarts(ctx context.Context, fetched map[string]map[int32
 		for id, offset := range partitions {
 			tp := topicPartition{topic, id}
 			c := commits[topic][id]
-			meta := parseMetadata(c.Metadata)
+			meta, ahead := parseMetadata(c.Metadata, c.At)
 			switch known := now.topicID != (kadm.TopicID{}); {
 			case c.At < 0 && first > 0 && int(id) >= first:
 				s.log.Info("a partition was added to the topic: reading it from its start", "topic", topic, "partition", id)
@@ -80,7 +81,11 @@ func (s *session) decideStarts(ctx context.Context, fetched map[string]map[int32
 				if s.origin.complete {
 					meta.selection = s.origin.selection // there is no topic of it left to begin with
 				}
-				s.begin(tp, offset.EpochOffset().Offset, offset.EpochOffset().Offset, meta)
+				if len(ahead) > 0 && meta.topicID != now.topicID {
+					ahead = nil // nobody can tell whether they are of this topic
+				}
+				at := offset.EpochOffset()
+				s.begin(tp, at.Offset, commitOf{offset: at.Offset, epoch: at.Epoch, meta: meta, ahead: encodeAhead(c.At, ahead)}, ahead)
 			}
 		}
 	}
@@ -92,20 +97,25 @@ func (s *session) decideStarts(ctx context.Context, fetched map[string]map[int32
 func firstPartitions(commits map[int32]kadm.OffsetResponse) int {
 	n := 0
 	for _, c := range commits {
-		if m := parseMetadata(c.Metadata); c.At >= 0 && m.partitions > 0 && (n == 0 || m.partitions < n) {
+		if m, _ := parseMetadata(c.Metadata, c.At); c.At >= 0 && m.partitions > 0 && (n == 0 || m.partitions < n) {
 			n = m.partitions
 		}
 	}
 	return n
 }
 
-// begin lets the dispatcher take records of an assigned partition from an offset on.
-func (s *session) begin(tp topicPartition, from, committed int64, meta commitMetadata) {
+// begin lets the dispatcher take records of an assigned partition from an offset on, but for those ahead, which are
+// finished. committed is what the group has committed.
+func (s *session) begin(tp topicPartition, from int64, committed commitOf, ahead []dispatch.Range) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if a := s.assigned[tp]; a != nil {
-		a.committed, a.meta = committed, meta
-		a.StartAt(from)
+		a.committed, a.committedEpoch, a.committedAhead, a.meta = committed.offset, committed.epoch, committed.ahead, committed.meta
+		if len(ahead) > 0 {
+			s.log.Info("records behind an unfinished one are finished already, and passed over", "topic", tp.topic,
+				"partition", tp.partition, "from", from, "finished_up_to", ahead[len(ahead)-1].To)
+		}
+		a.ResumeAt(from, ahead)
 	}
 	signal(s.progress) // a poll that waits because all partitions are full has one more now
 }
@@ -161,7 +171,7 @@ func (p *pins) resolve(ctx context.Context, fetched map[string]map[int32]kgo.Off
 	}
 	for tp, c := range going {
 		fetched[tp.topic][tp.partition] = kgo.NewOffset().At(c.offset).WithEpoch(-1)
-		p.s.begin(tp, c.offset, c.offset, c.meta)
+		p.s.begin(tp, c.offset, c, nil)
 	}
 	return nil
 }

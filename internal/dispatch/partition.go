@@ -37,8 +37,14 @@ type Partition struct {
 	spareItems []item
 	spareLanes []soloLane
 	// items holds every record from the lowest unfinished one on, in the order of their offsets.
-	items      queue[*item]
-	next       int64 // the lowest offset that Add still takes
+	items queue[*item]
+	next  int64 // the lowest offset that Add still takes
+	// doneAhead counts the finished records among items. known is what an earlier owner has finished of what is still to
+	// come; lastAhead is what ahead found last, once freed.
+	doneAhead  int
+	known      []Range
+	lastAhead  []Range
+	freed      bool
 	unfinished int
 	buffered   int64
 	inFlight   int // calls
@@ -145,6 +151,10 @@ func (p *Partition) Add(records []*record.Record, earlier func(*record.Record) i
 		if r.Offset < p.next {
 			continue
 		}
+		if p.isKnown(r.Offset, r.LeaderEpoch) {
+			p.pass(r.Offset, r.LeaderEpoch)
+			continue
+		}
 		it := p.newItem()
 		*it = item{rec: r, nextOffset: r.Offset + 1, epoch: r.LeaderEpoch, size: int64(r.Size()), cost: r.Cost() + laneCost, earlier: earlier(r), added: now, turn: d.nextTurn(), stamp: stampOf(r)}
 		p.next = it.nextOffset
@@ -172,8 +182,19 @@ func (p *Partition) Skip(offset int64, epoch int32) {
 	if p.closing || offset < p.next {
 		return
 	}
+	p.pass(offset, epoch)
+}
+
+// pass notes an offset that needs no delivery. d.mu is held.
+func (p *Partition) pass(offset int64, epoch int32) {
 	p.next = offset + 1
-	p.items.push(&item{nextOffset: offset + 1, epoch: epoch, done: true})
+	p.pushDone(offset+1, epoch)
+}
+
+// pushDone notes that nothing up to an offset is to be delivered of what is not there yet. d.mu is held.
+func (p *Partition) pushDone(nextOffset int64, epoch int32) {
+	p.items.push(&item{nextOffset: nextOffset, epoch: epoch, done: true})
+	p.doneAhead++
 	p.hold(itemCost)
 	p.advance()
 }
@@ -302,6 +323,7 @@ func (p *Partition) finish(it *item, r *result) {
 	it.lane.waiting.pop()
 	it.done, it.rec, it.lane = true, nil, nil
 	it.outputs, it.buried = r.outputs, r.buried
+	p.doneAhead++
 	p.unfinished--
 	p.hold(costOf(r.outputs) - it.cost)
 	p.advance()
@@ -339,6 +361,7 @@ func costOf(outputs []record.Outgoing) int64 {
 func (p *Partition) advance() {
 	for p.items.len() > 0 && p.items.peek().done {
 		it := p.items.pop()
+		p.doneAhead--
 		p.committable = committable{offset: it.nextOffset, epoch: it.epoch}
 		p.noteFinished(it.stamp)
 		p.outputs = append(p.outputs, it.outputs...)
@@ -353,9 +376,7 @@ func (p *Partition) advance() {
 
 // Finished is what one commit can take along.
 type Finished struct {
-	// Offset is the offset to commit, Epoch its leader epoch.
-	Offset int64
-	Epoch  int32
+	Position
 	// Outputs are those of all records below Offset that have not been taken before. They are to be stored together
 	// with the offset or not at all.
 	Outputs []record.Outgoing
@@ -374,14 +395,15 @@ func (f *Finished) Committed() {
 }
 
 // TakeFinished returns what is finished, with the outputs that no call before has returned. It is for dispatchers with
-// [Config.Transactional]. ok is false as with [Partition.Committable].
+// [Config.Transactional]. ok is false as with [Partition.Position].
 func (p *Partition) TakeFinished() (f Finished, ok bool) {
 	p.d.mu.Lock()
 	defer p.d.mu.Unlock()
-	if p.lost || p.committable.offset < 0 {
+	at, ok := p.position()
+	if !ok {
 		return Finished{}, false
 	}
-	f = Finished{Offset: p.committable.offset, Epoch: p.committable.epoch, Outputs: p.outputs, buried: p.buried}
+	f = Finished{Position: at, Outputs: p.outputs, buried: p.buried}
 	p.dropOutputs()
 	p.d.schedule()
 	return f, true
@@ -392,8 +414,7 @@ type Load struct {
 	// Bytes is what the unfinished records take in memory, what is kept of finished ones behind them, and the outputs of
 	// finished ones that have not been taken.
 	Bytes int64
-	// Span is the number of records from the lowest unfinished one on, finished ones among them included: what a
-	// crash would have delivered again.
+	// Span is the number of records from the lowest unfinished one on, finished ones among them included.
 	Span int
 	// Oldest is when the lowest unfinished record was read; zero if there is none.
 	Oldest time.Time
@@ -414,19 +435,8 @@ func (p *Partition) Load() Load {
 	return l
 }
 
-// Committable returns the offset to commit: the lowest one that is not finished. ok is false where nothing has been
-// finished yet and after [Partition.Abandon].
-func (p *Partition) Committable() (offset int64, epoch int32, ok bool) {
-	p.d.mu.Lock()
-	defer p.d.mu.Unlock()
-	if p.lost || p.committable.offset < 0 {
-		return 0, 0, false
-	}
-	return p.committable.offset, p.committable.epoch, true
-}
-
 // Close ends the assignment in order: no call starts any more, running calls may finish until ctx ends and are given
-// up then. What Committable returns afterwards is final.
+// up then. What Position returns afterwards is final.
 func (p *Partition) Close(ctx context.Context) {
 	p.beginClose(false)
 	select {
@@ -490,6 +500,7 @@ func (p *Partition) free() (givenUp []int64) {
 		return nil
 	}
 	delete(d.partitions, p)
+	p.lastAhead, p.freed = p.ahead(), true
 	if p.lost {
 		p.dropOutputs()
 	}
@@ -560,9 +571,7 @@ func (p *Partition) StartAt(from int64) {
 	p.d.mu.Lock()
 	defer p.d.mu.Unlock()
 	if p.next != NotYet && !p.closing {
-		p.items.push(&item{nextOffset: from, epoch: -1, done: true})
-		p.hold(itemCost)
-		p.advance()
+		p.pushDone(from, -1)
 	}
 	p.next = from
 }

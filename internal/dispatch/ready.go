@@ -9,8 +9,8 @@ import (
 // record may be called. The record whose turn is lowest goes first, in both.
 //
 // Turns are given out as records come from Kafka, so that the oldest record goes first and not the lane that has
-// waited longest: the offset that can be committed is the lowest unfinished one, and what is finished beyond it is
-// delivered again when a partition changes hands without order. A record that failed gets a new turn, behind all that
+// waited longest: the offset that can be committed is the lowest unfinished one, and what is finished beyond it has to be
+// told range by range. A record that failed gets a new turn, behind all that
 // wait: records that fail again and again must not keep the others from their slots.
 type turns struct{ partitions turnHeap[*Partition] }
 

@@ -22,7 +22,7 @@ func TestTheOldestRecordGoesFirst(t *testing.T) {
 		var mu sync.Mutex // protects spread
 		spread := int64(0)
 		s := &script{handle: func(_ context.Context, r *record.Record) (record.Verdict, error) {
-			committed, _, ok := p.Committable()
+			committed, _, ok := lowestUnfinished(p)
 			if !ok {
 				committed = 0
 			}
