@@ -198,6 +198,10 @@ func (s *shareSession) comparePlaces(ctx context.Context, adm *kadm.Client, topi
 	if err != nil {
 		return err
 	}
+	ends, err := adm.ListEndOffsets(ctx, topics...)
+	if err != nil {
+		return err
+	}
 	described, err := adm.DescribeShareGroupOffsets(ctx, group)
 	if err != nil {
 		return err
@@ -207,21 +211,26 @@ func (s *shareSession) comparePlaces(ctx context.Context, adm *kadm.Client, topi
 		if o.Err != nil {
 			return
 		}
-		at := int64(-1)
+		at, done := int64(-1), int64(0)
 		if found, ok := offsets[o.Topic][o.Partition]; ok && found.Err == nil {
 			at = found.StartOffset
+			// What the broker has stored as the group's place can be behind records that are decided; its lag is without them.
+			if end, ok := ends.Lookup(o.Topic, o.Partition); ok && end.Err == nil && at >= 0 && found.Lag >= 0 {
+				done = max(0, end.Offset-at-found.Lag)
+			}
 		}
-		s.compare(topicPartition{o.Topic, o.Partition}, at, o.Offset)
+		s.compare(topicPartition{o.Topic, o.Partition}, at, done, o.Offset)
 	})
 	return nil
 }
 
-// compare takes note of where the group is in a partition, -1 where the broker does not know it yet, and of where the log
-// begins.
-func (s *shareSession) compare(tp topicPartition, at, start int64) {
+// compare takes note of where the group is in a partition, -1 where the broker does not know it yet, of how many records
+// from there on are decided, and of where the log begins.
+func (s *shareSession) compare(tp topicPartition, at, done, start int64) {
 	s.mu.Lock()
 	before := s.places[tp]
-	if before == nil {
+	first := before == nil
+	if first {
 		before = &place{at: at}
 		if at < 0 && s.cfg.Settings.Consumer.Start.Kind == settings.StartEarliest {
 			before.at = start
@@ -231,6 +240,9 @@ func (s *shareSession) compare(tp topicPartition, at, start int64) {
 	lost := int64(0)
 	if before.at >= 0 && start > before.at {
 		lost = start - before.at
+		if first {
+			lost -= done
+		}
 		for _, offset := range before.decided {
 			if offset >= before.at && offset < start {
 				lost--

@@ -169,6 +169,48 @@ func TestAShareGroupGetsNoAbortedRecords(t *testing.T) {
 	one.stop()
 }
 
+func TestAShareGroupTellsOfRecordsThatWereLost(t *testing.T) {
+	r := newRig(t, kafka4(t).Brokers())
+	in := r.topic("in", 1)
+	release := make(chan struct{})
+	j := newJournal()
+	r.component(testkit.ComponentOptions{Handler: j.handler(func(ctx context.Context, _ *testkit.Component, msg testkit.Call, _ int) error {
+		if string(msg.Body) == "wait" {
+			select {
+			case <-release:
+			case <-ctx.Done():
+			}
+		}
+		return nil
+	})})
+	r.link("echo", r.config(in, "group_protocol", "share", "max_in_flight", "1"))
+	one := r.start()
+	r.kc.ProduceText(in, "1", "2", "3")
+	j.waitDone(t, 3)
+	r.kc.ProduceText(in, "wait")
+	j.waitBegun(t, 4)
+	r.kc.ProduceText(in, "lost 1", "lost 2", "lost 3", "lost 4", "kept")
+	r.kc.DeleteRecords(in, 0, 8)
+	lost := func(n *node, want int) {
+		t.Helper()
+		testkit.Eventually(t, patience, func() error {
+			if got := n.logged("records were gone from the log", fmt.Sprintf("records_lost=%d", want)); got != 1 {
+				return fmt.Errorf("%d lines tell of %d lost records", got, want)
+			}
+			return nil
+		})
+	}
+	lost(one, 4)
+	close(release)
+	j.waitDone(t, 5)
+	one.stop()
+	r.kc.ProduceText(in, "lost 5", "lost 6")
+	r.kc.DeleteRecords(in, 0, 11)
+	two := r.start()
+	lost(two, 2)
+	two.stop()
+}
+
 func TestAShareGroupWhoseIDIsTakenSaysSo(t *testing.T) {
 	r := newRig(t, kafka4(t).Brokers())
 	in := r.topic("in", 1)
