@@ -95,7 +95,10 @@ func (s *session) collect(partitions map[string][]int32) map[topicPartition]*ass
 func (s *session) forget(going map[topicPartition]*assignment) {
 	resume := make(map[string][]int32)
 	s.mu.Lock()
-	for tp := range going {
+	for tp, a := range going {
+		if s.assigned[tp] != a {
+			continue // it has been given out anew
+		}
 		delete(s.assigned, tp)
 		resume[tp.topic] = append(resume[tp.topic], tp.partition)
 		s.problems.clearPartition(tp)

@@ -126,6 +126,12 @@ func (p *problems) clearPartition(tp topicPartition) {
 	delete(p.partitions, tp)
 }
 
+func (p *problems) clearTopics(topics []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	maps.DeleteFunc(p.partitions, func(tp topicPartition, _ error) bool { return slices.Contains(topics, tp.topic) })
+}
+
 func (p *problems) clearPartitions() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -3,7 +3,6 @@ package consume
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -46,7 +45,7 @@ func (f *failure) rests(now time.Time) bool { return now.Before(f.retryAt) }
 // fetchFailed acts on the error of one partition. Errors that the client gets over by itself never come here.
 func (s *session) fetchFailed(ctx context.Context, tp topicPartition, a *assignment, err error) {
 	if errors.Is(err, kerr.UnknownTopicID) {
-		s.fail(fmt.Errorf("topic %s was deleted and created again: %w", tp.topic, err))
+		s.recreated(tp, a)
 		return
 	}
 	if errors.Is(err, kafka.ErrNoRoom) {

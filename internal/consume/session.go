@@ -71,7 +71,10 @@ type session struct {
 	mu         sync.Mutex
 	assigned   map[topicPartition]*assignment
 	settled    settled
-	closing    bool
+	// stale are topics that were deleted and created again, renewing has room for one token: there are some.
+	stale    map[string]struct{}
+	renewing chan struct{}
+	closing  bool
 	// wakePoll ends the poll that is under way.
 	wakePoll context.CancelFunc
 }
@@ -151,6 +154,8 @@ func newSession(cfg *Config, from *origin) (*session, error) {
 		freed:      make(chan struct{}, 1),
 		early:      make(chan struct{}, 1),
 		joined:     make(chan struct{}, 1),
+		stale:      make(map[string]struct{}),
+		renewing:   make(chan struct{}, 1),
 		ready:      make(chan struct{}),
 		fatal:      make(chan error, 1),
 		assigned:   make(map[topicPartition]*assignment),
@@ -240,7 +245,7 @@ func newSession(cfg *Config, from *origin) (*session, error) {
 // run polls, commits and watches until ctx ends or the session cannot go on.
 func (s *session) run(ctx context.Context) error {
 	ctx, s.stop = context.WithCancel(ctx)
-	loops := []func(context.Context){s.poll, s.pace, s.commitLoop, s.monitor, s.measure, s.look}
+	loops := []func(context.Context){s.poll, s.pace, s.commitLoop, s.monitor, s.measure, s.look, s.renew}
 	if s.cfg.Settings.Consumer.GroupProtocol != settings.GroupConsumer {
 		// With KIP-848 the broker alone knows its session timeout.
 		loops = append(loops, s.guard)

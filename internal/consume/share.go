@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"messaging-kafka/internal/dispatch"
@@ -39,6 +40,8 @@ type shareSession struct {
 	fetches *shareFetches
 	// settled are the partitions that have been given out and fetched. Only the monitor uses it.
 	settled map[topicPartition]struct{}
+	// renewed has room for one token: the client is to find a topic again.
+	renewed chan struct{}
 	loops   sync.WaitGroup
 	stop    context.CancelFunc
 	// calls is what running calls live in; it outlasts the loops by the time that a stop leaves them.
@@ -66,7 +69,7 @@ type shareSession struct {
 const shareFetchWait = 50 * time.Millisecond
 
 func newShareSession(cfg *Config, records int) (*shareSession, error) {
-	s := &shareSession{cfg: cfg, log: cfg.Log, bury: cfg.deadLetter(), fetches: newShareFetches(), records: records, crowded: make(chan error, 1),
+	s := &shareSession{cfg: cfg, log: cfg.Log, bury: cfg.deadLetter(), fetches: newShareFetches(), renewed: make(chan struct{}, 1), records: records, crowded: make(chan error, 1),
 		large: make(map[topicPartition]error), places: make(map[topicPartition]*place), inHand: make(map[topicPartition][]int64),
 	}
 	limits := fetchLimits(cfg)
@@ -161,7 +164,7 @@ func (s *shareSession) monitor(ctx context.Context) {
 		awaited: s.awaited,
 		report:  s.problems.setChecks,
 	}
-	w.watch(ctx, nil)
+	w.watch(ctx, s.renewed)
 }
 
 // watchStable watches the last stable offsets of the topics: no member of the group gets records beyond them.
@@ -193,6 +196,7 @@ func (s *shareSession) poll(ctx context.Context) {
 		}
 		cancel()
 		failed := false
+		recreated := make(map[string]struct{})
 		fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 			if f.Topic == "" || ctx.Err() != nil {
 				return
@@ -202,6 +206,9 @@ func (s *shareSession) poll(ctx context.Context) {
 				s.problems.clearPartition(tp)
 				s.problems.clearPartition(topicPartition{f.Topic, -1})
 				return
+			}
+			if errors.Is(f.Err, kerr.UnknownTopicID) {
+				recreated[f.Topic] = struct{}{}
 			}
 			failed = true // records may have come with it all the same
 			if refusal != nil {
@@ -215,6 +222,7 @@ func (s *shareSession) poll(ctx context.Context) {
 		}
 		s.handle(ctx, fetches.Records())
 		s.fetched.Taken(fetches, 0)
+		s.renew(slices.Sorted(maps.Keys(recreated)))
 		if failed {
 			select {
 			case <-time.After(errorPause):
@@ -222,6 +230,24 @@ func (s *shareSession) poll(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// renew has the client forget topics that were deleted and created again, which it would take for the old ones for ever,
+// and find them anew.
+func (s *shareSession) renew(topics []string) {
+	if len(topics) == 0 {
+		return
+	}
+	s.log.Warn("topics were deleted and created again: they are begun anew", "topics", topics)
+	s.cl.PurgeTopicsFromConsuming(slices.Clone(topics)...)
+	s.cl.AddConsumeTopics(topics...) // nothing where there is a pattern: it matches again
+	s.fetches.forget(topics)
+	s.mu.Lock()
+	maps.DeleteFunc(s.places, func(tp topicPartition, _ *place) bool { return slices.Contains(topics, tp.topic) })
+	s.mu.Unlock()
+	s.problems.clearTopics(topics)
+	s.problems.left() // until the monitor has seen that the topics are read
+	signal(s.renewed)
 }
 
 // handle brings every record of a poll to its verdict.

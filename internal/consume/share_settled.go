@@ -3,6 +3,8 @@ package consume
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -57,13 +59,17 @@ func (h *shareFetches) brought(tp topicPartition) {
 	}
 }
 
+// forget forgets what came of topics.
+func (h *shareFetches) forget(topics []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	maps.DeleteFunc(h.came, func(tp topicPartition, _ struct{}) bool { return slices.Contains(topics, tp.topic) })
+}
+
 // wait waits until all partitions, of which it gets the leaders, have been fetched, or one of them where any is enough.
 func (h *shareFetches) wait(ctx context.Context, leaders map[topicPartition]int32, any bool) error {
 	h.mu.Lock()
-	before := make(map[int32]int, len(h.byBroker))
-	for broker, n := range h.byBroker {
-		before[broker] = n
-	}
+	before := maps.Clone(h.byBroker)
 	h.mu.Unlock()
 	for {
 		if left := h.unfetched(leaders, before); len(left) == 0 || any && len(left) < len(leaders) {
