@@ -5,9 +5,13 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"time"
 
 	"messaging-kafka/internal/dispatch"
 )
+
+// giveUpTime is how long the client has to give a topic up before it is to find it again.
+const giveUpTime = time.Second
 
 var errRecreated = errors.New("the topic was deleted and created again: it is to be read from its start")
 
@@ -78,6 +82,11 @@ func (s *session) renewTopic(ctx context.Context, topic string) {
 	s.mu.Unlock()
 	s.forget(going)
 	s.cl.PurgeTopicsFromConsuming(topic)
-	s.cl.AddConsumeTopics(topic) // nothing where there is a pattern: it matches again
-	signal(s.joined)             // for the monitor to look
+	// The client gives the topic up before it finds it again: with both at once, it takes the group's new assignment for
+	// the old one, and gives it out twice. A pattern is matched again by itself, and later too.
+	if !sleep(ctx, giveUpTime) {
+		return
+	}
+	s.cl.AddConsumeTopics(topic)
+	signal(s.joined) // for the monitor to look
 }

@@ -13,7 +13,6 @@ func TestATopicThatIsCreatedAgainDoesNotStopTheOthers(t *testing.T) {
 	for name, topics := range map[string]string{"by its name": "t,other", "by a pattern": "/t|other/"} {
 		for _, protocol := range allProtocols {
 			t.Run(name+", "+protocol, func(t *testing.T) {
-				t.Parallel()
 				k := testkit.Kfake(t)
 				k.Topic("t", 1)
 				k.Topic("other", 1)
@@ -38,7 +37,11 @@ func TestATopicThatIsCreatedAgainDoesNotStopTheOthers(t *testing.T) {
 				cl.ProduceText("other", "other")
 				h.waitCalls(t, 2)
 				c.waitHealthy()
-				for i := range 2 {
+				times := 2
+				if protocol == "share" {
+					times = 1 // its client takes 10 seconds to tell
+				}
+				for i := range times {
 					cl.DeleteTopic("t")
 					k.Topic("t", 1)
 					testkit.NewClient(t, k.Brokers()).ProduceText("t", fmt.Sprint("new ", i))
@@ -52,8 +55,8 @@ func TestATopicThatIsCreatedAgainDoesNotStopTheOthers(t *testing.T) {
 					cl.WaitDrained("g", "other")
 				}
 				c.waitHealthy()
-				if n := len(h.seen()); n != 4 {
-					t.Errorf("%d calls for 4 records: %+v", n, h.seen())
+				if n := len(h.seen()); n != 2+times {
+					t.Errorf("%d calls for %d records: %+v", n, 2+times, h.seen())
 				}
 				if c.log.Contains("consuming is begun anew") {
 					t.Error("the session was begun anew")
