@@ -25,7 +25,7 @@ var (
 var (
 	latticeSide = []string{"hostdata", "lattice", "wrpc", "guest", "messaging", "records"}
 	kafkaSide   = []string{"kafka", "produce", "consume", "dispatch", "request"}
-	neutral     = []string{"deadline", "record", "settings", "role", "status", "envelope", "tracing", "text", "reply", "memory"}
+	neutral     = []string{"deadline", "record", "settings", "role", "status", "envelope", "tracing", "text", "reply", "redact", "memory"}
 )
 
 // rules say what packages must not depend on, neither by themselves nor through others.

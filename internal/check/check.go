@@ -20,6 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 
 	"messaging-kafka/internal/kafka"
+	"messaging-kafka/internal/redact"
 	"messaging-kafka/internal/role"
 	"messaging-kafka/internal/settings"
 )
@@ -53,6 +54,7 @@ const stepTimeout = 10 * time.Second
 
 // run is the check of one link.
 type run struct {
+	secrets  redact.Redactor
 	link     Link
 	opts     Options
 	settings settings.Link
@@ -79,7 +81,12 @@ func Run(ctx context.Context, link Link, opts Options) Result {
 	ctx, cancel := context.WithTimeout(ctx, opts.Timeout)
 	defer cancel()
 	r := &run{link: link, opts: opts, cluster: unknownRights, result: Result{Link: link.Name, Status: OK, Steps: []Finding{}}}
+	r.secrets.Add(settings.SecretValues(link.Input.Defaults, link.Input.DefaultSecrets)...)
+	r.secrets.Add(settings.SecretValues(link.Input.Config, link.Input.Secrets)...)
 	r.run(ctx)
+	for i := range r.result.Lag {
+		r.result.Lag[i].Topic = r.secrets.Value(r.result.Lag[i].Topic)
+	}
 	return r.result
 }
 
@@ -122,6 +129,7 @@ func (r *run) run(ctx context.Context) {
 
 func (r *run) add(findings ...Finding) {
 	for _, f := range findings {
+		f.Target, f.Text = r.secrets.Value(f.Target), r.secrets.Text(f.Text) // brokers say what they like
 		r.result.Steps = append(r.result.Steps, f)
 		r.result.Status = worse(r.result.Status, f.Status)
 		if r.opts.Each != nil {

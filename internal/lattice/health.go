@@ -25,6 +25,9 @@ func (r *run) answerHealth(msg *nats.Msg) {
 	}
 	health := r.handler.Health()
 	if trouble := r.troubles.text(); trouble != "" {
+		if r.options.Fit != nil {
+			trouble = r.options.Fit(trouble)
+		}
 		if health.Healthy {
 			health.Message = "" // a good word has no place in front of a bad one
 		}

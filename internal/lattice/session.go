@@ -35,6 +35,9 @@ type Options struct {
 	// Memory is what messages about links are taken from while they wait; nil is without a limit.
 	Memory *memory.Account
 
+	// Fit makes what the NATS server says fit for health: without secrets. nil leaves it as it is.
+	Fit func(string) string
+
 	// Knobs of tests; zero values are what everybody else wants.
 	parent     parent
 	maxChanges int

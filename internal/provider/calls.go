@@ -45,5 +45,5 @@ func (p *Provider) ownProblems() status.Problems {
 		list.Add(status.ProblemCalls, fmt.Sprintf("calls of components have waited for up to %s to be served: as many run as may",
 			pressure.Waiting.Round(time.Second)))
 	}
-	return list
+	return p.fit(list)
 }

@@ -18,7 +18,8 @@ var _ messaging.Consumer = (*Provider)(nil)
 
 // Publish implements messaging.Consumer: it produces to the topic that the subject names and returns when the broker
 // has acknowledged.
-func (p *Provider) Publish(ctx context.Context, caller messaging.Caller, msg messaging.BrokerMessage) error {
+func (p *Provider) Publish(ctx context.Context, caller messaging.Caller, msg messaging.BrokerMessage) (err error) {
+	defer func() { err = p.secrets.Err(err) }()
 	r, err := p.route(ctx, "wasmcloud", "messaging", caller)
 	if err != nil {
 		return err
@@ -85,7 +86,8 @@ func (r *running) request(ctx context.Context, caller guest.Caller, out record.O
 }
 
 // Request implements messaging.Consumer.
-func (p *Provider) Request(ctx context.Context, caller messaging.Caller, subject string, body []byte, timeout time.Duration) (messaging.BrokerMessage, error) {
+func (p *Provider) Request(ctx context.Context, caller messaging.Caller, subject string, body []byte, timeout time.Duration) (_ messaging.BrokerMessage, err error) {
+	defer func() { err = p.secrets.Err(err) }()
 	r, err := p.route(ctx, "wasmcloud", "messaging", caller)
 	if err != nil {
 		return messaging.BrokerMessage{}, err

@@ -70,7 +70,7 @@ func (s *subscription) load(now time.Time) telemetry.ConsumerLoad {
 		}
 		l.CommitAge = max(l.CommitAge, p.Uncommitted.Seconds())
 		l.Partitions = append(l.Partitions, telemetry.PartitionLag{
-			Topic: p.Topic, Partition: p.Partition, Committed: p.Committed, Lag: p.Lag, LagSeconds: p.LagTime.Seconds(),
+			Topic: s.p.secrets.Value(p.Topic), Partition: p.Partition, Committed: p.Committed, Lag: p.Lag, LagSeconds: p.LagTime.Seconds(),
 		})
 	}
 	return l

@@ -42,6 +42,7 @@ type link struct {
 	stopCtx   context.Context
 	readEnded func()
 	unbind    func() bool // releases what stopCtx holds of the link
+	known     []func()    // take the secrets of the last puts back
 	// now is what runs; nil before the first put was carried out and where the link was refused.
 	now *running
 	// refused is why nothing, or not what was asked for, runs.
@@ -56,7 +57,7 @@ func newLink(p *Provider, id lattice.LinkID) *link {
 		applying: ctx, cancel: cancel, p: p, id: id,
 		wake: make(chan struct{}, 1), settled: make(chan struct{}),
 	}
-	l.log = status.LogTo(p.log.With("link", id.Name, "component", id.Peer, "direction", id.Direction.String()), &l.errors, &l.deadLetters)
+	l.log = p.secrets.Logger(status.LogTo(p.log.With("link", id.Name, "component", id.Peer, "direction", id.Direction.String()), &l.errors, &l.deadLetters))
 	return l
 }
 
@@ -69,6 +70,7 @@ func (l *link) signal() {
 
 func (l *link) put(want lattice.Link) {
 	l.mu.Lock()
+	l.know(want.Config, want.Secrets)
 	l.want, l.rejected, l.changed = &want, nil, true
 	l.mu.Unlock()
 	l.signal()
@@ -102,6 +104,7 @@ func (l *link) stop(ctx context.Context, readEnded func()) {
 // run is the unit's goroutine.
 func (l *link) run() {
 	defer l.cancel()
+	defer l.forget()
 	defer l.p.metrics.Use(l.id.Peer, l.id.Name).Release()
 	for range l.wake {
 		l.mu.Lock()
@@ -292,11 +295,11 @@ func (l *link) problems() status.Problems {
 	now, refused := l.state()
 	switch {
 	case refused != nil:
-		return status.Problems{{Kind: status.ProblemRefused, Text: refused.Error()}}
+		return l.p.fit(status.Problems{{Kind: status.ProblemRefused, Text: refused.Error()}})
 	case now == nil:
 		return status.Problems{{Kind: status.ProblemStarting, Text: "starting"}}
 	default:
-		return now.problems()
+		return l.p.fit(slices.Clone(now.problems()))
 	}
 }
 

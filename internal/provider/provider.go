@@ -23,6 +23,7 @@ import (
 	"messaging-kafka/internal/otlp"
 	"messaging-kafka/internal/produce"
 	"messaging-kafka/internal/records"
+	"messaging-kafka/internal/redact"
 	"messaging-kafka/internal/reply"
 	"messaging-kafka/internal/settings"
 	"messaging-kafka/internal/telemetry"
@@ -50,6 +51,7 @@ type Options struct {
 type Provider struct {
 	data    *hostdata.Data
 	log     *slog.Logger
+	secrets *redact.Redactor // of the provider and its links; for all that others say
 	metrics *telemetry.Metrics
 	export  *otlp.Export
 	tracer  *tracing.Tracer
@@ -86,11 +88,15 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	secrets := new(redact.Redactor)
+	secrets.Add(ownSecrets(data, opts.Getenv)...)
+	defer func() { err = secrets.Err(err) }()
 	metrics := telemetry.NewMetrics()
-	export := startExport(data, opts.Getenv, metrics, log)
+	export := startExport(data, opts.Getenv, metrics, secrets.Logger(log))
 	defer endExport(export)
 	log, endLog := telemetry.Limit(export.Logger(log))
 	defer endLog()
+	log = secrets.Logger(log)
 	own, warnings, trouble := settings.ParseProvider(data.Config, data.Secrets)
 	for _, w := range warnings {
 		log.Warn("provider config: "+w.Text, "setting", w.Key)
@@ -112,6 +118,7 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 	session, err := lattice.Connect(ctx, data, lattice.Options{
 		Logger: log, ShutdownTimeout: opts.ShutdownTimeout, IgnoreParent: opts.IgnoreParent, Inboxes: inboxes,
 		Memory: budget.Open("changes of links"),
+		Fit: secrets.Text,
 	})
 	if err != nil {
 		return err
@@ -136,8 +143,8 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 	}
 
 	p = &Provider{
-		data: data, log: log, metrics: metrics, export: export,
-		tracer:  tracing.New(export.TracerProvider(), version.Get().Version),
+		data: data, log: log, secrets: secrets, metrics: metrics, export: export,
+		tracer:  tracing.New(export.TracerProvider(), version.Get().Version).Fit(secrets.Value, secrets.Text),
 		limiter: semaphore.NewWeighted(int64(own.MaxInFlight)),
 		pool:    produce.NewPool(produce.Options{Logger: log, Hooks: []kgo.Hook{metrics.Client("producer")}}),
 		client:  client,
@@ -252,6 +259,7 @@ func (p *Provider) DeleteLink(id lattice.LinkID) {
 
 // UpdateConfig implements lattice.Handler: the defaults of links may have changed.
 func (p *Provider) UpdateConfig(config map[string]string) {
+	p.secrets.Add(settings.SecretValues(config, nil)...) // what stood there before may still come back
 	_, warnings, err := settings.ParseProvider(config, p.data.Secrets)
 	for _, w := range warnings {
 		p.log.Warn("provider config: "+w.Text, "setting", w.Key)

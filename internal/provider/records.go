@@ -76,7 +76,7 @@ func (s recordsProducer) Send(ctx context.Context, caller guest.Caller, list []r
 	if err != nil {
 		errs := make([]error, len(list))
 		for i := range errs {
-			errs[i] = &records.SendError{Case: records.Unavailable, Text: err.Error()}
+			errs[i] = s.p.fitSendError(&records.SendError{Case: records.Unavailable, Text: err.Error()})
 		}
 		return make([]record.Position, len(list)), errs
 	}
@@ -90,7 +90,7 @@ func (s recordsProducer) Send(ctx context.Context, caller guest.Caller, list []r
 		r.metrics.Published(classOf(err), took)
 		r.watch.published(positions[i].Topic, err)
 		if err != nil {
-			errs[i] = sendError(err)
+			errs[i] = s.p.fitSendError(sendError(err))
 		}
 	}
 	return positions, errs
@@ -114,7 +114,7 @@ func endSend(span *tracing.Span, positions []record.Position, errs []error) {
 func (s recordsProducer) Request(ctx context.Context, caller guest.Caller, out record.Outgoing, timeout time.Duration) (*record.Record, error) {
 	r, err := s.p.route(ctx, recordsNamespace, recordsPackage, caller)
 	if err != nil {
-		return nil, &records.SendError{Case: records.Unavailable, Text: err.Error()}
+		return nil, s.p.fitSendError(&records.SendError{Case: records.Unavailable, Text: err.Error()})
 	}
 	if r.requester == nil {
 		return nil, &records.SendError{Case: records.Invalid, Text: errNoReplyTopic.Error()}
@@ -123,7 +123,7 @@ func (s recordsProducer) Request(ctx context.Context, caller guest.Caller, out r
 	defer cancel()
 	answer, err := r.request(ctx, caller, out)
 	if err != nil {
-		return nil, sendError(err)
+		return nil, s.p.fitSendError(sendError(err))
 	}
 	return answer, nil
 }

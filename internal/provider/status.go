@@ -186,7 +186,7 @@ func (l *link) brief() status.Link {
 // describe is the link's part of a status. Since and Rates are for the tracker.
 func (l *link) describe(counts map[telemetry.LinkName]status.Counters, first *firsts, now time.Time) status.Link {
 	s := l.brief()
-	s.RecentErrors, s.RecentDeadLetters = l.errors.List(), l.deadLetters.List()
+	s.RecentErrors, s.RecentDeadLetters = l.p.fitEvents(l.errors.List()), l.p.fitEvents(l.deadLetters.List())
 	l.mu.Lock()
 	want, running := l.want, l.now
 	l.mu.Unlock()
@@ -211,9 +211,17 @@ func (l *link) describe(counts map[telemetry.LinkName]status.Counters, first *fi
 	if c.TopicPattern != nil {
 		s.Topics = []string{"/" + c.TopicPattern.String() + "/"}
 	}
+	s.Group = l.p.secrets.Value(s.Group)
+	for i := range s.Topics {
+		s.Topics[i] = l.p.secrets.Value(s.Topics[i])
+	}
 	first.count(&s, &all)
 	if sub != nil && first.reads(&s, sub) {
 		describeConsumer(&s, sub.Consumer, now)
+		for i := range s.Partitions {
+			one := &s.Partitions[i]
+			one.Topic, one.Held = l.p.secrets.Value(one.Topic), l.p.secrets.Text(one.Held)
+		}
 	}
 	return s
 }

@@ -48,6 +48,9 @@ func (r *Redactor) Add(secrets ...string) (remove func()) {
 }
 
 func (r *Redactor) count(secrets, forms []string, by int) {
+	if r == nil {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.values == nil {

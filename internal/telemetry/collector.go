@@ -171,6 +171,7 @@ func merged(consumers []ConsumerLoad) []ConsumerLoad {
 		at, there := places[k]
 		if !there {
 			places[k] = len(list)
+			c.Partitions = mergedPartitions(nil, c.Partitions) // topics that must not be named have one name
 			list = append(list, c)
 			continue
 		}

@@ -24,7 +24,7 @@ func (l *Link) Process(ctx context.Context, r *record.Record) (context.Context, 
 	if r.Value == nil {
 		attrs = append(attrs, semconv.MessagingKafkaMessageTombstone(true))
 	}
-	return l.start(ctx, spanContextOf(from), named("process", r.Topic), from,
+	return l.start(ctx, spanContextOf(from), l.named("process", r.Topic), from,
 		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(attrs...))
 }
 
@@ -46,7 +46,7 @@ func (l *Link) ProcessBatch(ctx context.Context, batch []*record.Record) (contex
 	attrs := l.attributes(first.Topic, "process", semconv.MessagingOperationTypeProcess, 4)
 	attrs = append(attrs, semconv.MessagingConsumerGroupName(l.group), partition(first.Partition),
 		semconv.MessagingKafkaOffset(int(first.Offset)), semconv.MessagingBatchMessageCount(len(batch)))
-	return l.start(ctx, parent, named("process", first.Topic), nil,
+	return l.start(ctx, parent, l.named("process", first.Topic), nil,
 		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(attrs...), trace.WithLinks(links...))
 }
 
@@ -102,7 +102,7 @@ func (l *Link) Create(below *Span, in *record.Record, several bool, out *record.
 		opts = append(opts, trace.WithLinks(trace.Link{SpanContext: parent}))
 		parent = of
 	}
-	_, span := l.start(context.Background(), parent, named("create", topic), from, opts...)
+	_, span := l.start(context.Background(), parent, l.named("create", topic), from, opts...)
 	out.Headers = Add(out.Headers, span.headers)
 	span.End("", nil)
 }

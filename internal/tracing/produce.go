@@ -37,7 +37,7 @@ func (l *Link) Send(ctx context.Context, call map[string][]string, list []record
 	if len(list) != 1 {
 		attrs = append(attrs, semconv.MessagingBatchMessageCount(len(list)))
 	}
-	ctx, span := l.start(ctx, spanContextOf(call), named("send", topic), call,
+	ctx, span := l.start(ctx, spanContextOf(call), l.named("send", topic), call,
 		trace.WithSpanKind(trace.SpanKindProducer), trace.WithLinks(links...), trace.WithAttributes(attrs...))
 	for i := range list {
 		list[i].Headers = Add(list[i].Headers, span.headers)
@@ -66,7 +66,7 @@ func destination(topic string) string {
 // Stored says where a record went.
 func (s *Span) Stored(p record.Position) {
 	if s != nil && s.span.IsRecording() {
-		s.span.SetAttributes(position(p.Topic, p.Partition, p.Offset)...)
+		s.span.SetAttributes(position(fit(s.value, p.Topic), p.Partition, p.Offset)...)
 	}
 }
 
@@ -85,7 +85,7 @@ func (l *Link) Request(ctx context.Context, call map[string][]string, out *recor
 	if sc := spanContextOf(headersOf(out.Headers)); sc.IsValid() {
 		opts = append(opts, trace.WithLinks(trace.Link{SpanContext: sc}))
 	}
-	ctx, span := l.start(ctx, spanContextOf(call), named("request", topic), call, opts...)
+	ctx, span := l.start(ctx, spanContextOf(call), l.named("request", topic), call, opts...)
 	out.Headers = Add(out.Headers, span.headers)
 	return ctx, span
 }

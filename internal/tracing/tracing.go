@@ -23,22 +23,35 @@ const (
 )
 
 // Tracer makes spans. It is safe for concurrent use.
-type Tracer struct{ tracer trace.Tracer }
+type Tracer struct {
+	tracer trace.Tracer
+	// value and text make a name and a text of others fit to be told; nil where nothing needs to be.
+	value, text func(string) string
+}
+
+// Fit has names and texts of others go through these functions.
+func (t *Tracer) Fit(value, text func(string) string) *Tracer {
+	if t != nil {
+		t.value, t.text = value, text
+	}
+	return t
+}
 
 // New makes a tracer of a provider of them; of nil, one that is off.
 func New(from trace.TracerProvider, version string) *Tracer {
 	if from == nil {
 		return nil
 	}
-	return &Tracer{from.Tracer("messaging-kafka",
+	return &Tracer{tracer: from.Tracer("messaging-kafka",
 		trace.WithInstrumentationVersion(version), trace.WithSchemaURL(semconv.SchemaURL))}
 }
 
 // Link makes the spans of one link. It is safe for concurrent use.
 type Link struct {
-	tracer trace.Tracer
-	common []attribute.KeyValue
-	group  string // "" where the link does not consume
+	tracer      trace.Tracer
+	common      []attribute.KeyValue
+	group       string // "" where the link does not consume
+	value, text func(string) string
 }
 
 // Link returns what makes the spans of a link: of the component at its other end, the link's name, and the group that
@@ -47,7 +60,7 @@ func (t *Tracer) Link(component, name, group string) *Link {
 	if t == nil {
 		return nil
 	}
-	return &Link{tracer: t.tracer, group: group, common: []attribute.KeyValue{
+	return &Link{tracer: t.tracer, group: fit(t.value, group), value: t.value, text: t.text, common: []attribute.KeyValue{
 		semconv.MessagingSystemKafka, componentKey.String(component), linkKey.String(name),
 	}}
 }
@@ -58,23 +71,31 @@ func (l *Link) attributes(topic string, name string, kind attribute.KeyValue, mo
 	list = append(list, l.common...)
 	list = append(list, semconv.MessagingOperationName(name), kind)
 	if topic != "" {
-		list = append(list, semconv.MessagingDestinationName(topic))
+		list = append(list, semconv.MessagingDestinationName(fit(l.value, topic)))
 	}
 	return list
 }
 
 // named is the conventions' name of a span.
-func named(operation, topic string) string {
+func (l *Link) named(operation, topic string) string {
 	if topic == "" {
 		return operation
 	}
-	return operation + " " + topic
+	return operation + " " + fit(l.value, topic)
+}
+
+func fit(by func(string) string, s string) string {
+	if by == nil {
+		return s
+	}
+	return by(s)
 }
 
 // Span is one operation under way.
 type Span struct {
-	span    trace.Span
-	headers map[string][]string // of what happens below it
+	span        trace.Span
+	headers     map[string][]string // of what happens below it
+	value, text func(string) string // as the tracer has them
 }
 
 // Headers returns the trace headers for what happens below the span; with tracing off those of in, the one record that
@@ -97,7 +118,7 @@ func (s *Span) End(class string, err error) {
 	}
 	if err != nil && s.span.IsRecording() {
 		s.span.SetAttributes(semconv.ErrorTypeKey.String(class))
-		s.span.SetStatus(codes.Error, clip(err.Error()))
+		s.span.SetStatus(codes.Error, clip(fit(s.text, err.Error())))
 	}
 	s.span.End()
 }
@@ -126,7 +147,7 @@ func (l *Link) start(ctx context.Context, parent trace.SpanContext, name string,
 		opts = append(opts, trace.WithNewRoot())
 	}
 	ctx, span := l.tracer.Start(ctx, name, opts...)
-	return ctx, &Span{span: span, headers: headersFor(span.SpanContext(), from)}
+	return ctx, &Span{span: span, headers: headersFor(span.SpanContext(), from), value: l.value, text: l.text}
 }
 
 func partition(p int32) attribute.KeyValue {
