@@ -118,7 +118,7 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 	session, err := lattice.Connect(ctx, data, lattice.Options{
 		Logger: log, ShutdownTimeout: opts.ShutdownTimeout, IgnoreParent: opts.IgnoreParent, Inboxes: inboxes,
 		Memory: budget.Open("changes of links"),
-		Fit: secrets.Text,
+		Fit:    secrets.Text,
 	})
 	if err != nil {
 		return err
