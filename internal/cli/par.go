@@ -208,6 +208,11 @@ func loadKey(out io.Writer, role par.Role, name, flag, file string) (par.Key, er
 	if err != nil {
 		return par.Key{}, err
 	}
+	if others, err := par.OthersMayRead(file); err != nil {
+		return par.Key{}, err
+	} else if others {
+		fmt.Fprintf(out, "warning: other users of this machine may read the %s key: chmod 600 %s\n", name, file)
+	}
 	if created {
 		fmt.Fprintf(out, "made a new %s key, keep it: %s\n", name, file)
 	}

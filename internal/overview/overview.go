@@ -69,6 +69,7 @@ const maxAnswer = 64 << 20
 // byAddress asks admin addresses.
 type byAddress struct {
 	urls   []string
+	names  []string // of the urls, without what proves who asks
 	client *http.Client
 }
 
@@ -81,17 +82,24 @@ func ByAddress(addresses []string, timeout time.Duration) (Asker, error) {
 		}
 		u, err := url.Parse(address)
 		if err != nil {
-			return nil, fmt.Errorf("--address: %w", err)
+			// Its error would repeat the whole of it, in which there may be a password.
+			return nil, errors.New("--address: this is no URL: an address is http://host:port")
 		}
 		if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-			return nil, fmt.Errorf("--address %s: an address is http://host:port", u.Redacted())
+			return nil, fmt.Errorf("--address %s: an address is http://host:port", nameOf(u))
 		}
 		if !strings.HasSuffix(u.Path, "/links") {
 			u = u.JoinPath("links")
 		}
-		a.urls = append(a.urls, u.String())
+		a.urls, a.names = append(a.urls, u.String()), append(a.names, nameOf(u))
 	}
 	return a, nil
+}
+
+// nameOf is a URL as it may be shown: without user, password and query.
+func nameOf(u *url.URL) string {
+	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
+	return shown.String()
 }
 
 // Ask implements Asker.
@@ -115,7 +123,7 @@ func (a *byAddress) Ask(ctx context.Context) (*Answer, error) {
 	}
 	for i, r := range results {
 		if r.err != nil {
-			answer.Silent = append(answer.Silent, fmt.Sprintf("%s: %v", a.urls[i], r.err))
+			answer.Silent = append(answer.Silent, fmt.Sprintf("%s: %v", a.names[i], r.err))
 			continue
 		}
 		answer.Providers = append(answer.Providers, *r.p)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime"
 	"strings"
 )
 
@@ -120,6 +121,15 @@ func LoadKey(role Role, file string) (key Key, created bool, err error) {
 		return Key{}, false, fmt.Errorf("%s: %w", file, err)
 	}
 	return key, false, nil
+}
+
+// OthersMayRead tells whether users besides its owner may read or change the file of a key.
+func OthersMayRead(file string) (bool, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return false, fmt.Errorf("looking at the file of a key: %w", err)
+	}
+	return runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0, nil
 }
 
 func createKey(role Role, file string) (Key, error) {

@@ -174,3 +174,18 @@ func FuzzParseSeed(f *testing.F) {
 		}
 	})
 }
+
+func TestAKeyThatOthersMayReadIsFound(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "account.nk")
+	if _, created, err := LoadKey(RoleAccount, file); err != nil || !created {
+		t.Fatal(created, err)
+	}
+	for mode, want := range map[os.FileMode]bool{0o600: false, 0o400: false, 0o644: true, 0o640: true, 0o602: true} {
+		if err := os.Chmod(file, mode); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := OthersMayRead(file); err != nil || got != want {
+			t.Errorf("mode %o: %v, %v", mode, got, err)
+		}
+	}
+}
