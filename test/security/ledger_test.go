@@ -64,7 +64,8 @@ func forms(secret string) []string {
 	quoted := fmt.Sprintf("%q", secret)
 	return []string{
 		secret, strings.Trim(string(inJSON), `"`), quoted[1 : len(quoted)-1], url.QueryEscape(secret), url.PathEscape(secret),
-		base64.StdEncoding.EncodeToString([]byte(secret)), base64.RawURLEncoding.EncodeToString([]byte(secret)),
+		base64.RawStdEncoding.EncodeToString([]byte(secret)), base64.RawURLEncoding.EncodeToString([]byte(secret)),
+		strings.ToUpper(fmt.Sprintf("%x", secret)),
 		fmt.Sprintf("%x", secret), strings.Trim(fmt.Sprint([]byte(secret)), "[]"),
 	}
 }
