@@ -7,10 +7,12 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"messaging-kafka/internal/memory"
 	"messaging-kafka/internal/record"
@@ -249,4 +251,36 @@ func TestALinkThatFillsTheBudgetDoesNotKeepOthersFromReading(t *testing.T) {
 	if s := budget.Status(); s.Most > s.Limit*3/2 {
 		t.Errorf("%d bytes of a budget of %d were taken", s.Most, s.Limit)
 	}
+}
+
+// The client makes 25 times as much of an answer about topics, and asks for all of them where a pattern is read.
+func TestAnAnswerAboutTooManyTopicsIsNotRead(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("t", 1)
+	var large atomic.Bool
+	k.ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		if !large.Load() || req.(*kmsg.MetadataRequest).Topics != nil {
+			return nil, nil, false
+		}
+		resp := req.ResponseKind().(*kmsg.MetadataResponse)
+		for n := range 40 {
+			topic := kmsg.NewMetadataResponseTopic()
+			topic.Topic = kmsg.StringPtr(fmt.Sprint("many", n))
+			for p := range int32(10_000) {
+				partition := kmsg.NewMetadataResponseTopicPartition()
+				partition.Partition, partition.Replicas, partition.ISR = p, []int32{0, 1, 2}, []int32{0, 1, 2}
+				topic.Partitions = append(topic.Partitions, partition)
+			}
+			resp.Topics = append(resp.Topics, topic)
+		}
+		return resp, nil, true
+	})
+	h := &handler{name: "a"}
+	c := start(t, k.Brokers(), h, map[string]string{"topic": "/t.*/", "metadata_max_age": "1s"})
+	c.waitHealthy()
+	large.Store(true)
+	c.waitProblem("holds no records", "pattern")
+	testkit.NewClient(t, k.Brokers()).ProduceText("t", "meanwhile")
+	h.waitCalls(t, 1) // what it reads already is read on
 }

@@ -161,6 +161,7 @@ func (p *problems) list() (member bool, list status.Problems) {
 		}
 		return p.access.Explain(err).Text
 	}
+	add(status.ProblemKafka, "", cause(p.access.TooLarge()))
 	for _, c := range p.checks {
 		add(c.kind, c.doing, cause(c.err))
 	}

@@ -234,7 +234,26 @@ func (s *securityState) principal() string {
 type connectionHealth struct {
 	failure  atomic.Pointer[error]
 	throttle atomic.Pointer[throttle]
+	large    atomic.Pointer[largeAnswer]
 }
+
+// largeAnswer is the last answer that was too large to be read.
+type largeAnswer struct {
+	err error
+	at  time.Time
+}
+
+// TooLarge returns an [*AnswerTooLargeError] while a broker gives answers that are too large to be read, and for a minute
+// after, else nil. The client asks again and again by itself, and tells nobody.
+func (a *Access) TooLarge() error {
+	if l := a.health.large.Load(); l != nil && time.Since(l.at) < largeMemory {
+		return l.err
+	}
+	return nil
+}
+
+// largeMemory is for how long an answer that was too large is told of.
+const largeMemory = 20 * time.Second
 
 // throttle is the last time that a broker asked to be left alone.
 type throttle struct {

@@ -45,15 +45,22 @@ func (a *Access) Dial(ctx context.Context, network, addr string) (net.Conn, erro
 		return nil, err
 	}
 	conn, err := a.connect(ctx, network, addr)
-	if err != nil || config == nil {
-		return conn, err
+	if err != nil {
+		return nil, err
+	}
+	tooLarge := func(err error) {
+		a.health.large.Store(&largeAnswer{err, time.Now()})
+		a.log.Warn("a connection to Kafka is given up", "error", err)
+	}
+	if config == nil {
+		return bounded(conn, addr, tooLarge), nil
 	}
 	secured, err := a.secure(ctx, conn, config, addr)
 	if err != nil {
 		_ = conn.Close() // the handshake's error is the one that matters
 		return nil, err
 	}
-	return secured, nil
+	return bounded(secured, addr, tooLarge), nil
 }
 
 func (a *Access) dialError(addr string, inTLS bool, err error) error {

@@ -209,6 +209,9 @@ func explainClient(err error, in situation) (Diagnosis, bool) {
 	if group, ok := errors.AsType[*kgo.ErrGroupSession](err); ok {
 		return explain(group.Err, in), true
 	}
+	if large, ok := errors.AsType[*AnswerTooLargeError](err); ok {
+		return sprintf(ClassOther, "%v", large)
+	}
 	switch {
 	case errors.Is(err, kgo.ErrClientClosed):
 		return sprintf(ClassShutDown, "the connection to Kafka is being shut down")
