@@ -37,6 +37,20 @@ func (c *sentConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
+// refusedID returns the answer of a broker that gives this producer no id and does not by itself begin to. It asks past the
+// client's own state, which keeps such an answer for ever: a right that is granted later would change nothing. That brokers
+// do not answer, or do not know the request, is for the client to judge.
+func (c *client) refusedID(ctx context.Context) error {
+	resp, err := kmsg.NewPtrInitProducerIDRequest().RequestWith(ctx, c.kgo)
+	if err != nil {
+		return nil
+	}
+	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil && !kerr.IsRetriable(err) && !errors.Is(err, kerr.ConcurrentTransactions) {
+		return err
+	}
+	return nil
+}
+
 // identifyDelay spaces the attempts to get a producer id.
 const identifyDelay = 250 * time.Millisecond
 
@@ -58,7 +72,11 @@ func (c *client) identify(ctx context.Context, topic string) *Error {
 		return nil
 	}
 	for {
-		id, _, err := c.kgo.ProducerID(ctx)
+		id := int64(-1)
+		err := c.refusedID(ctx)
+		if err == nil {
+			id, _, err = c.kgo.ProducerID(ctx)
+		}
 		switch {
 		case err == nil && id >= 0:
 			c.identified.Store(true)
