@@ -20,13 +20,14 @@ func BenchmarkAcknowledge(b *testing.B) {
 	const window, batch = 64, 512
 	order := rand.New(rand.NewPCG(1, 2))
 	var open []*item
+	var none result
 	acknowledge := func() {
 		i := order.IntN(min(window, len(open)))
 		it := open[i]
 		open[i] = open[0]
 		open = open[1:]
 		d.mu.Lock()
-		p.finish(it, nil)
+		p.finish(it, &none)
 		d.mu.Unlock()
 	}
 	b.ReportAllocs()
