@@ -35,6 +35,10 @@ SUITES ?=
 
 BENCH_ROUNDS ?= 5
 
+# How long "make simulate" takes, or which seed it runs.
+FOR  ?= 5m
+SEED ?=
+
 # How long "make soak" takes, and where what it saw is kept.
 SOAK_DURATION ?= 2h
 SOAK_OUT      ?= $(abspath $(DIST))/soak
@@ -43,7 +47,7 @@ SOAK_OUT      ?= $(abspath $(DIST))/soak
 tags = $(shell sed -n 's,^//go:build \([a-z0-9]*\)$$,\1,p' test/*/*.go bench/*.go bench/*/*.go | sort -u | paste -sd, -)
 
 .DEFAULT_GOAL := build
-.PHONY: help build test verify lint vet staticcheck vulnerabilities par release fuzz docs bench bench-compare bench-host chaos exactly-once soak soak-nightly clean
+.PHONY: help build test verify lint vet staticcheck vulnerabilities par release fuzz docs bench bench-compare bench-host chaos exactly-once simulate soak soak-nightly clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -116,6 +120,9 @@ exactly-once: ## count what transactions make while things break
 
 chaos: ## break things while records flow, and count them
 	./test/chaos.sh
+
+simulate: ## run the engine in virtual time against faults at random for FOR (5m), or SEED alone
+	$(if $(SEED),SIMULATE_SEED='$(SEED)' SIMULATE_LOG=1 $(GO) test -count=1 -v -run '^TestSeed$$',SIMULATE_FOR='$(FOR)' $(GO) test -count=1 -timeout 0 -run '^TestFreshSeeds$$') ./test/simulation
 
 soak: ## let load and links come and go for SOAK_DURATION (2h), and look for what is left behind
 	SOAK_DURATION='$(SOAK_DURATION)' SOAK_OUT='$(SOAK_OUT)' MESSAGING_KAFKA_REQUIRE_ALL=1 $(GO) test -count=1 -v -timeout 0 -run '^TestSoak$$' ./test/soak

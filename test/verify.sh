@@ -52,7 +52,7 @@ browser() {
 }
 
 # The suites, what breaks most first. A folder below test/ with tests in it that is not listed comes last.
-suites=(integration e2e page security exactlyonce chaos release soak)
+suites=(integration simulation e2e page security exactlyonce chaos release soak)
 for dir in test/*/; do
   suite=$(basename "$dir")
   [ "$suite" != report ] || continue # make test has it

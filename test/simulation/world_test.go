@@ -1,0 +1,423 @@
+package simulation
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"messaging-kafka/internal/consume"
+	"messaging-kafka/internal/dispatch"
+	"messaging-kafka/internal/kafka"
+	"messaging-kafka/internal/produce"
+	"messaging-kafka/internal/record"
+	"messaging-kafka/internal/settings"
+	"messaging-kafka/internal/testkit"
+)
+
+const (
+	group  = "g"
+	input  = "in"
+	output = "out"
+	dead   = "dead"
+)
+
+// plan is what a seed draws before anything begins.
+type plan struct {
+	seed       uint64
+	protocol   string
+	processor  bool // the component makes an output of each record
+	exactly    bool // with transactions
+	partitions int32
+	brokers    int
+	copies     int
+	records    int
+	keys       int
+	trouble    time.Duration // for how long faults come
+	config     map[string]string
+}
+
+func draw(seed uint64) plan {
+	rng := newRand(seed, "plan")
+	pick := func(of ...string) string { return of[rng.IntN(len(of))] }
+	p := plan{
+		seed: seed, protocol: pick("classic", "classic", "consumer", "consumer", "share"),
+		partitions: 1 + rng.Int32N(5), brokers: 1 + rng.IntN(3), copies: 1 + rng.IntN(3), records: 100 + rng.IntN(400),
+		keys: 1 + rng.IntN(12), trouble: time.Duration(1+rng.IntN(9)) * time.Minute,
+	}
+	p.config = map[string]string{
+		"topic": input, "consumer_group": group, "start": "earliest", "group_protocol": p.protocol,
+		"session_timeout": pick("6s", "10s", "30s"), "rebalance_timeout": pick("30s", "60s"), "commit_interval": pick("100ms", "1s", "5s"),
+		"handle_timeout": pick("5s", "20s"), "drain_timeout": pick("1s", "5s"), "retry_backoff": pick("10ms", "1s"), "retry_backoff_max": "5s",
+		"max_in_flight": pick("1", "4", "100"), "max_buffer": pick("1MiB", "64MiB"), "fetch_max_wait": pick("100ms", "500ms"),
+		"request_timeout": "10s", "metadata_max_age": "30s",
+	}
+	if rng.IntN(2) == 0 {
+		p.config["dead_letter_topic"] = dead
+		p.config["max_attempts"] = pick("1", "3")
+	}
+	if p.protocol != "share" {
+		p.config["order"] = pick("key", "key", "partition", "none")
+		p.processor = rng.IntN(2) == 0
+		p.exactly = p.processor && rng.IntN(3) > 0
+		if rng.IntN(4) == 0 {
+			p.config["group_instance_id"] = "auto"
+		}
+	} else {
+		// The broker counts deliveries, those to copies that were killed, too, so the guest may see fewer than this.
+		p.config["max_attempts"], p.config["dead_letter_topic"] = "3", dead
+	}
+	if p.exactly {
+		p.config["transactions"] = "true"
+	}
+	if p.processor || p.config["dead_letter_topic"] != "" {
+		// The client's senders to several brokers wait for one producer id behind a sync.Mutex, which virtual time cannot pass.
+		p.brokers = 1
+	}
+	if p.processor {
+		p.config["batch_max_records"] = pick("1", "7", "100")
+	}
+	return p
+}
+
+// newRand is a source of its own for each actor, so that what one does moves no other.
+func newRand(seed uint64, actor string) *rand.Rand {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(actor))
+	return rand.New(rand.NewPCG(seed, h.Sum64()))
+}
+
+// world is one simulated run.
+type world struct {
+	t     *testing.T
+	plan  plan
+	stack kfake.VirtualNetwork
+	kafka *kfake.Cluster
+	began time.Time
+	guest *guest
+
+	mu      sync.Mutex
+	calm    bool // no more faults
+	story   []string
+	commits []commit
+	faults  []*kfake.FaultHandle
+	copies  []*replica
+}
+
+// commit is an offset that the group had at a moment.
+type commit struct {
+	partition int32
+	offset    int64
+	at        time.Time
+}
+
+func (w *world) tell(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	line := fmt.Sprintf("%12s  ", time.Since(w.began).Round(time.Millisecond)) + fmt.Sprintf(format, args...)
+	w.story = append(w.story, line)
+	if os.Getenv("SIMULATE_TRACE") != "" { // for a run that does not end
+		fmt.Fprintln(os.Stderr, line)
+	}
+}
+
+func newWorld(t *testing.T, p plan) *world {
+	w := &world{t: t, plan: p, began: time.Now()}
+	ports := make([]int, p.brokers)
+	for i := range ports {
+		ports[i] = 9092 + i
+	}
+	cluster, err := kfake.NewCluster(kfake.Ports(ports...), kfake.ListenFn(w.stack.Listen),
+		kfake.SeedTopics(p.partitions, input), kfake.SeedTopics(3, output, dead), kfake.GroupMinSessionTimeout(time.Second),
+		kfake.BrokerConfigs(map[string]string{
+			"group.consumer.min.session.timeout.ms": "1000",
+			// Copies that are killed again and again would use up what a broker delivers, which is no fault of theirs.
+			"group.share.delivery.count.limit": "10000",
+		}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.kafka = cluster
+	if p.protocol == "share" {
+		cluster.SetGroupConfigs(group, map[string]string{"share.auto.offset.reset": "earliest", "share.isolation.level": "read_committed"})
+	}
+	w.guest = &guest{w: w, done: make(map[place]time.Time), tries: make(map[place]int)}
+	for i := range p.copies {
+		w.copies = append(w.copies, &replica{w: w, name: string(rune('A' + i)), log: &testkit.Log{}})
+	}
+	return w
+}
+
+func (w *world) client(opts ...kgo.Opt) *kgo.Client {
+	cl, err := kgo.NewClient(append([]kgo.Opt{
+		kgo.SeedBrokers(w.kafka.ListenAddrs()...), kgo.Dialer(w.stack.DialContext), kgo.MetadataMinAge(100 * time.Millisecond),
+	}, opts...)...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return cl
+}
+
+// replica is one copy of the provider, as far as the engine goes.
+type replica struct {
+	w    *world
+	name string
+	log  *testkit.Log
+
+	mu       sync.Mutex
+	life     int
+	net      *network
+	consumer *consume.Consumer
+	handle   *produce.Handle
+}
+
+// start begins a life of the copy.
+func (r *replica) start() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.consumer != nil {
+		return
+	}
+	r.life++
+	w := r.w
+	r.net = newNetwork(&w.stack, newRand(w.plan.seed, fmt.Sprint("network ", r.name, r.life)))
+	config := maps.Clone(w.plan.config)
+	config["hosts"] = strings.ReplaceAll(strings.Join(w.kafka.ListenAddrs(), ","), "localhost", "127.0.0.1")
+	link, _, err := settings.ParseLink(settings.Input{Config: config, Batches: w.plan.processor, Records: w.plan.processor, Identity: settings.Identity{
+		Lattice: "l", Component: "guest", LinkName: "default", HostID: "N" + r.name,
+	}})
+	if err != nil {
+		w.t.Fatalf("seed %d draws settings that nobody takes: %v", w.plan.seed, err)
+	}
+	log := slog.New(r.log.Logger().Handler()).With("copy", r.name, "life", r.life)
+	access, err := kafka.NewAccess(link.Cluster, log)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	access.ConnectBy(r.net.dial)
+	pool := produce.NewPool(produce.Options{Logger: log, Connector: r.net.dial})
+	if r.handle, err = pool.Acquire(link.Cluster, link.Producer.Client); err != nil {
+		w.t.Fatal(err)
+	}
+	publisher := produce.NewPublisher(r.handle, link.Producer, link.Create)
+	handle := r.handle
+	cfg := consume.Config{
+		Settings: link, Access: access, Component: "guest", Observer: noObserver{}, Log: log,
+		Produce: func(ctx context.Context, out record.Outgoing) error { _, err := handle.Produce(ctx, out); return err },
+	}
+	if w.plan.processor {
+		cfg.Batch = batches{w.guest, r.name}
+		cfg.TransactionalID = "tx-" + r.name
+		cfg.Outputs = &consume.Outputs{
+			Prepare: publisher.AppendPrepared,
+			Produce: func(ctx context.Context, outputs []record.Outgoing) error {
+				_, errs := publisher.PublishAll(ctx, outputs)
+				for _, err := range errs {
+					if err != nil {
+						return err
+					}
+				}
+				return nil
+			},
+		}
+	} else {
+		cfg.Deliverer = single{w.guest, r.name}
+	}
+	r.consumer = consume.Start(cfg)
+	w.tell("%s starts (life %d)", r.name, r.life)
+}
+
+// stop ends the life of the copy in order, within a time.
+func (r *replica) stop(within time.Duration) {
+	r.mu.Lock()
+	consumer, handle := r.consumer, r.handle
+	r.consumer = nil
+	r.mu.Unlock()
+	if consumer == nil {
+		return
+	}
+	r.w.tell("%s stops within %s", r.name, within)
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	began := time.Now()
+	if os.Getenv("SIMULATE_STACKS") != "" {
+		defer time.AfterFunc(within+500*time.Millisecond, func() { panic("too long") }).Stop()
+	}
+	consumer.Stop(ctx)
+	if took := time.Since(began); took > within+time.Second {
+		r.w.t.Errorf("stop-bounded: %s stopped after %s, had %s", r.name, took, within)
+	}
+	_ = handle.Release(ctx) // what it held is the next owner's
+	r.w.tell("%s has stopped", r.name)
+}
+
+// kill ends the life of the copy at once: nothing of it reaches Kafka any more.
+func (r *replica) kill() {
+	r.mu.Lock()
+	n := r.net
+	r.mu.Unlock()
+	r.w.tell("%s is killed", r.name)
+	n.cut(true)
+	r.stop(time.Millisecond)
+}
+
+// problems are what its health would say; nil for a copy that is not there.
+func (r *replica) problems() []string {
+	r.mu.Lock()
+	consumer := r.consumer
+	r.mu.Unlock()
+	if consumer == nil {
+		return nil
+	}
+	return consumer.Status().Problems.Texts()
+}
+
+// place is where a record stands in the input.
+type place struct {
+	partition int32
+	offset    int64
+}
+
+// guest is the component: what it answers is drawn from the seed, the record and the number of the try.
+type guest struct {
+	w *world
+
+	mu       sync.Mutex
+	away     bool // nobody takes calls
+	done     map[place]time.Time
+	tries    map[place]int
+	numbered int
+	calls    []visit
+}
+
+// visit is one delivery of a record.
+type visit struct {
+	place
+	copy       string
+	call       int // records of one batch have the same
+	began, end time.Time
+	outcome    record.Verdict
+}
+
+// answer is what the guest does with a record: how long it takes, and what it says.
+func (g *guest) answer(r *record.Record, try int) (takes time.Duration, verdict record.Verdict, hangs bool) {
+	h := fnv.New64a()
+	var b [24]byte
+	binary.BigEndian.PutUint32(b[:], uint32(r.Partition))
+	binary.BigEndian.PutUint64(b[4:], uint64(r.Offset))
+	binary.BigEndian.PutUint64(b[12:], uint64(try))
+	_, _ = h.Write(b[:])
+	rng := rand.New(rand.NewPCG(g.w.plan.seed, h.Sum64()))
+	switch x := rng.IntN(1000); {
+	case x < 5:
+		return 0, record.Retry, true
+	case x < 20:
+		return time.Duration(rng.Int64N(int64(4 * time.Second))), record.Done, false
+	case x < 80:
+		return time.Duration(rng.Int64N(int64(20 * time.Millisecond))), record.Retry, false
+	case x < 90 && g.w.plan.config["dead_letter_topic"] != "":
+		return 0, record.Reject, false
+	default:
+		return time.Duration(rng.Int64N(int64(5 * time.Millisecond))), record.Done, false
+	}
+}
+
+// newCall is the number of the next call.
+func (g *guest) newCall() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.numbered++
+	return g.numbered
+}
+
+func (g *guest) deliver(ctx context.Context, name string, call int, r *record.Record) (record.Verdict, error) {
+	at := place{r.Partition, r.Offset}
+	g.mu.Lock()
+	if g.away {
+		g.mu.Unlock()
+		return record.Retry, fmt.Errorf("%w: it is away", record.ErrUnavailable)
+	}
+	try := g.tries[at]
+	g.tries[at]++
+	index := len(g.calls)
+	g.calls = append(g.calls, visit{place: at, copy: name, call: call, began: time.Now()})
+	g.mu.Unlock()
+	takes, verdict, hangs := g.answer(r, try)
+	var err error
+	if hangs {
+		<-ctx.Done()
+		err = ctx.Err()
+	} else {
+		select {
+		case <-time.After(takes):
+		case <-ctx.Done():
+			verdict, err = record.Retry, ctx.Err()
+		}
+	}
+	if err == nil && verdict != record.Done {
+		err = fmt.Errorf("drawn: %s", verdict)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.calls[index].end, g.calls[index].outcome = time.Now(), verdict
+	if _, already := g.done[at]; verdict == record.Done && !already {
+		g.done[at] = time.Now()
+	}
+	return verdict, err
+}
+
+type single struct {
+	*guest
+	copy string
+}
+
+func (s single) Deliver(ctx context.Context, r *record.Record) (record.Verdict, error) {
+	return s.deliver(ctx, s.copy, s.newCall(), r)
+}
+
+type batches struct {
+	*guest
+	copy string
+}
+
+func (b batches) DeliverBatch(ctx context.Context, batch []*record.Record) ([]record.Outcome, error) {
+	outcomes := make([]record.Outcome, len(batch))
+	call := b.newCall()
+	for i, r := range batch {
+		verdict, err := b.deliver(ctx, b.copy, call, r)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if verdict == record.Retry && i == 0 && err != nil && strings.Contains(err.Error(), "away") {
+			return nil, err
+		}
+		outcomes[i] = record.Outcome{Verdict: verdict, Err: err}
+		if verdict == record.Done {
+			outcomes[i].Outputs = []record.Outgoing{{Topic: output, Partition: record.AnyPartition, Key: r.Key, Value: fmt.Appendf(nil, "%d/%d", r.Partition, r.Offset)}}
+		}
+	}
+	return outcomes, nil
+}
+
+type noObserver struct{}
+
+func (noObserver) Delivered(dispatch.Outcome, time.Duration)  {}
+func (noObserver) Repeated()                                  {}
+func (noObserver) Batched(int)                                {}
+func (noObserver) Buried(bool)                                {}
+func (noObserver) Fetched(int, int)                           {}
+func (noObserver) Rebalanced()                                {}
+func (noObserver) Missed(int64)                               {}
+func (noObserver) Committed(error)                            {}
+func (noObserver) Transaction(error, time.Duration, int, int) {}
