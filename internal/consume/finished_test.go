@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -208,6 +209,49 @@ func TestWhatWasFinishedOfATopicSaysNothingOfItsSuccessor(t *testing.T) {
 	cl.WaitDrained("g", "t")
 	if n := len(next.h.seen()); n != 50 {
 		t.Errorf("%d records of the new topic came, want 50", n)
+	}
+}
+
+// There are tools that change the offset of a commit and leave its text as it is.
+func TestAnOffsetThatIsSetWithTheTextOfTheOneBeforeHasAllDelivered(t *testing.T) {
+	for _, protocol := range []string{"classic", "consumer"} {
+		for _, at := range []int64{2, 8} {
+			t.Run(fmt.Sprintf("%s, to %d", protocol, at), func(t *testing.T) {
+				t.Parallel()
+				k := testkit.Kfake(t)
+				k.Topic("t", 1)
+				cl := testkit.NewClient(t, k.Brokers())
+				cl.Produce(keyedNumbers("t", 0, 10)...)
+				config := map[string]string{"topic": "t", "group_protocol": protocol, "retry_backoff": "1m", "retry_backoff_max": "1m"}
+				first := start(t, k.Brokers(), failing("first", "5"), config)
+				first.h.waitCalls(t, 10)
+				first.stop()
+				adm := kadm.NewClient(cl.Client)
+				offsets, err := adm.FetchOffsets(t.Context(), "g")
+				if err != nil {
+					t.Fatal(err)
+				}
+				was, _ := offsets.Lookup("t", 0)
+				if was.At != 5 || !strings.Contains(was.Metadata, aheadField) {
+					t.Fatalf("the link left %+v", was)
+				}
+				was.At = at
+				var set kadm.Offsets
+				set.Add(was.Offset)
+				if err := adm.CommitAllOffsets(t.Context(), "g", set); err != nil {
+					t.Fatal(err)
+				}
+				second := start(t, k.Brokers(), &handler{name: "second"}, config)
+				cl.Produce(&kgo.Record{Topic: "t", Key: []byte("10"), Value: []byte("10")})
+				cl.WaitDrained("g", "t")
+				second.stop()
+				var want []string
+				for n := at; n <= 10; n++ {
+					want = append(want, fmt.Sprint(n))
+				}
+				second.sawOnly(want...)
+			})
+		}
 	}
 }
 

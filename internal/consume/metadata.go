@@ -29,8 +29,8 @@ const (
 	metadataVersion = "mk1"
 	// selectionField holds the selection of topics.
 	selectionField = ";s="
-	// aheadField holds the ranges of finished records beyond the offset.
-	aheadField = ";f1="
+	// aheadField holds the ranges of finished records beyond the offset, and that offset itself.
+	aheadField = ";f2="
 	// maxAhead bounds that field. A broker takes 4096 bytes in all (offset.metadata.max.bytes).
 	maxAhead = 2900
 )
@@ -83,7 +83,8 @@ func parseMetadata(text string, offset int64) (m commitMetadata, ahead []dispatc
 	return m, ahead
 }
 
-// Ranges are written in sections of one leader epoch each. A section is its epoch, its kind, and either the number of runs
+// Ranges are written after the offset that they belong to, so that they count for no other: there are tools that set an offset
+// and keep the text of the one before. They are in sections of one leader epoch each. A section is its epoch, its kind, and either the number of runs
 // and for each the offsets from the end of the one before and its length; or the offsets up to its first one, the number
 // of bytes, and bits for the offsets from there on. Numbers are varints. Whichever is shorter is taken: runs where few
 // records stand between many, bits where many do. What does not fit is left out from the end, and delivered again.
@@ -95,7 +96,6 @@ const (
 // encodeAhead writes ranges that lie beyond an offset; it is empty where there are none.
 func encodeAhead(offset int64, ahead []dispatch.Range) string {
 	budget := base64.RawURLEncoding.DecodedLen(maxAhead)
-	var out []byte
 	at := offset
 	for i, r := range ahead {
 		if r.From < at {
@@ -104,6 +104,10 @@ func encodeAhead(offset int64, ahead []dispatch.Range) string {
 		}
 		at = r.To
 	}
+	if len(ahead) == 0 {
+		return ""
+	}
+	out := binary.AppendUvarint(nil, uint64(offset))
 	for end := offset; len(ahead) > 0 && len(out) < budget; {
 		n := 1
 		for n < len(ahead) && ahead[n].Epoch == ahead[0].Epoch {
@@ -169,7 +173,7 @@ func encodeBits(offset int64, ahead []dispatch.Range, room int) (section []byte,
 
 var errAhead = errors.New("the ranges of finished records cannot be read")
 
-// decodeAhead reads what encodeAhead has written.
+// decodeAhead reads what encodeAhead has written for that very offset.
 func decodeAhead(text string, offset int64) ([]dispatch.Range, error) {
 	data, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil {
@@ -186,6 +190,9 @@ func decodeAhead(text string, offset int64) ([]dispatch.Range, error) {
 		return int64(v)
 	}
 	const far = math.MaxInt64 / 4
+	if of := number(far); bad || of != offset {
+		return nil, errAhead
+	}
 	var ahead []dispatch.Range
 	end := offset
 	add := func(from, to int64, epoch int32) {
@@ -224,7 +231,7 @@ func decodeAhead(text string, offset int64) ([]dispatch.Range, error) {
 			data = data[size:]
 		}
 	}
-	if bad || offset < 0 {
+	if bad {
 		return nil, errAhead
 	}
 	return ahead, nil

@@ -69,7 +69,7 @@ func TestFinishedRangesComeBackFromTheMetadataOfACommit(t *testing.T) {
 	for range 300 {
 		var ahead []dispatch.Range
 		at, epoch := int64(500), int32(0)
-		for range rand.IntN(800) {
+		for range 1 + rand.IntN(800) {
 			if rand.IntN(50) == 0 {
 				epoch += int32(rand.IntN(3))
 			}
@@ -97,11 +97,12 @@ func TestMetadataThatCannotBeReadTellsNothing(t *testing.T) {
 	for name, text := range map[string]string{
 		"cut off":             good + f[:len(f)-2],
 		"no base64":           good + aheadField + "!!",
-		"another version":     good + strings.Replace(f, "f1", "f2", 1),
+		"another version":     good + strings.Replace(f, "f2", "f3", 1),
 		"an unknown field":    good + ";x=1",
-		"a count of billions": good + aheadField + "AAD_____Dw",
-		"an unknown kind":     good + aheadField + "AAUB",
-		"a length of 0":       good + aheadField + "AAABAQA",
+		"a count of billions": good + aheadField + "CgAA_____w8",
+		"no offset":           good + aheadField,
+		"an unknown kind":     good + aheadField + "CgAFAQ",
+		"a length of 0":       good + aheadField + "CgAAAQEA",
 	} {
 		if meta, ahead := parseMetadata(text, 10); meta != known || len(ahead) > 0 {
 			t.Errorf("%s: %+v %v", name, meta, ahead)
@@ -113,6 +114,14 @@ func TestMetadataThatCannotBeReadTellsNothing(t *testing.T) {
 		if meta, ahead := parseMetadata(text, 10); meta != (commitMetadata{}) || len(ahead) > 0 {
 			t.Errorf("%s: %+v %v", name, meta, ahead)
 		}
+	}
+	for _, other := range []int64{-1, 0, 9, 11, 50} {
+		if meta, ahead := parseMetadata(good+f, other); meta != known || len(ahead) > 0 {
+			t.Errorf("with offset %d, for which it was not written: %+v %v", other, meta, ahead)
+		}
+	}
+	if _, ahead := parseMetadata(good+f, 10); len(ahead) == 0 {
+		t.Error("with its own offset the text tells nothing")
 	}
 	unknown := commitMetadata{partitions: 3}.String()
 	if _, ahead := parseMetadata(unknown+f, 10); len(ahead) > 0 {
