@@ -9,12 +9,14 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"messaging-kafka/internal/redact"
 )
 
 // startNATS returns the URL of the lattice's NATS server, which it starts unless one is given.
 func (r *runner) startNATS() (string, error) {
 	if r.opts.NATSURL != "" {
-		r.screen.say("NATS       %s, lattice %s\n", redactURL(r.opts.NATSURL), r.opts.Lattice)
+		r.screen.say("NATS       %s, lattice %s\n", redact.URLs(r.opts.NATSURL), r.opts.Lattice)
 		return r.opts.NATSURL, nil
 	}
 	srv, err := server.NewServer(&server.Options{
@@ -59,9 +61,9 @@ func (r *runner) connectNATS(address string) (*nats.Conn, error) {
 	if err != nil {
 		var bad *url.Error
 		if errors.As(err, &bad) {
-			err = bad.Err // the rest repeats the URL, in which there may be a password
+			err = errors.New("this is no URL") // its own text repeats it, in which there may be a password
 		}
-		return nil, fmt.Errorf("connecting to NATS at %s: %w", redactURL(address), err)
+		return nil, fmt.Errorf("connecting to NATS at %s: %w", redact.URLs(address), err)
 	}
 	r.onStop("the connection to NATS", func(context.Context) error {
 		nc.Close()
@@ -69,12 +71,4 @@ func (r *runner) connectNATS(address string) (*nats.Conn, error) {
 		return nil
 	})
 	return nc, nil
-}
-
-func redactURL(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return "[unreadable URL]"
-	}
-	return u.Redacted()
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"messaging-kafka/internal/hostdata"
+	"messaging-kafka/internal/redact"
 )
 
 const (
@@ -83,7 +84,7 @@ func (s *Session) connect(ctx context.Context) error {
 	backoff, lastFailure := firstBackoff, ""
 	for {
 		if s.nc, err = nats.Connect(address, options...); err == nil {
-			s.log.Info("connected to the lattice", "url", s.nc.ConnectedUrlRedacted(), "lattice", s.data.Lattice,
+			s.log.Info("connected to the lattice", "url", redact.URLs(s.nc.ConnectedUrl()), "lattice", s.data.Lattice,
 				"provider", s.data.ProviderKey)
 			return nil
 		}
@@ -95,7 +96,7 @@ func (s *Session) connect(ctx context.Context) error {
 		if failure := err.Error(); failure != lastFailure {
 			level, lastFailure = slog.LevelWarn, failure
 		}
-		s.log.Log(ctx, level, "lattice is out of reach, trying again", "url", redactURL(address), "error", err)
+		s.log.Log(ctx, level, "lattice is out of reach, trying again", "url", redact.URLs(address), "error", err)
 		select {
 		case <-time.After(backoff/2 + rand.N(backoff)):
 		case <-ctx.Done():
@@ -130,7 +131,7 @@ func (s *Session) natsOptions() ([]nats.Option, error) {
 		nats.ReconnectHandler(func(nc *nats.Conn) {
 			s.troubles.forgetRefusals()
 			s.log.Warn("lattice connection is back; link and config changes made meanwhile are lost",
-				"url", nc.ConnectedUrlRedacted())
+				"url", redact.URLs(nc.ConnectedUrl()))
 		}),
 		nats.ErrorHandler(s.onAsyncError),
 		nats.ClosedHandler(func(*nats.Conn) { close(s.closed) }),
@@ -213,15 +214,4 @@ func checkToken(what, name string) error {
 		}
 	}
 	return nil
-}
-
-func redactURL(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return "[unreadable]"
-	}
-	if _, has := u.User.Password(); u.User != nil && !has {
-		u.User = url.User("xxxxx") // a user without a password may be a token
-	}
-	return u.Redacted()
 }

@@ -353,16 +353,3 @@ func TestAServerWithoutTLSIsFineWithAnAdditionalCA(t *testing.T) {
 	}
 	s.Close()
 }
-
-func TestNoURLIsShownWithItsSecret(t *testing.T) {
-	for address, want := range map[string]string{
-		"nats://127.0.0.1:4222":         "nats://127.0.0.1:4222",
-		"nats://user:hunter2@host:4222": "nats://user:xxxxx@host:4222",
-		"nats://s3cr3t-token@host:4222": "nats://xxxxx@host:4222",
-		"nats://host:not a port/s3cr3t": "[unreadable]",
-	} {
-		if got := redactURL(address); got != want {
-			t.Errorf("%s is shown as %s, want %s", address, got, want)
-		}
-	}
-}

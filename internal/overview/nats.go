@@ -14,6 +14,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"messaging-kafka/internal/redact"
 	"messaging-kafka/internal/status"
 )
 
@@ -61,22 +62,11 @@ func ByNATS(opts NATSOptions) (Asker, error) {
 	if err != nil {
 		var bad *url.Error
 		if errors.As(err, &bad) {
-			err = bad.Err // the rest repeats the URL, in which there may be a password
+			err = errors.New("this is no URL") // its own text repeats it, in which there may be a password
 		}
-		return nil, fmt.Errorf("connecting to NATS at %s: %w", redact(opts.URL), err)
+		return nil, fmt.Errorf("connecting to NATS at %s: %w", redact.URLs(opts.URL), err)
 	}
 	return &byNATS{opts: opts, nc: nc, closed: closed}, nil
-}
-
-func redact(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return "[unreadable URL]"
-	}
-	if password, set := u.User.Password(); u.User != nil && (!set || password == "") {
-		u.User = url.User("xxxxx") // NATS takes it for a token
-	}
-	return u.Redacted()
 }
 
 // Close implements Asker.

@@ -86,7 +86,8 @@ func ByAddress(addresses []string, timeout time.Duration) (Asker, error) {
 			return nil, errors.New("--address: this is no URL: an address is http://host:port")
 		}
 		if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-			return nil, fmt.Errorf("--address %s: an address is http://host:port", nameOf(u))
+			// What stands where may be a password here, too.
+			return nil, errors.New("--address: an address is http://host:port")
 		}
 		if !strings.HasSuffix(u.Path, "/links") {
 			u = u.JoinPath("links")
