@@ -174,3 +174,38 @@ func selfSigned(t *testing.T) (cert, key string) {
 	t.Helper()
 	return newAuthority(t, "files").issue(soon(), 2, "files.example.com")
 }
+
+// TestNothingOfAFileIsShown: a link may name any file, and what stands in the place of a PEM block's name is whatever is in it.
+func TestNothingOfAFileIsShown(t *testing.T) {
+	t.Parallel()
+	const canary = "canary-of-another-file"
+	cert, key := selfSigned(t)
+	other, _ := selfSigned(t)
+	block := "-----BEGIN " + canary + "-----\nQUJD\n-----END " + canary + "-----\n"
+	for name, test := range map[string]struct{ cert, key, word string }{
+		"for a key":           {cert, block, "the second holds no private key"},
+		"for a certificate":   {block, key, "the first holds no certificate"},
+		"text for a key":      {cert, canary, "the second holds no private key"},
+		"a certificate twice": {cert, cert, "the second holds no private key"},
+		"a damaged key":       {cert, "-----BEGIN " + canary + " PRIVATE KEY-----\nQUJD\n-----END " + canary + " PRIVATE KEY-----\n", "damaged"},
+		"an encrypted key":    {cert, "-----BEGIN ENCRYPTED PRIVATE KEY-----\nQUJD\n-----END ENCRYPTED PRIVATE KEY-----\n", "encrypted"},
+		"a key of another":    {other, key, "not that of the certificate"},
+	} {
+		dir := t.TempDir()
+		security := settings.Security{Protocol: settings.TLS, TLSCertFile: filepath.Join(dir, "cert"), TLSKeyFile: filepath.Join(dir, "key")}
+		for path, text := range map[string]string{security.TLSCertFile: test.cert, security.TLSKeyFile: test.key} {
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		access := newAccess(t, clusterAt(security, "broker.example.com:9093"))
+		_, err := access.Dial(t.Context(), "tcp", "broker.example.com:9093")
+		if err == nil {
+			t.Fatalf("%s: no error", name)
+		}
+		if d := access.Explain(err); strings.Contains(d.Text+err.Error(), "canary") || !strings.Contains(d.Text, test.word) ||
+			!strings.Contains(d.Text, "tls_cert_file") || !strings.Contains(d.Text, "tls_key_file") {
+			t.Errorf("%s: %s", name, d.Text)
+		}
+	}
+}

@@ -1,11 +1,14 @@
 package kafka
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -144,11 +147,38 @@ func (t *tlsSource) build() (*tls.Config, error) {
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		// The standard library's texts here name kinds of PEM blocks, never their contents.
-		return nil, fmt.Errorf("reading the client certificate from %s and %s: %w", certName, keyName, err)
+		return nil, fmt.Errorf("reading the client certificate from %s and %s: %s", certName, keyName, pairTrouble(cert, key))
 	}
 	config.Certificates = []tls.Certificate{pair}
 	return config, nil
+}
+
+// pairTrouble says why certificate and key are no pair. The standard library's texts would show what stands in the place of
+// the names of PEM blocks, whatever file a link has named.
+func pairTrouble(cert, key []byte) string {
+	switch {
+	case !hasBlock(cert, "CERTIFICATE"):
+		return "the first holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)"
+	case !hasBlock(key, "PRIVATE KEY"):
+		return "the second holds no private key in PEM form (-----BEGIN PRIVATE KEY-----)"
+	case hasBlock(key, "ENCRYPTED PRIVATE KEY") || bytes.Contains(key, []byte("Proc-Type: 4,ENCRYPTED")):
+		return "the private key is encrypted: give it decrypted"
+	}
+	return "the private key is not that of the certificate, or one of them is damaged"
+}
+
+// hasBlock tells whether text has a PEM block whose name ends in kind.
+func hasBlock(text []byte, kind string) bool {
+	for {
+		block, rest := pem.Decode(text)
+		if block == nil {
+			return false
+		}
+		if strings.HasSuffix(block.Type, kind) {
+			return true
+		}
+		text = rest
+	}
 }
 
 // textOrFile returns the PEM text of a setting, nil where there is none, and the name of the key it came from.
@@ -164,8 +194,8 @@ func textOrFile(text, path, key string, s *settings.Security) ([]byte, string, e
 	return data, key, err
 }
 
-// certPool returns the certificates in pem, on top of the system's roots where withSystem is set.
-func certPool(pem []byte, key string, withSystem bool) (*x509.CertPool, error) {
+// certPool returns the certificates in text, on top of the system's roots where withSystem is set.
+func certPool(text []byte, key string, withSystem bool) (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
 	if withSystem {
 		system, err := x509.SystemCertPool()
@@ -174,7 +204,7 @@ func certPool(pem []byte, key string, withSystem bool) (*x509.CertPool, error) {
 		}
 		pool = system
 	}
-	if !pool.AppendCertsFromPEM(pem) {
+	if !pool.AppendCertsFromPEM(text) {
 		return nil, fmt.Errorf("%s holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)", key)
 	}
 	return pool, nil
