@@ -1,6 +1,7 @@
 package consume
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"messaging-kafka/internal/record"
 	"messaging-kafka/internal/status"
 	"messaging-kafka/internal/testkit"
 )
@@ -76,6 +78,26 @@ func TestHealthOfAShareGroupWaitsForTheFirstFetch(t *testing.T) {
 	c.waitHealthy()
 	cl.ProduceText("t", "x")
 	h.waitCalls(t, 1)
+}
+
+// While records are handled nothing is fetched: those that came say that their partition is read.
+func TestHealthOfAShareGroupDoesNotWaitForRecordsThatAreHandledForLong(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("t", 1)
+	testkit.NewClient(t, k.Brokers()).ProduceText("t", "x")
+	hold := make(chan struct{})
+	h := &handler{name: "a", do: func(ctx context.Context, _ *record.Record) (record.Verdict, error) {
+		select {
+		case <-hold:
+			return record.Done, nil
+		case <-ctx.Done():
+			return record.Retry, ctx.Err()
+		}
+	}}
+	c := start(t, k.Brokers(), h, map[string]string{"topic": "t", "group_protocol": "share", "handle_timeout": "5m"})
+	h.waitCalls(t, 1)
+	c.waitHealthy()
+	close(hold)
 }
 
 // nobody answers questions for groups: they have no members.

@@ -202,6 +202,9 @@ func (s *shareSession) poll(ctx context.Context) {
 				return
 			}
 			tp := topicPartition{f.Topic, f.FetchPartition.Partition}
+			if len(f.Records) > 0 {
+				s.fetches.brought(tp) // its records may be handled for long, and nothing is fetched meanwhile
+			}
 			if f.Err == nil {
 				s.problems.clearPartition(tp)
 				s.problems.clearPartition(topicPartition{f.Topic, -1})

@@ -55,10 +55,8 @@ func TestSecretsAreTakenOutInEveryForm(t *testing.T) {
 			if !strings.Contains(got, Mark) {
 				t.Errorf("%q %s: %q is let through", secret, how, got)
 			}
-			for form, text := range echoes(secret) {
-				if core := strings.TrimRight(strings.TrimPrefix(text, "bad "), "= there"); form == "raw" && strings.Contains(got, core) {
-					t.Errorf("%q %s: still there in %q", secret, how, got)
-				}
+			if strings.Contains(got, secret) {
+				t.Errorf("%q %s: still there in %q", secret, how, got)
 			}
 		}
 	}

@@ -108,7 +108,6 @@ type world struct {
 	guest *guest
 
 	mu      sync.Mutex
-	calm    bool // no more faults
 	story   []string
 	commits []commit
 	faults  []*kfake.FaultHandle
