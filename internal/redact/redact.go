@@ -4,7 +4,9 @@
 package redact
 
 import (
+	"cmp"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -25,6 +27,8 @@ const (
 	// maxLength bounds the secrets that are looked for in every form. Of longer ones, which are keys in lines, each line is.
 	maxLength = 4 << 10
 	prefix    = minLength
+	// maxShown bounds what is looked through, and what is left of a text. Nothing shows as much.
+	maxShown = 32 << 10
 )
 
 // Redactor knows secrets and takes them out of texts. The zero value knows none. Its methods may be called by many
@@ -34,50 +38,73 @@ type Redactor struct {
 	// values are the secrets themselves, forms what they look like in texts, by the first bytes; both with the number of
 	// those who have added them. What a text costs does not depend on how many there are.
 	values map[string]int
-	forms  map[[prefix]byte]map[string]int
+	forms  forms
+	// plain are the forms that are looked for in plain texts, digits those in the digits of these.
+	plain, digits forms
 }
 
-// Add adds secrets until the function that it returns is called. Empty ones are none.
-func (r *Redactor) Add(secrets ...string) (remove func()) {
-	var forms []string
-	for _, s := range secrets {
-		forms = append(forms, formsOf(s)...)
-	}
-	r.count(secrets, forms, 1)
-	return sync.OnceFunc(func() { r.count(secrets, forms, -1) })
-}
+// forms are texts by their first bytes, with the number of those who have added them.
+type forms map[[prefix]byte]map[string]int
 
-func (r *Redactor) count(secrets, forms []string, by int) {
-	if r == nil {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.values == nil {
-		r.values, r.forms = make(map[string]int), make(map[[prefix]byte]map[string]int)
-	}
-	for _, s := range secrets {
-		if s == "" {
-			continue
-		}
-		if r.values[s] += by; r.values[s] == 0 {
-			delete(r.values, s)
-		}
-	}
-	for _, f := range forms {
+func (fs forms) count(texts []string, by int) {
+	for _, f := range texts {
 		key := [prefix]byte([]byte(f[:prefix]))
-		same := r.forms[key]
+		same := fs[key]
 		if same == nil {
 			same = make(map[string]int)
-			r.forms[key] = same
+			fs[key] = same
 		}
 		if same[f] += by; same[f] == 0 {
 			delete(same, f)
 		}
 		if len(same) == 0 {
-			delete(r.forms, key)
+			delete(fs, key)
 		}
 	}
+}
+
+// longest is the length of the longest form that s begins with and fits, 0 where there is none.
+func longest[T string | []byte](fs forms, s T, fits func(length int) bool) int {
+	most := 0
+	for f := range fs[[prefix]byte([]byte(s[:prefix]))] {
+		if len(f) > most && len(f) <= len(s) && string(s[:len(f)]) == f && fits(len(f)) {
+			most = len(f)
+		}
+	}
+	return most
+}
+
+// Add adds secrets until the function that it returns is called. Empty ones are none.
+func (r *Redactor) Add(secrets ...string) (remove func()) {
+	var all, plain, digits []string
+	for _, s := range secrets {
+		all = append(all, formsOf(s)...)
+		p, d := plainForms(s)
+		plain, digits = append(plain, p...), append(digits, d...)
+	}
+	count := func(by int) {
+		if r == nil {
+			return
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.values == nil {
+			r.values, r.forms, r.plain, r.digits = make(map[string]int), make(forms), make(forms), make(forms)
+		}
+		for _, s := range secrets {
+			if s == "" {
+				continue
+			}
+			if r.values[s] += by; r.values[s] == 0 {
+				delete(r.values, s)
+			}
+		}
+		r.forms.count(all, by)
+		r.plain.count(plain, by)
+		r.digits.count(digits, by)
+	}
+	count(1)
+	return sync.OnceFunc(func() { count(-1) })
 }
 
 // Value returns s, or [Mark] where s as a whole is a secret, however short.
@@ -97,7 +124,7 @@ func (r *Redactor) Value(s string) string {
 // tokens are what is taken out of texts without being known: tokens are fetched while the provider runs.
 var tokens = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*|(?i:\bbearer\s+)[A-Za-z0-9._~+/-]{8,}=*`)
 
-// Secrets returns s without secrets.
+// Secrets returns s without secrets, and of one that is longer than 32 KiB the beginning.
 func (r *Redactor) Secrets(s string) string {
 	if strings.Contains(s, "eyJ") || strings.Contains(s, "earer") || strings.Contains(s, "EARER") {
 		s = tokens.ReplaceAllString(s, Mark)
@@ -110,29 +137,70 @@ func (r *Redactor) Secrets(s string) string {
 	if len(r.forms) == 0 {
 		return s
 	}
-	var b strings.Builder
-	done := 0
+	most := len(s)
+	if most > maxShown {
+		// What begins before the end ends within what is looked at.
+		most, s = maxShown, s[:min(most, 2*maxShown)]
+	}
+	var found spans
 	for i := 0; i+prefix <= len(s); {
-		same := r.forms[[prefix]byte([]byte(s[i:i+prefix]))]
-		longest := 0
-		for f := range same {
-			if len(f) > longest && strings.HasPrefix(s[i:], f) && (len(f) >= looseLength || alone(s, i, i+len(f))) {
-				longest = len(f)
-			}
-		}
-		if longest == 0 {
+		length := longest(r.forms, s[i:], func(length int) bool { return length >= looseLength || alone(s, i, i+length) })
+		if length == 0 {
 			i++
 			continue
 		}
-		b.WriteString(s[done:i])
+		found = append(found, span{i, i + length})
+		i += length
+	}
+	if len(r.plain) > 0 && len(s) >= looseLength {
+		p := plainOf(s)
+		found = append(found, p.find(r.plain)...)
+		d := p.digits()
+		found = append(found, d.find(r.digits)...)
+	}
+	return found.mark(s, most)
+}
+
+// find returns where in the text forms stand.
+func (p *plain) find(fs forms) spans {
+	var found spans
+	for i := 0; i+prefix <= len(p.text); {
+		length := longest(fs, p.text[i:], func(int) bool { return true })
+		if length == 0 {
+			i++
+			continue
+		}
+		found = append(found, span{p.from[i], p.to[i+length-1]})
+		i += length
+	}
+	return found
+}
+
+type span struct{ from, to int }
+
+type spans []span
+
+// mark returns the first bytes of s, most of them, with [Mark] in the place of spans.
+func (found spans) mark(s string, most int) string {
+	if len(found) == 0 {
+		return s[:most]
+	}
+	slices.SortFunc(found, func(a, b span) int { return cmp.Compare(a.from, b.from) })
+	var b strings.Builder
+	done := 0
+	for _, f := range found {
+		if f.from >= most {
+			break
+		}
+		if f.from < done { // begins within the one before
+			done = max(done, f.to)
+			continue
+		}
+		b.WriteString(s[done:f.from])
 		b.WriteString(Mark)
-		i += longest
-		done = i
+		done = f.to
 	}
-	if done == 0 {
-		return s
-	}
-	b.WriteString(s[done:])
+	b.WriteString(s[min(done, most):most])
 	return b.String()
 }
 
