@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"messaging-kafka/internal/kafka"
+	"messaging-kafka/internal/produce"
 	"messaging-kafka/internal/status"
 )
 
@@ -158,6 +159,9 @@ func (p *problems) list() (member bool, list status.Problems) {
 	cause := func(err error) string {
 		if err == nil {
 			return ""
+		}
+		if output, ok := errors.AsType[*produce.OutputError](err); ok && errors.Is(err, produce.ErrOutput) {
+			return output.Error() // the cause alone would not tell which of the link's topics it is about
 		}
 		return p.access.Explain(err).Text
 	}

@@ -175,3 +175,43 @@ func TestARecordWhoseOutputCannotBeProducedIsDeadLettered(t *testing.T) {
 		t.Errorf("buried %d", c.counts.buried.Load())
 	}
 }
+
+// What Kafka never takes of one partition holds up that partition alone, and health says what it is.
+func TestAnOutputThatKafkaRefusesHoldsUpItsPartitionAlone(t *testing.T) {
+	for name, refused := range map[string]struct {
+		output record.Outgoing
+		says   []string
+		mend   func(k *testkit.FakeKafka, cl *testkit.Client)
+	}{
+		"a topic that is not there": {
+			record.Outgoing{Topic: "missing", Partition: record.AnyPartition}, []string{"an output for topic missing is refused", "create the topic"},
+			func(k *testkit.FakeKafka, _ *testkit.Client) { k.Topic("missing", 1) },
+		},
+		"a partition that its topic does not have": {
+			record.Outgoing{Topic: "few", Partition: 2}, []string{"an output for topic few is refused", "there is no partition 2: the topic has 1 (0 to 0)"},
+			func(_ *testkit.FakeKafka, cl *testkit.Client) { cl.AddPartitions("few", 2) },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := testkit.Kfake(t)
+			k.Topic("in", 2)
+			k.Topic("out", 1)
+			k.Topic("few", 1)
+			cl := testkit.NewClient(t, k.Brokers(), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+			c := startProcessor(t, k.Brokers(), &doubler{name: "a", outcome: func(r *record.Record, o *record.Outcome) {
+				if string(r.Value) == "bad" {
+					o.Outputs = append(o.Outputs, refused.output)
+				}
+			}}, map[string]string{"metadata_max_age": "1s"})
+			cl.Produce(&kgo.Record{Topic: "in", Partition: 0, Value: []byte("bad")}, &kgo.Record{Topic: "in", Partition: 1, Value: []byte("good")})
+			cl.WaitCommitted("g", "in", map[int32]int64{0: 0, 1: 1})
+			c.waitProblem(append(refused.says, "committing offsets")...)
+			refused.mend(k, cl)
+			cl.WaitCommitted("g", "in", map[int32]int64{0: 1, 1: 1})
+			if got := values(committedReader(t, k.Brokers()).Read("out", 4)); !slices.Equal(got, []string{"bada", "badb", "gooda", "goodb"}) {
+				t.Errorf("outputs %v", got)
+			}
+			c.waitHealthy()
+		})
+	}
+}

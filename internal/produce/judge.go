@@ -42,8 +42,7 @@ func (c *client) judgeFinal(r *record.Outgoing, o outcome) result {
 
 func (c *client) explain(r *record.Outgoing, o outcome) *Error {
 	if o.call != nil && o.call.partitions > 0 {
-		return &Error{Class: ClassInvalid, Topic: r.Topic, err: o.err, Text: fmt.Sprintf(
-			"there is no partition %d: the topic has %d (0 to %d)", r.Partition, o.call.partitions, o.call.partitions-1)}
+		return &Error{Class: ClassInvalid, Topic: r.Topic, err: o.err, Text: noPartition(r.Partition, o.call.partitions)}
 	}
 	if givenUp(o.err) {
 		return c.explainGivenUp(r, o)
@@ -54,6 +53,11 @@ func (c *client) explain(r *record.Outgoing, o outcome) *Error {
 		text = fmt.Sprintf("partition %d: %s", r.Partition, text)
 	}
 	return &Error{Class: classOf(d.Class), Topic: r.Topic, Text: text, err: o.err}
+}
+
+// noPartition says of a record that the topic has only so many partitions.
+func noPartition(partition int32, partitions int) string {
+	return fmt.Sprintf("there is no partition %d: the topic has %d (0 to %d)", partition, partitions, partitions-1)
 }
 
 // givenUp tells whether an error is the client's own end of its attempts, as opposed to a broker's or the client's refusal

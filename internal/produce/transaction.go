@@ -122,6 +122,22 @@ var (
 	errNoMember = errors.New("not a member of the group")
 )
 
+// OutputError says which output has failed a transaction, and why. It wraps [ErrOutput] where Kafka has refused it for good.
+type OutputError struct {
+	Topic string // what the output was for
+	Text  string // why, in words for the operator
+	err   error
+}
+
+func (e *OutputError) Error() string {
+	if errors.Is(e.err, ErrOutput) {
+		return fmt.Sprintf("an output for topic %s is refused: %s", e.Topic, e.Text)
+	}
+	return fmt.Sprintf("producing an output for topic %s: %s", e.Topic, e.Text)
+}
+
+func (e *OutputError) Unwrap() error { return e.err }
+
 // Commit stores outputs and offsets in one transaction. With any error but [ErrNotAborted] nothing of it can be read.
 // It is over soon after ctx ends. member is asked for the member right before it is needed, and again when the group has
 // moved on meanwhile; its error fails the transaction.
@@ -188,6 +204,7 @@ func workTime(ctx context.Context) (context.Context, context.CancelFunc) {
 
 func (t *Transactor) produce(ctx context.Context, outputs []record.Outgoing) error {
 	failed := kgo.AbortingFirstErrPromise(t.kgo)
+	var first firstFailed
 	var tooLarge topicOnce
 	converted := make([]kgo.Record, len(outputs))
 	waiting := make(map[string]int)
@@ -203,10 +220,18 @@ func (t *Transactor) produce(ctx context.Context, outputs []record.Outgoing) err
 			waiting[topic] += bytes
 		}
 		convert(&outputs[i], &converted[i])
+		var call *pending
+		if outputs[i].Partition != record.AnyPartition {
+			call = new(pending)
+			converted[i].Context = context.WithValue(ctx, pendingKey{}, call)
+		}
 		done := failed.Promise()
 		t.kgo.Produce(ctx, &converted[i], func(r *kgo.Record, err error) {
 			if errors.Is(err, kerr.MessageTooLarge) {
 				tooLarge.note(r.Topic)
+			}
+			if err != nil {
+				first.note(&outputs[i], call)
 			}
 			done(r, err)
 		})
@@ -219,10 +244,33 @@ func (t *Transactor) produce(ctx context.Context, outputs []record.Outgoing) err
 		return nil
 	}
 	text := t.access.Explain(err).Text
-	if refused(err) && !(tooLarge.topic != "" && t.smaller(tooLarge.topic, outputs)) {
-		return fmt.Errorf("producing outputs: %w: %s: %w", ErrOutput, text, err)
+	final := refused(err) && !(tooLarge.topic != "" && t.smaller(tooLarge.topic, outputs))
+	if n := first.partitions; n > 0 {
+		final, text = true, noPartition(first.output.Partition, n)
 	}
-	return fmt.Errorf("producing outputs: %s: %w", text, err)
+	if final {
+		err = fmt.Errorf("%w: %w", ErrOutput, err)
+	}
+	if first.output == nil { // time ran out before any of them was given up
+		return fmt.Errorf("producing outputs: %s: %w", text, err)
+	}
+	return fmt.Errorf("producing outputs: %w", &OutputError{Topic: first.output.Topic, Text: text, err: err})
+}
+
+// firstFailed keeps the first output that failed, after which the client gives up the others.
+type firstFailed struct {
+	once       sync.Once
+	output     *record.Outgoing
+	partitions int // of its topic, where the partition that it is for is not one of them
+}
+
+func (f *firstFailed) note(output *record.Outgoing, call *pending) {
+	f.once.Do(func() {
+		f.output = output
+		if call != nil {
+			f.partitions = call.partitions
+		}
+	})
 }
 
 // topicOnce keeps the first topic that it is told of.
