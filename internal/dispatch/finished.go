@@ -55,10 +55,15 @@ func (p *Partition) ahead() []Range {
 	end := int64(-1) // of the item before
 	for i := range p.items.len() {
 		it := p.items.at(i)
-		if it.nextOffset <= end {
-			return found // the log was cut off and goes on anew: what comes here stands for other records
-		}
 		from := it.nextOffset - 1
+		if it.epoch < 0 {
+			from = it.nextOffset // a place to go on from, and no record
+		}
+		if from < end {
+			// The log was cut off, and goes on anew from here with other records than those told of so far. What comes after
+			// it, in a later epoch, is what a later owner finds there.
+			found, end = before(found, from), from
+		}
 		if n := len(found); n > 0 && found[n-1].To == end && found[n-1].Epoch == it.epoch {
 			from = end // between two records of one epoch that are next to each other there are none to come
 		}
@@ -73,6 +78,17 @@ func (p *Partition) ahead() []Range {
 		}
 	}
 	return found
+}
+
+// before is the part of ranges that lies before an offset.
+func before(ranges []Range, offset int64) []Range {
+	for n := len(ranges); n > 0 && ranges[n-1].To > offset; n-- {
+		if ranges[n-1].To = offset; ranges[n-1].From < offset {
+			break
+		}
+		ranges = ranges[:n-1]
+	}
+	return ranges
 }
 
 // ResumeAt sets the offset of the first record to deliver, of a partition that was opened with [NotYet]. Records within

@@ -51,7 +51,24 @@ func TestWhatIsFinishedBeyondAnUnfinishedRecordIsTold(t *testing.T) {
 			p.Add(of(3, 10, 11, 12), first)
 			p.StartAt(12)
 			p.Add(of(4, 12, 13), first)
-		}, -1, []Range{{11, 13, 3}}},
+		}, -1, []Range{{11, 12, 3}, {12, 14, 4}}},
+		"a log that was cut off twice": {[]int64{10}, nil, func(p *Partition) {
+			p.Add(of(3, 10, 11, 12, 13, 14), first)
+			p.StartAt(13)
+			p.Add(of(4, 13, 14), first)
+			p.StartAt(12)
+			p.Add(of(5, 12, 13, 14, 15), first)
+		}, -1, []Range{{11, 12, 3}, {12, 16, 5}}},
+		"a log that was cut off at the unfinished record": {[]int64{10}, nil, func(p *Partition) {
+			p.Add(of(3, 10, 11, 12), first)
+			p.StartAt(11)
+			p.Add(of(4, 11), first)
+		}, -1, []Range{{11, 12, 4}}},
+		"a log that goes on further on": {[]int64{10}, nil, func(p *Partition) {
+			p.Add(of(3, 10, 11, 12), first)
+			p.StartAt(20)
+			p.Add(of(4, 20), first)
+		}, -1, []Range{{11, 13, 3}, {20, 21, 4}}},
 		"what an earlier owner has finished": {[]int64{10, 13}, []Range{{11, 13, 3}, {14, 20, 3}, {30, 40, 3}},
 			func(p *Partition) { p.Add(of(3, 10, 11, 12, 13, 14, 15, 21), first) }, -1, []Range{{11, 13, 3}, {14, 22, 3}, {30, 40, 3}}},
 	} {
