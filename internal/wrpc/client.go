@@ -282,7 +282,7 @@ func (c *Client) invoke(ctx context.Context, inv *Invocation, decode func(*Decod
 		if !p.taken() {
 			return notAccepted(err)
 		}
-		return fmt.Errorf("reading results: %w", c.endOf(inv.Target, err))
+		return fmt.Errorf("reading results: %w", c.endOf(inv.Target, p.servedBy(), err))
 	}
 	return nil
 }
@@ -297,8 +297,8 @@ func notAccepted(err error) error {
 	return fmt.Errorf("%s: %w: %w", doing, ErrNotAccepted, err)
 }
 
-// endOf finds out what the end of a call means that a peer had taken. target is what was called.
-func (c *Client) endOf(target string, err error) error {
+// endOf finds out what the end of a call means that a peer had taken. target is what was called, reply the subject of the accept.
+func (c *Client) endOf(target, reply string, err error) error {
 	switch {
 	case errors.Is(err, ErrIncomplete) && c.cuts.near(target, c.opts.CutGrace):
 		return fmt.Errorf("%w: %w", ErrCut, err)
@@ -307,6 +307,9 @@ func (c *Client) endOf(target string, err error) error {
 		// longer than a call may have.
 		if lost := c.nc.FlushTimeout(confirmTimeout); lost != nil {
 			return fmt.Errorf("%w: %w: %w", ErrDisconnected, lost, err)
+		}
+		if c.gone(reply) {
+			return fmt.Errorf("%w: %w", ErrCut, err)
 		}
 	}
 	return err

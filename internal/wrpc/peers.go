@@ -17,7 +17,8 @@ import (
 //
 //   - Hosts serve each component by an inbox, a wildcard subscription that lives as long as what serves the component's
 //     calls. A message to a subject of it that no call has reaches it and is ignored there; when the inbox is gone, NATS
-//     answers with 503. So each inbox that has taken calls is asked once a second whether it is there.
+//     answers with 503. So each inbox that has taken calls is asked once a second whether it is there, and once more when
+//     the time of a call is over.
 //   - When one call finds that nobody subscribes to a function, then nobody will take those that were made before it.
 //   - The lattice tells when components are scaled and hosts stop, see [Client.Interrupted].
 
@@ -219,6 +220,53 @@ func (c *Client) askPeers(end *nobody, all bool) {
 		if _, is := gone[prefixOf(call.servedBy())]; is {
 			call.results.close(ErrCut)
 		}
+	}
+}
+
+// lastQuestion is asked of a peer when the time of its call is over, which may be sooner than peers are asked in turn. It is a
+// receiver of NATS's answers: of one that the peer's inbox is gone, and then of one for a subject that is nobody's.
+type lastQuestion struct {
+	gone     bool // valid once answered is closed
+	answered chan struct{}
+	once     sync.Once
+}
+
+const lastSuffix = ".last"
+
+// deliver implements receiver.
+func (q *lastQuestion) deliver(suffix string, m *nats.Msg) {
+	switch {
+	case !errors.Is(acceptError(m), ErrNoResponders):
+	case suffix == lastSuffix:
+		q.once.Do(func() { close(q.answered) })
+	case suffix == "":
+		q.gone = true
+	}
+}
+
+// gone asks whether a peer that was there is so no more. reply is the subject of its accept.
+func (c *Client) gone(reply string) bool {
+	prefix := prefixOf(reply)
+	c.peers.mu.Lock()
+	in := c.peers.inbox[prefix]
+	ask := in != nil && in.there && !c.peers.mute
+	c.peers.mu.Unlock()
+	if !ask {
+		return false
+	}
+	q := &lastQuestion{answered: make(chan struct{})}
+	token, subject := c.in.add(q)
+	defer c.in.remove(token)
+	if c.nc.PublishRequest(prefix+aliveToken, subject, nil) != nil || c.nc.PublishRequest(c.nc.NewInbox(), subject+lastSuffix, nil) != nil {
+		return false
+	}
+	timer := time.NewTimer(confirmTimeout)
+	defer timer.Stop()
+	select {
+	case <-q.answered:
+		return q.gone
+	case <-timer.C:
+		return false
 	}
 }
 

@@ -111,6 +111,55 @@ func TestCallsOfAPeerThatIsGoneAreCut(t *testing.T) {
 	}
 }
 
+// ending is a context whose time is over when the test says so.
+type ending struct {
+	context.Context
+	over chan struct{}
+}
+
+func (e *ending) Deadline() (time.Time, bool) { return time.Now().Add(time.Hour), true }
+func (e *ending) Done() <-chan struct{}       { return e.over }
+func (e *ending) Err() error {
+	select {
+	case <-e.over:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
+// Peers are asked once a second, and the time of a call may be over before that.
+func TestACallWhosePeerWentRightBeforeItsTimeWasOverIsCut(t *testing.T) {
+	s := runNATS(t, defaultPayload)
+	client := newClient(t, connect(t, s), ClientOptions{})
+	for _, goes := range []bool{true, false} {
+		p := newPeer(t, connect(t, s), "f"+strconv.FormatBool(goes))
+		inbox, err := p.nc.SubscribeSync(p.inbox + ".>") // as a host has it
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx := &ending{withPatience(t), make(chan struct{})}
+		done := make(chan error, 1)
+		go func() { done <- client.Invoke(ctx, invocation("f"+strconv.FormatBool(goes), []byte("x")), nil) }()
+		p.accept(p.next(p.calls))
+		eventually(t, "the peer is known to be there", func() bool { there, _ := p.known(client); return there })
+		if goes {
+			for _, sub := range []*nats.Subscription{inbox, p.in} {
+				if err := sub.Unsubscribe(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := p.nc.Flush(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		close(ctx.over)
+		if err := wait(t, done); errors.Is(err, ErrCut) != goes || errors.Is(err, ErrDisconnected) {
+			t.Errorf("goes %v: got %v", goes, err)
+		}
+	}
+}
+
 func TestAPeerWithoutAnInboxThatStaysIsNotTakenForGone(t *testing.T) {
 	s := runNATS(t, defaultPayload)
 	client := newClient(t, connect(t, s), ClientOptions{})
