@@ -190,8 +190,22 @@ func selectedPartitions(c *settings.Consumer, t kadm.TopicDetail) []topicPartiti
 var errNoConsumerProtocol = errors.New("a broker is too old for group_protocol=consumer (KIP-848), which needs Kafka 4.0 or later: " +
 	"the group is run by the classic protocol instead; set group_protocol=classic")
 
+// errNoShareProtocol says so before the group is asked for anything: an older broker has no name for what is wrong.
+var errNoShareProtocol = errors.New("a broker is too old for group_protocol=share (KIP-932), which needs Kafka 4.2 or later: " +
+	"set group_protocol=classic")
+
 // checkConsumerProtocol asks whether the brokers know the final form of KIP-848's heartbeat.
 func checkConsumerProtocol(ctx context.Context, adm *kadm.Client) error {
+	return checkProtocol(ctx, adm, kmsg.ConsumerGroupHeartbeat, errNoConsumerProtocol)
+}
+
+// checkShareProtocol asks whether the brokers know the final form of KIP-932's heartbeat.
+func checkShareProtocol(ctx context.Context, adm *kadm.Client) error {
+	return checkProtocol(ctx, adm, kmsg.ShareGroupHeartbeat, errNoShareProtocol)
+}
+
+// checkProtocol returns tooOld where a broker does not know version 1 of a heartbeat, the first final one of both.
+func checkProtocol(ctx context.Context, adm *kadm.Client, heartbeat kmsg.Key, tooOld error) error {
 	brokers, err := adm.ApiVersions(ctx)
 	if err != nil {
 		return err
@@ -200,8 +214,8 @@ func checkConsumerProtocol(ctx context.Context, adm *kadm.Client) error {
 		if b.Err != nil {
 			continue // a broker that is away says nothing about its age
 		}
-		if version, ok := b.KeyMaxVersion(kmsg.ConsumerGroupHeartbeat.Int16()); !ok || version < 1 {
-			return errNoConsumerProtocol
+		if version, ok := b.KeyMaxVersion(heartbeat.Int16()); !ok || version < 1 {
+			return tooOld
 		}
 	}
 	return nil

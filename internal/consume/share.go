@@ -135,7 +135,9 @@ func (s *shareSession) join(ctx context.Context) error {
 	defer plain.Close()
 	for {
 		var found []trouble
-		if err := s.otherKind(ctx, plain); err != nil {
+		if err := s.knowsShareGroups(ctx, plain); err != nil {
+			found = []trouble{{kind: status.ProblemKafka, err: err}}
+		} else if err := s.otherKind(ctx, plain); err != nil {
 			found = []trouble{{kind: status.ProblemGroup, err: err}}
 		} else {
 			found = s.configure(ctx, plain)
@@ -154,6 +156,12 @@ func (s *shareSession) join(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+func (s *shareSession) knowsShareGroups(ctx context.Context, plain *kgo.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	return checkShareProtocol(ctx, kadm.NewClient(plain))
 }
 
 // monitor watches the topics.
