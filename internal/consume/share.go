@@ -35,6 +35,9 @@ type shareSession struct {
 	// fetched bounds what the client makes of a fetch, records how many of them one brings.
 	fetched *kafka.Fetched
 	records int
+	// limit is the number of deliveries after which the broker drops a record, 0 where it is not known. It is set before
+	// the loops begin.
+	limit int
 	// crowded takes the error that ends the session: a fetch brought more than there is room for, or the group is another.
 	crowded chan error
 	fetches *shareFetches
@@ -407,7 +410,7 @@ func (s *shareSession) decide(soft context.Context, f *kgo.Record, r *record.Rec
 	}()
 	for {
 		if soft.Err() != nil {
-			return kgo.AckRelease
+			return s.release(f, r, errStopped)
 		}
 		r.Attempt = before
 		verdict, err := s.deliver(r)
@@ -418,9 +421,9 @@ func (s *shareSession) decide(soft context.Context, f *kgo.Record, r *record.Rec
 			}
 			return kgo.AckAccept
 		case s.calls.Err() != nil:
-			return kgo.AckRelease
+			return s.release(f, r, errStopped)
 		case verdict != record.Reject && soft.Err() != nil:
-			return kgo.AckRelease // the stop may be what it failed of, and no stop may cost a record
+			return s.release(f, r, errStopped) // the stop may be what it failed of
 		case verdict != record.Reject && errors.Is(err, record.ErrUnavailable):
 			// Holding the record costs no attempt; releasing it would: the broker counts deliveries and gives up on a
 			// record after group.share.delivery.count.limit of them.
@@ -429,12 +432,15 @@ func (s *shareSession) decide(soft context.Context, f *kgo.Record, r *record.Rec
 				s.knock(1)
 			}
 			if !sleep(soft, min(50*time.Millisecond<<min(knocks, 5), time.Second)) {
-				return kgo.AckRelease
+				return s.release(f, r, errStopped)
 			}
 			continue
 		case verdict == record.Reject || d.MaxAttempts > 0 && int(f.DeliveryCount()) >= d.MaxAttempts:
 			s.setUnavailable(nil)
-			return s.reject(r, before, err)
+			return s.reject(f, r, before, err)
+		case s.last(f):
+			s.setUnavailable(nil)
+			return s.reject(f, r, before, fmt.Errorf("%w (%d): %w", errLimit, s.limit, err))
 		default:
 			s.setUnavailable(nil)
 			back := min(d.RetryBackoff<<min(max(int(f.DeliveryCount())-1, 0), 16), d.RetryBackoffMax)
@@ -442,6 +448,33 @@ func (s *shareSession) decide(soft context.Context, f *kgo.Record, r *record.Rec
 			return kgo.AckRelease
 		}
 	}
+}
+
+var (
+	errLimit   = errors.New("the broker drops a record after so many deliveries (" + configLimit + ")")
+	errStopped = errors.New("the link was stopped before there was a verdict")
+)
+
+// last tells whether the broker will not deliver a record again.
+func (s *shareSession) last(f *kgo.Record) bool {
+	return s.limit > 0 && int(f.DeliveryCount()) >= s.limit
+}
+
+// release gives a record back that has no verdict. Where the broker does not deliver it again, that is its end: it gets a
+// dead letter, or at least a line that tells of it.
+func (s *shareSession) release(f *kgo.Record, r *record.Record, cause error) kgo.AckStatus {
+	if !s.last(f) {
+		return kgo.AckRelease
+	}
+	attempts := attemptsBefore(r) + int(f.DeliveryCount())
+	cause = fmt.Errorf("%w (%d): %w", errLimit, s.limit, cause)
+	if s.bury != nil && s.calls.Err() == nil {
+		return s.reject(f, r, attempts, cause)
+	}
+	s.cfg.Observer.Buried(false)
+	s.log.Error("a record was given back, and the broker delivers it no more", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset,
+		"attempts", attempts, "cause", cause)
+	return kgo.AckRelease
 }
 
 // sleep waits for d; it returns false when ctx ends first.
@@ -519,7 +552,7 @@ func (s *shareSession) handOver(ctx context.Context, r *record.Record) (record.V
 }
 
 // reject takes a record out of the group: to the dead-letter topic where there is one.
-func (s *shareSession) reject(r *record.Record, attempts int, cause error) kgo.AckStatus {
+func (s *shareSession) reject(f *kgo.Record, r *record.Record, attempts int, cause error) kgo.AckStatus {
 	log := s.log.With("topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "attempts", attempts, "cause", cause)
 	if s.bury == nil {
 		s.cfg.Observer.Buried(false)
@@ -538,7 +571,7 @@ func (s *shareSession) reject(r *record.Record, attempts int, cause error) kgo.A
 		}
 		log.Error("dead-lettering a record failed; the record waits", "error", err)
 		if !sleep(s.calls, s.cfg.Settings.Delivery.RetryBackoffMax/2) {
-			return kgo.AckRelease
+			return s.release(f, r, err)
 		}
 	}
 }

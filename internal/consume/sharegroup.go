@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -22,6 +23,8 @@ import (
 const (
 	configReset     = "share.auto.offset.reset"
 	configIsolation = "share.isolation.level"
+	// configLimit is only looked at. Brokers that have it for their groups tell it with the others.
+	configLimit = "share.delivery.count.limit"
 )
 
 // kafkaConfigs are Kafka's own values.
@@ -60,6 +63,8 @@ func (s *shareSession) configure(ctx context.Context, cl *kgo.Client) []trouble 
 	if err != nil {
 		return []trouble{{status.ProblemGroup, "asking for the configs of group " + group + ": ", err}}
 	}
+	// What is no number or is not told leaves the limit unknown, and MaxAttempts alone counts.
+	s.limit, _ = strconv.Atoi(has[configLimit])
 	var found []trouble
 	for name, value := range shareConfigs(&s.cfg.Settings.Consumer) {
 		if has[name] == value {

@@ -211,6 +211,49 @@ func TestAShareGroupTellsOfRecordsThatWereLost(t *testing.T) {
 	two.stop()
 }
 
+// TestAShareGroupLosesNoRecordToTheBrokersLimit: a record that the broker will not deliver again gets its dead letter, whatever
+// max_attempts says, and so does one whose deliveries were used up by stops while no component ran.
+func TestAShareGroupLosesNoRecordToTheBrokersLimit(t *testing.T) {
+	const limit = 5 // Kafka's own
+	r := newRig(t, kafka4(t).Brokers())
+	t.Run("attempts", func(t *testing.T) {
+		in, dead := r.topic("failing", 1), r.topic("failing.dead", 1)
+		j := newJournal()
+		r.component(testkit.ComponentOptions{ID: "failing", Handler: j.handler(func(context.Context, *testkit.Component, testkit.Call, int) error {
+			return errors.New("never")
+		})})
+		link := r.link("failing", r.config(in, "group_protocol", "share", "dead_letter_topic", dead, "max_attempts", "100"))
+		c := r.start()
+		r.kc.ProduceText(in, "bad")
+		letter := r.kc.Read(dead, 1)[0]
+		if calls := len(j.history()); calls != limit {
+			t.Errorf("%d calls before the dead letter, want %d", calls, limit)
+		}
+		for _, h := range letter.Headers {
+			if h.Key == "kafka_dlt-exception-message" && !strings.Contains(string(h.Value), "share.delivery.count.limit") {
+				t.Errorf("the dead letter says %q", h.Value)
+			}
+		}
+		c.stop()
+		r.host.DeleteLink(link)
+	})
+	t.Run("stops", func(t *testing.T) {
+		in, dead := r.topic("away", 1), r.topic("away.dead", 1)
+		r.link("away", r.config(in, "group_protocol", "share", "dead_letter_topic", dead))
+		c := r.start()
+		r.kc.ProduceText(in, "1")
+		for range limit {
+			c.WaitUnhealthy("component away takes no calls")
+			c.stop()
+			c.Restart()
+		}
+		if letters := valuesOf(r.kc.Read(dead, 1)); !sameTexts(letters, []string{"1"}) {
+			t.Errorf("dead letters %v", letters)
+		}
+		c.stop()
+	})
+}
+
 func TestAShareGroupWhoseIDIsTakenSaysSo(t *testing.T) {
 	r := newRig(t, kafka4(t).Brokers())
 	in := r.topic("in", 1)
