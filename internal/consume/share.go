@@ -451,7 +451,7 @@ func (s *shareSession) decide(soft context.Context, f *kgo.Record, r *record.Rec
 }
 
 var (
-	errLimit   = errors.New("the broker drops a record after so many deliveries (" + configLimit + ")")
+	errLimit   = errors.New("the broker drops a record after so many deliveries (share.delivery.count.limit)")
 	errStopped = errors.New("the link was stopped before there was a verdict")
 )
 

@@ -154,13 +154,16 @@ func (c *Client) EndOffsets(topic string) map[int32]int64 {
 	return ends
 }
 
-// Committed returns the offsets that a group has committed in a topic; partitions without one are left out.
-func (c *Client) Committed(group, topic string) map[int32]int64 {
+// Committed returns the offsets that a group has committed in a topic; partitions without one are left out. A broker that
+// does not know the group's coordinator yet, as a new one, is asked again.
+func (c *Client) Committed(group, topic string) (offsets map[int32]int64) {
 	c.t.Helper()
-	offsets, err := c.committed(group, topic)
-	if err != nil {
-		c.t.Fatalf("fetching the offsets of group %s: %v", group, err)
-	}
+	Eventually(c.t, DefaultTimeout, func() (err error) {
+		if offsets, err = c.committed(group, topic); err != nil {
+			return fmt.Errorf("fetching the offsets of group %s: %w", group, err)
+		}
+		return nil
+	})
 	return offsets
 }
 

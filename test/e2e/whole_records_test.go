@@ -155,7 +155,7 @@ func TestWholeRecordsGoThroughKafkaAndARealComponent(t *testing.T) {
 	})
 	t.Run("a component of the other package answers", func(t *testing.T) {
 		s.topics("mixed.in", "mixed.in.out", "mixed.questions")
-		questions := s.link(testkit.ControlLink{Source: "echo", Target: providerID, Interface: "consumer"}, "topic", "mixed.questions")
+		questions := s.link(testkit.ControlLink{Source: "echo", Target: providerID, Interface: "consumer"}, "topic", "mixed.questions", "reply_topics_from_records", "whole.answers")
 		defer s.host.DeleteLink(questions)
 		s.toHandler("records", "mixed", "mixed.in")
 		s.kafka.ProduceText("mixed.in", "!request:mixed.questions:echo this")
