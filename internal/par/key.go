@@ -109,7 +109,7 @@ func parsePublic(role Role, text string) (ed25519.PublicKey, error) {
 // LoadKey reads the seed in file, or makes a new key there (mode 0600) when the file does not exist; created tells
 // which. The folder must exist. An existing file is never written to.
 func LoadKey(role Role, file string) (key Key, created bool, err error) {
-	text, err := os.ReadFile(file)
+	text, err := readSeed(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		key, err = createKey(role, file)
 		return key, err == nil, err
@@ -121,6 +121,21 @@ func LoadKey(role Role, file string) (key Key, created bool, err error) {
 		return Key{}, false, fmt.Errorf("%s: %w", file, err)
 	}
 	return key, false, nil
+}
+
+// maxSeed is far above what the file of a seed holds: 58 characters and a line break.
+const maxSeed = 4 << 10
+
+// readSeed reads a regular file alone: a pipe would hold the program up for good, and a device have no end.
+func readSeed(file string) ([]byte, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxSeed {
+		return nil, fmt.Errorf("%s is no file with a seed", file)
+	}
+	return os.ReadFile(file)
 }
 
 // OthersMayRead tells whether users besides its owner may read or change the file of a key.

@@ -189,3 +189,16 @@ func TestAKeyThatOthersMayReadIsFound(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsNoFileIsNotReadAsAKey(t *testing.T) {
+	t.Parallel()
+	large := filepath.Join(t.TempDir(), "large")
+	if err := os.WriteFile(large, make([]byte, maxSeed+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"/dev/zero", t.TempDir(), large} {
+		if _, _, err := LoadKey(RoleAccount, file); err == nil || !strings.Contains(err.Error(), "is no file with a seed") {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+}
