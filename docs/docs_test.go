@@ -289,3 +289,65 @@ func TestMakeTargetsInDocumentsExist(t *testing.T) {
 		}
 	}
 }
+
+// testName is a test that a document names, with its folder and the parts of it that are meant.
+var testName = regexp.MustCompile(`^([a-z0-9]+)\.((?:Test|Fuzz)[A-Za-z0-9_]+)((?:/[A-Za-z0-9_]+)*)$`)
+
+// testFunctions are the tests of the tree, by their folders and names, with the texts of their files.
+func testFunctions(t *testing.T) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	function := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Za-z0-9_]+)\(`)
+	for _, top := range []string{"internal", "test", "cmd"} {
+		err := filepath.WalkDir(filepath.Join(root, top), func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || !strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			text := read(t, path)
+			for _, m := range function.FindAllStringSubmatch(text, -1) {
+				found[filepath.Base(filepath.Dir(path))+"."+m[1]] = text
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return found
+}
+
+func TestTestsInDocumentsExist(t *testing.T) {
+	functions := testFunctions(t)
+	named := map[string]int{}
+	for _, file := range documents(t) {
+		for _, span := range codes(read(t, file)) {
+			m := testName.FindStringSubmatch(span)
+			if m == nil {
+				if regexp.MustCompile(`\.(Test|Fuzz)[A-Z]`).MatchString(span) {
+					t.Errorf("%s names `%s`, which is no name of a test", file, span)
+				}
+				continue
+			}
+			if m[2] == "TestX" {
+				continue // the example
+			}
+			named[file]++
+			text, known := functions[m[1]+"."+m[2]]
+			if !known {
+				t.Errorf("%s names %s, and there is no such test", file, span)
+				continue
+			}
+			for part := range strings.SplitSeq(strings.TrimPrefix(m[3], "/"), "/") {
+				// The name of a part may be put together while the test runs: its beginning is in the text.
+				if part = strings.ReplaceAll(part, "_", " "); part != "" && !strings.Contains(text, `"`+part+`"`) && !strings.Contains(text, `"`+part+`/`) {
+					t.Errorf("%s names %s, and nothing in its file is called %q", file, span, part)
+				}
+			}
+		}
+	}
+	for _, file := range []string{"security.md", "delivery.md"} { // which have tables of them
+		if named[file] < 40 {
+			t.Errorf("only %d names of tests in %s are looked at", named[file], file)
+		}
+	}
+}

@@ -1,9 +1,11 @@
 package kafka
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"unsafe"
 
@@ -59,6 +61,7 @@ const batchCost = 4
 // compressed bytes, of which a million can be a billion. It is a decompressor, and a hook, of one client.
 type Fetched struct {
 	limits FetchLimits
+	small  kgo.Decompressor // of what becomes up to smallBatch
 	inner  kgo.Decompressor
 
 	mu       sync.Mutex
@@ -70,8 +73,23 @@ type Fetched struct {
 
 // NewFetched makes the bounds of a client. [Fetched.Close] follows when the client is closed.
 func NewFetched(limits FetchLimits) (*Fetched, error) {
-	// The library makes a decompressor with a limit for its own clients alone. This one never connects.
-	lender, err := kgo.NewClient(kgo.MaxDecompressBatchBytes(int(min(limits.Batch, maxBatch))))
+	if most := limits.Account.Largest(); most < limits.Batch {
+		limits.Batch, limits.Setting = most, "provider_max_memory"
+	}
+	small, err := lend(kgo.MaxDecompressBatchBytes(int(min(limits.Batch, smallBatch))))
+	if err != nil {
+		return nil, err
+	}
+	inner, err := lend(kgo.MaxDecompressBatchBytes(int(min(limits.Batch, maxBatch))), kgo.WithPools(sized{limits.Batch}))
+	if err != nil {
+		return nil, err
+	}
+	return &Fetched{limits: limits, small: small, inner: inner}, nil
+}
+
+// lend makes a decompressor. The library makes one with a limit for its own clients alone; this one never connects.
+func lend(opts ...kgo.Opt) (kgo.Decompressor, error) {
+	lender, err := kgo.NewClient(opts...)
 	if err != nil {
 		return nil, fmt.Errorf("making a decompressor: %w", err)
 	}
@@ -80,7 +98,78 @@ func NewFetched(limits FetchLimits) (*Fetched, error) {
 	if !ok {
 		return nil, errors.New("making a decompressor: the Kafka client has none")
 	}
-	return &Fetched{limits: limits, inner: inner}, nil
+	return inner, nil
+}
+
+// smallBatch is what most batches stay below. They are decompressed side by side, with buffers that are kept; of larger
+// ones, one at a time for the whole process.
+const smallBatch = 1 << 20
+
+// sized makes the slices that large batches are decompressed into as large as these will be, as far as that can be told
+// before: buffers that grow hold three times as much for a moment, and the library keeps them.
+type sized struct{ limit int64 }
+
+// GetDecompressBytes implements [kgo.PoolDecompressBytes]. Of snappy and zstd the library finds the size itself.
+func (s sized) GetDecompressBytes(src []byte, codec kgo.CompressionCodecType) []byte {
+	var n int64
+	switch codec {
+	case kgo.CodecGzip:
+		if len(src) >= 4 {
+			n = min(int64(binary.LittleEndian.Uint32(src[len(src)-4:])), int64(len(src))*gzipRatio)
+		}
+	case kgo.CodecLz4:
+		n = lz4Size(src)
+	}
+	if n <= 0 {
+		return nil
+	}
+	// Of what is too large the library reads one byte beyond the limit. It wants some room at the end, or grows the slice.
+	return make([]byte, 0, min(n, s.limit+1)+bytes.MinRead)
+}
+
+// PutDecompressBytes implements [kgo.PoolDecompressBytes]: nothing is kept.
+func (sized) PutDecompressBytes([]byte) {}
+
+// What a byte can become at most.
+const (
+	gzipRatio = 1032
+	lz4Ratio  = 255
+)
+
+// lz4Size is the most that a frame of lz4 becomes by its blocks' headers, 0 where it is none that can be read.
+func lz4Size(src []byte) (n int64) {
+	if len(src) < 7 || binary.LittleEndian.Uint32(src) != 0x184D2204 {
+		return 0
+	}
+	flags, block := src[4], int64(1)<<(8+2*(src[5]>>4&7))
+	at := 7 // the magic number, flags, sizes and their checksum
+	if flags&8 != 0 {
+		at += 8 // the size of the content
+	}
+	if flags&1 != 0 {
+		at += 4 // a dictionary
+	}
+	for at+4 <= len(src) {
+		size := int(binary.LittleEndian.Uint32(src[at:]))
+		at += 4
+		stored := size>>31 != 0
+		size &= 1<<31 - 1
+		if size == 0 {
+			return n
+		}
+		if size > len(src)-at {
+			return 0
+		}
+		if stored {
+			n += int64(size)
+		} else {
+			n += min(block, int64(size)*lz4Ratio)
+		}
+		if at += size; flags&16 != 0 {
+			at += 4 // the block's checksum
+		}
+	}
+	return n
 }
 
 // maxBatch is the most that the library decompresses.
@@ -115,7 +204,15 @@ func (f *Fetched) decompress(src []byte, codec kgo.CompressionCodecType) ([]byte
 	if f.full() {
 		return nil, ErrNoRoom
 	}
-	out, err := f.inner.Decompress(src, codec)
+	out, err := f.small.Decompress(src, codec)
+	if errors.Is(err, kgo.ErrMaxDecompress) && f.limits.Batch > smallBatch {
+		done := f.limits.Account.Alone(f.limits.Batch)
+		out, err = f.inner.Decompress(src, codec)
+		if spare := cap(out) - len(out); spare > smallBatch+len(out)/4 {
+			out = slices.Clone(out)
+		}
+		done()
+	}
 	switch {
 	case errors.Is(err, kgo.ErrMaxDecompress):
 		// Not wrapped: the client would never fetch the partition again.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"runtime"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -111,5 +112,74 @@ func TestInAShareGroupARefusedBatchIsEmptyAndNoError(t *testing.T) {
 	}
 	if _, err := f.Decompress([]byte("no zstd"), kgo.CodecZstd); err == nil || f.Refusal() != nil {
 		t.Errorf("what cannot be decompressed is taken for refused: %v", err)
+	}
+}
+
+// Buffers that grow take three times as much as they hold in the end. What a batch becomes is told by what it says of
+// itself, however false, within its limit.
+func TestLargeBatchesAreDecompressedIntoWhatTheyNeed(t *testing.T) {
+	const size = 12 << 20
+	for name, codec := range map[kgo.CompressionCodecType]kgo.CompressionCodec{kgo.CodecGzip: kgo.GzipCompression(), kgo.CodecLz4: kgo.Lz4Compression()} {
+		compressor, err := kgo.DefaultCompressor(codec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain := batch(1, make([]byte, size), 0)
+		src, used := compressor.Compress(new(bytes.Buffer), plain)
+		if used != name {
+			t.Fatalf("codec %d was used, not %d", used, name)
+		}
+		pool := sized{16 << 20}
+		if got := cap(pool.GetDecompressBytes(src, used)); got < len(plain) || got > size+5<<20 {
+			t.Errorf("codec %d: %d bytes are made for %d", used, got, size)
+		}
+		if got := cap((sized{4 << 20}).GetDecompressBytes(src, used)); got > 4<<20+bytes.MinRead+1024 {
+			t.Errorf("codec %d: %d bytes are made where 4 MiB are allowed", used, got)
+		}
+		f := fetched(t, FetchLimits{Batch: 16 << 20, Held: 16 << 20})
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		out, err := f.Decompress(src, used)
+		runtime.ReadMemStats(&after)
+		if err != nil || !bytes.Equal(out, plain) {
+			t.Errorf("codec %d: %d bytes, %v", used, len(out), err)
+		}
+		// The attempt at a small one has some, too.
+		if made := after.TotalAlloc - before.TotalAlloc; made > 3*size {
+			t.Errorf("codec %d: %d bytes were made for a batch of %d", used, made, size)
+		}
+		if used == kgo.CodecGzip { // a size that is not so
+			for _, says := range []uint32{0, 1, 1 << 31} {
+				wrong := bytes.Clone(src)
+				binary.LittleEndian.PutUint32(wrong[len(wrong)-4:], says)
+				if n := cap(pool.GetDecompressBytes(wrong, used)); n > 17<<20 {
+					t.Errorf("%d bytes are made for a batch that says %d of itself", n, says)
+				}
+				if _, err := f.Decompress(wrong, used); err == nil {
+					t.Error("a batch that says a false size of itself was taken")
+				}
+			}
+		}
+		for n := range src { // nothing that is cut off makes it fail otherwise
+			if n < 64 || n%997 == 0 {
+				_ = cap(pool.GetDecompressBytes(src[:n], used))
+			}
+		}
+	}
+}
+
+func TestABatchTakesNoMoreThanAPartOfTheBudget(t *testing.T) {
+	account := memory.New(16 << 20).Open("link")
+	f := fetched(t, FetchLimits{Batch: 64 << 20, Held: 64 << 20, Setting: "max_buffer", Account: account})
+	_, err := f.Decompress(zstd(t, batch(1, make([]byte, 5<<20), 0)), kgo.CodecZstd)
+	large, ok := errors.AsType[*BatchTooLargeError](err)
+	if !ok || large.Limit != 4<<20 || large.Setting != "provider_max_memory" {
+		t.Errorf("a batch of 5 MiB where there are 16 for everything: %v", err)
+	}
+	if _, err := f.Decompress(zstd(t, batch(1, make([]byte, 3<<20), 0)), kgo.CodecZstd); err != nil {
+		t.Errorf("a batch of 3 MiB: %v", err)
+	}
+	if used := account.Used(); used < 3<<20 || used > 4<<20 {
+		t.Errorf("%d bytes are taken for it", used)
 	}
 }

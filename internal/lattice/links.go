@@ -3,6 +3,7 @@ package lattice
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"messaging-kafka/internal/hostdata"
+	"messaging-kafka/internal/memory"
 )
 
 // links turns what the host says about links and config into calls of the Handler. It belongs to the link worker;
@@ -25,7 +27,17 @@ type links struct {
 
 	known  map[LinkID]*Link // nil: rejected
 	config map[string]string
+
+	account *memory.Account
+	held    int64            // what the known links take
+	costs   map[LinkID]int64 // of each that takes something
 }
+
+const (
+	// maxLinkBytes bounds what is kept of links that are large; each of the others is kept in any case.
+	maxLinkBytes = 32 << 20
+	largeLink    = 16 << 10
+)
 
 func newLinks(s *Session, h Handler) *links {
 	return &links{
@@ -35,6 +47,8 @@ func newLinks(s *Session, h Handler) *links {
 		log:         s.log,
 		known:       map[LinkID]*Link{},
 		config:      s.data.Config,
+		account:     s.options.Memory,
+		costs:       map[LinkID]int64{},
 	}
 }
 
@@ -115,13 +129,43 @@ func (ls *links) put(l hostdata.Link, err error) {
 			ls.log.Debug("link is put again unchanged", "link", side.id.String())
 			continue
 		}
+		if err := ls.keep(link); err != nil {
+			ls.reject(side.id, err)
+			continue
+		}
 		ls.known[side.id] = link
 		ls.log.Debug("link is put", "link", side.id.String(), "interfaces", link.Interfaces)
 		ls.handler.PutLink(*link)
 	}
 }
 
+// keep counts what a link takes in place of what was there of it before. Only what is far larger than links are is refused:
+// the settings of the others are worth more than the memory that they take.
+func (ls *links) keep(l *Link) error {
+	n := l.bytes()
+	if n > largeLink {
+		if ls.held+n > maxLinkBytes || !ls.account.Take(n) {
+			return fmt.Errorf("its config and secrets take %d bytes, and there is no memory for as much: make them smaller, or raise provider_max_memory", n)
+		}
+	} else {
+		ls.account.Must(n)
+	}
+	ls.release(l.ID)
+	ls.held += n
+	ls.costs[l.ID] = n
+	return nil
+}
+
+// release gives back what was kept of a link.
+func (ls *links) release(id LinkID) {
+	n := ls.costs[id]
+	ls.held -= n
+	ls.account.Give(n)
+	delete(ls.costs, id)
+}
+
 func (ls *links) reject(id LinkID, err error) {
+	ls.release(id)
 	ls.known[id] = nil
 	ls.log.Error("a link cannot be used", "link", id.String(), "error", err)
 	ls.handler.RejectLink(id, err)
@@ -142,6 +186,7 @@ func (ls *links) delete(l hostdata.Link, err error) {
 			ls.log.Debug("ignoring the deletion of a link that is not known", "link", side.id.String())
 			continue
 		}
+		ls.release(side.id)
 		delete(ls.known, side.id)
 		ls.log.Debug("link is deleted", "link", side.id.String())
 		ls.handler.DeleteLink(side.id)

@@ -107,7 +107,7 @@ func (s *Session) Run(ctx context.Context, h Handler) error {
 		Session: s,
 		handler: h,
 		links:   newLinks(s, h),
-		arrived: make(chan *nats.Msg, min(s.options.maxChanges, maxArrived)),
+		arrived: make(chan *nats.Msg, s.options.maxChanges),
 		changes: newChanges(s.options.maxChanges, s.options.Memory),
 		stops:   make(chan *nats.Msg, 1),
 		quit:    make(chan struct{}),

@@ -13,9 +13,11 @@ import (
 const (
 	// leastLid is the least that is taken for the process where nobody says how much it may have.
 	leastLid = 128 << 20
-	// goPart is the part of the process's memory that Go may fill before it collects garbage harder. What it does not
-	// count, the program itself and the C of name resolution, is the rest.
+	// goPart is the part of the process's memory that Go may fill before it collects garbage harder, and goRest what it
+	// leaves in any case but for half of a small lid: the program itself, which Go does not count, and what is made while
+	// garbage is being collected.
 	goPart = 0.9
+	goRest = 64 << 20
 	// budgetPart is the part that what comes from others may take: records, calls, changes of links. The rest is for
 	// garbage that has not been collected, for what is made of it for a moment, and for the provider itself.
 	budgetPart = 0.5
@@ -66,7 +68,7 @@ func (l Lid) Set() (undo func()) {
 	if l.Bytes <= 0 {
 		return func() {}
 	}
-	before := debug.SetMemoryLimit(int64(float64(l.Bytes) * goPart))
+	before := debug.SetMemoryLimit(max(min(int64(float64(l.Bytes)*goPart), l.Bytes-goRest), l.Bytes/2))
 	return func() { debug.SetMemoryLimit(before) }
 }
 

@@ -11,6 +11,7 @@
 package memory
 
 import (
+	"math"
 	"sync"
 	"time"
 )
@@ -18,6 +19,8 @@ import (
 // Budget is a number of bytes that accounts share. Its methods, and those of its accounts, may be called by many
 // goroutines at once. A nil Budget is without a limit, as are its accounts.
 type Budget struct {
+	alone sync.Mutex // held for work that takes much memory for a moment
+
 	mu       sync.Mutex
 	limit    int64
 	accounts map[*Account]struct{}
@@ -195,6 +198,29 @@ func (a *Account) Ever(n int64) bool {
 	a.b.mu.Lock()
 	defer a.b.mu.Unlock()
 	return n <= a.b.own()+a.b.limit/4
+}
+
+// Largest is how much one thing may take: a quarter of the budget, so that what is made of it for a moment, which may be
+// three times as much, has room beside all that is counted.
+func (a *Account) Largest() int64 {
+	if a == nil {
+		return math.MaxInt64
+	}
+	return a.b.limit / 4
+}
+
+// Alone waits until nobody else of the budget does work that takes much memory for a moment, and counts n bytes until
+// done is called. Others are refused the more meanwhile.
+func (a *Account) Alone(n int64) (done func()) {
+	if a == nil {
+		return func() {}
+	}
+	a.b.alone.Lock()
+	a.Must(n)
+	return func() {
+		a.Give(n)
+		a.b.alone.Unlock()
+	}
 }
 
 // Waits returns since when the account has been refused what it wants, the zero time where it has not.

@@ -145,7 +145,7 @@ func providerSection() section {
 			{
 				name: "provider_max_memory", hints: []string{"max_memory", "memory_limit", "gomemlimit"}, scope: scopeProvider,
 				defDoc: "half of the limit of the process's control group, or of the machine's memory", example: "512MiB",
-				doc:   "Memory that the process may take, as resident size. Half of it is for what comes from others: records of all links, calls of components, changes of links; they share it so that each can always have its part ([delivery.md](delivery.md#memory)). Go is told to collect garbage before it takes more than nine tenths.",
+				doc:   "Memory that the process may take, as resident size. Half of it is for what comes from others: records of all links, calls of components, changes of links; they share it so that each can always have its part ([delivery.md](delivery.md#memory)). Go is told to collect garbage before it takes more than nine tenths, or all but 64 MiB.",
 				value: size("64MiB", "16384GiB", func(d *draft) *int64 { return &d.provider.MaxMemory }),
 			},
 			{

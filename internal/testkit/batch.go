@@ -1,24 +1,53 @@
 package testkit
 
 import (
+	"bytes"
 	"encoding/binary"
 	"hash/crc32"
+	"testing"
 
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // Batch is a record batch as it lies in a log and comes with a fetch: the values are those of its records, the first of
 // which has the offset first.
 func Batch(first int64, values ...string) []byte {
-	var records []byte
+	records := make([]kmsg.Record, len(values))
 	for i, value := range values {
-		r := kmsg.Record{OffsetDelta: int32(i), Value: []byte(value)}
-		r.Length = int32(len(r.AppendTo(nil)) - 1) // without the length itself, which is one byte while it is 0
-		records = r.AppendTo(records)
+		records[i].Value = []byte(value)
 	}
+	return seal(first, 0, len(records), recordBytes(records))
+}
+
+// CompressedBatch is a record batch as a producer sends it, compressed by a codec.
+func CompressedBatch(t testing.TB, codec kgo.CompressionCodec, records ...kmsg.Record) []byte {
+	t.Helper()
+	compressor, err := kgo.DefaultCompressor(codec)
+	if err != nil {
+		t.Fatalf("making a compressor: %v", err)
+	}
+	plain := recordBytes(records)
+	if compressor == nil { // no compression
+		return seal(0, 0, len(records), plain)
+	}
+	compressed, kind := compressor.Compress(new(bytes.Buffer), plain)
+	return seal(0, int16(kind), len(records), compressed)
+}
+
+func recordBytes(records []kmsg.Record) (b []byte) {
+	for i, r := range records {
+		r.OffsetDelta = int32(i)
+		r.Length = int32(len(r.AppendTo(nil)) - 1) // without the length itself, which is one byte while it is 0
+		b = r.AppendTo(b)
+	}
+	return b
+}
+
+func seal(first int64, attributes int16, n int, records []byte) []byte {
 	b := kmsg.RecordBatch{
-		FirstOffset: first, Magic: 2, LastOffsetDelta: int32(len(values) - 1), ProducerID: -1, ProducerEpoch: -1,
-		FirstSequence: -1, NumRecords: int32(len(values)), Records: records,
+		FirstOffset: first, Magic: 2, Attributes: attributes, LastOffsetDelta: int32(n - 1), ProducerID: -1, ProducerEpoch: -1,
+		FirstSequence: -1, NumRecords: int32(n), Records: records,
 	}
 	raw := b.AppendTo(nil)
 	b.Length = int32(len(raw) - 12) // what comes after it
