@@ -7,8 +7,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"messaging-kafka/internal/record"
@@ -173,29 +175,49 @@ func TestAFullBufferStopsFetchingAndOneStuckPartitionDoesNotStopTheOthers(t *tes
 	}
 }
 
+// The time of a stop is a host's to give: 250 ms by default, of virtual time here.
 func TestStopIsQuickAndCommitsWhatIsFinished(t *testing.T) {
-	k := testkit.Kfake(t)
-	k.Topic("t", 1)
-	cl := testkit.NewClient(t, k.Brokers())
-	cl.ProduceText("t", numbered(4)...)
-	h := &handler{name: "a", do: func(ctx context.Context, r *record.Record) (record.Verdict, error) {
-		if r.Offset == 2 {
-			<-ctx.Done()
-			return record.Retry, ctx.Err()
+	synctest.Test(t, func(t *testing.T) {
+		var stack kfake.VirtualNetwork
+		k, err := kfake.NewCluster(kfake.Ports(9092), kfake.ListenFn(stack.Listen), kfake.SeedTopics(1, "t", "dlq"))
+		if err != nil {
+			t.Fatal(err)
 		}
-		return record.Done, nil
-	}}
-	c := start(t, k.Brokers(), h, map[string]string{"topic": "t", "order": "none", "commit_interval": "5m", "dead_letter_topic": "dlq", "max_attempts": "1"})
-	h.waitCalls(t, 4)
-	ctx, cancel := context.WithTimeout(t.Context(), 250*time.Millisecond)
-	defer cancel()
-	c.Stop(ctx)
-	if ctx.Err() != nil {
-		t.Error("the stop took all the time it had")
-	}
-	cl.WaitCommitted("g", "t", map[int32]int64{0: 2})
-	cl.WaitMembers("g", 0)
-	if c.counts.buried.Load() != 0 {
-		t.Error("the stop dead-lettered a record")
-	}
+		defer k.Close()
+		producer, err := kgo.NewClient(kgo.SeedBrokers(k.ListenAddrs()...), kgo.Dialer(stack.DialContext), kgo.DefaultProduceTopic("t"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer producer.Close()
+		for _, value := range numbered(4) {
+			if err := producer.ProduceSync(t.Context(), kgo.StringRecord(value)).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h := &handler{name: "a", do: func(ctx context.Context, r *record.Record) (record.Verdict, error) {
+			if r.Offset == 2 {
+				<-ctx.Done()
+				return record.Retry, ctx.Err()
+			}
+			return record.Done, nil
+		}}
+		c := startWith(t, []string{"127.0.0.1:9092"}, h, map[string]string{
+			"topic": "t", "order": "none", "commit_interval": "5m", "dead_letter_topic": "dlq", "max_attempts": "1",
+		}, func(cfg *Config) { cfg.Access.ConnectBy(stack.DialContext) })
+		h.waitCalls(t, 4)
+		ctx, cancel := context.WithTimeout(t.Context(), 250*time.Millisecond)
+		defer cancel()
+		began := time.Now()
+		c.Stop(ctx)
+		if took := time.Since(began); took >= 250*time.Millisecond {
+			t.Errorf("the stop took %s, all the time it had", took)
+		}
+		info := k.GroupInfo("g")
+		if info == nil || info.Commits["t"][0].Offset != 2 || len(info.Members) != 0 {
+			t.Errorf("the group is %+v, want no member and 2 committed", info)
+		}
+		if c.counts.buried.Load() != 0 {
+			t.Error("the stop dead-lettered a record")
+		}
+	})
 }

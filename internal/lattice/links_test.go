@@ -177,7 +177,7 @@ func TestALinkWithAFieldOfTheWrongTypeIsRejectedByName(t *testing.T) {
 // Puts and deletions come over two subscriptions. Each of a link's puts has another number, so that what was taken
 // out of order shows.
 func TestPutsAndDeletionsKeepTheHostsOrderUnderLoad(t *testing.T) {
-	const rounds, peers = 1000, 5
+	const rounds, peers = 400, 5
 	f := newFixture(t, fixtureOptions{})
 	s, nc := f.current(), f.host.Conn()
 	for n := range rounds {
