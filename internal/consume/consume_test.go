@@ -334,6 +334,7 @@ func TestCreateTopicsCreatesWhatIsMissing(t *testing.T) {
 }
 
 func TestATopicDeletedAndCreatedAgainIsReadFromItsStart(t *testing.T) {
+	t.Parallel()
 	for _, away := range []bool{false, true} {
 		t.Run(fmt.Sprint("while away: ", away), func(t *testing.T) {
 			k := testkit.Kfake(t)
@@ -383,6 +384,7 @@ func TestAPatternFollowsTopics(t *testing.T) {
 }
 
 func TestWithoutABrokerTheStatusSaysWhyAndItMendsItself(t *testing.T) {
+	t.Parallel()
 	k := testkit.KfakeProxied(t)
 	k.Topic("t", 1)
 	cl := testkit.NewClient(t, k.Brokers())

@@ -39,6 +39,7 @@ func once() func() bool {
 }
 
 func TestWhatComesWithADamagedBatchIsHandled(t *testing.T) {
+	t.Parallel()
 	otherMagic := testkit.Batch(3, "d", "e")
 	otherMagic[16] = 7
 	for name, damaged := range map[string][]byte{
@@ -68,6 +69,7 @@ func TestWhatComesWithADamagedBatchIsHandled(t *testing.T) {
 }
 
 func TestADamagedBatchHoldsItsPartitionUntilAReplicaHasItWell(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t, kfake.NumBrokers(2))
 	k.Topic("t", 2)
 	cl := testkit.NewClient(t, k.Brokers(), kgo.RecordPartitioner(kgo.ManualPartitioner()))
@@ -237,6 +239,7 @@ func TestAPartitionThatTheClientHasLeftIsReadAgainWhenItCanBe(t *testing.T) {
 }
 
 func TestAPartitionWithoutNewRecordsIsWellAgainWhenAFetchSaysSo(t *testing.T) {
+	t.Parallel()
 	for _, group := range []string{"classic", "consumer", "share"} {
 		t.Run(group, func(t *testing.T) {
 			k := testkit.Kfake(t)
@@ -300,6 +303,7 @@ func TestAPartitionOfWhichNothingComesIsFetchedAnewAndThenTold(t *testing.T) {
 }
 
 func TestAPartitionWhoseOffsetCannotBeFetchedIsToldUntilItCan(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 2)
 	fault := k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, Topic: "t", Partitions: []int32{1}, Err: kerr.TopicAuthorizationFailed, Count: -1})

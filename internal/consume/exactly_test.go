@@ -103,6 +103,7 @@ func TestReadingGoesOnWhenOutputsHaveLeftTheBuffer(t *testing.T) {
 }
 
 func TestAnOutputThatKafkaRefusesHoldsUpItsOwnPartitionAlone(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("in", 2)
 	k.Topic("out", 1)

@@ -66,6 +66,7 @@ func TestARevokedPartitionIsHandedOverOnlyWhenItsCallIsOver(t *testing.T) {
 }
 
 func TestACallThatOutlivesTheRebalanceIsGivenUp(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 2)
 	cl := testkit.NewClient(t, k.Brokers())

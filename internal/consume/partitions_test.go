@@ -8,6 +8,7 @@ import (
 )
 
 func TestPartitionsThatATopicDoesNotHaveAreNamed(t *testing.T) {
+	t.Parallel()
 	for list, text := range map[string]string{
 		"7":   "topic t: there is no partition 7: it has 3 (0 to 2)",
 		"0,7": "topic t: there is no partition 7: it has 3 (0 to 2)",
@@ -32,6 +33,7 @@ func TestPartitionsThatATopicDoesNotHaveAreNamed(t *testing.T) {
 }
 
 func TestAPatternThatMatchesNothingIsNamed(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range allProtocols {
 		t.Run(protocol, func(t *testing.T) {
 			k := testkit.Kfake(t)

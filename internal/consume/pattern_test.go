@@ -11,6 +11,7 @@ import (
 var allProtocols = []string{"classic", "consumer", "share"}
 
 func TestAPatternNeverMatchesInternalTopics(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range allProtocols {
 		t.Run(protocol, func(t *testing.T) {
 			k := testkit.Kfake(t)
