@@ -2,6 +2,7 @@ package redact
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 
@@ -76,10 +77,25 @@ func (h *handler) attr(a slog.Attr) slog.Attr {
 		case error:
 			a.Value = slog.StringValue(text.Clip(h.r.Secrets(of.Error()), most))
 		default:
-			a.Value = slog.StringValue(text.Clip(h.r.Secrets(fmt.Sprint(of)), most))
+			said := fmt.Sprint(of)
+			if clean := h.r.Secrets(said); clean == said && len(said) <= most && h.plain(of, most) {
+				a.Value = v
+			} else {
+				a.Value = slog.StringValue(text.Clip(clean, most))
+			}
 		}
 	default:
 		a.Value = v
 	}
 	return a
+}
+
+// plain tells whether a value can stay a list, a map or a structure, as a JSON handler writes it: it has no text of its own, and
+// what is written is short and holds no secret.
+func (h *handler) plain(of any, most int) bool {
+	if _, ownText := of.(fmt.Stringer); ownText {
+		return false
+	}
+	written, err := json.Marshal(of)
+	return err == nil && len(written) <= most && h.r.Secrets(string(written)) == string(written)
 }

@@ -182,6 +182,28 @@ func TestTheLogIsWithoutSecrets(t *testing.T) {
 	}
 }
 
+// Whoever reads the log as JSON finds lists and maps in it, not their texts.
+func TestWhatHasNoSecretKeepsItsFormInTheLog(t *testing.T) {
+	r := &Redactor{}
+	r.Add("s3cret-word")
+	var out strings.Builder
+	log := r.Logger(slog.New(slog.NewJSONHandler(&out, nil)))
+	log.Info("x", "partitions", map[string][]int32{"orders": {1, 2}}, "hosts", []string{"a:1", "s3cret-word"}, "long", make([]int, maxAttr))
+	var line map[string]any
+	if err := json.Unmarshal([]byte(out.String()), &line); err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(line["partitions"]); got != "map[orders:[1 2]]" || line["partitions"] == got {
+		t.Errorf("partitions are %T %v", line["partitions"], line["partitions"])
+	}
+	if hosts, isText := line["hosts"].(string); !isText || strings.Contains(hosts, "s3cret-word") || !strings.Contains(hosts, "a:1") {
+		t.Errorf("hosts are %v", line["hosts"])
+	}
+	if long, isText := line["long"].(string); !isText || len(long) > maxAttr+100 {
+		t.Errorf("a long list has %d bytes", len(long))
+	}
+}
+
 func TestManySecretsCostATextNoMore(t *testing.T) {
 	t.Parallel()
 	var r Redactor
