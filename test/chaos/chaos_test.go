@@ -84,6 +84,10 @@ func TestLedger(t *testing.T) {
 	if err := fleet.Until(ctx, 2*time.Minute, w.replicated); err != nil {
 		t.Fatalf("Kafka did not recover from the faults: %v", err)
 	}
+	// A host sends links and deletions once: a copy that still starts would not hear of what follows.
+	if err := fleet.Until(ctx, 2*time.Minute, w.allServe); err != nil {
+		t.Fatalf("a copy did not come back after the faults: %v", err)
+	}
 	w.say("all is mended; the rest must run dry")
 	// A copy that was starting or cut off when the link was changed last did not hear of it. All of them have the
 	// same settings from here on.
@@ -210,6 +214,19 @@ func (w *world) carryOut(ctx context.Context, f fleet.Fault) {
 }
 
 func (w *world) replicated(ctx context.Context) error { return fleet.Replicated(ctx, w.admin) }
+
+// allServe tells of a copy that does not serve, or not yet.
+func (w *world) allServe(context.Context) error {
+	for _, c := range w.copies {
+		if !c.up() {
+			return fmt.Errorf("copy %d does not run", c.number)
+		}
+		if _, err := c.get("/healthz"); err != nil {
+			return fmt.Errorf("copy %d: %w", c.number, err)
+		}
+	}
+	return nil
+}
 
 // flows returns nil once records come through.
 func (w *world) flows(context.Context) error {
