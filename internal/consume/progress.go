@@ -9,6 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"messaging-kafka/internal/kafka"
 )
 
 // PartitionProgress says how far a partition is, and how far behind.
@@ -161,22 +163,11 @@ func (s *session) askEnds(ctx context.Context, ask map[string][]int32) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, measureLimit)
 	defer cancel()
-	req := kmsg.NewPtrListOffsetsRequest()
-	req.ReplicaID = -1
+	var isolation int8
 	if s.cfg.Settings.Consumer.ReadCommitted {
-		req.IsolationLevel = 1
+		isolation = 1
 	}
-	for topic, partitions := range ask {
-		t := kmsg.NewListOffsetsRequestTopic()
-		t.Topic = topic
-		for _, id := range partitions {
-			p := kmsg.NewListOffsetsRequestTopicPartition()
-			p.Partition, p.Timestamp = id, -1 // the end
-			t.Partitions = append(t.Partitions, p)
-		}
-		req.Topics = append(req.Topics, t)
-	}
-	for _, shard := range s.cl.RequestSharded(ctx, req) {
+	for _, shard := range s.cl.RequestSharded(ctx, kafka.EndsRequest(ask, isolation)) {
 		resp, ok := shard.Resp.(*kmsg.ListOffsetsResponse)
 		if shard.Err != nil || !ok {
 			s.log.Debug("asking for the ends of partitions failed", "broker", shard.Meta.NodeID, "error", shard.Err)

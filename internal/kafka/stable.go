@@ -137,8 +137,9 @@ func (s *Stable) Standing(now time.Time) []Standing {
 	return list
 }
 
-// listEnds asks the leaders of partitions for their ends by an isolation level, and leaves out those that do not tell.
-func listEnds(ctx context.Context, cl *kgo.Client, partitions map[string][]int32, isolation int8) map[place]int64 {
+// EndsRequest asks for the ends of partitions, by topic: with the isolation level 0 their high watermarks, with 1 their last
+// stable offsets.
+func EndsRequest(partitions map[string][]int32, isolation int8) *kmsg.ListOffsetsRequest {
 	req := kmsg.NewPtrListOffsetsRequest()
 	req.ReplicaID, req.IsolationLevel = -1, isolation
 	for topic, ids := range partitions {
@@ -151,6 +152,12 @@ func listEnds(ctx context.Context, cl *kgo.Client, partitions map[string][]int32
 		}
 		req.Topics = append(req.Topics, t)
 	}
+	return req
+}
+
+// listEnds asks the leaders of partitions for their ends by an isolation level, and leaves out those that do not tell.
+func listEnds(ctx context.Context, cl *kgo.Client, partitions map[string][]int32, isolation int8) map[place]int64 {
+	req := EndsRequest(partitions, isolation)
 	found := make(map[place]int64)
 	if len(req.Topics) == 0 {
 		return found
