@@ -212,16 +212,31 @@ func (p *Provider) Shutdown() ShutdownResult {
 	return result
 }
 
-// RequestShutdown sends one shutdown for the host with the given id and tells whether an answer came within patience.
-// It leaves the provider alone otherwise.
+// RequestShutdown sends a shutdown for the host with the given id and tells whether an answer came within patience. A
+// provider that has only just been started may not listen yet: until it does, the shutdown is sent again. The provider is
+// left alone otherwise.
 func (p *Provider) RequestShutdown(hostID string, patience time.Duration) bool {
 	p.host.t.Helper()
 	body, err := json.Marshal(map[string]string{"host_id": hostID})
 	if err != nil {
 		p.host.t.Fatal(err)
 	}
-	_, err = p.host.nc.Request(p.subject("default.shutdown"), body, patience)
-	if err != nil && !errors.Is(err, nats.ErrTimeout) && !errors.Is(err, nats.ErrNoResponders) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for {
+		_, err = p.host.nc.RequestWithContext(ctx, p.subject("default.shutdown"), body)
+		if !errors.Is(err, nats.ErrNoResponders) {
+			break
+		}
+		select {
+		case <-p.exited():
+			return false
+		case <-ctx.Done():
+			return false
+		case <-time.After(time.Millisecond):
+		}
+	}
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, nats.ErrTimeout) {
 		p.host.t.Errorf("asking provider %s to shut down: %v", p.spec.Key, err)
 	}
 	return err == nil
