@@ -22,7 +22,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VULNDB     ?=
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-version_package = messaging-kafka/internal/version
+version_package = $(shell $(GO) list -m)/internal/base/version
 ldflags = -s -w -X $(version_package).version=$(VERSION) -X $(version_package).commit=$(COMMIT)
 # The linker is told the version, so Go need not look at the checkout: what else lies in it then changes no byte.
 # grpcnotrace: without it grpc-go keeps code in every program that nobody can reach here, a third of its size.
@@ -103,7 +103,7 @@ fuzz: ## fuzz each target for FUZZTIME
 
 docs: ## write docs/settings.md and docs/metrics.md anew from the declarations
 	$(GO) test ./internal/settings -run Docs -update
-	$(GO) test ./internal/telemetry -run Docs -update
+	$(GO) test ./internal/observe/telemetry -run Docs -update
 
 bench: ## measure the provider without a host (BENCH_ROUNDS=5), and write docs/performance.md
 	BENCH_ROUNDS='$(BENCH_ROUNDS)' ./bench/run.sh

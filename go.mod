@@ -1,4 +1,4 @@
-module messaging-kafka
+module github.com/messaging-kafka/messaging-kafka
 
 go 1.26.8
 

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"messaging-kafka/internal/messaging"
-	"messaging-kafka/internal/testkit"
-	"messaging-kafka/internal/wrpc"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/messaging"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
 )
 
 // bare is the way without Kafka: it hands values to the component itself, and is what the component publishes to.

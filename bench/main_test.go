@@ -5,7 +5,7 @@ package bench_test
 import (
 	"testing"
 
-	"messaging-kafka/bench/rig"
+	"github.com/messaging-kafka/messaging-kafka/bench/rig"
 )
 
 func TestMain(m *testing.M) { rig.Main(m) }

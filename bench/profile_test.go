@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"messaging-kafka/bench/rig"
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/bench/rig"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 // profiler takes profiles of the provider while it works.

@@ -11,9 +11,9 @@ import (
 
 	"github.com/goccy/go-yaml"
 
-	"messaging-kafka/internal/check"
-	"messaging-kafka/internal/role"
-	"messaging-kafka/internal/settings"
+	"github.com/messaging-kafka/messaging-kafka/internal/cli/check"
+	"github.com/messaging-kafka/messaging-kafka/internal/settings"
+	"github.com/messaging-kafka/messaging-kafka/internal/settings/role"
 )
 
 func read(t *testing.T, file string) []byte {

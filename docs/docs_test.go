@@ -16,7 +16,7 @@ import (
 	"sync"
 	"testing"
 
-	"messaging-kafka/internal/settings"
+	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
 const root = ".."

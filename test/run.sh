@@ -5,7 +5,7 @@
 # usage: run.sh     (which is what "make test" calls)
 # Environment:
 #   CI=true or MESSAGING_KAFKA_REQUIRE_ALL=1   what cannot be run counts as failed
-#   PACKAGES="./internal/wrpc ..."             the packages (default: all but the suites of verify.sh)
+#   PACKAGES="./internal/wasmcloud/wrpc ..."             the packages (default: all but the suites of verify.sh)
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . test/steps.sh
 

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"text/tabwriter"
 
-	"messaging-kafka/bench"
-	"messaging-kafka/bench/rig"
+	"github.com/messaging-kafka/messaging-kafka/bench"
+	"github.com/messaging-kafka/messaging-kafka/bench/rig"
 )
 
 var (

@@ -18,12 +18,12 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"messaging-kafka/bench"
-	"messaging-kafka/bench/rig"
-	"messaging-kafka/internal/messaging"
-	"messaging-kafka/internal/record"
-	"messaging-kafka/internal/testkit"
-	"messaging-kafka/internal/wrpc"
+	"github.com/messaging-kafka/messaging-kafka/bench"
+	"github.com/messaging-kafka/messaging-kafka/bench/rig"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/messaging"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
 )
 
 // bed is all that runs: a Kafka, a nats-server, the components' process, and one provider or two to compare.

@@ -3,7 +3,7 @@ package alone
 import (
 	"fmt"
 
-	"messaging-kafka/bench"
+	"github.com/messaging-kafka/messaging-kafka/bench"
 )
 
 // The goals.

@@ -10,8 +10,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"messaging-kafka/bench/rig"
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/bench/rig"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 // leastBacklog is how many bytes lie there at least. They cost little, and a rate is guessed too low where the machine has

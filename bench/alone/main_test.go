@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"messaging-kafka/bench/rig"
+	"github.com/messaging-kafka/messaging-kafka/bench/rig"
 )
 
 var (

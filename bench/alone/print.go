@@ -6,7 +6,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"messaging-kafka/bench"
+	"github.com/messaging-kafka/messaging-kafka/bench"
 )
 
 // Print prints the report for a person to read.

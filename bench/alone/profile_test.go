@@ -7,8 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"messaging-kafka/bench"
-	"messaging-kafka/bench/rig"
+	"github.com/messaging-kafka/messaging-kafka/bench"
+	"github.com/messaging-kafka/messaging-kafka/bench/rig"
 )
 
 // profile takes a profile of the provider's CPU while the first round of a way runs, and what it has allocated at the

@@ -13,9 +13,9 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"messaging-kafka/bench"
-	"messaging-kafka/bench/rig"
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/bench"
+	"github.com/messaging-kafka/messaging-kafka/bench/rig"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 var (

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"time"
 
-	"messaging-kafka/bench"
-	"messaging-kafka/bench/rig"
+	"github.com/messaging-kafka/messaging-kafka/bench"
+	"github.com/messaging-kafka/messaging-kafka/bench/rig"
 )
 
 // The ways through the provider.

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"messaging-kafka/bench"
-	"messaging-kafka/bench/rig"
+	"github.com/messaging-kafka/messaging-kafka/bench"
+	"github.com/messaging-kafka/messaging-kafka/bench/rig"
 )
 
 // round makes a round in which so much was done in a second, with 10 µs of each process's CPU for each.

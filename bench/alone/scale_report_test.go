@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"messaging-kafka/bench"
+	"github.com/messaging-kafka/messaging-kafka/bench"
 )
 
 // grown makes a report whose last point has so much memory in MiB.

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"messaging-kafka/bench"
-	"messaging-kafka/bench/rig"
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/bench"
+	"github.com/messaging-kafka/messaging-kafka/bench/rig"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 // measureStart starts the program of archives again and again.

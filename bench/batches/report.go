@@ -9,7 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"messaging-kafka/bench"
+	"github.com/messaging-kafka/messaging-kafka/bench"
 )
 
 // The goals.

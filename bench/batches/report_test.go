@@ -6,7 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"messaging-kafka/bench"
+	"github.com/messaging-kafka/messaging-kafka/bench"
 )
 
 func cpu(d time.Duration) bench.CPU {

@@ -13,10 +13,10 @@ import (
 	"syscall"
 	"time"
 
-	"messaging-kafka/bench"
-	"messaging-kafka/internal/hostdata"
-	"messaging-kafka/internal/provider"
-	"messaging-kafka/internal/telemetry"
+	"github.com/messaging-kafka/messaging-kafka/bench"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/telemetry"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/hostdata"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/provider"
 )
 
 // address is where profiles are served. A host clears the environment of its providers and gives them no arguments, so

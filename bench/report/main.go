@@ -11,8 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"messaging-kafka/bench"
-	"messaging-kafka/bench/alone"
+	"github.com/messaging-kafka/messaging-kafka/bench"
+	"github.com/messaging-kafka/messaging-kafka/bench/alone"
 )
 
 func main() {

@@ -5,7 +5,7 @@ import (
 	"math"
 	"strings"
 
-	"messaging-kafka/bench"
+	"github.com/messaging-kafka/messaging-kafka/bench"
 )
 
 // line is one line of a chart: values by place on the x axis.

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"messaging-kafka/bench"
-	"messaging-kafka/bench/alone"
+	"github.com/messaging-kafka/messaging-kafka/bench"
+	"github.com/messaging-kafka/messaging-kafka/bench/alone"
 )
 
 // The documents of the project itself: whoever records new results writes the documents as well.
@@ -54,12 +54,12 @@ func results(t *testing.T) string {
 
 const (
 	micro = `goos: linux
-pkg: messaging-kafka/internal/wrpc
+pkg: github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc
 BenchmarkCall/wrpc/inflight=64-2  100  30000 ns/op  31000 calls/s  5600 B/op  58 allocs/op
 BenchmarkCall/wrpc/inflight=64-2  100  10000 ns/op  31000 calls/s  5500 B/op  57 allocs/op
 BenchmarkCall/wrpc/inflight=64-2  100  20000 ns/op  31000 calls/s  5700 B/op  59 allocs/op
 PASS
-ok  	messaging-kafka/internal/wrpc	0.9s
+ok  	messaging-kafka/internal/wasmcloud/wrpc	0.9s
 `
 	skeleton = `# Performance
 before

@@ -6,8 +6,8 @@ import (
 	"strconv"
 	"strings"
 
-	"messaging-kafka/bench"
-	"messaging-kafka/bench/alone"
+	"github.com/messaging-kafka/messaging-kafka/bench"
+	"github.com/messaging-kafka/messaging-kafka/bench/alone"
 )
 
 // table writes a table in Markdown.

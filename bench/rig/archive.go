@@ -4,7 +4,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"messaging-kafka/internal/par"
+	"github.com/messaging-kafka/messaging-kafka/internal/cli/par"
 )
 
 // Archive packs the provider as its users get it or, where an address for profiles is given, the one that serves them

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"messaging-kafka/bench"
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/bench"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 // Run runs a command in the project's folder and returns the first line of what it printed.

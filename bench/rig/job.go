@@ -4,7 +4,7 @@ import (
 	"errors"
 	"time"
 
-	"messaging-kafka/bench"
+	"github.com/messaging-kafka/messaging-kafka/bench"
 )
 
 // What a [Job] has the component do.

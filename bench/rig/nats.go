@@ -10,7 +10,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 const natsTimeout = 30 * time.Second

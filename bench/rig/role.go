@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 // roleVariable tells a copy of the program what it is to be.

@@ -4,7 +4,7 @@ package main
 import (
 	"os"
 
-	"messaging-kafka/internal/cli"
+	"github.com/messaging-kafka/messaging-kafka/internal/cli"
 )
 
 func main() { os.Exit(cli.Main(os.Args[1:])) }

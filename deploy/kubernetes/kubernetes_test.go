@@ -15,8 +15,8 @@ import (
 
 	"github.com/goccy/go-yaml"
 
-	"messaging-kafka/internal/check"
-	"messaging-kafka/internal/settings"
+	"github.com/messaging-kafka/messaging-kafka/internal/cli/check"
+	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
 type metadata struct {

@@ -22,10 +22,10 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
 
-	"messaging-kafka/internal/hostdata"
-	"messaging-kafka/internal/provider"
-	"messaging-kafka/internal/telemetry"
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/telemetry"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/hostdata"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/provider"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }

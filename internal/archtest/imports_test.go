@@ -4,50 +4,77 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
-const (
-	module   = "messaging-kafka"
-	internal = module + "/internal/"
-)
+// root is what every import path of the project begins with: the module's path, which go.mod alone says.
+var root = sync.OnceValue(func() string {
+	out, err := exec.Command("go", "list", "-m").Output()
+	if err != nil {
+		panic(fmt.Sprintf("asking for the module's path: %v", err))
+	}
+	return strings.TrimSpace(string(out)) + "/"
+})
 
-// Import paths, or the beginnings of them, of what the two sides of the provider stand on.
+// Beginnings of import paths of what the wings stand on.
 var (
 	kafkaClient = []string{"github.com/twmb/franz-go"}
 	natsClient  = []string{"github.com/nats-io/"}
 )
 
-var (
-	latticeSide = []string{"hostdata", "lattice", "wrpc", "guest", "messaging", "records"}
-	kafkaSide   = []string{"kafka", "produce", "consume", "dispatch", "request"}
-	neutral     = []string{"deadline", "record", "settings", "role", "status", "envelope", "tracing", "text", "reply", "redact", "memory"}
-)
+// wings are the folders of internal, each with what it may import of the others. What is not named here may not be
+// imported; inside of a wing any package may import another, as far as rules let it.
+var wings = []struct {
+	name string
+	may  []string
+}{
+	{name: "base"},
+	{name: "record", may: []string{"base"}},
+	{name: "settings", may: []string{"base", "record"}},
+	{name: "payload", may: []string{"base", "record", "settings"}},
+	{name: "observe", may: []string{"base", "record", "settings", "payload"}},
+	{name: "engine", may: []string{"base", "record", "settings", "payload", "observe"}},
+	{name: "wasmcloud", may: []string{"base", "record", "settings", "payload", "observe", "engine"}},
+	{name: "cli", may: []string{"base", "record", "settings", "payload", "observe", "engine", "wasmcloud"}},
+	// Helpers of tests stand beside the house; testkit/rpc pairs two ends of wRPC.
+	{name: "testkit", may: []string{"wasmcloud"}},
+	{name: "archtest"},
+}
 
-// rules say what packages must not depend on, neither by themselves nor through others.
+// rules say what packages must not depend on, neither by themselves nor through others. A package stands for those
+// below it, too.
 var rules = []struct {
 	name     string
 	packages []string
 	never    []string
 }{
-	{name: "the lattice's side knows no Kafka", packages: latticeSide, never: slices.Concat(kafkaClient, own(kafkaSide...))},
-	{name: "Kafka's side knows no lattice", packages: kafkaSide, never: slices.Concat(natsClient, own(latticeSide...))},
-	{name: "what both sides share knows neither", packages: neutral, never: slices.Concat(kafkaClient, natsClient, own(latticeSide...), own(kafkaSide...))},
-	{name: "the dispatcher knows no Kafka client", packages: []string{"dispatch"}, never: slices.Concat(kafkaClient, own("kafka", "consume", "produce"))},
-	{name: "parts do not know the whole", packages: slices.Concat(latticeSide, kafkaSide, neutral, []string{"telemetry", "otlp", "admin", "overview", "par", "check"}), never: own("provider", "dev", "cli")},
-	{name: "the provider does not know its commands", packages: []string{"provider"}, never: own("dev", "par", "check", "cli")},
-	{name: "the export of telemetry knows neither side", packages: []string{"otlp"}, never: slices.Concat(kafkaClient, natsClient, own(kafkaSide...), own("lattice", "wrpc", "guest", "messaging", "records"))},
+	{
+		name:     "what all wings stand on knows neither Kafka's client nor NATS",
+		packages: []string{"base", "record", "settings", "payload"},
+		never:    slices.Concat(kafkaClient, natsClient),
+	},
+	// Telemetry has the hooks of Kafka's client.
+	{name: "what is to be seen knows no NATS", packages: []string{"observe"}, never: natsClient},
+	{name: "the engine knows no NATS and no server", packages: []string{"engine"}, never: slices.Concat(natsClient, own("observe/admin"))},
+	{name: "the dispatcher knows no Kafka client", packages: []string{"engine/dispatch"}, never: kafkaClient},
+	{
+		name:     "the lattice's side of the front-end knows no Kafka",
+		packages: []string{"wasmcloud/hostdata", "wasmcloud/lattice", "wasmcloud/wrpc", "wasmcloud/guest", "wasmcloud/messaging", "wasmcloud/records"},
+		never:    slices.Concat(kafkaClient, own("engine")),
+	},
 	{name: "nothing that runs knows the helpers of tests", packages: []string{"cli"}, never: own("testkit", "archtest")},
 }
 
 func own(names ...string) []string {
 	paths := make([]string, len(names))
 	for i, name := range names {
-		paths[i] = internal + name
+		paths[i] = root() + "internal/" + name
 	}
 	return paths
 }
@@ -63,7 +90,7 @@ type pkg struct {
 func list(t *testing.T) map[string]pkg {
 	t.Helper()
 	var errOut bytes.Buffer
-	cmd := exec.Command("go", "list", "-deps", "-json=ImportPath,Imports,Deps", module+"/...")
+	cmd := exec.Command("go", "list", "-deps", "-json=ImportPath,Imports,Deps", root()+"...")
 	cmd.Stderr = &errOut
 	out, err := cmd.Output()
 	if err != nil {
@@ -87,19 +114,70 @@ func isOrIsIn(path, prefix string) bool {
 	return path == prefix || strings.HasPrefix(path, strings.TrimSuffix(prefix, "/")+"/")
 }
 
-func TestPackagesDependInTheDirectionOfTheDesign(t *testing.T) {
+// below are the packages of a folder of internal.
+func below(packages map[string]pkg, name string) []pkg {
+	var found []pkg
+	for path, p := range packages {
+		if isOrIsIn(path, root()+"internal/"+name) {
+			found = append(found, p)
+		}
+	}
+	return found
+}
+
+// wingOf is the folder of internal that a package lies in, "" where it lies elsewhere.
+func wingOf(path string) string {
+	rest, ok := strings.CutPrefix(path, root()+"internal/")
+	if !ok {
+		return ""
+	}
+	wing, _, _ := strings.Cut(rest, "/")
+	return wing
+}
+
+func TestWingsImportDownwards(t *testing.T) {
+	packages := list(t)
+	may := map[string][]string{}
+	for _, wing := range wings {
+		may[wing.name] = append(wing.may, wing.name)
+		if len(below(packages, wing.name)) == 0 {
+			t.Errorf("there is no package in internal/%s: mend the list", wing.name)
+		}
+	}
+	for path, p := range packages {
+		from := wingOf(path)
+		if from == "" {
+			continue
+		}
+		if may[from] == nil {
+			t.Errorf("%s is in no wing that the list knows", path)
+			continue
+		}
+		for _, imported := range p.Imports {
+			if strings.HasSuffix(path, "/telemetry") && strings.HasSuffix(imported, "/dispatch") {
+				continue // until outcomes of calls are part of the vocabulary
+			}
+			if to := wingOf(imported); to != "" && !slices.Contains(may[from], to) {
+				t.Errorf("%s imports %s: internal/%s must not know internal/%s", path, imported, from, to)
+			}
+		}
+	}
+}
+
+func TestPackagesKeepToTheirSide(t *testing.T) {
 	packages := list(t)
 	for _, rule := range rules {
 		t.Run(rule.name, func(t *testing.T) {
 			for _, name := range rule.packages {
-				p, ok := packages[internal+name]
-				if !ok {
-					t.Errorf("there is no package %s: mend the rule", internal+name)
-					continue
+				found := below(packages, name)
+				if len(found) == 0 {
+					t.Errorf("there is no package internal/%s: mend the rule", name)
 				}
-				for _, dep := range p.Deps {
-					if slices.ContainsFunc(rule.never, func(never string) bool { return isOrIsIn(dep, never) }) {
-						t.Errorf("%s depends on %s: %s", name, dep, strings.Join(way(packages, p.ImportPath, dep), " -> "))
+				for _, p := range found {
+					for _, dep := range p.Deps {
+						if slices.ContainsFunc(rule.never, func(never string) bool { return isOrIsIn(dep, never) }) {
+							t.Errorf("%s depends on %s: %s", p.ImportPath, dep, strings.Join(way(packages, p.ImportPath, dep), " -> "))
+						}
 					}
 				}
 			}
@@ -130,13 +208,14 @@ func way(packages map[string]pkg, from, to string) []string {
 }
 
 func TestOnlyTestsImportTheHelpersOfTests(t *testing.T) {
+	testkit := root() + "internal/testkit"
 	for path, p := range list(t) {
 		// The suites below test/ and the benchmark are tests, whatever their files are named.
-		if isOrIsIn(path, internal+"testkit") || isOrIsIn(path, module+"/test") || isOrIsIn(path, module+"/bench") {
+		if isOrIsIn(path, testkit) || isOrIsIn(path, root()+"test") || isOrIsIn(path, root()+"bench") {
 			continue
 		}
-		for _, helper := range []string{internal + "testkit", "testing", "go.uber.org/goleak"} {
-			if isOrIsIn(path, module) && slices.Contains(p.Imports, helper) {
+		for _, helper := range []string{testkit, "testing", "go.uber.org/goleak"} {
+			if isOrIsIn(path, root()) && slices.Contains(p.Imports, helper) {
 				t.Errorf("%s imports %s outside of its tests", path, helper)
 			}
 		}

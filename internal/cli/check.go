@@ -12,9 +12,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"messaging-kafka/internal/check"
-	"messaging-kafka/internal/role"
-	"messaging-kafka/internal/settings"
+	"github.com/messaging-kafka/messaging-kafka/internal/cli/check"
+	"github.com/messaging-kafka/messaging-kafka/internal/settings"
+	"github.com/messaging-kafka/messaging-kafka/internal/settings/role"
 )
 
 // checkFlags are the flags of check as they were typed.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 func write(t *testing.T, name, text string) string {

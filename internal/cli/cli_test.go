@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"messaging-kafka/internal/version"
+	"github.com/messaging-kafka/messaging-kafka/internal/base/version"
 )
 
 func TestEveryCommandExplainsItself(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"messaging-kafka/internal/dev"
+	"github.com/messaging-kafka/messaging-kafka/internal/cli/dev"
 )
 
 func newDev() *cobra.Command {

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 		defer os.RemoveAll(folder)
 		program = filepath.Join(folder, "messaging-kafka")
 		build := exec.Command("go", "build", "-o", program, "-ldflags",
-			"-X messaging-kafka/internal/version.version=9.8.7 -X messaging-kafka/internal/version.commit=0123456789abcdef", "messaging-kafka/cmd/messaging-kafka")
+			"-X github.com/messaging-kafka/messaging-kafka/internal/base/version.version=9.8.7 -X github.com/messaging-kafka/messaging-kafka/internal/base/version.commit=0123456789abcdef", "github.com/messaging-kafka/messaging-kafka/cmd/messaging-kafka")
 		if out, err := build.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "building the program: %v\n%s", err, out)
 			return 1

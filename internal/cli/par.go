@@ -15,8 +15,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"messaging-kafka/internal/par"
-	"messaging-kafka/internal/version"
+	"github.com/messaging-kafka/messaging-kafka/internal/base/version"
+	"github.com/messaging-kafka/messaging-kafka/internal/cli/par"
 )
 
 // parFlags are the flags of par as they were typed.

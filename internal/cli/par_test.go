@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"messaging-kafka/internal/par"
+	"github.com/messaging-kafka/messaging-kafka/internal/cli/par"
 )
 
 func TestParPacksThisProgramAndInspectVerifiesIt(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"messaging-kafka/internal/par"
+	"github.com/messaging-kafka/messaging-kafka/internal/cli/par"
 )
 
 // signatureSuffix is what the name of a detached signature adds to that of its file.

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"messaging-kafka/internal/par"
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/cli/par"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 func TestASignedFileIsVerifiedByTheProgramAndByOpenSSL(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 // onTerminal runs a command with a terminal as its standard error, and returns the exit code and the screen.

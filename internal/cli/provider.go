@@ -5,9 +5,9 @@ import (
 	"io"
 	"os"
 
-	"messaging-kafka/internal/hostdata"
-	"messaging-kafka/internal/provider"
-	"messaging-kafka/internal/telemetry"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/telemetry"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/hostdata"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/provider"
 )
 
 // runProvider runs the provider until it is shut down. Its log goes to errOut.

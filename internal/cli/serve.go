@@ -7,7 +7,7 @@ import (
 	"io"
 	"log/slog"
 
-	"messaging-kafka/internal/hostdata"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/hostdata"
 )
 
 // serve is the life of a provider: from the host's data on standard input until the host, a signal or the host's death

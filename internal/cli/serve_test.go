@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"testing"
 
-	"messaging-kafka/internal/hostdata"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/hostdata"
 )
 
 func TestTheEndIsReportedInTheShapeTheHostAskedFor(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"messaging-kafka/internal/overview"
-	"messaging-kafka/internal/status"
+	"github.com/messaging-kafka/messaging-kafka/internal/cli/overview"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 )
 
 // statusFlags are the flags of status as they were typed.

@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"messaging-kafka/internal/status"
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 func TestAWatchRedrawsATerminalAndGoesOnWhenNobodyAnswers(t *testing.T) {

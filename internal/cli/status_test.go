@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"messaging-kafka/internal/status"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 )
 
 // admin serves a status as a provider's admin address does.

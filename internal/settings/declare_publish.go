@@ -3,8 +3,8 @@ package settings
 import (
 	"time"
 
-	"messaging-kafka/internal/record"
-	"messaging-kafka/internal/reply"
+	"github.com/messaging-kafka/messaging-kafka/internal/base/reply"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
 func publishSection() section {

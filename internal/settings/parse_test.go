@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"messaging-kafka/internal/record"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
 var echo = Identity{Lattice: "default", Component: "echo", LinkName: "orders", HostID: "NHOST", ProviderKey: "VKEY"}

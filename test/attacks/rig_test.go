@@ -19,8 +19,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"messaging-kafka/internal/testkit"
-	"messaging-kafka/test/fleet"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/test/fleet"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }

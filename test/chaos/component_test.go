@@ -9,8 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"messaging-kafka/internal/testkit"
-	"messaging-kafka/test/fleet"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/test/fleet"
 )
 
 // witness is the component: it writes every call down and misbehaves by the seed.

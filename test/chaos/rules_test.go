@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"messaging-kafka/test/fleet"
+	"github.com/messaging-kafka/messaging-kafka/test/fleet"
 )
 
 var (

@@ -3,7 +3,7 @@ package chaos
 import (
 	"time"
 
-	"messaging-kafka/test/fleet"
+	"github.com/messaging-kafka/messaging-kafka/test/fleet"
 )
 
 // Kinds of faults besides those of Kafka.

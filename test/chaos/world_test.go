@@ -19,8 +19,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
-	"messaging-kafka/internal/testkit"
-	"messaging-kafka/test/fleet"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/test/fleet"
 )
 
 const (

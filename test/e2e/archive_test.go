@@ -10,7 +10,7 @@ import (
 	"sync"
 	"testing"
 
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 // archive is the provider as its users get it, made once for all tests: built, and packed by its own command.

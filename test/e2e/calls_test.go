@@ -14,13 +14,13 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"messaging-kafka/internal/guest"
-	"messaging-kafka/internal/messaging"
-	"messaging-kafka/internal/testkit"
-	"messaging-kafka/internal/wrpc"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/guest"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/messaging"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
 )
 
-// These tests hold the provider's wire, internal/wrpc and internal/messaging, against a real host and component with
+// These tests hold the provider's wire, internal/wasmcloud/wrpc and internal/wasmcloud/messaging, against a real host and component with
 // nothing of Kafka in between: the test itself is what the component's imports go to.
 
 // providerKey is what the link of the component goes to. No provider has to run for a host to call it.

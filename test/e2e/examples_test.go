@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"messaging-kafka/internal/record"
-	"messaging-kafka/internal/records"
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/records"
 )
 
 // startExample starts a host with a component of examples/ as its manifest has it, except for the provider, which the

@@ -12,7 +12,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 // toMessages and fromMessages link a component of wasmcloud:messaging with the provider.

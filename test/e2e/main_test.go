@@ -9,7 +9,7 @@ package e2e
 import (
 	"testing"
 
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }

@@ -10,11 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"messaging-kafka/internal/guest"
-	"messaging-kafka/internal/record"
-	"messaging-kafka/internal/records"
-	"messaging-kafka/internal/testkit"
-	"messaging-kafka/internal/wrpc"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/guest"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/records"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
 )
 
 // sending is one call of producer.send that reached the test.

@@ -13,13 +13,13 @@ import (
 	"testing"
 	"time"
 
-	"messaging-kafka/internal/record"
-	"messaging-kafka/internal/records"
-	"messaging-kafka/internal/testkit"
-	"messaging-kafka/internal/wrpc"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/records"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
 )
 
-// These tests hold internal/records against real components, with nothing of Kafka in between.
+// These tests hold internal/wasmcloud/records against real components, with nothing of Kafka in between.
 
 // startRecordsEcho starts a host with the echo component for records.
 func startRecordsEcho(t *testing.T, count int, k *kafkaDouble) guestCalls {

@@ -9,8 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"messaging-kafka/internal/status"
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 // TestAScalingOfARealHostCostsNoRecordItsAttempt: a host that scales a component finishes the calls that have an instance,

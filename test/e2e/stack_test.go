@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 // stack is all of it: a lattice with a real host, the provider as its users get it, and a real Kafka.

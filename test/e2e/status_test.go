@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"messaging-kafka/internal/status"
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 // Nobody tells the command which providers there are: it asks the real host.

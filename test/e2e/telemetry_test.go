@@ -8,8 +8,8 @@ import (
 
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 
-	"messaging-kafka/internal/testkit"
-	"messaging-kafka/internal/testkit/collector"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit/collector"
 )
 
 // A host passes its own OTEL_* on to providers, and nothing else of its environment.

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"messaging-kafka/test/fleet"
+	"github.com/messaging-kafka/messaging-kafka/test/fleet"
 )
 
 // config says how much there is to count.

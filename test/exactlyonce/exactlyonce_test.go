@@ -15,8 +15,8 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"messaging-kafka/internal/testkit"
-	"messaging-kafka/test/fleet"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/test/fleet"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }

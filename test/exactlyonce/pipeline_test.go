@@ -15,9 +15,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"messaging-kafka/internal/record"
-	"messaging-kafka/internal/testkit"
-	"messaging-kafka/test/fleet"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/test/fleet"
 )
 
 // pipeline is one topic that goes through a component to another one.

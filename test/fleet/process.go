@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 // BuildProvider builds the program that is tested, and returns its path.

@@ -6,10 +6,10 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"messaging-kafka/internal/record"
-	"messaging-kafka/internal/records"
-	"messaging-kafka/internal/testkit"
-	"messaging-kafka/internal/wrpc"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/records"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
 )
 
 // ProcessFunc is a stand-in component's processor.process. An error ends the call without a value, as a trap does. ctx

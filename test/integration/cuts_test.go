@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 // flow has records go through the provider and calls interrupt at each of n steps on the way. Nothing may be lost, and

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 // call is one call of a component as it saw it.

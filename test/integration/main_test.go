@@ -13,9 +13,9 @@ import (
 	"sync"
 	"testing"
 
-	"messaging-kafka/internal/hostdata"
-	"messaging-kafka/internal/provider"
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/hostdata"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/provider"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }

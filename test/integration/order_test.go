@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 // The body of a record of these tests is "key:sequence", with sequences that rise within each key.

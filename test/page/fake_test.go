@@ -11,8 +11,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"messaging-kafka/internal/admin"
-	"messaging-kafka/internal/status"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/admin"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 )
 
 // source is a provider's status that a test makes up.

@@ -5,7 +5,7 @@ import (
 	"flag"
 	"testing"
 
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 // pictures has the tests take the pictures of the documentation anew.

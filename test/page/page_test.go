@@ -9,7 +9,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
-	"messaging-kafka/internal/status"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 )
 
 // row is the JavaScript for the row of a link.

@@ -18,7 +18,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 // The pictures of the documentation.
@@ -99,7 +99,7 @@ func takePictures(t *testing.T, folder string) {
 func build(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "messaging-kafka")
-	if out, err := exec.Command("go", "build", "-o", program, "messaging-kafka/cmd/messaging-kafka").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", program, "github.com/messaging-kafka/messaging-kafka/cmd/messaging-kafka").CombinedOutput(); err != nil {
 		t.Fatalf("building the program: %v\n%s", err, out)
 	}
 	return program

@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"messaging-kafka/internal/hostdata"
-	"messaging-kafka/internal/provider"
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/hostdata"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/provider"
 )
 
 // rig is a provider at work: three links, of which one is well, one has dead letters and one cannot work, and records

@@ -21,8 +21,8 @@ import (
 	"testing"
 	"time"
 
-	"messaging-kafka/internal/par"
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/cli/par"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 // release makes a release of a source tree for one kind of machine, with keys of its own.

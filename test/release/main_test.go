@@ -15,7 +15,7 @@ import (
 	"strings"
 	"testing"
 
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }

@@ -12,8 +12,8 @@ import (
 	"strings"
 	"testing"
 
-	"messaging-kafka/internal/par"
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/cli/par"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 // checkSignature verifies the sums in the two ways that docs/upgrading.md gives.

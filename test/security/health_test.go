@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 // redWithin is how soon health must name what has gone bad.

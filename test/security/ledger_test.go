@@ -10,7 +10,7 @@ import (
 	"sync"
 	"testing"
 
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 // ledger holds every secret that was used and everything that was said.

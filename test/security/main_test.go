@@ -6,7 +6,7 @@ package security
 import (
 	"testing"
 
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"messaging-kafka/internal/check"
+	"github.com/messaging-kafka/messaging-kafka/internal/cli/check"
 )
 
 // way is how a link connects.

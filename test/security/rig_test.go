@@ -21,9 +21,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"messaging-kafka/internal/check"
-	"messaging-kafka/internal/settings"
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/cli/check"
+	"github.com/messaging-kafka/messaging-kafka/internal/settings"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 var program struct {

@@ -5,9 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"messaging-kafka/internal/check"
-	"messaging-kafka/internal/kafka"
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/cli/check"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 // rights holds links to as little as they need.

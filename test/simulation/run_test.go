@@ -18,7 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"messaging-kafka/internal/record"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
 // patience is how long, of virtual time, everything may take to drain after the last fault.

@@ -17,13 +17,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"messaging-kafka/internal/consume"
-	"messaging-kafka/internal/dispatch"
-	"messaging-kafka/internal/kafka"
-	"messaging-kafka/internal/produce"
-	"messaging-kafka/internal/record"
-	"messaging-kafka/internal/settings"
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/consume"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/produce"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
+	"github.com/messaging-kafka/messaging-kafka/internal/settings"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 const (

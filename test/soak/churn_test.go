@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"messaging-kafka/internal/record"
-	"messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 // guest is a component whose links come and go, one at a time.

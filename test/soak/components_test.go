@@ -11,10 +11,10 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"messaging-kafka/internal/record"
-	"messaging-kafka/internal/records"
-	"messaging-kafka/internal/testkit"
-	"messaging-kafka/internal/wrpc"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/records"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
 )
 
 // handleTimeout is the links' setting: hanging calls take longer.

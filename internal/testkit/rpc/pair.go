@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
-	"messaging-kafka/internal/wrpc"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
 )
 
 const patience = 30 * time.Second

@@ -1,0 +1,254 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/base/memory"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
+	"github.com/messaging-kafka/messaging-kafka/internal/settings"
+)
+
+// Config is what a [Consumer] needs. Fields of which nothing else is said must be set.
+type Config struct {
+	Settings settings.Link
+	Access   *kafka.Access
+	// Deliverer hands records to the component that Component names, Batch does so in batches. One of them is set.
+	Deliverer record.Deliverer
+	Batch     record.BatchDeliverer
+	Component string
+	// Outputs produces what the component makes of records; nil where it makes nothing.
+	Outputs *Outputs
+	// TransactionalID is the id of the link's transactions, the same after a restart; needed with them.
+	TransactionalID string
+	// Produce stores a dead letter; it returns when the broker has acknowledged it. It is needed where the settings
+	// name a dead-letter topic.
+	Produce func(context.Context, record.Outgoing) error
+	Limiter *semaphore.Weighted // nil: no limit beyond the link's own
+	// Memory is what the link's records are taken from; nil is without a limit beyond the link's own. It is the
+	// consumer's alone, which closes it in the end.
+	Memory   *memory.Account
+	Observer Observer
+	Log      *slog.Logger
+}
+
+// Outputs says how the outputs of a component are produced.
+type Outputs struct {
+	// Prepare appends the records to produce of an output: its topic and size checked against what the link allows, its
+	// partition chosen where the link limits them. Its errors are final.
+	Prepare func(to []record.Outgoing, out record.Outgoing) ([]record.Outgoing, error)
+	// Produce stores outputs and returns when Kafka has acknowledged all of them, or the first error.
+	Produce func(ctx context.Context, outputs []record.Outgoing) error
+}
+
+// Observer is told what happens, for metrics. Its methods are called by many goroutines at once and must not block.
+type Observer interface {
+	dispatch.Observer
+	// Fetched is called with what came from Kafka.
+	Fetched(records, bytes int)
+	// Rebalanced is called when the group has given the link partitions, or none.
+	Rebalanced()
+	// Missed is called with the number of records that were gone from a topic before they could be read.
+	Missed(records int64)
+	// Committed is called after each commit of offsets, those within transactions included.
+	Committed(err error)
+	// Transaction is called after each transaction, with the time that it took and with what it was to store: records of
+	// that many bytes. An error says that nothing was.
+	Transaction(err error, took time.Duration, records, bytes int)
+}
+
+// Consumer reads the topics of one link until it is stopped. Its methods may be called by many goroutines at once.
+type Consumer struct {
+	cfg    Config
+	origin *origin
+	ctx    context.Context // ends when Stop is called
+	cancel context.CancelFunc
+	done   chan struct{}
+	// shareRecords is how many records a share session fetches at once; the supervisor's alone.
+	shareRecords int
+
+	mu       sync.Mutex
+	stops    []context.Context // how long each call of Stop may take
+	ending   *ending           // the end of the current session; nil before it is being ended
+	current  running
+	failure  error // why there is no session
+	restarts int
+}
+
+// running is a session as the supervisor sees it.
+type running interface {
+	// run works until ctx ends or the session cannot go on.
+	run(ctx context.Context) error
+	// close ends the session in order, within the time of e, which may be brought forward meanwhile.
+	close(e *ending)
+	status() Status
+	partitions(now time.Time) []PartitionProgress
+}
+
+const (
+	// restartMin and restartMax bound the wait before a failed session is followed by another.
+	restartMin = time.Second
+	restartMax = 30 * time.Second
+	// abandonAfter bounds the end of a session that is to be followed by another.
+	abandonAfter = 30 * time.Second
+	unheardAfter = time.Second
+)
+
+// Start begins to consume in the background. Trouble with Kafka shows in [Consumer.Status], never as an end.
+func Start(cfg Config) *Consumer {
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &Consumer{
+		cfg: cfg, origin: newOrigin(&cfg.Settings.Consumer), ctx: ctx, cancel: cancel, done: make(chan struct{}),
+		shareRecords: cfg.Settings.Delivery.MaxInFlight,
+	}
+	go c.supervise()
+	return c
+}
+
+func (c *Consumer) supervise() {
+	defer close(c.done)
+	defer c.cfg.Memory.Close()
+	wait := restartMin
+	for {
+		began := time.Now()
+		err := c.session()
+		if c.ctx.Err() != nil {
+			return
+		}
+		if time.Since(began) > restartMax {
+			wait = restartMin
+		}
+		c.cfg.Log.Warn("consuming is begun anew", "cause", err, "in", wait)
+		c.setFailure(err)
+		select {
+		case <-time.After(wait):
+		case <-c.ctx.Done():
+			return
+		}
+		wait = min(2*wait, restartMax)
+	}
+}
+
+// session runs one session from its client to its end.
+func (c *Consumer) session() error {
+	var s running
+	var err error
+	if c.cfg.Settings.Consumer.GroupProtocol == settings.GroupShare {
+		s, err = newShareSession(&c.cfg, c.shareRecords)
+	} else {
+		s, err = newSession(&c.cfg, c.origin)
+	}
+	if err != nil {
+		return fmt.Errorf("making a Kafka client: %w", err)
+	}
+	c.mu.Lock()
+	c.current, c.failure = s, nil
+	c.mu.Unlock()
+	err = s.run(c.ctx)
+	switch {
+	case errors.Is(err, errCrowded):
+		c.shareRecords = max(1, c.shareRecords/fewer)
+	case errors.Is(err, errLarge):
+		c.shareRecords = 1
+	}
+
+	s.close(c.beginEnding(err))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ending.over()
+	c.current, c.ending = nil, nil
+	return err
+}
+
+// beginEnding says how long the end of the current session may take: what Stop says, and where none has come yet what a
+// session may take that is followed by another one. A Stop that comes later bounds it, too.
+func (c *Consumer) beginEnding(failure error) *ending {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ending = newEnding()
+	for _, ctx := range c.stops {
+		c.ending.follow(ctx)
+	}
+	if len(c.stops) == 0 {
+		// Not of c.ctx, so that a Stop leaves the commit the time that it has.
+		within := abandonAfter
+		if errors.Is(failure, errUnheard) || errors.Is(failure, errOtherMember) {
+			within = unheardAfter // the group that is to be left does not hear that either, or waits for others first
+		}
+		c.ending.endBy(time.Now().Add(within))
+	}
+	return c.ending
+}
+
+func (c *Consumer) setFailure(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failure = err
+	c.restarts++
+}
+
+// Stop ends consuming: no call of the component starts any more, running ones may finish within the link's
+// drain_timeout, what is finished is committed and the group is left. All of that is bounded by ctx: when it ends,
+// the rest is given up, and delivered again by whoever reads the partition next. Where Stop is called more than once, the
+// ctx that ends first counts.
+func (c *Consumer) Stop(ctx context.Context) {
+	c.Hurry(ctx)
+	c.cancel()
+	<-c.done
+}
+
+// Hurry bounds a Stop, under way or to come, by ctx as well, and does not wait for it.
+func (c *Consumer) Hurry(ctx context.Context) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stops = append(c.stops, ctx)
+	if c.ending != nil {
+		c.ending.follow(ctx)
+	}
+}
+
+// Status says how a consumer is doing.
+type Status struct {
+	// Problems are the reasons, in words for the operator, why records do not flow as they should. None means that
+	// all is well.
+	Problems status.Problems
+	// Joined tells whether the link is a member of its group.
+	Joined bool
+	// Partitions are the partitions that the group has given to this copy.
+	Partitions []PartitionStatus
+	Dispatch   dispatch.Status
+}
+
+// PartitionStatus says how far one partition is.
+type PartitionStatus struct {
+	Topic     string
+	Partition int32
+	// Committed is the offset that the group has committed, -1 where that is not known.
+	Committed int64
+	// End is the end of the partition as of the last fetch, -1 before the first.
+	End  int64
+	Load dispatch.Load
+}
+
+// Status returns a snapshot.
+func (c *Consumer) Status() Status {
+	c.mu.Lock()
+	s, failure := c.current, c.failure
+	c.mu.Unlock()
+	if s != nil {
+		return s.status()
+	}
+	if failure == nil {
+		return Status{Problems: status.Problems{{Kind: status.ProblemStarting, Text: "starting"}}}
+	}
+	return Status{Problems: status.Problems{{Kind: status.ProblemKafka, Text: c.cfg.Access.Explain(failure).Text}}}
+}

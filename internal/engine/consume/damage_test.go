@@ -1,0 +1,319 @@
+package consume
+
+import (
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
+	"github.com/messaging-kafka/messaging-kafka/internal/settings"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
+)
+
+// damages has fetches of partition 0 answered with batches, by the offset from which they ask for more, for as long as
+// while says so.
+func damages(k *testkit.FakeKafka, while func() bool, answers map[int64][][]byte) {
+	k.ControlKey(kmsg.Fetch.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		for at, batches := range answers {
+			if resp, ok := testkit.FetchAnswer(req, 0, at, 0, batches...); ok && while() {
+				return resp, nil, true
+			}
+		}
+		return nil, nil, false
+	})
+}
+
+// once is true at its first call.
+func once() func() bool {
+	var done atomic.Bool
+	return func() bool { return done.CompareAndSwap(false, true) }
+}
+
+func TestWhatComesWithADamagedBatchIsHandled(t *testing.T) {
+	t.Parallel()
+	otherMagic := testkit.Batch(3, "d", "e")
+	otherMagic[16] = 7
+	for name, damaged := range map[string][]byte{
+		"checksum": testkit.Damaged(testkit.Batch(3, "d", "e")),
+		"magic":    otherMagic, // of which the client says that it goes on behind its first record
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, group := range []string{"classic", "consumer"} {
+				t.Run(group, func(t *testing.T) {
+					k := testkit.Kfake(t)
+					k.Topic("t", 1)
+					cl := testkit.NewClient(t, k.Brokers())
+					cl.ProduceText("t", "a", "b", "c")
+					cl.ProduceText("t", "d", "e")
+					damages(k, once(), map[int64][][]byte{0: {testkit.Batch(0, "a", "b", "c"), damaged}})
+					h := &handler{name: "a"}
+					c := start(t, k.Brokers(), h, map[string]string{"topic": "t", "order": "partition", "group_protocol": group})
+					cl.WaitCommitted("g", "t", map[int32]int64{0: 5})
+					if got, want := h.values(), []string{"a", "b", "c", "d", "e"}; !slices.Equal(got, want) {
+						t.Errorf("handled %q, want %q", got, want)
+					}
+					c.waitHealthy()
+				})
+			}
+		})
+	}
+}
+
+func TestADamagedBatchHoldsItsPartitionUntilAReplicaHasItWell(t *testing.T) {
+	t.Parallel()
+	k := testkit.Kfake(t, kfake.NumBrokers(2))
+	k.Topic("t", 2)
+	cl := testkit.NewClient(t, k.Brokers(), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err := k.MoveTopicPartition("t", 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	part := func(p int32, values ...string) {
+		for _, v := range values {
+			cl.Produce(&kgo.Record{Topic: "t", Partition: p, Value: []byte(v)})
+		}
+	}
+	part(0, "a", "b", "c", "d")
+	onBad := func() bool { return k.CurrentNode() == 0 }
+	bad := testkit.Damaged(testkit.Batch(3, "d"))
+	damages(k, onBad, map[int64][][]byte{0: {testkit.Batch(0, "a", "b", "c"), bad}, 3: {bad}})
+	h := &handler{name: "a"}
+	c := start(t, k.Brokers(), h, map[string]string{"topic": "t"})
+	c.waitProblem("reading t/0", "the batch at offset 3 is damaged", "another replica")
+	cl.WaitCommitted("g", "t", map[int32]int64{0: 3, 1: 0})
+	part(1, "x", "y") // the other partition is read meanwhile
+	cl.WaitCommitted("g", "t", map[int32]int64{0: 3, 1: 2})
+	c.waitProblem("reading t/0")
+	if err := k.MoveTopicPartition("t", 0, 1); err != nil {
+		t.Fatal(err)
+	}
+	cl.WaitCommitted("g", "t", map[int32]int64{0: 4, 1: 2})
+	c.waitHealthy()
+}
+
+func TestRecordsAfterALossAreHandledThoughTheLossIsToldBehindThem(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("t", 1)
+	cl := testkit.NewClient(t, k.Brokers())
+	cl.ProduceText("t", numbered(6)...)
+	h := &handler{name: "a"}
+	c := start(t, k.Brokers(), h, map[string]string{"topic": "t", "order": "partition"})
+	cl.WaitCommitted("g", "t", map[int32]int64{0: 6})
+	s := c.current.(*session)
+	records := func(from int64, values ...string) kgo.Fetch {
+		var rs []*kgo.Record
+		for i, v := range values {
+			rs = append(rs, &kgo.Record{Topic: "t", Offset: from + int64(i), LeaderEpoch: 2, Value: []byte(v)})
+		}
+		return kgo.Fetch{Topics: []kgo.FetchTopic{{Topic: "t", Partitions: []kgo.FetchPartition{{Records: rs}}}}}
+	}
+	loss := kgo.Fetch{Topics: []kgo.FetchTopic{{Topic: "t", Partitions: []kgo.FetchPartition{{Err: &kgo.ErrDataLoss{
+		Topic: "t", ConsumedTo: 6, ConsumedToEpoch: 1, ResetTo: 3, ResetToEpoch: 1,
+	}}}}}}
+	s.take(t.Context(), kgo.Fetches{records(3, "new 3", "new 4", "new 5"), loss})
+	s.take(t.Context(), kgo.Fetches{records(6, "new 6", "new 7")})
+	cl.WaitCommitted("g", "t", map[int32]int64{0: 8})
+	want := append(numbered(6), "new 3", "new 4", "new 5", "new 6", "new 7")
+	if got := h.values(); !slices.Equal(got, want) {
+		t.Errorf("handled %q, want %q", got, want)
+	}
+	for _, part := range []string{"read_to=6", "from=3", "records_lost=3", "topic=t", "partition=0"} {
+		if !c.log.Contains(part) {
+			t.Errorf("the log does not say %s", part)
+		}
+	}
+	c.waitHealthy()
+}
+
+// The client finds the loss by itself: the leader fences its epoch, and has another end for it.
+func TestALossThatTheClientFindsIsReadAgainFromThere(t *testing.T) {
+	for _, group := range []string{"classic", "consumer"} {
+		t.Run(group, func(t *testing.T) {
+			k := testkit.Kfake(t)
+			k.Topic("t", 1)
+			cl := testkit.NewClient(t, k.Brokers())
+			for _, v := range numbered(6) {
+				cl.ProduceText("t", v)
+			}
+			h := &handler{name: "a"}
+			c := start(t, k.Brokers(), h, map[string]string{"topic": "t", "order": "partition", "group_protocol": group})
+			cl.WaitCommitted("g", "t", map[int32]int64{0: 6})
+			k.ControlKey(kmsg.OffsetForLeaderEpoch.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				k.KeepControl()
+				resp := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
+				topic := kmsg.NewOffsetForLeaderEpochResponseTopic()
+				topic.Topic = "t"
+				partition := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
+				partition.EndOffset, partition.LeaderEpoch = 3, 0
+				topic.Partitions = append(topic.Partitions, partition)
+				resp.Topics = append(resp.Topics, topic)
+				return resp, nil, true
+			})
+			k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "t", Err: kerr.FencedLeaderEpoch})
+			h.waitCalls(t, 9)
+			cl.ProduceText("t", "6", "7")
+			cl.WaitCommitted("g", "t", map[int32]int64{0: 8})
+			want := append(numbered(6), "3", "4", "5", "6", "7")
+			if got := h.values(); !slices.Equal(got, want) {
+				t.Errorf("handled %q, want %q", got, want)
+			}
+			if !c.log.Contains("read_to=6") || !c.log.Contains("records_lost=3") {
+				t.Error("the log does not tell of the loss")
+			}
+			c.waitHealthy()
+		})
+	}
+}
+
+func TestASlowFetchIsNotGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var f fetching
+		one, key := kgo.BrokerMetadata{NodeID: 1}, kmsg.Fetch.Int16()
+		begin := func() { f.OnBrokerWrite(one, key, 0, 0, 0, nil) }
+		end := func() { f.OnBrokerE2E(one, key, kgo.BrokerE2E{}) }
+		begin()
+		time.Sleep(2 * time.Second)
+		begin() // another of the same broker
+		end()
+		f.OnBrokerE2E(one, kmsg.Heartbeat.Int16(), kgo.BrokerE2E{})
+		if !f.longerThan(time.Second) || f.longerThan(2*time.Second) {
+			t.Error("the first is not seen")
+		}
+		end()
+		begin()
+		if f.longerThan(0) {
+			t.Error("what has begun just now counts from before")
+		}
+		time.Sleep(time.Minute)
+		f.OnBrokerDisconnect(one, nil)
+		if f.longerThan(time.Second) {
+			t.Error("what was cut off is under way")
+		}
+	})
+}
+
+func TestAnErrorThatIsToldOnceStandsUntilThePartitionIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p problems
+		access, err := kafka.NewAccess(settings.Cluster{Hosts: []string{"127.0.0.1:9"}, Security: settings.Security{Protocol: settings.Plaintext}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.access = access
+		p.joined()
+		tp := topicPartition{"t", 0}
+		p.setPartition(tp, &kgo.ErrDecompressTooLarge{Topic: "t"})
+		time.Sleep(24 * time.Hour)
+		if _, list := p.list(); len(list) != 1 || !strings.Contains(list[0].Text, "reading t/0") {
+			t.Errorf("a day later the problems are %q", list)
+		}
+		p.clearPartition(tp)
+		if _, list := p.list(); len(list) != 0 {
+			t.Errorf("the problems are %q", list)
+		}
+	})
+}
+
+func TestAPartitionThatTheClientHasLeftIsReadAgainWhenItCanBe(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("t", 1)
+	cl := testkit.NewClient(t, k.Brokers())
+	h := &handler{name: "a"}
+	c := start(t, k.Brokers(), h, map[string]string{"topic": "t"})
+	cl.WaitCommitted("g", "t", map[int32]int64{0: 0})
+	c.current.(*session).take(t.Context(), kgo.Fetches{{Topics: []kgo.FetchTopic{{Topic: "t", Partitions: []kgo.FetchPartition{{
+		Err: &kgo.ErrDecompressTooLarge{Topic: "t"},
+	}}}}}})
+	c.waitProblem("reading t/0")
+	cl.ProduceText("t", "after")
+	h.waitCalls(t, 1)
+	c.waitHealthy()
+}
+
+func TestAPartitionWithoutNewRecordsIsWellAgainWhenAFetchSaysSo(t *testing.T) {
+	t.Parallel()
+	for _, group := range []string{"classic", "consumer", "share"} {
+		t.Run(group, func(t *testing.T) {
+			k := testkit.Kfake(t)
+			k.Topic("t", 1)
+			c := start(t, k.Brokers(), &handler{name: "a"}, map[string]string{"topic": "t", "group_protocol": group})
+			c.waitHealthy()
+			fault := k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch, kmsg.ShareFetch}, Topic: "t", Err: kerr.TopicAuthorizationFailed, Count: -1})
+			c.waitProblem("reading t/0", "needs Read")
+			fault.Remove()
+			c.waitHealthy()
+		})
+	}
+}
+
+// Errors that pass by themselves the client keeps to itself, however long they last.
+func TestAnErrorThatTheClientKeepsToItselfIsTold(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("t", 1)
+	cl := testkit.NewClient(t, k.Brokers())
+	cl.ProduceText("t", "a")
+	fault := k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "t", Err: kerr.KafkaStorageError, Count: -1})
+	h := &handler{name: "a"}
+	c := start(t, k.Brokers(), h, map[string]string{"topic": "t"})
+	cl.WaitCommitted("g", "t", map[int32]int64{0: 0})
+	s := c.current.(*session)
+	s.askEnds(t.Context(), map[string][]int32{"t": {0}})
+	list := s.quiet(time.Now().Add(endsEvery))
+	if len(list) != 1 {
+		t.Fatalf("%d partitions are quiet", len(list))
+	}
+	s.lookInto(t.Context(), list[0])
+	c.waitProblem("reading t/0", "the broker's disk failed")
+	fault.Remove()
+	h.waitCalls(t, 1)
+	c.waitHealthy()
+}
+
+// A record came into a partition that the client does not read any more, and said nothing of.
+func TestAPartitionOfWhichNothingComesIsFetchedAnewAndThenTold(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("t", 1)
+	cl := testkit.NewClient(t, k.Brokers())
+	h := &handler{name: "a"}
+	c := start(t, k.Brokers(), h, map[string]string{"topic": "t"})
+	cl.WaitCommitted("g", "t", map[int32]int64{0: 0})
+	s := c.current.(*session)
+	s.cl.PauseFetchPartitions(map[string][]int32{"t": {0}})
+	cl.ProduceText("t", "a")
+	s.askEnds(t.Context(), map[string][]int32{"t": {0}})
+	list := s.quiet(time.Now().Add(endsEvery))
+	if len(list) != 1 {
+		t.Fatalf("%d partitions are quiet", len(list))
+	}
+	list[0].nudged = true
+	s.lookInto(t.Context(), list[0])
+	h.waitCalls(t, 1)
+	if !c.log.Contains("nothing comes of it, though its log holds records from offset 0 up to 1") {
+		t.Error("the log does not tell")
+	}
+	c.waitHealthy()
+}
+
+func TestAPartitionWhoseOffsetCannotBeFetchedIsToldUntilItCan(t *testing.T) {
+	t.Parallel()
+	k := testkit.Kfake(t)
+	k.Topic("t", 2)
+	fault := k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, Topic: "t", Partitions: []int32{1}, Err: kerr.TopicAuthorizationFailed, Count: -1})
+	cl := testkit.NewClient(t, k.Brokers(), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	cl.Produce(&kgo.Record{Topic: "t", Partition: 0, Value: []byte("a")}, &kgo.Record{Topic: "t", Partition: 1, Value: []byte("b")})
+	h := &handler{name: "a"}
+	c := start(t, k.Brokers(), h, map[string]string{"topic": "t"})
+	h.waitCalls(t, 1)
+	c.waitProblem("reading t/1", "not authorised")
+	fault.Remove()
+	h.waitCalls(t, 2)
+	c.waitHealthy()
+}

@@ -1,0 +1,101 @@
+package consume
+
+import (
+	"context"
+	"encoding/binary"
+	"slices"
+	"strings"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
+)
+
+// Headers of a dead letter. Those that Spring for Apache Kafka's DeadLetterPublishingRecoverer writes have its names
+// and encodings (numbers are big endian), so that tools that read its dead letters read ours.
+const (
+	HeaderOriginalTopic     = "kafka_dlt-original-topic"
+	HeaderOriginalPartition = "kafka_dlt-original-partition" // 4 bytes
+	HeaderOriginalOffset    = "kafka_dlt-original-offset"    // 8 bytes
+	HeaderOriginalTimestamp = "kafka_dlt-original-timestamp" // 8 bytes, milliseconds since 1970
+	HeaderOriginalGroup     = "kafka_dlt-original-consumer-group"
+	HeaderError             = "kafka_dlt-exception-message"
+	// HeaderAttempts counts deliveries; the name is Spring's KafkaHeaders.DELIVERY_ATTEMPT. A link that reads a
+	// dead-letter topic goes on counting from here.
+	HeaderAttempts = "kafka_deliveryAttempt" // 4 bytes
+	// HeaderComponent names the component that could not handle the record.
+	HeaderComponent = "wasmcloud-component"
+)
+
+// maxErrorText bounds the error text in a dead letter: a record with its headers must still fit into a batch.
+const maxErrorText = 8 << 10
+
+// deadLetter returns the function that stores dead letters, nil where the link has no topic for them.
+func (cfg *Config) deadLetter() func(context.Context, *record.Record, int, error) error {
+	letter := cfg.letter()
+	if letter == nil {
+		return nil
+	}
+	return func(ctx context.Context, r *record.Record, attempts int, cause error) error {
+		return cfg.Produce(ctx, letter(r, attempts, cause))
+	}
+}
+
+// letter returns the function that makes dead letters, nil where the link has no topic for them.
+func (cfg *Config) letter() func(*record.Record, int, error) record.Outgoing {
+	topic := cfg.Settings.Delivery.DeadLetterTopic
+	if topic == "" {
+		return nil
+	}
+	return func(r *record.Record, attempts int, cause error) record.Outgoing {
+		return newDeadLetter(topic, cfg.Settings.Consumer.Group, cfg.Component, r, attempts, cause)
+	}
+}
+
+// newDeadLetter makes the dead letter of a record: key, value, headers and timestamp as they were, and where it came
+// from and why it is here. A record that was a dead letter before keeps its first origin.
+func newDeadLetter(topic, group, component string, r *record.Record, attempts int, cause error) record.Outgoing {
+	headers := make([]record.Header, 0, len(r.Headers)+8)
+	for _, h := range r.Headers {
+		switch h.Key {
+		case HeaderError, HeaderAttempts, HeaderComponent:
+		default:
+			headers = append(headers, h)
+		}
+	}
+	if _, again := r.Header(HeaderOriginalTopic); !again {
+		headers = append(headers,
+			record.Header{Key: HeaderOriginalTopic, Value: []byte(r.Topic)},
+			record.Header{Key: HeaderOriginalPartition, Value: binary.BigEndian.AppendUint32(nil, uint32(r.Partition))},
+			record.Header{Key: HeaderOriginalOffset, Value: binary.BigEndian.AppendUint64(nil, uint64(r.Offset))},
+			record.Header{Key: HeaderOriginalTimestamp, Value: binary.BigEndian.AppendUint64(nil, uint64(r.Timestamp.UnixMilli()))},
+			record.Header{Key: HeaderOriginalGroup, Value: []byte(group)},
+		)
+	}
+	text := cause.Error()
+	if len(text) > maxErrorText {
+		text = strings.ToValidUTF8(text[:maxErrorText], "") + "…"
+	}
+	headers = append(headers,
+		record.Header{Key: HeaderError, Value: []byte(text)},
+		record.Header{Key: HeaderAttempts, Value: binary.BigEndian.AppendUint32(nil, uint32(attempts))},
+		record.Header{Key: HeaderComponent, Value: []byte(component)},
+	)
+	return record.Outgoing{
+		Topic: topic, Partition: record.AnyPartition, Key: r.Key, Value: r.Value,
+		Headers: slices.Clip(headers), Timestamp: r.Timestamp,
+	}
+}
+
+// maxAttemptsHeader is more deliveries than any record has seen; a header that claims more is not ours.
+const maxAttemptsHeader = 1 << 24
+
+// attemptsBefore returns the deliveries that a record has behind it: those of a dead letter's earlier life.
+func attemptsBefore(r *record.Record) int {
+	v, ok := r.Header(HeaderAttempts)
+	if !ok || len(v) != 4 {
+		return 0
+	}
+	if n := binary.BigEndian.Uint32(v); n < maxAttemptsHeader {
+		return int(n)
+	}
+	return 0
+}

@@ -1,0 +1,316 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
+)
+
+// refuseOffsets has the broker refuse the offsets of the first n transactions.
+func refuseOffsets(k *testkit.FakeKafka, n int, with *kerr.Error) {
+	k.ControlKey(kmsg.TxnOffsetCommit.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		if n--; n < 0 {
+			return nil, nil, false
+		}
+		req := kreq.(*kmsg.TxnOffsetCommitRequest)
+		resp := req.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
+		for _, rt := range req.Topics {
+			st := kmsg.NewTxnOffsetCommitResponseTopic()
+			st.Topic = rt.Topic
+			for _, rp := range rt.Partitions {
+				sp := kmsg.NewTxnOffsetCommitResponseTopicPartition()
+				sp.Partition, sp.ErrorCode = rp.Partition, with.Code
+				st.Partitions = append(st.Partitions, sp)
+			}
+			resp.Topics = append(resp.Topics, st)
+		}
+		return resp, nil, true
+	})
+}
+
+func TestADeadLetterIsPartOfTheTransaction(t *testing.T) {
+	k := testkit.Kfake(t)
+	for _, topic := range []string{"in", "out", "dead"} {
+		k.Topic(topic, 1)
+	}
+	cl := testkit.NewClient(t, k.Brokers())
+	refuseOffsets(k, 3, kerr.UnknownMemberID)
+	d := &doubler{name: "a", outcome: func(r *record.Record, o *record.Outcome) {
+		if string(r.Value) == "1" {
+			*o = record.Outcome{Verdict: record.Reject, Err: errors.New("no")}
+		}
+	}}
+	c := startProcessor(t, k.Brokers(), d, map[string]string{"dead_letter_topic": "dead"})
+	cl.ProduceText("in", numbered(3)...)
+	cl.WaitDrained("g", "in")
+	reader := committedReader(t, k.Brokers())
+	if got := values(reader.Read("out", 4)); !slices.Equal(got, []string{"0a", "0b", "2a", "2b"}) {
+		t.Errorf("outputs %v", got)
+	}
+	if got := values(reader.Read("dead", 1)); !slices.Equal(got, []string{"1"}) {
+		t.Errorf("dead letters %v", got)
+	}
+	// What comes behind shows that there is no second one before it.
+	cl.ProduceText("dead", "last")
+	if got := values(reader.ReadUntil("dead", patience, func(rs []*kgo.Record) bool { return slices.Contains(values(rs), "last") })); len(got) != 2 {
+		t.Errorf("dead letters %v", got)
+	}
+	if n := c.counts.buried.Load(); n != 1 {
+		t.Errorf("buried %d", n)
+	}
+}
+
+func TestOutputsThatFillTheBufferAreCommittedBeforeTheInterval(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("in", 1)
+	k.Topic("out", 1)
+	cl := testkit.NewClient(t, k.Brokers())
+	cl.ProduceText("in", numbered(200)...)
+	fat := strings.Repeat("x", 10_000)
+	d := &doubler{name: "a", outcome: func(_ *record.Record, o *record.Outcome) {
+		for i := range o.Outputs {
+			o.Outputs[i].Value = append(o.Outputs[i].Value, fat...)
+		}
+	}}
+	// 200 records make 4 MB, and the buffer holds 1: nothing more is read until there was a commit.
+	startProcessor(t, k.Brokers(), d, map[string]string{"max_buffer": "1MiB", "batch_max_records": "10", "commit_interval": "5m"})
+	committedReader(t, k.Brokers()).Read("out", 300)
+}
+
+func TestReadingGoesOnWhenOutputsHaveLeftTheBuffer(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("in", 1)
+	k.Topic("out", 1)
+	cl := testkit.NewClient(t, k.Brokers())
+	cl.ProduceText("in", numbered(100)...)
+	fat := strings.Repeat("x", 500_000)
+	d := &doubler{name: "a", outcome: func(_ *record.Record, o *record.Outcome) { o.Outputs[0].Value = append(o.Outputs[0].Value, fat...) }}
+	startProcessor(t, k.Brokers(), d, map[string]string{"max_buffer": "1MiB", "batch_max_records": "1", "fetch_max_bytes": "4KiB"})
+	cl.WaitDrained("g", "in")
+}
+
+func TestAnOutputThatKafkaRefusesHoldsUpItsOwnPartitionAlone(t *testing.T) {
+	t.Parallel()
+	k := testkit.Kfake(t)
+	k.Topic("in", 2)
+	k.Topic("out", 1)
+	cl := testkit.NewClient(t, k.Brokers(), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	d := &doubler{name: "a", outcome: func(r *record.Record, o *record.Outcome) {
+		if r.Partition == 0 {
+			o.Outputs[0].Topic = "nowhere"
+		}
+	}}
+	c := startProcessor(t, k.Brokers(), d, nil)
+	cl.Produce(&kgo.Record{Topic: "in", Partition: 0, Value: []byte("stuck")})
+	for i := range 5 {
+		cl.Produce(&kgo.Record{Topic: "in", Partition: 1, Value: []byte(fmt.Sprint(i))})
+	}
+	if got := values(committedReader(t, k.Brokers()).Read("out", 10)); !slices.Equal(got, doubled(5)) {
+		t.Errorf("outputs %v", got)
+	}
+	testkit.Eventually(t, patience, func() error {
+		if problems := c.Status().Problems.String(); !strings.Contains(problems, "does not exist") {
+			return fmt.Errorf("health says %q", problems)
+		}
+		return nil
+	})
+	k.Topic("nowhere", 1)
+	cl.WaitDrained("g", "in")
+	c.waitHealthy()
+}
+
+func TestTopicsOfOutputsAreCreated(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("in", 1)
+	cl := testkit.NewClient(t, k.Brokers())
+	cl.ProduceText("in", numbered(5)...)
+	c := startProcessor(t, k.Brokers(), &doubler{name: "a"}, map[string]string{"create_topics": "true", "create_topics_partitions": "3"})
+	cl.WaitDrained("g", "in")
+	if n := len(cl.EndOffsets("out")); n != 3 {
+		t.Errorf("the topic has %d partitions", n)
+	}
+	committedReader(t, k.Brokers()).Read("out", 10)
+	c.waitHealthy()
+}
+
+func TestARightThatIsMissingForTransactionsIsTold(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("in", 1)
+	k.ControlKey(kmsg.InitProducerID.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		req := kreq.(*kmsg.InitProducerIDRequest)
+		k.KeepControl()
+		resp := req.ResponseKind().(*kmsg.InitProducerIDResponse)
+		resp.ErrorCode = kerr.TransactionalIDAuthorizationFailed.Code
+		return resp, nil, true
+	})
+	c := startProcessor(t, k.Brokers(), &doubler{name: "a"}, nil)
+	c.waitProblem("not authorised for the transactional id")
+}
+
+func TestWhatAnEarlierLifeHasLeftOpenIsSettledBeforeThereAreRecords(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("in", 1)
+	began := make(chan struct{}, 1)
+	k.ControlKey(kmsg.InitProducerID.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		if id := req.(*kmsg.InitProducerIDRequest).TransactionalID; id != nil && *id == "tx-a" {
+			select {
+			case began <- struct{}{}:
+			default:
+			}
+		}
+		return nil, nil, false
+	})
+	startProcessor(t, k.Brokers(), &doubler{name: "a"}, nil)
+	select {
+	case <-began:
+	case <-t.Context().Done():
+	}
+}
+
+func TestAMemberThatTheGroupHasForgottenCommitsNothingAsAnother(t *testing.T) {
+	for name, transactions := range map[string]string{"with transactions": "true", "without": "false"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := testkit.Kfake(t)
+			k.Topic("in", 4)
+			k.Topic("out", 1)
+			cl := testkit.NewClient(t, k.Brokers())
+			forgotten := new(forgetMember)
+			k.ControlKey(kmsg.JoinGroup.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				k.KeepControl()
+				return forgotten.join(req)
+			})
+			d := &doubler{name: "a"}
+			settings := map[string]string{"transactions": transactions, "group_protocol": "classic"}
+			c := startProcessor(t, k.Brokers(), d, settings)
+			cl.ProduceText("in", numbered(40)...)
+			cl.WaitDrained("g", "in")
+			forgotten.id.Store(cl.MemberIDs("g")[0])
+			// Another member makes the group rebalance; the first one finds itself forgotten when it joins.
+			other := startProcessor(t, k.Brokers(), &doubler{name: "b"}, settings)
+			testkit.Eventually(t, patience, func() error {
+				if !forgotten.done.Load() {
+					return errors.New("the member has not joined again yet")
+				}
+				return nil
+			})
+			cl.ProduceText("in", numbered(400)[40:]...)
+			cl.WaitDrained("g", "in")
+			testkit.Eventually(t, patience, func() error {
+				if !c.log.Contains("taken it in again as another") {
+					return errors.New("the session goes on")
+				}
+				return nil
+			})
+			other.waitHealthy()
+			if transactions == "true" {
+				if got := values(committedReader(t, k.Brokers()).Read("out", 800)); !slices.Equal(got, doubled(400)) {
+					t.Errorf("%d outputs", len(got))
+				}
+			}
+		})
+	}
+}
+
+// forgetMember answers the next request of a member to join, once, as a coordinator does that has forgotten it.
+type forgetMember struct {
+	id   atomic.Value
+	done atomic.Bool
+	once sync.Once
+}
+
+func (f *forgetMember) join(kreq kmsg.Request) (resp kmsg.Response, err error, handled bool) {
+	req := kreq.(*kmsg.JoinGroupRequest)
+	if id, _ := f.id.Load().(string); id == "" || req.MemberID != id {
+		return nil, nil, false
+	}
+	f.once.Do(func() {
+		refusal := req.ResponseKind().(*kmsg.JoinGroupResponse)
+		refusal.ErrorCode = kerr.UnknownMemberID.Code
+		resp, handled = refusal, true
+		f.done.Store(true)
+	})
+	return resp, nil, handled
+}
+
+func TestAStopEndsInTimeWhileATransactionHangs(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("in", 1)
+	k.Topic("out", 1)
+	cl := testkit.NewClient(t, k.Brokers())
+	asked, hold := make(chan struct{}, 100), make(chan struct{})
+	k.ControlKey(kmsg.EndTxn.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		asked <- struct{}{}
+		k.SleepControl(func() { <-hold })
+		return nil, nil, false
+	})
+	t.Cleanup(func() { close(hold) })
+	c := startProcessor(t, k.Brokers(), &doubler{name: "a"}, nil)
+	cl.ProduceText("in", "x")
+	<-asked
+	hurry, cancel := context.WithCancel(t.Context())
+	cancel()
+	c.Stop(hurry)
+}
+
+// TestACommitThatIsTriedAgainGoesOutAsNoOtherMember: the client can take a new membership between two tries of one commit.
+func TestACommitThatIsTriedAgainGoesOutAsNoOtherMember(t *testing.T) {
+	silent := &doubler{name: "silent", outcome: func(_ *record.Record, o *record.Outcome) { o.Outputs = nil }}
+	for name, transactions := range map[string]string{"offsets alone with transactions": "true", "without transactions": "false"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := testkit.Kfake(t)
+			k.Topic("in", 1)
+			cl := testkit.NewClient(t, k.Brokers())
+			c := startProcessor(t, k.Brokers(), silent, map[string]string{"transactions": transactions, "group_protocol": "classic"})
+			waitOwned(t, "in", 1, c)
+			s := c.session()
+			member, _ := s.cl.GroupMetadata()
+
+			forgotten := new(forgetMember)
+			forgotten.id.Store(member)
+			k.ControlKey(kmsg.JoinGroup.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				k.KeepControl()
+				return forgotten.join(req)
+			})
+			var between, asAnother atomic.Int32
+			k.ControlKey(kmsg.OffsetCommit.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+				k.KeepControl()
+				now, _ := s.cl.GroupMetadata()
+				switch req := kreq.(*kmsg.OffsetCommitRequest); {
+				case req.MemberID == member:
+					// The group is between two generations, of which the second has the client as another member.
+					between.Add(1)
+					s.cl.ForceRebalance()
+					return refusedCommit(req, kerr.RebalanceInProgress), nil, true
+				case req.MemberID == now:
+					asAnother.Add(1)
+				}
+				return nil, nil, false
+			})
+			cl.ProduceText("in", numbered(3)...)
+			cl.WaitDrained("g", "in")
+			if !c.log.Contains("taken it in again as another") || between.Load() == 0 {
+				t.Errorf("the session goes on after %d refusals", between.Load())
+			}
+			if n := asAnother.Load(); n > 0 {
+				t.Errorf("%d commits went out as a member that the partition was not given to", n)
+			}
+		})
+	}
+}

@@ -1,0 +1,224 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/produce"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
+)
+
+// problems gathers what is wrong with a session at present. It is a hook of the Kafka client: what a client retries
+// by itself shows nowhere else. Its methods may be called by many goroutines at once.
+type problems struct {
+	access *kafka.Access
+	group  string
+	log    *slog.Logger
+
+	mu        sync.Mutex
+	member    bool
+	groupErr  error
+	originErr error
+	startErr  error
+	commitErr error
+	checks    []trouble
+	// partitions are those that cannot be read. Each stays until it is known that it can be, or it is given up: that an
+	// error has not been repeated says nothing, for the client does not repeat all of them, and does not fetch where there
+	// is no room.
+	partitions map[topicPartition]error
+}
+
+// trouble is one thing that is wrong. doing ends in ": " or is empty.
+type trouble struct {
+	kind  status.ProblemKind
+	doing string
+	err   error
+}
+
+var _ kgo.HookGroupManageError = (*problems)(nil)
+
+// OnGroupManageError keeps why the group could not be joined or was left. It is told again with each attempt.
+func (p *problems) OnGroupManageError(err error) {
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	cause := p.access.Explain(err).Text
+	if p.groupErr == nil || p.access.Explain(p.groupErr).Text != cause {
+		p.log.Warn("there is no membership in the group: it is joined again", "group", p.group, "cause", cause)
+	}
+	p.groupErr, p.member = err, false
+}
+
+func (p *problems) joined() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.groupErr, p.member = nil, true
+}
+
+func (p *problems) left() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.member = false
+}
+
+func (p *problems) isMember() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.member
+}
+
+func (p *problems) setOrigin(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.originErr = err
+}
+
+func (p *problems) setStart(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.startErr = err
+}
+
+func (p *problems) setCommit(err error) {
+	if err != nil && passing(err) {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.commitErr = err
+}
+
+func (p *problems) setChecks(found []trouble) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.checks = found
+}
+
+// setPartition keeps why a partition cannot be read, and tells whether no other has the same cause at present.
+func (p *problems) setPartition(tp topicPartition, err error) (news bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	cause := p.access.Explain(err).Text
+	news = true
+	for _, other := range p.partitions {
+		news = news && p.access.Explain(other).Text != cause
+	}
+	if p.partitions == nil {
+		p.partitions = make(map[topicPartition]error)
+	}
+	p.partitions[tp] = err
+	return news
+}
+
+func (p *problems) clearPartition(tp topicPartition) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.partitions, tp)
+}
+
+func (p *problems) clearTopics(topics []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	maps.DeleteFunc(p.partitions, func(tp topicPartition, _ error) bool { return slices.Contains(topics, tp.topic) })
+}
+
+func (p *problems) clearPartitions() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.partitions)
+}
+
+// list returns whether the group has been joined, and each cause once, in words for the operator.
+func (p *problems) list() (member bool, list status.Problems) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	told := make(map[string]bool)
+	add := func(kind status.ProblemKind, doing, cause string) {
+		if cause == "" || told[cause] || told[doing+cause] {
+			return
+		}
+		// What is wrong with one topic may be wrong with another as well.
+		if kind == status.ProblemTopic {
+			told[doing+cause] = true
+		} else {
+			told[cause] = true
+		}
+		list.Add(kind, doing+cause)
+	}
+	cause := func(err error) string {
+		if err == nil {
+			return ""
+		}
+		if output, ok := errors.AsType[*produce.OutputError](err); ok && errors.Is(err, produce.ErrOutput) {
+			return output.Error() // the cause alone would not tell which of the link's topics it is about
+		}
+		return p.access.Explain(err).Text
+	}
+	add(status.ProblemKafka, "", cause(p.access.TooLarge()))
+	for _, c := range p.checks {
+		add(c.kind, c.doing, cause(c.err))
+	}
+	add(status.ProblemGroup, "", cause(p.groupErr))
+	add(status.ProblemPartition, "", cause(p.originErr))
+	add(status.ProblemPartition, "", cause(p.startErr))
+	add(status.ProblemCommit, "committing offsets: ", cause(p.commitErr))
+	var causes []string // in the order of the first partition of each
+	failing := make(map[string][]topicPartition)
+	for _, tp := range slices.SortedFunc(maps.Keys(p.partitions), compareTopicPartitions) {
+		c := cause(p.partitions[tp])
+		if told[doingTopic(tp.topic)+c] {
+			continue
+		}
+		if failing[c] == nil {
+			causes = append(causes, c)
+		}
+		failing[c] = append(failing[c], tp)
+	}
+	for _, c := range causes {
+		add(status.ProblemPartition, "reading "+namesOf(failing[c])+": ", c)
+	}
+	if !p.member && len(list) == 0 {
+		if add(status.ProblemKafka, "", cause(p.access.LastFailure())); len(list) == 0 {
+			list.Add(status.ProblemStarting, "joining group "+p.group)
+		}
+	}
+	return p.member, list
+}
+
+func doingTopic(topic string) string { return "topic " + topic + ": " }
+
+// maxNames is how many partitions are named that have one cause; the others are counted.
+const maxNames = 5
+
+func namesOf(tps []topicPartition) string {
+	names := make([]string, 0, maxNames)
+	for _, tp := range tps[:min(len(tps), maxNames)] {
+		names = append(names, tp.String())
+	}
+	text := strings.Join(names, ", ")
+	if more := len(tps) - maxNames; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+func compareTopicPartitions(a, b topicPartition) int {
+	if a.topic != b.topic {
+		if a.topic < b.topic {
+			return -1
+		}
+		return 1
+	}
+	return int(a.partition) - int(b.partition)
+}

@@ -1,0 +1,92 @@
+package consume
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
+	"github.com/messaging-kafka/messaging-kafka/internal/settings"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
+)
+
+func TestACauseIsToldOnce(t *testing.T) {
+	access, err := kafka.NewAccess(settings.Cluster{Hosts: []string{"127.0.0.1:9"}, Security: settings.Security{Protocol: settings.Plaintext}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log testkit.Log
+	fresh := func() *problems {
+		p := &problems{access: access, group: "g", log: log.Logger()}
+		p.joined()
+		return p
+	}
+	texts := func(p *problems) []string {
+		_, list := p.list()
+		return list.Texts()
+	}
+	rights, disk := access.Explain(kerr.TopicAuthorizationFailed).Text, access.Explain(kerr.KafkaStorageError).Text
+
+	p := fresh()
+	for i := range int32(7) {
+		p.setPartition(topicPartition{"t", i}, kerr.TopicAuthorizationFailed)
+	}
+	p.setPartition(topicPartition{"u", 3}, kerr.KafkaStorageError)
+	want := []string{"reading t/0, t/1, t/2, t/3, t/4 and 2 more: " + rights, "reading u/3: " + disk}
+	if got := texts(p); !slices.Equal(got, want) {
+		t.Errorf("of partitions: %q", got)
+	}
+	p.setChecks([]trouble{{status.ProblemTopic, doingTopic("t"), kerr.TopicAuthorizationFailed}})
+	p.setPartition(topicPartition{"v", 0}, kerr.TopicAuthorizationFailed)
+	want = []string{"topic t: " + rights, "reading u/3: " + disk, "reading v/0: " + rights}
+	if got := texts(p); !slices.Equal(got, want) {
+		t.Errorf("of a topic and its partitions: %q", got)
+	}
+	p = fresh()
+	p.setCommit(kerr.GroupAuthorizationFailed)
+	p.setStart(kerr.GroupAuthorizationFailed)
+	p.OnGroupManageError(kerr.GroupAuthorizationFailed)
+	p.OnGroupManageError(kerr.GroupAuthorizationFailed)
+	if got := texts(p); !slices.Equal(got, []string{access.Explain(kerr.GroupAuthorizationFailed).Text}) {
+		t.Errorf("of the group: %q", got)
+	}
+	if n := strings.Count(log.String(), "there is no membership in the group"); n != 1 {
+		t.Errorf("the log tells of the group %d times", n)
+	}
+}
+
+func TestAMembershipThatEndsSaysWhyAndNotThatOthersHaveThePartitions(t *testing.T) {
+	for _, group := range []string{"classic", "consumer"} {
+		t.Run(group, func(t *testing.T) {
+			k := testkit.Kfake(t)
+			k.Topic("t", 2)
+			c := start(t, k.Brokers(), &handler{name: "a"}, map[string]string{"topic": "t", "group_protocol": group})
+			waitOwned(t, "t", 2, c)
+			c.waitHealthy()
+			fault := k.Fault(kfake.Fault{
+				Keys: []kmsg.Key{kmsg.Heartbeat, kmsg.JoinGroup, kmsg.ConsumerGroupHeartbeat}, Err: kerr.GroupAuthorizationFailed, Count: -1,
+			})
+			testkit.Eventually(t, patience, func() error {
+				if !c.log.Contains("partitions given up: the membership in the group is over") || !c.log.Contains("there is no membership in the group") {
+					return errors.New("the log does not tell")
+				}
+				return nil
+			})
+			c.waitProblem("not authorised for the consumer group")
+			fault.Remove()
+			c.waitHealthy()
+			for line := range strings.Lines(c.log.String()) {
+				told := strings.Contains(line, "level=WARN") || strings.Contains(line, "level=ERROR")
+				if told && (strings.Contains(line, "kafka client") || strings.Contains(line, "GROUP_AUTHORIZATION_FAILED")) {
+					t.Errorf("the client's own words: %s", line)
+				}
+			}
+		})
+	}
+}

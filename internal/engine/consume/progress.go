@@ -1,0 +1,207 @@
+package consume
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
+)
+
+// PartitionProgress says how far a partition is, and how far behind.
+type PartitionProgress struct {
+	Topic     string
+	Partition int32
+	// Committed is the offset that the group has committed, End the end of what the link may read: the last stable
+	// offset where it reads only what is committed, else the high watermark. -1 is unknown.
+	Committed, End int64
+	// Lag is the number of offsets between the two, as all of Kafka's tools count; -1 where one of them is unknown.
+	Lag int64
+	// LagTime is how long ago the first record was written, by its timestamp, that is not committed; 0 where there is
+	// none. Where no record has come yet that would tell, it is the time for which the partition has been behind as far
+	// as this copy knows. LagKnown is false where Lag is -1.
+	LagTime  time.Duration
+	LagKnown bool
+	// LastCommit is when this copy committed last; zero if it has not.
+	LastCommit time.Time
+	// Uncommitted is for how long the lowest finished record has been waiting for a commit; 0 where none waits.
+	Uncommitted time.Duration
+	// OldestUnfinished is the age of the lowest unfinished record since it was read; 0 where there is none. Nothing
+	// behind it can be committed before it is finished.
+	OldestUnfinished time.Duration
+	// BufferedBytes is what the records that wait or are being handled take in memory.
+	BufferedBytes int64
+	// Held says why the partition stands still; "" where it does not.
+	Held string
+}
+
+// Progress returns how far the partitions are that the group has given to this copy, sorted by topic and number. A
+// member of a share group has no partitions of its own, and so none here.
+func (c *Consumer) Progress() []PartitionProgress {
+	c.mu.Lock()
+	s := c.current
+	c.mu.Unlock()
+	if s == nil {
+		return nil
+	}
+	return s.partitions(time.Now())
+}
+
+func (s *session) partitions(now time.Time) []PartitionProgress {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]PartitionProgress, 0, len(s.assigned))
+	for tp, a := range s.assigned {
+		list = append(list, a.progress(tp, now))
+	}
+	slices.SortFunc(list, func(a, b PartitionProgress) int {
+		return compareTopicPartitions(topicPartition{a.Topic, a.Partition}, topicPartition{b.Topic, b.Partition})
+	})
+	return list
+}
+
+// progress is read with session.mu held.
+func (a *assignment) progress(tp topicPartition, now time.Time) PartitionProgress {
+	g := a.Progress()
+	p := PartitionProgress{
+		Topic: tp.topic, Partition: tp.partition, Committed: a.committed, End: a.end, Lag: -1,
+		LastCommit: a.committedAt, BufferedBytes: g.Bytes,
+		Uncommitted: since(now, g.FinishedSince), OldestUnfinished: since(now, g.OldestRead),
+	}
+	switch {
+	case a.stopped != nil:
+		p.Held = a.stopped.Error()
+	case g.Held != nil:
+		p.Held = fmt.Sprintf("on_reject=stop: %v", g.Held)
+	}
+	if a.committed < 0 || a.end < 0 {
+		return p
+	}
+	p.Lag, p.LagKnown = max(0, a.end-a.committed), true
+	if p.Lag == 0 {
+		return p
+	}
+	for _, began := range []time.Time{g.OldestWritten, g.FinishedSince, g.OldestRead, a.behindSince} {
+		if !began.IsZero() {
+			p.LagTime = since(now, began)
+			break
+		}
+	}
+	return p
+}
+
+// since is the time from then to now, 0 where then is zero or, by another machine's clock, to come.
+func since(now, then time.Time) time.Duration {
+	if then.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(then))
+}
+
+// setCommitted notes an offset that Kafka has taken. session.mu is held.
+func (a *assignment) setCommitted(offset int64) {
+	a.committed, a.committedAt = offset, time.Now()
+	a.behindSince = time.Time{}
+	a.noteBehind(a.committedAt)
+	a.Committed(offset)
+}
+
+// setEnd notes the end of the partition. session.mu is held.
+func (a *assignment) setEnd(end int64) {
+	a.end, a.endAt = end, time.Now()
+	a.noteBehind(a.endAt)
+}
+
+func (a *assignment) noteBehind(now time.Time) {
+	switch {
+	case a.committed < 0 || a.end < 0 || a.end <= a.committed:
+		a.behindSince = time.Time{}
+	case a.behindSince.IsZero():
+		a.behindSince = now
+	}
+}
+
+const (
+	// measureEvery is the time between looks for partitions whose end is not known or has become old, as it does where
+	// nothing is fetched: the partition is idle, full or stands still. endsEvery is how old that is.
+	measureEvery = time.Second
+	endsEvery    = 10 * time.Second
+	measureLimit = 5 * time.Second
+)
+
+// measure keeps the ends of partitions fresh that fetches do not tell.
+func (s *session) measure(ctx context.Context) {
+	for sleep(ctx, measureEvery) {
+		s.askEnds(ctx, s.unmeasured(time.Now()))
+	}
+}
+
+// unmeasured are the partitions to ask for, each of which is asked for once in endsEvery.
+func (s *session) unmeasured(now time.Time) map[string][]int32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ask := make(map[string][]int32)
+	for tp, a := range s.assigned {
+		if a.committed >= 0 && now.Sub(a.endAt) >= endsEvery && now.Sub(a.askedAt) >= endsEvery {
+			a.askedAt = now
+			ask[tp.topic] = append(ask[tp.topic], tp.partition)
+		}
+	}
+	return ask
+}
+
+// askEnds asks the leaders of partitions for their ends. What fails is asked again in its turn: lag is told as of the
+// last time that Kafka answered, and that it does not answer is for others to tell.
+func (s *session) askEnds(ctx context.Context, ask map[string][]int32) {
+	if len(ask) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, measureLimit)
+	defer cancel()
+	var isolation int8
+	if s.cfg.Settings.Consumer.ReadCommitted {
+		isolation = 1
+	}
+	for _, shard := range s.cl.RequestSharded(ctx, kafka.EndsRequest(ask, isolation)) {
+		resp, ok := shard.Resp.(*kmsg.ListOffsetsResponse)
+		if shard.Err != nil || !ok {
+			s.log.Debug("asking for the ends of partitions failed", "broker", shard.Meta.NodeID, "error", shard.Err)
+			continue
+		}
+		s.noteEnds(resp)
+	}
+}
+
+func (s *session) noteEnds(resp *kmsg.ListOffsetsResponse) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range resp.Topics {
+		for _, p := range t.Partitions {
+			a := s.assigned[topicPartition{t.Topic, p.Partition}]
+			// A fetch may have told of a later end meanwhile; an old one may be gone with what an unclean election lost.
+			if a != nil && kerr.ErrorForCode(p.ErrorCode) == nil && (p.Offset >= a.end || time.Since(a.endAt) >= endsEvery) {
+				a.setEnd(p.Offset)
+			}
+		}
+	}
+}
+
+// fetchedEnd is the end of what the link may read, as a fetch tells it; -1 where it does not.
+func (s *session) fetchedEnd(f *kgo.FetchPartition) int64 {
+	switch {
+	case f.HighWatermark <= 0:
+		return -1
+	case s.cfg.Settings.Consumer.ReadCommitted:
+		return f.LastStableOffset
+	default:
+		return f.HighWatermark
+	}
+}
+
+// partitions implements running: a share group gives no partitions to its members.
+func (s *shareSession) partitions(time.Time) []PartitionProgress { return nil }

@@ -1,0 +1,217 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
+)
+
+// doubler is a processor that makes two outputs of each record.
+type doubler struct {
+	name string
+	do   func(ctx context.Context, batch []*record.Record) error
+	// outcome, where it is not nil, changes what becomes of a record.
+	outcome func(r *record.Record, o *record.Outcome)
+
+	mu    sync.Mutex
+	calls int
+}
+
+func (d *doubler) DeliverBatch(ctx context.Context, batch []*record.Record) ([]record.Outcome, error) {
+	d.mu.Lock()
+	d.calls += len(batch)
+	d.mu.Unlock()
+	if d.do != nil {
+		if err := d.do(ctx, batch); err != nil {
+			return nil, err
+		}
+	}
+	outcomes := make([]record.Outcome, len(batch))
+	for i, r := range batch {
+		outcomes[i].Verdict = record.Done
+		for _, half := range []string{"a", "b"} {
+			outcomes[i].Outputs = append(outcomes[i].Outputs, record.Outgoing{
+				Topic: "out", Partition: record.AnyPartition, Key: r.Key, Value: []byte(string(r.Value) + half),
+			})
+		}
+		if d.outcome != nil {
+			d.outcome(r, &outcomes[i])
+		}
+	}
+	return outcomes, nil
+}
+
+// startProcessor starts a consumer whose component is d, with transactions.
+func startProcessor(t *testing.T, brokers []string, d *doubler, config map[string]string) *copyOf {
+	full := map[string]string{"topic": "in", "transactions": "true", "commit_interval": "20ms"}
+	for k, v := range config {
+		full[k] = v
+	}
+	return startWith(t, brokers, &handler{name: d.name}, full, func(cfg *Config) {
+		cfg.Deliverer, cfg.Batch, cfg.TransactionalID = nil, d, "tx-"+d.name
+		cfg.Outputs = &Outputs{Prepare: func(to []record.Outgoing, out record.Outgoing) ([]record.Outgoing, error) {
+			if out.Topic == "forbidden" {
+				return nil, errors.New("not allowed")
+			}
+			return append(to, out), nil
+		}, Produce: func(context.Context, []record.Outgoing) error { return nil }}
+	})
+}
+
+func doubled(n int) []string {
+	var vs []string
+	for i := range n {
+		vs = append(vs, fmt.Sprint(i, "a"), fmt.Sprint(i, "b"))
+	}
+	slices.Sort(vs)
+	return vs
+}
+
+func committedReader(t *testing.T, brokers []string) *testkit.Client {
+	return testkit.NewClient(t, brokers, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+}
+
+func values(rs []*kgo.Record) []string {
+	vs := make([]string, len(rs))
+	for i, r := range rs {
+		vs[i] = string(r.Value)
+	}
+	slices.Sort(vs)
+	return vs
+}
+
+func TestOutputsAndOffsetsAreCommittedTogether(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("in", 3)
+	k.Topic("out", 2)
+	cl := testkit.NewClient(t, k.Brokers())
+	cl.ProduceText("in", numbered(300)...)
+	c := startProcessor(t, k.Brokers(), &doubler{name: "a"}, nil)
+	if got := values(committedReader(t, k.Brokers()).Read("out", 600)); !slices.Equal(got, doubled(300)) {
+		t.Errorf("%d outputs", len(got))
+	}
+	cl.WaitDrained("g", "in")
+	c.waitHealthy()
+	if n, in := c.counts.transacted.Load(), c.counts.transactions.Load(); n != 600 || in == 0 {
+		t.Errorf("%d outputs in %d transactions were counted, want 600", n, in)
+	}
+}
+
+func TestAFailedTransactionHasNoEffectAndIsRepeated(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("in", 1)
+	k.Topic("out", 1)
+	cl := testkit.NewClient(t, k.Brokers())
+	refuseOffsets(k, 3, kerr.UnknownMemberID)
+	d := &doubler{name: "a"}
+	startProcessor(t, k.Brokers(), d, nil)
+	cl.ProduceText("in", numbered(10)...)
+	cl.WaitDrained("g", "in")
+	if got := values(committedReader(t, k.Brokers()).Read("out", 20)); !slices.Equal(got, doubled(10)) {
+		t.Errorf("outputs %v", got)
+	}
+	if d.calls != 10 {
+		t.Errorf("the component was called for %d records, want 10: what is finished need not be done again", d.calls)
+	}
+}
+
+func TestAfterACopyIsGoneInTheMiddleEachOutputIsThereOnce(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("in", 4)
+	k.Topic("out", 2)
+	cl := testkit.NewClient(t, k.Brokers())
+	// Copies come and go while the records flow; none of them ends in order.
+	for i := range 5 {
+		cl.ProduceText("in", numbered(400)[80*i:80*(i+1)]...)
+		reached := make(chan struct{}, 1)
+		d := &doubler{name: fmt.Sprint("copy", i), do: func(ctx context.Context, batch []*record.Record) error {
+			select {
+			case reached <- struct{}{}:
+			default:
+			}
+			return nil
+		}}
+		c := startProcessor(t, k.Brokers(), d, map[string]string{"batch_max_records": "7"})
+		<-reached
+		hurry, cancel := context.WithCancel(t.Context())
+		cancel()
+		c.Stop(hurry)
+	}
+	startProcessor(t, k.Brokers(), &doubler{name: "last"}, nil)
+	cl.WaitDrained("g", "in")
+	if got := values(committedReader(t, k.Brokers()).Read("out", 800)); !slices.Equal(got, doubled(400)) {
+		t.Errorf("%d outputs, want each of 800 once", len(got))
+	}
+}
+
+func TestARecordWhoseOutputCannotBeProducedIsDeadLettered(t *testing.T) {
+	k := testkit.Kfake(t)
+	for _, topic := range []string{"in", "out", "dlq"} {
+		k.Topic(topic, 1)
+	}
+	cl := testkit.NewClient(t, k.Brokers())
+	cl.ProduceText("in", "x")
+	c := startWith(t, k.Brokers(), &handler{name: "a"}, map[string]string{"topic": "in", "dead_letter_topic": "dlq"}, func(cfg *Config) {
+		cfg.Deliverer, cfg.Batch = nil, &doubler{name: "a"}
+		cfg.Outputs = &Outputs{
+			Prepare: func([]record.Outgoing, record.Outgoing) ([]record.Outgoing, error) {
+				return nil, errors.New("not among allowed_topics")
+			},
+			Produce: func(context.Context, []record.Outgoing) error { t.Error("produced all the same"); return nil },
+		}
+	})
+	cl.Read("dlq", 1)
+	cl.WaitDrained("g", "in")
+	if c.counts.buried.Load() != 1 {
+		t.Errorf("buried %d", c.counts.buried.Load())
+	}
+}
+
+// What Kafka never takes of one partition holds up that partition alone, and health says what it is.
+func TestAnOutputThatKafkaRefusesHoldsUpItsPartitionAlone(t *testing.T) {
+	for name, refused := range map[string]struct {
+		output record.Outgoing
+		says   []string
+		mend   func(k *testkit.FakeKafka, cl *testkit.Client)
+	}{
+		"a topic that is not there": {
+			record.Outgoing{Topic: "missing", Partition: record.AnyPartition}, []string{"an output for topic missing is refused", "create the topic"},
+			func(k *testkit.FakeKafka, _ *testkit.Client) { k.Topic("missing", 1) },
+		},
+		"a partition that its topic does not have": {
+			record.Outgoing{Topic: "few", Partition: 2}, []string{"an output for topic few is refused", "there is no partition 2: the topic has 1 (0 to 0)"},
+			func(_ *testkit.FakeKafka, cl *testkit.Client) { cl.AddPartitions("few", 2) },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := testkit.Kfake(t)
+			k.Topic("in", 2)
+			k.Topic("out", 1)
+			k.Topic("few", 1)
+			cl := testkit.NewClient(t, k.Brokers(), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+			c := startProcessor(t, k.Brokers(), &doubler{name: "a", outcome: func(r *record.Record, o *record.Outcome) {
+				if string(r.Value) == "bad" {
+					o.Outputs = append(o.Outputs, refused.output)
+				}
+			}}, map[string]string{"metadata_max_age": "1s"})
+			cl.Produce(&kgo.Record{Topic: "in", Partition: 0, Value: []byte("bad")}, &kgo.Record{Topic: "in", Partition: 1, Value: []byte("good")})
+			cl.WaitCommitted("g", "in", map[int32]int64{0: 0, 1: 1})
+			c.waitProblem(append(refused.says, "committing offsets")...)
+			refused.mend(k, cl)
+			cl.WaitCommitted("g", "in", map[int32]int64{0: 1, 1: 1})
+			if got := values(committedReader(t, k.Brokers()).Read("out", 4)); !slices.Equal(got, []string{"bada", "badb", "gooda", "goodb"}) {
+				t.Errorf("outputs %v", got)
+			}
+			c.waitHealthy()
+		})
+	}
+}

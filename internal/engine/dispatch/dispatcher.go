@@ -1,0 +1,295 @@
+package dispatch
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/base/memory"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
+	"github.com/messaging-kafka/messaging-kafka/internal/settings"
+)
+
+// Config is what a [Dispatcher] needs. Deliverer, Log and Observer must not be nil.
+type Config struct {
+	Delivery settings.Delivery
+	// Deliverer delivers records one by one; Batch delivers them in batches. One of them is set.
+	Deliverer record.Deliverer
+	Batch     *Batch
+	// Produce stores the outputs of a record that its component has processed, and returns when Kafka has acknowledged
+	// them. It is needed where the component has outputs and Transactional is false.
+	Produce func(ctx context.Context, outputs []record.Outgoing) error
+	// Prepare appends the records to produce of an output, which are what [Partition.TakeFinished] returns of it; nil leaves
+	// outputs as they are. A record with an output of which it returns an error is treated as rejected: no further
+	// delivery can help.
+	Prepare func(to []record.Outgoing, out record.Outgoing) ([]record.Outgoing, error)
+	// Transactional leaves outputs to whoever commits: see [Partition.TakeFinished].
+	Transactional bool
+	// DeadLetter stores a record that no further delivery can help and returns when the broker has acknowledged it.
+	// It is nil where the link has no dead-letter topic. With Transactional, MakeDeadLetter is called instead, and what it
+	// makes is the record's output.
+	DeadLetter     func(ctx context.Context, r *record.Record, attempts int, cause error) error
+	MakeDeadLetter func(r *record.Record, attempts int, cause error) record.Outgoing
+	// Limiter bounds the calls of all links of the provider together; nil does not.
+	Limiter *semaphore.Weighted
+	// Progress is called, without a lock held, whenever a record has been finished. It must not block.
+	Progress func()
+	// Memory is told what the records take; nil is not.
+	Memory   *memory.Account
+	Observer Observer
+	Log      *slog.Logger
+}
+
+// Batch says how batches are made. A batch holds records of one partition.
+type Batch struct {
+	Deliverer  record.BatchDeliverer
+	MaxRecords int
+	MaxBytes   int64
+	// MaxWait is how long a record may wait for others to fill its batch. It waits only while the component is busy with
+	// another batch: what comes to an idle component goes at once.
+	MaxWait time.Duration
+}
+
+// Observer is told what happens, for metrics. Its methods are called by many goroutines at once and must not block.
+type Observer interface {
+	// Delivered is called for each record that was with the component or was skipped, with how that ended and how long the
+	// call took.
+	Delivered(o Outcome, took time.Duration)
+	// Repeated is called for each delivery of a record that is not its first, before the call.
+	Repeated()
+	// Batched is called with the number of records of a call, where records go in batches.
+	Batched(records int)
+	// Buried is called when a record was dead-lettered, or skipped where there is no dead-letter topic.
+	Buried(deadLettered bool)
+}
+
+// Outcome classifies the end of one call of a component, for metrics.
+type Outcome string
+
+const (
+	OutcomeDone        Outcome = "done"
+	OutcomeRetry       Outcome = "retry"
+	OutcomeReject      Outcome = "reject"
+	OutcomeUnavailable Outcome = "unavailable"
+	OutcomeGivenUp     Outcome = "given_up"
+	// OutcomeSkipped is no call: the link's settings finish the record without one.
+	OutcomeSkipped Outcome = "skipped"
+)
+
+// Outcomes lists every [Outcome].
+var Outcomes = []Outcome{OutcomeDone, OutcomeRetry, OutcomeReject, OutcomeUnavailable, OutcomeGivenUp, OutcomeSkipped}
+
+// Dispatcher hands the records of one link to its component. All methods may be called by many goroutines at once.
+type Dispatcher struct {
+	cfg Config
+
+	mu            sync.Mutex
+	turns         turns
+	turn          uint64      // the next one to give out
+	inFlight      int         // calls
+	withComponent int         // records in these calls
+	fill          *time.Timer // wakes a partition that waits for its batch to fill
+	buffered      int64
+	charged       int64 // what of buffered is in the account
+	outputBytes   int64 // the size of the outputs that can be taken
+	keyed         bool  // a record with a key has been read
+	keyless       bool  // one without has, and waits for others of its kind
+	calls         Calls
+	gate          gate
+	outputsErr    error // why outputs could not be produced the last time
+	partitions    map[*Partition]struct{}
+}
+
+// New makes a Dispatcher without partitions.
+func New(cfg Config) *Dispatcher {
+	if cfg.Progress == nil {
+		cfg.Progress = func() {}
+	}
+	return &Dispatcher{cfg: cfg, partitions: make(map[*Partition]struct{})}
+}
+
+// Status is a snapshot of a dispatcher.
+type Status struct {
+	// InFlight is the number of records that the component holds.
+	InFlight int
+	// Waiting is the number of records that wait for a call.
+	Waiting int
+	// Buffered is what all these records take in memory.
+	Buffered int64
+	// Oldest is when the record was read that has been unfinished for longest; zero where there is none.
+	Oldest time.Time
+	// OldestCall is when the call began that has been under way for longest; zero where there is none.
+	OldestCall time.Time
+	// Failing tells how the component fails, Hanging which calls it does not come to an end with; nil where it does not.
+	Failing *Failing
+	Hanging *Hanging
+	// KeylessOnly tells that records were read, all of them without a key, and that order=key has those of a partition wait
+	// for each other.
+	KeylessOnly bool
+	// Unavailable says why no component can be reached; nil when one can.
+	Unavailable error
+	// UnavailableSince is when that began.
+	UnavailableSince time.Time
+	// Held are the partitions that a rejected record holds, with the reason.
+	Held []Held
+	// Outputs says why the outputs of the component cannot be produced; nil when they can.
+	Outputs error
+	// DeadLetter says why dead letters cannot be written at present; nil when they can or none is due.
+	DeadLetter error
+}
+
+// Held is a partition that stands still until its link is put anew.
+type Held struct {
+	Topic     string
+	Partition int32
+	Reason    error
+}
+
+// Status returns a snapshot.
+func (d *Dispatcher) Status() Status {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := Status{InFlight: d.withComponent, Buffered: d.buffered, Unavailable: d.gate.cause, UnavailableSince: d.gate.since, Outputs: d.outputsErr,
+		KeylessOnly: d.keyless && !d.keyed}
+	for p := range d.partitions {
+		s.Waiting += p.unfinished
+		if p.items.len() > 0 {
+			if read := p.items.peek().added; s.Oldest.IsZero() || read.Before(s.Oldest) {
+				s.Oldest = read
+			}
+		}
+		if p.unburied > 0 {
+			s.DeadLetter = p.buryErr
+		}
+		if p.held != nil {
+			s.Held = append(s.Held, Held{Topic: p.topic, Partition: p.id, Reason: p.held})
+		}
+	}
+	s.OldestCall, s.Hanging = d.calls.Oldest(), d.calls.Hanging(time.Now())
+	s.Failing = d.calls.Failing(time.Now(), s.Waiting > 0)
+	s.Waiting = max(0, s.Waiting-d.withComponent)
+	return s
+}
+
+// Buffered is what the records that wait or are being handled take in memory.
+func (d *Dispatcher) Buffered() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.buffered
+}
+
+// chargeBy is the least change of what is held that the account is told of. The account is shared with all links, so it
+// is not asked with every record.
+const chargeBy = 64 << 10
+
+// charge tells the account what is held. d.mu is held.
+func (d *Dispatcher) charge() {
+	if change := d.buffered - d.charged; change >= chargeBy || -change >= chargeBy || d.buffered == 0 && change != 0 {
+		d.cfg.Memory.Must(change)
+		d.charged = d.buffered
+	}
+}
+
+// Release gives back what the account was told of. It is called when the dispatcher is not used any more.
+func (d *Dispatcher) Release() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.cfg.Memory.Give(d.charged)
+	d.charged, d.cfg.Memory = 0, nil
+}
+
+// schedule starts calls for as long as there are ready lanes and free slots. d.mu is held.
+func (d *Dispatcher) schedule() { d.begin(false) }
+
+// begin starts calls for as long as there are ready lanes and free slots. With keep, it leaves the first of them to its
+// caller to run. d.mu is held.
+func (d *Dispatcher) begin(keep bool) (kept *call) {
+	var filling []*Partition
+	for d.inFlight < d.cfg.Delivery.MaxInFlight && d.turns.len() > 0 && !d.outputsFill() {
+		p := d.turns.pop()
+		if p.closing || p.held != nil {
+			// The partition is on its way out or stands still: its lanes are simply forgotten. Offsets, not lanes,
+			// decide what is read again.
+			p.ready, p.readyItems = readyLanes{}, 0
+			continue
+		}
+		if d.letFill(p) {
+			filling = append(filling, p)
+			continue
+		}
+		if !d.gate.admits(time.Now(), d.wakeGate) {
+			d.turns.push(p)
+			break
+		}
+		c := p.gather()
+		if p.ready.len() > 0 {
+			d.turns.push(p)
+		}
+		c.probe = d.gate.cause != nil
+		d.calls.Begin(&c.running, c.items[0].rec, time.Now())
+		d.inFlight++
+		d.withComponent += len(c.items)
+		p.inFlight++
+		if keep && kept == nil {
+			kept = c
+		} else {
+			go d.run(c)
+		}
+	}
+	for _, p := range filling {
+		d.turns.push(p)
+	}
+	return kept
+}
+
+// outputsFill tells whether the outputs that can be taken fill the buffer. They are taken first then: a component can
+// make much of little. Those of records that wait for the end of others before them do not count, or these others could
+// not be called. d.mu is held.
+func (d *Dispatcher) outputsFill() bool {
+	return d.outputBytes > 0 && d.outputBytes >= d.cfg.Delivery.MaxBuffer
+}
+
+// letFill tells whether a partition should wait until its batch is full, and sees to it that the wait ends. d.mu is
+// held.
+func (d *Dispatcher) letFill(p *Partition) bool {
+	b := d.cfg.Batch
+	if b == nil || b.MaxWait <= 0 || d.inFlight == 0 || p.readyItems >= b.MaxRecords {
+		return false
+	}
+	left := b.MaxWait - time.Since(p.readySince)
+	if left <= 0 {
+		return false
+	}
+	if d.fill == nil {
+		d.fill = time.AfterFunc(left, d.wakeFill)
+	}
+	return true
+}
+
+// wakeFill looks again at partitions that wait for their batch to fill.
+func (d *Dispatcher) wakeFill() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fill = nil
+	d.schedule()
+}
+
+// wakeGate looks again whether a closed gate admits a probe.
+func (d *Dispatcher) wakeGate() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.gate.timer = nil
+	d.schedule()
+}
+
+// stopTimers stops what would look again. d.mu is held.
+func (d *Dispatcher) stopTimers() {
+	d.gate.stopTimer()
+	if d.fill != nil {
+		d.fill.Stop()
+		d.fill = nil
+	}
+}

@@ -1,0 +1,411 @@
+package produce
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/base/deadline"
+	"github.com/messaging-kafka/messaging-kafka/internal/base/turn"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
+	"github.com/messaging-kafka/messaging-kafka/internal/settings"
+)
+
+const (
+	// bufferBytes bounds the records of one producer that wait for their acknowledgement.
+	bufferBytes = 64 << 20
+	// recordCost is what a record counts in the buffer besides its bytes, so that a flood of empty records is
+	// bounded too.
+	recordCost = 512
+	// unknownTopicRetries is how often metadata is asked for a topic that the broker says it does not know: once
+	// more than needed for a topic that was created a moment ago through another broker.
+	unknownTopicRetries = 3
+)
+
+// client is one Kafka producer.
+type client struct {
+	producer settings.ProducerClient
+	access   *kafka.Access
+	log      *slog.Logger
+	observer Observer
+
+	kgo    *kgo.Client
+	admin  *kadm.Client
+	buffer *semaphore.Weighted
+	alone  alone
+	// deadlines are those of records.
+	deadlines *deadline.Shared
+	// written counts the Produce requests that brokers have been sent, in part at least; see [sentConn].
+	written atomic.Uint64
+	// identified says that the brokers let this producer be idempotent, where it has to be.
+	identified  atomic.Bool
+	identifying turn.Turn
+
+	creating    creations
+	recreations recreations
+}
+
+func newClient(cluster settings.Cluster, producer settings.ProducerClient, log *slog.Logger, observer Observer, hooks []kgo.Hook, connect kafka.Connector) (*client, error) {
+	access, err := kafka.NewAccess(cluster, log)
+	if err != nil {
+		return nil, err
+	}
+	access.Watch(hooks...)
+	access.ConnectBy(connect)
+	c := &client{producer: producer, access: access, log: log, observer: observer, identifying: turn.New()}
+	opts, err := producerOptions(cluster, producer)
+	if err != nil {
+		return nil, err
+	}
+	opts = append(append(access.Options(), kgo.Dialer(c.dial)), opts...)
+	if c.kgo, err = kgo.NewClient(opts...); err != nil {
+		return nil, err
+	}
+	c.admin = kadm.NewClient(c.kgo)
+	c.buffer = semaphore.NewWeighted(c.bufferSize())
+	c.deadlines = newDeadlines(c.publishTimeout())
+	c.alone.init(append(slices.Clone(opts), kgo.ProducerBatchMaxBytes(largestBatch(producer))))
+	return c, nil
+}
+
+// bufferSize has room for one record of the largest size in any case.
+func (c *client) bufferSize() int64 {
+	return max(bufferBytes, int64(c.producer.MaxMessageBytes)+recordCost)
+}
+
+func (c *client) publishTimeout() time.Duration {
+	if t := c.producer.PublishTimeout; t > 0 {
+		return t
+	}
+	return 30 * time.Second
+}
+
+// brokerDefault is a broker's message.max.bytes where nobody has set it.
+const brokerDefault = 1<<20 + 12
+
+// batchBytes is up to where batches are filled: to hold one record of max_message_bytes, but not a few bytes beyond
+// what brokers take by default, or full batches of small records would be refused by them as a whole. The few
+// records in between go through [alone], if their topic takes them.
+func batchBytes(p settings.ProducerClient) int32 {
+	batch := largestBatch(p)
+	if p.MaxMessageBytes <= brokerDefault {
+		return min(batch, brokerDefault)
+	}
+	return batch
+}
+
+func largestBatch(p settings.ProducerClient) int32 { return p.MaxMessageBytes + frameOverhead }
+
+func producerOptions(cluster settings.Cluster, p settings.ProducerClient) ([]kgo.Opt, error) {
+	batch := batchBytes(p)
+	opts := []kgo.Opt{
+		// Without a linger, a record that comes alone leaves at once, and those that come while a request is under
+		// way gather into the next; the client's own default would hold each record back for 10 ms.
+		kgo.ProducerLinger(p.Linger),
+		kgo.ProducerBatchMaxBytes(batch),
+		// The client counts its whole request against this, whose default is 100 MiB.
+		kgo.BrokerMaxWriteBytes(max(100<<20, largestBatch(p)+64<<10)),
+		kgo.RecordPartitioner(partitioner{p.Partitioner}),
+		kgo.UnknownTopicRetries(unknownTopicRetries),
+		// The buffer is bounded by our own semaphore, on which waiting ends with the caller's context; the client's
+		// bound is out of its reach, or a caller could be stuck behind records of others.
+		kgo.MaxBufferedRecords(bufferBytes/recordCost + 1),
+		// There is no RecordDeliveryTimeout: it counts from the record's timestamp, which a dead letter has from
+		// its original. The record's context ends instead.
+	}
+	timeout := p.PublishTimeout
+	if r := cluster.RequestTimeout; r > 0 && (timeout <= 0 || r < timeout) {
+		timeout = r
+	}
+	if timeout > 0 {
+		opts = append(opts, kgo.ProduceRequestTimeout(max(timeout, 100*time.Millisecond)))
+	}
+	if !p.Idempotent {
+		opts = append(opts, kgo.DisableIdempotentWrite())
+	}
+	switch p.Acks {
+	case settings.AcksAll, "":
+		opts = append(opts, kgo.RequiredAcks(kgo.AllISRAcks()))
+	case settings.AcksLeader:
+		opts = append(opts, kgo.RequiredAcks(kgo.LeaderAck()))
+	case settings.AcksNone:
+		opts = append(opts, kgo.RequiredAcks(kgo.NoAck()))
+	default:
+		return nil, fmt.Errorf("unknown acks %q", p.Acks)
+	}
+	var codec kgo.CompressionCodec
+	switch p.Compression {
+	case settings.CompressionNone, "":
+		codec = kgo.NoCompression()
+	case settings.CompressionGzip:
+		codec = kgo.GzipCompression()
+	case settings.CompressionSnappy:
+		codec = kgo.SnappyCompression()
+	case settings.CompressionLZ4:
+		codec = kgo.Lz4Compression()
+	case settings.CompressionZstd:
+		codec = kgo.ZstdCompression()
+	default:
+		return nil, fmt.Errorf("unknown compression %q", p.Compression)
+	}
+	return append(opts, kgo.ProducerBatchCompression(codec)), nil
+}
+
+// result is what became of one record. The offset is -1 unless the record was stored and the broker told where.
+type result struct {
+	position record.Position
+	err      *Error
+}
+
+// produce sends records and waits for them, at most until ctx ends or publish_timeout is over.
+func (c *client) produce(ctx context.Context, records []record.Outgoing) []result {
+	started := time.Now()
+	// Most calls come from a publisher, whose context ends in time already.
+	if end, bounded := ctx.Deadline(); !bounded || end.After(started.Add(c.publishTimeout())) {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.publishTimeout())
+		defer cancel()
+	}
+
+	began := c.recreations.forgotten.Load()
+	sending := c.newSending(len(records))
+	results := make([]result, len(records))
+	done := make(chan outcome, len(records)) // room for all: what comes after the end of the wait blocks nobody
+	waiting := 0
+	for i := range records {
+		results[i].position = record.Position{Topic: records[i].Topic, Partition: records[i].Partition, Offset: -1}
+		if err := c.send(ctx, sending, i, i, &records[i], done); err != nil {
+			results[i].err = err
+			continue
+		}
+		waiting++
+		// Until it is known better; overwritten by the outcome.
+		results[i].err = errPending
+	}
+	for ; waiting > 0; waiting-- {
+		o, ok := receive(ctx, done)
+		if !ok {
+			break
+		}
+		if o.givenUpEarly() && !c.maybeSent(o) {
+			if results[o.index].err = c.sendAgain(ctx, o.index, &records[o.index], done); results[o.index].err == nil {
+				results[o.index].err = errPending
+				waiting++
+			}
+			continue
+		}
+		results[o.index] = c.judge(ctx, &records[o.index], o)
+	}
+	c.forgetRecreated(began, results)
+	took := time.Since(started)
+	for i := range results {
+		r := &records[i]
+		if results[i].err == errPending {
+			results[i].err = c.undecided(ctx, r.Topic, took)
+		}
+		if c.observer != nil {
+			class := ClassOK
+			if results[i].err != nil {
+				class = results[i].err.Class
+			}
+			c.observer.Published(r.Topic, class, took, size(r))
+		}
+	}
+	return results
+}
+
+// receive waits for an outcome until ctx ends; one that is there already is taken in any case.
+func receive(ctx context.Context, done <-chan outcome) (outcome, bool) {
+	select {
+	case o := <-done:
+		return o, true
+	default:
+	}
+	select {
+	case o := <-done:
+		return o, true
+	case <-ctx.Done():
+		return outcome{}, false
+	}
+}
+
+// errPending marks a result that is still to come. It never leaves produce.
+var errPending = &Error{}
+
+// outcome is what the client reported on the record with this index.
+type outcome struct {
+	index  int
+	record *kgo.Record
+	call   *pending
+	err    error
+	// expired says that the record's own time was over then.
+	expired bool
+}
+
+// send checks a record and hands it to the client from its place in sending; its outcome comes on done, with index.
+func (c *client) send(ctx context.Context, sending *sending, place, index int, r *record.Outgoing, done chan<- outcome) *Error {
+	bytes := size(r)
+	if err := c.check(r, bytes); err != nil {
+		sending.finish()
+		return err
+	}
+	if err := c.identify(ctx, r.Topic); err != nil {
+		sending.finish()
+		return err
+	}
+	cost := int64(bytes) + recordCost
+	if err := c.buffer.Acquire(ctx, cost); err != nil {
+		sending.finish()
+		return c.neverSent(r.Topic, "too many records wait to be sent to Kafka; it was not stored", err)
+	}
+	sending.hand(c.kgo, place, r, func(o outcome) {
+		o.index = index
+		c.buffer.Release(cost)
+		done <- o
+	})
+	return nil
+}
+
+// sendAgain hands over a record that the client has given up early, for what is left of its time.
+func (c *client) sendAgain(ctx context.Context, index int, r *record.Outgoing, done chan<- outcome) *Error {
+	end, _ := ctx.Deadline() // produce has given it one
+	return c.send(ctx, c.newSendingUntil(end), 0, index, r, done)
+}
+
+// latest is the end of the times that the client can send: it turns them into nanoseconds on their way to Kafka's
+// milliseconds.
+var latest = time.Unix(0, math.MaxInt64)
+
+// check refuses what can be known to fail before Kafka is asked.
+func (c *client) check(r *record.Outgoing, bytes int) *Error {
+	if text := badTopicName(r.Topic); text != "" {
+		return invalid(r.Topic, text)
+	}
+	if r.Partition < record.AnyPartition {
+		return invalid(r.Topic, fmt.Sprintf("there is no partition %d", r.Partition))
+	}
+	if r.Timestamp.After(latest) {
+		return invalid(r.Topic, fmt.Sprintf("the timestamp %d is too late: it counts milliseconds since 1970, not micro- or nanoseconds", r.Timestamp.UnixMilli()))
+	}
+	if limit := int(c.producer.MaxMessageBytes); bytes > limit {
+		return &Error{Class: ClassTooLarge, Topic: r.Topic, Size: bytes, Limit: limit, Text: fmt.Sprintf(
+			"the record is too large: its key, value and headers have %d bytes, and max_message_bytes is %d; send less or raise max_message_bytes (and the topic's max.message.bytes, if that is lower)", bytes, limit)}
+	}
+	return nil
+}
+
+// badTopicName says what is wrong with a topic's name, "" where nothing is
+// (org.apache.kafka.common.internals.Topic.validate).
+func badTopicName(topic string) string {
+	switch {
+	case topic == "":
+		return "the subject is empty: it has to name the topic to publish to"
+	case topic == "." || topic == "..":
+		return fmt.Sprintf("%q is not allowed as a topic name", topic)
+	case len(topic) > 249:
+		return fmt.Sprintf("the topic name has %d characters, Kafka allows 249", len(topic))
+	}
+	for _, r := range topic {
+		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '_' && r != '-' {
+			return fmt.Sprintf("the topic name holds %q; Kafka allows a-z, A-Z, 0-9, '.', '_' and '-'", r)
+		}
+	}
+	return ""
+}
+
+// close flushes within ctx, and closes in any case.
+func (c *client) close(ctx context.Context) error {
+	err := c.kgo.Flush(ctx)
+	c.kgo.Close()
+	c.alone.close()
+	if err != nil {
+		return fmt.Errorf("waiting for Kafka to acknowledge the last records: %w", context.Cause(ctx))
+	}
+	return nil
+}
+
+// alone is a second client through which records travel one by one, each in a batch of its own. It exists for
+// topics whose max.message.bytes is lower than max_message_bytes: the client fills batches up to the latter, and
+// the broker refuses a batch of many small records as a whole. Kafka's Java client splits such a batch; this one
+// leaves that to its user.
+type alone struct {
+	opts []kgo.Opt
+	turn chan struct{} // one record at a time
+
+	warned sync.Once
+
+	mu     sync.Mutex
+	kgo    *kgo.Client // made when it is first needed
+	closed bool
+}
+
+func (a *alone) init(opts []kgo.Opt) {
+	a.opts = opts
+	a.turn = make(chan struct{}, 1)
+}
+
+func (a *alone) client() (*kgo.Client, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return nil, kgo.ErrClientClosed
+	}
+	if a.kgo == nil {
+		made, err := kgo.NewClient(a.opts...)
+		if err != nil {
+			return nil, err
+		}
+		a.kgo = made
+	}
+	return a.kgo, nil
+}
+
+func (a *alone) close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = true
+	if a.kgo != nil {
+		a.kgo.Close()
+	}
+}
+
+// sendAlone sends a record in a batch of its own and waits for it.
+func (c *client) sendAlone(ctx context.Context, r *record.Outgoing) outcome {
+	select {
+	case c.alone.turn <- struct{}{}:
+	case <-ctx.Done():
+		return outcome{err: errTurn}
+	}
+	to, err := c.alone.client()
+	if err != nil {
+		<-c.alone.turn
+		return outcome{err: err}
+	}
+	done := make(chan outcome, 1)
+	c.newSending(1).hand(to, 0, r, func(o outcome) {
+		<-c.alone.turn
+		done <- o
+	})
+	select {
+	case o := <-done:
+		return o
+	case <-ctx.Done():
+		return outcome{err: errUndecided}
+	}
+}
+
+var (
+	errTurn      = errors.New("other records are being sent one by one first")
+	errUndecided = errors.New("not acknowledged yet")
+)

@@ -1,0 +1,94 @@
+package produce
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
+	"github.com/messaging-kafka/messaging-kafka/internal/settings"
+)
+
+// creations makes calls that want the same topic at the same time wait for one of them.
+type creations struct {
+	mu      sync.Mutex
+	running map[string]chan struct{} // closed when the creation has ended, one way or the other
+	// created has the topics that exist for less than creationMemory, with the end of that time. Publishers that
+	// failed together come one after another to create their topic; only the first has to.
+	created map[string]time.Time
+}
+
+const creationMemory = 2 * time.Second
+
+// begin makes the caller the one that creates topic, or returns the channel of the one that does, or has done.
+func (c *creations) begin(topic string) (end func(exists bool), other <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if running := c.running[topic]; running != nil {
+		return nil, running
+	}
+	now := time.Now()
+	maps.DeleteFunc(c.created, func(_ string, until time.Time) bool { return now.After(until) })
+	if _, ok := c.created[topic]; ok {
+		done := make(chan struct{})
+		close(done)
+		return nil, done
+	}
+	if c.running == nil {
+		c.running = make(map[string]chan struct{})
+		c.created = make(map[string]time.Time)
+	}
+	done := make(chan struct{})
+	c.running[topic] = done
+	return func(exists bool) {
+		c.mu.Lock()
+		delete(c.running, topic)
+		if exists {
+			c.created[topic] = time.Now().Add(creationMemory)
+		}
+		c.mu.Unlock()
+		close(done)
+	}, nil
+}
+
+// createTopic creates a topic, or waits for another call that does. After such a wait the topic may exist or not;
+// the caller finds out when it publishes.
+func (c *client) createTopic(ctx context.Context, topic string, create settings.CreateTopics) *Error {
+	if text := badTopicName(topic); text != "" {
+		return invalid(topic, text)
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.publishTimeout())
+	defer cancel()
+	end, other := c.creating.begin(topic)
+	if other != nil {
+		select {
+		case <-other:
+			return nil
+		case <-ctx.Done():
+			return c.neverSent(topic, "waiting for the topic to be created", context.Cause(ctx))
+		}
+	}
+	_, err := c.admin.CreateTopic(ctx, create.Partitions, create.Replication, nil, topic)
+	end(err == nil || errors.Is(err, kerr.TopicAlreadyExists))
+	switch {
+	case err == nil:
+		c.log.Info("Created a topic", "topic", topic, "partitions", create.Partitions, "replication", create.Replication)
+		return nil
+	case errors.Is(err, kerr.TopicAlreadyExists):
+		return nil
+	}
+	d := c.access.Explain(err)
+	switch d.Class {
+	case kafka.ClassTopicRights, kafka.ClassClusterRights:
+		return &Error{Class: ClassNotAuthorised, Topic: topic, err: err,
+			Text: "the topic does not exist, and create_topics cannot help: the user needs the ACL Create on the topic or the cluster"}
+	case kafka.ClassTimeout:
+		return c.neverSent(topic, "the topic does not exist, and creating it took too long", err)
+	}
+	return &Error{Class: classOf(d.Class), Topic: topic, err: err, Text: fmt.Sprintf("the topic does not exist, and creating it failed: %s", d.Text)}
+}

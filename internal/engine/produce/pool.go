@@ -1,0 +1,157 @@
+// Package produce writes records to Kafka: one producer for each cluster identity, shared by all links that use it,
+// with a bounded buffer; and for each link a [Publisher] that keeps to what the link allows.
+package produce
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
+	"github.com/messaging-kafka/messaging-kafka/internal/settings"
+)
+
+// Observer is told the end of each record, by many goroutines at once. The topic is the one asked for, whether it
+// exists or not, so it is not fit to label a metric unless the topics are limited.
+type Observer interface {
+	Published(topic string, class Class, took time.Duration, bytes int)
+}
+
+// Options are what all producers of a [Pool] share.
+type Options struct {
+	Logger   *slog.Logger // nil: no log
+	Observer Observer     // nil: nobody is told
+	Hooks    []kgo.Hook   // of all Kafka clients
+	// Connector makes the connections to Kafka; nil: the machine's network.
+	Connector kafka.Connector
+}
+
+// Pool holds one producer for each cluster identity. All its methods, and those of its handles, may be called by
+// many goroutines at once.
+type Pool struct {
+	log      *slog.Logger
+	observer Observer
+	hooks    []kgo.Hook
+	connect  kafka.Connector
+
+	mu      sync.Mutex
+	clients map[kafka.ClusterKey]*shared // those with users
+}
+
+// shared is a producer and the number of its users, which Pool.mu protects.
+type shared struct {
+	*client
+	users int
+}
+
+// NewPool returns an empty pool. It needs no closing: producers are closed as their last handle is released.
+func NewPool(opts Options) *Pool {
+	log := opts.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Pool{log: log, observer: opts.Observer, hooks: opts.Hooks, connect: opts.Connector, clients: make(map[kafka.ClusterKey]*shared)}
+}
+
+// Acquire returns a handle on the producer for these settings, made if there is none yet. It does not wait for
+// Kafka; an error means that the settings cannot work.
+func (p *Pool) Acquire(cluster settings.Cluster, producer settings.ProducerClient) (*Handle, error) {
+	key := kafka.NewClusterKey(cluster, producer)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.clients[key]
+	if s == nil {
+		c, err := newClient(cluster, producer, p.log, p.observer, p.hooks, p.connect)
+		if err != nil {
+			return nil, fmt.Errorf("making a Kafka producer: %w", err)
+		}
+		s = &shared{client: c}
+		p.clients[key] = s
+	}
+	s.users++
+	return &Handle{pool: p, key: key, shared: s}, nil
+}
+
+// Handle is one user's hold on a shared producer.
+type Handle struct {
+	pool   *Pool
+	key    kafka.ClusterKey
+	shared *shared
+
+	released atomic.Bool
+}
+
+// Release gives the handle back. The last release of a producer waits until its records are acknowledged, at most
+// until ctx ends, and closes it; an error tells that records were given up then. A second call does nothing.
+func (h *Handle) Release(ctx context.Context) error {
+	if h.released.Swap(true) {
+		return nil
+	}
+	p := h.pool
+	p.mu.Lock()
+	h.shared.users--
+	last := h.shared.users == 0
+	if last {
+		// Whoever comes from now on gets a new producer, and does not wait for the end of this one.
+		delete(p.clients, h.key)
+	}
+	p.mu.Unlock()
+	if !last {
+		return nil
+	}
+	return h.shared.close(ctx)
+}
+
+// Produce sends the records and waits until all of them are acknowledged as the settings ask (acks). The positions
+// come in the order of the records. An error is an [*Error], of the first record that has one; records that were
+// not stored have a position with offset -1 then, as all have with acks=0.
+//
+// Produce returns when ctx ends, or after publish_timeout. A record that had been sent by then may have been stored,
+// or may still be: the error says so. That is for Kafka to decide, since an idempotent producer that gave up such a
+// record could no longer tell duplicates apart.
+func (h *Handle) Produce(ctx context.Context, records ...record.Outgoing) ([]record.Position, error) {
+	results, err := h.produce(ctx, records)
+	if err != nil {
+		return nil, err
+	}
+	positions := make([]record.Position, len(results))
+	var first *Error
+	for i := range results {
+		positions[i] = results[i].position
+		if first == nil {
+			first = results[i].err
+		}
+	}
+	if first != nil {
+		return positions, first
+	}
+	return positions, nil
+}
+
+func (h *Handle) produce(ctx context.Context, records []record.Outgoing) ([]result, *Error) {
+	if h.released.Load() {
+		return nil, &Error{Class: ClassUnavailable, Text: "the link is being shut down"}
+	}
+	return h.shared.produce(ctx, records), nil
+}
+
+// CreateTopic creates a topic as the settings say, whether or not they are enabled. A topic that exists already is
+// no error. Calls for the same topic at the same time become one.
+func (h *Handle) CreateTopic(ctx context.Context, topic string, create settings.CreateTopics) error {
+	if h.released.Load() {
+		return &Error{Class: ClassUnavailable, Topic: topic, Text: "the link is being shut down"}
+	}
+	if err := h.shared.createTopic(ctx, topic, create); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Access returns the way into the cluster that the producer uses, for diagnoses.
+func (h *Handle) Access() *kafka.Access { return h.shared.access }

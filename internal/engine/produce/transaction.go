@@ -1,0 +1,413 @@
+package produce
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/base/turn"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
+	"github.com/messaging-kafka/messaging-kafka/internal/settings"
+)
+
+// transactionTimeout is when brokers abort a transaction whose producer is gone, within the next ten seconds by their
+// default (transaction.abort.timed.out.transaction.cleanup.interval.ms). Until then nobody can read the partitions'
+// offsets, nor readers with read_committed what comes behind, so it is short; a producer with the same id that comes
+// sooner aborts it at once.
+const transactionTimeout = 10 * time.Second
+
+// Transactor stores records and a group's offsets together or not at all (KIP-98, KIP-447). It is one transactional
+// producer. Commit is called by one goroutine at a time; Init and Close may be called beside it.
+type Transactor struct {
+	id     string
+	kgo    *kgo.Client
+	access *kafka.Access
+	life   context.CancelFunc
+	// chunks bounds, by topic, the bytes that are produced before their acknowledgement is waited for. It has the topics
+	// that have refused a batch as too large: the client fills batches up to max_message_bytes, and a broker refuses a batch
+	// of many small records as a whole.
+	chunks map[string]int
+
+	beginning turn.Turn
+	failure   error // the last of Init; beginning protects it
+	closing   sync.Once
+}
+
+// NewTransactor makes a transactional producer. Another one with the same id, in this process or elsewhere, is fenced
+// off as soon as this one has called [Transactor.Init] or made its first transaction.
+func NewTransactor(id string, access *kafka.Access, cluster settings.Cluster, producer settings.ProducerClient, log *slog.Logger) (*Transactor, error) {
+	producer.Acks, producer.Idempotent = settings.AcksAll, true
+	opts, err := producerOptions(cluster, producer)
+	if err != nil {
+		return nil, err
+	}
+	// Offsets are added the way of all brokers since 0.11 (AddOffsetsToTxn, then TxnOffsetCommit), which works under
+	// the transaction protocol of KIP-890 as well. Newer versions of the request would need the client's own knowledge
+	// of which of the two protocols is in use.
+	versions := kversion.Stable()
+	versions.SetMaxKeyVersion(kmsg.TxnOffsetCommit.Int16(), 4)
+	ctx, life := context.WithCancel(context.Background())
+	opts = append(append(access.Options(), opts...), kgo.WithContext(ctx),
+		kgo.TransactionalID(id), kgo.TransactionTimeout(transactionTimeout), kgo.MaxVersions(versions))
+	cl, err := kgo.NewClient(opts...)
+	if err != nil {
+		life()
+		return nil, err
+	}
+	log.Debug("transactional producer made", "transactional_id", id)
+	return &Transactor{id: id, kgo: cl, access: access, life: life, chunks: make(map[string]int), beginning: turn.New()}, nil
+}
+
+// Init settles what a producer with the same id has left open, which is aborted: until then, or until its time is over,
+// the group's offsets that are part of it cannot be read. Kafka does that with the first transaction of a producer too,
+// but there is none before records have come, and none come before their offsets can be read. Its error wraps
+// [ErrNotAborted] where this producer can begin no more.
+func (t *Transactor) Init(ctx context.Context) error {
+	// One at a time: the client has a lock for it, which it waits for without an end.
+	if err := t.beginning.LockContext(ctx); err != nil {
+		return fmt.Errorf("beginning as %s: %w", t.id, err)
+	}
+	defer t.beginning.Unlock()
+	_, _, err := t.kgo.ProducerID(ctx)
+	if err == nil {
+		t.failure = nil
+		return nil
+	}
+	if t.lasting(err) {
+		return fmt.Errorf("%w: the producer %s cannot begin any more: %w", ErrNotAborted, t.id, err)
+	}
+	return fmt.Errorf("beginning as %s: %w", t.id, err)
+}
+
+// lasting tells whether the client has failed for good and gives the error of that each time, the very same, without
+// asking Kafka: it takes a broker whose name, certificate or address is wrong for the end of the producer, although
+// that can be mended. An attempt of its own makes an error of its own. t.beginning is held.
+func (t *Transactor) lasting(err error) bool {
+	last := t.failure
+	t.failure = err
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.As(err, new(*kerr.Error)):
+		return false // the caller's, or for the client to judge
+	case last == nil || !reflect.TypeOf(err).Comparable():
+		return false
+	}
+	return last == err
+}
+
+// Member is a group's member, by which the broker tells whether offsets are still its to commit.
+type Member struct {
+	Group, MemberID string
+	Generation      int32
+	InstanceID      string // "" for a dynamic member
+}
+
+var (
+	// ErrNotAborted says that a transaction failed and could not be aborted either: whether it was committed is not known.
+	// A new [Transactor] with the same id settles that when it begins. This one is of no more use.
+	ErrNotAborted = errors.New("the end of the transaction is not known")
+	// ErrOutput says that Kafka has refused an output for good, so that the same transaction fails each time.
+	ErrOutput = errors.New("an output is refused")
+	// errNoMember says that the group has no such member at the moment.
+	errNoMember = errors.New("not a member of the group")
+)
+
+// OutputError says which output has failed a transaction, and why. It wraps [ErrOutput] where Kafka has refused it for good.
+type OutputError struct {
+	Topic string // what the output was for
+	Text  string // why, in words for the operator
+	err   error
+}
+
+func (e *OutputError) Error() string {
+	if errors.Is(e.err, ErrOutput) {
+		return fmt.Sprintf("an output for topic %s is refused: %s", e.Topic, e.Text)
+	}
+	return fmt.Sprintf("producing an output for topic %s: %s", e.Topic, e.Text)
+}
+
+func (e *OutputError) Unwrap() error { return e.err }
+
+// Commit stores outputs and offsets in one transaction. With any error but [ErrNotAborted] nothing of it can be read.
+// It is over soon after ctx ends. member is asked for the member right before it is needed, and again when the group has
+// moved on meanwhile; its error fails the transaction.
+func (t *Transactor) Commit(ctx context.Context, member func() (Member, error), outputs []record.Outgoing, offsets []kmsg.TxnOffsetCommitRequestTopic) error {
+	work, cancel := workTime(ctx)
+	defer cancel()
+	// First of all, because the client would do it without a time limit when the transaction begins, and take a broker
+	// that is away for the end of the producer. An id that was taken away is for the client to judge.
+	switch err := t.Init(work); {
+	case errors.Is(err, ErrNotAborted):
+		return err
+	case errors.Is(err, kgo.ErrClientClosed):
+		return fmt.Errorf("%w: %w", ErrNotAborted, err)
+	case err != nil && !errors.As(err, new(*kerr.Error)):
+		return err
+	}
+	// Records that may have reached a broker hold the client up until they are answered, whatever becomes of their
+	// context. There is nothing left to wait for when ctx ends, but the end of the client.
+	defer context.AfterFunc(ctx, t.Close)()
+	if err := t.kgo.BeginTransaction(); err != nil {
+		return fmt.Errorf("%w: beginning: %w", ErrNotAborted, err)
+	}
+	err := t.produce(work, outputs)
+	if err == nil {
+		err = t.addOffsets(work, member, offsets)
+	}
+	if err == nil {
+		if err = t.kgo.EndTransaction(ctx, kgo.TryCommit); err == nil {
+			return nil
+		}
+		err = fmt.Errorf("committing: %w", err)
+		// With these two it was not even tried, or the broker has said that it can only be aborted.
+		if !errors.Is(err, kerr.OperationNotAttempted) && !errors.Is(err, kerr.TransactionAbortable) {
+			return fmt.Errorf("%w: %w", ErrNotAborted, err)
+		}
+	}
+	if abortErr := t.kgo.EndTransaction(ctx, kgo.TryAbort); abortErr != nil {
+		return fmt.Errorf("%w: aborting (%w) after: %w", ErrNotAborted, abortErr, err)
+	}
+	if errors.Is(err, kerr.UnknownTopicID) {
+		t.kgo.PurgeTopicsFromProducing(topicsOf(outputs)...) // see recreations
+	}
+	return err
+}
+
+func topicsOf(records []record.Outgoing) []string {
+	var topics []string
+	for i := range records {
+		if topic := records[i].Topic; !slices.Contains(topics, topic) {
+			topics = append(topics, topic)
+		}
+	}
+	return topics
+}
+
+// workTime is the time for what comes before the end of a transaction: some of ctx must remain for an abort.
+func workTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	end, bounded := ctx.Deadline()
+	if !bounded {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(end)*2/3)
+}
+
+func (t *Transactor) produce(ctx context.Context, outputs []record.Outgoing) error {
+	failed := kgo.AbortingFirstErrPromise(t.kgo)
+	var first firstFailed
+	var tooLarge topicOnce
+	converted := make([]kgo.Record, len(outputs))
+	waiting := make(map[string]int)
+	for i := range outputs {
+		topic, bytes := outputs[i].Topic, size(&outputs[i])
+		if chunk, bounded := t.chunks[topic]; bounded {
+			if waiting[topic] > 0 && waiting[topic]+bytes > chunk {
+				if err := t.kgo.Flush(ctx); err != nil {
+					break // the records fail by the same context
+				}
+				clear(waiting)
+			}
+			waiting[topic] += bytes
+		}
+		convert(&outputs[i], &converted[i])
+		var call *pending
+		if outputs[i].Partition != record.AnyPartition {
+			call = new(pending)
+			converted[i].Context = context.WithValue(ctx, pendingKey{}, call)
+		}
+		done := failed.Promise()
+		t.kgo.Produce(ctx, &converted[i], func(r *kgo.Record, err error) {
+			if errors.Is(err, kerr.MessageTooLarge) {
+				tooLarge.note(r.Topic)
+			}
+			if err != nil {
+				first.note(&outputs[i], call)
+			}
+			done(r, err)
+		})
+	}
+	err := failed.Err()
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err == nil {
+		return nil
+	}
+	text := t.access.Explain(err).Text
+	final := refused(err) && !(tooLarge.topic != "" && t.smaller(tooLarge.topic, outputs))
+	if n := first.partitions; n > 0 {
+		final, text = true, noPartition(first.output.Partition, n)
+	}
+	if final {
+		err = fmt.Errorf("%w: %w", ErrOutput, err)
+	}
+	if first.output == nil { // time ran out before any of them was given up
+		return fmt.Errorf("producing outputs: %s: %w", text, err)
+	}
+	return fmt.Errorf("producing outputs: %w", &OutputError{Topic: first.output.Topic, Text: text, err: err})
+}
+
+// firstFailed keeps the first output that failed, after which the client gives up the others.
+type firstFailed struct {
+	once       sync.Once
+	output     *record.Outgoing
+	partitions int // of its topic, where the partition that it is for is not one of them
+}
+
+func (f *firstFailed) note(output *record.Outgoing, call *pending) {
+	f.once.Do(func() {
+		f.output = output
+		if call != nil {
+			f.partitions = call.partitions
+		}
+	})
+}
+
+// topicOnce keeps the first topic that it is told of.
+type topicOnce struct {
+	once  sync.Once
+	topic string
+}
+
+func (o *topicOnce) note(topic string) { o.once.Do(func() { o.topic = topic }) }
+
+// smaller makes the next batches for a topic half as large as those that it has refused. It reports false where single
+// records are no larger than that: one of them is too large by itself.
+func (t *Transactor) smaller(topic string, outputs []record.Outgoing) bool {
+	sum, largest := 0, 0
+	for i := range outputs {
+		if outputs[i].Topic == topic {
+			sum += size(&outputs[i])
+			largest = max(largest, size(&outputs[i]))
+		}
+	}
+	chunk := sum
+	if before, bounded := t.chunks[topic]; bounded {
+		chunk = min(sum, before)
+	}
+	if chunk <= largest {
+		return false
+	}
+	t.chunks[topic] = chunk / 2
+	return true
+}
+
+// refused tells whether a record fails each time, and not because of the moment or of the producer.
+func refused(err error) bool {
+	for _, answer := range []*kerr.Error{
+		kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.InvalidRecord, kerr.InvalidTimestamp, kerr.InvalidTopicException,
+		kerr.UnknownTopicOrPartition, kerr.TopicAuthorizationFailed, kerr.PolicyViolation, kerr.UnsupportedCompressionType,
+		kerr.UnsupportedForMessageFormat,
+	} {
+		if errors.Is(err, answer) {
+			return true
+		}
+	}
+	return false
+}
+
+// addOffsets makes the offsets part of the transaction. The group's coordinator refuses them when the member has lost
+// its partitions, which fails the transaction: that is what keeps two members from both having an effect.
+func (t *Transactor) addOffsets(ctx context.Context, member func() (Member, error), offsets []kmsg.TxnOffsetCommitRequestTopic) error {
+	id, epoch, err := t.kgo.ProducerID(ctx)
+	if err != nil {
+		return fmt.Errorf("asking for the producer id: %w", err)
+	}
+	m, err := member()
+	if err != nil {
+		return err
+	}
+	add := kmsg.NewPtrAddOffsetsToTxnRequest()
+	add.TransactionalID, add.ProducerID, add.ProducerEpoch, add.Group = t.id, id, epoch, m.Group
+	err = again(ctx, concurrentTries, concurrentWait, concurrent, func() error {
+		resp, err := add.RequestWith(ctx, t.kgo)
+		if err != nil {
+			return err
+		}
+		return kerr.ErrorForCode(resp.ErrorCode)
+	})
+	if err != nil {
+		return fmt.Errorf("adding the group %s to the transaction: %w", m.Group, err)
+	}
+	req := kmsg.NewPtrTxnOffsetCommitRequest()
+	req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Topics = t.id, id, epoch, offsets
+	return again(ctx, generationTries, generationWait, between, func() error {
+		m, err := member()
+		if err != nil {
+			return err
+		}
+		return t.commitOffsets(ctx, req, m)
+	})
+}
+
+func (t *Transactor) commitOffsets(ctx context.Context, req *kmsg.TxnOffsetCommitRequest, m Member) error {
+	if m.MemberID == "" || m.Generation < 0 {
+		// The broker takes offsets from nobody in particular without a look at who owns the partitions.
+		return errNoMember
+	}
+	req.Group, req.MemberID, req.Generation = m.Group, m.MemberID, m.Generation
+	if m.InstanceID != "" {
+		req.InstanceID = &m.InstanceID
+	}
+	resp, err := req.RequestWith(ctx, t.kgo)
+	if err != nil {
+		return fmt.Errorf("committing offsets in the transaction: %w", err)
+	}
+	for _, topic := range resp.Topics {
+		for _, p := range topic.Partitions {
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				return fmt.Errorf("committing the offset of %s/%d in the transaction: %w", topic.Topic, p.Partition, err)
+			}
+		}
+	}
+	return nil
+}
+
+const (
+	concurrentWait  = 20 * time.Millisecond
+	concurrentTries = 100
+	generationWait  = 25 * time.Millisecond
+	generationTries = 20
+)
+
+// concurrent tells that the coordinator is still ending the transaction before.
+func concurrent(err error) bool { return errors.Is(err, kerr.ConcurrentTransactions) }
+
+// between tells that the group has a new generation (or, with KIP-848, the member a new epoch, for which the broker has
+// the same answer here) of which the member is about to learn.
+func between(err error) bool {
+	return errors.Is(err, kerr.IllegalGeneration) || errors.Is(err, kerr.StaleMemberEpoch) || errors.Is(err, kerr.RebalanceInProgress)
+}
+
+// again repeats a request while its error is a passing one.
+func again(ctx context.Context, tries int, wait time.Duration, passing func(error) bool, request func() error) error {
+	for try := 1; ; try++ {
+		err := request()
+		if err == nil || !passing(err) || try == tries {
+			return err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// Close ends the producer, and with it a Commit that is under way. A transaction that is under way is left to the broker.
+func (t *Transactor) Close() {
+	t.closing.Do(func() {
+		t.life()
+		t.kgo.Close()
+	})
+}

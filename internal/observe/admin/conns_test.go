@@ -1,0 +1,255 @@
+package admin
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
+)
+
+func dial(t *testing.T, url, send string) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if _, err := io.WriteString(c, send); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// Whatever others do with their connections, a probe is answered: who does not answer is killed.
+func TestProbesAreAnsweredWhateverOthersDo(t *testing.T) {
+	const others = maxConnections + 100
+	for name, send := range map[string]string{
+		"they say nothing":           "",
+		"they say half":              "GET /links HTTP/1.1\r\nHost: 127.0.0.1\r\n",
+		"they have asked before":     "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+		"they ask and do not listen": strings.Repeat("GET /links HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 50),
+	} {
+		t.Run(name, func(t *testing.T) {
+			// Long enough for no buffer to take the answer.
+			links := []status.Link{{Component: "echo", State: status.Healthy, Topics: []string{strings.Repeat("x", 4<<20)}}}
+			url := serve(t, &fake{p: status.Provider{Healthy: true, Links: links}})
+			for range others {
+				// One that cannot connect at once is none the less one that waits.
+				go func() {
+					if c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://")); err == nil {
+						_, _ = io.WriteString(c, send)
+						t.Cleanup(func() { c.Close() })
+					}
+				}()
+			}
+			for range 5 {
+				if got := ask(t, "GET", url+"/healthz"); got.code != 200 {
+					t.Errorf("healthz: %d %q", got.code, got.body)
+				}
+				if got := ask(t, "GET", url+"/readyz"); got.code != 200 {
+					t.Errorf("readyz: %d %q", got.code, got.body)
+				}
+			}
+		})
+	}
+}
+
+// pipes is a listener of connections in memory, which virtual time can hold.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), closed: make(chan struct{})} }
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+func (p *pipes) dial() net.Conn {
+	here, there := net.Pipe()
+	p.conns <- there
+	return here
+}
+
+func TestWhoSaysNothingIsCutOffSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPipes()
+		s := start(Config{Address: "0", Source: &fake{}, Gatherer: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)}, p)
+		for name, c := range map[string]struct {
+			send string
+			want time.Duration
+		}{
+			"nothing":               {"", headerTimeout},
+			"a byte":                {"G", headerTimeout},
+			"all but the last line": {"GET / HTTP/1.1\r\nHost: x\r\n", headerTimeout},
+		} {
+			conn := p.dial()
+			began := time.Now()
+			if _, err := io.WriteString(conn, c.send); err != nil {
+				t.Fatal(err)
+			}
+			_, err := io.ReadAll(conn)
+			if took := time.Since(began); took != c.want || err != nil {
+				t.Errorf("who says %s is cut off after %v (%v)", name, took, err)
+			}
+		}
+		s.Close(t.Context())
+	})
+}
+
+func TestTheConnectionThatIsIdleForLongestMakesRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPipes()
+		l := limit(p, 3)
+		accepted := make(chan *conn)
+		go func() {
+			defer close(accepted)
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				accepted <- c.(*conn)
+			}
+		}()
+		var mine []net.Conn
+		var theirs []*conn
+		for range 3 {
+			mine = append(mine, p.dial())
+			theirs = append(theirs, <-accepted)
+		}
+		request := func(c *conn) *http.Request {
+			r, err := http.NewRequestWithContext(withConn(t.Context(), c), "GET", "/", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r
+		}
+		done := answering(request(theirs[0])) // it is at work, so the second is the one that is idle
+		began := time.Now()
+		mine = append(mine, p.dial())
+		theirs = append(theirs, <-accepted)
+		if took := time.Since(began); took != grace {
+			t.Errorf("a connection that has just come was closed after %v", took)
+		}
+		if _, err := mine[1].Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("the connection that was idle for longest: %v", err)
+		}
+		for _, c := range []*conn{theirs[2], theirs[3]} {
+			defer answering(request(c))()
+		}
+		// All are at work now: the next one waits for the first that is not.
+		go func() {
+			time.Sleep(10 * time.Second)
+			done()
+		}()
+		began = time.Now()
+		mine = append(mine, p.dialSoon(t))
+		theirs = append(theirs, <-accepted)
+		if took := time.Since(began); took != 10*time.Second { // it has had its answer
+			t.Errorf("there was room after %v", took)
+		}
+		for _, c := range theirs {
+			c.Close()
+			c.Close() // counts once
+		}
+		if n := l.order.Len(); n != 0 {
+			t.Errorf("%d connections are counted where there is none", n)
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		<-accepted
+		_ = mine
+	})
+}
+
+// dialSoon is dial for when the listener does not accept yet.
+func (p *pipes) dialSoon(t *testing.T) net.Conn {
+	here, there := net.Pipe()
+	go func() {
+		select {
+		case p.conns <- there:
+		case <-p.closed:
+			t.Error("the listener was closed first")
+		}
+	}()
+	return here
+}
+
+// Somebody else's page in an operator's browser reaches the loopback under a name of its own.
+func TestOnlyTheServersOwnNamesAreAnswered(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	s, err := Start(Config{Address: "localhost:0", Hosts: []string{"Kafka.Shop.svc"}, Source: &fake{p: status.Provider{Healthy: true}}, Gatherer: registry})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), testkit.DefaultTimeout)
+		defer cancel()
+		s.Close(ctx)
+	})
+	address := s.Addr().String()
+	_, port, _ := net.SplitHostPort(address)
+	for host, want := range map[string]int{
+		"127.0.0.1": 200, "127.0.0.1:" + port: 200, "10.2.3.4:80": 200, "[::1]": 200, "[::1]:" + port: 200, "[fe80::1%25eth0]:1": 200,
+		"localhost": 200, "LocalHost:1": 200, "localhost.": 200, "kafka.shop.svc": 200, "kafka.shop.svc.:9464": 200,
+		"evil.example": 421, "evil.example:" + port: 421, "localhost.evil.example": 421, "127.0.0.1.evil.example": 421,
+		"127.0.0.1.nip.io:" + port: 421, "a.localhost": 421, "shop.svc": 421, "0x7f000001": 421, "2130706433": 421, "127.1": 421, "[evil]": 421,
+	} {
+		for _, path := range []string{"/", "/links", "/metrics", "/healthz", "/readyz", "/history", "/none"} {
+			conn := dial(t, "http://"+address, fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", path, host))
+			answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(answer.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			code := answer.StatusCode
+			if path == "/none" && want == 200 {
+				code -= 204
+			}
+			if code != want || want == 421 && !strings.Contains(string(body), "admin_hosts") {
+				t.Errorf("%s of %s: %d %.100q", path, host, answer.StatusCode, body)
+			}
+		}
+	}
+	// In the first line of the request it counts, too.
+	conn := dial(t, "http://"+address, "GET http://evil.example/links HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+	if answer, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || answer.StatusCode != 421 {
+		t.Errorf("%v, %v", answer, err)
+	}
+	conn = dial(t, "http://"+address, "GET /healthz HTTP/1.0\r\n\r\n") // as old load balancers ask
+	if answer, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || answer.StatusCode != 200 {
+		t.Errorf("%v, %v", answer, err)
+	}
+}

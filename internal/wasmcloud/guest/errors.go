@@ -1,0 +1,32 @@
+package guest
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
+)
+
+// maxErrorText bounds the text of an error that goes to a guest or comes from one, in bytes.
+const maxErrorText = 4 << 10
+
+// ErrorText makes of s a text that a guest can be given and a log can take: valid UTF-8 of 4 KiB at most.
+func ErrorText(s string) string { return text.Clip(s, maxErrorText) }
+
+// Unanswered says what the error of a call to a component, one of [wrpc.Client.Invoke]'s, means for the records that
+// were handed over with it. The error that it returns wraps err, and [record.ErrUnavailable] where the call says
+// nothing about the records.
+func Unanswered(err error) error {
+	switch {
+	case errors.Is(err, wrpc.ErrNoResponders), errors.Is(err, wrpc.ErrNotAccepted), errors.Is(err, wrpc.ErrCut),
+		errors.Is(err, wrpc.ErrRefused), errors.Is(err, wrpc.ErrDisconnected), errors.Is(err, wrpc.ErrClosed):
+		// Nobody took the call, or the lattice broke in the middle of it.
+		return fmt.Errorf("%w: %w", record.ErrUnavailable, err)
+	case errors.Is(err, wrpc.ErrIncomplete):
+		return fmt.Errorf("the component trapped or was ended by its host: %w", err)
+	default:
+		return err
+	}
+}

@@ -1,0 +1,90 @@
+// Package hostdata reads what a wasmCloud host tells a capability provider when it starts it: one line on standard
+// input, the base64 of a JSON object, after which the host closes the pipe. The shape is that of wasmCloud 1.9
+// (wasmcloud-core, HostData).
+//
+// Much of it is secret, or may be: credentials of the lattice, the provider's curve key, secrets, and configuration
+// in which somebody put a password. Nothing of this package shows any of it when it is formatted, logged or
+// marshalled with encoding/json, and no error of it holds a value that was read.
+package hostdata
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/otlp"
+	"github.com/messaging-kafka/messaging-kafka/internal/settings"
+)
+
+// Data is what the host says. A key that the host left out is the zero value of its field. Data formats, logs and
+// marshals as a summary without values; [Data.Encode] is the one way to the whole.
+type Data struct {
+	// HostID is the host's public nkey (N…), by which a shutdown meant for another host's copy is told apart.
+	HostID string
+	// Lattice is the name of the lattice (lattice_rpc_prefix).
+	Lattice string
+	// ProviderKey is the id under which the provider was started. It is any text, not an nkey.
+	ProviderKey string
+	// InstanceID is new with every start of the process.
+	InstanceID string
+	LinkName   string
+
+	// LatticeURL is the NATS server of the lattice; "" leaves the choice to the provider.
+	LatticeURL string
+	// LatticeUserJWT and LatticeUserSeed are the NATS user; both are empty where the lattice needs none. The JWT
+	// is kept as a secret too, since a bearer JWT alone is enough to connect.
+	LatticeUserJWT  settings.Secret
+	LatticeUserSeed settings.Secret
+
+	// Config is the provider's own start configuration, all named configs merged.
+	Config map[string]string
+	// Secrets are the provider's own start secrets, in the clear. A secret of kind Bytes is held as the text of
+	// these bytes.
+	Secrets map[string]settings.Secret
+	// Links are the links that existed when the host took the snapshot.
+	Links     []Link
+	EnvValues map[string]string
+	// ClusterIssuers is always empty since wasmCloud 1.0.
+	ClusterIssuers []string
+
+	// HostXKeyPublic is the curve key (X…) by which secrets of links are sealed. It changes with every host start.
+	HostXKeyPublic string
+	// ProviderXKeyPrivate is the seed (SX…) by which they are opened. Hosts before 1.1 send neither.
+	ProviderXKeyPrivate settings.Secret
+
+	// DefaultRPCTimeout is the host's patience with an RPC, 0 where it does not say.
+	DefaultRPCTimeout time.Duration
+	// StructuredLogging asks for JSON logs on standard error.
+	StructuredLogging bool
+	// LogLevel is error, warn, info, debug, trace, critical or "".
+	LogLevel string
+	// OTel is the host's OpenTelemetry configuration (otel_config).
+	OTel otlp.HostConfig
+}
+
+// String says which provider the data is for and how much it holds.
+func (d Data) String() string {
+	return fmt.Sprintf("host data for provider %q in lattice %q on host %q (%d links, %d config keys, %d secrets)",
+		d.ProviderKey, d.Lattice, d.HostID, len(d.Links), len(d.Config), len(d.Secrets))
+}
+
+// Format implements fmt.Formatter, so that no verb shows the fields.
+func (d Data) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, d.String()) }
+
+// LogValue implements slog.LogValuer.
+func (d Data) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("provider", d.ProviderKey),
+		slog.String("lattice", d.Lattice),
+		slog.String("host", d.HostID),
+		slog.String("instance", d.InstanceID),
+		slog.Int("links", len(d.Links)),
+		slog.Int("config_keys", len(d.Config)),
+		slog.Int("secrets", len(d.Secrets)),
+	)
+}
+
+// MarshalJSON implements json.Marshaler with the summary.
+func (d Data) MarshalJSON() ([]byte, error) { return json.Marshal(d.String()) }

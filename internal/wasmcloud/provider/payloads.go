@@ -1,0 +1,99 @@
+package provider
+
+import (
+	"context"
+	"encoding/hex"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"unicode/utf8"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
+)
+
+// maxLoggedPayload bounds a key or value in the log, in bytes.
+const maxLoggedPayload = 1 << 10
+
+// payloads writes what records hold to the log, where log_payloads=true allows it: at level debug, keys and values,
+// headers never. A nil *payloads writes nothing.
+type payloads struct{ log *slog.Logger }
+
+// newPayloads returns nil unless it is allowed.
+func newPayloads(log *slog.Logger, allowed bool) *payloads {
+	if !allowed {
+		return nil
+	}
+	log.Warn("log_payloads=true: at level debug, the log holds the keys and values of this link's records")
+	return &payloads{log}
+}
+
+func (p *payloads) write(message, topic string, partition int32, key, value []byte, more ...any) {
+	if p == nil || !p.log.Enabled(context.Background(), slog.LevelDebug) {
+		return
+	}
+	p.log.Debug(message, append([]any{"topic", topic, "partition", partition, "key", payloadText(key), "key_bytes", len(key),
+		"value", payloadText(value), "value_bytes", len(value)}, more...)...)
+}
+
+// delivering tells of a record that the component is about to get.
+func (p *payloads) delivering(r *record.Record) {
+	p.write("delivering a record", r.Topic, r.Partition, r.Key, r.Value, "offset", r.Offset, "attempt", r.Attempt)
+}
+
+// publishing tells of records that the component wants to publish.
+func (p *payloads) publishing(records ...record.Outgoing) {
+	for i := range records {
+		p.write("publishing a record", records[i].Topic, records[i].Partition, records[i].Key, records[i].Value)
+	}
+}
+
+// payloadText is a key or value as text, cut to maxLoggedPayload; in hexadecimal where it is no text.
+func payloadText(b []byte) string {
+	if b == nil {
+		return "(null)"
+	}
+	more := ""
+	if utf8.Valid(b) {
+		if len(b) > maxLoggedPayload {
+			b, more = b[:maxLoggedPayload], "…"
+		}
+		return strings.ToValidUTF8(string(b), "") + more // the cut may have gone through a character
+	}
+	if len(b) > maxLoggedPayload/2 {
+		b, more = b[:maxLoggedPayload/2], "…"
+	}
+	return "0x" + hex.EncodeToString(b) + more
+}
+
+// loggedDeliverer and loggedBatches write what they hand over, where the log may have it at that moment.
+type loggedDeliverer struct {
+	record.Deliverer
+	payloads *atomic.Pointer[payloads]
+}
+
+// Deliver implements record.Deliverer.
+func (d loggedDeliverer) Deliver(ctx context.Context, r *record.Record) (record.Verdict, error) {
+	d.payloads.Load().delivering(r)
+	return d.Deliverer.Deliver(ctx, r)
+}
+
+type loggedBatches struct {
+	record.BatchDeliverer
+	payloads *atomic.Pointer[payloads]
+}
+
+// DeliverBatch implements record.BatchDeliverer.
+func (d loggedBatches) DeliverBatch(ctx context.Context, batch []*record.Record) ([]record.Outcome, error) {
+	payloads := d.payloads.Load()
+	if payloads == nil {
+		return d.BatchDeliverer.DeliverBatch(ctx, batch)
+	}
+	for _, r := range batch {
+		payloads.delivering(r)
+	}
+	outcomes, err := d.BatchDeliverer.DeliverBatch(ctx, batch)
+	for i := range outcomes {
+		payloads.publishing(outcomes[i].Outputs...)
+	}
+	return outcomes, err
+}

@@ -1,0 +1,155 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/produce"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/tracing"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/guest"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/records"
+)
+
+// batchDeliverer hands batches of records to one component by messaging-kafka:records. It is the lattice's side of
+// record.BatchDeliverer.
+type batchDeliverer struct {
+	calls     *records.HandlerClient
+	component string
+	link      string
+	process   bool // by processor, whose results are records to produce, instead of handler
+	trace     *tracing.Link
+}
+
+// DeliverBatch implements record.BatchDeliverer.
+func (d *batchDeliverer) DeliverBatch(ctx context.Context, batch []*record.Record) ([]record.Outcome, error) {
+	ctx, span := d.trace.ProcessBatch(ctx, batch)
+	var alone *record.Record
+	if len(batch) == 1 {
+		// A call has one trace, and the records of a batch each their own.
+		alone = batch[0]
+	}
+	ctx = guest.WithTraceHeaders(ctx, span.Headers(alone))
+	call := d.calls.Handle
+	if d.process {
+		call = d.calls.Process
+	}
+	outcomes, err := call(ctx, d.component, d.link, batch)
+	for i := range outcomes {
+		for j := range outcomes[i].Outputs {
+			d.trace.Create(span, batch[i], alone == nil, &outcomes[i].Outputs[j])
+		}
+	}
+	endBatch(span, outcomes, err)
+	return outcomes, err
+}
+
+// endBatch ends the span of a delivery, with what happened to the first record that was not finished.
+func endBatch(span *tracing.Span, outcomes []record.Outcome, err error) {
+	if err != nil {
+		span.End(failureOf(record.Retry, err), err)
+		return
+	}
+	for i := range outcomes {
+		if outcomes[i].Verdict != record.Done {
+			span.End(failureOf(outcomes[i].Verdict, outcomes[i].Err), outcomes[i].Err)
+			return
+		}
+	}
+	span.End("", nil)
+}
+
+// recordsProducer serves the interfaces producer and requester of messaging-kafka:records.
+type recordsProducer struct{ p *Provider }
+
+func (p *Provider) recordsProducer() records.Producer { return recordsProducer{p} }
+
+const (
+	recordsNamespace = "messaging-kafka"
+	recordsPackage   = "records"
+)
+
+// Send implements records.Producer.
+func (s recordsProducer) Send(ctx context.Context, caller guest.Caller, list []record.Outgoing) ([]record.Position, []error) {
+	r, err := s.p.route(ctx, recordsNamespace, recordsPackage, caller)
+	if err != nil {
+		errs := make([]error, len(list))
+		for i := range errs {
+			errs[i] = s.p.fitSendError(&records.SendError{Case: records.Unavailable, Text: err.Error()})
+		}
+		return make([]record.Position, len(list)), errs
+	}
+	began := time.Now()
+	ctx, span := r.trace.Send(ctx, caller.Header, list)
+	r.payloads.publishing(list...)
+	positions, errs := r.currentPublisher().PublishAll(ctx, list)
+	took := time.Since(began)
+	endSend(span, positions, errs)
+	for i, err := range errs {
+		r.metrics.Published(classOf(err), took)
+		r.watch.published(positions[i].Topic, err)
+		if err != nil {
+			errs[i] = s.p.fitSendError(sendError(err))
+		}
+	}
+	return positions, errs
+}
+
+// endSend ends the span of a send, with what happened to the first record that was not stored.
+func endSend(span *tracing.Span, positions []record.Position, errs []error) {
+	for _, err := range errs {
+		if err != nil {
+			span.End(classOf(err), err)
+			return
+		}
+	}
+	if len(positions) == 1 {
+		span.Stored(positions[0])
+	}
+	span.End("", nil)
+}
+
+// Request implements records.Producer.
+func (s recordsProducer) Request(ctx context.Context, caller guest.Caller, out record.Outgoing, timeout time.Duration) (*record.Record, error) {
+	r, err := s.p.route(ctx, recordsNamespace, recordsPackage, caller)
+	if err != nil {
+		return nil, s.p.fitSendError(&records.SendError{Case: records.Unavailable, Text: err.Error()})
+	}
+	if r.requester == nil {
+		return nil, &records.SendError{Case: records.Invalid, Text: errNoReplyTopic.Error()}
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	answer, err := r.request(ctx, caller, out)
+	if err != nil {
+		return nil, s.p.fitSendError(sendError(err))
+	}
+	return answer, nil
+}
+
+// sendError makes of an error what the WIT's send-error can say of it.
+func sendError(err error) error {
+	var e *produce.Error
+	if !errors.As(err, &e) {
+		return err // records knows what to do with a deadline, and with the rest
+	}
+	s := &records.SendError{Text: e.Error()}
+	switch e.Class {
+	case produce.ClassTooLarge:
+		s.Case, s.Size, s.Limit = records.TooLarge, uint64(e.Size), uint64(e.Limit)
+	case produce.ClassUnknownTopic:
+		s.Case = records.UnknownTopic
+	case produce.ClassNotAuthorised:
+		s.Case = records.NotAuthorised
+	case produce.ClassTimedOut:
+		s.Case = records.TimedOut
+	case produce.ClassUnavailable:
+		s.Case = records.Unavailable
+	case produce.ClassInvalid:
+		s.Case = records.Invalid
+	default:
+		s.Case = records.Other
+	}
+	return s
+}
