@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -153,11 +154,12 @@ func (g *guest) setAway(away bool) {
 	g.away = away
 }
 
-// trouble draws misfortunes until its time is over.
-func (w *world) trouble(ctx context.Context, actor string) {
-	rng := newRand(w.plan.seed, actor)
-	for sleep(ctx, time.Duration(rng.Int64N(int64(6*time.Second)))) {
-		misfortunes[rng.IntN(len(misfortunes))].do(ctx, w, rng)
+// happen has an event of the plan come at its time.
+func (w *world) happen(ctx context.Context, e event) {
+	for _, m := range misfortunes {
+		if m.name == e.what && sleep(ctx, e.at-time.Since(w.began)) {
+			m.do(ctx, w, newRand(w.plan.seed, fmt.Sprint("event ", e.number)))
+		}
 	}
 }
 

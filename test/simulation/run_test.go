@@ -49,8 +49,8 @@ func simulate(t *testing.T, seed uint64) {
 		var actors, watchers sync.WaitGroup
 		watchers.Go(func() { w.watchCommits(watching) })
 		actors.Go(func() { w.feed(trouble) })
-		for i := range 2 {
-			actors.Go(func() { w.trouble(trouble, fmt.Sprint("trouble ", i)) })
+		for _, e := range p.events {
+			actors.Go(func() { w.happen(trouble, e) })
 		}
 		actors.Wait()
 		end()

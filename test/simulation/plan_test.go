@@ -1,0 +1,101 @@
+package simulation
+
+import (
+	"hash/fnv"
+	"math/rand/v2"
+	"time"
+)
+
+// plan is what a seed draws before anything begins.
+type plan struct {
+	seed       uint64
+	protocol   string
+	processor  bool // the component makes an output of each record
+	exactly    bool // with transactions
+	partitions int32
+	brokers    int
+	copies     int
+	records    int
+	keys       int
+	trouble    time.Duration // for how long faults come
+	config     map[string]string
+	events     []event
+}
+
+// event is one thing that happens to the world: a fault or a deed. Its details come from a source of its own, so that it is the
+// same where others are left out.
+type event struct {
+	number int
+	at     time.Duration // since the beginning
+	what   string        // the name of a misfortune
+}
+
+// drawEvents draws when what happens. A seed has some kinds of events only, and more of them the fewer kinds it has: faults that
+// always come together hide each other.
+func (p *plan) drawEvents() {
+	rng := newRand(p.seed, "events")
+	var kinds []string
+	for _, m := range misfortunes {
+		if rng.IntN(2) == 0 {
+			kinds = append(kinds, m.name)
+		}
+	}
+	gap := time.Duration(1+rng.IntN(15)) * time.Second // on average
+	for at := time.Duration(0); len(kinds) > 0; {
+		if at += time.Duration(rng.Int64N(int64(2 * gap))); at >= p.trouble {
+			return
+		}
+		p.events = append(p.events, event{number: len(p.events), at: at, what: kinds[rng.IntN(len(kinds))]})
+	}
+}
+
+func draw(seed uint64) plan {
+	rng := newRand(seed, "plan")
+	pick := func(of ...string) string { return of[rng.IntN(len(of))] }
+	p := plan{
+		seed: seed, protocol: pick("classic", "classic", "consumer", "consumer", "share"),
+		partitions: 1 + rng.Int32N(5), brokers: 1 + rng.IntN(3), copies: 1 + rng.IntN(3), records: 100 + rng.IntN(400),
+		keys: 1 + rng.IntN(12), trouble: time.Duration(1+rng.IntN(9)) * time.Minute,
+	}
+	p.config = map[string]string{
+		"topic": input, "consumer_group": group, "start": "earliest", "group_protocol": p.protocol,
+		"session_timeout": pick("6s", "10s", "30s"), "rebalance_timeout": pick("30s", "60s"), "commit_interval": pick("100ms", "1s", "5s"),
+		"handle_timeout": pick("5s", "20s"), "drain_timeout": pick("1s", "5s"), "retry_backoff": pick("10ms", "1s"), "retry_backoff_max": "5s",
+		"max_in_flight": pick("1", "4", "100"), "max_buffer": pick("1MiB", "64MiB"), "fetch_max_wait": pick("100ms", "500ms"),
+		"request_timeout": "10s", "metadata_max_age": "30s",
+	}
+	if rng.IntN(2) == 0 {
+		p.config["dead_letter_topic"] = dead
+		p.config["max_attempts"] = pick("1", "3")
+	}
+	if p.protocol != "share" {
+		p.config["order"] = pick("key", "key", "partition", "none")
+		p.processor = rng.IntN(2) == 0
+		p.exactly = p.processor && rng.IntN(3) > 0
+		if rng.IntN(4) == 0 {
+			p.config["group_instance_id"] = "auto"
+		}
+	} else {
+		// The broker counts deliveries, those to copies that were killed, too, so the guest may see fewer than this.
+		p.config["max_attempts"], p.config["dead_letter_topic"] = "3", dead
+	}
+	if p.exactly {
+		p.config["transactions"] = "true"
+	}
+	if p.processor || p.config["dead_letter_topic"] != "" {
+		// The client's senders to several brokers wait for one producer id behind a sync.Mutex, which virtual time cannot pass.
+		p.brokers = 1
+	}
+	if p.processor {
+		p.config["batch_max_records"] = pick("1", "7", "100")
+	}
+	p.drawEvents()
+	return p
+}
+
+// newRand is a source of its own for each actor, so that what one does moves no other.
+func newRand(seed uint64, actor string) *rand.Rand {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(actor))
+	return rand.New(rand.NewPCG(seed, h.Sum64()))
+}
