@@ -6,14 +6,15 @@ import (
 )
 
 // ReplyAddressOf reads where the sender of r wants an answer, and whether r asks for one at all. It does if it
-// carries a [ReplyTopicHeader] that names a topic as Kafka allows it. A partition that is not one is left out of the
-// address, so that the answer still reaches the topic.
+// carries a [ReplyTopicHeader] that names a topic as Kafka allows it: a name from a stranger's header must not become a
+// subject that reads as something else. A partition that is not one is left out of the address, so that the answer still
+// reaches the topic.
 //
 // The address is what the record's sender says, whoever that is: it is for the link to say whether it is believed. It
 // holds its own copy of the correlation id, which is never nil.
 func ReplyAddressOf(r *Record) (ReplyAddress, bool) {
 	topic, ok := r.Header(ReplyTopicHeader)
-	if !ok || !isTopicName(topic) {
+	if !ok || !IsTopicName(topic) {
 		return ReplyAddress{}, false
 	}
 	address := ReplyAddress{Topic: string(topic), Partition: AnyPartition, Correlation: []byte{}}
@@ -40,23 +41,4 @@ func (a ReplyAddress) RequestHeaders() []Header {
 		headers = append(headers, Header{Key: ReplyPartitionHeader, Value: binary.BigEndian.AppendUint32(nil, uint32(a.Partition))})
 	}
 	return headers
-}
-
-// maxTopicName is the length of the longest topic name that Kafka takes, in bytes.
-const maxTopicName = 249
-
-// isTopicName tells whether Kafka takes the name (org.apache.kafka.common.internals.Topic). A name from a stranger's
-// header must not become a subject that reads as something else.
-func isTopicName(name []byte) bool {
-	if len(name) == 0 || len(name) > maxTopicName || string(name) == "." || string(name) == ".." {
-		return false
-	}
-	for _, c := range name {
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '.', c == '_', c == '-':
-		default:
-			return false
-		}
-	}
-	return true
 }

@@ -3,6 +3,8 @@ package settings
 import (
 	"strings"
 	"time"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
 func consumeSection() section {
@@ -110,7 +112,7 @@ func parseInstanceID(text string) (string, error) {
 		return instanceAuto, nil
 	}
 	// Brokers check instance ids as they check topic names (GroupConfig, JoinGroupRequest.validateGroupInstanceId).
-	if !isTopicName(text) {
+	if !record.IsTopicName(text) {
 		return "", refuse(text, "is not an instance id: auto, or 1 to 249 of the characters a-z A-Z 0-9 . _ - and neither . nor ..")
 	}
 	return text, nil

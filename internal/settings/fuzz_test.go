@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
 // marker is found in a secret of every fuzzed input. It is written so that every parser may come across it, and so
@@ -80,14 +82,14 @@ func checkPromises(t *testing.T, link Link) {
 		"partitions with the classic group only":   len(c.Partitions) == 0 || c.GroupProtocol == GroupClassic,
 		"dead letters are not read":                d.DeadLetterTopic == "" || !c.reads(d.DeadLetterTopic),
 		"marks are on envelopes":                   d.Tombstones != TombstonesEnvelope || d.Payload == PayloadEnvelope,
-		"the instance id is one that brokers take": c.InstanceID == "" || isTopicName(c.InstanceID),
+		"the instance id is one that brokers take": c.InstanceID == "" || record.IsTopicName(c.InstanceID),
 	} {
 		if !kept {
 			t.Errorf("broken promise: %s: %+v", promise, link)
 		}
 	}
 	for _, topic := range c.Topics {
-		if !isTopicName(topic) {
+		if !record.IsTopicName(topic) {
 			t.Errorf("%q is no topic", topic)
 		}
 	}

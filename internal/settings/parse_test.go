@@ -407,7 +407,7 @@ func TestAutomaticInstanceIDsAreStableAndDifferByHostAndLink(t *testing.T) {
 			t.Errorf("another %s has the same instance id", name)
 		}
 	}
-	if odd := instance(echo, "my shop/ü"+strings.Repeat("x", 240)); !isTopicName(odd) {
+	if odd := instance(echo, "my shop/ü"+strings.Repeat("x", 240)); !record.IsTopicName(odd) {
 		t.Errorf("%q is no instance id", odd)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
 // consumeOnly are the settings that say nothing on a link that reads no topic.
@@ -118,7 +120,7 @@ func (id Identity) instance(clientID string) string {
 	}
 	var name strings.Builder
 	for i := 0; i < len(clientID) && i < 200; i++ {
-		if isTopicByte(clientID[i]) {
+		if record.IsTopicByte(clientID[i]) {
 			name.WriteByte(clientID[i])
 		} else {
 			name.WriteByte('_')
@@ -169,8 +171,8 @@ func (p *parse) topicRules() {
 	const loop = "is one of the topics that the link reads: a component that answers every message answers its own answers without end"
 	for _, topic := range c.Topics {
 		reply := strings.ReplaceAll(d.ReplyTopic, topicTemplate, topic)
-		if len(reply) > maxTopicName {
-			p.warn(keyReplyTopic, "is a name of more than %d characters for one of the topics, which Kafka does not take", maxTopicName)
+		if len(reply) > record.MaxTopicName {
+			p.warn(keyReplyTopic, "is a name of more than %d characters for one of the topics, which Kafka does not take", record.MaxTopicName)
 		}
 		if c.reads(reply) {
 			p.warn(keyReplyTopic, loop)

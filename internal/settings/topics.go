@@ -8,35 +8,17 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-)
 
-// maxTopicName is the length of the longest topic name that Kafka takes, in bytes.
-const maxTopicName = 249
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
+)
 
 // topicTemplate stands for the name of a record's topic in reply_topic.
 const topicTemplate = "{topic}"
 
 const topicRules = "is not a topic name: 1 to 249 of the characters a-z A-Z 0-9 . _ - and neither . nor .."
 
-func isTopicByte(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-'
-}
-
-// isTopicName tells whether Kafka takes the name (org.apache.kafka.common.internals.Topic).
-func isTopicName(name string) bool {
-	if name == "" || name == "." || name == ".." || len(name) > maxTopicName {
-		return false
-	}
-	for i := range len(name) {
-		if !isTopicByte(name[i]) {
-			return false
-		}
-	}
-	return true
-}
-
 func parseTopicName(text string) (string, error) {
-	if !isTopicName(text) {
+	if !record.IsTopicName(text) {
 		return "", refuse(text, topicRules)
 	}
 	return text, nil
@@ -59,7 +41,7 @@ func parseTopics(text string) (topicChoice, error) {
 		return topicChoice{}, refuse(text, "names no topic")
 	}
 	for _, name := range names {
-		if !isTopicName(name) {
+		if !record.IsTopicName(name) {
 			if strings.ContainsAny(name, "*?/|()[]\\^$") {
 				return topicChoice{}, refuse(name, "is not a topic name; a pattern is written between slashes and stands alone, as /orders\\..*/")
 			}
@@ -101,7 +83,7 @@ func parseTopicPattern(text string) (topicChoice, error) {
 
 // parseReplyTopic reads a topic name that may hold the template.
 func parseReplyTopic(text string) (string, error) {
-	if !isTopicName(strings.ReplaceAll(text, topicTemplate, "t")) {
+	if !record.IsTopicName(strings.ReplaceAll(text, topicTemplate, "t")) {
 		return "", refuse(text, "is not a topic name; %s in it stands for the topic of the record, and none for no reply topic", topicTemplate)
 	}
 	return text, nil
@@ -114,7 +96,7 @@ func parseTopicGlobs(text string) ([]string, error) {
 		return nil, refuse(text, "names no topic")
 	}
 	for _, glob := range globs {
-		if !isTopicName(strings.NewReplacer("*", "x", "?", "x").Replace(glob)) {
+		if !record.IsTopicName(strings.NewReplacer("*", "x", "?", "x").Replace(glob)) {
 			return nil, refuse(glob, "is not a topic name with * and ? in it")
 		}
 	}

@@ -289,7 +289,7 @@ var latest = time.Unix(0, math.MaxInt64)
 
 // check refuses what can be known to fail before Kafka is asked.
 func (c *client) check(r *record.Outgoing, bytes int) *Error {
-	if text := badTopicName(r.Topic); text != "" {
+	if text := record.TopicNameFault(r.Topic); text != "" {
 		return invalid(r.Topic, text)
 	}
 	if r.Partition < record.AnyPartition {
@@ -303,25 +303,6 @@ func (c *client) check(r *record.Outgoing, bytes int) *Error {
 			"the record is too large: its key, value and headers have %d bytes, and max_message_bytes is %d; send less or raise max_message_bytes (and the topic's max.message.bytes, if that is lower)", bytes, limit)}
 	}
 	return nil
-}
-
-// badTopicName says what is wrong with a topic's name, "" where nothing is
-// (org.apache.kafka.common.internals.Topic.validate).
-func badTopicName(topic string) string {
-	switch {
-	case topic == "":
-		return "the subject is empty: it has to name the topic to publish to"
-	case topic == "." || topic == "..":
-		return fmt.Sprintf("%q is not allowed as a topic name", topic)
-	case len(topic) > 249:
-		return fmt.Sprintf("the topic name has %d characters, Kafka allows 249", len(topic))
-	}
-	for _, r := range topic {
-		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '_' && r != '-' {
-			return fmt.Sprintf("the topic name holds %q; Kafka allows a-z, A-Z, 0-9, '.', '_' and '-'", r)
-		}
-	}
-	return ""
 }
 
 // close flushes within ctx, and closes in any case.

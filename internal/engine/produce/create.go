@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
@@ -59,7 +60,7 @@ func (c *creations) begin(topic string) (end func(exists bool), other <-chan str
 // createTopic creates a topic, or waits for another call that does. After such a wait the topic may exist or not;
 // the caller finds out when it publishes.
 func (c *client) createTopic(ctx context.Context, topic string, create settings.CreateTopics) *Error {
-	if text := badTopicName(topic); text != "" {
+	if text := record.TopicNameFault(topic); text != "" {
 		return invalid(topic, text)
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.publishTimeout())

@@ -88,7 +88,7 @@ func (p *Publisher) Publish(ctx context.Context, out record.Outgoing) (record.Po
 // address resolves a reply address, and tells whether the record is an answer.
 func (p *Publisher) address(out record.Outgoing) (record.Outgoing, bool, *Error) {
 	if out.Topic == "" {
-		return out, false, invalid("", badTopicName(""))
+		return out, false, invalid("", record.TopicNameFault(""))
 	}
 	address, err := record.ParseSubject(out.Topic)
 	if err != nil {

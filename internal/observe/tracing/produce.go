@@ -45,20 +45,11 @@ func (l *Link) Send(ctx context.Context, call map[string][]string, list []record
 	return ctx, span
 }
 
-// maxTopic is the longest name of a topic that Kafka allows.
-const maxTopic = 249
-
 // destination is the topic of what a component names as one: behind it an address can say more, such as a key, which
 // belongs in no span; and what is no name of a topic would make names of spans without end. It is "" for the latter.
 func destination(topic string) string {
-	topic, _, _ = strings.Cut(topic, "?")
-	if len(topic) > maxTopic {
+	if topic, _, _ = strings.Cut(topic, "?"); !record.IsTopicName(topic) {
 		return ""
-	}
-	for _, c := range []byte(topic) {
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '.' && c != '_' && c != '-' {
-			return ""
-		}
 	}
 	return topic
 }

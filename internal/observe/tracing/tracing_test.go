@@ -264,7 +264,7 @@ func TestARecordThatTheComponentGaveATraceKeepsItAndIsLinked(t *testing.T) {
 
 func TestNamesOfSpansAreThoseOfTopicsAlone(t *testing.T) {
 	for topic, want := range map[string]string{
-		"out?key=secret&correlation=1": "out", "?key=secret": "", "a b": "", "\xff": "", strings.Repeat("t", maxTopic+1): "", "A.b_c-9": "A.b_c-9", "": "",
+		"out?key=secret&correlation=1": "out", "?key=secret": "", "a b": "", "\xff": "", strings.Repeat("t", record.MaxTopicName+1): "", "A.b_c-9": "A.b_c-9", "": "",
 	} {
 		if got := destination(topic); got != want {
 			t.Errorf("topic %q = %q, want %q", topic, got, want)
