@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"unicode/utf8"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
 )
 
 // member is one member of a JSON object, its value byte for byte.
@@ -61,8 +63,5 @@ func shown(name string) string {
 	if isAttributeName(name) && len(name) <= most || name == memberBase64 {
 		return name
 	}
-	if len(name) > most {
-		name = name[:most] + "…"
-	}
-	return fmt.Sprintf("%q", name)
+	return fmt.Sprintf("%q", text.Clip(name, most))
 }

@@ -3,7 +3,8 @@ package settings
 import (
 	"fmt"
 	"strings"
-	"unicode/utf8"
+
+	basetext "github.com/messaging-kafka/messaging-kafka/internal/base/text"
 )
 
 // Error says that one setting cannot be used, and why. Neither field holds the value of a secret.
@@ -73,13 +74,8 @@ func (b *badValue) problem(show bool) string {
 	return fmt.Sprintf("%s %s", shorten(b.part), b.why)
 }
 
-// maxShown bounds what an error or a warning repeats of the text it is about, in runes.
+// maxShown bounds what an error or a warning repeats of the text it is about, in bytes.
 const maxShown = 80
 
-// shorten quotes text, without line breaks and no longer than a line of a log should be.
-func shorten(text string) string {
-	if utf8.RuneCountInString(text) > maxShown {
-		text = string([]rune(text)[:maxShown]) + "…"
-	}
-	return fmt.Sprintf("%q", text)
-}
+// shorten quotes s, without line breaks and no longer than a line of a log should be.
+func shorten(s string) string { return fmt.Sprintf("%q", basetext.Clip(s, maxShown)) }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"slices"
-	"strings"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
@@ -70,12 +70,8 @@ func newDeadLetter(topic, group, component string, r *record.Record, attempts in
 			record.Header{Key: HeaderOriginalGroup, Value: []byte(group)},
 		)
 	}
-	text := cause.Error()
-	if len(text) > maxErrorText {
-		text = strings.ToValidUTF8(text[:maxErrorText], "") + "…"
-	}
 	headers = append(headers,
-		record.Header{Key: HeaderError, Value: []byte(text)},
+		record.Header{Key: HeaderError, Value: []byte(text.Clip(cause.Error(), maxErrorText))},
 		record.Header{Key: HeaderAttempts, Value: binary.BigEndian.AppendUint32(nil, uint32(attempts))},
 		record.Header{Key: HeaderComponent, Value: []byte(component)},
 	)

@@ -3,14 +3,13 @@ package tracing
 import (
 	"context"
 	"strconv"
-	"strings"
-	"unicode/utf8"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
@@ -118,25 +117,14 @@ func (s *Span) End(class string, err error) {
 	}
 	if err != nil && s.span.IsRecording() {
 		s.span.SetAttributes(semconv.ErrorTypeKey.String(class))
-		s.span.SetStatus(codes.Error, clip(fit(s.text, err.Error())))
+		s.span.SetStatus(codes.Error, text.Clip(fit(s.text, err.Error()), maxText))
 	}
 	s.span.End()
 }
 
-// maxText bounds what an error puts into a span; a component can make it as long as it likes.
+// maxText bounds what an error puts into a span in bytes; a component can make it as long as it likes. Protobuf takes only
+// valid UTF-8, and the spans sent together would be lost with one that is not.
 const maxText = 512
-
-func clip(text string) string {
-	if len(text) > maxText {
-		cut := maxText
-		for cut > 0 && !utf8.RuneStart(text[cut]) {
-			cut--
-		}
-		text = text[:cut] + "…"
-	}
-	// Protobuf takes nothing else, and the spans sent together would be lost with this one.
-	return strings.ToValidUTF8(text, "\uFFFD")
-}
 
 // start begins a span below parent, or a trace of its own where that is not valid. The context that it returns has the
 // span and ends with ctx; whatever span ctx has does not count.

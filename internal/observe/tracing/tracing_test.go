@@ -326,7 +326,10 @@ func TestWithTracingOffHeadersPassAsTheyCameAndNothingIsAllocated(t *testing.T) 
 }
 
 func TestErrorsAreClipped(t *testing.T) {
-	if got := clip(strings.Repeat("é", maxText)); len(got) > maxText+len("…") || !strings.HasSuffix(got, "é…") {
+	r := newRecording(t, always())
+	_, span := r.Process(t.Context(), with())
+	span.End("retry", errors.New(strings.Repeat("é", maxText)))
+	if got := r.spans.Ended()[0].Status().Description; len(got) > maxText || !strings.HasSuffix(got, "é…") {
 		t.Errorf("clipped to %d bytes", len(got))
 	}
 }
