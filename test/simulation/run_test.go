@@ -107,7 +107,8 @@ func (w *world) feed(ctx context.Context) {
 	defer plain.Close()
 	pause := w.plan.trouble / time.Duration(w.plan.records+1)
 	for i := range w.plan.records {
-		r := &kgo.Record{Value: fmt.Appendf(nil, "%d", i)}
+		number := fmt.Appendf(nil, "%d", i)
+		r := &kgo.Record{Value: number, Headers: []kgo.RecordHeader{{Key: numberHeader, Value: number}}}
 		if k := rng.IntN(w.plan.keys + 1); k > 0 {
 			r.Key = fmt.Appendf(nil, "k%d", k)
 		}
@@ -195,7 +196,7 @@ func (w *world) undecided() error {
 func (w *world) readDead() map[place]bool {
 	buried := make(map[place]bool)
 	for _, r := range w.readAll(dead, kgo.FetchIsolationLevel(kgo.ReadCommitted())) {
-		var at place
+		at := storedAt(r)
 		for _, h := range r.Headers {
 			switch h.Key {
 			case "kafka_dlt-original-partition":
@@ -265,7 +266,7 @@ func (w *world) judgeLoss(truth []*kgo.Record, buried map[place]bool) {
 	}
 	lost := 0
 	for _, r := range truth {
-		at := place{r.Partition, r.Offset}
+		at := storedAt(r)
 		if _, done := w.guest.done[at]; done || buried[at] || w.skipped(at) {
 			continue
 		}
@@ -307,7 +308,7 @@ func (w *world) tellVisits(at place) string {
 func (w *world) judgeCommits(truth []*kgo.Record, buried map[place]bool) {
 	for _, c := range w.commits {
 		for _, r := range truth {
-			at := place{r.Partition, r.Offset}
+			at := storedAt(r)
 			if r.Partition != c.partition || r.Offset >= c.offset || buried[at] || w.skipped(at) {
 				continue
 			}
@@ -331,7 +332,7 @@ func (w *world) judgeOrder(truth []*kgo.Record, byKey bool) {
 		if byKey {
 			lane += fmt.Sprintf("/%q", r.Key)
 		}
-		lanes[lane] = append(lanes[lane], place{r.Partition, r.Offset})
+		lanes[lane] = append(lanes[lane], storedAt(r))
 	}
 	first, calls := make(map[place]time.Time), make(map[place]int)
 	with := make(map[int][]place)      // what else was in a call
@@ -374,12 +375,12 @@ func (w *world) judgeOutputs(truth []*kgo.Record, buried map[place]bool) {
 		seen[string(r.Value)]++
 	}
 	for _, r := range truth {
-		at := place{r.Partition, r.Offset}
+		at := storedAt(r)
 		want := 1
 		if buried[at] || w.skipped(at) {
 			want = 0
 		}
-		if got := seen[fmt.Sprintf("%d/%d", r.Partition, r.Offset)]; got != want {
+		if got := seen[at.String()]; got != want {
 			w.t.Errorf("exactly-once: %v has %d outputs, want %d: %s", at, got, want, w.tellVisits(at))
 			return
 		}

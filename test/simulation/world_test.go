@@ -217,10 +217,32 @@ func (r *replica) problems() []string {
 	return consumer.Status().Problems.Texts()
 }
 
-// place is where a record stands in the input.
+// place is a record of the input: where it stands, and its number, since another one may stand there later, in a log that
+// was cut off or a topic that was made anew.
 type place struct {
+	number    string
 	partition int32
 	offset    int64
+}
+
+func (p place) String() string { return fmt.Sprintf("%s at %d/%d", p.number, p.partition, p.offset) }
+
+// numberHeader is the header of the input's records that has their number.
+const numberHeader = "n"
+
+func placeOf(r *record.Record) place {
+	number, _ := r.Header(numberHeader)
+	return place{string(number), r.Partition, r.Offset}
+}
+
+func storedAt(r *kgo.Record) place {
+	at := place{partition: r.Partition, offset: r.Offset}
+	for _, h := range r.Headers {
+		if h.Key == numberHeader {
+			at.number = string(h.Value)
+		}
+	}
+	return at
 }
 
 // guest is the component: what it answers is drawn from the seed, the record and the number of the try.
@@ -276,7 +298,7 @@ func (g *guest) newCall() int {
 }
 
 func (g *guest) deliver(ctx context.Context, name string, call int, r *record.Record) (record.Verdict, error) {
-	at := place{r.Partition, r.Offset}
+	at := placeOf(r)
 	g.mu.Lock()
 	if g.away {
 		g.mu.Unlock()
@@ -338,7 +360,7 @@ func (b batches) DeliverBatch(ctx context.Context, batch []*record.Record) ([]re
 		}
 		outcomes[i] = record.Outcome{Verdict: verdict, Err: err}
 		if verdict == record.Done {
-			outcomes[i].Outputs = []record.Outgoing{{Topic: output, Partition: record.AnyPartition, Key: r.Key, Value: fmt.Appendf(nil, "%d/%d", r.Partition, r.Offset)}}
+			outcomes[i].Outputs = []record.Outgoing{{Topic: output, Partition: record.AnyPartition, Key: r.Key, Value: []byte(placeOf(r).String())}}
 		}
 	}
 	return outcomes, nil
