@@ -16,13 +16,12 @@ if [ -n "${PACKAGES:-}" ]; then
   read -ra packages <<<"$PACKAGES"
 else
   mapfile -t packages < <(go list ./... | grep -Ev '/test/' || true)
-  packages+=(./test/report)
 fi
 # Two packages at a time suit two cores: many of them start brokers, and all are slower under the race detector.
-step "go test -race, ${#packages[@]} packages" gotest -- -race -p 2 -timeout 20m "${packages[@]}"
+step "go test -race, ${#packages[@]} packages" gotest -- -count=1 -race -p 2 -timeout 20m "${packages[@]}"
 if [ -z "${PACKAGES:-}" ]; then
   # The rest of the suite is for verify.sh.
-  step "go test -race ./test/integration, on a real Kafka" gotest -tests -- -race -timeout 10m \
+  step "go test -race ./test/integration, on a real Kafka" gotest --format testname -- -count=1 -race -timeout 10m \
     -run '^Test(OnEveryKafkaVersion|OrderSurvivesFailuresAndRetries|TransactionsLeaveNoLag)$' ./test/integration
 fi
 

@@ -54,20 +54,37 @@ kafka() {
   for version in $versions; do KAFKA_VERSION=$version test/kafka/kafka-lib || return; done
 }
 
-# gotest [ARGUMENTS OF report] -- ARGUMENTS OF go test
+# gotest [ARGUMENTS OF gotestsum] -- ARGUMENTS OF go test
+# How each test ended is kept for the summary, and so is what gotestsum says of those that were skipped.
 gotest() {
-  local options=()
-  while [ "$1" != -- ]; do options+=("$1"); shift; done
-  shift
-  # Both can say no: go test where it could not even begin, the report where a test was skipped.
-  go test -json -count=1 "$@" | "$tmp/report" -state "$tmp/counts" ${require_all:+-no-skips} "${options[@]}"
+  local status=0 events
+  events=$(mktemp "$tmp/events.XXXXXX")
+  "$tmp/gotestsum" --format-icons text --format-hide-empty-pkg --jsonfile-timing-events "$events" "$@" | tee "$tmp/tests" || status=1
+  sed -n '/^=== SKIP: /,/^$/p' "$tmp/tests" >>"$tmp/skipped"
+  if [ -n "$require_all" ] && grep -q '"Action":"skip",.*"Test":' "$events"; then
+    echo "FAILED: tests were skipped, and nothing may be left out here (CI or MESSAGING_KAFKA_REQUIRE_ALL is set)"
+    status=1
+  fi
+  return $status
+}
+
+# tests prints what was skipped, what failed and the counts of all runs of go test, and fails where a test did or none passed.
+tests() {
+  cat "$tmp/skipped"
+  cat "$tmp"/events.* | awk -F'"' '
+    $14 == "Test" || $8 == "fail" { ended[$8]++ }
+    $8 == "fail" { print "failed: " $12 ($14 == "Test" ? "." $16 : "") }
+    END {
+      printf "%d passed, %d failed, %d skipped\n", ended["pass"], ended["fail"], ended["skip"]
+      exit ended["fail"] || !ended["pass"]
+    }'
 }
 
 # summary prints how long each step took and what is not as it should be, and fails where something is not.
 summary() {
   printf '\n=== summary (%d min)\n' $(((SECONDS - began + 59) / 60))
   printf '%s\n' "${times[@]}"
-  if [ -e "$tmp/counts" ]; then "$tmp/report" -state "$tmp/counts" -total || failed+=("go test"); fi
+  if [ -e "$tmp/skipped" ]; then tests || failed+=("go test"); fi
   [ ! -e "$tmp/unknown" ] || echo "not known: whether a vulnerability is known of what is used; govulncheck did not reach its database"
   [ ! -e "$tmp/no-browser" ] || echo "not looked at: the page in a browser; there is no chromium"
   for text in "${left_out[@]}"; do echo "could not be run: $text"; done
@@ -80,4 +97,4 @@ summary() {
 }
 
 command -v go >/dev/null || { echo "go is missing: install it (https://go.dev/dl); go.mod says which version" >&2; exit 3; }
-go build -o "$tmp/report" ./test/report
+go -C test/tools build -o "$tmp/gotestsum" gotest.tools/gotestsum

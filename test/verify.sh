@@ -55,7 +55,6 @@ browser() {
 suites=(integration simulation e2e page security exactlyonce chaos release soak)
 for dir in test/*/; do
   suite=$(basename "$dir")
-  [ "$suite" != report ] || continue # make test has it
   if compgen -G "$dir*_test.go" >/dev/null && [[ " ${suites[*]} " != *" $suite "* ]]; then suites+=("$suite"); fi
 done
 chosen=${SUITES:-}
@@ -67,6 +66,7 @@ if [ -z "$chosen" ] || [ "$chosen" = - ]; then
   step "staticcheck" online make --no-print-directory staticcheck
   step "govulncheck" vulnerabilities
   step "go.mod is tidy" online go mod tidy -diff
+  step "go.mod of test/tools is tidy" online go -C test/tools mod tidy -diff
   # What it says is for a reader; on a machine that others use, no figure of time would be worth a failure.
   step "benchmarks of single packages, beside those recorded last" online bench/micro.sh -benchtime 50ms
 fi
@@ -83,7 +83,7 @@ export SOAK_OUT=${SOAK_OUT:-$tmp/soak}
 # Suites get the machine to themselves, one after another. Some have a build tag of their own name.
 for suite in "${suites[@]}"; do
   if [ "$suite" = page ] && [ -e "$tmp/no-browser" ]; then continue; fi
-  step "go test -race ./test/$suite" gotest -tests -- -race -tags "$suite" -timeout 30m "./test/$suite"
+  step "go test -race ./test/$suite" gotest --format testname -- -count=1 -race -tags "$suite" -timeout 30m "./test/$suite"
   if [ "$suite" = soak ] && [ -e "$SOAK_OUT/soak.txt" ]; then cat "$SOAK_OUT/soak.txt"; fi
 done
 
