@@ -57,7 +57,7 @@ func (b *bare) echo(ctx context.Context, id uint64) (time.Duration, error) {
 	b.calls.Add(1)
 	reply := "out"
 	begin := time.Now()
-	err := b.handler.HandleMessage(ctx, b.component, "default", messaging.BrokerMessage{
+	err := b.handler.Component(b.component, "default").HandleMessage(ctx, messaging.BrokerMessage{
 		Subject: "in", Body: b.value(id), ReplyTo: &reply,
 	})
 	if err != nil {

@@ -268,7 +268,7 @@ func (b *bed) caller(way string, p *provider, shape Shape) func(context.Context)
 		}
 	case WRPC:
 		return func(ctx context.Context) error {
-			return b.bare.HandleMessage(ctx, bareSink, "default", messaging.BrokerMessage{Subject: "bare", Body: value})
+			return b.bare.Component(bareSink, "default").HandleMessage(ctx, messaging.BrokerMessage{Subject: "bare", Body: value})
 		}
 	case Produce:
 		return func(ctx context.Context) error {

@@ -112,7 +112,7 @@ func handle(t *testing.T, h *messaging.HandlerClient, msg messaging.BrokerMessag
 	ctx, cancel := context.WithTimeout(t.Context(), testkit.DefaultTimeout)
 	defer cancel()
 	for {
-		err := h.HandleMessage(ctx, "echo", "default", msg)
+		err := h.Component("echo", "default").HandleMessage(ctx, msg)
 		if !errors.Is(err, wrpc.ErrNoResponders) || ctx.Err() != nil {
 			return err
 		}
@@ -203,7 +203,7 @@ func TestARealComponentEchoes(t *testing.T) {
 		testkit.Eventually(t, testkit.DefaultTimeout, func() error {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
-			err := h.HandleMessage(ctx, "echo", "default", messaging.BrokerMessage{Subject: "in"})
+			err := h.Component("echo", "default").HandleMessage(ctx, messaging.BrokerMessage{Subject: "in"})
 			if !errors.Is(err, wrpc.ErrNoResponders) {
 				return fmt.Errorf("calling a component that is gone: %v, want %w", err, wrpc.ErrNoResponders)
 			}
@@ -234,7 +234,7 @@ func TestNoNestedCallIsLost(t *testing.T) {
 		all.Go(func() {
 			for next.Add(1) <= calls {
 				ctx, cancel := context.WithTimeout(t.Context(), testkit.DefaultTimeout)
-				err := h.HandleMessage(ctx, "echo", "default", messaging.BrokerMessage{Subject: "in", Body: body, ReplyTo: to("out")})
+				err := h.Component("echo", "default").HandleMessage(ctx, messaging.BrokerMessage{Subject: "in", Body: body, ReplyTo: to("out")})
 				cancel()
 				if err != nil && failed.Add(1) <= 10 {
 					t.Errorf("a call is lost: %v", err)

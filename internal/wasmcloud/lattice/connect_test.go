@@ -75,12 +75,12 @@ func TestTheSessionSurvivesARestartOfTheServer(t *testing.T) {
 	f.host.PutLink(testkit.TargetLink("before", "kafka", nil))
 	f.wait(t, 1)
 	s := f.current()
-	if !s.Connected() {
+	if !s.Conn().IsConnected() {
 		t.Error("not connected before")
 	}
 	f.ns.Stop()
 	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
-		if s.Connected() {
+		if s.Conn().IsConnected() {
 			return errors.New("still connected")
 		}
 		return nil
@@ -91,7 +91,7 @@ func TestTheSessionSurvivesARestartOfTheServer(t *testing.T) {
 	f.ns.Start()
 	f.ns.WaitInterest(s.putSubject())
 	f.waitServing(t)
-	if !s.Connected() {
+	if !s.Conn().IsConnected() {
 		t.Error("not connected after")
 	}
 	f.host.PutLink(testkit.TargetLink("after", "kafka", nil))

@@ -78,9 +78,6 @@ func (s *Session) Conn() *nats.Conn { return s.nc }
 // connection. It must not block.
 func (s *Session) OnRefusal(told func(error)) { s.refusals.Store(&told) }
 
-// Connected tells whether the lattice is within reach.
-func (s *Session) Connected() bool { return s.nc.IsConnected() }
-
 // Close closes the connection and waits until its goroutines are done. It does not end [Session.Run] in order; that
 // is what Run's context is for.
 func (s *Session) Close() {

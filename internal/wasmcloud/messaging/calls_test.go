@@ -194,7 +194,7 @@ func TestHandleMessageCallsTheComponent(t *testing.T) {
 	want := BrokerMessage{Subject: "orders", Body: make([]byte, 3<<20), ReplyTo: ptr("orders.reply")}
 
 	ctx := guest.WithTraceHeaders(rpc.WithPatience(t), nats.Header{"Traceparent": {"00-1"}, "tracestate": {"s"}, "other": {"x"}})
-	if err := c.HandleMessage(ctx, "echo", "orders", want); err != nil {
+	if err := c.Component("echo", "orders").HandleMessage(ctx, want); err != nil {
 		t.Fatal(err)
 	}
 	if !reflect.DeepEqual(msg, want) {
@@ -208,14 +208,14 @@ func TestHandleMessageCallsTheComponent(t *testing.T) {
 
 	result = []byte("\x01\x04boom")
 	var failure *GuestError
-	if err := c.HandleMessage(rpc.WithPatience(t), "echo", "default", want); !errors.As(err, &failure) || failure.Text != "boom" {
+	if err := c.Component("echo", "default").HandleMessage(rpc.WithPatience(t), want); !errors.As(err, &failure) || failure.Text != "boom" {
 		t.Errorf("the component's error is %v", err)
 	}
 	fail = errors.New("trap")
-	if err := c.HandleMessage(rpc.WithPatience(t), "echo", "default", want); !errors.Is(err, wrpc.ErrIncomplete) || !strings.Contains(err.Error(), "echo") {
+	if err := c.Component("echo", "default").HandleMessage(rpc.WithPatience(t), want); !errors.Is(err, wrpc.ErrIncomplete) || !strings.Contains(err.Error(), "echo") {
 		t.Errorf("a trap is %v", err)
 	}
-	if err := c.HandleMessage(rpc.WithPatience(t), "nobody", "default", want); !errors.Is(err, wrpc.ErrNoResponders) {
+	if err := c.Component("nobody", "default").HandleMessage(rpc.WithPatience(t), want); !errors.Is(err, wrpc.ErrNoResponders) {
 		t.Errorf("no component is %v", err)
 	}
 }

@@ -44,11 +44,6 @@ func (c *HandlerClient) Component(id, linkName string) *Component {
 	}
 }
 
-// HandleMessage is [Component.HandleMessage] for a single call.
-func (c *HandlerClient) HandleMessage(ctx context.Context, componentID, linkName string, msg BrokerMessage) error {
-	return c.Component(componentID, linkName).HandleMessage(ctx, msg)
-}
-
 // HandleMessage has the component handle msg and returns nil when it has done so, a [*GuestError] when it returned
 // an error, and one of the errors of [wrpc.Client.Invoke] when there is no answer of the component: only
 // [wrpc.ErrNoResponders] then says for sure that it has not handled the message. Trace headers go along with a ctx
