@@ -26,11 +26,14 @@ func (p *Provider) callerOf(h nats.Header) string {
 // tooLong is how long a call waits for a place before health tells of it.
 const tooLong = 5 * time.Second
 
-// ownProblems are what is wrong with the provider and no link's. p.mu is held for reading.
+// ownProblems are what is wrong with the provider and no link's.
 func (p *Provider) ownProblems() status.Problems {
+	p.mu.RLock()
+	trouble := p.trouble
+	p.mu.RUnlock()
 	var list status.Problems
-	if p.trouble != nil {
-		list.Add(status.ProblemConfig, "provider config: "+p.trouble.Error())
+	if trouble != nil {
+		list.Add(status.ProblemConfig, "provider config: "+trouble.Error())
 	}
 	pressure := p.server.Pressure()
 	if pressure.Refused > 0 {
@@ -45,5 +48,8 @@ func (p *Provider) ownProblems() status.Problems {
 		list.Add(status.ProblemCalls, fmt.Sprintf("calls of components have waited for up to %s to be served: as many run as may",
 			pressure.Waiting.Round(time.Second)))
 	}
-	return p.fit(list)
+	for i := range list {
+		list[i].Text = p.secrets.Text(list[i].Text)
+	}
+	return list
 }

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -8,8 +9,11 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/redact"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/route"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/telemetry"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/hostdata"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/lattice"
 )
 
@@ -67,21 +71,23 @@ func TestAPeerThatDribblesCallsHoldsUpNobody(t *testing.T) {
 
 func TestCallersComeAndGoWithTheirLinks(t *testing.T) {
 	t.Parallel()
+	log := slog.New(slog.DiscardHandler)
 	p := &Provider{
-		log: slog.New(slog.DiscardHandler), metrics: telemetry.NewMetrics(), living: t.Context(),
-		links: map[lattice.LinkID]*link{}, callers: map[string]int{}, came: make(chan struct{}),
+		data: &hostdata.Data{}, log: log, links: map[lattice.LinkID]*lattice.Link{}, callers: map[string]int{},
+		routes: route.NewSet(route.Options{Log: log, Metrics: telemetry.NewMetrics(), Secrets: new(redact.Redactor)}),
 	}
+	defer p.routes.Close()
 	id := func(d lattice.Direction, name string) lattice.LinkID {
 		return lattice.LinkID{Direction: d, Peer: "echo", Namespace: "wasmcloud", Package: "messaging", Name: name}
 	}
 	calls := func() bool { return p.callerOf(nats.Header{"source-id": {"echo"}}) == "echo" }
-	p.unit(id(lattice.AsSource, "default"))
+	p.RejectLink(id(lattice.AsSource, "default"), errors.New("no settings"))
 	if calls() {
 		t.Error("a component that is only called may call")
 	}
-	p.unit(id(lattice.AsTarget, "default"))
-	p.unit(id(lattice.AsTarget, "default"))
-	p.unit(id(lattice.AsTarget, "other"))
+	p.RejectLink(id(lattice.AsTarget, "default"), errors.New("no settings"))
+	p.RejectLink(id(lattice.AsTarget, "default"), errors.New("no settings"))
+	p.RejectLink(id(lattice.AsTarget, "other"), errors.New("no settings"))
 	p.DeleteLink(id(lattice.AsTarget, "default"))
 	p.DeleteLink(id(lattice.AsTarget, "default"))
 	if !calls() {
@@ -92,5 +98,5 @@ func TestCallersComeAndGoWithTheirLinks(t *testing.T) {
 		t.Error("a component without a link may call")
 	}
 	p.DeleteLink(id(lattice.AsSource, "default"))
-	p.units.Wait()
+	p.routes.Stop(t.Context())
 }

@@ -8,7 +8,9 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/route"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/tracing"
+	"github.com/messaging-kafka/messaging-kafka/internal/payload"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/guest"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/messaging"
@@ -24,7 +26,7 @@ type deliverer struct {
 	replyTopic string
 	// believes tells whether an answer may go to a topic that a record names; own is the link's own reply topic for it.
 	believes func(topic, own string) bool
-	form     form
+	form     payload.Form
 	// skipTombstones finishes records without a value instead of delivering them.
 	skipTombstones bool
 	trace          *tracing.Link
@@ -38,9 +40,6 @@ type lastReply struct{ topic, subject string }
 
 var errTombstone = fmt.Errorf("tombstones=skip: %w", record.ErrSkipped)
 
-// topicPlaceholder stands for the record's topic in reply_topic.
-const topicPlaceholder = "{topic}"
-
 // Deliver implements record.Deliverer.
 func (d *deliverer) Deliver(ctx context.Context, r *record.Record) (record.Verdict, error) {
 	if r.Value == nil && d.skipTombstones {
@@ -50,7 +49,7 @@ func (d *deliverer) Deliver(ctx context.Context, r *record.Record) (record.Verdi
 	ctx, span := d.trace.Process(ctx, r)
 	ctx = guest.WithTraceHeaders(ctx, span.Headers(r))
 	v, err := verdict(d.component.HandleMessage(ctx, messaging.BrokerMessage{
-		Subject: r.Topic, Body: d.form.body(r), ReplyTo: d.replyTo(r),
+		Subject: r.Topic, Body: d.form.Body(r), ReplyTo: d.replyTo(r),
 	}))
 	span.End(failureOf(v, err), err)
 	return v, err
@@ -92,15 +91,10 @@ func (d *deliverer) ownReply(r *record.Record) *string {
 	}
 	last := d.lastReply.Load()
 	if last == nil || last.topic != r.Topic {
-		last = &lastReply{topic: r.Topic, subject: ownReplyTopic(d.replyTopic, r.Topic)}
+		last = &lastReply{topic: r.Topic, subject: route.OwnReplyTopic(d.replyTopic, r.Topic)}
 		d.lastReply.Store(last)
 	}
 	return &last.subject // nobody changes it
-}
-
-// ownReplyTopic is what reply_topic is for the records of a topic.
-func ownReplyTopic(setting, topic string) string {
-	return strings.ReplaceAll(setting, topicPlaceholder, topic)
 }
 
 // verdict says what a call's end means for the record. It is the one place that does.

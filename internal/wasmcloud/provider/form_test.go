@@ -15,11 +15,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/messaging-kafka/messaging-kafka/internal/observe/tracing"
-	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/hostdata"
-	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/messaging"
 )
 
 // essence is what a record holds besides its place.
@@ -252,33 +249,6 @@ func TestRequestsAndAnswersHaveEnvelopes(t *testing.T) {
 	}
 	if r := b.kc.Read("questions", 1)[0]; string(r.Key) != "q" || string(r.Value) != "who?" {
 		t.Errorf("question %+v", r)
-	}
-}
-
-func TestTheTraceOfACallGoesToARecordThatHasNone(t *testing.T) {
-	call := map[string][]string{"traceparent": {"call"}}
-	reply := "answers?partition=1"
-	for sentence, c := range map[string]struct {
-		form form
-		msg  messaging.BrokerMessage
-		want []record.Header
-	}{
-		"a raw payload": {form{}, messaging.BrokerMessage{Subject: "t"}, []record.Header{{Key: "traceparent", Value: []byte("call")}}},
-		"an envelope without": {form{envelope: true}, messaging.BrokerMessage{Subject: "t", Body: []byte(`{"data":1}`)},
-			[]record.Header{{Key: "traceparent", Value: []byte("call")}}},
-		"an envelope with one": {form{envelope: true}, messaging.BrokerMessage{Subject: "t", Body: []byte(`{"data":1,"kafkaheaders":"[{\"key\":\"traceparent\",\"value\":\"own\"}]"}`)},
-			[]record.Header{{Key: "traceparent", Value: []byte("own")}}},
-		"a subject with one": {form{named: true}, messaging.BrokerMessage{Subject: "t?header.traceparent=own", ReplyTo: &reply},
-			[]record.Header{{Key: "traceparent", Value: []byte("own")}, {Key: "kafka_replyTopic", Value: []byte("answers")}, {Key: "kafka_replyPartition", Value: []byte{0, 0, 0, 1}}}},
-	} {
-		t.Run(sentence, func(t *testing.T) {
-			out, err := c.form.outgoing(c.msg)
-			list := []record.Outgoing{out}
-			(*tracing.Link)(nil).Send(t.Context(), call, list)
-			if err != nil || !reflect.DeepEqual(list[0].Headers, c.want) || out.Topic != "t" {
-				t.Errorf("got %+v (%v), want headers %v", list[0], err, c.want)
-			}
-		})
 	}
 }
 

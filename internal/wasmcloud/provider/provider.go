@@ -7,20 +7,20 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/memory"
 	"github.com/messaging-kafka/messaging-kafka/internal/base/redact"
 	"github.com/messaging-kafka/messaging-kafka/internal/base/reply"
 	"github.com/messaging-kafka/messaging-kafka/internal/base/version"
-	"github.com/messaging-kafka/messaging-kafka/internal/engine/produce"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/route"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/otlp"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/telemetry"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/tracing"
@@ -54,31 +54,17 @@ type Provider struct {
 	secrets *redact.Redactor // of the provider and its links; for all that others say
 	metrics *telemetry.Metrics
 	export  *otlp.Export
-	tracer  *tracing.Tracer
-	limiter *semaphore.Weighted
-	pool    *produce.Pool
 	client  *wrpc.Client
 	calls   *messaging.HandlerClient
 	records *records.HandlerClient
 	server  *wrpc.Server
-	lid     memory.Lid
-	budget  *memory.Budget // nil where there is no lid
-
-	subscriptions subscriptions
-	observer      observer
+	routes  *route.Set
 
 	mu      sync.RWMutex
-	config  map[string]string // the provider's own, as of the last update
-	links   map[lattice.LinkID]*link
-	callers map[string]int // how many links let a component call
-	trouble error          // what is wrong with the provider's own config
-	stopped bool
-	came    chan struct{}  // closed, and made anew, when a link comes
-	units   sync.WaitGroup // the goroutines of the links
-
-	// living ends with the time that a shutdown has: links that end without one, deleted or replaced, have no more.
-	living context.Context
-	cutOff context.CancelFunc
+	config  map[string]string                // the provider's own, as of the last update
+	links   map[lattice.LinkID]*lattice.Link // as they were put last; nil where that was rejected
+	callers map[string]int                   // how many links let a component call
+	trouble error                            // what is wrong with the provider's own config
 }
 
 // Run joins the lattice that data names and serves it until the host shuts the provider down, ctx ends, or the
@@ -144,22 +130,21 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 
 	p = &Provider{
 		data: data, log: log, secrets: secrets, metrics: metrics, export: export,
-		tracer:  tracing.New(export.TracerProvider(), version.Get().Version).Fit(secrets.Value, secrets.Text),
-		limiter: semaphore.NewWeighted(int64(own.MaxInFlight)),
-		pool:    produce.NewPool(produce.Options{Logger: log, Hooks: []kgo.Hook{metrics.Client("producer")}}),
 		client:  client,
 		calls:   messaging.NewHandlerClient(client, data.Lattice, data.ProviderKey),
 		records: records.NewHandlerClient(client, data.Lattice, data.ProviderKey),
 		server:  server,
-		lid:     lid, budget: budget,
-		config: data.Config, trouble: trouble,
-		links:    make(map[lattice.LinkID]*link),
-		callers:  make(map[string]int),
-		observer: observer{started: time.Now()},
-		came:     make(chan struct{}),
+		config:  data.Config, trouble: trouble,
+		links:   make(map[lattice.LinkID]*lattice.Link),
+		callers: make(map[string]int),
+		routes: route.NewSet(route.Options{
+			Log: log, Metrics: metrics, Secrets: secrets, Memory: budget, Lid: lid,
+			Tracer:  tracing.New(export.TracerProvider(), version.Get().Version).Fit(secrets.Value, secrets.Text),
+			Limiter: semaphore.NewWeighted(int64(own.MaxInFlight)),
+			Process: []string{data.HostID, data.ProviderKey},
+		}),
 	}
-	p.living, p.cutOff = context.WithCancel(context.Background())
-	defer p.cutOff()
+	defer p.routes.Close()
 	metrics.Ask(func() telemetry.Snapshot { return p.snapshot(session.Conn()) })
 	stopAdmin, err := p.serveAdmin(own.AdminAddress, own.AdminHosts, opts.OnAdmin)
 	if err != nil {
@@ -168,7 +153,6 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 		p.trouble = errors.Join(p.trouble, err)
 	}
 	defer stopAdmin()
-	defer p.startObserving()()
 	if err := messaging.Register(server, p); err != nil {
 		return fmt.Errorf("serving wasmcloud:messaging: %w", err)
 	}
@@ -207,56 +191,6 @@ func (p *Provider) ComponentScaled(component string) {
 // HostStopped implements lattice.ScaleWatcher.
 func (p *Provider) HostStopped() { p.client.Interrupted("") }
 
-// PutLink implements lattice.Handler. The link's own goroutine does the work.
-func (p *Provider) PutLink(l lattice.Link) {
-	if unit := p.unit(l.ID); unit != nil {
-		unit.put(l)
-	}
-}
-
-// RejectLink implements lattice.Handler.
-func (p *Provider) RejectLink(id lattice.LinkID, err error) {
-	if unit := p.unit(id); unit != nil {
-		unit.reject(err)
-	}
-}
-
-// unit returns the unit of a link, which it begins where there is none; nil once the provider stops.
-func (p *Provider) unit(id lattice.LinkID) *link {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.stopped {
-		return nil
-	}
-	unit := p.links[id]
-	if unit == nil {
-		unit = newLink(p, id)
-		p.links[id] = unit
-		if id.Direction == lattice.AsTarget {
-			p.callers[id.Peer]++
-		}
-		close(p.came)
-		p.came = make(chan struct{})
-		p.units.Go(unit.run)
-	}
-	return unit
-}
-
-// DeleteLink implements lattice.Handler.
-func (p *Provider) DeleteLink(id lattice.LinkID) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if unit := p.links[id]; unit != nil {
-		delete(p.links, id)
-		if id.Direction == lattice.AsTarget {
-			if p.callers[id.Peer]--; p.callers[id.Peer] == 0 {
-				delete(p.callers, id.Peer)
-			}
-		}
-		unit.stop(p.living, nil)
-	}
-}
-
 // UpdateConfig implements lattice.Handler: the defaults of links may have changed.
 func (p *Provider) UpdateConfig(config map[string]string) {
 	p.secrets.Add(settings.SecretValues(config, nil)...) // what stood there before may still come back
@@ -268,53 +202,26 @@ func (p *Provider) UpdateConfig(config map[string]string) {
 		p.log.Error("provider config", "error", err)
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.config, p.trouble = config, err
-	for _, unit := range p.links {
-		unit.refresh()
+	links := maps.Clone(p.links)
+	p.mu.Unlock()
+	for id, link := range links {
+		if r := p.open(id); r != nil && link != nil {
+			p.apply(r, link)
+		}
 	}
 }
 
 // Health implements lattice.Handler.
 func (p *Provider) Health() lattice.Health {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	texts := p.ownProblems().Texts()
-	if p.stopped {
-		return lattice.Health{Healthy: len(texts) == 0, Message: strings.Join(texts, "; ")} // links that end are well
-	}
-	for _, id := range sortedLinks(p.links) {
-		for _, problem := range p.links[id].problems() {
-			texts = append(texts, fmt.Sprintf("link %s: %s", id, problem.Text))
-		}
-	}
+	texts := append(p.ownProblems().Texts(), p.routes.Problems().Texts()...)
 	return lattice.Health{Healthy: len(texts) == 0, Message: strings.Join(texts, "; ")}
 }
 
-// Shutdown implements lattice.Handler. The order matters: handlers that are being finished still publish, perhaps by
-// another link than the one that reads. So no producer ends, and calls of components are served, until no record is
-// with a component any more.
+// Shutdown implements lattice.Handler. Calls of components are served until no route reads any more: handlers that are
+// being finished still publish.
 func (p *Provider) Shutdown(ctx context.Context) {
-	defer context.AfterFunc(ctx, p.cutOff)()
-	p.subscriptions.hurry(ctx)
-	var reading sync.WaitGroup
-	unread := make(chan struct{}) // closed when no link reads any more
-	p.mu.Lock()
-	p.stopped = true
-	for _, unit := range p.links {
-		reading.Add(1)
-		unit.stop(ctx, func() {
-			reading.Done()
-			<-unread // bounded: the end of reading has ctx
-		})
-	}
-	p.mu.Unlock()
-	reading.Wait()
-	close(unread)
-	p.units.Wait() // bounded likewise
-	p.mu.Lock()
-	clear(p.links)
-	p.mu.Unlock()
+	p.routes.Stop(ctx)
 	if err := p.server.Shutdown(ctx); err != nil {
 		p.log.Warn("calls of components were cut off by the shutdown", "error", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/produce"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/route"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/tracing"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/guest"
@@ -80,34 +81,13 @@ func (s recordsProducer) Send(ctx context.Context, caller guest.Caller, list []r
 		}
 		return make([]record.Position, len(list)), errs
 	}
-	began := time.Now()
-	ctx, span := r.trace.Send(ctx, caller.Header, list)
-	r.payloads.publishing(list...)
-	positions, errs := r.currentPublisher().PublishAll(ctx, list)
-	took := time.Since(began)
-	endSend(span, positions, errs)
+	positions, errs := r.Send(ctx, caller.Header, list)
 	for i, err := range errs {
-		r.metrics.Published(classOf(err), took)
-		r.watch.published(positions[i].Topic, err)
 		if err != nil {
 			errs[i] = s.p.fitSendError(sendError(err))
 		}
 	}
 	return positions, errs
-}
-
-// endSend ends the span of a send, with what happened to the first record that was not stored.
-func endSend(span *tracing.Span, positions []record.Position, errs []error) {
-	for _, err := range errs {
-		if err != nil {
-			span.End(classOf(err), err)
-			return
-		}
-	}
-	if len(positions) == 1 {
-		span.Stored(positions[0])
-	}
-	span.End("", nil)
 }
 
 // Request implements records.Producer.
@@ -116,12 +96,7 @@ func (s recordsProducer) Request(ctx context.Context, caller guest.Caller, out r
 	if err != nil {
 		return nil, s.p.fitSendError(&records.SendError{Case: records.Unavailable, Text: err.Error()})
 	}
-	if r.requester == nil {
-		return nil, &records.SendError{Case: records.Invalid, Text: errNoReplyTopic.Error()}
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	answer, err := r.request(ctx, caller, out)
+	answer, err := r.Request(ctx, caller.Header, out, timeout)
 	if err != nil {
 		return nil, s.p.fitSendError(sendError(err))
 	}
@@ -130,6 +105,12 @@ func (s recordsProducer) Request(ctx context.Context, caller guest.Caller, out r
 
 // sendError makes of an error what the WIT's send-error can say of it.
 func sendError(err error) error {
+	if errors.Is(err, route.ErrNoReplyTopic) {
+		return &records.SendError{Case: records.Invalid, Text: err.Error()}
+	}
+	if _, ok := errors.AsType[*route.UnusableError](err); ok {
+		return &records.SendError{Case: records.Unavailable, Text: err.Error()}
+	}
 	var e *produce.Error
 	if !errors.As(err, &e) {
 		return err // records knows what to do with a deadline, and with the rest

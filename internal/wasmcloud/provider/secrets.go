@@ -3,7 +3,6 @@ package provider
 import (
 	"errors"
 
-	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/hostdata"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/records"
@@ -23,42 +22,6 @@ func ownSecrets(data *hostdata.Data, getenv func(string) string) []string {
 	}
 	values := append(settings.SecretValues(data.Config, data.Secrets), settings.SecretValues(config, nil)...)
 	return append(values, data.LatticeUserJWT.Reveal(), data.LatticeUserSeed.Reveal(), data.ProviderXKeyPrivate.Reveal())
-}
-
-// know has the secrets of what was put taken out of all texts. Those of the put before are kept as well: connections that
-// still have them may be answered yet. It is called with mu held.
-func (l *link) know(config map[string]string, secrets map[string]settings.Secret) {
-	l.known = append(l.known, l.p.secrets.Add(settings.SecretValues(config, secrets)...))
-	const kept = 2
-	for ; len(l.known) > kept; l.known = l.known[1:] {
-		l.known[0]()
-	}
-}
-
-// forget is called when the link is gone and nobody speaks of it any more.
-func (l *link) forget() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, remove := range l.known {
-		remove()
-	}
-	l.known = nil
-}
-
-// fit makes problems fit to be told.
-func (p *Provider) fit(problems status.Problems) status.Problems {
-	for i := range problems {
-		problems[i].Text = p.secrets.Text(problems[i].Text)
-	}
-	return problems
-}
-
-// fitEvents does so with what the log told.
-func (p *Provider) fitEvents(events []status.Event) []status.Event {
-	for i := range events {
-		events[i].Text, events[i].Topic = p.secrets.Text(events[i].Text), p.secrets.Value(events[i].Topic)
-	}
-	return events
 }
 
 // fitSendError makes an error fit for a component.

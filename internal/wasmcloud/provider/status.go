@@ -2,165 +2,33 @@ package provider
 
 import (
 	"context"
-	"maps"
 	"slices"
-	"sync"
-	"time"
 
-	"github.com/messaging-kafka/messaging-kafka/internal/base/memory"
+	"github.com/nats-io/nats.go"
+
 	"github.com/messaging-kafka/messaging-kafka/internal/base/version"
-	"github.com/messaging-kafka/messaging-kafka/internal/engine/consume"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/telemetry"
-	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/lattice"
 )
-
-const (
-	// observeEvery is how soon a change of state is seen where nobody asks.
-	observeEvery = time.Second
-	// countEvery is after how many looks everything is counted too, which costs more, for the rates.
-	countEvery = 5
-)
-
-// observer makes statuses and remembers what only shows over time.
-type observer struct {
-	started time.Time
-
-	mu      sync.Mutex
-	tracker status.Tracker
-	told    map[lattice.LinkID]told
-}
-
-// told is what the log was last told of a link.
-type told struct {
-	state  status.State
-	reason string
-	at     time.Time
-}
-
-// tellEvery keeps a link that goes up and down, or whose reason changes all the time, from filling the log.
-const tellEvery = 30 * time.Second
-
-// observe looks at the links until ctx ends, so that the times in a status are right when somebody asks.
-func (p *Provider) observe(ctx context.Context) {
-	tick := time.NewTicker(observeEvery)
-	defer tick.Stop()
-	for n := 0; ; n++ {
-		if n%countEvery == 0 {
-			p.Status(ctx)
-		} else {
-			p.look()
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// look notes the states of the links.
-func (p *Provider) look() {
-	now := time.Now()
-	units := p.linksNow()
-	ids := sortedLinks(units)
-	links := make([]status.Link, len(ids))
-	for i, id := range ids {
-		links[i] = units[id].brief()
-	}
-	p.observer.mu.Lock()
-	defer p.observer.mu.Unlock()
-	p.observer.tracker.ObserveStates(now, links)
-	p.observer.tell(ids, units, links, now)
-}
-
-// startObserving begins to observe; the function that it returns ends that and waits for it.
-func (p *Provider) startObserving() (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var done sync.WaitGroup
-	done.Go(func() { p.observe(ctx) })
-	return func() {
-		cancel()
-		done.Wait()
-	}
-}
 
 // Status implements admin.Source.
 func (p *Provider) Status(context.Context) status.Provider {
-	counts, err := p.metrics.Counts()
-	if err != nil {
-		p.log.Error("what is counted cannot be told in the status", "error", err)
-	}
-	health := p.Health()
-	p.mu.RLock()
-	own := p.ownProblems()
-	p.mu.RUnlock()
-	units := p.linksNow()
-
-	s := status.Provider{
+	s := p.routes.Status(status.Provider{
 		Version: version.Get().Version, ProviderKey: p.data.ProviderKey, Lattice: p.data.Lattice, HostID: p.data.HostID,
-		InstanceID: p.data.InstanceID, Started: p.observer.started, Time: time.Now(),
-		Healthy: health.Healthy, Message: health.Message, Problems: own, Links: []status.Link{},
-		Memory: p.memory(),
-	}
-	ids := sortedLinks(units)
-	first := firsts{consumers: make(map[*subscription]string), counted: make(map[telemetry.LinkName]string)}
-	for _, id := range ids {
-		s.Links = append(s.Links, units[id].describe(counts, &first, s.Time))
-	}
-	p.observer.mu.Lock()
-	defer p.observer.mu.Unlock()
-	p.observer.tracker.Observe(&s)
-	p.observer.tell(ids, units, s.Links, s.Time)
-	return s
-}
-
-// memory is what the process may take and has taken.
-func (p *Provider) memory() status.Memory {
-	b := p.budget.Status()
-	return status.Memory{
-		LimitBytes: p.lid.Bytes, From: p.lid.From, ResidentBytes: memory.Resident(),
-		BudgetBytes: b.Limit, UsedBytes: b.Used, RefusedTimes: b.Refused,
-	}
-}
-
-// linksNow are the links of the moment.
-func (p *Provider) linksNow() map[lattice.LinkID]*link {
+		InstanceID: p.data.InstanceID, Problems: p.ownProblems(),
+	})
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return maps.Clone(p.links)
-}
-
-// tell logs what has changed with links. It is called with observer.mu held.
-func (o *observer) tell(ids []lattice.LinkID, units map[lattice.LinkID]*link, links []status.Link, now time.Time) {
-	before := o.told
-	o.told = make(map[lattice.LinkID]told, len(ids))
-	for i, id := range ids {
-		unit, l := units[id], &links[i]
-		last := before[id]
-		o.told[id] = last
-		if !worthTelling(last, l) || (!last.at.IsZero() && now.Sub(last.at) < tellEvery) {
-			continue
+	interfaces := make(map[string][]string, len(p.links))
+	for id, link := range p.links {
+		if link != nil {
+			interfaces[id.String()] = link.Interfaces
 		}
-		o.told[id] = told{l.State, l.Reason, now}
-		if l.State.Ill() {
-			unit.log.Warn("the link is not healthy", "cause", l.Reason)
-			continue
-		}
-		unit.log.Info("the link is healthy again")
-		unit.errors.Add(status.Event{Time: now, Text: "healthy again"})
 	}
-}
-
-func worthTelling(last told, l *status.Link) bool {
-	switch {
-	case l.State.Ill():
-		return !last.state.Ill() || last.reason != l.Reason
-	case l.State == status.Healthy:
-		return last.state.Ill()
-	default:
-		return false
+	for i := range s.Links {
+		s.Links[i].Interfaces = slices.Clone(interfaces[s.Links[i].ID()])
 	}
+	return s
 }
 
 // TellStatus implements lattice.StatusTeller.
@@ -168,114 +36,16 @@ func (p *Provider) TellStatus(limit int) ([]byte, error) {
 	return status.Encode(p.Status(context.Background()), limit)
 }
 
-// firsts are the links at which shared figures stand: the first of those that share them.
-type firsts struct {
-	consumers map[*subscription]string
-	counted   map[telemetry.LinkName]string // links that read, of one component and name
-}
-
-// brief says which link it is and how it is.
-func (l *link) brief() status.Link {
-	state, problems := l.health()
-	return status.Link{
-		Component: l.id.Peer, Name: l.id.Name, Package: l.id.Namespace + ":" + l.id.Package, Direction: l.id.Direction.String(),
-		State: state, Reason: problems.String(), Problems: problems,
-	}
-}
-
-// describe is the link's part of a status. Since and Rates are for the tracker.
-func (l *link) describe(counts map[telemetry.LinkName]status.Counters, first *firsts, now time.Time) status.Link {
-	s := l.brief()
-	s.RecentErrors, s.RecentDeadLetters = l.p.fitEvents(l.errors.List()), l.p.fitEvents(l.deadLetters.List())
-	l.mu.Lock()
-	want, running := l.want, l.now
-	l.mu.Unlock()
-	if want != nil {
-		s.Interfaces = slices.Clone(want.Interfaces)
-	}
-	if running == nil {
-		return s
-	}
-	all := counts[telemetry.LinkName{Component: l.id.Peer, Link: l.id.Name}]
-	if running.role.Produces() {
-		s.Counters.RecordsOut, s.Counters.BytesOut = all.RecordsOut, all.BytesOut
-		s.Counters.Publishes, s.Counters.PublishSeconds = all.Publishes, all.PublishSeconds
-	}
-	running.mu.RLock()
-	sub, c := running.subscription, running.settings.Consumer
-	running.mu.RUnlock()
-	if !c.Enabled() {
-		return s
-	}
-	s.Group, s.Topics = c.Group, slices.Clone(c.Topics)
-	if c.TopicPattern != nil {
-		s.Topics = []string{"/" + c.TopicPattern.String() + "/"}
-	}
-	s.Group = l.p.secrets.Value(s.Group)
-	for i := range s.Topics {
-		s.Topics[i] = l.p.secrets.Value(s.Topics[i])
-	}
-	first.count(&s, &all)
-	if sub != nil && first.reads(&s, sub) {
-		describeConsumer(&s, sub.Consumer, now)
-		for i := range s.Partitions {
-			one := &s.Partitions[i]
-			one.Topic, one.Held = l.p.secrets.Value(one.Topic), l.p.secrets.Text(one.Held)
-		}
+// snapshot is what metrics ask for at each scrape.
+func (p *Provider) snapshot(conn *nats.Conn) telemetry.Snapshot {
+	s := p.routes.Snapshot()
+	s.Healthy = p.Health().Healthy
+	calls, wire := p.server.Stats(), conn.Stats()
+	s.Lattice = telemetry.LatticeCounts{
+		Connected: conn.IsConnected(), Reconnects: wire.Reconnects,
+		Calls: calls.Calls, Repeats: calls.AcceptsRepeated, Refused: calls.Refused,
+		Unclosed: calls.Unclosed, Malformed: calls.Malformed, Failed: calls.Failed,
+		RunningCalls: calls.Running, WaitingCalls: calls.Waiting, AwaitedCalls: calls.Awaited,
 	}
 	return s
-}
-
-// count gives what a component's links of one name have read to the first of them that reads: the metrics do not tell
-// them apart.
-func (f *firsts) count(s *status.Link, all *status.Counters) {
-	name := telemetry.LinkName{Component: s.Component, Link: s.Name}
-	if other, taken := f.counted[name]; taken {
-		s.SharedWith = other
-		return
-	}
-	f.counted[name] = s.ID()
-	c := &s.Counters
-	c.RecordsIn, c.BytesIn, c.Deliveries, c.HandleSeconds = all.RecordsIn, all.BytesIn, all.Deliveries, all.HandleSeconds
-	c.DeadLetters, c.Skipped, c.Rebalances, c.Missed = all.DeadLetters, all.Skipped, all.Rebalances, all.Missed
-}
-
-// reads tells whether a link is the one at which its consumer's figures stand.
-func (f *firsts) reads(s *status.Link, sub *subscription) bool {
-	if other, taken := f.consumers[sub]; taken {
-		s.SharedWith = other
-		return false
-	}
-	f.consumers[sub] = s.ID()
-	return true
-}
-
-func describeConsumer(s *status.Link, c *consume.Consumer, now time.Time) {
-	d := c.Status().Dispatch
-	s.KeylessOnly = d.KeylessOnly
-	if d.Hanging != nil && s.State == status.Healthy {
-		s.Advice = consume.HangingText(d.Hanging, now)
-	}
-	if !d.OldestCall.IsZero() {
-		s.OldestCallSeconds = max(0, now.Sub(d.OldestCall).Seconds())
-	}
-	s.InFlight, s.Waiting, s.BufferedBytes = d.InFlight, d.Waiting, d.Buffered
-	if !d.Oldest.IsZero() {
-		s.OldestUnfinishedSeconds = max(0, now.Sub(d.Oldest).Seconds())
-	}
-	for _, p := range c.Progress() {
-		one := status.Partition{
-			Topic: p.Topic, Partition: p.Partition, Committed: p.Committed, End: p.End, Lag: p.Lag,
-			OldestUnfinishedSeconds: p.OldestUnfinished.Seconds(), BufferedBytes: p.BufferedBytes, Held: p.Held,
-		}
-		if p.LagKnown {
-			seconds := p.LagTime.Seconds()
-			one.LagSeconds = &seconds
-		}
-		if !p.LastCommit.IsZero() {
-			seconds := max(0, now.Sub(p.LastCommit).Seconds())
-			one.CommitAgeSeconds = &seconds
-		}
-		s.Partitions = append(s.Partitions, one)
-	}
 }

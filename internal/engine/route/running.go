@@ -1,4 +1,4 @@
-package provider
+package route
 
 import (
 	"context"
@@ -12,23 +12,24 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/telemetry"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/tracing"
+	"github.com/messaging-kafka/messaging-kafka/internal/payload"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings/role"
-	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/lattice"
 )
 
 // running is what one set of settings of a link has running.
 type running struct {
-	p        *Provider
-	unit     *link
-	id       lattice.LinkID
+	set      *Set
+	route    *Route
+	id       ID
 	log      *slog.Logger
 	metrics  *telemetry.LinkMetrics
 	role     role.Role
+	ask      *Ask
 	settings settings.Link
-	form     form   // of the settings, and the same as long as the link runs
-	watch    *watch // nil where the component does not publish by the link
+	form     payload.Form // of the settings, and the same as long as the link runs
+	watch    *watch       // nil where the component does not publish by the link
 	trace    *tracing.Link
 	payloads *payloads // nil where the log must not have them
 
@@ -42,16 +43,16 @@ type running struct {
 	unread       error // why nothing is read though the link asks for it
 }
 
-// start makes everything but the subscription; see link.apply.
-func (l *link) start(parsed *ask) (*running, error) {
+// start makes everything but the subscription; see Route.apply.
+func (l *Route) start(parsed *Ask) (*running, error) {
 	r := &running{
-		p: l.p, unit: l, id: l.id, log: l.log, role: parsed.Role, settings: parsed.Link, form: formOf(&parsed.Link),
-		metrics:  l.p.metrics.Link(l.id.Peer, l.id.Name),
-		trace:    l.p.tracer.Link(l.id.Peer, l.id.Name, parsed.Consumer.Group),
+		set: l.set, route: l, id: l.id, log: l.log, ask: parsed, role: parsed.Role, settings: parsed.Link, form: payload.FormOf(&parsed.Link),
+		metrics:  l.set.metrics.Link(l.id.Peer, l.id.Name),
+		trace:    l.set.tracer.Link(l.id.Peer, l.id.Name, parsed.Consumer.Group),
 		payloads: newPayloads(l.log, parsed.LogPayloads),
 	}
 	if parsed.Publishes() {
-		handle, err := l.p.pool.Acquire(parsed.Cluster, parsed.Producer.Client)
+		handle, err := l.set.pool.Acquire(parsed.Cluster, parsed.Producer.Client)
 		if err != nil {
 			return nil, err
 		}
@@ -79,12 +80,13 @@ func (r *running) startRequester() error {
 	if err != nil {
 		return err
 	}
-	access.Watch(r.p.metrics.Client("replies"))
+	access.Watch(r.set.metrics.Client("replies"))
+	access.ConnectBy(r.set.connector)
 	r.accesses = append(r.accesses, access)
 	r.requester = request.Start(request.Config{
 		Settings: r.settings.Request, Create: r.settings.Create, Access: access,
 		MaxMessageBytes: int64(r.settings.Producer.Client.MaxMessageBytes),
-		Memory:          r.p.budget.Open("answers for link " + r.id.String()),
+		Memory:          r.set.budget.Open("answers for link " + r.route.String()),
 		Publish:         r.publish, Observer: r.metrics, Log: r.log,
 	})
 	return nil
@@ -157,7 +159,7 @@ func (r *running) rotate(parsed *settings.Link) bool {
 	var handle *produce.Handle
 	if r.handle != nil {
 		var err error
-		if handle, err = r.p.pool.Acquire(parsed.Cluster, parsed.Producer.Client); err != nil {
+		if handle, err = r.set.pool.Acquire(parsed.Cluster, parsed.Producer.Client); err != nil {
 			r.log.Error("the new credentials cannot be used for publishing", "error", err)
 			return false
 		}
@@ -166,7 +168,7 @@ func (r *running) rotate(parsed *settings.Link) bool {
 		if !errors.Is(err, kafka.ErrNewClientNeeded) {
 			r.log.Error("the new credentials cannot be used", "error", err)
 		}
-		r.p.release(handle, r.log)
+		r.set.release(handle, r.log)
 		return false
 	}
 	r.mu.Lock()
@@ -177,7 +179,7 @@ func (r *running) rotate(parsed *settings.Link) bool {
 		r.publisher = r.newPublisher(handle, parsed)
 	}
 	r.mu.Unlock()
-	r.p.release(old, r.log)
+	r.set.release(old, r.log)
 	return true
 }
 
@@ -188,15 +190,15 @@ func (r *running) useCredentials(security settings.Security) error {
 			return err
 		}
 	}
-	return r.p.subscriptions.rotate(r, security)
+	return r.set.readings.rotate(r, security)
 }
 
 // release gives a handle back that another has taken the place of, if it is one.
-func (p *Provider) release(handle *produce.Handle, log *slog.Logger) {
+func (s *Set) release(handle *produce.Handle, log *slog.Logger) {
 	if handle == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(p.living, replaceTimeout)
+	ctx, cancel := context.WithTimeout(s.living, replaceTimeout)
 	defer cancel()
 	if err := handle.Release(ctx); err != nil {
 		log.Warn("publishes were cut off", "error", err)
@@ -204,7 +206,7 @@ func (p *Provider) release(handle *produce.Handle, log *slog.Logger) {
 }
 
 // stopReading ends the link's part in what reads for it within ctx. The component can go on publishing.
-func (r *running) stopReading(ctx context.Context) { r.p.subscriptions.forget(ctx, r) }
+func (r *running) stopReading(ctx context.Context) { r.set.readings.forget(ctx, r) }
 
 // stop ends everything within ctx, what reads first.
 func (r *running) stop(ctx context.Context) {

@@ -1,53 +1,60 @@
-package provider
+package payload
 
 import (
 	"encoding/binary"
 	"errors"
 	"fmt"
 
-	"github.com/messaging-kafka/messaging-kafka/internal/engine/produce"
-	"github.com/messaging-kafka/messaging-kafka/internal/payload"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
-	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/messaging"
 )
 
-// form is how records and messages of wasmcloud:messaging become one another on a link.
-type form struct {
+// Message is what a record is to somebody who knows subjects and bodies alone: a component of wasmcloud:messaging.
+type Message struct {
+	// Subject is the topic; of a message that becomes a record, it may name more, see [record.NamedSubject].
+	Subject string
+	Body    []byte
+	// ReplyTo is the subject at which an answer is asked for; nil where none is.
+	ReplyTo *string
+}
+
+// Form is how records and messages become one another on a link.
+type Form struct {
 	envelope bool // payload=envelope
 	named    bool // key_from=subject
 }
 
-func formOf(s *settings.Link) form {
-	return form{
+// FormOf is the form that the settings of a link ask for.
+func FormOf(s *settings.Link) Form {
+	return Form{
 		envelope: s.Delivery.Payload == settings.PayloadEnvelope,
 		named:    s.Producer.KeyFrom == settings.KeyFromSubject,
 	}
 }
 
-// body is what the component gets of a record.
-func (f form) body(r *record.Record) []byte {
+// Body is what somebody gets of a record who knows bodies alone.
+func (f Form) Body(r *record.Record) []byte {
 	if f.envelope {
-		return payload.Encode(r)
+		return Encode(r)
 	}
 	return r.Value
 }
 
-// outgoing makes the record for a message. Its reply-to becomes the headers by which Kafka clients ask for answers. An
-// error is a [*produce.Error] in words for the author of the component.
-func (f form) outgoing(msg messaging.BrokerMessage) (record.Outgoing, error) {
+// Outgoing makes the record for a message. Its reply-to becomes the headers by which Kafka clients ask for answers. An
+// error is in words for the author of the message.
+func (f Form) Outgoing(msg Message) (record.Outgoing, error) {
 	out, err := f.content(msg)
 	if err == nil {
 		out.Headers, err = withReply(out.Headers, msg.ReplyTo)
 	}
 	if err != nil {
-		return record.Outgoing{}, &produce.Error{Class: produce.ClassInvalid, Text: err.Error()}
+		return record.Outgoing{}, err
 	}
 	return out, nil
 }
 
 // content is the record that subject and body name.
-func (f form) content(msg messaging.BrokerMessage) (record.Outgoing, error) {
+func (f Form) content(msg Message) (record.Outgoing, error) {
 	subject := record.NamedSubject{Subject: msg.Subject}
 	if f.named {
 		var err error
@@ -60,7 +67,7 @@ func (f form) content(msg messaging.BrokerMessage) (record.Outgoing, error) {
 	out := record.Outgoing{Partition: record.AnyPartition, Value: msg.Body}
 	if f.envelope {
 		var err error
-		if out, err = payload.Decode(msg.Body); err != nil {
+		if out, err = Decode(msg.Body); err != nil {
 			return record.Outgoing{}, fmt.Errorf("the body is no envelope, which payload=envelope asks for: %w", err)
 		}
 	} else if out.Value == nil {

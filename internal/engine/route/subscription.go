@@ -1,4 +1,4 @@
-package provider
+package route
 
 import (
 	"context"
@@ -17,6 +17,7 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/telemetry"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/tracing"
+	"github.com/messaging-kafka/messaging-kafka/internal/payload"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings/role"
@@ -36,14 +37,15 @@ type subscriptions struct {
 // subscription is one reading of topics, for one link or for two of both directions that ask for the same. All that it
 // uses is its own and none of it a link's: links come, change and go while it reads on.
 type subscription struct {
-	p     *Provider
+	set   *Set
 	claim *claim // of the link for which it began
 	key   string
 	// component and link name the consumer's metrics.
 	component, link string
 	role            role.Role
 	settings        settings.Link // of the link for which it began
-	form            form
+	ask             *Ask          // of the link for which it began
+	form            payload.Form
 	log             *slog.Logger // writes to that of the link at which the reading's figures stand
 	metrics         *telemetry.LinkMetrics
 	trace           *tracing.Link
@@ -75,9 +77,9 @@ func subscriptionKey(r *running) string {
 func newSubscription(c *claim, instance string) (*subscription, error) {
 	r := c.running
 	s := &subscription{
-		p: r.p, claim: c, key: c.key, component: r.id.Peer, link: r.id.Name, role: r.role, settings: r.current(), form: r.form,
-		metrics: r.p.metrics.Link(r.id.Peer, r.id.Name),
-		trace:   r.p.tracer.Link(r.id.Peer, r.id.Name, r.settings.Consumer.Group),
+		set: r.set, claim: c, ask: r.ask, key: c.key, component: r.id.Peer, link: r.id.Name, role: r.role, settings: r.current(), form: r.form,
+		metrics: r.set.metrics.Link(r.id.Peer, r.id.Name),
+		trace:   r.set.tracer.Link(r.id.Peer, r.id.Name, r.settings.Consumer.Group),
 		users:   []*running{r},
 	}
 	s.settings.Consumer.InstanceID = instance
@@ -88,13 +90,14 @@ func newSubscription(c *claim, instance string) (*subscription, error) {
 	if s.access, err = kafka.NewAccess(s.settings.Cluster, s.log); err != nil {
 		return nil, err
 	}
-	s.access.Watch(r.p.metrics.Client("consumer"))
+	s.access.Watch(r.set.metrics.Client("consumer"))
+	s.access.ConnectBy(r.set.connector)
 	if _, err := s.produceAs(s.settings.Cluster, s.settings.Producer.Client); err != nil {
 		return nil, err
 	}
 	s.choosePayloads()
 	cfg := s.consumerConfig()
-	cfg.Memory = r.p.budget.Open("records of link " + r.id.String())
+	cfg.Memory = r.set.budget.Open("records of link " + r.route.String())
 	s.Consumer = consume.Start(cfg)
 	return s, nil
 }
@@ -112,7 +115,7 @@ func (s *subscription) produceAs(cluster settings.Cluster, client settings.Produ
 	if !s.produces() || (s.handle != nil && client == s.client && reflect.DeepEqual(cluster, s.cluster)) {
 		return nil, nil
 	}
-	handle, err := s.p.pool.Acquire(cluster, client)
+	handle, err := s.set.pool.Acquire(cluster, client)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +131,7 @@ func (s *subscription) produceAs(cluster settings.Cluster, client settings.Produ
 // adopt takes over what the links of the reading say about things that can change while it runs, and the credentials
 // security. It returns a handle that is to be released. subscriptions.mu is held, and there is a user.
 func (s *subscription) adopt(security settings.Security) (*produce.Handle, error) {
-	first := slices.MinFunc(s.users, func(a, b *running) int { return compareLinks(a.id, b.id) })
+	first := slices.MinFunc(s.users, func(a, b *running) int { return compareIDs(a.id, b.id) })
 	s.logging.Store(first.log) // the status tells what a reading has logged at the same link as its figures
 	s.choosePayloads()
 	asked := first.current()
@@ -167,7 +170,7 @@ func (s *subscriptions) read(ctx context.Context, r *running) {
 	if clash == nil && sub == nil && s.free(mine) {
 		old, err := s.join(mine)
 		s.mu.Unlock()
-		r.p.release(old, r.log)
+		r.set.release(old, r.log)
 		if err != nil {
 			r.log.Error("reading cannot begin", "error", err)
 			r.setUnread(err)
@@ -180,7 +183,7 @@ func (s *subscriptions) read(ctx context.Context, r *running) {
 	case again:
 		r.log.Info("reading begins anew as another member of the group", "group_instance_id", mine.settings.Consumer.InstanceID)
 		s.leave(ctx, r)
-		r.unit.signal()
+		r.route.signal()
 	case clash != nil:
 		if r.setUnread(clash) {
 			r.log.Warn("the link's topics are not read for it", "cause", clash)
@@ -208,13 +211,13 @@ func (s *subscriptions) register(r *running) *claim {
 	mine := &claim{running: r, key: subscriptionKey(r), settings: r.current()}
 	for _, other := range s.claims {
 		if other.sameName(mine) {
-			other.unit.signal()
+			other.route.signal()
 		}
 		switch text, certain := mine.clash(other); {
 		case certain:
-			other.unit.signal()
+			other.route.signal()
 		case text != "":
-			r.log.Warn("records are divided between links", "cause", fmt.Sprintf("link %s %s", other.id, text))
+			r.log.Warn("records are divided between links", "cause", fmt.Sprintf("link %s %s", other.route, text))
 		}
 	}
 	if s.claims == nil {
@@ -237,7 +240,7 @@ func (s *subscriptions) forget(ctx context.Context, r *running) {
 func (s *subscriptions) wake() {
 	for r := range s.claims {
 		if r.reading() == nil {
-			r.unit.signal()
+			r.route.signal()
 		}
 	}
 }
@@ -254,11 +257,11 @@ func (c *claim) clash(other *claim) (text string, certain bool) {
 // depend on which came first, or copies of the provider would come to different ends. It is called with mu held.
 func (s *subscriptions) clashOf(c *claim) error {
 	for _, other := range s.claims {
-		if compareLinks(other.id, c.id) >= 0 {
+		if compareIDs(other.id, c.id) >= 0 {
 			continue
 		}
 		if text, certain := c.clash(other); certain {
-			return fmt.Errorf("link %s %s", other.id, text)
+			return fmt.Errorf("link %s %s", other.route, text)
 		}
 	}
 	return nil
@@ -311,7 +314,7 @@ func (s *subscriptions) instance(c *claim) string {
 	}
 	first := c
 	for _, other := range s.claims {
-		if other.role.Batches() || compareLinks(other.id, first.id) >= 0 || !c.sameName(other) {
+		if other.role.Batches() || compareIDs(other.id, first.id) >= 0 || !c.sameName(other) {
 			continue
 		}
 		switch {
@@ -361,7 +364,7 @@ func (s *subscriptions) leave(ctx context.Context, r *running) {
 		if err != nil {
 			sub.log.Error("reading goes on with the credentials of a link that is gone", "error", err)
 		}
-		r.p.release(old, sub.log)
+		r.set.release(old, sub.log)
 		return
 	}
 	if s.shutdown != nil {
@@ -402,37 +405,26 @@ func (s *subscriptions) rotate(r *running, security settings.Security) error {
 		sub.users = append(slices.Delete(sub.users, i, i+1), r)
 	}
 	s.mu.Unlock()
-	r.p.release(old, sub.log)
+	r.set.release(old, sub.log)
 	return err
 }
 
 func (s *subscription) problems() status.Problems { return s.Status().Problems }
 
-// deliverer hands records to the component as messages.
-func (s *subscription) deliverer() record.Deliverer {
-	d := &s.settings.Delivery
-	return &deliverer{
-		component: s.p.calls.Component(s.component, s.link), replyTopic: d.ReplyTopic, believes: s.settings.Producer.Believes,
-		form: s.form, skipTombstones: d.Tombstones == settings.TombstonesSkip, trace: s.trace, log: s.log,
-	}
+// delivery is what the reading lends to those who take its records.
+func (s *subscription) delivery() Delivery {
+	return Delivery{Settings: &s.settings, Form: s.form, Trace: s.trace, Log: s.log}
 }
 
 func (s *subscription) consumerConfig() consume.Config {
 	cfg := consume.Config{
 		Settings: s.settings, Access: s.access, Component: s.component,
-		Produce: s.deadLetter, Limiter: s.p.limiter, Observer: s.metrics, Log: s.log,
+		Produce: s.deadLetter, Limiter: s.set.limiter, Observer: s.metrics, Log: s.log,
 	}
-	switch s.role {
-	case role.Handle, role.Process:
-		calls := s.p.records
-		if s.settings.Delivery.Batch.Binary == settings.BinaryBase64 {
-			calls = calls.WithBase64()
-		}
-		cfg.Batch = loggedBatches{
-			&batchDeliverer{calls: calls, component: s.component, link: s.link, process: s.role == role.Process, trace: s.trace}, &s.payloads,
-		}
-	default:
-		cfg.Deliverer = loggedDeliverer{s.deliverer(), &s.payloads}
+	if s.role.Batches() {
+		cfg.Batch = loggedBatches{s.ask.Batch(s.delivery()), &s.payloads}
+	} else {
+		cfg.Deliverer = loggedDeliverer{s.ask.Deliverer(s.delivery()), &s.payloads}
 	}
 	if s.role == role.Process {
 		cfg.Outputs = &consume.Outputs{Prepare: s.prepare, Produce: s.publishAll}
@@ -481,7 +473,7 @@ func (s *subscription) publishAll(ctx context.Context, outputs []record.Outgoing
 // transactions: processors are linked in one direction.
 func (s *subscription) transactionalID() string {
 	h := sha256.New()
-	for _, part := range []string{s.p.data.HostID, s.p.data.ProviderKey, s.users[0].id.String()} {
+	for _, part := range append(slices.Clip(s.set.process), s.users[0].route.String()) {
 		fmt.Fprintf(h, "%q", part)
 	}
 	return fmt.Sprintf("%s.%x", s.settings.Consumer.Group, h.Sum(nil)[:6])

@@ -1,0 +1,73 @@
+package route
+
+import (
+	"slices"
+	"time"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/telemetry"
+)
+
+// Snapshot is what metrics ask for at each scrape, as far as it is about the routes and the memory of the process.
+func (s *Set) Snapshot() telemetry.Snapshot {
+	var snapshot telemetry.Snapshot
+	for id, r := range s.current() {
+		state, _ := r.health()
+		snapshot.Links = append(snapshot.Links, telemetry.LinkHealth{
+			Component: id.Peer, Link: id.Name, Package: r.label.Package, Direction: r.label.Direction, State: state,
+		})
+	}
+	now := time.Now()
+	for _, sub := range s.readings.list() {
+		snapshot.Consumers = append(snapshot.Consumers, sub.load(now))
+	}
+	b := s.budget.Status()
+	snapshot.Memory = telemetry.MemoryCounts{Limit: s.lid.Bytes, Budget: b.Limit, Used: b.Used, Refused: b.Refused}
+	return snapshot
+}
+
+// list returns the subscriptions of the moment.
+func (s *subscriptions) list() []*subscription {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(s.open), func(sub *subscription) bool { return len(sub.users) == 0 }) // they end
+}
+
+// load is what the consumer has to do and has not done.
+func (s *subscription) load(now time.Time) telemetry.ConsumerLoad {
+	d := s.Status().Dispatch
+	l := telemetry.ConsumerLoad{
+		Component: s.component, Link: s.link, InFlight: d.InFlight, Waiting: d.Waiting, BufferedBytes: d.Buffered,
+	}
+	if !d.OldestCall.IsZero() {
+		l.OldestCall = max(0, now.Sub(d.OldestCall).Seconds())
+	}
+	if f := d.Failing; f != nil {
+		l.FailedCalls = f.Calls
+	}
+	if !d.Oldest.IsZero() {
+		l.OldestUnfinished = now.Sub(d.Oldest).Seconds()
+	}
+	for _, p := range s.Progress() {
+		if p.Held != "" {
+			l.Held++
+		}
+		l.CommitAge = max(l.CommitAge, p.Uncommitted.Seconds())
+		l.Partitions = append(l.Partitions, telemetry.PartitionLag{
+			Topic: s.set.secrets.Value(p.Topic), Partition: p.Partition, Committed: p.Committed, Lag: p.Lag, LagSeconds: p.LagTime.Seconds(),
+		})
+	}
+	return l
+}
+
+// health is the state of a link, and what is wrong with it.
+func (l *Route) health() (status.State, status.Problems) {
+	l.mu.Lock()
+	stopping := l.stopping
+	l.mu.Unlock()
+	if stopping {
+		return status.Stopping, nil
+	}
+	problems := l.problems()
+	return problems.State(), problems
+}

@@ -1,0 +1,214 @@
+package route
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/produce"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/tracing"
+	"github.com/messaging-kafka/messaging-kafka/internal/payload"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
+)
+
+// Trace are the headers of a call that carry its trace; nil where there are none.
+type Trace = map[string][]string
+
+// UnusableError says why a route cannot be used at the moment, whatever it is asked.
+type UnusableError struct{ err error }
+
+func (e *UnusableError) Error() string { return e.err.Error() }
+
+func (e *UnusableError) Unwrap() error { return e.err }
+
+// AnswerError is about the address at which a record asks for its answer: the same each time that the record is handled.
+type AnswerError struct{ err error }
+
+func (e *AnswerError) Error() string { return e.err.Error() }
+
+func (e *AnswerError) Unwrap() error { return e.err }
+
+// working returns what runs. Settings that are being carried out for the first time are waited for.
+func (l *Route) working(ctx context.Context) (*running, error) {
+	select {
+	case <-l.settled:
+	case <-ctx.Done():
+		return nil, &UnusableError{fmt.Errorf("waiting for link %s: %w", l, ctx.Err())}
+	}
+	now, refused := l.state()
+	switch {
+	case refused != nil:
+		return nil, &UnusableError{fmt.Errorf("link %s: %w", l, refused)}
+	case now == nil:
+		return nil, &UnusableError{fmt.Errorf("link %s has just been deleted", l)}
+	default:
+		return now, nil
+	}
+}
+
+// Publish produces the record that a message is and returns when the broker has acknowledged it. Its errors are
+// [*produce.Error], [*UnusableError] or [*AnswerError].
+func (l *Route) Publish(ctx context.Context, from Trace, msg payload.Message) error {
+	r, err := l.working(ctx)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	out, err := r.outgoing(msg)
+	if err == nil {
+		err = r.send(ctx, from, out)
+	}
+	r.metrics.Published(classOf(err), time.Since(began))
+	if r.answersInVain(err) {
+		return &AnswerError{err}
+	}
+	return err
+}
+
+// outgoing makes the record for a message.
+func (r *running) outgoing(msg payload.Message) (record.Outgoing, error) {
+	out, err := r.form.Outgoing(msg)
+	if err != nil {
+		return record.Outgoing{}, &produce.Error{Class: produce.ClassInvalid, Text: err.Error()}
+	}
+	return out, nil
+}
+
+// answersInVain tells whether an error is about the address that a request asks for its answer at, so that it is the same
+// each time. Trouble with the link's own reply topic is the operator's, who mends it.
+func (r *running) answersInVain(err error) bool {
+	e, ok := errors.AsType[*produce.Error](err)
+	if !ok || !e.Answer {
+		return false
+	}
+	switch e.Class {
+	case produce.ClassInvalid:
+		return true
+	case produce.ClassNotAuthorised, produce.ClassUnknownTopic:
+		return !slices.ContainsFunc(r.settings.Consumer.Topics, func(topic string) bool {
+			return e.Topic == OwnReplyTopic(r.settings.Delivery.ReplyTopic, topic)
+		})
+	}
+	return false
+}
+
+// topicPlaceholder stands for the record's topic in reply_topic.
+const topicPlaceholder = "{topic}"
+
+// OwnReplyTopic is what reply_topic is for the records of a topic.
+func OwnReplyTopic(setting, topic string) string {
+	return strings.ReplaceAll(setting, topicPlaceholder, topic)
+}
+
+// send publishes one record of a component.
+func (r *running) send(ctx context.Context, from Trace, out record.Outgoing) error {
+	list := []record.Outgoing{out}
+	ctx, span := r.trace.Send(ctx, from, list)
+	position, err := r.publish(ctx, list[0])
+	if err == nil {
+		span.Stored(position)
+	}
+	span.End(classOf(err), err)
+	return err
+}
+
+// Send produces records and returns when the broker has acknowledged or refused each, with the place and the error of
+// each, in their order.
+func (l *Route) Send(ctx context.Context, from Trace, list []record.Outgoing) ([]record.Position, []error) {
+	r, err := l.working(ctx)
+	if err != nil {
+		return make([]record.Position, len(list)), slices.Repeat([]error{err}, len(list))
+	}
+	began := time.Now()
+	ctx, span := r.trace.Send(ctx, from, list)
+	r.payloads.publishing(list...)
+	positions, errs := r.currentPublisher().PublishAll(ctx, list)
+	took := time.Since(began)
+	endSend(span, positions, errs)
+	for i, err := range errs {
+		r.metrics.Published(classOf(err), took)
+		r.watch.published(positions[i].Topic, err)
+	}
+	return positions, errs
+}
+
+// endSend ends the span of a send, with what happened to the first record that was not stored.
+func endSend(span *tracing.Span, positions []record.Position, errs []error) {
+	for _, err := range errs {
+		if err != nil {
+			span.End(classOf(err), err)
+			return
+		}
+	}
+	if len(positions) == 1 {
+		span.Stored(positions[0])
+	}
+	span.End("", nil)
+}
+
+// ErrNoReplyTopic is the error of requests by a route that has no topic for their answers.
+var ErrNoReplyTopic = errors.New("requests need a topic for their answers: set request_reply_topic on the link")
+
+// Request produces a record as a request and waits for the answer, for so long.
+func (l *Route) Request(ctx context.Context, from Trace, out record.Outgoing, timeout time.Duration) (*record.Record, error) {
+	r, err := l.working(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return r.request(ctx, from, out, timeout)
+}
+
+// RequestMessage produces a message as a request and waits for the answer, as a message, for so long.
+func (l *Route) RequestMessage(ctx context.Context, from Trace, msg payload.Message, timeout time.Duration) (payload.Message, error) {
+	r, err := l.working(ctx)
+	if err != nil {
+		return payload.Message{}, err
+	}
+	if r.requester == nil {
+		return payload.Message{}, ErrNoReplyTopic
+	}
+	out, err := r.outgoing(msg)
+	if err != nil {
+		return payload.Message{}, err
+	}
+	answer, err := r.request(ctx, from, out, timeout)
+	if err != nil {
+		return payload.Message{}, err
+	}
+	got := payload.Message{Subject: answer.Topic, Body: r.form.Body(answer)}
+	if address, ok := record.ReplyAddressOf(answer); ok && r.settings.Producer.Believes(address.Topic, "") {
+		reply := address.String()
+		got.ReplyTo = &reply
+	}
+	return got, nil
+}
+
+// request publishes a request of a component and waits for the answer.
+func (r *running) request(ctx context.Context, from Trace, out record.Outgoing, timeout time.Duration) (*record.Record, error) {
+	if r.requester == nil {
+		return nil, ErrNoReplyTopic
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	ctx, span := r.trace.Request(ctx, from, &out)
+	answer, err := r.requester.Do(ctx, out)
+	if err == nil {
+		span.Answered(answer)
+	}
+	span.End(classOf(err), err)
+	return answer, err
+}
+
+func classOf(err error) string {
+	if err == nil {
+		return string(produce.ClassOK)
+	}
+	var e *produce.Error
+	if errors.As(err, &e) {
+		return string(e.Class)
+	}
+	return string(produce.ClassOther)
+}

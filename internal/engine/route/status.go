@@ -1,0 +1,255 @@
+package route
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/base/memory"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/consume"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/telemetry"
+)
+
+const (
+	// observeEvery is how soon a change of state is seen where nobody asks.
+	observeEvery = time.Second
+	// countEvery is after how many looks everything is counted too, which costs more, for the rates.
+	countEvery = 5
+)
+
+// observer makes statuses and remembers what only shows over time.
+type observer struct {
+	started time.Time
+
+	mu      sync.Mutex
+	tracker status.Tracker
+	told    map[ID]told
+}
+
+// told is what the log was last told of a link.
+type told struct {
+	state  status.State
+	reason string
+	at     time.Time
+}
+
+// tellEvery keeps a link that goes up and down, or whose reason changes all the time, from filling the log.
+const tellEvery = 30 * time.Second
+
+// observe looks at the links until ctx ends, so that the times in a status are right when somebody asks.
+func (s *Set) observe(ctx context.Context) {
+	tick := time.NewTicker(observeEvery)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		if n%countEvery == 0 {
+			s.Status(status.Provider{})
+		} else {
+			s.look()
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// look notes the states of the links.
+func (s *Set) look() {
+	now := time.Now()
+	units := s.current()
+	ids := sortedIDs(units)
+	links := make([]status.Link, len(ids))
+	for i, id := range ids {
+		links[i] = units[id].brief()
+	}
+	s.observer.mu.Lock()
+	defer s.observer.mu.Unlock()
+	s.observer.tracker.ObserveStates(now, links)
+	s.observer.tell(ids, units, links, now)
+}
+
+// startObserving begins to observe; the function that it returns ends that and waits for it.
+func (s *Set) startObserving() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var done sync.WaitGroup
+	done.Go(func() { s.observe(ctx) })
+	return func() {
+		cancel()
+		done.Wait()
+	}
+}
+
+// Status tells how the routes are, and what the process takes of memory. about says who asks and what is wrong with
+// that; its other fields are filled in.
+func (s *Set) Status(about status.Provider) status.Provider {
+	counts, err := s.metrics.Counts()
+	if err != nil {
+		s.log.Error("what is counted cannot be told in the status", "error", err)
+	}
+	texts := append(about.Problems.Texts(), s.Problems().Texts()...)
+	about.Healthy, about.Message = len(texts) == 0, strings.Join(texts, "; ")
+	about.Started, about.Time, about.Memory = s.observer.started, time.Now(), s.memory()
+	units := s.current()
+	ids := sortedIDs(units)
+	first := firsts{consumers: make(map[*subscription]string), counted: make(map[telemetry.LinkName]string)}
+	about.Links = make([]status.Link, 0, len(ids))
+	for _, id := range ids {
+		about.Links = append(about.Links, units[id].describe(counts, &first, about.Time))
+	}
+	s.observer.mu.Lock()
+	defer s.observer.mu.Unlock()
+	s.observer.tracker.Observe(&about)
+	s.observer.tell(ids, units, about.Links, about.Time)
+	return about
+}
+
+// memory is what the process may take and has taken.
+func (s *Set) memory() status.Memory {
+	b := s.budget.Status()
+	return status.Memory{
+		LimitBytes: s.lid.Bytes, From: s.lid.From, ResidentBytes: memory.Resident(),
+		BudgetBytes: b.Limit, UsedBytes: b.Used, RefusedTimes: b.Refused,
+	}
+}
+
+// tell logs what has changed with links. It is called with observer.mu held.
+func (o *observer) tell(ids []ID, units map[ID]*Route, links []status.Link, now time.Time) {
+	before := o.told
+	o.told = make(map[ID]told, len(ids))
+	for i, id := range ids {
+		unit, l := units[id], &links[i]
+		last := before[id]
+		o.told[id] = last
+		if !worthTelling(last, l) || (!last.at.IsZero() && now.Sub(last.at) < tellEvery) {
+			continue
+		}
+		o.told[id] = told{l.State, l.Reason, now}
+		if l.State.Ill() {
+			unit.log.Warn("the link is not healthy", "cause", l.Reason)
+			continue
+		}
+		unit.log.Info("the link is healthy again")
+		unit.errors.Add(status.Event{Time: now, Text: "healthy again"})
+	}
+}
+
+func worthTelling(last told, l *status.Link) bool {
+	switch {
+	case l.State.Ill():
+		return !last.state.Ill() || last.reason != l.Reason
+	case l.State == status.Healthy:
+		return last.state.Ill()
+	default:
+		return false
+	}
+}
+
+// firsts are the links at which shared figures stand: the first of those that share them.
+type firsts struct {
+	consumers map[*subscription]string
+	counted   map[telemetry.LinkName]string // links that read, of one component and name
+}
+
+// brief says which link it is and how it is.
+func (l *Route) brief() status.Link {
+	state, problems := l.health()
+	s := l.shown()
+	s.State, s.Reason, s.Problems = state, problems.String(), problems
+	return s
+}
+
+// describe is the link's part of a status. Since and Rates are for the tracker.
+func (l *Route) describe(counts map[telemetry.LinkName]status.Counters, first *firsts, now time.Time) status.Link {
+	s := l.brief()
+	s.RecentErrors, s.RecentDeadLetters = l.set.fitEvents(l.errors.List()), l.set.fitEvents(l.deadLetters.List())
+	running, _ := l.state()
+	if running == nil {
+		return s
+	}
+	all := counts[telemetry.LinkName{Component: l.id.Peer, Link: l.id.Name}]
+	if running.role.Produces() {
+		s.Counters.RecordsOut, s.Counters.BytesOut = all.RecordsOut, all.BytesOut
+		s.Counters.Publishes, s.Counters.PublishSeconds = all.Publishes, all.PublishSeconds
+	}
+	running.mu.RLock()
+	sub, c := running.subscription, running.settings.Consumer
+	running.mu.RUnlock()
+	if !c.Enabled() {
+		return s
+	}
+	s.Group, s.Topics = c.Group, slices.Clone(c.Topics)
+	if c.TopicPattern != nil {
+		s.Topics = []string{"/" + c.TopicPattern.String() + "/"}
+	}
+	s.Group = l.set.secrets.Value(s.Group)
+	for i := range s.Topics {
+		s.Topics[i] = l.set.secrets.Value(s.Topics[i])
+	}
+	first.count(&s, &all)
+	if sub != nil && first.reads(&s, sub) {
+		describeConsumer(&s, sub.Consumer, now)
+		for i := range s.Partitions {
+			one := &s.Partitions[i]
+			one.Topic, one.Held = l.set.secrets.Value(one.Topic), l.set.secrets.Text(one.Held)
+		}
+	}
+	return s
+}
+
+// count gives what a component's links of one name have read to the first of them that reads: the metrics do not tell
+// them apart.
+func (f *firsts) count(s *status.Link, all *status.Counters) {
+	name := telemetry.LinkName{Component: s.Component, Link: s.Name}
+	if other, taken := f.counted[name]; taken {
+		s.SharedWith = other
+		return
+	}
+	f.counted[name] = s.ID()
+	c := &s.Counters
+	c.RecordsIn, c.BytesIn, c.Deliveries, c.HandleSeconds = all.RecordsIn, all.BytesIn, all.Deliveries, all.HandleSeconds
+	c.DeadLetters, c.Skipped, c.Rebalances, c.Missed = all.DeadLetters, all.Skipped, all.Rebalances, all.Missed
+}
+
+// reads tells whether a link is the one at which its consumer's figures stand.
+func (f *firsts) reads(s *status.Link, sub *subscription) bool {
+	if other, taken := f.consumers[sub]; taken {
+		s.SharedWith = other
+		return false
+	}
+	f.consumers[sub] = s.ID()
+	return true
+}
+
+func describeConsumer(s *status.Link, c *consume.Consumer, now time.Time) {
+	d := c.Status().Dispatch
+	s.KeylessOnly = d.KeylessOnly
+	if d.Hanging != nil && s.State == status.Healthy {
+		s.Advice = consume.HangingText(d.Hanging, now)
+	}
+	if !d.OldestCall.IsZero() {
+		s.OldestCallSeconds = max(0, now.Sub(d.OldestCall).Seconds())
+	}
+	s.InFlight, s.Waiting, s.BufferedBytes = d.InFlight, d.Waiting, d.Buffered
+	if !d.Oldest.IsZero() {
+		s.OldestUnfinishedSeconds = max(0, now.Sub(d.Oldest).Seconds())
+	}
+	for _, p := range c.Progress() {
+		one := status.Partition{
+			Topic: p.Topic, Partition: p.Partition, Committed: p.Committed, End: p.End, Lag: p.Lag,
+			OldestUnfinishedSeconds: p.OldestUnfinished.Seconds(), BufferedBytes: p.BufferedBytes, Held: p.Held,
+		}
+		if p.LagKnown {
+			seconds := p.LagTime.Seconds()
+			one.LagSeconds = &seconds
+		}
+		if !p.LastCommit.IsZero() {
+			seconds := max(0, now.Sub(p.LastCommit).Seconds())
+			one.CommitAgeSeconds = &seconds
+		}
+		s.Partitions = append(s.Partitions, one)
+	}
+}
