@@ -15,8 +15,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
 const root = ".."
@@ -202,7 +200,7 @@ var snakeCase = regexp.MustCompile(`^[a-z]+(_[a-z0-9]+)+$`)
 var foreign = []string{"process_", "go_", "ce_", "allow_responses"}
 
 func TestSettingsAndMetricsInDocumentsExist(t *testing.T) {
-	known := settings.Markdown()
+	known := read(t, "settings.md")
 	for _, file := range documents(t) {
 		text := read(t, file)
 		for _, span := range codes(text) {

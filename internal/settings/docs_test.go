@@ -1,37 +1,15 @@
 package settings
 
 import (
-	"flag"
-	"os"
-	"path/filepath"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit/generated"
 )
 
-var update = flag.Bool("update", false, "rewrite docs/settings.md")
-
-// docsFile is seen from this package's folder, where go test runs.
-var docsFile = filepath.Join("..", "..", "docs", "settings.md")
-
-func TestDocsAreUpToDate(t *testing.T) {
-	want := Markdown()
-	if *update {
-		if err := os.MkdirAll(filepath.Dir(docsFile), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(docsFile, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(docsFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != want {
-		t.Fatal("docs/settings.md is stale: run go test ./internal/settings -run Docs -update")
-	}
-}
+func TestDocsAreUpToDate(t *testing.T) { generated.Part(t, "../../docs/settings.md", markdown()) }
 
 func TestEveryDeclarationIsComplete(t *testing.T) {
 	name := regexp.MustCompile(`^[a-z0-9]+(_[a-z0-9]+)*$`)
@@ -94,7 +72,7 @@ func TestEveryDeclarationIsComplete(t *testing.T) {
 func TestDocsTableHasFiveCellsInEveryRow(t *testing.T) {
 	bar := regexp.MustCompile(`[^\\]\|`)
 	rows := 0
-	for line := range strings.SplitSeq(Markdown(), "\n") {
+	for line := range strings.SplitSeq(markdown(), "\n") {
 		if !strings.HasPrefix(line, "|") {
 			continue
 		}
@@ -106,4 +84,79 @@ func TestDocsTableHasFiveCellsInEveryRow(t *testing.T) {
 	if rows < len(declared) {
 		t.Errorf("%d rows for %d settings", rows, len(declared))
 	}
+}
+
+// markdown returns the tables of all settings, as docs/settings.md holds them.
+func markdown() string {
+	var b strings.Builder
+	for _, part := range sections {
+		fmt.Fprintf(&b, "\n## %s\n\n", part.title)
+		if part.intro != "" {
+			fmt.Fprintf(&b, "%s\n\n", part.intro)
+		}
+		b.WriteString("| Setting | Default | Type | Example | What it does |\n|---|---|---|---|---|\n")
+		for i := range part.settings {
+			s := &part.settings[i]
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", s.docName(), s.docDefault(), s.docType(), s.docExample(), s.docText())
+		}
+	}
+	return b.String()
+}
+
+// cell keeps a text within its cell of a table. A bar ends a cell even within code.
+func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }
+
+func code(text string) string { return "`" + cell(text) + "`" }
+
+func (s *setting) docName() string {
+	name := code(s.name)
+	switch s.scope {
+	case scopeLink:
+		name += " *(link)*"
+	case scopeProvider:
+		name += " *(provider)*"
+	}
+	if s.sensitive {
+		name += " *(secret)*"
+	}
+	return name
+}
+
+func (s *setting) docDefault() string {
+	switch {
+	case s.defDoc != "":
+		return cell(s.defDoc)
+	case s.def != "":
+		return code(s.def)
+	}
+	return "none"
+}
+
+func (s *setting) docType() string {
+	if len(s.value.words) == 0 {
+		return cell(s.value.kind)
+	}
+	words := make([]string, len(s.value.words))
+	for i, w := range s.value.words {
+		words[i] = code(w)
+	}
+	return strings.Join(words, ", ")
+}
+
+func (s *setting) docExample() string {
+	if s.example == "" {
+		return ""
+	}
+	var examples []string
+	for example := range strings.SplitSeq(s.example, "\n") {
+		examples = append(examples, code(example))
+	}
+	return strings.Join(examples, ", ")
+}
+
+func (s *setting) docText() string {
+	if s.kafka == "" {
+		return cell(s.doc)
+	}
+	return cell(s.doc) + " Kafka's " + code(s.kafka) + "."
 }

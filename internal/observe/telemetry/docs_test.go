@@ -1,32 +1,16 @@
 package telemetry
 
 import (
-	"flag"
-	"os"
-	"path/filepath"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit/generated"
 )
 
-var update = flag.Bool("update", false, "rewrite docs/metrics.md")
-
-var docsFile = filepath.Join("..", "..", "..", "docs", "metrics.md")
-
 func TestDocsAreUpToDate(t *testing.T) {
-	want := Markdown()
-	if *update {
-		if err := os.WriteFile(docsFile, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(docsFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != want {
-		t.Fatal("docs/metrics.md is stale: run go test ./internal/observe/telemetry -run Docs -update")
-	}
+	generated.Part(t, "../../../docs/metrics.md", markdown())
 }
 
 // Names are as Prometheus wants them: https://prometheus.io/docs/practices/naming/.
@@ -57,3 +41,28 @@ func TestDeclarationsAreComplete(t *testing.T) {
 		}
 	}
 }
+
+// markdown returns the tables of all metrics, as docs/metrics.md holds them.
+func markdown() string {
+	var b strings.Builder
+	section := ""
+	for _, d := range declared {
+		if d.section != section {
+			section = d.section
+			fmt.Fprintf(&b, "\n## %s\n\n| Metric | Type | Labels | What it says | A bad value |\n|---|---|---|---|---|\n", section)
+		}
+		labels := "none"
+		if len(d.labels) > 0 {
+			labels = "`" + strings.Join(d.labels, "`, `") + "`"
+		}
+		bad := d.bad
+		if bad == "" {
+			bad = "None by itself."
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", d.name, d.kind, labels, cell(d.help), cell(bad))
+	}
+	return b.String()
+}
+
+// cell keeps a text within its cell of a table.
+func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }
