@@ -26,15 +26,15 @@ func (s *Set) Snapshot() telemetry.Snapshot {
 	return snapshot
 }
 
-// list returns the subscriptions of the moment.
-func (s *subscriptions) list() []*subscription {
+// list returns the readings of the moment.
+func (s *readings) list() []*reading {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(s.open), func(sub *subscription) bool { return len(sub.users) == 0 }) // they end
+	return slices.DeleteFunc(slices.Clone(s.open), func(sub *reading) bool { return len(sub.users) == 0 }) // they end
 }
 
 // load is what the consumer has to do and has not done.
-func (s *subscription) load(now time.Time) telemetry.ConsumerLoad {
+func (s *reading) load(now time.Time) telemetry.ConsumerLoad {
 	d := s.Status().Dispatch
 	l := telemetry.ConsumerLoad{
 		Component: s.component, Link: s.link, InFlight: d.InFlight, Waiting: d.Waiting, BufferedBytes: d.Buffered,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"reflect"
 	"sync"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
@@ -35,15 +36,15 @@ type running struct {
 
 	accesses []*kafka.Access // of clients that take up new credentials while they run; none comes after the start
 
-	mu           sync.RWMutex
-	handle       *produce.Handle    // nil where the component cannot publish by this link
-	publisher    *produce.Publisher // nil likewise
-	requester    *request.Requester
-	subscription *subscription
-	unread       error // why nothing is read though the link asks for it
+	mu        sync.RWMutex
+	handle    *produce.Handle    // nil where the component cannot publish by this link
+	publisher *produce.Publisher // nil likewise
+	requester *request.Requester
+	reads     *reading
+	unread    error // why nothing is read though the link asks for it
 }
 
-// start makes everything but the subscription; see Route.apply.
+// start makes everything but the reading; see Route.apply.
 func (l *Route) start(parsed *Ask) (*running, error) {
 	r := &running{
 		set: l.set, route: l, id: l.id, log: l.log, ask: parsed, role: parsed.Role, settings: parsed.Link, form: payload.FormOf(&parsed.Link),
@@ -120,18 +121,18 @@ func (r *running) current() settings.Link {
 }
 
 // reading is what reads for the link at the moment, nil where nothing does.
-func (r *running) reading() *subscription {
+func (r *running) reading() *reading {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return r.subscription
+	return r.reads
 }
 
-// setSubscription sets what reads for the link, and returns what did before.
-func (r *running) setSubscription(now *subscription) *subscription {
+// setReading sets what reads for the link, and returns what did before.
+func (r *running) setReading(now *reading) *reading {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	before := r.subscription
-	r.subscription = now
+	before := r.reads
+	r.reads = now
 	if now != nil {
 		r.unread = nil
 	}
@@ -229,15 +230,15 @@ func (r *running) stop(ctx context.Context) {
 
 func (r *running) problems() status.Problems {
 	r.mu.RLock()
-	subscription, requester, unread := r.subscription, r.requester, r.unread
+	reading, requester, unread := r.reads, r.requester, r.unread
 	enabled := r.settings.Consumer.Enabled()
 	r.mu.RUnlock()
 	var list status.Problems
 	switch {
 	case unread != nil:
 		list.Add(status.ProblemRefused, unread.Error())
-	case subscription != nil:
-		list = append(list, subscription.problems()...)
+	case reading != nil:
+		list = append(list, reading.problems()...)
 	case enabled:
 		list.Add(status.ProblemStarting, "starting")
 	}
@@ -248,4 +249,16 @@ func (r *running) problems() status.Problems {
 		list = append(list, r.watch.problems()...)
 	}
 	return list
+}
+
+// equalSettings compares what links ask for. Regular expressions are compared by their text.
+func equalSettings(a, b *settings.Link) bool {
+	x, y := *a, *b
+	if (x.Consumer.TopicPattern == nil) != (y.Consumer.TopicPattern == nil) {
+		return false
+	}
+	if x.Consumer.TopicPattern != nil && x.Consumer.TopicPattern.String() == y.Consumer.TopicPattern.String() {
+		x.Consumer.TopicPattern, y.Consumer.TopicPattern = nil, nil
+	}
+	return reflect.DeepEqual(x, y)
 }

@@ -52,7 +52,7 @@ type Set struct {
 	connector kafka.Connector
 	pool      *produce.Pool
 
-	readings subscriptions
+	readings readings
 	observer observer
 
 	mu      sync.RWMutex

@@ -95,7 +95,7 @@ func (s *Set) Status(about status.Provider) status.Provider {
 	about.Started, about.Time, about.Memory = s.observer.started, time.Now(), s.memory()
 	units := s.current()
 	ids := sortedIDs(units)
-	first := firsts{consumers: make(map[*subscription]string), counted: make(map[telemetry.LinkName]string)}
+	first := firsts{consumers: make(map[*reading]string), counted: make(map[telemetry.LinkName]string)}
 	about.Links = make([]status.Link, 0, len(ids))
 	for _, id := range ids {
 		about.Links = append(about.Links, units[id].describe(counts, &first, about.Time))
@@ -150,7 +150,7 @@ func worthTelling(last told, l *status.Link) bool {
 
 // firsts are the links at which shared figures stand: the first of those that share them.
 type firsts struct {
-	consumers map[*subscription]string
+	consumers map[*reading]string
 	counted   map[telemetry.LinkName]string // links that read, of one component and name
 }
 
@@ -176,7 +176,7 @@ func (l *Route) describe(counts map[telemetry.LinkName]status.Counters, first *f
 		s.Counters.Publishes, s.Counters.PublishSeconds = all.Publishes, all.PublishSeconds
 	}
 	running.mu.RLock()
-	sub, c := running.subscription, running.settings.Consumer
+	sub, c := running.reads, running.settings.Consumer
 	running.mu.RUnlock()
 	if !c.Enabled() {
 		return s
@@ -215,7 +215,7 @@ func (f *firsts) count(s *status.Link, all *status.Counters) {
 }
 
 // reads tells whether a link is the one at which its consumer's figures stand.
-func (f *firsts) reads(s *status.Link, sub *subscription) bool {
+func (f *firsts) reads(s *status.Link, sub *reading) bool {
 	if other, taken := f.consumers[sub]; taken {
 		s.SharedWith = other
 		return false

@@ -105,7 +105,7 @@ func TestATargetLinkEchoes(t *testing.T) {
 	}
 }
 
-func TestLinksOfBothDirectionsShareOneSubscription(t *testing.T) {
+func TestLinksOfBothDirectionsShareOneReading(t *testing.T) {
 	b := newBench(t)
 	b.topics("in", "in.reply")
 	c := testkit.NewComponent(t, b.nats, testkit.ComponentOptions{})
