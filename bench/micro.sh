@@ -11,7 +11,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/.."
 benchstat=golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
-packages=(./internal/wasmcloud/wrpc ./internal/wasmcloud/messaging ./internal/wasmcloud/records ./internal/engine/dispatch ./internal/engine/produce)
+packages=(./internal/wasmcloud/wrpc ./internal/wasmcloud/messaging ./internal/payload/wit ./internal/engine/dispatch ./internal/engine/produce)
 recorded=$here/results/micro.txt record='' count=6 benchtime=0.2s
 while [ $# -gt 0 ]; do
   case $1 in

@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/messaging-kafka/messaging-kafka/bench"
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/messaging"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
@@ -167,7 +168,7 @@ func (w *world) serve(id, provider string) error {
 	w.guests[id] = g
 	kind, _, _ := strings.Cut(id, "-")
 	return server.Handle("wasmcloud:messaging/handler@0.2.0", "handle-message",
-		func(ctx context.Context, _ nats.Header, params *wrpc.Decoder) ([]byte, error) {
+		func(ctx context.Context, _ nats.Header, params *wit.Decoder) ([]byte, error) {
 			msg, err := messaging.DecodeBrokerMessage(params)
 			if err != nil {
 				return nil, err
@@ -187,17 +188,17 @@ func (w *world) serve(id, provider string) error {
 				}
 			}
 			g.handled.Add(1)
-			return wrpc.AppendResult(nil, true), nil
+			return wit.AppendResult(nil, true), nil
 		})
 }
 
 // call calls the provider's consumer and reads the result.
-func (w *world) call(ctx context.Context, g *guest, function string, params []byte, ok func(*wrpc.Decoder) error) error {
+func (w *world) call(ctx context.Context, g *guest, function string, params []byte, ok func(*wit.Decoder) error) error {
 	return w.client.Invoke(ctx, wrpc.Invocation{
 		Target: w.lattice + "." + g.provider, Instance: "wasmcloud:messaging/consumer@0.2.0", Function: function,
 		Header: nats.Header{"source-id": {g.id}, "link-name": {"default"}},
 		Params: params,
-	}, func(d *wrpc.Decoder) error {
+	}, func(d *wit.Decoder) error {
 		fine, err := d.Result()
 		if err != nil {
 			return err
@@ -215,13 +216,13 @@ func (w *world) call(ctx context.Context, g *guest, function string, params []by
 
 func (w *world) publish(ctx context.Context, g *guest, msg messaging.BrokerMessage) error {
 	params := messaging.AppendBrokerMessage(make([]byte, 0, len(msg.Body)+len(msg.Subject)+16), msg)
-	return w.call(ctx, g, "publish", params, func(*wrpc.Decoder) error { return nil })
+	return w.call(ctx, g, "publish", params, func(*wit.Decoder) error { return nil })
 }
 
 func (w *world) request(ctx context.Context, g *guest, subject string, body []byte, patience time.Duration) error {
-	params := wrpc.AppendBytes(wrpc.AppendString(make([]byte, 0, len(body)+len(subject)+16), subject), body)
-	params = wrpc.AppendU32(params, uint32(patience.Milliseconds()))
-	return w.call(ctx, g, "request", params, func(d *wrpc.Decoder) error {
+	params := wit.AppendBytes(wit.AppendString(make([]byte, 0, len(body)+len(subject)+16), subject), body)
+	params = wit.AppendU32(params, uint32(patience.Milliseconds()))
+	return w.call(ctx, g, "request", params, func(d *wit.Decoder) error {
 		answer, err := messaging.DecodeBrokerMessage(d)
 		if err == nil && len(answer.Body) != len(body) {
 			err = fmt.Errorf("an answer of %d bytes to %d", len(answer.Body), len(body))

@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
-	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/records"
 )
 
 // startExample starts a host with a component of examples/ as its manifest has it, except for the provider, which the
@@ -30,9 +30,9 @@ func TestTheEnrichExample(t *testing.T) {
 	k := &kafkaDouble{fail: func(r record.Outgoing) error {
 		switch string(r.Key) {
 		case "large":
-			return &records.SendError{Case: records.TooLarge, Size: 2, Limit: 1}
+			return &wit.SendError{Case: wit.TooLarge, Size: 2, Limit: 1}
 		case "away":
-			return &records.SendError{Case: records.Unavailable, Text: "no broker"}
+			return &wit.SendError{Case: wit.Unavailable, Text: "no broker"}
 		default:
 			return nil
 		}

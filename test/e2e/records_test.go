@@ -13,9 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
-	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/records"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
 )
 
@@ -159,13 +159,13 @@ func TestARealComponentSaysWhatBecameOfEachRecord(t *testing.T) {
 
 func TestARealComponentSendsAndRequests(t *testing.T) {
 	failures := map[string]error{
-		"large":     &records.SendError{Case: records.TooLarge, Size: 2_000_000, Limit: 1_048_576},
-		"missing":   &records.SendError{Case: records.UnknownTopic, Text: "topic missing does not exist"},
-		"forbidden": &records.SendError{Case: records.NotAuthorised, Text: "see allowed_topics"},
-		"slow":      &records.SendError{Case: records.TimedOut, Text: "no answer"},
-		"away":      &records.SendError{Case: records.Unavailable, Text: "no broker"},
-		"bad":       &records.SendError{Case: records.Invalid, Text: "no such partition"},
-		"strange":   &records.SendError{Case: records.Other, Text: "who knows"},
+		"large":     &wit.SendError{Case: wit.TooLarge, Size: 2_000_000, Limit: 1_048_576},
+		"missing":   &wit.SendError{Case: wit.UnknownTopic, Text: "topic missing does not exist"},
+		"forbidden": &wit.SendError{Case: wit.NotAuthorised, Text: "see allowed_topics"},
+		"slow":      &wit.SendError{Case: wit.TimedOut, Text: "no answer"},
+		"away":      &wit.SendError{Case: wit.Unavailable, Text: "no broker"},
+		"bad":       &wit.SendError{Case: wit.Invalid, Text: "no such partition"},
+		"strange":   &wit.SendError{Case: wit.Other, Text: "who knows"},
 	}
 	k := &kafkaDouble{
 		fail: func(r record.Outgoing) error { return failures[r.Topic] },

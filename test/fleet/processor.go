@@ -6,9 +6,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
-	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/records"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
 )
 
@@ -25,8 +25,8 @@ func StartProcessor(t testing.TB, ns *testkit.NATSServer, id string, process Pro
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler := func(ctx context.Context, _ nats.Header, params *wrpc.Decoder) ([]byte, error) {
-		batch, err := records.DecodeBatch(params)
+	handler := func(ctx context.Context, _ nats.Header, params *wit.Decoder) ([]byte, error) {
+		batch, err := wit.DecodeBatch(params)
 		if err != nil {
 			return nil, err
 		}
@@ -34,7 +34,7 @@ func StartProcessor(t testing.TB, ns *testkit.NATSServer, id string, process Pro
 		if err != nil {
 			return nil, err
 		}
-		return records.AppendProcessed(nil, outcomes), nil
+		return wit.AppendProcessed(nil, outcomes), nil
 	}
 	err = server.Handle("messaging-kafka:records/processor@0.1.0", "process", handler)
 	if err == nil {

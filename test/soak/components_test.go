@@ -11,9 +11,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
-	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/records"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
 )
 
@@ -158,12 +158,12 @@ func (c *batchComponent) start() {
 	for _, f := range []struct {
 		name, function string
 		answer         func([]byte, []record.Outcome) []byte
-	}{{"handler", "handle", records.AppendHandled}, {"processor", "process", records.AppendProcessed}} {
+	}{{"handler", "handle", wit.AppendHandled}, {"processor", "process", wit.AppendProcessed}} {
 		if err != nil {
 			break
 		}
-		err = server.Handle(recordsPackage+"/"+f.name+"@0.1.0", f.function, func(ctx context.Context, _ nats.Header, d *wrpc.Decoder) ([]byte, error) {
-			batch, err := records.DecodeBatch(d)
+		err = server.Handle(recordsPackage+"/"+f.name+"@0.1.0", f.function, func(ctx context.Context, _ nats.Header, d *wit.Decoder) ([]byte, error) {
+			batch, err := wit.DecodeBatch(d)
 			if err != nil {
 				return nil, err
 			}
@@ -204,9 +204,9 @@ func (c *batchComponent) send(ctx context.Context, link string, list []record.Ou
 	err := c.client.Invoke(ctx, wrpc.Invocation{
 		Target: "default." + providerKey, Instance: recordsPackage + "/producer@0.1.0", Function: "send",
 		Header: nats.Header{"source-id": {c.id}, "link-name": {link}},
-		Params: records.AppendOutgoings(nil, list),
-	}, func(d *wrpc.Decoder) (err error) {
-		_, failures, err = records.DecodeSent(d)
+		Params: wit.AppendOutgoings(nil, list),
+	}, func(d *wit.Decoder) (err error) {
+		_, failures, err = wit.DecodeSent(d)
 		return err
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/messaging"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
 )
@@ -51,22 +52,22 @@ func (r *runner) startEcho(nc *nats.Conn) error {
 
 // handleMessage serves handler.handle-message. What the provider says against a publish is the component's own
 // result::err, as in a guest that passes it on.
-func (e *echo) handleMessage(ctx context.Context, _ nats.Header, params *wrpc.Decoder) ([]byte, error) {
+func (e *echo) handleMessage(ctx context.Context, _ nats.Header, params *wit.Decoder) ([]byte, error) {
 	msg, err := messaging.DecodeBrokerMessage(params)
 	if err != nil {
 		return nil, fmt.Errorf("decoding the parameters of handle-message: %w", err)
 	}
 	if msg.ReplyTo == nil {
-		return wrpc.AppendResult(nil, true), nil
+		return wit.AppendResult(nil, true), nil
 	}
 	refusal, err := e.publish(ctx, messaging.BrokerMessage{Subject: *msg.ReplyTo, Body: msg.Body})
 	if err != nil {
 		return nil, err
 	}
 	if refusal != nil {
-		return wrpc.AppendString(wrpc.AppendResult(nil, false), *refusal), nil
+		return wit.AppendString(wit.AppendResult(nil, false), *refusal), nil
 	}
-	return wrpc.AppendResult(nil, true), nil
+	return wit.AppendResult(nil, true), nil
 }
 
 // publish calls consumer.publish over the component's link. refusal is the text of result::err.
@@ -82,7 +83,7 @@ func (e *echo) publish(ctx context.Context, msg messaging.BrokerMessage) (refusa
 		},
 		Params: messaging.AppendBrokerMessage(nil, msg),
 	}
-	err = e.client.Invoke(ctx, invocation, func(d *wrpc.Decoder) error {
+	err = e.client.Invoke(ctx, invocation, func(d *wit.Decoder) error {
 		ok, err := d.Result()
 		if err != nil || ok {
 			return err

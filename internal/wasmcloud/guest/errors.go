@@ -4,16 +4,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
 )
-
-// maxErrorText bounds the text of an error that goes to a guest or comes from one, in bytes.
-const maxErrorText = 4 << 10
-
-// ErrorText makes of s a text that a guest can be given and a log can take: valid UTF-8 of 4 KiB at most.
-func ErrorText(s string) string { return text.Clip(s, maxErrorText) }
 
 // Unanswered says what the error of a call to a component, one of [wrpc.Client.Invoke]'s, means for the records that
 // were handed over with it. The error that it returns wraps err, and [record.ErrUnavailable] where the call says

@@ -7,8 +7,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/guest"
-	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
 )
 
 // ordinary is a message of 1 KiB as a record becomes one.
@@ -36,7 +36,7 @@ func BenchmarkDecodeMessage(b *testing.B) {
 	b.SetBytes(int64(len(msg.Body)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := DecodeBrokerMessage(wrpc.NewBytesDecoder(encoded)); err != nil {
+		if _, err := DecodeBrokerMessage(wit.NewBytesDecoder(encoded)); err != nil {
 			b.Fatal(err)
 		}
 		_ = guest.CallerOf(header)

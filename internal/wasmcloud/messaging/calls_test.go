@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit/rpc"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/guest"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
@@ -23,7 +24,7 @@ func newLattice(t *testing.T, id string) *lattice {
 }
 
 // call calls a function of the consumer as a host does and returns the encoded result.
-func (l *lattice) call(t *testing.T, function string, h nats.Header, params string, result func(*wrpc.Decoder) error) error {
+func (l *lattice) call(t *testing.T, function string, h nats.Header, params string, result func(*wit.Decoder) error) error {
 	t.Helper()
 	return l.Client.Invoke(rpc.WithPatience(t), wrpc.Invocation{
 		Target: "lattice.kafka", Instance: "wasmcloud:messaging/consumer@0.2.0", Function: function,
@@ -32,8 +33,8 @@ func (l *lattice) call(t *testing.T, function string, h nats.Header, params stri
 }
 
 // resultOf reads a result whose ok arm ok reads.
-func resultOf(failure *string, ok func(*wrpc.Decoder) error) func(*wrpc.Decoder) error {
-	return func(d *wrpc.Decoder) error {
+func resultOf(failure *string, ok func(*wit.Decoder) error) func(*wit.Decoder) error {
+	return func(d *wit.Decoder) error {
 		fine, err := d.Result()
 		if err != nil {
 			return err
@@ -47,7 +48,7 @@ func resultOf(failure *string, ok func(*wrpc.Decoder) error) func(*wrpc.Decoder)
 	}
 }
 
-func nothing(*wrpc.Decoder) error { return nil }
+func nothing(*wit.Decoder) error { return nil }
 
 // broker is a consumer whose methods a test sets.
 type broker struct {
@@ -154,7 +155,7 @@ func TestRequestIsServed(t *testing.T) {
 	header := nats.Header{"source-id": {"echo"}}
 	var text string
 	var answer BrokerMessage
-	decode := resultOf(&text, func(d *wrpc.Decoder) (err error) {
+	decode := resultOf(&text, func(d *wit.Decoder) (err error) {
 		answer, err = DecodeBrokerMessage(d)
 		return err
 	})
@@ -180,7 +181,7 @@ func TestHandleMessageCallsTheComponent(t *testing.T) {
 	var header nats.Header
 	var msg BrokerMessage
 	result, fail := []byte{0}, error(nil)
-	handle := func(_ context.Context, h nats.Header, d *wrpc.Decoder) (_ []byte, err error) {
+	handle := func(_ context.Context, h nats.Header, d *wit.Decoder) (_ []byte, err error) {
 		header = h
 		if msg, err = DecodeBrokerMessage(d); err != nil {
 			return nil, err

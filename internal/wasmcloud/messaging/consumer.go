@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/guest"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
 )
@@ -32,7 +33,7 @@ func Register(server *wrpc.Server, c Consumer) error {
 }
 
 func servePublish(c Consumer) wrpc.Handler {
-	return func(ctx context.Context, h nats.Header, params *wrpc.Decoder) ([]byte, error) {
+	return func(ctx context.Context, h nats.Header, params *wit.Decoder) ([]byte, error) {
 		msg, err := DecodeBrokerMessage(params)
 		if err != nil {
 			return nil, fmt.Errorf("decoding the parameters of publish: %w", err)
@@ -42,12 +43,12 @@ func servePublish(c Consumer) wrpc.Handler {
 		if err := c.Publish(ctx, guest.CallerOf(h), msg); err != nil {
 			return appendFailure(nil, err), nil
 		}
-		return wrpc.AppendResult(nil, true), nil
+		return wit.AppendResult(nil, true), nil
 	}
 }
 
 func serveRequest(c Consumer) wrpc.Handler {
-	return func(ctx context.Context, h nats.Header, params *wrpc.Decoder) ([]byte, error) {
+	return func(ctx context.Context, h nats.Header, params *wit.Decoder) ([]byte, error) {
 		subject, body, timeout, err := decodeRequest(params)
 		if err != nil {
 			return nil, fmt.Errorf("decoding the parameters of request: %w", err)
@@ -60,12 +61,12 @@ func serveRequest(c Consumer) wrpc.Handler {
 			return appendFailure(nil, err), nil
 		}
 		b := make([]byte, 0, 1+answer.size())
-		return AppendBrokerMessage(wrpc.AppendResult(b, true), answer), nil
+		return AppendBrokerMessage(wit.AppendResult(b, true), answer), nil
 	}
 }
 
 // decodeRequest reads the parameters of consumer.request: subject, body, timeout-ms.
-func decodeRequest(d *wrpc.Decoder) (subject string, body []byte, timeout time.Duration, err error) {
+func decodeRequest(d *wit.Decoder) (subject string, body []byte, timeout time.Duration, err error) {
 	if subject, err = d.String(); err != nil {
 		return "", nil, 0, fmt.Errorf("subject: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/guest"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
 )
@@ -56,7 +57,7 @@ func (c *Component) HandleMessage(ctx context.Context, msg BrokerMessage) error 
 		Function: "handle-message",
 		Header:   guest.AddTrace(ctx, c.header),
 		Params:   AppendBrokerMessage(make([]byte, 0, msg.size()), msg),
-	}, func(d *wrpc.Decoder) (err error) {
+	}, func(d *wit.Decoder) (err error) {
 		failure, err = decodeHandled(d)
 		return err
 	})
@@ -70,7 +71,7 @@ func (c *Component) HandleMessage(ctx context.Context, msg BrokerMessage) error 
 }
 
 // decodeHandled reads the result of handle-message, result<_, string>.
-func decodeHandled(d *wrpc.Decoder) (*GuestError, error) {
+func decodeHandled(d *wit.Decoder) (*GuestError, error) {
 	ok, err := d.Result()
 	if err != nil || ok {
 		return nil, err
@@ -79,5 +80,5 @@ func decodeHandled(d *wrpc.Decoder) (*GuestError, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &GuestError{Text: guest.ErrorText(text)}, nil
+	return &GuestError{Text: wit.ErrorText(text)}, nil
 }

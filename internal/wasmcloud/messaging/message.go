@@ -6,8 +6,7 @@ package messaging
 import (
 	"fmt"
 
-	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/guest"
-	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 )
 
 const (
@@ -35,13 +34,13 @@ func (m *BrokerMessage) size() int {
 
 // AppendBrokerMessage appends the encoded record to b. Subject and ReplyTo must be UTF-8.
 func AppendBrokerMessage(b []byte, m BrokerMessage) []byte {
-	b = wrpc.AppendString(b, m.Subject)
-	b = wrpc.AppendBytes(b, m.Body)
-	return wrpc.AppendOptionString(b, m.ReplyTo)
+	b = wit.AppendString(b, m.Subject)
+	b = wit.AppendBytes(b, m.Body)
+	return wit.AppendOptionString(b, m.ReplyTo)
 }
 
 // DecodeBrokerMessage reads the record.
-func DecodeBrokerMessage(d *wrpc.Decoder) (BrokerMessage, error) {
+func DecodeBrokerMessage(d *wit.Decoder) (BrokerMessage, error) {
 	var m BrokerMessage
 	var err error
 	if m.Subject, err = d.String(); err != nil {
@@ -58,5 +57,5 @@ func DecodeBrokerMessage(d *wrpc.Decoder) (BrokerMessage, error) {
 
 // appendFailure appends result::err(err's text).
 func appendFailure(b []byte, err error) []byte {
-	return wrpc.AppendString(wrpc.AppendResult(b, false), guest.ErrorText(err.Error()))
+	return wit.AppendString(wit.AppendResult(b, false), wit.ErrorText(err.Error()))
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
 )
 
@@ -36,12 +37,12 @@ func TestBrokerMessagesHaveTheirBytes(t *testing.T) {
 			if n := c.msg.size(); n < len(got) {
 				t.Errorf("the bound of the size, %d, is below the size, %d", n, len(got))
 			}
-			msg, err := DecodeBrokerMessage(wrpc.NewBytesDecoder([]byte(c.bytes)))
+			msg, err := DecodeBrokerMessage(wit.NewBytesDecoder([]byte(c.bytes)))
 			if err != nil || !reflect.DeepEqual(msg, c.msg) {
 				t.Errorf("decoded as %+v (%v), not %+v", msg, err, c.msg)
 			}
 			for n := range c.bytes {
-				if _, err := DecodeBrokerMessage(wrpc.NewBytesDecoder([]byte(c.bytes[:n]))); !errors.Is(err, wrpc.ErrIncomplete) {
+				if _, err := DecodeBrokerMessage(wit.NewBytesDecoder([]byte(c.bytes[:n]))); !errors.Is(err, wrpc.ErrIncomplete) {
 					t.Errorf("the first %d bytes give %v", n, err)
 				}
 			}
@@ -50,7 +51,7 @@ func TestBrokerMessagesHaveTheirBytes(t *testing.T) {
 }
 
 func TestParamsOfRequestAreDecoded(t *testing.T) {
-	d := wrpc.NewBytesDecoder([]byte("\x06orders\x02hi\xe8\x07"))
+	d := wit.NewBytesDecoder([]byte("\x06orders\x02hi\xe8\x07"))
 	subject, body, timeout, err := decodeRequest(d)
 	if err != nil || subject != "orders" || string(body) != "hi" || timeout != time.Second {
 		t.Errorf("%q %q %v (%v)", subject, body, timeout, err)
@@ -58,7 +59,7 @@ func TestParamsOfRequestAreDecoded(t *testing.T) {
 	for _, c := range []struct{ bytes, mention string }{
 		{"\x01", "subject"}, {"\x01a\x05", "body"}, {"\x01a\x00", "timeout-ms"}, {"\x01\xff", "subject"},
 	} {
-		if _, _, _, err := decodeRequest(wrpc.NewBytesDecoder([]byte(c.bytes))); err == nil || !strings.Contains(err.Error(), c.mention) {
+		if _, _, _, err := decodeRequest(wit.NewBytesDecoder([]byte(c.bytes))); err == nil || !strings.Contains(err.Error(), c.mention) {
 			t.Errorf("% x: %v does not name %s", c.bytes, err, c.mention)
 		}
 	}
@@ -68,15 +69,15 @@ func TestResultsHaveTheirBytes(t *testing.T) {
 	if got := appendFailure(nil, errors.New("boom")); string(got) != "\x01\x04boom" {
 		t.Errorf("err(boom) is % x", got)
 	}
-	if guest, err := decodeHandled(wrpc.NewBytesDecoder([]byte{0})); err != nil || guest != nil {
+	if guest, err := decodeHandled(wit.NewBytesDecoder([]byte{0})); err != nil || guest != nil {
 		t.Errorf("ok is %v (%v)", guest, err)
 	}
-	guest, err := decodeHandled(wrpc.NewBytesDecoder([]byte("\x01\x04boom")))
+	guest, err := decodeHandled(wit.NewBytesDecoder([]byte("\x01\x04boom")))
 	if err != nil || guest == nil || guest.Text != "boom" || !strings.Contains(guest.Error(), "boom") {
 		t.Errorf("err(boom) is %v (%v)", guest, err)
 	}
 	for _, bad := range []string{"", "\x02", "\x01", "\x01\x04boo", "\x01\x01\xff"} {
-		if guest, err := decodeHandled(wrpc.NewBytesDecoder([]byte(bad))); err == nil {
+		if guest, err := decodeHandled(wit.NewBytesDecoder([]byte(bad))); err == nil {
 			t.Errorf("% x is %v", bad, guest)
 		}
 	}
@@ -100,7 +101,7 @@ func FuzzBrokerMessage(f *testing.F) {
 			}
 			checkRoundTrip(t, msg)
 		}
-		if msg, err := DecodeBrokerMessage(wrpc.NewBytesDecoder(b)); err == nil {
+		if msg, err := DecodeBrokerMessage(wit.NewBytesDecoder(b)); err == nil {
 			checkRoundTrip(t, msg)
 		}
 	})
@@ -112,7 +113,7 @@ func checkRoundTrip(t *testing.T, msg BrokerMessage) {
 	if len(b) > msg.size() {
 		t.Fatalf("%d bytes exceed the bound of %d", len(b), msg.size())
 	}
-	got, err := DecodeBrokerMessage(wrpc.NewBytesDecoder(b))
+	got, err := DecodeBrokerMessage(wit.NewBytesDecoder(b))
 	if err != nil || got.Subject != msg.Subject || !bytes.Equal(got.Body, msg.Body) || !reflect.DeepEqual(got.ReplyTo, msg.ReplyTo) {
 		t.Fatalf("%+v became %+v (%v)", msg, got, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/produce"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/route"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/tracing"
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/guest"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/records"
@@ -77,7 +78,7 @@ func (s recordsProducer) Send(ctx context.Context, caller guest.Caller, list []r
 	if err != nil {
 		errs := make([]error, len(list))
 		for i := range errs {
-			errs[i] = s.p.fitSendError(&records.SendError{Case: records.Unavailable, Text: err.Error()})
+			errs[i] = s.p.fitSendError(&wit.SendError{Case: wit.Unavailable, Text: err.Error()})
 		}
 		return make([]record.Position, len(list)), errs
 	}
@@ -94,7 +95,7 @@ func (s recordsProducer) Send(ctx context.Context, caller guest.Caller, list []r
 func (s recordsProducer) Request(ctx context.Context, caller guest.Caller, out record.Outgoing, timeout time.Duration) (*record.Record, error) {
 	r, err := s.p.route(ctx, recordsNamespace, recordsPackage, caller)
 	if err != nil {
-		return nil, s.p.fitSendError(&records.SendError{Case: records.Unavailable, Text: err.Error()})
+		return nil, s.p.fitSendError(&wit.SendError{Case: wit.Unavailable, Text: err.Error()})
 	}
 	answer, err := r.Request(ctx, caller.Header, out, timeout)
 	if err != nil {
@@ -106,31 +107,31 @@ func (s recordsProducer) Request(ctx context.Context, caller guest.Caller, out r
 // sendError makes of an error what the WIT's send-error can say of it.
 func sendError(err error) error {
 	if errors.Is(err, route.ErrNoReplyTopic) {
-		return &records.SendError{Case: records.Invalid, Text: err.Error()}
+		return &wit.SendError{Case: wit.Invalid, Text: err.Error()}
 	}
 	if _, ok := errors.AsType[*route.UnusableError](err); ok {
-		return &records.SendError{Case: records.Unavailable, Text: err.Error()}
+		return &wit.SendError{Case: wit.Unavailable, Text: err.Error()}
 	}
 	var e *produce.Error
 	if !errors.As(err, &e) {
 		return err // records knows what to do with a deadline, and with the rest
 	}
-	s := &records.SendError{Text: e.Error()}
+	s := &wit.SendError{Text: e.Error()}
 	switch e.Class {
 	case produce.ClassTooLarge:
-		s.Case, s.Size, s.Limit = records.TooLarge, uint64(e.Size), uint64(e.Limit)
+		s.Case, s.Size, s.Limit = wit.TooLarge, uint64(e.Size), uint64(e.Limit)
 	case produce.ClassUnknownTopic:
-		s.Case = records.UnknownTopic
+		s.Case = wit.UnknownTopic
 	case produce.ClassNotAuthorised:
-		s.Case = records.NotAuthorised
+		s.Case = wit.NotAuthorised
 	case produce.ClassTimedOut:
-		s.Case = records.TimedOut
+		s.Case = wit.TimedOut
 	case produce.ClassUnavailable:
-		s.Case = records.Unavailable
+		s.Case = wit.Unavailable
 	case produce.ClassInvalid:
-		s.Case = records.Invalid
+		s.Case = wit.Invalid
 	default:
-		s.Case = records.Other
+		s.Case = wit.Other
 	}
 	return s
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
-	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/records"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
 )
 
@@ -35,8 +35,8 @@ func newRecordsComponent(t *testing.T, ns *testkit.NATSServer, id string, outcom
 		t.Fatal(err)
 	}
 	serve := func(name, function string, answer func([]byte, []record.Outcome) []byte) {
-		if err := server.Handle("messaging-kafka:records/"+name+"@0.1.0", function, func(_ context.Context, _ nats.Header, params *wrpc.Decoder) ([]byte, error) {
-			batch, err := records.DecodeBatch(params)
+		if err := server.Handle("messaging-kafka:records/"+name+"@0.1.0", function, func(_ context.Context, _ nats.Header, params *wit.Decoder) ([]byte, error) {
+			batch, err := wit.DecodeBatch(params)
 			if err != nil {
 				return nil, err
 			}
@@ -45,8 +45,8 @@ func newRecordsComponent(t *testing.T, ns *testkit.NATSServer, id string, outcom
 			t.Fatal(err)
 		}
 	}
-	serve("handler", "handle", records.AppendHandled)
-	serve("processor", "process", records.AppendProcessed)
+	serve("handler", "handle", wit.AppendHandled)
+	serve("processor", "process", wit.AppendProcessed)
 	if err := nc.Flush(); err != nil {
 		t.Fatal(err)
 	}
@@ -71,9 +71,9 @@ func (c *recordsComponent) send(list ...record.Outgoing) ([]record.Position, []e
 	err := c.client.Invoke(c.t.Context(), wrpc.Invocation{
 		Target: "default.kafka", Instance: "messaging-kafka:records/producer@0.1.0", Function: "send",
 		Header: nats.Header{"source-id": {c.id}, "link-name": {"default"}},
-		Params: records.AppendOutgoings(nil, list),
-	}, func(d *wrpc.Decoder) (err error) {
-		positions, errs, err = records.DecodeSent(d)
+		Params: wit.AppendOutgoings(nil, list),
+	}, func(d *wit.Decoder) (err error) {
+		positions, errs, err = wit.DecodeSent(d)
 		return err
 	})
 	if err != nil {

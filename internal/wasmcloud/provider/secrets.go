@@ -3,9 +3,9 @@ package provider
 import (
 	"errors"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/hostdata"
-	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/records"
 )
 
 // ownSecrets are the provider's own: of its config and secrets, of its connection to the lattice, and of the environment's
@@ -26,7 +26,7 @@ func ownSecrets(data *hostdata.Data, getenv func(string) string) []string {
 
 // fitSendError makes an error fit for a component.
 func (p *Provider) fitSendError(err error) error {
-	if e, ok := errors.AsType[*records.SendError](err); ok {
+	if e, ok := errors.AsType[*wit.SendError](err); ok {
 		fit := *e
 		fit.Text = p.secrets.Text(e.Text)
 		return &fit

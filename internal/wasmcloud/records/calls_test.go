@@ -1,6 +1,7 @@
 package records
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit/rpc"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/guest"
@@ -25,7 +27,7 @@ func newLattice(t *testing.T, id string) *lattice {
 }
 
 // call calls a function of the provider as a host does.
-func (l *lattice) call(t *testing.T, instance, function string, h nats.Header, params []byte, result func(*wrpc.Decoder) error) error {
+func (l *lattice) call(t *testing.T, instance, function string, h nats.Header, params []byte, result func(*wit.Decoder) error) error {
 	t.Helper()
 	return l.Client.Invoke(rpc.WithPatience(t), wrpc.Invocation{
 		Target: "lattice.kafka", Instance: "messaging-kafka:records/" + instance + "@0.1.0", Function: function,
@@ -37,8 +39,8 @@ func (l *lattice) call(t *testing.T, instance, function string, h nats.Header, p
 func (l *lattice) component(t *testing.T, instance, function string, answer func(nats.Header, []*record.Record) ([]byte, error)) {
 	t.Helper()
 	err := l.Server.Handle("messaging-kafka:records/"+instance+"@0.1.0", function,
-		func(_ context.Context, h nats.Header, d *wrpc.Decoder) ([]byte, error) {
-			batch, err := DecodeBatch(d)
+		func(_ context.Context, h nats.Header, d *wit.Decoder) ([]byte, error) {
+			batch, err := wit.DecodeBatch(d)
 			if err != nil {
 				return nil, err
 			}
@@ -50,6 +52,8 @@ func (l *lattice) component(t *testing.T, instance, function string, answer func
 }
 
 // fields are records with each kind of field, of some 5 MiB: several messages each way.
+func ms(n int64) time.Time { return time.UnixMilli(n) }
+
 func fields() []*record.Record {
 	many := make([]record.Header, 100)
 	for i := range many {
@@ -77,7 +81,7 @@ func TestHandleGivesAComponentWholeRecords(t *testing.T) {
 	var got []*record.Record
 	l.component(t, "handler", "handle", func(h nats.Header, batch []*record.Record) ([]byte, error) {
 		header, got = h, batch
-		return AppendHandled(nil, []record.Outcome{
+		return wit.AppendHandled(nil, []record.Outcome{
 			{Verdict: record.Done},
 			{Verdict: record.Retry, Err: errors.New("not yet")},
 			{Verdict: record.Reject, Err: errors.New(strings.Repeat("x", 5000))},
@@ -126,7 +130,7 @@ func TestProcessReturnsWhatTheComponentMade(t *testing.T) {
 					Topic: r.Topic, Partition: r.Partition, Key: r.Key, Value: r.Value, Headers: r.Headers, Timestamp: r.Timestamp})
 			}
 		}
-		return AppendProcessed(nil, outcomes), nil
+		return wit.AppendProcessed(nil, outcomes), nil
 	})
 	c := NewHandlerClient(l.Client, "lattice", "kafka")
 	batch := fields()
@@ -162,7 +166,7 @@ func TestCallsThatFailAsAWhole(t *testing.T) {
 		l.component(t, instance, function, func(nats.Header, []*record.Record) ([]byte, error) { return result, fail })
 	}
 	c := NewHandlerClient(l.Client, "lattice", "kafka")
-	batch := batchOf(3, true)
+	batch := fields()[:3]
 	ended, cancel := context.WithCancel(rpc.WithPatience(t))
 	cancel()
 	for _, c2 := range []struct {
@@ -237,21 +241,21 @@ func TestSendIsServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	var list []record.Outgoing
-	for _, o := range outcomesOf(fields()) {
-		list = append(list, o.Outputs...)
+	for _, r := range fields() {
+		list = append(list, record.Outgoing{Topic: "enriched", Partition: record.AnyPartition, Key: r.Key, Value: r.Value, Headers: r.Headers})
 	}
 	header := nats.Header{"source-id": {"echo"}, "link-name": {"orders"}, "traceparent": {"00-1"}, "other": {"x"}}
 	var gotPositions []record.Position
 	var gotErrs []error
 	send := func() error {
-		return l.call(t, "producer", "send", header, AppendOutgoings(nil, list), func(d *wrpc.Decoder) (err error) {
-			gotPositions, gotErrs, err = DecodeSent(d)
+		return l.call(t, "producer", "send", header, wit.AppendOutgoings(nil, list), func(d *wit.Decoder) (err error) {
+			gotPositions, gotErrs, err = wit.DecodeSent(d)
 			return err
 		})
 	}
 	position := record.Position{Topic: "t", Partition: 3, Offset: 1000}
 	positions = []record.Position{position, {}, {}, {}}
-	tooLarge := &SendError{Case: TooLarge, Size: 2, Limit: 1}
+	tooLarge := &wit.SendError{Case: wit.TooLarge, Size: 2, Limit: 1}
 	errs = []error{
 		nil, fmt.Errorf("publishing: %w", tooLarge), fmt.Errorf("waiting: %w", context.DeadlineExceeded), errors.New("what \xff"),
 	}
@@ -267,7 +271,7 @@ func TestSendIsServed(t *testing.T) {
 	if left <= 0 || left > guest.MaxCall {
 		t.Errorf("the call has %v left", left)
 	}
-	wantErrs := []error{nil, tooLarge, &SendError{Case: TimedOut, Text: "waiting: context deadline exceeded"}, &SendError{Case: Other, Text: "what \uFFFD"}}
+	wantErrs := []error{nil, tooLarge, &wit.SendError{Case: wit.TimedOut, Text: "waiting: context deadline exceeded"}, &wit.SendError{Case: wit.Other, Text: "what \uFFFD"}}
 	if gotPositions[0] != position || !reflect.DeepEqual(gotErrs, wantErrs) {
 		t.Errorf("the component gets %v, %v", gotPositions, gotErrs)
 	}
@@ -298,7 +302,7 @@ func TestRequestIsServed(t *testing.T) {
 		case "nothing":
 			return nil, nil
 		default:
-			return nil, &SendError{Case: TimedOut, Text: "no answer from " + r.Topic}
+			return nil, &wit.SendError{Case: wit.TimedOut, Text: "no answer from " + r.Topic}
 		}
 	}}
 	if err := Register(l.Server, k); err != nil {
@@ -307,9 +311,9 @@ func TestRequestIsServed(t *testing.T) {
 	var answer *record.Record
 	var failure error
 	request := func(r record.Outgoing, ms uint32) error {
-		params := wrpc.AppendU32(AppendOutgoing(nil, &r), ms)
-		return l.call(t, "requester", "request", nats.Header{"source-id": {"echo"}}, params, func(d *wrpc.Decoder) (err error) {
-			answer, failure, err = DecodeAnswer(d)
+		params := wit.AppendU32(wit.AppendOutgoing(nil, &r), ms)
+		return l.call(t, "requester", "request", nats.Header{"source-id": {"echo"}}, params, func(d *wit.Decoder) (err error) {
+			answer, failure, err = wit.DecodeAnswer(d)
 			return err
 		})
 	}
@@ -325,7 +329,7 @@ func TestRequestIsServed(t *testing.T) {
 	if timeout != time.Second || left <= 0 || left > time.Second+guest.RequestGrace {
 		t.Errorf("the time-out is %v, the context has %v left", timeout, left)
 	}
-	if err := request(record.Outgoing{Topic: "x"}, 1<<32-1); err != nil || !reflect.DeepEqual(failure, error(&SendError{Case: TimedOut, Text: "no answer from x"})) {
+	if err := request(record.Outgoing{Topic: "x"}, 1<<32-1); err != nil || !reflect.DeepEqual(failure, error(&wit.SendError{Case: wit.TimedOut, Text: "no answer from x"})) {
 		t.Errorf("the failure is %v (%v)", failure, err)
 	}
 	if timeout > guest.MaxCall || left > guest.MaxCall {
@@ -336,17 +340,10 @@ func TestRequestIsServed(t *testing.T) {
 	}
 }
 
-func TestSendErrorsReadAsWhatTheyAre(t *testing.T) {
-	for want, e := range map[string]*SendError{
-		"too-large: 2 bytes where 1 are allowed": {Case: TooLarge, Size: 2, Limit: 1},
-		"not-authorised: no":                     {Case: NotAuthorised, Text: "no"},
-		"send-error(7): what":                    {Case: sendCases, Text: "what"},
-	} {
-		if got := e.Error(); got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
+func value(n int, text bool) []byte {
+	v := bytes.Repeat([]byte("the quick brown fox jumps over the lazy dog. "), n/45+1)[:n]
+	if !text {
+		v[0] = 0xff
 	}
-	if got := sendErrorOf(&SendError{Case: sendCases, Text: "what"}); got.Case != Other {
-		t.Errorf("a case that the contract does not have goes out as %v", got.Case)
-	}
+	return v
 }

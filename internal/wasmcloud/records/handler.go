@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/guest"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
@@ -14,7 +15,7 @@ type HandlerClient struct {
 	client   *wrpc.Client
 	lattice  string
 	provider string
-	encoding encoding
+	base64   bool
 }
 
 // NewHandlerClient calls over client in the given lattice. Components see providerKey as the source of the calls.
@@ -25,7 +26,7 @@ func NewHandlerClient(client *wrpc.Client, lattice, providerKey string) *Handler
 // WithBase64 returns a client whose calls give components base64 in place of list<u8>.
 func (c *HandlerClient) WithBase64() *HandlerClient {
 	with := *c
-	with.encoding.base64 = true
+	with.base64 = true
 	return &with
 }
 
@@ -34,17 +35,17 @@ func (c *HandlerClient) WithBase64() *HandlerClient {
 // an answer. A number of results other than that of the records is an error. Trace headers go along with a ctx made
 // by [guest.WithTraceHeaders].
 func (c *HandlerClient) Handle(ctx context.Context, componentID, linkName string, batch []*record.Record) ([]record.Outcome, error) {
-	return c.call(ctx, componentID, linkName, batch, handlerInstance, "handle", false)
+	return c.call(ctx, componentID, linkName, batch, handlerInstance, "handle", wit.DecodeHandled)
 }
 
 // Process has the component process a batch, as [HandlerClient.Handle] has it handle one. The outcomes have the
 // records that the component made, whose bytes share memory with the messages that they came in.
 func (c *HandlerClient) Process(ctx context.Context, componentID, linkName string, batch []*record.Record) ([]record.Outcome, error) {
-	return c.call(ctx, componentID, linkName, batch, processorInstance, "process", true)
+	return c.call(ctx, componentID, linkName, batch, processorInstance, "process", wit.DecodeProcessed)
 }
 
 func (c *HandlerClient) call(
-	ctx context.Context, componentID, linkName string, batch []*record.Record, instance, function string, outputs bool,
+	ctx context.Context, componentID, linkName string, batch []*record.Record, instance, function string, decode func(*wit.Decoder, int) ([]record.Outcome, error),
 ) ([]record.Outcome, error) {
 	var outcomes []record.Outcome
 	err := c.client.Invoke(ctx, wrpc.Invocation{
@@ -52,9 +53,9 @@ func (c *HandlerClient) call(
 		Instance: instance,
 		Function: function,
 		Header:   guest.CallHeader(ctx, c.provider, componentID, linkName),
-		Params:   c.encoding.batch(nil, batch),
-	}, func(d *wrpc.Decoder) (err error) {
-		outcomes, err = newReader(d).outcomes(len(batch), outputs)
+		Params:   wit.AppendBatch(nil, batch, c.base64),
+	}, func(d *wit.Decoder) (err error) {
+		outcomes, err = decode(d, len(batch))
 		return err
 	})
 	if err != nil {

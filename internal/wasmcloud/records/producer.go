@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/guest"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
@@ -17,8 +18,8 @@ import (
 // come from many goroutines. The records' bytes share memory with the messages that they came in and must not be
 // changed.
 //
-// An error that is or wraps a [*SendError] reaches the component as that; a [context.DeadlineExceeded] does as
-// [TimedOut], any other one as [Other].
+// An error that is or wraps a [*wit.SendError] reaches the component as that; a [context.DeadlineExceeded] does as
+// [wit.TimedOut], any other one as [wit.Other].
 type Producer interface {
 	// Send produces records and returns when each of them is acknowledged or has failed. Both results are as long
 	// as records: where errs has nil, positions has where that record was stored. A nil errs says that all were.
@@ -36,8 +37,8 @@ func Register(server *wrpc.Server, p Producer) error {
 }
 
 func serveSend(p Producer) wrpc.Handler {
-	return func(ctx context.Context, h nats.Header, params *wrpc.Decoder) ([]byte, error) {
-		list, err := DecodeOutgoings(params)
+	return func(ctx context.Context, h nats.Header, params *wit.Decoder) ([]byte, error) {
+		list, err := wit.DecodeOutgoings(params)
 		if err != nil {
 			return nil, fmt.Errorf("decoding the parameters of send: %w", err)
 		}
@@ -47,44 +48,12 @@ func serveSend(p Producer) wrpc.Handler {
 		if len(positions) != len(list) || errs != nil && len(errs) != len(list) {
 			return nil, fmt.Errorf("sending %d records gave %d positions and %d errors", len(list), len(positions), len(errs))
 		}
-		return appendSent(positions, errs), nil
+		return wit.AppendSent(positions, errs), nil
 	}
-}
-
-// appendSent returns list<result<position, send-error>>, the result of producer.send.
-func appendSent(positions []record.Position, errs []error) []byte {
-	bound := numbersBound
-	for i := range positions {
-		bound += numbersBound + len(positions[i].Topic)
-	}
-	b := wrpc.AppendCount(make([]byte, 0, bound), len(positions))
-	for i := range positions {
-		if errs != nil && errs[i] != nil {
-			b = appendSendError(wrpc.AppendResult(b, false), sendErrorOf(errs[i]))
-			continue
-		}
-		b = appendPosition(wrpc.AppendResult(b, true), positions[i])
-	}
-	return b
-}
-
-// DecodeSent reads the result of producer.send, as a component does. positions and errs are those of
-// [Producer.Send], the errors [*SendError]s.
-func DecodeSent(d *wrpc.Decoder) (positions []record.Position, errs []error, err error) {
-	r := newReader(d)
-	_, err = wrpc.DecodeList(d, maxRecords, func(*wrpc.Decoder) (struct{}, error) {
-		position, failure, err := decodeResult(r, r.position)
-		positions, errs = append(positions, position), append(errs, failure)
-		return struct{}{}, err
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	return positions, errs, nil
 }
 
 func serveRequest(p Producer) wrpc.Handler {
-	return func(ctx context.Context, h nats.Header, params *wrpc.Decoder) ([]byte, error) {
+	return func(ctx context.Context, h nats.Header, params *wit.Decoder) ([]byte, error) {
 		request, timeout, err := decodeRequest(params)
 		if err != nil {
 			return nil, fmt.Errorf("decoding the parameters of request: %w", err)
@@ -95,18 +64,17 @@ func serveRequest(p Producer) wrpc.Handler {
 		answer, err := p.Request(ctx, guest.CallerOf(h), request, timeout)
 		switch {
 		case err != nil:
-			return appendSendError(wrpc.AppendResult(nil, false), sendErrorOf(err)), nil
+			return wit.AppendAnswer(nil, err), nil
 		case answer == nil:
 			return nil, errors.New("a request gave neither an answer nor an error")
 		}
-		b := make([]byte, 0, 1+incomingBound(answer))
-		return AppendIncoming(wrpc.AppendResult(b, true), answer), nil
+		return wit.AppendAnswer(answer, nil), nil
 	}
 }
 
 // decodeRequest reads the parameters of requester.request: request, timeout-ms.
-func decodeRequest(d *wrpc.Decoder) (record.Outgoing, time.Duration, error) {
-	request, err := DecodeOutgoing(d)
+func decodeRequest(d *wit.Decoder) (record.Outgoing, time.Duration, error) {
+	request, err := wit.DecodeOutgoing(d)
 	if err != nil {
 		return request, 0, err
 	}
@@ -115,28 +83,4 @@ func decodeRequest(d *wrpc.Decoder) (record.Outgoing, time.Duration, error) {
 		return request, 0, fmt.Errorf("timeout-ms: %w", err)
 	}
 	return request, time.Duration(ms) * time.Millisecond, nil
-}
-
-// DecodeAnswer reads the result of requester.request, as a component does. failure is what the component gets
-// instead of an answer, a [*SendError].
-func DecodeAnswer(d *wrpc.Decoder) (answer *record.Record, failure, err error) {
-	r := newReader(d)
-	return decodeResult(r, r.incoming)
-}
-
-// decodeResult reads result<T, send-error>.
-func decodeResult[T any](r *reader, ok func() (T, error)) (v T, failure, err error) {
-	fine, err := r.d.Result()
-	if err != nil {
-		return v, nil, err
-	}
-	if fine {
-		v, err = ok()
-		return v, nil, err
-	}
-	e, err := r.sendError()
-	if err != nil {
-		return v, nil, err
-	}
-	return v, e, nil
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 )
 
 // BenchmarkCall compares calls with bare NATS request and reply on the same server, each side with a connection of
@@ -26,13 +28,13 @@ func BenchmarkCall(b *testing.B) {
 
 	body := make([]byte, 64)
 	header := nats.Header{"source-id": {"provider"}, "target-id": {"component"}, "link-name": {"default"}}
-	params := AppendBytes(nil, body)
+	params := wit.AppendBytes(nil, body)
 	call := func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		inv := invocation("echo", params)
 		inv.Header = header
-		return client.Invoke(ctx, inv, func(d *Decoder) error {
+		return client.Invoke(ctx, inv, func(d *wit.Decoder) error {
 			_, err := d.Bytes()
 			return err
 		})

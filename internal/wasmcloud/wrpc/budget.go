@@ -66,9 +66,3 @@ func (b *budget) give(n int64) {
 		b.granted.Add(-spare)
 	}
 }
-
-// holder is a [Source] that counts what is made of what it yields.
-type holder interface {
-	// hold counts n bytes more, until the call ends, or fewer where n is negative. An error says that there is no room.
-	hold(n int64) error
-}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 )
 
 // call is a call of a server. It ends when its results have been sent and its handler has returned: the results
@@ -39,7 +41,7 @@ type call struct {
 	token  uint64
 	own    string // the reply subject of the accept
 	params stream
-	dec    Decoder
+	dec    wit.Decoder
 
 	// mu guards what follows. It may be held while mu of a stream is taken, but not while something is published.
 	mu        sync.Mutex
@@ -56,7 +58,7 @@ type call struct {
 	result    []byte // what the handler has returned
 }
 
-// Next implements [Source] on the parameters.
+// Next implements [wit.Source] on the parameters.
 func (c *call) Next() ([]byte, error) {
 	if c.params.drained() {
 		c.server.await(c)
@@ -64,7 +66,7 @@ func (c *call) Next() ([]byte, error) {
 	return c.params.next(c.server.ctx)
 }
 
-func (c *call) hold(n int64) error { return c.params.hold(n) }
+func (c *call) Hold(n int64) error { return c.params.Hold(n) }
 
 // callCost is what a call takes besides its headers and parameters, with the goroutine that runs it.
 const callCost = 4 << 10
@@ -115,7 +117,7 @@ func (c *call) refuse(patient bool) {
 func (c *call) accept() {
 	s := c.server
 	c.params.limit, c.params.shared = s.opts.MaxParamsBytes, &s.params
-	c.dec = Decoder{src: c, left: s.opts.MaxParamsBytes}
+	c.dec = *wit.NewDecoder(c, s.opts.MaxParamsBytes)
 	c.received.Store(int64(len(c.first)))
 	if len(c.first) > 0 && !c.refused {
 		// An error is the end of the stream, where the handler finds it.

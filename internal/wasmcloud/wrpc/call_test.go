@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 )
 
 // noise is a body in which a part that is lost, doubled or out of place shows.
@@ -33,7 +35,7 @@ func TestLargeBodiesGoBothWays(t *testing.T) {
 			s := runNATS(t, c.payload)
 			server := newServer(t, connect(t, s), ServerOptions{})
 			headers := make(chan string, len(c.sizes))
-			serve(t, server, "echo", func(ctx context.Context, h nats.Header, d *Decoder) ([]byte, error) {
+			serve(t, server, "echo", func(ctx context.Context, h nats.Header, d *wit.Decoder) ([]byte, error) {
 				headers <- h.Get("traceparent")
 				return echo(ctx, h, d)
 			})
@@ -41,10 +43,10 @@ func TestLargeBodiesGoBothWays(t *testing.T) {
 			header := nats.Header{"source-id": {"component"}, "traceparent": {strings.Repeat("0", 55)}}
 			for _, size := range c.sizes {
 				body := noise(size)
-				inv := invocation("echo", AppendBytes(nil, body))
+				inv := invocation("echo", wit.AppendBytes(nil, body))
 				inv.Header = header
 				var got []byte
-				err := client.Invoke(withPatience(t), inv, func(d *Decoder) (err error) {
+				err := client.Invoke(withPatience(t), inv, func(d *wit.Decoder) (err error) {
 					got, err = d.Bytes()
 					return err
 				})

@@ -14,6 +14,7 @@ import (
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/memory"
 	"github.com/messaging-kafka/messaging-kafka/internal/base/reply"
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 )
 
 // ClientOptions are the options of a [Client]. Zero values stand for the defaults.
@@ -211,7 +212,7 @@ func (c *Client) leave() {
 // Other errors wrap [ErrNoResponders], [ErrNotAccepted], [ErrCut], [ErrIncomplete], [ErrDisconnected], [ErrMalformed],
 // [ErrTooLarge], [ErrClosed], a [StatusError], or are decode's own or NATS's. With the first two nobody has run the call
 // as far as can be told, whatever else the error wraps; with ErrCut and ErrDisconnected nobody can tell.
-func (c *Client) Invoke(ctx context.Context, inv Invocation, decode func(*Decoder) error) error {
+func (c *Client) Invoke(ctx context.Context, inv Invocation, decode func(*wit.Decoder) error) error {
 	if err := c.enter(); err != nil {
 		return err
 	}
@@ -227,7 +228,7 @@ func (c *Client) Invoke(ctx context.Context, inv Invocation, decode func(*Decode
 	return nil
 }
 
-func (c *Client) invoke(ctx context.Context, inv *Invocation, decode func(*Decoder) error) error {
+func (c *Client) invoke(ctx context.Context, inv *Invocation, decode func(*wit.Decoder) error) error {
 	if err := ctx.Err(); err != nil {
 		return notAccepted(err)
 	}
@@ -271,12 +272,12 @@ func (c *Client) invoke(ctx context.Context, inv *Invocation, decode func(*Decod
 			return notAccepted(err)
 		}
 	}
-	p.dec = Decoder{src: p, left: c.opts.MaxResultBytes}
+	p.dec = *wit.NewDecoder(p, c.opts.MaxResultBytes)
 	if decode == nil {
 		decode = expectEnd
 	}
 	if err := decode(&p.dec); err != nil {
-		if p.dec.end == nil {
+		if !p.dec.Ended() {
 			return fmt.Errorf("reading results: %w", err)
 		}
 		if !p.taken() {
@@ -319,7 +320,7 @@ func (c *Client) endOf(target, reply string, err error) error {
 const confirmTimeout = 500 * time.Millisecond
 
 // expectEnd reads the results of a function that has none.
-func expectEnd(d *Decoder) error {
+func expectEnd(d *wit.Decoder) error {
 	_, err := d.U8()
 	if err == nil {
 		return fmt.Errorf("results of a function without results: %w", ErrMalformed)

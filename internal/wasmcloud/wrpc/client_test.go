@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 )
 
 // peer is a scripted server: it does on the wire what a test says and no more.
@@ -77,7 +79,7 @@ func (p *peer) end() (rest []byte, messages int) {
 }
 
 // begin starts a call of f in the background.
-func begin(ctx context.Context, c *Client, params []byte, decode func(*Decoder) error) <-chan error {
+func begin(ctx context.Context, c *Client, params []byte, decode func(*wit.Decoder) error) <-chan error {
 	done := make(chan error, 1)
 	go func() { done <- c.Invoke(ctx, invocation("f", params), decode) }()
 	return done
@@ -94,8 +96,8 @@ func wait(tb testing.TB, done <-chan error) error {
 	}
 }
 
-func decodeInto(dst *string) func(*Decoder) error {
-	return func(d *Decoder) (err error) {
+func decodeInto(dst *string) func(*wit.Decoder) error {
+	return func(d *wit.Decoder) (err error) {
 		*dst, err = d.String()
 		return err
 	}
@@ -159,7 +161,7 @@ func TestResultsMayComeInSingleBytes(t *testing.T) {
 	done := begin(withPatience(t), client, nil, decodeInto(&got))
 	m := p.next(p.calls)
 	p.accept(m)
-	for _, b := range AppendString(nil, want) {
+	for _, b := range wit.AppendString(nil, want) {
 		p.send(m.Reply+".results", "", []byte{b})
 	}
 	if err := wait(t, done); err != nil || got != want {

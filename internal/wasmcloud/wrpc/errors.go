@@ -1,6 +1,10 @@
 package wrpc
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
+)
 
 // Errors of calls. They are wrapped with what was being done; compare with [errors.Is].
 var (
@@ -17,14 +21,14 @@ var (
 	ErrCut = errors.New("the host stopped serving the call before it was answered")
 	// ErrIncomplete says that the peer ended a stream before the value in it was complete. As the end of results
 	// it is all that wRPC tells of a call that failed: the component trapped, was refused, or ran out of time.
-	ErrIncomplete = errors.New("the peer ended the call without a value")
+	ErrIncomplete = wit.ErrIncomplete
 	// ErrDisconnected says that the NATS connection was lost (or was not there). Where the call was under way, the
 	// peer may have run it all the same.
 	ErrDisconnected = errors.New("the NATS connection was lost")
 	// ErrClosed says that the client or server has been closed.
 	ErrClosed = errors.New("wrpc: closed")
 	// ErrMalformed says that bytes or a message of the peer are not what wRPC prescribes.
-	ErrMalformed = errors.New("malformed wRPC data")
+	ErrMalformed = wit.ErrMalformed
 	// ErrTooLarge says that a stream or a value in it, or the headers of a call, exceed their limit.
-	ErrTooLarge = errors.New("wRPC data exceeds its limit")
+	ErrTooLarge = wit.ErrTooLarge
 )

@@ -11,6 +11,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 )
 
 func TestMain(m *testing.M) {
@@ -151,18 +153,18 @@ func (w *testWriter) Write(b []byte) (int, error) {
 }
 
 // echo returns a list<u8>.
-func echo(_ context.Context, _ nats.Header, params *Decoder) ([]byte, error) {
+func echo(_ context.Context, _ nats.Header, params *wit.Decoder) ([]byte, error) {
 	b, err := params.Bytes()
 	if err != nil {
 		return nil, fmt.Errorf("decoding what to echo: %w", err)
 	}
-	return AppendBytes(make([]byte, 0, len(b)+5), b), nil
+	return wit.AppendBytes(make([]byte, 0, len(b)+5), b), nil
 }
 
 // callEcho calls echo and compares.
 func callEcho(ctx context.Context, c *Client, function string, body []byte) error {
 	var got []byte
-	err := c.Invoke(ctx, invocation(function, AppendBytes(nil, body)), func(d *Decoder) (err error) {
+	err := c.Invoke(ctx, invocation(function, wit.AppendBytes(nil, body)), func(d *wit.Decoder) (err error) {
 		got, err = d.Bytes()
 		return err
 	})

@@ -7,6 +7,8 @@ import (
 	"io"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 )
 
 // pending is a call of a client that is under way. peer is guarded by results.mu, which is also what awaitAccept
@@ -17,15 +19,15 @@ type pending struct {
 	subject string          // of the invocation
 	number  uint64          // calls made later have higher ones
 	results stream
-	dec     Decoder
+	dec     wit.Decoder
 	single  bool   // the first message held all parameters; set before it is published
 	peer    string // the reply subject of the accept
 }
 
-// Next implements [Source] on the results.
+// Next implements [wit.Source] on the results.
 func (p *pending) Next() ([]byte, error) { return p.results.next(p.ctx) }
 
-func (p *pending) hold(n int64) error { return p.results.hold(n) }
+func (p *pending) Hold(n int64) error { return p.results.Hold(n) }
 
 // deliver implements receiver.
 func (p *pending) deliver(suffix string, m *nats.Msg) {

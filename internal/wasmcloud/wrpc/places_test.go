@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 )
 
 // A peer begins more calls than may run, and sends next to nothing of their parameters. Nobody else may notice.
@@ -41,9 +43,9 @@ func TestCallersWhoDoNotSendTakeNoPlaceFromOthers(t *testing.T) {
 			eventually(t, "all calls of the peer have come", func() bool { return server.Stats().Calls == calls })
 			client := newClient(t, connect(t, s), ClientOptions{})
 			for range 100 {
-				inv := invocation("echo", AppendBytes(nil, []byte("hello")))
+				inv := invocation("echo", wit.AppendBytes(nil, []byte("hello")))
 				inv.Header = nats.Header{"source-id": {"good"}}
-				if err := client.Invoke(withPatience(t), inv, func(d *Decoder) error { _, err := d.Bytes(); return err }); err != nil {
+				if err := client.Invoke(withPatience(t), inv, func(d *wit.Decoder) error { _, err := d.Bytes(); return err }); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -68,16 +70,16 @@ func TestOneSourceLeavesRoomForOthers(t *testing.T) {
 	s := runNATS(t, defaultPayload)
 	server := newServer(t, connect(t, s), ServerOptions{MaxCalls: 8, MaxWaiting: 8})
 	release := make(chan struct{})
-	serve(t, server, "f", func(ctx context.Context, h nats.Header, d *Decoder) ([]byte, error) {
+	serve(t, server, "f", func(ctx context.Context, h nats.Header, d *wit.Decoder) ([]byte, error) {
 		if h.Get("source-id") == "evil" {
 			<-release
 		}
 		return echo(ctx, h, d)
 	})
 	call := func(c *Client, source string) error {
-		inv := invocation("f", AppendBytes(nil, []byte("x")))
+		inv := invocation("f", wit.AppendBytes(nil, []byte("x")))
 		inv.Header = nats.Header{"source-id": {source}}
-		return c.Invoke(withPatience(t), inv, func(d *Decoder) error { _, err := d.Bytes(); return err })
+		return c.Invoke(withPatience(t), inv, func(d *wit.Decoder) error { _, err := d.Bytes(); return err })
 	}
 	evil := newClient(t, connect(t, s), ClientOptions{})
 	const calls = 100

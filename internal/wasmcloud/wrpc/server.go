@@ -16,13 +16,14 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/base/memory"
 	"github.com/messaging-kafka/messaging-kafka/internal/base/reply"
 	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 )
 
 // Handler serves one call: it decodes the parameters and returns the encoded results. It may start before the
 // parameters are complete; the decoder waits for them. An error ends the call without a value, which traps a guest,
 // and is logged; failures that a guest is to see belong into the results. header must not be changed. ctx ends when
 // the server gives up waiting for its calls in [Server.Shutdown].
-type Handler func(ctx context.Context, header nats.Header, params *Decoder) (result []byte, err error)
+type Handler func(ctx context.Context, header nats.Header, params *wit.Decoder) (result []byte, err error)
 
 // ServerOptions are the options of a [Server]. Zero values stand for the defaults; Prefix is needed.
 type ServerOptions struct {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 )
 
 // caller is a scripted client of one call: it does on the wire what a test says and no more.
@@ -94,13 +96,13 @@ func (c *caller) nothing(server *Server) {
 // counting returns a handler that echoes and the channel that tells of its calls.
 func counting() (Handler, <-chan []byte) {
 	called := make(chan []byte, 100)
-	return func(_ context.Context, _ nats.Header, params *Decoder) ([]byte, error) {
+	return func(_ context.Context, _ nats.Header, params *wit.Decoder) ([]byte, error) {
 		b, err := params.Bytes()
 		if err != nil {
 			return nil, err
 		}
 		called <- b
-		return AppendBytes(nil, b), nil
+		return wit.AppendBytes(nil, b), nil
 	}, called
 }
 
@@ -151,7 +153,7 @@ func TestSlowRustCallerLosesNothing(t *testing.T) {
 	for i := range calls {
 		c := newCaller(t, nc)
 		wg.Go(func() {
-			c.call("f", AppendBytes(nil, fmt.Append(nil, i)))
+			c.call("f", wit.AppendBytes(nil, fmt.Append(nil, i)))
 			c.accepted()
 			c.accepted()
 			params := c.accepted()
@@ -163,7 +165,7 @@ func TestSlowRustCallerLosesNothing(t *testing.T) {
 				t.Errorf("call %d loses %q", i, m.Data)
 			}
 			c.send(params, "", nil)
-			if got, _ := c.result(); !bytes.Equal(got, AppendBytes(nil, fmt.Append(nil, i))) {
+			if got, _ := c.result(); !bytes.Equal(got, wit.AppendBytes(nil, fmt.Append(nil, i))) {
 				t.Errorf("call %d got %q", i, got)
 			}
 		})
@@ -211,7 +213,7 @@ func TestAcceptIsNotRepeatedOnceParamsHaveCome(t *testing.T) {
 	s := runNATS(t, defaultPayload)
 	server := newServer(t, connect(t, s), ServerOptions{AcceptInterval: time.Millisecond, ParamsTimeout: patience})
 	read := make(chan byte, 10)
-	serve(t, server, "f", func(_ context.Context, _ nats.Header, d *Decoder) ([]byte, error) {
+	serve(t, server, "f", func(_ context.Context, _ nats.Header, d *wit.Decoder) ([]byte, error) {
 		for {
 			b, err := d.U8()
 			if err != nil {
@@ -249,12 +251,12 @@ func TestEveryCallIsEnded(t *testing.T) {
 	server := newServer(t, connect(t, s), ServerOptions{MaxParamsBytes: 1 << 10, Logger: slog.New(slog.DiscardHandler)})
 	for name, h := range map[string]Handler{
 		"echo":  echo,
-		"panic": func(context.Context, nats.Header, *Decoder) ([]byte, error) { panic("on purpose") },
-		"error": func(context.Context, nats.Header, *Decoder) ([]byte, error) {
+		"panic": func(context.Context, nats.Header, *wit.Decoder) ([]byte, error) { panic("on purpose") },
+		"error": func(context.Context, nats.Header, *wit.Decoder) ([]byte, error) {
 			return []byte("x"), errors.New("on purpose")
 		},
-		"empty": func(context.Context, nats.Header, *Decoder) ([]byte, error) { return nil, nil },
-		"exit": func(context.Context, nats.Header, *Decoder) ([]byte, error) {
+		"empty": func(context.Context, nats.Header, *wit.Decoder) ([]byte, error) { return nil, nil },
+		"exit": func(context.Context, nats.Header, *wit.Decoder) ([]byte, error) {
 			(&testing.T{}).SkipNow() // ends the goroutine
 			return nil, nil
 		},
@@ -292,7 +294,7 @@ func TestEveryCallIsEnded(t *testing.T) {
 	t.Run("when the parameters have no end", func(t *testing.T) {
 		before := server.Stats().Malformed
 		peer := newCaller(t, nc)
-		peer.call("echo", AppendU32(nil, 1000))
+		peer.call("echo", wit.AppendU32(nil, 1000))
 		params := peer.accepted()
 		for range 100 {
 			peer.send(params, "", make([]byte, 100))
@@ -314,7 +316,7 @@ func TestPanicIsLoggedWithItsStack(t *testing.T) {
 	s := runNATS(t, defaultPayload)
 	var log bytes.Buffer
 	server := newServer(t, connect(t, s), ServerOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	serve(t, server, "f", func(context.Context, nats.Header, *Decoder) ([]byte, error) { panic("on purpose") })
+	serve(t, server, "f", func(context.Context, nats.Header, *wit.Decoder) ([]byte, error) { panic("on purpose") })
 	c := newCaller(t, connect(t, s))
 	c.call("f", nil)
 	c.send(c.accepted(), "", nil)
@@ -396,7 +398,7 @@ func TestSlowCallsDoNotBlockEachOther(t *testing.T) {
 	server := newServer(t, connect(t, s), ServerOptions{})
 	var all sync.WaitGroup
 	all.Add(calls)
-	serve(t, server, "f", func(ctx context.Context, h nats.Header, d *Decoder) ([]byte, error) {
+	serve(t, server, "f", func(ctx context.Context, h nats.Header, d *wit.Decoder) ([]byte, error) {
 		all.Done()
 		all.Wait() // returns when all calls are here at once
 		return echo(ctx, h, d)
@@ -418,7 +420,7 @@ func TestCallsBeyondTheBoundsWaitAndAreThenRefused(t *testing.T) {
 	server := newServer(t, connect(t, s), ServerOptions{MaxCalls: 2, MaxWaiting: 1})
 	release := make(chan struct{})
 	started := make(chan struct{}, 10)
-	serve(t, server, "f", func(ctx context.Context, h nats.Header, d *Decoder) ([]byte, error) {
+	serve(t, server, "f", func(ctx context.Context, h nats.Header, d *wit.Decoder) ([]byte, error) {
 		started <- struct{}{}
 		<-release
 		return echo(ctx, h, d)

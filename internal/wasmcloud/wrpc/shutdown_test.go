@@ -8,13 +8,15 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 )
 
 func TestShutdownLetsCallsEnd(t *testing.T) {
 	s := runNATS(t, defaultPayload)
 	server := newServer(t, connect(t, s), ServerOptions{})
 	started, release := make(chan struct{}), make(chan struct{})
-	serve(t, server, "f", func(ctx context.Context, h nats.Header, d *Decoder) ([]byte, error) {
+	serve(t, server, "f", func(ctx context.Context, h nats.Header, d *wit.Decoder) ([]byte, error) {
 		close(started)
 		<-release
 		return echo(ctx, h, d)
@@ -96,17 +98,17 @@ func TestShutdownCutsCallsOff(t *testing.T) {
 	started := make(chan struct{}, 10)
 	stubborn := make(chan struct{})
 	t.Cleanup(func() { close(stubborn) })
-	serve(t, server, "heeds", func(ctx context.Context, _ nats.Header, _ *Decoder) ([]byte, error) {
+	serve(t, server, "heeds", func(ctx context.Context, _ nats.Header, _ *wit.Decoder) ([]byte, error) {
 		started <- struct{}{}
 		<-ctx.Done()
 		return nil, ctx.Err()
 	})
-	serve(t, server, "ignores", func(context.Context, nats.Header, *Decoder) ([]byte, error) {
+	serve(t, server, "ignores", func(context.Context, nats.Header, *wit.Decoder) ([]byte, error) {
 		started <- struct{}{}
 		<-stubborn
 		return nil, nil
 	})
-	serve(t, server, "waits", func(_ context.Context, _ nats.Header, d *Decoder) ([]byte, error) {
+	serve(t, server, "waits", func(_ context.Context, _ nats.Header, d *wit.Decoder) ([]byte, error) {
 		started <- struct{}{}
 		return d.Bytes()
 	})

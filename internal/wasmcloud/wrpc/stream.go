@@ -93,8 +93,8 @@ func (s *stream) release(end error) {
 	}
 }
 
-// hold implements holder. It takes nothing after release, when there is nobody to give it back.
-func (s *stream) hold(n int64) error {
+// Hold implements wit.Holder. It takes nothing after release, when there is nobody to give it back.
+func (s *stream) Hold(n int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.over {

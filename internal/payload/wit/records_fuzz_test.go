@@ -1,4 +1,4 @@
-package records
+package wit
 
 import (
 	"reflect"
@@ -7,7 +7,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
-	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
 )
 
 // orNil returns nil where the bit of nulls is set.
@@ -44,12 +43,12 @@ func FuzzRecords(f *testing.F) {
 		if most := 2*incomingBound(rec) + numbersBound; len(b) > most {
 			t.Fatalf("%d bytes exceed the bound of %d", len(b), most)
 		}
-		got, err := DecodeBatch(wrpc.NewBytesDecoder(b))
+		got, err := DecodeBatch(NewBytesDecoder(b))
 		if err != nil || !reflect.DeepEqual(got, batch) {
 			t.Fatalf("%+v became %+v (%v)", rec, got, err)
 		}
 		b = encoding{base64: true}.batch(nil, batch)
-		if got, err := DecodeBatch(wrpc.NewBytesDecoder(b)); err != nil || !reflect.DeepEqual(got, batch) {
+		if got, err := DecodeBatch(NewBytesDecoder(b)); err != nil || !reflect.DeepEqual(got, batch) {
 			t.Fatalf("by base64, %+v became %+v (%v)", rec, got, err)
 		}
 		out := record.Outgoing{Topic: topic, Partition: partition, Key: rec.Key, Value: rec.Value, Headers: rec.Headers, Timestamp: rec.Timestamp}
@@ -61,7 +60,7 @@ func FuzzRecords(f *testing.F) {
 		if most := 3*outgoingBound(&out) + 3*numbersBound; len(b) > most {
 			t.Fatalf("%d bytes exceed the bound of %d", len(b), most)
 		}
-		gotOutcomes, err := newReader(wrpc.NewBytesDecoder(b)).outcomes(2, true)
+		gotOutcomes, err := newReader(NewBytesDecoder(b)).outcomes(2, true)
 		if err != nil || !reflect.DeepEqual(gotOutcomes, outcomes) {
 			t.Fatalf("%+v became %+v (%v)", out, gotOutcomes, err)
 		}
@@ -69,7 +68,7 @@ func FuzzRecords(f *testing.F) {
 }
 
 // FuzzDecode: no bytes make a decoder panic, and what is decoded survives encoding and decoding.
-func FuzzDecode(f *testing.F) {
+func FuzzDecodeRecords(f *testing.F) {
 	for _, c := range goldenIncoming {
 		f.Add([]byte("\x01"+c.bytes), 1)
 	}
@@ -80,40 +79,37 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte("\x02\x00\x01t\x03\xe8\x07\x01\x00\xac\x02\x80\x01"), 2)
 	f.Add([]byte("\x00\x00\x00\x00\x81\x80\x40"), 0)
 	f.Fuzz(func(t *testing.T, b []byte, n int) {
-		if batch, err := DecodeBatch(wrpc.NewBytesDecoder(b)); err == nil {
+		if batch, err := DecodeBatch(NewBytesDecoder(b)); err == nil {
 			for _, r := range batch {
 				r.Timestamp, r.Attempt, r.Partition = time.UnixMilli(max(0, r.Timestamp.UnixMilli())), max(1, r.Attempt), max(0, r.Partition)
 			}
 			again(t, batch, encoding{}.batch(nil, batch), DecodeBatch)
 		}
-		if list, err := DecodeOutgoings(wrpc.NewBytesDecoder(b)); err == nil {
+		if list, err := DecodeOutgoings(NewBytesDecoder(b)); err == nil {
 			again(t, list, AppendOutgoings(nil, list), DecodeOutgoings)
 		}
 		n &= 0xff
 		for _, outputs := range []bool{false, true} {
-			decode := func(d *wrpc.Decoder) ([]record.Outcome, error) { return newReader(d).outcomes(n, outputs) }
-			if outcomes, err := decode(wrpc.NewBytesDecoder(b)); err == nil {
+			decode := func(d *Decoder) ([]record.Outcome, error) { return newReader(d).outcomes(n, outputs) }
+			if outcomes, err := decode(NewBytesDecoder(b)); err == nil {
 				again(t, outcomes, appendOutcomes(nil, outcomes, outputs), decode)
 			}
 		}
-		if positions, errs, err := DecodeSent(wrpc.NewBytesDecoder(b)); err == nil {
-			again(t, positions, appendSent(positions, errs), func(d *wrpc.Decoder) ([]record.Position, error) {
+		if positions, errs, err := DecodeSent(NewBytesDecoder(b)); err == nil {
+			again(t, positions, AppendSent(positions, errs), func(d *Decoder) ([]record.Position, error) {
 				got, _, err := DecodeSent(d)
 				return got, err
 			})
 		}
-		if answer, failure, err := DecodeAnswer(wrpc.NewBytesDecoder(b)); err == nil && (answer == nil) == (failure == nil) {
+		if answer, failure, err := DecodeAnswer(NewBytesDecoder(b)); err == nil && (answer == nil) == (failure == nil) {
 			t.Fatalf("an answer of %v and %v", answer, failure)
-		}
-		if _, timeout, err := decodeRequest(wrpc.NewBytesDecoder(b)); err == nil && timeout < 0 {
-			t.Fatalf("a time-out of %v", timeout)
 		}
 	})
 }
 
-func again[T any](t *testing.T, want T, encoded []byte, decode func(*wrpc.Decoder) (T, error)) {
+func again[T any](t *testing.T, want T, encoded []byte, decode func(*Decoder) (T, error)) {
 	t.Helper()
-	got, err := decode(wrpc.NewBytesDecoder(encoded))
+	got, err := decode(NewBytesDecoder(encoded))
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Fatalf("%+v became %+v (%v)", want, got, err)
 	}

@@ -1,4 +1,4 @@
-package records
+package wit
 
 import (
 	"encoding/base64"
@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
-	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
 )
 
 // maxNames is how many names of topics and headers a call keeps to use them again.
@@ -16,7 +15,7 @@ const maxNames = 256
 // reader decodes the values of one call. The parts of its records come out of few arrays, and a name that comes back
 // is made once.
 type reader struct {
-	d       *wrpc.Decoder
+	d       *Decoder
 	records int // how many more outgoing records may come
 	headers int // how many more headers may come
 	names   map[string]string
@@ -25,24 +24,24 @@ type reader struct {
 	outgoingSlab slab[record.Outgoing]
 }
 
-func newReader(d *wrpc.Decoder) *reader {
+func newReader(d *Decoder) *reader {
 	return &reader{d: d, records: maxRecords, headers: maxHeaders}
 }
 
 // DecodeBatch reads list<incoming>.
-func DecodeBatch(d *wrpc.Decoder) ([]*record.Record, error) {
+func DecodeBatch(d *Decoder) ([]*record.Record, error) {
 	r := newReader(d)
-	return wrpc.DecodeList(d, maxRecords, func(*wrpc.Decoder) (*record.Record, error) { return r.incoming() })
+	return DecodeList(d, maxRecords, func(*Decoder) (*record.Record, error) { return r.incoming() })
 }
 
 // DecodeIncoming reads an incoming.
-func DecodeIncoming(d *wrpc.Decoder) (*record.Record, error) { return newReader(d).incoming() }
+func DecodeIncoming(d *Decoder) (*record.Record, error) { return newReader(d).incoming() }
 
 // DecodeOutgoings reads list<outgoing>.
-func DecodeOutgoings(d *wrpc.Decoder) ([]record.Outgoing, error) { return newReader(d).outgoings() }
+func DecodeOutgoings(d *Decoder) ([]record.Outgoing, error) { return newReader(d).outgoings() }
 
 // DecodeOutgoing reads an outgoing.
-func DecodeOutgoing(d *wrpc.Decoder) (record.Outgoing, error) {
+func DecodeOutgoing(d *Decoder) (record.Outgoing, error) {
 	var out record.Outgoing
 	err := newReader(d).outgoing(&out)
 	return out, err
@@ -93,7 +92,7 @@ func (r *reader) outgoings() ([]record.Outgoing, error) {
 		return nil, err
 	}
 	for i := range n {
-		if list, err = wrpc.Grow(r.d, list, n); err != nil {
+		if list, err = Grow(r.d, list, n); err != nil {
 			return nil, err
 		}
 		// Decoded where it stays: a record is too large to be copied on its way there.
@@ -206,7 +205,7 @@ func (r *reader) headerList() ([]record.Header, error) {
 		return nil, err
 	}
 	for i := range n {
-		if list, err = wrpc.Grow(r.d, list, n); err != nil {
+		if list, err = Grow(r.d, list, n); err != nil {
 			return nil, err
 		}
 		var h record.Header

@@ -1,12 +1,9 @@
-package records
+package wit
 
 import (
 	"context"
 	"errors"
 	"fmt"
-
-	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/guest"
-	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
 )
 
 // SendCase is a case of types.send-error.
@@ -56,8 +53,9 @@ func (e *SendError) Error() string {
 	return e.Case.String() + ": " + e.Text
 }
 
-// sendErrorOf makes a send-error of an error of a [Producer].
-func sendErrorOf(err error) *SendError {
+// SendErrorOf makes a send-error of an error: of one that is or wraps a [*SendError] that, of a
+// [context.DeadlineExceeded] a [TimedOut], of any other one [Other].
+func SendErrorOf(err error) *SendError {
 	var known *SendError
 	switch {
 	case errors.As(err, &known) && known.Case < sendCases:
@@ -69,12 +67,13 @@ func sendErrorOf(err error) *SendError {
 	}
 }
 
-func appendSendError(b []byte, e *SendError) []byte {
-	b = wrpc.AppendCase(b, uint32(e.Case))
+// AppendSendError appends a send-error.
+func AppendSendError(b []byte, e *SendError) []byte {
+	b = AppendCase(b, uint32(e.Case))
 	if e.Case == TooLarge {
-		return wrpc.AppendU64(wrpc.AppendU64(b, e.Size), e.Limit)
+		return AppendU64(AppendU64(b, e.Size), e.Limit)
 	}
-	return wrpc.AppendString(b, guest.ErrorText(e.Text))
+	return AppendString(b, ErrorText(e.Text))
 }
 
 func (r *reader) sendError() (*SendError, error) {

@@ -1,4 +1,4 @@
-package records
+package wit
 
 import (
 	"bytes"
@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
-	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
 )
 
 // value returns n bytes of text, or of what is none.
@@ -56,7 +55,7 @@ func (m *messages) Next() ([]byte, error) {
 	return part, nil
 }
 
-func streamOf(b []byte) *wrpc.Decoder { return wrpc.NewDecoder(&messages{left: b}, 64<<20) }
+func streamOf(b []byte) *Decoder { return NewDecoder(&messages{left: b}, 64<<20) }
 
 var forms = []struct {
 	name string
@@ -133,11 +132,11 @@ func TestABatchCostsFewAllocations(t *testing.T) {
 		{"to encode", 10, func() { encoding{}.batch(nil, batch) }},
 		{"to encode a processor's result", 10, func() { AppendProcessed(nil, outcomes) }},
 		{"to decode a processor's result", 50, func() {
-			_, err := newReader(wrpc.NewBytesDecoder(processed)).outcomes(500, true)
+			_, err := newReader(NewBytesDecoder(processed)).outcomes(500, true)
 			failed = errors.Join(failed, err)
 		}},
 		{"to decode a handler's result", 10, func() {
-			_, err := newReader(wrpc.NewBytesDecoder(handled)).outcomes(500, false)
+			_, err := newReader(NewBytesDecoder(handled)).outcomes(500, false)
 			failed = errors.Join(failed, err)
 		}},
 	} {

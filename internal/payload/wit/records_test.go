@@ -1,4 +1,4 @@
-package records
+package wit
 
 import (
 	"errors"
@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
-	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
 )
 
 func ms(n int64) time.Time { return time.UnixMilli(n) }
@@ -45,18 +44,18 @@ func TestIncomingRecordsHaveTheirBytes(t *testing.T) {
 			if got := AppendIncoming(nil, &c.rec); string(got) != c.bytes {
 				t.Errorf("encoded as % x, not % x", got, c.bytes)
 			}
-			got, err := DecodeIncoming(wrpc.NewBytesDecoder([]byte(c.bytes)))
+			got, err := DecodeIncoming(NewBytesDecoder([]byte(c.bytes)))
 			if err != nil || !reflect.DeepEqual(*got, c.rec) {
 				t.Errorf("decoded as %+v (%v), not %+v", got, err, c.rec)
 			}
-			cutShort(t, c.bytes, func(d *wrpc.Decoder) error { _, err := DecodeIncoming(d); return err })
+			cutShort(t, c.bytes, func(d *Decoder) error { _, err := DecodeIncoming(d); return err })
 		})
 	}
 	t.Run("in a batch", func(t *testing.T) {
 		if got := (encoding{}).batch(nil, batch); string(got) != all {
 			t.Errorf("encoded as % x, not % x", got, all)
 		}
-		got, err := DecodeBatch(wrpc.NewBytesDecoder([]byte(all)))
+		got, err := DecodeBatch(NewBytesDecoder([]byte(all)))
 		if err != nil || !reflect.DeepEqual(got, batch) {
 			t.Errorf("decoded as %+v (%v)", got, err)
 		}
@@ -76,11 +75,11 @@ func TestBytesGoAsBase64WhereTheLinkSaysSo(t *testing.T) {
 	if string(got) != want {
 		t.Fatalf("encoded as %q, not %q", got, want)
 	}
-	back, err := DecodeBatch(wrpc.NewBytesDecoder(got))
+	back, err := DecodeBatch(NewBytesDecoder(got))
 	if err != nil || len(back) != 1 || !reflect.DeepEqual(back[0], rec) {
 		t.Errorf("decoded as %+v (%v)", back, err)
 	}
-	if _, err := DecodeOutgoing(wrpc.NewBytesDecoder([]byte("\x01t\x00\x00\x03\x02/w\x00\x00"))); err == nil || !strings.Contains(err.Error(), "payload.base64") {
+	if _, err := DecodeOutgoing(NewBytesDecoder([]byte("\x01t\x00\x00\x03\x02/w\x00\x00"))); err == nil || !strings.Contains(err.Error(), "payload.base64") {
 		t.Errorf("a string that is no base64: %v", err)
 	}
 }
@@ -109,22 +108,22 @@ func TestOutgoingRecordsHaveTheirBytes(t *testing.T) {
 			if got := AppendOutgoing(nil, &c.rec); string(got) != c.bytes {
 				t.Errorf("encoded as % x, not % x", got, c.bytes)
 			}
-			got, err := DecodeOutgoing(wrpc.NewBytesDecoder([]byte(c.bytes)))
+			got, err := DecodeOutgoing(NewBytesDecoder([]byte(c.bytes)))
 			if err != nil || !reflect.DeepEqual(got, c.rec) {
 				t.Errorf("decoded as %+v (%v), not %+v", got, err, c.rec)
 			}
-			cutShort(t, c.bytes, func(d *wrpc.Decoder) error { _, err := DecodeOutgoing(d); return err })
+			cutShort(t, c.bytes, func(d *Decoder) error { _, err := DecodeOutgoing(d); return err })
 		})
 	}
 	t.Run("in a list", func(t *testing.T) {
 		if got := AppendOutgoings(nil, list); string(got) != all {
 			t.Errorf("encoded as % x, not % x", got, all)
 		}
-		got, err := DecodeOutgoings(wrpc.NewBytesDecoder([]byte(all)))
+		got, err := DecodeOutgoings(NewBytesDecoder([]byte(all)))
 		if err != nil || !reflect.DeepEqual(got, list) {
 			t.Errorf("decoded as %+v (%v)", got, err)
 		}
-		cutShort(t, all, func(d *wrpc.Decoder) error { _, err := DecodeOutgoings(d); return err })
+		cutShort(t, all, func(d *Decoder) error { _, err := DecodeOutgoings(d); return err })
 	})
 }
 
@@ -154,24 +153,24 @@ func TestOutcomesHaveTheirBytes(t *testing.T) {
 			if !c.outputs {
 				want[3].Outputs = nil
 			}
-			decode := func(d *wrpc.Decoder) ([]record.Outcome, error) { return newReader(d).outcomes(len(want), c.outputs) }
-			got, err := decode(wrpc.NewBytesDecoder([]byte(c.bytes)))
+			decode := func(d *Decoder) ([]record.Outcome, error) { return newReader(d).outcomes(len(want), c.outputs) }
+			got, err := decode(NewBytesDecoder([]byte(c.bytes)))
 			if err != nil || !reflect.DeepEqual(got, want) {
 				t.Errorf("decoded as %+v (%v), not %+v", got, err, want)
 			}
-			cutShort(t, c.bytes, func(d *wrpc.Decoder) error { _, err := decode(d); return err })
+			cutShort(t, c.bytes, func(d *Decoder) error { _, err := decode(d); return err })
 		})
 	}
 	t.Run("with a failure that gives no reason", func(t *testing.T) {
 		b := AppendHandled(nil, []record.Outcome{{}})
-		got, err := newReader(wrpc.NewBytesDecoder(b)).outcomes(1, false)
+		got, err := newReader(NewBytesDecoder(b)).outcomes(1, false)
 		if string(b) != "\x01\x01\x00\x00" || err != nil || got[0].Verdict != record.Retry || got[0].Err.Error() != noReason {
 			t.Errorf("% x became %+v (%v)", b, got, err)
 		}
 	})
 	t.Run("but not with another number than that of the records", func(t *testing.T) {
 		for _, b := range []string{"\x00", "\x01\x00", "\x03\x00\x00\x00"} {
-			_, err := newReader(wrpc.NewBytesDecoder([]byte(b))).outcomes(2, false)
+			_, err := newReader(NewBytesDecoder([]byte(b))).outcomes(2, false)
 			if err == nil || !strings.Contains(err.Error(), string('0'+rune(b[0]))+" results for a batch of 2") {
 				t.Errorf("% x: %v", b, err)
 			}
@@ -190,15 +189,15 @@ func TestResultsOfSendHaveTheirBytes(t *testing.T) {
 	}
 	const want = "\x09" + "\x00\x01t\x03\xe8\x07" + "\x01\x00\xac\x02\x80\x01" + "\x01\x01\x01a" + "\x01\x02\x01b" + "\x01\x03\x01c" +
 		"\x01\x04\x01d" + "\x01\x05\x01e" + "\x01\x06\x00" + "\x00\x01t\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"
-	if got := appendSent(positions, errs); string(got) != want {
+	if got := AppendSent(positions, errs); string(got) != want {
 		t.Errorf("encoded as % x, not % x", got, want)
 	}
-	gotPositions, gotErrs, err := DecodeSent(wrpc.NewBytesDecoder([]byte(want)))
+	gotPositions, gotErrs, err := DecodeSent(NewBytesDecoder([]byte(want)))
 	if err != nil || !reflect.DeepEqual(gotPositions, positions) || !reflect.DeepEqual(gotErrs, errs) {
 		t.Errorf("decoded as %+v, %v (%v)", gotPositions, gotErrs, err)
 	}
-	cutShort(t, want, func(d *wrpc.Decoder) error { _, _, err := DecodeSent(d); return err })
-	if got := appendSent(positions[:1], nil); string(got) != "\x01\x00\x01t\x03\xe8\x07" {
+	cutShort(t, want, func(d *Decoder) error { _, _, err := DecodeSent(d); return err })
+	if got := AppendSent(positions[:1], nil); string(got) != "\x01\x00\x01t\x03\xe8\x07" {
 		t.Errorf("without errors: % x", got)
 	}
 }
@@ -206,19 +205,19 @@ func TestResultsOfSendHaveTheirBytes(t *testing.T) {
 func TestWhatPeersMustNotSendIsMendedOrRefused(t *testing.T) {
 	t.Run("names that are not UTF-8 go out with a replacement", func(t *testing.T) {
 		b := AppendIncoming(nil, &record.Record{Topic: "t\xff", Headers: []record.Header{{Key: "\xc3h\xff\xff"}}})
-		got, err := DecodeIncoming(wrpc.NewBytesDecoder(b))
+		got, err := DecodeIncoming(NewBytesDecoder(b))
 		if err != nil || got.Topic != "t\uFFFD" || got.Headers[0].Key != "\uFFFDh\uFFFD" {
 			t.Errorf("%+v (%v)", got, err)
 		}
 	})
 	t.Run("a record without timestamp and attempt has the first of both", func(t *testing.T) {
-		got, err := DecodeIncoming(wrpc.NewBytesDecoder(AppendIncoming(nil, &record.Record{Timestamp: ms(-1)})))
+		got, err := DecodeIncoming(NewBytesDecoder(AppendIncoming(nil, &record.Record{Timestamp: ms(-1)})))
 		if err != nil || got.Timestamp.UnixMilli() != 0 || got.Attempt != 1 {
 			t.Errorf("%+v (%v)", got, err)
 		}
 	})
 	t.Run("a partition and a timestamp beyond Kafka's are the largest", func(t *testing.T) {
-		got, err := DecodeOutgoing(wrpc.NewBytesDecoder([]byte("\x01t" + "\x01\xff\xff\xff\xff\x0f" + "\x00\x00\x00" +
+		got, err := DecodeOutgoing(NewBytesDecoder([]byte("\x01t" + "\x01\xff\xff\xff\xff\x0f" + "\x00\x00\x00" +
 			"\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")))
 		if err != nil || got.Partition != math.MaxInt32 || got.Timestamp.UnixMilli() != math.MaxInt64 {
 			t.Errorf("%+v (%v)", got, err)
@@ -228,16 +227,16 @@ func TestWhatPeersMustNotSendIsMendedOrRefused(t *testing.T) {
 		name, bytes, mention string
 		want                 error
 	}{
-		{"a topic that is not UTF-8", "\x01\xff", "topic", wrpc.ErrMalformed},
-		{"a text that is not UTF-8", "\x00\x00\x01\x01\xff", "key", wrpc.ErrMalformed},
-		{"an unknown case of payload", "\x00\x00\x00\x04", "value", wrpc.ErrMalformed},
-		{"an option that is neither", "\x00\x02", "partition", wrpc.ErrMalformed},
-		{"a header's name that is not UTF-8", "\x00\x00\x00\x00\x01\x01\xff\x00", "name of header 0", wrpc.ErrMalformed},
-		{"more headers than bytes", "\x00\x00\x00\x00\x7f", "headers", wrpc.ErrIncomplete},
-		{"too many headers", "\x00\x00\x00\x00\x81\x80\x40", "headers", wrpc.ErrTooLarge},
+		{"a topic that is not UTF-8", "\x01\xff", "topic", ErrMalformed},
+		{"a text that is not UTF-8", "\x00\x00\x01\x01\xff", "key", ErrMalformed},
+		{"an unknown case of payload", "\x00\x00\x00\x04", "value", ErrMalformed},
+		{"an option that is neither", "\x00\x02", "partition", ErrMalformed},
+		{"a header's name that is not UTF-8", "\x00\x00\x00\x00\x01\x01\xff\x00", "name of header 0", ErrMalformed},
+		{"more headers than bytes", "\x00\x00\x00\x00\x7f", "headers", ErrIncomplete},
+		{"too many headers", "\x00\x00\x00\x00\x81\x80\x40", "headers", ErrTooLarge},
 	} {
 		t.Run(c.name+" is refused", func(t *testing.T) {
-			_, err := DecodeOutgoing(wrpc.NewBytesDecoder([]byte(c.bytes)))
+			_, err := DecodeOutgoing(NewBytesDecoder([]byte(c.bytes)))
 			if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.mention) {
 				t.Errorf("got %v", err)
 			}
@@ -248,18 +247,18 @@ func TestWhatPeersMustNotSendIsMendedOrRefused(t *testing.T) {
 // A record of the wire's six bytes has 120 in memory, a header's two have 40.
 func TestRecordsAndHeadersOfACallAreBoundedTogether(t *testing.T) {
 	const empty = "\x00\x00\x00\x00\x00\x00"
-	outputs := "\x00" + string(wrpc.AppendCount(nil, maxRecords/2+1)) + strings.Repeat(empty, maxRecords/2+1)
-	_, err := newReader(wrpc.NewBytesDecoder([]byte("\x02"+outputs+outputs))).outcomes(2, true)
-	if !errors.Is(err, wrpc.ErrTooLarge) || !strings.Contains(err.Error(), "result 1") {
+	outputs := "\x00" + string(AppendCount(nil, maxRecords/2+1)) + strings.Repeat(empty, maxRecords/2+1)
+	_, err := newReader(NewBytesDecoder([]byte("\x02"+outputs+outputs))).outcomes(2, true)
+	if !errors.Is(err, ErrTooLarge) || !strings.Contains(err.Error(), "result 1") {
 		t.Errorf("too many outputs give %v", err)
 	}
-	headers := "\x00\x00\x00\x00" + string(wrpc.AppendCount(nil, maxHeaders/2+1)) + strings.Repeat("\x00\x00", maxHeaders/2+1) + "\x00"
-	_, err = DecodeOutgoings(wrpc.NewBytesDecoder([]byte("\x02" + headers + headers)))
-	if !errors.Is(err, wrpc.ErrTooLarge) || !strings.Contains(err.Error(), "record 1") {
+	headers := "\x00\x00\x00\x00" + string(AppendCount(nil, maxHeaders/2+1)) + strings.Repeat("\x00\x00", maxHeaders/2+1) + "\x00"
+	_, err = DecodeOutgoings(NewBytesDecoder([]byte("\x02" + headers + headers)))
+	if !errors.Is(err, ErrTooLarge) || !strings.Contains(err.Error(), "record 1") {
 		t.Errorf("too many headers give %v", err)
 	}
-	_, err = DecodeOutgoings(wrpc.NewBytesDecoder(wrpc.AppendCount(nil, maxRecords+1)))
-	if !errors.Is(err, wrpc.ErrTooLarge) {
+	_, err = DecodeOutgoings(NewBytesDecoder(AppendCount(nil, maxRecords+1)))
+	if !errors.Is(err, ErrTooLarge) {
 		t.Errorf("too many records give %v", err)
 	}
 }
@@ -268,7 +267,7 @@ func TestListsOfOneSlabDoNotTouch(t *testing.T) {
 	var s slab[int]
 	var lists [][]int
 	for n := range 100 {
-		list, err := s.begin(wrpc.NewBytesDecoder(nil), n)
+		list, err := s.begin(NewBytesDecoder(nil), n)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -277,7 +276,7 @@ func TestListsOfOneSlabDoNotTouch(t *testing.T) {
 		}
 		lists = append(lists, s.end(list))
 	}
-	large, err := s.begin(wrpc.NewBytesDecoder(nil), 1<<20) // claimed
+	large, err := s.begin(NewBytesDecoder(nil), 1<<20) // claimed
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,10 +304,10 @@ func TestListsOfOneSlabDoNotTouch(t *testing.T) {
 }
 
 // cutShort checks that no beginning of the bytes passes for the whole.
-func cutShort(t *testing.T, bytes string, decode func(*wrpc.Decoder) error) {
+func cutShort(t *testing.T, bytes string, decode func(*Decoder) error) {
 	t.Helper()
 	for n := range bytes {
-		if err := decode(wrpc.NewBytesDecoder([]byte(bytes[:n]))); !errors.Is(err, wrpc.ErrIncomplete) {
+		if err := decode(NewBytesDecoder([]byte(bytes[:n]))); !errors.Is(err, ErrIncomplete) {
 			t.Errorf("the first %d bytes give %v", n, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package records
+package wit
 
 import (
 	"encoding/base64"
@@ -8,7 +8,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
-	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
 )
 
 // The cases of types.payload.
@@ -33,7 +32,12 @@ func AppendIncoming(b []byte, r *record.Record) []byte { return encoding{}.incom
 // encoding is how what is no UTF-8 is given to a component: as list<u8> or, with base64, as text.
 type encoding struct{ base64 bool }
 
-// batch appends list<incoming>, the parameters of handler.handle and processor.process. It grows b once.
+// AppendBatch appends list<incoming>, the parameters of handler.handle and processor.process. With base64, invalid UTF-8
+// goes as base64 in place of bytes. It grows b once.
+func AppendBatch(b []byte, batch []*record.Record, base64 bool) []byte {
+	return encoding{base64: base64}.batch(b, batch)
+}
+
 func (e encoding) batch(b []byte, batch []*record.Record) []byte {
 	bound := numbersBound
 	for _, r := range batch {
@@ -42,7 +46,7 @@ func (e encoding) batch(b []byte, batch []*record.Record) []byte {
 	if e.base64 {
 		bound += bound/3 + 1
 	}
-	b = wrpc.AppendCount(slices.Grow(b, bound), len(batch))
+	b = AppendCount(slices.Grow(b, bound), len(batch))
 	for _, r := range batch {
 		b = e.incoming(b, r)
 	}
@@ -56,13 +60,13 @@ func incomingBound(r *record.Record) int {
 
 func (e encoding) incoming(b []byte, r *record.Record) []byte {
 	b = appendName(b, r.Topic)
-	b = wrpc.AppendU32(b, uint32(r.Partition))
-	b = wrpc.AppendU64(b, uint64(r.Offset))
-	b = wrpc.AppendU64(b, uint64(max(0, r.Timestamp.UnixMilli())))
+	b = AppendU32(b, uint32(r.Partition))
+	b = AppendU64(b, uint64(r.Offset))
+	b = AppendU64(b, uint64(max(0, r.Timestamp.UnixMilli())))
 	b = e.payload(b, r.Key)
 	b = e.payload(b, r.Value)
 	b = e.headers(b, r.Headers)
-	return wrpc.AppendU32(b, uint32(min(max(1, int64(r.Attempt)), math.MaxUint32)))
+	return AppendU32(b, uint32(min(max(1, int64(r.Attempt)), math.MaxUint32)))
 }
 
 // AppendOutgoings appends list<outgoing>, the parameters of producer.send. It grows b once.
@@ -75,7 +79,7 @@ func AppendOutgoings(b []byte, list []record.Outgoing) []byte {
 }
 
 func appendOutgoings(b []byte, list []record.Outgoing) []byte {
-	b = wrpc.AppendCount(b, len(list))
+	b = AppendCount(b, len(list))
 	for i := range list {
 		b = AppendOutgoing(b, &list[i])
 	}
@@ -93,41 +97,41 @@ func outgoingBound(r *record.Outgoing) int {
 // AppendOutgoing appends an outgoing. A zero timestamp and [record.AnyPartition] are none.
 func AppendOutgoing(b []byte, r *record.Outgoing) []byte {
 	b = appendName(b, r.Topic)
-	b = wrpc.AppendOption(b, r.Partition >= 0)
+	b = AppendOption(b, r.Partition >= 0)
 	if r.Partition >= 0 {
-		b = wrpc.AppendU32(b, uint32(r.Partition))
+		b = AppendU32(b, uint32(r.Partition))
 	}
 	b = encoding{}.payload(b, r.Key)
 	b = encoding{}.payload(b, r.Value)
 	b = encoding{}.headers(b, r.Headers)
 	if r.Timestamp.IsZero() {
-		return wrpc.AppendOption(b, false)
+		return AppendOption(b, false)
 	}
-	return wrpc.AppendU64(wrpc.AppendOption(b, true), uint64(max(0, r.Timestamp.UnixMilli())))
+	return AppendU64(AppendOption(b, true), uint64(max(0, r.Timestamp.UnixMilli())))
 }
 
 func appendPosition(b []byte, p record.Position) []byte {
 	b = appendName(b, p.Topic)
-	b = wrpc.AppendU32(b, uint32(p.Partition))
-	return wrpc.AppendU64(b, uint64(p.Offset))
+	b = AppendU32(b, uint32(p.Partition))
+	return AppendU64(b, uint64(p.Offset))
 }
 
 func (e encoding) payload(b, v []byte) []byte {
 	switch {
 	case v == nil:
-		return wrpc.AppendCase(b, payloadNone)
+		return AppendCase(b, payloadNone)
 	case utf8.Valid(v):
-		return wrpc.AppendBytes(wrpc.AppendCase(b, payloadText), v) // a string has the encoding of its bytes
+		return AppendBytes(AppendCase(b, payloadText), v) // a string has the encoding of its bytes
 	case e.base64:
-		b = wrpc.AppendCount(wrpc.AppendCase(b, payloadBase64), base64.StdEncoding.EncodedLen(len(v)))
+		b = AppendCount(AppendCase(b, payloadBase64), base64.StdEncoding.EncodedLen(len(v)))
 		return base64.StdEncoding.AppendEncode(b, v)
 	default:
-		return wrpc.AppendBytes(wrpc.AppendCase(b, payloadBytes), v)
+		return AppendBytes(AppendCase(b, payloadBytes), v)
 	}
 }
 
 func (e encoding) headers(b []byte, headers []record.Header) []byte {
-	b = wrpc.AppendCount(b, len(headers))
+	b = AppendCount(b, len(headers))
 	for i := range headers {
 		b = appendName(b, headers[i].Key)
 		b = e.payload(b, headers[i].Value)
@@ -138,5 +142,5 @@ func (e encoding) headers(b []byte, headers []record.Header) []byte {
 // appendName appends a string of which a peer elsewhere is only supposed to have made it UTF-8: a string that is not
 // would fail the call each time, and with it all records of the batch.
 func appendName(b []byte, s string) []byte {
-	return wrpc.AppendString(b, strings.ToValidUTF8(s, "\uFFFD"))
+	return AppendString(b, strings.ToValidUTF8(s, "\uFFFD"))
 }

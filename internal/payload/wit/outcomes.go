@@ -1,4 +1,4 @@
-package records
+package wit
 
 import (
 	"errors"
@@ -7,8 +7,6 @@ import (
 	"slices"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
-	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/guest"
-	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
 )
 
 // The cases of types.failure.
@@ -40,11 +38,11 @@ func AppendProcessed(b []byte, outcomes []record.Outcome) []byte {
 }
 
 func appendOutcomes(b []byte, outcomes []record.Outcome, outputs bool) []byte {
-	b = wrpc.AppendCount(b, len(outcomes))
+	b = AppendCount(b, len(outcomes))
 	for i := range outcomes {
 		o := &outcomes[i]
 		done := o.Verdict == record.Done
-		b = wrpc.AppendResult(b, done)
+		b = AppendResult(b, done)
 		switch {
 		case !done:
 			b = appendFailure(b, o)
@@ -64,7 +62,19 @@ func appendFailure(b []byte, o *record.Outcome) []byte {
 	if o.Err != nil {
 		text = o.Err.Error()
 	}
-	return wrpc.AppendString(wrpc.AppendCase(b, index), guest.ErrorText(text))
+	return AppendString(AppendCase(b, index), ErrorText(text))
+}
+
+// DecodeHandled reads list<result<_, failure>>, the result of handler.handle for a batch of n records. Another number of
+// results is an error.
+func DecodeHandled(d *Decoder, n int) ([]record.Outcome, error) {
+	return newReader(d).outcomes(n, false)
+}
+
+// DecodeProcessed reads list<result<list<outgoing>, failure>>, the result of processor.process for a batch of n records.
+// Another number of results is an error.
+func DecodeProcessed(d *Decoder, n int) ([]record.Outcome, error) {
+	return newReader(d).outcomes(n, true)
 }
 
 // outcomes reads the result of handler.handle or, with outputs, of processor.process for a batch of n records.
@@ -117,6 +127,6 @@ func (r *reader) failure(o *record.Outcome) error {
 	if text == "" {
 		text = noReason
 	}
-	o.Err = errors.New(guest.ErrorText(text))
+	o.Err = errors.New(ErrorText(text))
 	return nil
 }

@@ -1,9 +1,7 @@
-package records
+package wit
 
 import (
 	"unsafe"
-
-	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
 )
 
 // slabMost is how many elements a slab makes room for at once, so that a list's claimed length alone cannot have it
@@ -18,7 +16,7 @@ type slab[T any] struct {
 
 // begin returns an empty list to which some n elements are about to be appended; end must be called with it before
 // the next begin. An error says that the calls of all peers hold so much that there is no room.
-func (s *slab[T]) begin(d *wrpc.Decoder, n int) ([]T, error) {
+func (s *slab[T]) begin(d *Decoder, n int) ([]T, error) {
 	n = min(n, slabMost)
 	if cap(s.free) < n {
 		s.size = min(max(n, 2*s.size), slabMost)

@@ -1,4 +1,4 @@
-package wrpc
+package wit
 
 import (
 	"bytes"

@@ -1,11 +1,11 @@
-package wrpc
+package wit
 
 import (
 	"encoding/binary"
 	"math"
 )
 
-// The Append functions append the wRPC encoding of a value (the value encoding of the WebAssembly component model:
+// The Append functions append the encoding of a value to b (the value encoding of the WebAssembly component model:
 // LEB128 numbers, length-prefixed strings and lists) to b and return the extended slice, as [append] does. Records,
 // tuples, parameters and results have no encoding of their own: their fields follow one another.
 

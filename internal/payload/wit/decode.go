@@ -1,4 +1,4 @@
-package wrpc
+package wit
 
 import (
 	"encoding/binary"
@@ -20,7 +20,7 @@ type Source interface {
 	Next() ([]byte, error)
 }
 
-// Decoder reads wRPC values from a byte stream while it arrives. It trusts no claim of the peer: a value's memory
+// Decoder reads values from a byte stream while it arrives. It trusts no claim of the peer: a value's memory
 // grows with the bytes that have come, not with the length that they announce.
 //
 // Errors wrap [ErrMalformed], [ErrTooLarge], [ErrIncomplete] or the source's own error; after one, the position in
@@ -37,6 +37,9 @@ func NewDecoder(src Source, limit int64) *Decoder { return &Decoder{src: src, le
 
 // NewBytesDecoder decodes b. Values of type list<u8> share b's memory.
 func NewBytesDecoder(b []byte) *Decoder { return &Decoder{buf: b, left: int64(len(b))} }
+
+// Ended tells whether the source has yielded all that it had, or failed.
+func (d *Decoder) Ended() bool { return d.end != nil }
 
 // fill makes sure that there is an unread byte.
 func (d *Decoder) fill() error {
@@ -124,8 +127,8 @@ func (d *Decoder) gather(n int) ([]byte, error) {
 // [ErrTooLarge], says that the calls of all peers hold so much already that there is no room. Whoever makes much more of a
 // value than its bytes asks before.
 func (d *Decoder) Hold(n int64) error {
-	if h, ok := d.src.(holder); ok && n != 0 {
-		return h.hold(n)
+	if h, ok := d.src.(Holder); ok && n != 0 {
+		return h.Hold(n)
 	}
 	return nil
 }
