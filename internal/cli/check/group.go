@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
@@ -85,9 +86,7 @@ func (r *run) askGroup(ctx context.Context) (kmsg.DescribeGroupsResponseGroup, e
 		if !errors.Is(err, kerr.CoordinatorNotAvailable) && !errors.Is(err, kerr.CoordinatorLoadInProgress) && !errors.Is(err, kerr.NotCoordinator) {
 			return kmsg.DescribeGroupsResponseGroup{}, err
 		}
-		select {
-		case <-time.After(coordinatorPause):
-		case <-ctx.Done():
+		if !backoff.Sleep(ctx, coordinatorPause) {
 			return kmsg.DescribeGroupsResponseGroup{}, err
 		}
 	}

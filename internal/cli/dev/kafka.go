@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
@@ -180,7 +181,8 @@ func prepareTopics(ctx context.Context, access *kafka.Access) (made []string, en
 
 // endsOf asks until the topic's partitions have leaders, which those of a new topic do not have at once.
 func endsOf(ctx context.Context, admin *kadm.Client, topic string) (kadm.ListedOffsets, error) {
-	for wait := 10 * time.Millisecond; ; wait *= 2 {
+	again := backoff.Backoff{First: 10 * time.Millisecond, Most: time.Second}
+	for failures := 1; ; failures++ {
 		ends, err := admin.ListEndOffsets(ctx, topic)
 		if err == nil {
 			err = ends.Error()
@@ -191,9 +193,7 @@ func endsOf(ctx context.Context, admin *kadm.Client, topic string) (kadm.ListedO
 		if err != nil && !kerr.IsRetriable(err) {
 			return nil, fmt.Errorf("finding the end of topic %s: %w", topic, err)
 		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
+		if !backoff.Sleep(ctx, again.After(failures)) {
 			return nil, fmt.Errorf("finding the end of topic %s: %w", topic, errors.Join(ctx.Err(), err))
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/produce"
 )
@@ -191,7 +192,7 @@ func (s *session) send(ctx context.Context, going commits) error {
 		// committed here cannot go to another member meanwhile: to hand it over takes the lock, too. The membership can
 		// be another one by the next try, which memberOf finds.
 		between := errors.Is(err, kerr.StaleMemberEpoch) || errors.Is(err, kerr.RebalanceInProgress)
-		if !between || attempt == betweenRetries || !sleep(ctx, betweenWait) {
+		if !between || attempt == betweenRetries || !backoff.Sleep(ctx, betweenWait) {
 			return err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/base/memory"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
@@ -95,13 +96,13 @@ type running interface {
 }
 
 const (
-	// restartMin and restartMax bound the wait before a failed session is followed by another.
-	restartMin = time.Second
-	restartMax = 30 * time.Second
 	// abandonAfter bounds the end of a session that is to be followed by another.
 	abandonAfter = 30 * time.Second
 	unheardAfter = time.Second
 )
+
+// restarting is the wait before a failed session is followed by another.
+var restarting = backoff.Backoff{First: time.Second, Most: 30 * time.Second}
 
 // Start begins to consume in the background. Trouble with Kafka shows in [Consumer.Status], never as an end.
 func Start(cfg Config) *Consumer {
@@ -117,24 +118,23 @@ func Start(cfg Config) *Consumer {
 func (c *Consumer) supervise() {
 	defer close(c.done)
 	defer c.cfg.Memory.Close()
-	wait := restartMin
+	failures := 0
 	for {
 		began := time.Now()
 		err := c.session()
 		if c.ctx.Err() != nil {
 			return
 		}
-		if time.Since(began) > restartMax {
-			wait = restartMin
+		if time.Since(began) > restarting.Most {
+			failures = 0
 		}
+		failures++
+		wait := restarting.After(failures)
 		c.cfg.Log.Warn("consuming is begun anew", "cause", err, "in", wait)
 		c.setFailure(err)
-		select {
-		case <-time.After(wait):
-		case <-c.ctx.Done():
+		if !backoff.Sleep(c.ctx, wait) {
 			return
 		}
-		wait = min(2*wait, restartMax)
 	}
 }
 

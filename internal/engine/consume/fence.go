@@ -8,6 +8,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 )
 
 // errUnheard ends a session that the group can be expected to have given up.
@@ -96,7 +98,7 @@ func (f *fence) left(now time.Time) time.Duration {
 func (s *session) guard(ctx context.Context) {
 	// A member that has just got its first partitions is found soon; from then on the time left says when to look.
 	idle := s.fence.session / 10
-	for wait := idle; sleep(ctx, wait); {
+	for wait := idle; backoff.Sleep(ctx, wait); {
 		s.mu.Lock()
 		holds := len(s.assigned) > 0
 		s.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/base/memory"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
@@ -19,12 +20,12 @@ const (
 	fetchPart = 8
 	// pollBytes is about how much one poll takes out of the client. It is there twice until it has been copied.
 	pollBytes = 1 << 20
-	// crowdedMin and crowdedMax bound for how long a partition rests for which there was no room.
-	crowdedMin = 5 * time.Millisecond
-	crowdedMax = time.Second
 	// memoryWait is how long a link may wait for memory that others hold before that is a problem.
 	memoryWait = 10 * time.Second
 )
+
+// crowding is for how long a partition rests for which there was no room.
+var crowding = backoff.Backoff{First: 5 * time.Millisecond, Most: time.Second}
 
 // mostFetch is the most that one fetch may bring, of so many brokers that are asked at once.
 func mostFetch(cfg *Config, brokers int) int32 {
@@ -84,8 +85,8 @@ func (s *session) fitFetches() {
 func (s *session) crowded(tp topicPartition, a *assignment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a.retryAt = time.Now().Add(min(crowdedMin<<min(a.crowded, 8), crowdedMax))
 	a.crowded++
+	a.retryAt = time.Now().Add(crowding.After(a.crowded))
 	if !a.paused {
 		a.paused = true
 		s.cl.PauseFetchPartitions(map[string][]int32{tp.topic: {tp.partition}})

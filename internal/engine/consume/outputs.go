@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/produce"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
@@ -193,7 +194,7 @@ func (s *session) settle(ctx context.Context) {
 		if !told {
 			s.log.Warn("settling transactions that an earlier life of the link may have left open fails; it is tried again", "error", err)
 		}
-		if !sleep(ctx, errorPause) {
+		if !backoff.Sleep(ctx, errorPause) {
 			return
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 )
 
@@ -136,7 +137,7 @@ const (
 
 // measure keeps the ends of partitions fresh that fetches do not tell.
 func (s *session) measure(ctx context.Context) {
-	for sleep(ctx, measureEvery) {
+	for backoff.Sleep(ctx, measureEvery) {
 		s.askEnds(ctx, s.unmeasured(time.Now()))
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
@@ -35,7 +36,7 @@ type quiet struct {
 // known only when records come or a fetch of ours finds none; and some errors it tells once, or not at all, while it does
 // not read the partition any more.
 func (s *session) look(ctx context.Context) {
-	for last := time.Now(); sleep(ctx, measureEvery); {
+	for last := time.Now(); backoff.Sleep(ctx, measureEvery); {
 		if s.cfg.Settings.Consumer.ReadCommitted && time.Since(last) >= kafka.StableEvery {
 			s.lookForOpenTransactions(ctx)
 			last = time.Now()

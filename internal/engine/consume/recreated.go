@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
 )
 
@@ -84,7 +85,7 @@ func (s *session) renewTopic(ctx context.Context, topic string) {
 	s.cl.PurgeTopicsFromConsuming(topic)
 	// The client gives the topic up before it finds it again: with both at once, it takes the group's new assignment for
 	// the old one, and gives it out twice. A pattern is matched again by itself, and later too.
-	if !sleep(ctx, giveUpTime) {
+	if !backoff.Sleep(ctx, giveUpTime) {
 		return
 	}
 	s.cl.AddConsumeTopics(topic)

@@ -8,20 +8,22 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 )
 
 const (
-	// errorPause is for how long what has failed rests before it is tried again. For a partition it doubles with each
-	// failure up to retryMax; the others are read meanwhile.
+	// errorPause is for how long what has failed rests before it is tried again.
 	errorPause = 500 * time.Millisecond
-	retryMax   = 5 * time.Second
 	// retryLook is how often a partition is looked at that is to be tried again and cannot be, for there is no room, or a
 	// fetch would be given up that has been under way for longer than a broker waits for records, and slowFetch.
 	retryLook = errorPause
 	slowFetch = time.Second
 )
+
+// resting is for how long a partition rests that cannot be read. The others are read meanwhile.
+var resting = backoff.Backoff{First: errorPause, Most: 5 * time.Second}
 
 // failure is what is known of a partition that cannot be read. session.mu protects it.
 type failure struct {
@@ -65,7 +67,7 @@ func (s *session) fetchFailed(ctx context.Context, tp topicPartition, a *assignm
 	_, answered := errors.AsType[*kerr.Error](err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a.retryAt = a.failedAt.Add(min(errorPause<<min(max(a.failures-1, 0), 8), retryMax))
+	a.retryAt = a.failedAt.Add(resting.After(a.failures))
 	a.reposition = a.reposition || !answered
 	if !a.paused {
 		a.paused = true

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
@@ -154,7 +155,7 @@ func (s *shareSession) join(ctx context.Context) error {
 			s.cl, err = kgo.NewClient(s.options()...)
 			return err
 		}
-		if !sleep(ctx, checkAgain) {
+		if !backoff.Sleep(ctx, checkAgain) {
 			return nil
 		}
 	}
@@ -180,7 +181,7 @@ func (s *shareSession) monitor(ctx context.Context) {
 // watchStable watches the last stable offsets of the topics: no member of the group gets records beyond them.
 func (s *shareSession) watchStable(ctx context.Context) {
 	adm := kadm.NewClient(s.cl)
-	for sleep(ctx, kafka.StableEvery) {
+	for backoff.Sleep(ctx, kafka.StableEvery) {
 		look, cancel := context.WithTimeout(ctx, measureLimit)
 		if topics := s.cl.GetConsumeTopics(); len(topics) > 0 {
 			partitions := make(map[string][]int32)
@@ -237,10 +238,7 @@ func (s *shareSession) poll(ctx context.Context) {
 		s.fetched.Taken(fetches, 0)
 		s.renew(slices.Sorted(maps.Keys(recreated)))
 		if failed {
-			select {
-			case <-time.After(errorPause):
-			case <-ctx.Done():
-			}
+			backoff.Sleep(ctx, errorPause)
 		}
 	}
 }
@@ -381,7 +379,7 @@ func (h *heldRecords) renew() {
 // still being handled, so that it gives neither to somebody else. lock is that time.
 func (s *shareSession) keep(ctx context.Context, held *heldRecords, lock time.Duration) {
 	every := min(max(lock/4, minKeep), maxKeep)
-	for sleep(ctx, every) {
+	for backoff.Sleep(ctx, every) {
 		held.renew()
 		if err := s.cl.FlushAcks(ctx); err != nil && ctx.Err() == nil {
 			s.log.Warn("acknowledging records failed: the broker may deliver them again", "error", err)

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
@@ -148,7 +149,7 @@ func (s *shareSession) otherKind(ctx context.Context, cl *kgo.Client) error {
 
 // watchGroup ends the session when the group's id comes to be that of another group.
 func (s *shareSession) watchGroup(ctx context.Context) {
-	for sleep(ctx, checkEvery) {
+	for backoff.Sleep(ctx, checkEvery) {
 		if err := s.otherKind(ctx, s.cl); err != nil {
 			select {
 			case s.crowded <- err:
@@ -171,7 +172,7 @@ const maxDecided = 1 << 16
 // watchLost tells of records that went from the log before the group was done with them. Nobody tells members of that:
 // the broker goes on where the log begins.
 func (s *shareSession) watchLost(ctx context.Context) {
-	for sleep(ctx, lostEvery) {
+	for backoff.Sleep(ctx, lostEvery) {
 		s.lookForLost(ctx, s.cl, s.cl.GetConsumeTopics())
 	}
 }

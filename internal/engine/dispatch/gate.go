@@ -1,12 +1,13 @@
 package dispatch
 
-import "time"
+import (
+	"time"
 
-// While no component can be reached, one record knocks at a time, from every gateMin to every gateMax.
-const (
-	gateMin = 50 * time.Millisecond
-	gateMax = time.Second
+	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 )
+
+// knocking is the time between two calls while no component can be reached. One record knocks at a time.
+var knocking = backoff.Backoff{First: 50 * time.Millisecond, Most: time.Second}
 
 // gate keeps records back while no component takes calls, so that a component scaled to zero costs one knock a
 // second and not one per waiting record. The zero gate is open.
@@ -14,7 +15,7 @@ type gate struct {
 	// cause is why the gate is closed; nil when it is open.
 	cause   error
 	since   time.Time
-	delay   time.Duration
+	knocks  int       // in vain, the first call included
 	next    time.Time // when the next probe may go
 	probing bool      // a probe is under way
 	timer   *time.Timer
@@ -48,13 +49,15 @@ func (g *gate) unused() { g.probing = false }
 func (g *gate) close(now time.Time, cause error, probe bool) {
 	switch {
 	case g.cause == nil:
-		g.since, g.delay = now, gateMin
-		g.next = now.Add(g.delay)
+		g.since = now
 	case probe:
-		g.delay = min(2*g.delay, gateMax)
-		g.next = now.Add(g.delay)
 		g.probing = false
+	default:
+		g.cause = cause
+		return
 	}
+	g.knocks++
+	g.next = now.Add(knocking.After(g.knocks))
 	g.cause = cause
 }
 

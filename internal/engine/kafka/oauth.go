@@ -16,6 +16,7 @@ import (
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
@@ -43,15 +44,18 @@ type tokenSource struct {
 }
 
 const (
-	// While the last token is good, its renewal is tried again after these times, doubled, and the time for an answer is
-	// bounded: a connection that could go on with the token waits for it.
-	renewalBackoff     = time.Second
-	renewalBackoffMost = 30 * time.Second
-	renewalWait        = 5 * time.Second
-	// fetchBackoffMost is the longest time between two questions where connections wait for a token.
-	fetchBackoffMost = 5 * time.Second
+	// renewalWait bounds the time for an answer while the last token is good: a connection that could go on with the token
+	// waits for it.
+	renewalWait = 5 * time.Second
 	// tokenMargin is how long before its end a token is not used any more: it has to last until the broker sees it.
 	tokenMargin = time.Second
+)
+
+// renewing is the wait before the renewal of a token that is still good is tried again, fetching that before connections
+// that have none ask again.
+var (
+	renewing = backoff.Backoff{First: time.Second, Most: 30 * time.Second}
+	fetching = backoff.Backoff{First: time.Second, Most: 5 * time.Second}
 )
 
 // TokenError is a failure to get an OAUTHBEARER token. Its text has the endpoint's own error code and description,
@@ -212,7 +216,7 @@ func (t *tokenSource) kept() (token string, wait time.Duration, err error) {
 	case early:
 		return "", 0, t.failure
 	case usable:
-		return "", min(t.timeout, renewalWait, max(renewalBackoff, t.end.Sub(now)/4)), nil
+		return "", min(t.timeout, renewalWait, max(renewing.First, t.end.Sub(now)/4)), nil
 	default:
 		return "", t.timeout, nil
 	}
@@ -249,15 +253,14 @@ func (t *tokenSource) renew(ctx context.Context, wait time.Duration) (string, er
 		}
 		return token.AccessToken, nil
 	}
-	backoff := renewalBackoff << min(t.failures, 5)
 	t.failures++
 	t.failure = err
 	if t.token == nil || !now.Before(t.end) {
-		t.retryAt = now.Add(min(backoff, fetchBackoffMost))
+		t.retryAt = now.Add(fetching.After(t.failures))
 		return "", err
 	}
 	// The nearer the end, the more often, so that a token that can be had again is had before.
-	t.retryAt = now.Add(min(backoff, renewalBackoffMost, max(renewalBackoff, t.end.Sub(now)/4)))
+	t.retryAt = now.Add(min(renewing.After(t.failures), max(renewing.First, t.end.Sub(now)/4)))
 	t.log.Warn("no new token: connections go on with the last one, until it ends", "until", t.end, "retry_at", t.retryAt,
 		"error", &TokenError{Endpoint: t.config.TokenURL, Err: err})
 	return t.token.AccessToken, nil

@@ -11,6 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 )
 
 // dial makes the connections of the client and of the one for records that go alone.
@@ -88,9 +90,7 @@ func (c *client) identify(ctx context.Context, topic string) *Error {
 			d := c.access.Explain(err)
 			return &Error{Class: classOf(d.Class), Topic: topic, Text: d.Text, err: err}
 		}
-		select {
-		case <-time.After(identifyDelay):
-		case <-ctx.Done():
+		if !backoff.Sleep(ctx, identifyDelay) {
 			return late(err)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/base/turn"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
@@ -393,12 +394,7 @@ func between(err error) bool {
 func again(ctx context.Context, tries int, wait time.Duration, passing func(error) bool, request func() error) error {
 	for try := 1; ; try++ {
 		err := request()
-		if err == nil || !passing(err) || try == tries {
-			return err
-		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
+		if err == nil || !passing(err) || try == tries || !backoff.Sleep(ctx, wait) {
 			return err
 		}
 	}

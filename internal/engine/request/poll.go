@@ -11,17 +11,15 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
-const (
-	maxPoll = 1000
-	// errorPause is for how long a partition that answers a fetch with an error rests, twice as long each time up to
-	// errorPauseMax. The others are read meanwhile.
-	errorPause    = 500 * time.Millisecond
-	errorPauseMax = 5 * time.Second
-)
+const maxPoll = 1000
+
+// afterError is for how long a partition rests that answers a fetch with an error. The others are read meanwhile.
+var afterError = backoff.Backoff{First: 500 * time.Millisecond, Most: 5 * time.Second}
 
 // resting is a partition that has failed, until it is fetched again.
 type resting struct {
@@ -95,8 +93,8 @@ func (rd *reader) rest(rests map[int32]*resting, partition int32, err error) {
 		rests[partition] = r
 	}
 	_, answered := errors.AsType[*kerr.Error](err)
-	r.until = time.Now().Add(min(errorPause<<min(r.failures, 8), errorPauseMax))
 	r.failures++
+	r.until = time.Now().Add(afterError.After(r.failures))
 	r.reposition = r.reposition || !answered
 	rd.cl.PauseFetchPartitions(map[string][]int32{rd.topic: {partition}})
 }

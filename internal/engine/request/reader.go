@@ -11,17 +11,15 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
 const (
 	// checkEvery is the time between looks at the reply topic while all is well, and so how long an answer in a
-	// partition added just now may have to wait. While all is not well, they come at
-	// intervals from checkSoon, doubling, to checkAgain.
+	// partition added just now may have to wait; checking is that while all is not well.
 	checkEvery   = 2 * time.Second
-	checkSoon    = 50 * time.Millisecond
-	checkAgain   = time.Second
 	checkTimeout = 5 * time.Second
 	// listTimeout is how long partitions that do not tell their end may hold up those that do.
 	listTimeout = time.Second
@@ -41,6 +39,8 @@ const (
 	// asked for at the start.
 	clockMargin = 5 * time.Minute
 )
+
+var checking = backoff.Backoff{First: 50 * time.Millisecond, Most: time.Second}
 
 // errRecreated ends a reader, which is followed by another.
 var errRecreated = errors.New("the reply topic was deleted and created again")
@@ -129,7 +129,7 @@ func (rd *reader) run(ctx context.Context) error {
 // watch looks at the topic again and again: it finds the place to read from, takes in partitions that are added, and
 // tells what is wrong.
 func (rd *reader) watch(ctx context.Context) error {
-	wait := checkSoon
+	failures := 0
 	for {
 		err := rd.check(ctx)
 		if ctx.Err() != nil {
@@ -142,10 +142,10 @@ func (rd *reader) watch(ctx context.Context) error {
 		rd.state.checked(len(rd.known) > 0, err)
 		next := checkEvery
 		if err != nil {
-			next = wait
-			wait = min(2*wait, checkAgain)
+			failures++
+			next = checking.After(failures)
 		} else {
-			wait = checkSoon
+			failures = 0
 		}
 		select {
 		case <-time.After(next):

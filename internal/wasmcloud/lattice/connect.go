@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net/url"
 	"os"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/base/redact"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/hostdata"
 )
@@ -25,10 +25,10 @@ const (
 	dialTimeout  = 2 * time.Second
 	pingInterval = 10 * time.Second
 	maxPingsOut  = 3
-
-	firstBackoff = 100 * time.Millisecond
-	maxBackoff   = 5 * time.Second
 )
+
+// connecting is the wait before the lattice is tried again.
+var connecting = backoff.Backoff{First: 100 * time.Millisecond, Most: 5 * time.Second}
 
 // Connect connects to the lattice that data names. Where it cannot, it tries again until it can or ctx ends: a
 // provider that exits is merely started again by its host. It fails at once where data cannot be right: no usable
@@ -81,8 +81,8 @@ func (s *Session) connect(ctx context.Context) error {
 
 	ctx, cancel := s.options.watchParent(ctx)
 	defer cancel()
-	backoff, lastFailure := firstBackoff, ""
-	for {
+	lastFailure := ""
+	for failures := 1; ; failures++ {
 		if s.nc, err = nats.Connect(address, options...); err == nil {
 			s.log.Info("connected to the lattice", "url", redact.URLs(s.nc.ConnectedUrl()), "lattice", s.data.Lattice,
 				"provider", s.data.ProviderKey)
@@ -97,12 +97,9 @@ func (s *Session) connect(ctx context.Context) error {
 			level, lastFailure = slog.LevelWarn, failure
 		}
 		s.log.Log(ctx, level, "lattice is out of reach, trying again", "url", redact.URLs(address), "error", err)
-		select {
-		case <-time.After(backoff/2 + rand.N(backoff)):
-		case <-ctx.Done():
+		if !backoff.Sleep(ctx, connecting.Spread(failures)) {
 			return fmt.Errorf("%w; the last attempt: %w", context.Cause(ctx), err)
 		}
-		backoff = min(2*backoff, maxBackoff)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 )
 
 // maxChanges bounds the messages that wait for the link worker, maxChangeBytes their bytes. A host with more links
@@ -83,9 +85,7 @@ func (r *run) flush(ctx context.Context) error {
 			return ErrClosed
 		}
 		r.log.Warn("the lattice has not confirmed the subscriptions yet", "error", err)
-		select {
-		case <-time.After(firstBackoff):
-		case <-ctx.Done():
+		if !backoff.Sleep(ctx, connecting.First) {
 			return context.Cause(ctx)
 		}
 	}
