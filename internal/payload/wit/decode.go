@@ -1,11 +1,9 @@
 package wit
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"unicode/utf8"
 	"unsafe"
 )
@@ -182,35 +180,6 @@ func (d *Decoder) unsigned(bits uint) (uint64, error) {
 	}
 }
 
-// signed reads a signed LEB128 number of at most bits bits.
-func (d *Decoder) signed(bits uint) (int64, error) {
-	var v int64
-	for shift := uint(0); ; shift += 7 {
-		c, err := d.U8()
-		if err != nil {
-			return 0, err
-		}
-		septet := int64(int8(c<<1) >> 1)
-		if rest := bits - shift; rest < 7 {
-			// The last possible byte: its bits from the type's sign bit upwards must all be that sign.
-			if sign := septet >> (rest - 1); c&0x80 != 0 || (sign != 0 && sign != -1) {
-				return 0, fmt.Errorf("signed number over %d bits: %w", bits, ErrMalformed)
-			}
-			return v | septet<<shift, nil
-		}
-		if c&0x80 == 0 {
-			return v | septet<<shift, nil
-		}
-		v |= int64(c&0x7f) << shift
-	}
-}
-
-// U16 reads a u16.
-func (d *Decoder) U16() (uint16, error) {
-	v, err := d.unsigned(16)
-	return uint16(v), err
-}
-
 // U32 reads a u32.
 func (d *Decoder) U32() (uint32, error) {
 	v, err := d.unsigned(32)
@@ -219,39 +188,6 @@ func (d *Decoder) U32() (uint32, error) {
 
 // U64 reads a u64.
 func (d *Decoder) U64() (uint64, error) { return d.unsigned(64) }
-
-// S16 reads an s16.
-func (d *Decoder) S16() (int16, error) {
-	v, err := d.signed(16)
-	return int16(v), err
-}
-
-// S32 reads an s32.
-func (d *Decoder) S32() (int32, error) {
-	v, err := d.signed(32)
-	return int32(v), err
-}
-
-// S64 reads an s64.
-func (d *Decoder) S64() (int64, error) { return d.signed(64) }
-
-// F32 reads an f32.
-func (d *Decoder) F32() (float32, error) {
-	b, err := d.take(4)
-	if err != nil {
-		return 0, err
-	}
-	return math.Float32frombits(binary.LittleEndian.Uint32(b)), nil
-}
-
-// F64 reads an f64.
-func (d *Decoder) F64() (float64, error) {
-	b, err := d.take(8)
-	if err != nil {
-		return 0, err
-	}
-	return math.Float64frombits(binary.LittleEndian.Uint64(b)), nil
-}
 
 // Bytes reads a list<u8>. The slice is never nil; it may share memory with the message that it came in.
 func (d *Decoder) Bytes() ([]byte, error) {
@@ -341,22 +277,6 @@ func (d *Decoder) Case(cases uint32) (uint32, error) {
 	}
 	if v >= cases {
 		return 0, fmt.Errorf("case %d of %d: %w", v, cases, ErrMalformed)
-	}
-	return v, nil
-}
-
-// Flags reads n flags (at most 64), the first into bit 0. A bit beyond them is malformed.
-func (d *Decoder) Flags(n int) (uint64, error) {
-	var v uint64
-	for shift := 0; shift < n; shift += 8 {
-		c, err := d.U8()
-		if err != nil {
-			return 0, err
-		}
-		if rest := n - shift; rest < 8 && c>>rest != 0 {
-			return 0, fmt.Errorf("flags beyond the %d known: %w", n, ErrMalformed)
-		}
-		v |= uint64(c) << shift
 	}
 	return v, nil
 }

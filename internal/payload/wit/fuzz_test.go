@@ -11,10 +11,10 @@ import (
 
 // FuzzRoundTrip: what is encoded is decoded to itself, wherever the bytes are cut, and nothing is left over.
 func FuzzRoundTrip(f *testing.F) {
-	f.Add(uint64(300), int64(-65), 1.5, "orders", []byte("hi"), true, []byte{1})
-	f.Add(uint64(math.MaxUint64), int64(math.MinInt64), math.Inf(-1), "", []byte{}, false, []byte{3, 0})
-	f.Add(uint64(1<<32), int64(math.MaxInt64), math.Copysign(0, -1), "ü\x00", make([]byte, 5000), true, []byte{255, 1, 128})
-	f.Fuzz(func(t *testing.T, u uint64, s int64, fl float64, text string, body []byte, some bool, cuts []byte) {
+	f.Add(uint64(300), "orders", []byte("hi"), true, []byte{1})
+	f.Add(uint64(math.MaxUint64), "", []byte{}, false, []byte{3, 0})
+	f.Add(uint64(1<<32), "ü\x00", make([]byte, 5000), true, []byte{255, 1, 128})
+	f.Fuzz(func(t *testing.T, u uint64, text string, body []byte, some bool, cuts []byte) {
 		if !utf8.ValidString(text) {
 			return
 		}
@@ -22,20 +22,12 @@ func FuzzRoundTrip(f *testing.F) {
 		if some {
 			option = &text
 		}
-		b := AppendU8(nil, uint8(u))
-		b = AppendU16(b, uint16(u))
-		b = AppendU32(b, uint32(u))
+		b := AppendU32([]byte{uint8(u)}, uint32(u))
 		b = AppendU64(b, u)
-		b = AppendS16(b, int16(s))
-		b = AppendS32(b, int32(s))
-		b = AppendS64(b, s)
-		b = AppendF32(b, float32(fl))
-		b = AppendF64(b, fl)
 		b = AppendString(b, text)
 		b = AppendBytes(b, body)
 		b = AppendOptionString(b, option)
 		b = AppendResult(b, some)
-		b = AppendFlags(b, u&(1<<33-1), 33)
 
 		sizes := make([]int, len(cuts))
 		for i, c := range cuts {
@@ -43,20 +35,8 @@ func FuzzRoundTrip(f *testing.F) {
 		}
 		d := NewDecoder(&parts{b: b, sizes: sizes}, int64(len(b)))
 		expect(t, "u8", uint8(u), d.U8)
-		expect(t, "u16", uint16(u), d.U16)
 		expect(t, "u32", uint32(u), d.U32)
 		expect(t, "u64", u, d.U64)
-		expect(t, "s16", int16(s), d.S16)
-		expect(t, "s32", int32(s), d.S32)
-		expect(t, "s64", s, d.S64)
-		expect(t, "f32", math.Float32bits(float32(fl)), func() (uint32, error) {
-			v, err := d.F32()
-			return math.Float32bits(v), err
-		})
-		expect(t, "f64", math.Float64bits(fl), func() (uint64, error) {
-			v, err := d.F64()
-			return math.Float64bits(v), err
-		})
 		expect(t, "string", text, d.String)
 		got, err := d.Bytes()
 		if err != nil || !bytes.Equal(got, body) {
@@ -67,7 +47,6 @@ func FuzzRoundTrip(f *testing.F) {
 			t.Fatalf("option: %v (%v), want %v", gotOption, err, option)
 		}
 		expect(t, "result", some, d.Result)
-		expect(t, "flags", u&(1<<33-1), func() (uint64, error) { return d.Flags(33) })
 		if len(d.buf) != 0 || d.left != 0 {
 			t.Fatalf("%d bytes are left over", d.left)
 		}
@@ -85,12 +64,11 @@ func expect[T comparable](t *testing.T, what string, want T, read func() (T, err
 // error as from one piece, does not panic, allocates no more than a bound that depends on the bytes that came alone,
 // and what it returns can be encoded and decoded to the same again.
 func FuzzDecode(f *testing.F) {
-	f.Add([]byte{9, 10, 10}, []byte{6, 'o', 'r', 'd', 'e', 'r', 's', 2, 'h', 'i', 1, 2, 'x', 'y'}, []byte{1})
-	f.Add([]byte{10}, []byte{0xff, 0xff, 0xff, 0xff, 0x0f}, []byte{2})
-	f.Add([]byte{2, 3, 4, 5, 6}, bytes.Repeat([]byte{0xff}, 40), []byte{7, 0})
-	f.Add([]byte{17, 14, 15, 16}, []byte{0xe8, 0x07, 1, 2, 3}, []byte{1, 2})
-	kinds := []string{"bool", "u8", "u16", "u32", "u64", "s16", "s32", "s64", "f32", "string", "bytes", "option", "f64",
-		"result", "case3", "flags3", "flags9", "list"}
+	f.Add([]byte{4, 5, 5}, []byte{6, 'o', 'r', 'd', 'e', 'r', 's', 2, 'h', 'i', 1, 2, 'x', 'y'}, []byte{1})
+	f.Add([]byte{5}, []byte{0xff, 0xff, 0xff, 0xff, 0x0f}, []byte{2})
+	f.Add([]byte{2, 3}, bytes.Repeat([]byte{0xff}, 40), []byte{7, 0})
+	f.Add([]byte{9, 8, 7}, []byte{0xe8, 0x07, 1, 2, 3}, []byte{1, 2})
+	kinds := []string{"bool", "u8", "u32", "u64", "string", "bytes", "option", "result", "case3", "list"}
 	f.Fuzz(func(t *testing.T, script, b, cuts []byte) {
 		script = script[:min(len(script), 64)]
 		sizes := make([]int, len(cuts))
@@ -103,7 +81,7 @@ func FuzzDecode(f *testing.F) {
 		allocated := allocatedBy(func() {
 			cut, cutErr = decodeScript(NewDecoder(&parts{b: b, sizes: sizes}, 1<<16), kinds, script)
 		})
-		if !equalValues(whole, cut) || kindOf(wholeErr) != kindOf(cutErr) {
+		if !reflect.DeepEqual(whole, cut) || kindOf(wholeErr) != kindOf(cutErr) {
 			t.Fatalf("in one piece %v (%v), cut %v (%v)", whole, wholeErr, cut, cutErr)
 		}
 		// firstAlloc for each value that is cut, and some for the values, the source's copies and the test itself.
@@ -115,7 +93,7 @@ func FuzzDecode(f *testing.F) {
 			again = appendValue(again, kinds[int(script[i])%len(kinds)], v)
 		}
 		twice, err := decodeScript(NewBytesDecoder(again), kinds, script[:len(whole)])
-		if err != nil || !equalValues(whole, twice) {
+		if err != nil || !reflect.DeepEqual(whole, twice) {
 			t.Fatalf("%v became %v (%v)", whole, twice, err)
 		}
 	})
@@ -131,25 +109,6 @@ func decodeScript(d *Decoder, kinds []string, script []byte) ([]any, error) {
 		values = append(values, v)
 	}
 	return values, nil
-}
-
-// equalValues compares floats by their bits, as NaN differs from itself.
-func equalValues(a, b []any) bool {
-	bits := func(list []any) []any {
-		out := make([]any, len(list))
-		for i, v := range list {
-			switch v := v.(type) {
-			case float32:
-				out[i] = math.Float32bits(v)
-			case float64:
-				out[i] = math.Float64bits(v)
-			default:
-				out[i] = v
-			}
-		}
-		return out
-	}
-	return reflect.DeepEqual(bits(a), bits(b))
 }
 
 func kindOf(err error) error {
