@@ -17,10 +17,15 @@ SUBJECT_KEY ?=
 RELEASE ?=
 TARGETS ?=
 
-STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+# Tools have a go.mod of their own, which pins them with their sums.
+tool = $(GO) tool -modfile='$(CURDIR)/test/tools/go.mod'
 # Where govulncheck looks vulnerabilities up. Empty = the Go team's database, by the network; file:///PATH is a copy of it.
-VULNDB     ?=
-GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
+VULNDB ?=
+
+# What tests alone need is in modules of their own, below the program's, so that whoever builds the program does not
+# fetch it. Checks of the code go through all of them.
+modules = $(patsubst %/go.mod,%,$(shell find . -name node_modules -prune -o -name testdata -prune -o -name go.mod -print | grep -v '^./test/tools/' | sort))
+in_modules = @set -e; for module in $(modules); do echo "$(1) (in $$module)"; (cd "$$module" && $(1)); done
 
 version_package = $(shell $(GO) list -m)/internal/base/version
 ldflags = -s -w -X $(version_package).version=$(VERSION) -X $(version_package).commit=$(COMMIT)
@@ -47,7 +52,7 @@ SOAK_OUT      ?= $(abspath $(DIST))/soak
 tags = $(shell sed -n 's,^//go:build \([a-z0-9]*\)$$,\1,p' test/*/*.go bench/*.go bench/*/*.go | sort -u | paste -sd, -)
 
 .DEFAULT_GOAL := build
-.PHONY: help build test verify lint vet staticcheck vulnerabilities par release fuzz docs bench bench-compare bench-host chaos exactly-once simulate soak soak-nightly clean
+.PHONY: help build test verify lint vet staticcheck vulnerabilities tidy tidy-check par release fuzz docs bench bench-compare bench-host chaos exactly-once simulate soak soak-nightly clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -66,16 +71,24 @@ lint: vet staticcheck vulnerabilities ## check the code without running it
 vet:
 	@unformatted=$$($$($(GO) env GOROOT)/bin/gofmt -l .); \
 	if [ -n "$$unformatted" ]; then echo "gofmt has something to say about:"; echo "$$unformatted"; exit 1; fi
-	$(GO) vet -tags '$(tags)' ./...
+	$(call in_modules,$(GO) vet -tags '$(tags)' ./...)
 
 staticcheck:
-	$(GO) run $(STATICCHECK) -tags '$(tags)' ./...
+	$(call in_modules,$(tool) staticcheck -tags '$(tags)' ./...)
+
+tidy: ## have every go.mod and go.sum say what is used
+	$(call in_modules,$(GO) mod tidy)
+	$(GO) -C test/tools mod tidy
+
+tidy-check:
+	$(call in_modules,$(GO) mod tidy -diff)
+	$(GO) -C test/tools mod tidy -diff
 
 # The database is the one thing here that needs the network each time. Without it nothing is known, and that is said;
-# with a copy of one's own (VULNDB) there is no excuse.
+# with a copy of one's own (VULNDB) there is no excuse. Modules for tests alone have nothing that is shipped.
 vulnerabilities:
-	@echo "$(GO) run $(GOVULNCHECK) $(if $(VULNDB),-db $(VULNDB)) ./..."; \
-	out=$$($(GO) run $(GOVULNCHECK) $(if $(VULNDB),-db $(VULNDB)) ./... 2>&1); code=$$?; echo "$$out"; \
+	@echo "$(tool) govulncheck $(if $(VULNDB),-db $(VULNDB)) ./..."; \
+	out=$$($(tool) govulncheck $(if $(VULNDB),-db $(VULNDB)) ./... 2>&1); code=$$?; echo "$$out"; \
 	if [ $$code -ne 0 ] && [ -z "$(VULNDB)" ] && echo "$$out" | grep -q '^govulncheck: fetching vulnerabilities: '; then \
 		echo "SKIPPED: govulncheck did not reach its database, so vulnerabilities were not looked up"; \
 	else exit $$code; fi

@@ -10,7 +10,6 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/.."
-benchstat=golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 packages=(./internal/wasmcloud/wrpc ./internal/wasmcloud/messaging ./internal/payload/wit ./internal/engine/dispatch ./internal/engine/produce)
 recorded=$here/results/micro.txt record='' count=6 benchtime=0.2s
 while [ $# -gt 0 ]; do
@@ -30,7 +29,7 @@ go test -count=1 -run '^$' "${packages[@]}" >/dev/null
 go test -p 1 -run '^$' -bench . -benchmem -count "$count" -benchtime "$benchtime" "${packages[@]}" |
   grep -E '^(goos|goarch|pkg|cpu|Benchmark|PASS|FAIL|ok)' >"$new"
 if [ -s "$recorded" ]; then
-  go run "$benchstat" -table pkg -ignore goos,goarch,cpu recorded="$recorded" now="$new" ||
+  go tool -modfile=test/tools/go.mod benchstat -table pkg -ignore goos,goarch,cpu recorded="$recorded" now="$new" ||
     { echo "micro.sh: benchstat could not be run; what was measured:"; cat "$new"; }
 else
   cat "$new"

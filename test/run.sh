@@ -20,6 +20,8 @@ fi
 # Two packages at a time suit two cores: many of them start brokers, and all are slower under the race detector.
 step "go test -race, ${#packages[@]} packages" gotest -- -count=1 -race -p 2 -timeout 20m "${packages[@]}"
 if [ -z "${PACKAGES:-}" ]; then
+  # Prometheus' parser, which only this test needs, is in a module of its own.
+  step "go test -race ./deploy/observability" within deploy/observability gotest -- -count=1 -race -timeout 10m .
   # The rest of the suite is for verify.sh.
   step "go test -race ./test/integration, on a real Kafka" gotest --format testname -- -count=1 -race -timeout 10m \
     -run '^Test(OnEveryKafkaVersion|OrderSurvivesFailuresAndRetries|TransactionsLeaveNoLag)$' ./test/integration

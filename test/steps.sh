@@ -80,6 +80,9 @@ tests() {
     }'
 }
 
+# within FOLDER COMMAND...: a command that runs in another folder, such as one with a go.mod of its own.
+within() { (cd "$1" && "${@:2}"); }
+
 # summary prints how long each step took and what is not as it should be, and fails where something is not.
 summary() {
   printf '\n=== summary (%d min)\n' $(((SECONDS - began + 59) / 60))

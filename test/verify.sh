@@ -65,8 +65,7 @@ uses() { [[ " ${suites[*]} " == *" $1 "* ]]; } # uses SUITE
 if [ -z "$chosen" ] || [ "$chosen" = - ]; then
   step "staticcheck" online make --no-print-directory staticcheck
   step "govulncheck" vulnerabilities
-  step "go.mod is tidy" online go mod tidy -diff
-  step "go.mod of test/tools is tidy" online go -C test/tools mod tidy -diff
+  step "go.mod is tidy, in all modules" online make --no-print-directory tidy-check
   # What it says is for a reader; on a machine that others use, no figure of time would be worth a failure.
   step "benchmarks of single packages, beside those recorded last" online bench/micro.sh -benchtime 50ms
 fi
@@ -84,7 +83,9 @@ export SOAK_OUT=${SOAK_OUT:-$tmp/soak}
 for suite in "${suites[@]}"; do
   if [ "$suite" = page ] && [ -e "$tmp/no-browser" ]; then continue; fi
   # The simulation's second tag lets virtual time pass the Kafka client's locks.
-  step "go test -race ./test/$suite" gotest --format testname -- -count=1 -race -tags "$suite,synctests" -timeout 30m "./test/$suite"
+  at=. package=./test/$suite
+  if [ -e "test/$suite/go.mod" ]; then at=test/$suite package=.; fi
+  step "go test -race ./test/$suite" within "$at" gotest --format testname -- -count=1 -race -tags "$suite,synctests" -timeout 30m "$package"
   if [ "$suite" = soak ] && [ -e "$SOAK_OUT/soak.txt" ]; then cat "$SOAK_OUT/soak.txt"; fi
 done
 

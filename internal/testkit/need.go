@@ -111,19 +111,22 @@ func requireScript(t testing.TB, env []string, path string, args ...string) stri
 	return out
 }
 
-// ProjectRoot returns the folder of go.mod, from wherever below it a test runs.
+// ProjectRoot returns the folder of the project's go.mod, from wherever below it a test runs: from a module for tests
+// alone, too, which has a go.mod of its own.
 func ProjectRoot() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", fmt.Errorf("finding the project's folder: %w", err)
 	}
 	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+		_, module := os.Stat(filepath.Join(dir, "go.mod"))
+		_, program := os.Stat(filepath.Join(dir, "cmd", "messaging-kafka"))
+		if module == nil && program == nil {
 			return dir, nil
 		}
 		up := filepath.Dir(dir)
 		if up == dir {
-			return "", errors.New("finding the project's folder: no go.mod above the working directory")
+			return "", errors.New("finding the project's folder: no go.mod beside cmd/messaging-kafka above the working directory")
 		}
 		dir = up
 	}

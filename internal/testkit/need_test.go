@@ -3,6 +3,8 @@ package testkit
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -116,5 +118,20 @@ func TestFreePortsAreFree(t *testing.T) {
 	}
 	if portsFree(port, 1) {
 		t.Error("a port that is listened on counts as free")
+	}
+}
+
+func TestTheProjectsFolderIsFoundFromAModuleForTestsToo(t *testing.T) {
+	want, err := ProjectRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	nested := filepath.Join(want, "test", "page")
+	if _, err := os.Stat(filepath.Join(nested, "go.mod")); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(nested)
+	if got, err := ProjectRoot(); err != nil || got != want {
+		t.Errorf("it is %s (%v), want %s", got, err, want)
 	}
 }

@@ -98,8 +98,14 @@ func takePictures(t *testing.T, folder string) {
 
 func build(t *testing.T) string {
 	t.Helper()
+	root, err := testkit.ProjectRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
 	program := filepath.Join(t.TempDir(), "messaging-kafka")
-	if out, err := exec.Command("go", "build", "-o", program, "github.com/messaging-kafka/messaging-kafka/cmd/messaging-kafka").CombinedOutput(); err != nil {
+	command := exec.Command("go", "build", "-o", program, "./cmd/messaging-kafka")
+	command.Dir = root // whose go.mod has what the program needs
+	if out, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("building the program: %v\n%s", err, out)
 	}
 	return program
