@@ -229,8 +229,7 @@ func (s *session) lost(tp topicPartition, lost *kgo.ErrDataLoss) {
 	s.mu.Unlock()
 }
 
-// add copies records and queues them. The copy frees the client's fetch buffer, of which one waiting record would
-// hold back all; only so is max_buffer the whole truth about what waiting records cost.
+// add copies records and queues them: only so is max_buffer the whole truth about what waiting records cost.
 func (s *session) add(a *assignment, fetched []*kgo.Record) {
 	batch := make([]*record.Record, 0, len(fetched))
 	records, bytes := 0, 0
@@ -241,38 +240,11 @@ func (s *session) add(a *assignment, fetched []*kgo.Record) {
 			a.Skip(f.Offset, f.LeaderEpoch)
 			continue
 		}
-		r := copyRecord(f)
+		r := kafka.CopyRecord(f)
 		records++
 		bytes += r.Size()
 		batch = append(batch, r)
 	}
 	a.Add(batch, attemptsBefore)
 	s.cfg.Observer.Fetched(records, bytes)
-}
-
-func copyRecord(f *kgo.Record) *record.Record {
-	n := len(f.Key) + len(f.Value)
-	for _, h := range f.Headers {
-		n += len(h.Value)
-	}
-	buf := make([]byte, 0, n)
-	keep := func(b []byte) []byte {
-		if b == nil {
-			return nil
-		}
-		at := len(buf)
-		buf = append(buf, b...)
-		return buf[at:len(buf):len(buf)]
-	}
-	r := &record.Record{
-		Topic: f.Topic, Partition: f.Partition, Offset: f.Offset, LeaderEpoch: f.LeaderEpoch, Timestamp: f.Timestamp,
-		Key: keep(f.Key), Value: keep(f.Value),
-	}
-	if len(f.Headers) > 0 {
-		r.Headers = make([]record.Header, len(f.Headers))
-		for i, h := range f.Headers {
-			r.Headers[i] = record.Header{Key: h.Key, Value: keep(h.Value)}
-		}
-	}
-	return r
 }

@@ -278,7 +278,7 @@ func (s *shareSession) handle(ctx context.Context, fetched []*kgo.Record) {
 	keeper.Go(func() { s.keep(keeping, held, time.Until(fetched[0].AcquisitionDeadline())) })
 	var calls sync.WaitGroup
 	for _, f := range fetched {
-		r := copyRecord(f)
+		r := kafka.CopyRecord(f)
 		bytes += r.Size()
 		s.count(1, r.Cost())
 		s.hold(topicPartition{r.Topic, r.Partition}, r.Offset)

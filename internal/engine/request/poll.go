@@ -1,7 +1,6 @@
 package request
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -139,7 +138,7 @@ func (rd *reader) setPlace(partition int32, place kgo.EpochOffset) {
 }
 
 func (rd *reader) take(answer *kgo.Record) {
-	switch rd.pending.deliver(correlationOf(answer), func() *record.Record { return copyRecord(answer) }) {
+	switch rd.pending.deliver(correlationOf(answer), func() *record.Record { return kafka.CopyRecord(answer) }) {
 	case late:
 		rd.cfg.Observer.Late()
 		rd.cfg.Log.Debug("An answer came that nobody waits for any more", "topic", answer.Topic,
@@ -156,18 +155,6 @@ func correlationOf(r *kgo.Record) []byte {
 		}
 	}
 	return nil
-}
-
-// copyRecord frees the client's buffer, which would live as long as any answer out of it.
-func copyRecord(f *kgo.Record) *record.Record {
-	r := &record.Record{
-		Topic: f.Topic, Partition: f.Partition, Offset: f.Offset, LeaderEpoch: f.LeaderEpoch, Timestamp: f.Timestamp,
-		Key: bytes.Clone(f.Key), Value: bytes.Clone(f.Value),
-	}
-	for _, h := range f.Headers {
-		r.Headers = append(r.Headers, record.Header{Key: h.Key, Value: bytes.Clone(h.Value)})
-	}
-	return r
 }
 
 // fetchFailed acts on the error of one partition, and tells whether it cannot be read. Errors that the client gets over
