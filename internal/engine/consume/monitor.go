@@ -3,7 +3,6 @@ package consume
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -123,7 +122,7 @@ func (w *watcher) check(ctx context.Context) []trouble {
 			err = kerr.TopicAuthorizationFailed
 		}
 		if errors.Is(err, kerr.UnknownTopicOrPartition) && w.cfg.Settings.Create.Enabled {
-			if err = createTopic(ctx, w.cfg, w.adm, topic); err == nil && i < reads {
+			if err = kafka.CreateTopic(ctx, w.adm, topic, w.cfg.Settings.Create, w.cfg.Log); err == nil && i < reads {
 				err = errCreated
 			}
 		}
@@ -233,16 +232,3 @@ func kerrPassing(err error) bool {
 }
 
 var errCreated = errors.New("it has just been created")
-
-func createTopic(ctx context.Context, cfg *Config, adm *kadm.Client, topic string) error {
-	c := cfg.Settings.Create
-	_, err := adm.CreateTopic(ctx, c.Partitions, c.Replication, nil, topic)
-	if errors.Is(err, kerr.TopicAlreadyExists) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("creating it (create_topics): %w", err)
-	}
-	cfg.Log.Info("topic created", "topic", topic, "partitions", c.Partitions, "replication", c.Replication)
-	return nil
-}

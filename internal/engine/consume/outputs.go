@@ -12,6 +12,7 @@ import (
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/produce"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
@@ -217,7 +218,7 @@ func (s *session) createOutputs(ctx context.Context, going map[topicPartition]*a
 		if !errors.Is(details.Topics[topic].Err, kerr.UnknownTopicOrPartition) {
 			continue
 		}
-		if err := createTopic(ctx, s.cfg, s.adm, topic); err != nil {
+		if err := kafka.CreateTopic(ctx, s.adm, topic, s.cfg.Settings.Create, s.log); err != nil {
 			s.log.Warn("creating the topic of an output failed", "topic", topic, "error", err)
 		}
 	}

@@ -1,9 +1,16 @@
 package kafka
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"regexp"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
 // InternalTopics matches the names of the topics in which Kafka keeps what is its own: positions of groups, states of
@@ -27,5 +34,19 @@ func NoPartition(partitions []int32, count int) error {
 			return fmt.Errorf("there is no partition %d: it has %d (0 to %d)", p, count, count-1)
 		}
 	}
+	return nil
+}
+
+// CreateTopic creates a topic as the setting create_topics says. A topic that exists is none to create: another copy was
+// faster, or the broker that said it is missing is behind.
+func CreateTopic(ctx context.Context, admin *kadm.Client, topic string, as settings.CreateTopics, log *slog.Logger) error {
+	_, err := admin.CreateTopic(ctx, as.Partitions, as.Replication, nil, topic)
+	if errors.Is(err, kerr.TopicAlreadyExists) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("creating it (create_topics): %w", err)
+	}
+	log.Info("topic created", "topic", topic, "partitions", as.Partitions, "replication", as.Replication)
 	return nil
 }

@@ -2,13 +2,10 @@ package produce
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"sync"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
@@ -74,13 +71,9 @@ func (c *client) createTopic(ctx context.Context, topic string, create settings.
 			return c.neverSent(topic, "waiting for the topic to be created", context.Cause(ctx))
 		}
 	}
-	_, err := c.admin.CreateTopic(ctx, create.Partitions, create.Replication, nil, topic)
-	end(err == nil || errors.Is(err, kerr.TopicAlreadyExists))
-	switch {
-	case err == nil:
-		c.log.Info("Created a topic", "topic", topic, "partitions", create.Partitions, "replication", create.Replication)
-		return nil
-	case errors.Is(err, kerr.TopicAlreadyExists):
+	err := kafka.CreateTopic(ctx, c.admin, topic, create, c.log)
+	end(err == nil)
+	if err == nil {
 		return nil
 	}
 	d := c.access.Explain(err)

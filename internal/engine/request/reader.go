@@ -228,18 +228,11 @@ func (rd *reader) create(ctx context.Context) error {
 			err:  kerr.UnknownTopicOrPartition,
 		}
 	}
-	partitions := c.Partitions
-	if want := rd.cfg.Settings.ReplyPartition; want > 0 && partitions <= want {
-		partitions = want + 1
+	if want := rd.cfg.Settings.ReplyPartition; want > 0 && c.Partitions <= want {
+		c.Partitions = want + 1
 	}
-	_, err := rd.adm.CreateTopic(ctx, partitions, c.Replication, nil, rd.topic)
-	switch {
-	case err == nil:
-		rd.cfg.Log.Info("Created a topic for answers", "topic", rd.topic, "partitions", partitions, "replication", c.Replication)
-	case errors.Is(err, kerr.TopicAlreadyExists):
-		// Another copy was faster, or the broker that we asked is behind.
-	default:
-		return fmt.Errorf("creating it (create_topics): %w", err)
+	if err := kafka.CreateTopic(ctx, rd.adm, rd.topic, c, rd.cfg.Log); err != nil {
+		return err
 	}
 	return kerr.LeaderNotAvailable // what the broker would say now
 }
