@@ -3,56 +3,118 @@ package route
 import (
 	"context"
 	"fmt"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
+	"log/slog"
+	"sync"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
-// claim is what a link asks to read.
+// claim is what a route asks to read, and what is read for it.
 type claim struct {
-	*running
-	key      string
+	id   ID
+	name string // of the route, for people
+	ask  *Ask
+	key  string // equal where the same is asked for
+	log  *slog.Logger
+	// look has the route look again at what is to be read for it.
+	look func()
+	// settings are those of ask, with the credentials of the moment; readings.mu protects them.
 	settings settings.Link
+
+	mu    sync.Mutex
+	reads *reading // nil where nothing is read
+	// unread is why nothing is read though the route asks for it; nil is that it comes.
+	unread error
 }
 
-// readingKey is equal for links that ask for the same records, from the same brokers, delivered to the same
-// component in the same way.
-func readingKey(r *running) string {
-	return fmt.Sprintf("%s|%s|%s|%s", r.id.Peer, r.id.Name, r.role.Delivery(), r.settings.Reading())
+// newClaim returns what a route asks to read, nil where that is nothing.
+func newClaim(r *Route, ask *Ask) *claim {
+	if !ask.Settings.Consumer.Enabled() {
+		return nil
+	}
+	return &claim{
+		id: r.id, name: r.name, ask: ask, key: claimKey(r.id, ask), log: r.log, look: r.signal, settings: ask.Settings,
+	}
 }
 
-// register notes what r asks for, and has those look again whom it concerns. It returns nil where r reads nothing.
-func (s *readings) register(r *running) *claim {
+// claimKey is equal for those who ask for the same records, from the same brokers, delivered to the same peer in the same
+// way.
+func claimKey(id ID, ask *Ask) string {
+	return fmt.Sprintf("%s|%s|%s|%s", id.Peer, id.Name, ask.Role.Delivery(), ask.Settings.Reading())
+}
+
+// reading is what reads for the claim at the moment, nil where nothing does.
+func (c *claim) reading() *reading {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.reads
+}
+
+// setReading sets what reads for the claim, and returns what did before.
+func (c *claim) setReading(now *reading) *reading {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := c.reads
+	c.reads = now
+	if now != nil {
+		c.unread = nil
+	}
+	return before
+}
+
+// setUnread sets why nothing is read; nil is that it comes. It tells whether that is new.
+func (c *claim) setUnread(why error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	news := why != nil && (c.unread == nil || c.unread.Error() != why.Error())
+	c.unread = why
+	return news
+}
+
+// problems are what is wrong with what is read for the claim.
+func (c *claim) problems() status.Problems {
+	c.mu.Lock()
+	reads, unread := c.reads, c.unread
+	c.mu.Unlock()
+	switch {
+	case unread != nil:
+		return status.Problems{{Kind: status.ProblemRefused, Text: unread.Error()}}
+	case reads != nil:
+		return reads.Status().Problems
+	default:
+		return status.Problems{{Kind: status.ProblemStarting, Text: "starting"}}
+	}
+}
+
+// register notes what c asks for, and has those look again whom it concerns.
+func (s *readings) register(c *claim) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if mine := s.claims[r]; mine != nil || !r.settings.Consumer.Enabled() {
-		return mine
+	if s.claims[c] {
+		return
 	}
-	mine := &claim{running: r, key: readingKey(r), settings: r.current()}
-	for _, other := range s.claims {
-		if other.sameName(mine) {
-			other.route.signal()
+	for other := range s.claims {
+		if other.sameName(c) {
+			other.look()
 		}
-		switch text, certain := mine.clash(other); {
+		switch text, certain := c.clash(other); {
 		case certain:
-			other.route.signal()
+			other.look()
 		case text != "":
-			r.log.Warn("records are divided between links", "cause", fmt.Sprintf("link %s %s", other.route, text))
+			c.log.Warn("records are divided between links", "cause", fmt.Sprintf("link %s %s", other.name, text))
 		}
 	}
-	if s.claims == nil {
-		s.claims = make(map[*running]*claim)
-	}
-	s.claims[r] = mine
-	return mine
+	s.claims[c] = true
 }
 
-// forget ends r's part in what reads for it, within ctx, and what it asks for.
-func (s *readings) forget(ctx context.Context, r *running) {
+// forget ends c's part in what reads for it, within ctx, and what it asks for.
+func (s *readings) forget(ctx context.Context, c *claim) {
 	s.mu.Lock()
-	delete(s.claims, r)
+	delete(s.claims, c)
 	s.wake()
 	s.mu.Unlock()
-	s.leave(ctx, r)
+	s.leave(ctx, c)
 }
 
 // clash says in words why c and other cannot both read as they ask.
@@ -66,12 +128,12 @@ func (c *claim) clash(other *claim) (text string, certain bool) {
 // clashOf returns why c must not read: another link stands against it that comes before. Which one that is must not
 // depend on which came first, or copies of the provider would come to different ends. It is called with mu held.
 func (s *readings) clashOf(c *claim) error {
-	for _, other := range s.claims {
+	for other := range s.claims {
 		if compareIDs(other.id, c.id) >= 0 {
 			continue
 		}
 		if text, certain := c.clash(other); certain {
-			return fmt.Errorf("link %s %s", other.route, text)
+			return fmt.Errorf("link %s %s", other.name, text)
 		}
 	}
 	return nil
@@ -80,7 +142,7 @@ func (s *readings) clashOf(c *claim) error {
 // free tells whether no reading is open, or still ends, that c cannot read beside. It is called with mu held.
 func (s *readings) free(c *claim) bool {
 	for _, sub := range s.open {
-		if _, certain := c.clash(sub.claim); certain || s.memberAs(c, sub) || (sub.key == c.key && len(sub.users) == 0) {
+		if _, certain := c.clash(sub.claim); certain || s.memberAs(c, sub) || (sub.claim.key == c.key && len(sub.users) == 0) {
 			return false
 		}
 	}

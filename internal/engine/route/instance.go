@@ -13,12 +13,12 @@ import (
 func (s *readings) instance(c *claim) string {
 	consumer := &c.settings.Consumer
 	id := consumer.InstanceID
-	if consumer.CommonInstanceID != "" && !c.role.Batches() {
+	if consumer.CommonInstanceID != "" && !c.ask.Role.Batches() {
 		id = consumer.CommonInstanceID
 	}
 	first := c
-	for _, other := range s.claims {
-		if other.role.Batches() || compareIDs(other.id, first.id) >= 0 || !c.sameName(other) {
+	for other := range s.claims {
+		if other.ask.Role.Batches() || compareIDs(other.id, first.id) >= 0 || !c.sameName(other) {
 			continue
 		}
 		switch {
@@ -34,13 +34,13 @@ func (s *readings) instance(c *claim) string {
 // memberAs tells whether what c asks for is to be read as the member that sub is. It is called with mu held.
 func (s *readings) memberAs(c *claim, sub *reading) bool {
 	id := sub.settings.Consumer.InstanceID
-	return id != "" && sub.key != c.key && sub.settings.Consumer.Group == c.settings.Consumer.Group && id == s.instance(c)
+	return id != "" && sub.claim.key != c.key && sub.settings.Consumer.Group == c.settings.Consumer.Group && id == s.instance(c)
 }
 
 // wanted tells whether another link that asks for something else is to be the member that sub is. It is called with mu
 // held.
 func (s *readings) wanted(sub *reading) bool {
-	for _, other := range s.claims {
+	for other := range s.claims {
 		if s.memberAs(other, sub) {
 			return true
 		}
@@ -53,7 +53,7 @@ func (s *readings) wanted(sub *reading) bool {
 // transactions: processors are linked in one direction.
 func (s *reading) transactionalID() string {
 	h := sha256.New()
-	for _, part := range append(slices.Clip(s.set.process), s.users[0].route.String()) {
+	for _, part := range append(slices.Clip(s.shared.Process), s.claim.name) {
 		fmt.Fprintf(h, "%q", part)
 	}
 	return fmt.Sprintf("%s.%x", s.settings.Consumer.Group, h.Sum(nil)[:6])

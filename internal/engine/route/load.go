@@ -21,8 +21,8 @@ func (s *Set) Snapshot() telemetry.Snapshot {
 	for _, sub := range s.readings.list() {
 		snapshot.Consumers = append(snapshot.Consumers, sub.load(now))
 	}
-	b := s.budget.Status()
-	snapshot.Memory = telemetry.MemoryCounts{Limit: s.lid.Bytes, Budget: b.Limit, Used: b.Used, Refused: b.Refused}
+	b := s.Memory.Status()
+	snapshot.Memory = telemetry.MemoryCounts{Limit: s.Lid.Bytes, Budget: b.Limit, Used: b.Used, Refused: b.Refused}
 	return snapshot
 }
 
@@ -37,7 +37,7 @@ func (s *readings) list() []*reading {
 func (s *reading) load(now time.Time) telemetry.ConsumerLoad {
 	d := s.Status().Dispatch
 	l := telemetry.ConsumerLoad{
-		Component: s.component, Link: s.link, InFlight: d.InFlight, Waiting: d.Waiting, BufferedBytes: d.Buffered,
+		Component: s.claim.id.Peer, Link: s.claim.id.Name, InFlight: d.InFlight, Waiting: d.Waiting, BufferedBytes: d.Buffered,
 	}
 	if !d.OldestCall.IsZero() {
 		l.OldestCall = max(0, now.Sub(d.OldestCall).Seconds())
@@ -54,20 +54,20 @@ func (s *reading) load(now time.Time) telemetry.ConsumerLoad {
 		}
 		l.CommitAge = max(l.CommitAge, p.Uncommitted.Seconds())
 		l.Partitions = append(l.Partitions, telemetry.PartitionLag{
-			Topic: s.set.secrets.Value(p.Topic), Partition: p.Partition, Committed: p.Committed, Lag: p.Lag, LagSeconds: p.LagTime.Seconds(),
+			Topic: s.shared.Secrets.Value(p.Topic), Partition: p.Partition, Committed: p.Committed, Lag: p.Lag, LagSeconds: p.LagTime.Seconds(),
 		})
 	}
 	return l
 }
 
 // health is the state of a link, and what is wrong with it.
-func (l *Route) health() (status.State, status.Problems) {
-	l.mu.Lock()
-	stopping := l.stopping
-	l.mu.Unlock()
+func (r *Route) health() (status.State, status.Problems) {
+	r.mu.Lock()
+	stopping := r.stopping
+	r.mu.Unlock()
 	if stopping {
 		return status.Stopping, nil
 	}
-	problems := l.problems()
+	problems := r.problems()
 	return problems.State(), problems
 }

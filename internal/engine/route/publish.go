@@ -31,46 +31,48 @@ func (e *AnswerError) Error() string { return e.err.Error() }
 
 func (e *AnswerError) Unwrap() error { return e.err }
 
-// working returns what runs. Settings that are being carried out for the first time are waited for.
-func (l *Route) working(ctx context.Context) (*running, error) {
+// publishing returns what is published by. Settings that are being carried out for the first time are waited for.
+func (r *Route) publishing(ctx context.Context) (*publishing, error) {
 	select {
-	case <-l.settled:
+	case <-r.settled:
 	case <-ctx.Done():
-		return nil, &UnusableError{fmt.Errorf("waiting for link %s: %w", l, ctx.Err())}
+		return nil, &UnusableError{fmt.Errorf("waiting for link %s: %w", r, ctx.Err())}
 	}
-	now, refused := l.state()
+	now, refused := r.state()
 	switch {
 	case refused != nil:
-		return nil, &UnusableError{fmt.Errorf("link %s: %w", l, refused)}
+		return nil, &UnusableError{fmt.Errorf("link %s: %w", r, refused)}
 	case now == nil:
-		return nil, &UnusableError{fmt.Errorf("link %s has just been deleted", l)}
+		return nil, &UnusableError{fmt.Errorf("link %s has just been deleted", r)}
+	case now.publishing == nil:
+		return nil, &UnusableError{fmt.Errorf("link %s is not for publishing: its interface is %s", r, now.ask.Role)}
 	default:
-		return now, nil
+		return now.publishing, nil
 	}
 }
 
 // Publish produces the record that a message is and returns when the broker has acknowledged it. Its errors are
 // [*produce.Error], [*UnusableError] or [*AnswerError].
-func (l *Route) Publish(ctx context.Context, from Trace, msg payload.Message) error {
-	r, err := l.working(ctx)
+func (r *Route) Publish(ctx context.Context, from Trace, msg payload.Message) error {
+	p, err := r.publishing(ctx)
 	if err != nil {
 		return err
 	}
 	began := time.Now()
-	out, err := r.outgoing(msg)
+	out, err := p.outgoing(msg)
 	if err == nil {
-		err = r.send(ctx, from, out)
+		err = p.send(ctx, from, out)
 	}
-	r.metrics.Published(classOf(err), time.Since(began))
-	if r.answersInVain(err) {
+	p.metrics.Published(classOf(err), time.Since(began))
+	if p.answersInVain(err) {
 		return &AnswerError{err}
 	}
 	return err
 }
 
 // outgoing makes the record for a message.
-func (r *running) outgoing(msg payload.Message) (record.Outgoing, error) {
-	out, err := r.form.Outgoing(msg)
+func (p *publishing) outgoing(msg payload.Message) (record.Outgoing, error) {
+	out, err := p.form.Outgoing(msg)
 	if err != nil {
 		return record.Outgoing{}, &produce.Error{Class: produce.ClassInvalid, Text: err.Error()}
 	}
@@ -79,7 +81,7 @@ func (r *running) outgoing(msg payload.Message) (record.Outgoing, error) {
 
 // answersInVain tells whether an error is about the address that a request asks for its answer at, so that it is the same
 // each time. Trouble with the link's own reply topic is the operator's, who mends it.
-func (r *running) answersInVain(err error) bool {
+func (p *publishing) answersInVain(err error) bool {
 	e, ok := errors.AsType[*produce.Error](err)
 	if !ok || !e.Answer {
 		return false
@@ -88,8 +90,8 @@ func (r *running) answersInVain(err error) bool {
 	case produce.ClassInvalid:
 		return true
 	case produce.ClassNotAuthorised, produce.ClassUnknownTopic:
-		return !slices.ContainsFunc(r.settings.Consumer.Topics, func(topic string) bool {
-			return e.Topic == OwnReplyTopic(r.settings.Delivery.ReplyTopic, topic)
+		return !slices.ContainsFunc(p.settings.Consumer.Topics, func(topic string) bool {
+			return e.Topic == OwnReplyTopic(p.settings.Delivery.ReplyTopic, topic)
 		})
 	}
 	return false
@@ -104,10 +106,10 @@ func OwnReplyTopic(setting, topic string) string {
 }
 
 // send publishes one record of a component.
-func (r *running) send(ctx context.Context, from Trace, out record.Outgoing) error {
+func (p *publishing) send(ctx context.Context, from Trace, out record.Outgoing) error {
 	list := []record.Outgoing{out}
-	ctx, span := r.trace.Send(ctx, from, list)
-	position, err := r.publish(ctx, list[0])
+	ctx, span := p.trace.Send(ctx, from, list)
+	position, err := p.publish(ctx, list[0])
 	if err == nil {
 		span.Stored(position)
 	}
@@ -117,20 +119,20 @@ func (r *running) send(ctx context.Context, from Trace, out record.Outgoing) err
 
 // Send produces records and returns when the broker has acknowledged or refused each, with the place and the error of
 // each, in their order.
-func (l *Route) Send(ctx context.Context, from Trace, list []record.Outgoing) ([]record.Position, []error) {
-	r, err := l.working(ctx)
+func (r *Route) Send(ctx context.Context, from Trace, list []record.Outgoing) ([]record.Position, []error) {
+	p, err := r.publishing(ctx)
 	if err != nil {
 		return make([]record.Position, len(list)), slices.Repeat([]error{err}, len(list))
 	}
 	began := time.Now()
-	ctx, span := r.trace.Send(ctx, from, list)
-	r.payloads.publishing(list...)
-	positions, errs := r.currentPublisher().PublishAll(ctx, list)
+	ctx, span := p.trace.Send(ctx, from, list)
+	p.payloads.publishing(list...)
+	positions, errs := p.currentPublisher().PublishAll(ctx, list)
 	took := time.Since(began)
 	endSend(span, positions, errs)
 	for i, err := range errs {
-		r.metrics.Published(classOf(err), took)
-		r.watch.published(positions[i].Topic, err)
+		p.metrics.Published(classOf(err), took)
+		p.watch.published(positions[i].Topic, err)
 	}
 	return positions, errs
 }
@@ -153,33 +155,33 @@ func endSend(span *tracing.Span, positions []record.Position, errs []error) {
 var ErrNoReplyTopic = errors.New("requests need a topic for their answers: set request_reply_topic on the link")
 
 // Request produces a record as a request and waits for the answer, for so long.
-func (l *Route) Request(ctx context.Context, from Trace, out record.Outgoing, timeout time.Duration) (*record.Record, error) {
-	r, err := l.working(ctx)
+func (r *Route) Request(ctx context.Context, from Trace, out record.Outgoing, timeout time.Duration) (*record.Record, error) {
+	p, err := r.publishing(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return r.request(ctx, from, out, timeout)
+	return p.request(ctx, from, out, timeout)
 }
 
 // RequestMessage produces a message as a request and waits for the answer, as a message, for so long.
-func (l *Route) RequestMessage(ctx context.Context, from Trace, msg payload.Message, timeout time.Duration) (payload.Message, error) {
-	r, err := l.working(ctx)
+func (r *Route) RequestMessage(ctx context.Context, from Trace, msg payload.Message, timeout time.Duration) (payload.Message, error) {
+	p, err := r.publishing(ctx)
 	if err != nil {
 		return payload.Message{}, err
 	}
-	if r.requester == nil {
+	if p.requester == nil {
 		return payload.Message{}, ErrNoReplyTopic
 	}
-	out, err := r.outgoing(msg)
+	out, err := p.outgoing(msg)
 	if err != nil {
 		return payload.Message{}, err
 	}
-	answer, err := r.request(ctx, from, out, timeout)
+	answer, err := p.request(ctx, from, out, timeout)
 	if err != nil {
 		return payload.Message{}, err
 	}
-	got := payload.Message{Subject: answer.Topic, Body: r.form.Body(answer)}
-	if address, ok := record.ReplyAddressOf(answer); ok && r.settings.Producer.Believes(address.Topic, "") {
+	got := payload.Message{Subject: answer.Topic, Body: p.form.Body(answer)}
+	if address, ok := record.ReplyAddressOf(answer); ok && p.settings.Producer.Believes(address.Topic, "") {
 		reply := address.String()
 		got.ReplyTo = &reply
 	}
@@ -187,14 +189,14 @@ func (l *Route) RequestMessage(ctx context.Context, from Trace, msg payload.Mess
 }
 
 // request publishes a request of a component and waits for the answer.
-func (r *running) request(ctx context.Context, from Trace, out record.Outgoing, timeout time.Duration) (*record.Record, error) {
-	if r.requester == nil {
+func (p *publishing) request(ctx context.Context, from Trace, out record.Outgoing, timeout time.Duration) (*record.Record, error) {
+	if p.requester == nil {
 		return nil, ErrNoReplyTopic
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	ctx, span := r.trace.Request(ctx, from, &out)
-	answer, err := r.requester.Do(ctx, out)
+	ctx, span := p.trace.Request(ctx, from, &out)
+	answer, err := p.requester.Do(ctx, out)
 	if err == nil {
 		span.Answered(answer)
 	}

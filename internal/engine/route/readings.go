@@ -13,31 +13,30 @@ import (
 // directions with the same topic, as users of the original provider do who add a link of the usual direction: that is
 // one reading for two links, not two members of one group in one process.
 type readings struct {
+	shared *shared
+
 	mu     sync.Mutex
 	open   []*reading // those that end as well, until they have: they have no users
-	claims map[*running]*claim
+	claims map[*claim]bool
 	// shutdown bounds the ends of all once the provider stops; nil before.
 	shutdown context.Context
 }
 
-// read has r read what it asks for, or not, in view of what other links read and ask for: with others who ask for the
-// same; not at all where one that comes before r would get part of the records in another way; and not yet while what
-// stands against it ends.
-func (s *readings) read(ctx context.Context, r *running) {
-	mine := s.register(r)
-	if mine == nil {
-		return
-	}
+// read has what c asks for read, or not, in view of what others read and ask for: with others who ask for the same; not at
+// all where one that comes before c would get part of the records in another way; and not yet while what stands against it
+// ends.
+func (s *readings) read(ctx context.Context, c *claim) {
+	s.register(c)
 	s.mu.Lock()
-	clash := s.clashOf(mine)
-	sub := r.reading()
-	if clash == nil && sub == nil && s.free(mine) {
-		old, err := s.join(mine)
+	clash := s.clashOf(c)
+	sub := c.reading()
+	if clash == nil && sub == nil && s.free(c) {
+		old, err := s.join(c)
 		s.mu.Unlock()
-		r.set.release(old, r.log)
+		s.shared.release(old, c.log)
 		if err != nil {
-			r.log.Error("reading cannot begin", "error", err)
-			r.setUnread(err)
+			c.log.Error("reading cannot begin", "error", err)
+			c.setUnread(err)
 		}
 		return
 	}
@@ -45,24 +44,24 @@ func (s *readings) read(ctx context.Context, r *running) {
 	s.mu.Unlock()
 	switch {
 	case again:
-		r.log.Info("reading begins anew as another member of the group", "group_instance_id", mine.settings.Consumer.InstanceID)
-		s.leave(ctx, r)
-		r.route.signal()
+		c.log.Info("reading begins anew as another member of the group", "group_instance_id", c.ask.Settings.Consumer.InstanceID)
+		s.leave(ctx, c)
+		c.look()
 	case clash != nil:
-		if r.setUnread(clash) {
-			r.log.Warn("the link's topics are not read for it", "cause", clash)
+		if c.setUnread(clash) {
+			c.log.Warn("the link's topics are not read for it", "cause", clash)
 		}
-		s.leave(ctx, r)
+		s.leave(ctx, c)
 	case sub == nil:
-		r.setUnread(nil) // it is read when what stands against it has ended
+		c.setUnread(nil) // it is read when what stands against it has ended
 	}
 }
 
 // wake has those look again who do not read what they ask for. It is called with mu held.
 func (s *readings) wake() {
-	for r := range s.claims {
-		if r.reading() == nil {
-			r.route.signal()
+	for c := range s.claims {
+		if c.reading() == nil {
+			c.look()
 		}
 	}
 }
@@ -70,21 +69,20 @@ func (s *readings) wake() {
 // join begins what c asks for, or has it share what is read already. It returns a handle that is to be released. It is
 // called with mu held.
 func (s *readings) join(c *claim) (*produce.Handle, error) {
-	r := c.running
-	i := slices.IndexFunc(s.open, func(sub *reading) bool { return sub.key == c.key })
+	i := slices.IndexFunc(s.open, func(sub *reading) bool { return sub.claim.key == c.key })
 	if i < 0 {
-		sub, err := newReading(c, s.instance(c))
+		sub, err := newReading(s.shared, c, s.instance(c))
 		if err != nil {
 			return nil, err
 		}
 		s.open = append(s.open, sub)
-		r.setReading(sub)
+		c.setReading(sub)
 		return nil, nil
 	}
 	sub := s.open[i]
-	sub.users = slices.Insert(sub.users, 0, r) // its credentials are those of another link, which work
-	r.setReading(sub)
-	r.log.Info("the component's link in the other direction reads the same already: both share it")
+	sub.users = slices.Insert(sub.users, 0, c) // its credentials are those of another link, which work
+	c.setReading(sub)
+	c.log.Info("the component's link in the other direction reads the same already: both share it")
 	old, err := sub.adopt(sub.security)
 	if err != nil {
 		sub.log.Error("reading goes on with the settings that it has for what it produces", "error", err)
@@ -92,23 +90,23 @@ func (s *readings) join(c *claim) (*produce.Handle, error) {
 	return old, nil
 }
 
-// leave ends r's part in what reads for it; the last link ends that within ctx.
-func (s *readings) leave(ctx context.Context, r *running) {
+// leave ends c's part in what reads for it; the last one ends that within ctx.
+func (s *readings) leave(ctx context.Context, c *claim) {
 	s.mu.Lock()
-	sub := r.setReading(nil)
+	sub := c.setReading(nil)
 	if sub == nil {
 		s.mu.Unlock()
 		return
 	}
-	i := slices.Index(sub.users, r)
+	i := slices.Index(sub.users, c)
 	sub.users = slices.Delete(sub.users, i, i+1)
 	if len(sub.users) > 0 {
-		old, err := sub.adopt(sub.users[len(sub.users)-1].current().Cluster.Security)
+		old, err := sub.adopt(sub.users[len(sub.users)-1].settings.Cluster.Security)
 		s.mu.Unlock()
 		if err != nil {
 			sub.log.Error("reading goes on with the credentials of a link that is gone", "error", err)
 		}
-		r.set.release(old, sub.log)
+		s.shared.release(old, sub.log)
 		return
 	}
 	if s.shutdown != nil {
@@ -135,20 +133,21 @@ func (s *readings) hurry(ctx context.Context) {
 	}
 }
 
-// rotate has r's reading, if it has one, use the new credentials of r.
-func (s *readings) rotate(r *running, security settings.Security) error {
+// rotate has what reads for c, if anything does, use its new credentials.
+func (s *readings) rotate(c *claim, security settings.Security) error {
 	s.mu.Lock()
-	sub := r.reading()
+	c.settings.Cluster.Security = security
+	sub := c.reading()
 	if sub == nil {
 		s.mu.Unlock()
 		return nil
 	}
 	old, err := sub.adopt(security)
 	if err == nil {
-		i := slices.Index(sub.users, r)
-		sub.users = append(slices.Delete(sub.users, i, i+1), r)
+		i := slices.Index(sub.users, c)
+		sub.users = append(slices.Delete(sub.users, i, i+1), c)
 	}
 	s.mu.Unlock()
-	r.set.release(old, sub.log)
+	s.shared.release(old, sub.log)
 	return err
 }

@@ -40,8 +40,8 @@ type Label struct {
 
 // Ask is what a route is to do.
 type Ask struct {
-	role.Role
-	settings.Link
+	Role     role.Role
+	Settings settings.Link
 	// Deliverer makes what takes the records of a reading one by one, Batch what takes those of one of a role with
 	// batches. It is called when a reading begins, which can serve two routes and outlive the one for which it began.
 	Deliverer func(Delivery) record.Deliverer
@@ -59,11 +59,14 @@ type Delivery struct {
 // Route is what one link asks for, at work: one goroutine brings what runs in line with what was last asked for.
 // Whatever it waits for, other routes and those who ask do not. Its methods may be called by many goroutines at once.
 type Route struct {
-	set   *Set
-	id    ID
-	label Label
-	name  string
-	log   *slog.Logger
+	shared   *shared
+	readings *readings
+	id       ID
+	label    Label
+	name     string
+	log      *slog.Logger
+	// before waits until the routes that come before this one have been carried out for the first time.
+	before func(context.Context)
 	// errors and deadLetters are the last that the log told of the route.
 	errors, deadLetters status.Events
 	// wake has room for one token: there is something to do.
@@ -83,7 +86,7 @@ type Route struct {
 	unbind    func() bool // releases what stopCtx holds of the route
 	known     []func()    // take the secrets of the last settings back
 	// now is what runs; nil before the first settings were carried out and where they were refused.
-	now *running
+	now *work
 	// refused is why nothing, or not what was asked for, runs.
 	refused error
 	// settled is closed when the first settings have been carried out.
@@ -92,30 +95,32 @@ type Route struct {
 
 func newRoute(s *Set, id ID, label Label) *Route {
 	ctx, cancel := context.WithCancel(s.living)
-	l := &Route{
-		applying: ctx, cancel: cancel, set: s, id: id, label: label,
-		wake: make(chan struct{}, 1), settled: make(chan struct{}),
+	r := &Route{
+		shared: s.shared, readings: &s.readings, id: id, label: label, applying: ctx, cancel: cancel,
+		before: func(ctx context.Context) { s.waitBefore(ctx, id) },
+		wake:   make(chan struct{}, 1), settled: make(chan struct{}),
 	}
-	shown := l.shown()
-	l.name = shown.ID()
-	l.log = s.secrets.Logger(status.LogTo(s.log.With("link", id.Name, "component", id.Peer, "direction", label.Direction), &l.errors, &l.deadLetters))
-	return l
+	shown := r.shown()
+	r.name = shown.ID()
+	log := s.Log.With("link", id.Name, "component", id.Peer, "direction", label.Direction)
+	r.log = s.Secrets.Logger(status.LogTo(log, &r.errors, &r.deadLetters))
+	return r
 }
 
 // String names the route for people: "echo/default" for the usual one, with what differs from it added.
-func (l *Route) String() string { return l.name }
+func (r *Route) String() string { return r.name }
 
 // Log writes what is to be known of the route: with its names, and so that its status tells warnings and errors.
-func (l *Route) Log() *slog.Logger { return l.log }
+func (r *Route) Log() *slog.Logger { return r.log }
 
 // shown is a status that says which route it is, and nothing else.
-func (l *Route) shown() status.Link {
-	return status.Link{Component: l.id.Peer, Name: l.id.Name, Package: l.label.Package, Direction: l.label.Direction}
+func (r *Route) shown() status.Link {
+	return status.Link{Component: r.id.Peer, Name: r.id.Name, Package: r.label.Package, Direction: r.label.Direction}
 }
 
-func (l *Route) signal() {
+func (r *Route) signal() {
 	select {
-	case l.wake <- struct{}{}:
+	case r.wake <- struct{}{}:
 	default:
 	}
 }
@@ -123,89 +128,89 @@ func (l *Route) signal() {
 // Apply has the route do what is asked, soon: in the background it takes the place of what was asked before. Where nothing
 // but credentials differ, these are exchanged while all goes on; else the component publishes by the new settings at once,
 // and is given records by them when what read before has ended.
-func (l *Route) Apply(want Ask) {
-	l.mu.Lock()
-	l.want, l.rejected, l.changed = &want, nil, true
-	l.mu.Unlock()
-	l.signal()
+func (r *Route) Apply(want Ask) {
+	r.mu.Lock()
+	r.want, r.rejected, r.changed = &want, nil, true
+	r.mu.Unlock()
+	r.signal()
 }
 
 // Refuse ends what the route does: what was asked of it last cannot be done. Its problem is err.
-func (l *Route) Refuse(err error) {
-	l.mu.Lock()
-	l.want, l.rejected, l.changed = nil, err, true
-	l.mu.Unlock()
-	l.signal()
+func (r *Route) Refuse(err error) {
+	r.mu.Lock()
+	r.want, r.rejected, r.changed = nil, err, true
+	r.mu.Unlock()
+	r.signal()
 }
 
 // Hide has secrets taken out of all that the set tells, as long as the route is there. Those of the call before are kept
 // as well: connections that still have them may be answered yet.
-func (l *Route) Hide(secrets []string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.known = append(l.known, l.set.secrets.Add(secrets...))
+func (r *Route) Hide(secrets []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.known = append(r.known, r.shared.Secrets.Add(secrets...))
 	const kept = 2
-	for ; len(l.known) > kept; l.known = l.known[1:] {
-		l.known[0]()
+	for ; len(r.known) > kept; r.known = r.known[1:] {
+		r.known[0]()
 	}
 }
 
 // forget is called when the route is gone and nobody speaks of it any more.
-func (l *Route) forget() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, remove := range l.known {
+func (r *Route) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, remove := range r.known {
 		remove()
 	}
-	l.known = nil
+	r.known = nil
 }
 
 // stop ends the unit. ctx bounds the end, and so does replaceTimeout. readEnded, if not nil, is called once, when the
 // unit reads no more and can still publish; the rest of the end waits for its return.
-func (l *Route) stop(ctx context.Context, readEnded func()) {
-	l.mu.Lock()
-	l.stopping, l.stopCtx, l.readEnded = true, ctx, readEnded
-	l.unbind = context.AfterFunc(ctx, l.cancel) // a replacement that is under way has no more time than this either
-	l.mu.Unlock()
-	l.signal()
+func (r *Route) stop(ctx context.Context, readEnded func()) {
+	r.mu.Lock()
+	r.stopping, r.stopCtx, r.readEnded = true, ctx, readEnded
+	r.unbind = context.AfterFunc(ctx, r.cancel) // a replacement that is under way has no more time than this either
+	r.mu.Unlock()
+	r.signal()
 }
 
 // run is the unit's goroutine.
-func (l *Route) run() {
-	defer l.cancel()
-	defer l.forget()
-	defer l.set.metrics.Use(l.id.Peer, l.id.Name).Release()
-	for range l.wake {
-		l.mu.Lock()
-		want, rejected, changed, stopping, ctx, readEnded := l.want, l.rejected, l.changed, l.stopping, l.stopCtx, l.readEnded
-		l.changed = false
-		l.mu.Unlock()
+func (r *Route) run() {
+	defer r.cancel()
+	defer r.forget()
+	defer r.shared.Metrics.Use(r.id.Peer, r.id.Name).Release()
+	for range r.wake {
+		r.mu.Lock()
+		want, rejected, changed, stopping, ctx, readEnded := r.want, r.rejected, r.changed, r.stopping, r.stopCtx, r.readEnded
+		r.changed = false
+		r.mu.Unlock()
 		switch {
 		case stopping:
-			l.end(ctx, readEnded)
-			l.mu.Lock()
-			l.unbind() // ctx may be the provider's own and outlives many links
-			l.mu.Unlock()
+			r.end(ctx, readEnded)
+			r.mu.Lock()
+			r.unbind() // ctx may be the provider's own and outlives many links
+			r.mu.Unlock()
 			return
 		case !changed: // what other links read has
 		case rejected != nil:
-			l.apply(nil, rejected)
+			r.apply(nil, rejected)
 		default:
-			l.apply(want, nil)
+			r.apply(want, nil)
 		}
-		if now, _ := l.state(); now != nil {
-			l.read(now)
+		if now, _ := r.state(); now != nil && now.claim != nil {
+			r.read(now.claim)
 		}
-		l.settle()
+		r.settle()
 	}
 }
 
-// read brings what is read for the link in line with what it asks for, and with what other links read.
-func (l *Route) read(now *running) {
-	ctx, cancel := context.WithTimeout(l.applying, replaceTimeout)
+// read brings what is read for the route in line with what it asks for, and with what others read.
+func (r *Route) read(c *claim) {
+	ctx, cancel := context.WithTimeout(r.applying, replaceTimeout)
 	defer cancel()
-	l.set.waitBefore(ctx, l.id)
-	l.set.readings.read(ctx, now)
+	r.before(ctx)
+	r.readings.read(ctx, c)
 }
 
 // waitBefore waits until the links of the same name that come before a link have been carried out for the first time. So
@@ -213,117 +218,119 @@ func (l *Route) read(now *running) {
 func (s *Set) waitBefore(ctx context.Context, id ID) {
 	s.mu.RLock()
 	var before []*Route
-	for other, l := range s.routes {
+	for other, r := range s.routes {
 		if other.Peer == id.Peer && other.Name == id.Name && compareIDs(other, id) < 0 {
-			before = append(before, l)
+			before = append(before, r)
 		}
 	}
 	s.mu.RUnlock()
-	for _, l := range before {
+	for _, r := range before {
 		select {
-		case <-l.settled:
+		case <-r.settled:
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-func (l *Route) settle() {
+func (r *Route) settle() {
 	select {
-	case <-l.settled:
+	case <-r.settled:
 	default:
-		close(l.settled)
+		close(r.settled)
 	}
 }
 
-func (l *Route) end(ctx context.Context, readEnded func()) {
+func (r *Route) end(ctx context.Context, readEnded func()) {
 	ctx, cancel := context.WithTimeout(ctx, replaceTimeout)
 	defer cancel()
-	now, _ := l.state()
+	now, _ := r.state()
 	if now != nil {
 		now.stopReading(ctx)
 	}
 	if readEnded != nil {
 		readEnded()
 	}
-	l.swap(nil, nil)
+	r.swap(nil, nil)
 	if now != nil {
 		now.stop(ctx)
 	}
-	l.settle()
-	l.log.Info("link ended")
+	r.settle()
+	r.log.Info("link ended")
 }
 
 // swap sets what runs and returns what ran.
-func (l *Route) swap(now *running, refused error) *running {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	old := l.now
-	l.now, l.refused = now, refused
+func (r *Route) swap(now *work, refused error) *work {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old := r.now
+	r.now, r.refused = now, refused
 	return old
 }
 
 // state returns what runs, and why not what was asked for.
-func (l *Route) state() (*running, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.now, l.refused
+func (r *Route) state() (*work, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.now, r.refused
 }
 
 // apply brings what runs in line with parsed; nil with the reason where nothing can run.
-func (l *Route) apply(parsed *Ask, refused error) {
-	old, _ := l.state()
+func (r *Route) apply(parsed *Ask, refused error) {
+	old, _ := r.state()
 	if old != nil && parsed != nil {
-		if old.role == parsed.Role && equalSettings(&old.settings, &parsed.Link) {
-			l.swap(old, nil)
+		if old.ask.Role == parsed.Role && equalSettings(&old.settings, &parsed.Settings) {
+			r.swap(old, nil)
 			return
 		}
-		if old.role == parsed.Role && old.rotate(&parsed.Link) {
-			l.swap(old, nil)
-			l.log.Info("the link's credentials were replaced: new connections use them")
+		if old.ask.Role == parsed.Role && old.rotate(&parsed.Settings) {
+			r.swap(old, nil)
+			r.log.Info("the link's credentials were replaced: new connections use them")
 			return
 		}
 	}
-	ctx, cancel := context.WithTimeout(l.applying, replaceTimeout)
+	ctx, cancel := context.WithTimeout(r.applying, replaceTimeout)
 	defer cancel()
 	if parsed == nil {
-		if old := l.swap(nil, refused); old != nil {
+		if old := r.swap(nil, refused); old != nil {
 			old.stop(ctx)
 		}
 		return
 	}
-	now, err := l.start(parsed)
+	now, err := r.start(parsed)
 	if err != nil {
-		l.log.Error("the link is refused", "error", err)
-		if old := l.swap(nil, err); old != nil {
+		r.log.Error("the link is refused", "error", err)
+		if old := r.swap(nil, err); old != nil {
 			old.stop(ctx)
 		}
 		return
 	}
 	// The component may publish by the new settings from here on; the old ones drain meanwhile. Only then does the
 	// new reading begin (see run), so that one copy is not two members of its group.
-	l.swap(now, nil)
+	r.swap(now, nil)
 	// What it asks for is known before the old reading ends, or a link that has waited for that end would go by itself.
-	l.set.readings.register(now)
+	if now.claim != nil {
+		r.readings.register(now.claim)
+	}
 	if old != nil {
 		old.stop(ctx)
 	}
-	if parsed.Role.Delivers() && !parsed.Consumer.Enabled() {
-		l.log.Warn("the link names no topic: nothing will be delivered")
+	if parsed.Role.Delivers() && !parsed.Settings.Consumer.Enabled() {
+		r.log.Warn("the link names no topic: nothing will be delivered")
 	}
-	l.log.Info("link ready", "interface", parsed.Role.String(), "settings", parsed.Link)
+	r.log.Info("link ready", "interface", parsed.Role.String(), "settings", parsed.Settings)
 }
 
 // problems says in words what is wrong with the link.
-func (l *Route) problems() status.Problems {
-	now, refused := l.state()
+func (r *Route) problems() status.Problems {
+	now, refused := r.state()
 	switch {
 	case refused != nil:
-		return l.set.fit(status.Problems{{Kind: status.ProblemRefused, Text: refused.Error()}})
+		return r.shared.fit(status.Problems{{Kind: status.ProblemRefused, Text: refused.Error()}})
 	case now == nil:
 		return status.Problems{{Kind: status.ProblemStarting, Text: "starting"}}
 	default:
-		return l.set.fit(slices.Clone(now.problems()))
+		return r.shared.fit(slices.Clone(now.problems()))
 	}
 }
 

@@ -41,17 +41,7 @@ type Options struct {
 
 // Set holds routes. Its methods may be called by many goroutines at once.
 type Set struct {
-	log       *slog.Logger
-	metrics   *telemetry.Metrics
-	tracer    *tracing.Tracer
-	secrets   *redact.Redactor
-	limiter   *semaphore.Weighted
-	budget    *memory.Budget
-	lid       memory.Lid
-	process   []string
-	connector kafka.Connector
-	pool      *produce.Pool
-
+	*shared
 	readings readings
 	observer observer
 
@@ -61,26 +51,44 @@ type Set struct {
 	came    chan struct{}  // closed, and made anew, when a route comes
 	units   sync.WaitGroup // the goroutines of the routes
 
-	// living ends with the time that a stop has: routes that end without one, closed or replaced, have no more.
-	living context.Context
 	cutOff context.CancelFunc
 	// observed ends the observer and waits for it.
 	observed func()
 }
 
+// shared is what all routes of a set use. It does not know them.
+type shared struct {
+	Options
+	pool *produce.Pool
+	// living ends with the time that a stop has: routes that end without one, dropped or replaced, have no more.
+	living context.Context
+}
+
+// release gives a handle back that another has taken the place of, if it is one.
+func (s *shared) release(handle *produce.Handle, log *slog.Logger) {
+	if handle == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(s.living, replaceTimeout)
+	defer cancel()
+	if err := handle.Release(ctx); err != nil {
+		log.Warn("publishes were cut off", "error", err)
+	}
+}
+
 // NewSet returns an empty set. [Set.Close] ends it.
 func NewSet(o Options) *Set {
+	living, cutOff := context.WithCancel(context.Background())
+	shared := &shared{Options: o, living: living, pool: produce.NewPool(produce.Options{
+		Logger: o.Log, Hooks: []kgo.Hook{o.Metrics.Client("producer")}, Connector: o.Connector,
+	})}
 	s := &Set{
-		log: o.Log, metrics: o.Metrics, tracer: o.Tracer, secrets: o.Secrets, limiter: o.Limiter, budget: o.Memory, lid: o.Lid,
-		process: o.Process, connector: o.Connector,
-		pool: produce.NewPool(produce.Options{
-			Logger: o.Log, Hooks: []kgo.Hook{o.Metrics.Client("producer")}, Connector: o.Connector,
-		}),
+		shared: shared, cutOff: cutOff,
+		readings: readings{shared: shared, claims: make(map[*claim]bool)},
 		routes:   make(map[ID]*Route),
 		observer: observer{started: time.Now()},
 		came:     make(chan struct{}),
 	}
-	s.living, s.cutOff = context.WithCancel(context.Background())
 	s.observed = s.startObserving()
 	return s
 }
@@ -188,17 +196,17 @@ func (s *Set) current() map[ID]*Route {
 }
 
 // fit makes problems fit to be told.
-func (s *Set) fit(problems status.Problems) status.Problems {
+func (s *shared) fit(problems status.Problems) status.Problems {
 	for i := range problems {
-		problems[i].Text = s.secrets.Text(problems[i].Text)
+		problems[i].Text = s.Secrets.Text(problems[i].Text)
 	}
 	return problems
 }
 
 // fitEvents does so with what the log told.
-func (s *Set) fitEvents(events []status.Event) []status.Event {
+func (s *shared) fitEvents(events []status.Event) []status.Event {
 	for i := range events {
-		events[i].Text, events[i].Topic = s.secrets.Text(events[i].Text), s.secrets.Value(events[i].Topic)
+		events[i].Text, events[i].Topic = s.Secrets.Text(events[i].Text), s.Secrets.Value(events[i].Topic)
 	}
 	return events
 }

@@ -86,9 +86,9 @@ func (s *Set) startObserving() (stop func()) {
 // Status tells how the routes are, and what the process takes of memory. about says who asks and what is wrong with
 // that; its other fields are filled in.
 func (s *Set) Status(about status.Provider) status.Provider {
-	counts, err := s.metrics.Counts()
+	counts, err := s.Metrics.Counts()
 	if err != nil {
-		s.log.Error("what is counted cannot be told in the status", "error", err)
+		s.Log.Error("what is counted cannot be told in the status", "error", err)
 	}
 	texts := append(about.Problems.Texts(), s.Problems().Texts()...)
 	about.Healthy, about.Message = len(texts) == 0, strings.Join(texts, "; ")
@@ -109,9 +109,9 @@ func (s *Set) Status(about status.Provider) status.Provider {
 
 // memory is what the process may take and has taken.
 func (s *Set) memory() status.Memory {
-	b := s.budget.Status()
+	b := s.Memory.Status()
 	return status.Memory{
-		LimitBytes: s.lid.Bytes, From: s.lid.From, ResidentBytes: memory.Resident(),
+		LimitBytes: s.Lid.Bytes, From: s.Lid.From, ResidentBytes: memory.Resident(),
 		BudgetBytes: b.Limit, UsedBytes: b.Used, RefusedTimes: b.Refused,
 	}
 }
@@ -155,46 +155,44 @@ type firsts struct {
 }
 
 // brief says which link it is and how it is.
-func (l *Route) brief() status.Link {
-	state, problems := l.health()
-	s := l.shown()
+func (r *Route) brief() status.Link {
+	state, problems := r.health()
+	s := r.shown()
 	s.State, s.Reason, s.Problems = state, problems.String(), problems
 	return s
 }
 
 // describe is the link's part of a status. Since and Rates are for the tracker.
-func (l *Route) describe(counts map[telemetry.LinkName]status.Counters, first *firsts, now time.Time) status.Link {
-	s := l.brief()
-	s.RecentErrors, s.RecentDeadLetters = l.set.fitEvents(l.errors.List()), l.set.fitEvents(l.deadLetters.List())
-	running, _ := l.state()
-	if running == nil {
+func (r *Route) describe(counts map[telemetry.LinkName]status.Counters, first *firsts, at time.Time) status.Link {
+	s := r.brief()
+	s.RecentErrors, s.RecentDeadLetters = r.shared.fitEvents(r.errors.List()), r.shared.fitEvents(r.deadLetters.List())
+	now, _ := r.state()
+	if now == nil {
 		return s
 	}
-	all := counts[telemetry.LinkName{Component: l.id.Peer, Link: l.id.Name}]
-	if running.role.Produces() {
+	all := counts[telemetry.LinkName{Component: r.id.Peer, Link: r.id.Name}]
+	if now.ask.Role.Produces() {
 		s.Counters.RecordsOut, s.Counters.BytesOut = all.RecordsOut, all.BytesOut
 		s.Counters.Publishes, s.Counters.PublishSeconds = all.Publishes, all.PublishSeconds
 	}
-	running.mu.RLock()
-	sub, c := running.reads, running.settings.Consumer
-	running.mu.RUnlock()
-	if !c.Enabled() {
+	if now.claim == nil {
 		return s
 	}
+	c := &now.ask.Settings.Consumer
 	s.Group, s.Topics = c.Group, slices.Clone(c.Topics)
 	if c.TopicPattern != nil {
 		s.Topics = []string{"/" + c.TopicPattern.String() + "/"}
 	}
-	s.Group = l.set.secrets.Value(s.Group)
+	s.Group = r.shared.Secrets.Value(s.Group)
 	for i := range s.Topics {
-		s.Topics[i] = l.set.secrets.Value(s.Topics[i])
+		s.Topics[i] = r.shared.Secrets.Value(s.Topics[i])
 	}
 	first.count(&s, &all)
-	if sub != nil && first.reads(&s, sub) {
-		describeConsumer(&s, sub.Consumer, now)
+	if sub := now.claim.reading(); sub != nil && first.reads(&s, sub) {
+		describeConsumer(&s, sub.Consumer, at)
 		for i := range s.Partitions {
 			one := &s.Partitions[i]
-			one.Topic, one.Held = l.set.secrets.Value(one.Topic), l.set.secrets.Text(one.Held)
+			one.Topic, one.Held = r.shared.Secrets.Value(one.Topic), r.shared.Secrets.Text(one.Held)
 		}
 	}
 	return s

@@ -100,7 +100,7 @@ func (p *Provider) parse(r *route.Route, l *lattice.Link) (*route.Ask, error) {
 	}
 	peer, name := l.ID.Peer, l.ID.Name
 	return &route.Ask{
-		Role: does, Link: parsed,
+		Role: does, Settings: parsed,
 		Deliverer: func(d route.Delivery) record.Deliverer { return p.messages(peer, name, d) },
 		Batch:     func(d route.Delivery) record.BatchDeliverer { return p.batches(peer, name, does == role.Process, d) },
 	}, nil

@@ -1,0 +1,124 @@
+package route
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/produce"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/request"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/telemetry"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/tracing"
+	"github.com/messaging-kafka/messaging-kafka/internal/payload"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
+	"github.com/messaging-kafka/messaging-kafka/internal/settings"
+)
+
+// publishing is what somebody publishes by on one route.
+type publishing struct {
+	settings settings.Link // as they were at the start: of what can change, here are no more than credentials
+	form     payload.Form
+	log      *slog.Logger
+	metrics  *telemetry.LinkMetrics
+	trace    *tracing.Link
+	payloads *payloads // nil where the log must not have them
+	watch    *watch
+	// requester is nil where the settings have no topic for answers, which it reads by answers.
+	requester *request.Requester
+	answers   *kafka.Access
+
+	mu        sync.RWMutex
+	handle    *produce.Handle
+	publisher *produce.Publisher
+}
+
+func startPublishing(r *Route, ask *Ask, payloads *payloads) (*publishing, error) {
+	p := &publishing{
+		settings: ask.Settings, form: payload.FormOf(&ask.Settings), log: r.log, payloads: payloads,
+		metrics: r.shared.Metrics.Link(r.id.Peer, r.id.Name),
+		trace:   r.shared.Tracer.Link(r.id.Peer, r.id.Name, ask.Settings.Consumer.Group),
+	}
+	handle, err := r.shared.pool.Acquire(ask.Settings.Cluster, ask.Settings.Producer.Client)
+	if err != nil {
+		return nil, err
+	}
+	p.produceBy(handle)
+	if err := p.startRequester(r); err != nil {
+		return nil, errors.Join(err, handle.Release(context.Background()))
+	}
+	p.watch = watchPublishes(p.currentHandle, !ask.Settings.Consumer.Enabled())
+	return p, nil
+}
+
+// produceBy has records published by handle from now on, and returns the handle that is to be released.
+func (p *publishing) produceBy(handle *produce.Handle) *produce.Handle {
+	publisher := produce.NewPublisher(handle, p.settings.Producer, p.settings.Create)
+	publisher.Count(p.metrics.Stored)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	old := p.handle
+	p.handle, p.publisher = handle, publisher
+	return old
+}
+
+func (p *publishing) startRequester(r *Route) error {
+	if p.settings.Request.ReplyTopic == "" {
+		return nil
+	}
+	access, err := kafka.NewAccess(p.settings.Cluster, p.log)
+	if err != nil {
+		return err
+	}
+	access.Watch(r.shared.Metrics.Client("replies"))
+	access.ConnectBy(r.shared.Connector)
+	p.answers = access
+	p.requester = request.Start(request.Config{
+		Settings: p.settings.Request, Create: p.settings.Create, Access: access,
+		MaxMessageBytes: int64(p.settings.Producer.Client.MaxMessageBytes),
+		Memory:          r.shared.Memory.Open("answers for link " + r.name),
+		Publish:         p.publish, Observer: p.metrics, Log: p.log,
+	})
+	return nil
+}
+
+// publish produces by the publisher of the moment; a rotation of credentials replaces it.
+func (p *publishing) publish(ctx context.Context, out record.Outgoing) (record.Position, error) {
+	p.payloads.publishing(out)
+	position, err := p.currentPublisher().Publish(ctx, out)
+	p.watch.published(position.Topic, err)
+	return position, err
+}
+
+func (p *publishing) currentPublisher() *produce.Publisher {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.publisher
+}
+
+func (p *publishing) currentHandle() *produce.Handle {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.handle
+}
+
+// stop ends publishing within ctx.
+func (p *publishing) stop(ctx context.Context) {
+	p.watch.stop()
+	if p.requester != nil {
+		p.requester.Stop(ctx)
+	}
+	if err := p.currentHandle().Release(ctx); err != nil {
+		p.log.Warn("publishes were cut off by the end of the link", "error", err)
+	}
+}
+
+func (p *publishing) problems() status.Problems {
+	var list status.Problems
+	if p.requester != nil {
+		list = append(list, p.requester.Problems()...)
+	}
+	return append(list, p.watch.problems()...)
+}
