@@ -61,7 +61,10 @@ var rules = []struct {
 	},
 	// Telemetry has the hooks of Kafka's client.
 	{name: "what is to be seen knows no NATS", packages: []string{"observe"}, never: natsClient},
-	{name: "the engine knows no NATS and no server", packages: []string{"engine"}, never: slices.Concat(natsClient, own("observe/admin"))},
+	{
+		name: "the engine knows no NATS, no front-end and no server", packages: []string{"engine"},
+		never: slices.Concat(natsClient, own("wasmcloud", "observe/admin")),
+	},
 	{name: "the dispatcher knows no Kafka client", packages: []string{"engine/dispatch"}, never: kafkaClient},
 	{
 		name:     "the lattice's side of the front-end knows no Kafka",
@@ -182,6 +185,26 @@ func TestPackagesKeepToTheirSide(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// entries are the packages of the engine by which front-ends enter it: routes, and the words in which publishing fails.
+var entries = []string{"engine/route", "engine/produce"}
+
+func TestFrontEndsEnterTheEngineByRoutes(t *testing.T) {
+	packages := list(t)
+	for _, p := range below(packages, "wasmcloud") {
+		for _, imported := range p.Imports {
+			kafka := slices.ContainsFunc(kafkaClient, func(client string) bool { return isOrIsIn(imported, client) })
+			if kafka || wingOf(imported) == "engine" && !slices.Contains(own(entries...), imported) {
+				t.Errorf("%s imports %s: a front-end knows Kafka by %s alone", p.ImportPath, imported, strings.Join(entries, " and "))
+			}
+		}
+	}
+	for _, p := range below(packages, "engine/route") {
+		if slices.Contains(p.Imports, "net/http") {
+			t.Errorf("%s imports net/http: what is served belongs to a front-end", p.ImportPath)
+		}
 	}
 }
 
