@@ -3,6 +3,7 @@ package dev
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,7 +17,6 @@ import (
 	"github.com/nats-io/nuid"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/otlp"
-	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/hostdata"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/provider"
 )
@@ -107,12 +107,7 @@ func (h *host) run(ctx context.Context, data *hostdata.Data, log *slog.Logger) {
 
 // startLink links the component to the provider and waits until the provider says that all is well.
 func (r *runner) startLink(ctx context.Context, config map[string]string) error {
-	link := hostdata.Link{
-		SourceID: componentID, Target: providerKey, Name: linkName,
-		WITNamespace: "wasmcloud", WITPackage: "messaging", Interfaces: []string{"consumer"},
-		TargetConfig: config,
-	}
-	if err := r.host.putLink(link); err != nil {
+	if err := r.host.putLink(config); err != nil {
 		return err
 	}
 	r.screen.say("link       %s to %s: hosts=%s topic=%s\n", componentID, providerKey, config["hosts"], config["topic"])
@@ -149,35 +144,43 @@ func (h *host) hostData(url, level string, config map[string]string) ([]byte, er
 		return nil, err
 	}
 	h.linkKey = public
-	data := hostdata.Data{
-		HostID: h.id, Lattice: h.lattice, ProviderKey: providerKey, InstanceID: nuid.Next(), LinkName: linkName,
-		Config:     config,
-		LatticeURL: url, HostXKeyPublic: own, ProviderXKeyPrivate: seed,
-		DefaultRPCTimeout: rpcTimeout, LogLevel: level,
-		OTel: otlp.HostConfig{Protocol: "Http", TraceLevel: "info"},
-	}
-	return data.Encode(), nil
+	data, err := json.Marshal(map[string]any{
+		"host_id": h.id, "lattice_rpc_prefix": h.lattice, "provider_key": providerKey, "instance_id": nuid.Next(), "link_name": linkName,
+		"config":          config,
+		"lattice_rpc_url": url, "host_xkey_public_key": own, "provider_xkey_private_key": seed,
+		"default_rpc_timeout_ms": rpcTimeout.Milliseconds(), "log_level": level,
+		"otel_config": otlp.HostConfig{Protocol: "Http", TraceLevel: "info"},
+	})
+	return []byte(base64.StdEncoding.EncodeToString(data) + "\r\n"), err
 }
 
-func curveKey() (seed settings.Secret, public string, err error) {
+func curveKey() (seed, public string, err error) {
 	pair, err := nkeys.CreateCurveKeys()
 	if err != nil {
-		return settings.Secret{}, "", err
+		return "", "", err
 	}
 	text, err := pair.Seed()
 	if err != nil {
-		return settings.Secret{}, "", err
+		return "", "", err
 	}
 	public, err = pair.PublicKey()
-	return settings.NewSecret(string(text)), public, err
+	return string(text), public, err
 }
 
 func (h *host) subject(name string) string {
 	return "wasmbus.rpc." + h.lattice + "." + providerKey + "." + name
 }
 
-func (h *host) putLink(link hostdata.Link) error {
-	if err := h.nc.Publish("wasmbus.rpc."+h.lattice+"."+h.linkKey+".linkdefs.put", link.Encode()); err != nil {
+func (h *host) putLink(config map[string]string) error {
+	link, err := json.Marshal(map[string]any{
+		"source_id": componentID, "target": providerKey, "name": linkName,
+		"wit_namespace": "wasmcloud", "wit_package": "messaging", "interfaces": []string{"consumer"},
+		"target_config": config,
+	})
+	if err != nil {
+		return fmt.Errorf("writing the link: %w", err)
+	}
+	if err := h.nc.Publish("wasmbus.rpc."+h.lattice+"."+h.linkKey+".linkdefs.put", link); err != nil {
 		return fmt.Errorf("putting the link: %w", err)
 	}
 	return nil

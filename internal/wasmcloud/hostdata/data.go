@@ -12,56 +12,45 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/otlp"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
-// Data is what the host says. A key that the host left out is the zero value of its field. Data formats, logs and
-// marshals as a summary without values; [Data.Encode] is the one way to the whole.
+// Data is what the host says, as far as the provider has a use for it. A key that the host left out is the zero value of its
+// field. Data formats, logs and marshals as a summary without values.
 type Data struct {
 	// HostID is the host's public nkey (N…), by which a shutdown meant for another host's copy is told apart.
-	HostID string
-	// Lattice is the name of the lattice (lattice_rpc_prefix).
-	Lattice string
+	HostID  string `json:"host_id"`
+	Lattice string `json:"lattice_rpc_prefix"`
 	// ProviderKey is the id under which the provider was started. It is any text, not an nkey.
-	ProviderKey string
+	ProviderKey string `json:"provider_key"`
 	// InstanceID is new with every start of the process.
-	InstanceID string
-	LinkName   string
+	InstanceID string `json:"instance_id"`
 
 	// LatticeURL is the NATS server of the lattice; "" leaves the choice to the provider.
-	LatticeURL string
+	LatticeURL string `json:"lattice_rpc_url"`
 	// LatticeUserJWT and LatticeUserSeed are the NATS user; both are empty where the lattice needs none. The JWT
 	// is kept as a secret too, since a bearer JWT alone is enough to connect.
-	LatticeUserJWT  settings.Secret
-	LatticeUserSeed settings.Secret
+	LatticeUserJWT  settings.Secret `json:"lattice_rpc_user_jwt"`
+	LatticeUserSeed settings.Secret `json:"lattice_rpc_user_seed"`
 
-	// Config is the provider's own start configuration, all named configs merged.
-	Config map[string]string
-	// Secrets are the provider's own start secrets, in the clear. A secret of kind Bytes is held as the text of
-	// these bytes.
-	Secrets map[string]settings.Secret
+	// Config is the provider's own start configuration, all named configs merged, and Secrets its own start secrets.
+	Config  map[string]string `json:"config"`
+	Secrets Secrets           `json:"secrets"`
 	// Links are the links that existed when the host took the snapshot.
-	Links     []Link
-	EnvValues map[string]string
-	// ClusterIssuers is always empty since wasmCloud 1.0.
-	ClusterIssuers []string
+	Links []Link `json:"link_definitions"`
 
 	// HostXKeyPublic is the curve key (X…) by which secrets of links are sealed. It changes with every host start.
-	HostXKeyPublic string
+	HostXKeyPublic string `json:"host_xkey_public_key"`
 	// ProviderXKeyPrivate is the seed (SX…) by which they are opened. Hosts before 1.1 send neither.
-	ProviderXKeyPrivate settings.Secret
+	ProviderXKeyPrivate settings.Secret `json:"provider_xkey_private_key"`
 
-	// DefaultRPCTimeout is the host's patience with an RPC, 0 where it does not say.
-	DefaultRPCTimeout time.Duration
 	// StructuredLogging asks for JSON logs on standard error.
-	StructuredLogging bool
+	StructuredLogging bool `json:"structured_logging"`
 	// LogLevel is error, warn, info, debug, trace, critical or "".
-	LogLevel string
-	// OTel is the host's OpenTelemetry configuration (otel_config).
-	OTel otlp.HostConfig
+	LogLevel string          `json:"log_level"`
+	OTel     otlp.HostConfig `json:"otel_config"`
 }
 
 // String says which provider the data is for and how much it holds.

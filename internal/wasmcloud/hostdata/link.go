@@ -15,28 +15,28 @@ import (
 // It holds both sides' configuration and secrets, and formats, logs and marshals as its names alone.
 type Link struct {
 	// SourceID calls, Target serves.
-	SourceID, Target string
-	Name             string
-	WITNamespace     string
-	WITPackage       string
-	Interfaces       []string
+	SourceID     string   `json:"source_id"`
+	Target       string   `json:"target"`
+	Name         string   `json:"name"`
+	WITNamespace string   `json:"wit_namespace"`
+	WITPackage   string   `json:"wit_package"`
+	Interfaces   []string `json:"interfaces"`
 
-	SourceConfig, TargetConfig map[string]string
+	SourceConfig map[string]string `json:"source_config"`
+	TargetConfig map[string]string `json:"target_config"`
 	// SourceSecrets and TargetSecrets are sealed for the provider's curve key, both sides' alike; nil where there
 	// are none.
-	SourceSecrets, TargetSecrets Sealed
+	SourceSecrets Sealed `json:"source_secrets"`
+	TargetSecrets Sealed `json:"target_secrets"`
 }
 
 // DecodeLink reads one link's JSON. Where an error comes with a Link, a field had the wrong type and the others
 // are as they were read. The error never holds a value.
 func DecodeLink(b []byte) (Link, error) {
-	var w wireLink
-	err := unmarshal(b, &w)
-	return w.link(), err
+	var l Link
+	err := unmarshal(b, &l)
+	return l, err
 }
-
-// Encode writes the link's JSON as a host does.
-func (l Link) Encode() []byte { return mustMarshal(wireLinkOf(l)) }
 
 // String names the link.
 func (l Link) String() string {
@@ -66,8 +66,8 @@ func (l Link) LogValue() slog.Value { return slog.StringValue(l.String()) }
 // MarshalJSON implements json.Marshaler with the link's names.
 func (l Link) MarshalJSON() ([]byte, error) { return json.Marshal(l.String()) }
 
-// Sealed is an encrypted map of secrets. It is not shown either: whoever later gets hold of a key could open what a
-// log kept.
+// Sealed is an encrypted map of secrets, which hosts write as an array of numbers. It is not shown either: whoever later gets
+// hold of a key could open what a log kept.
 type Sealed []byte
 
 // String tells how much there is.

@@ -60,19 +60,11 @@ func Decode(line []byte) (*Data, error) {
 		}
 		return nil, errors.New("no valid base64")
 	}
-	var w wireData
-	if err := unmarshal(decoded[:n], &w); err != nil {
+	d := &Data{}
+	if err := unmarshal(decoded[:n], d); err != nil {
 		return nil, err
 	}
-	return w.data()
-}
-
-// Encode writes the data as a host does, line end included. It is for whoever plays the host.
-func (d *Data) Encode() []byte {
-	plain := mustMarshal(wireDataOf(d))
-	line := make([]byte, 0, base64.StdEncoding.EncodedLen(len(plain))+2)
-	line = base64.StdEncoding.AppendEncode(line, plain)
-	return append(line, '\r', '\n')
+	return d, nil
 }
 
 func readLine(ctx context.Context, r io.Reader) ([]byte, error) {

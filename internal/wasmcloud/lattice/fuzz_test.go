@@ -43,9 +43,9 @@ func FuzzMessages(f *testing.F) {
 	o, seal := sealer(f)
 	l := hostdata.Link{SourceID: "echo", Target: "kafka", Name: "default", Interfaces: []string{"consumer"},
 		TargetConfig: map[string]string{"topic": "in"}, TargetSecrets: seal(`{"pw":{"kind":"String","value":"x"}}`)}
-	f.Add(l.Encode(), l.Encode(), []byte(`{"k":"v"}`))
+	f.Add(encode(f, l), encode(f, l), []byte(`{"k":"v"}`))
 	l.SourceID = "kafka"
-	f.Add(l.Encode(), []byte(`{"target":"kafka","source_secrets":"eGt2MQ=="}`), []byte(`{"k":1}`))
+	f.Add(encode(f, l), []byte(`{"target":"kafka","source_secrets":"eGt2MQ=="}`), []byte(`{"k":1}`))
 	f.Fuzz(func(t *testing.T, put, del, config []byte) {
 		c := &checker{t: t, known: map[LinkID]bool{}}
 		s := &Session{data: &hostdata.Data{ProviderKey: "kafka"}, opener: o, log: slog.New(slog.DiscardHandler)}

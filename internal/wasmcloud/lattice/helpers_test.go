@@ -2,6 +2,7 @@ package lattice
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -232,4 +233,19 @@ func expect(t *testing.T, events []event, want ...string) {
 	if !slices.Equal(got, want) {
 		t.Errorf("events are\n%q, want\n%q", got, want)
 	}
+}
+
+// encode writes all of a link, which as such shows its names alone.
+func encode(tb testing.TB, l hostdata.Link) []byte {
+	tb.Helper()
+	type bare hostdata.Link
+	b, err := json.Marshal(struct {
+		bare
+		SourceSecrets []byte `json:"source_secrets"`
+		TargetSecrets []byte `json:"target_secrets"`
+	}{bare(l), l.SourceSecrets, l.TargetSecrets})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return b
 }

@@ -276,7 +276,7 @@ func TestNamesWithoutEndAreNeitherTakenNorLogged(t *testing.T) {
 		if operation == "del" {
 			subject = "wasmbus.rpc.default.kafka.linkdefs.del"
 		}
-		if err := f.host.Conn().Publish(subject, l.Encode()); err != nil {
+		if err := f.host.Conn().Publish(subject, encode(t, l)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -40,7 +40,7 @@ func TestALinkWithUnreadableSecretsIsRejectedUntilItIsReadable(t *testing.T) {
 	put := func(sealed string) {
 		t.Helper()
 		l.TargetSecrets = hostdata.Sealed(sealed)
-		if err := f.host.Conn().Publish(s.putSubject(), l.Encode()); err != nil {
+		if err := f.host.Conn().Publish(s.putSubject(), encode(t, l)); err != nil {
 			t.Fatal(err)
 		}
 	}
