@@ -68,7 +68,7 @@ var rules = []struct {
 	{name: "the dispatcher knows no Kafka client", packages: []string{"engine/dispatch"}, never: kafkaClient},
 	{
 		name:     "the lattice's side of the front-end knows no Kafka",
-		packages: []string{"wasmcloud/hostdata", "wasmcloud/lattice", "wasmcloud/wrpc", "wasmcloud/guest", "wasmcloud/messaging", "wasmcloud/records"},
+		packages: []string{"wasmcloud/hostdata", "wasmcloud/lattice", "wasmcloud/wrpc", "wasmcloud/refusal", "wasmcloud/guest", "wasmcloud/messaging", "wasmcloud/records"},
 		never:    slices.Concat(kafkaClient, own("engine")),
 	},
 	{name: "nothing that runs knows the helpers of tests", packages: []string{"cli"}, never: own("testkit", "archtest")},

@@ -1,7 +1,6 @@
 package lattice
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,6 +8,8 @@ import (
 	"sync"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/refusal"
 )
 
 // troubles are what went wrong with the session itself and what a health check should therefore tell: without it, a
@@ -63,25 +64,27 @@ func (s *Session) onAsyncError(_ *nats.Conn, sub *nats.Subscription, err error) 
 	if sub != nil {
 		subject = sub.Subject
 	}
-	if errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), `"`+s.statusSubject()+`"`) {
+	refused, ok := refusal.Of(err)
+	if !ok {
+		s.log.Error("lattice connection reports an error", "subject", subject, "error", err)
+		return
+	}
+	if refused.Subject == s.statusSubject() {
 		// Nothing that a host or a component does depends on it, and users of before it was there may lack the right.
 		s.log.Warn("the lattice does not let the provider be asked for its status", "subject", s.statusSubject(), "error", err)
 		return
 	}
-	if errors.Is(err, nats.ErrPermissionViolation) {
-		if told := s.refusals.Load(); told != nil {
-			(*told)(err)
-		}
-		if strings.Contains(err.Error(), `"`+s.eventsSubject("")) {
-			// What is read there makes some waits shorter, and users of before it was read may lack the right.
-			s.log.Warn("the lattice does not let the provider hear when components are scaled and hosts stop", "error", err)
-			return
-		}
+	if told := s.refusals.Load(); told != nil {
+		(*told)(err)
+	}
+	if strings.HasPrefix(refused.Subject, s.eventsSubject("")) {
+		// What is read there makes some waits shorter, and users of before it was read may lack the right.
+		s.log.Warn("the lattice does not let the provider hear when components are scaled and hosts stop", "error", err)
+		return
 	}
 	s.log.Error("lattice connection reports an error", "subject", subject, "error", err)
 	// A refused publish belongs to whoever published, and tells more of a peer than of this session.
-	if errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), "ubscription to") &&
-		strings.Contains(err.Error(), s.prefix()) {
+	if refused.Subscription && strings.HasPrefix(refused.Subject, s.prefix()) {
 		s.troubles.refused(fmt.Sprintf("the lattice refuses a subscription: %v", err))
 	}
 }

@@ -3,13 +3,14 @@ package wrpc
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/refusal"
 )
 
 // A host says nothing when a call that it has taken, or was to take, is cut off: it was killed, it lost its connection,
@@ -347,19 +348,13 @@ func (i *interruptions) near(target string, within time.Duration) bool {
 	}
 }
 
-// quoted finds the subject in a refusal of NATS, which has it in quotation marks: Permissions Violation for Publish to "a.b".
-var quoted = regexp.MustCompile(`"([^"\s]+)"`)
-
 // refused takes an error of the connection. What it refuses of a call fails that call.
 func (c *Client) refused(err error) {
-	if !errors.Is(err, nats.ErrPermissionViolation) {
+	refused, ok := refusal.Of(err)
+	if !ok {
 		return
 	}
-	match := quoted.FindStringSubmatch(err.Error())
-	if match == nil {
-		return
-	}
-	subject := match[1]
+	subject := refused.Subject
 	why := fmt.Errorf("%w: %w", ErrRefused, err)
 	if subject == c.in.wildcard() {
 		c.peers.mu.Lock()
