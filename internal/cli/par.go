@@ -99,7 +99,12 @@ func (f parFlags) build(command *cobra.Command) error {
 		Name: f.name, Vendor: f.vendor, Version: f.version, Revision: f.revision, Binaries: binaries,
 		Issuer: issuer, Subject: subject, IssuedAt: issued, Compress: f.compress,
 	}
-	if err := buildShown(command, f.out, options); err != nil {
+	if len(binaries) > 1 { // they take seconds
+		options.Packed = func(target string, size int64) {
+			fmt.Fprintf(command.ErrOrStderr(), "packed %s, %s\n", target, megabytes(size))
+		}
+	}
+	if err := par.BuildFile(command.Context(), f.out, options); err != nil {
 		return err
 	}
 	// Read it back: what is printed is what a host will find, not what was meant.
@@ -108,22 +113,6 @@ func (f parFlags) build(command *cobra.Command) error {
 		return fmt.Errorf("verifying %s: %w", f.out, err)
 	}
 	return describeArchive(out, f.out, size, contents)
-}
-
-// buildShown builds the archive and, where it packs several binaries, which takes seconds, shows how far it is.
-func buildShown(command *cobra.Command, path string, options par.Options) error {
-	if len(options.Binaries) > 1 {
-		shown := newProgress(command.ErrOrStderr())
-		defer shown.close()
-		options.Progress = func(at par.Progress) {
-			// To hash is quick, and done with all before the first is packed: so all bars are there from the start.
-			shown.announce(at.Target, at.Total)
-			if at.Phase == par.PhasePack {
-				shown.reached(at.Target, string(at.Phase), at.Done, at.Total)
-			}
-		}
-	}
-	return par.BuildFile(command.Context(), path, options)
 }
 
 func (f parFlags) parseBinaries() ([]par.Binary, error) {

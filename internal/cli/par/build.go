@@ -38,25 +38,9 @@ type Options struct {
 	Subject               Key       // in role service: is signed for; its public text is the provider's identity
 	IssuedAt              time.Time // zero = not known; whole seconds count
 	Compress              bool
-	// Progress, if not nil, is called by the goroutine of [Build] while it reads the binaries.
-	Progress func(Progress)
+	// Packed, if not nil, is called when a binary has been packed, with its size in bytes.
+	Packed func(target string, size int64)
 }
-
-// Progress is how far one binary is.
-type Progress struct {
-	Target      string
-	Phase       Phase
-	Done, Total int64 // bytes of the binary; Done is Total once for each phase that ends well
-}
-
-// Phase is what a binary is read for.
-type Phase string
-
-// The phases of each binary. All binaries are hashed before the first is packed.
-const (
-	PhaseHash Phase = "hashed"
-	PhasePack Phase = "packed"
-)
 
 func (o Options) validate() error {
 	switch {
@@ -103,7 +87,7 @@ func Build(ctx context.Context, to io.Writer, options Options) error {
 	digests := make([]digest, 0, len(options.Binaries))
 	hashes := make(map[string]string)
 	for _, binary := range options.Binaries {
-		d, err := digestBinary(ctx, binary, options.Progress)
+		d, err := digestBinary(ctx, binary)
 		if err != nil {
 			return err
 		}
@@ -123,14 +107,14 @@ func Build(ctx context.Context, to io.Writer, options Options) error {
 		return err
 	}
 	if !options.Compress {
-		return writeTar(ctx, to, token, digests, issued, options.Progress)
+		return writeTar(ctx, to, token, digests, issued, options.Packed)
 	}
 	// The header stays empty: a name or time in it would make equal archives differ.
 	compressor, err := gzip.NewWriterLevel(to, gzip.BestCompression)
 	if err != nil {
 		return fmt.Errorf("compressing the archive: %w", err)
 	}
-	if err := writeTar(ctx, compressor, token, digests, issued, options.Progress); err != nil {
+	if err := writeTar(ctx, compressor, token, digests, issued, options.Packed); err != nil {
 		return err
 	}
 	if err := compressor.Close(); err != nil {
@@ -139,7 +123,7 @@ func Build(ctx context.Context, to io.Writer, options Options) error {
 	return nil
 }
 
-func writeTar(ctx context.Context, to io.Writer, token string, digests []digest, issued int64, progress func(Progress)) error {
+func writeTar(ctx context.Context, to io.Writer, token string, digests []digest, issued int64, packed func(string, int64)) error {
 	archive := tar.NewWriter(to)
 	add := func(name string, mode, size int64, from io.Reader) error {
 		// Hosts read ustar, and panic on anything that is not a regular file.
@@ -157,8 +141,11 @@ func writeTar(ctx context.Context, to io.Writer, token string, digests []digest,
 		return err
 	}
 	for _, d := range digests {
-		if err := d.pack(ctx, add, progress); err != nil {
+		if err := d.pack(ctx, add); err != nil {
 			return err
+		}
+		if packed != nil {
+			packed(d.Target, d.size)
 		}
 	}
 	if err := archive.Close(); err != nil {
@@ -167,34 +154,31 @@ func writeTar(ctx context.Context, to io.Writer, token string, digests []digest,
 	return nil
 }
 
-func digestBinary(ctx context.Context, binary Binary, progress func(Progress)) (digest, error) {
-	file, expected, err := openBinary(binary)
+func digestBinary(ctx context.Context, binary Binary) (digest, error) {
+	file, err := openBinary(binary)
 	if err != nil {
 		return digest{}, err
 	}
 	defer file.Close()
 	hash := sha256.New()
-	tell := teller{progress, Progress{Target: binary.Target, Phase: PhaseHash, Total: expected}}
-	size, err := io.Copy(hash, tell.around(reader{ctx, file}))
+	size, err := io.Copy(hash, reader{ctx, file})
 	if err != nil {
 		return digest{}, fmt.Errorf("reading the binary for %s: %w", binary.Target, err)
 	}
 	if size == 0 {
 		return digest{}, fmt.Errorf("reading the binary for %s: %s is empty", binary.Target, binary.Path)
 	}
-	tell.end(size)
 	return digest{binary, size, hexUpper(hash.Sum(nil))}, nil
 }
 
-func (d digest) pack(ctx context.Context, add func(name string, mode, size int64, from io.Reader) error, progress func(Progress)) error {
-	file, _, err := openBinary(d.Binary)
+func (d digest) pack(ctx context.Context, add func(name string, mode, size int64, from io.Reader) error) error {
+	file, err := openBinary(d.Binary)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
 	hash := sha256.New()
-	tell := teller{progress, Progress{Target: d.Target, Phase: PhasePack, Total: d.size}}
-	err = add(d.Target+".bin", 0o755, d.size, io.TeeReader(tell.around(reader{ctx, file}), hash))
+	err = add(d.Target+".bin", 0o755, d.size, io.TeeReader(reader{ctx, file}, hash))
 	grew := errors.Is(err, tar.ErrWriteTooLong)
 	if err != nil && !grew {
 		return err
@@ -202,15 +186,13 @@ func (d digest) pack(ctx context.Context, add func(name string, mode, size int64
 	if grew || hexUpper(hash.Sum(nil)) != d.hash {
 		return fmt.Errorf("packing the binary for %s: %s changed while it was read", d.Target, d.Path)
 	}
-	tell.end(d.size)
 	return nil
 }
 
-// openBinary opens the file of a binary and returns its size as well.
-func openBinary(binary Binary) (*os.File, int64, error) {
+func openBinary(binary Binary) (*os.File, error) {
 	file, err := os.Open(binary.Path)
 	if err != nil {
-		return nil, 0, fmt.Errorf("opening the binary for %s: %w", binary.Target, err)
+		return nil, fmt.Errorf("opening the binary for %s: %w", binary.Target, err)
 	}
 	info, err := file.Stat()
 	if err == nil && !info.Mode().IsRegular() {
@@ -219,9 +201,9 @@ func openBinary(binary Binary) (*os.File, int64, error) {
 	}
 	if err != nil {
 		file.Close()
-		return nil, 0, fmt.Errorf("opening the binary for %s: %s: %w", binary.Target, binary.Path, err)
+		return nil, fmt.Errorf("opening the binary for %s: %s: %w", binary.Target, binary.Path, err)
 	}
-	return file, info.Size(), nil
+	return file, nil
 }
 
 // BuildFile writes an archive to path, whole or not at all: an existing file is replaced only by a complete one.
@@ -263,39 +245,4 @@ func (r reader) Read(p []byte) (int, error) {
 		return 0, context.Cause(r.ctx)
 	}
 	return r.from.Read(p)
-}
-
-// teller counts what is read of one binary in one phase, and tells of it.
-type teller struct {
-	tell func(Progress) // may be nil
-	Progress
-}
-
-func (t *teller) around(from io.Reader) io.Reader {
-	if t.tell == nil {
-		return from
-	}
-	return telling{from, t}
-}
-
-// end tells that the phase has ended well. Only then is Done as large as Total.
-func (t *teller) end(size int64) {
-	if t.tell != nil {
-		t.Done, t.Total = size, size
-		t.tell(t.Progress)
-	}
-}
-
-type telling struct {
-	io.Reader
-	*teller
-}
-
-func (t telling) Read(p []byte) (int, error) {
-	n, err := t.Reader.Read(p)
-	// What grows while it is read has more than its Total, and is refused in the end.
-	if t.Done += int64(n); n > 0 && t.Done < t.Total {
-		t.tell(t.Progress)
-	}
-	return n, err
 }
