@@ -1,13 +1,9 @@
-// Package record holds the types that the two sides of the provider share: a Kafka record on its way to a
-// component, a record that a component wants produced, and the verdict on a delivery. It knows neither Kafka's
-// client nor NATS, which is what lets the delivery engine be tested without either.
+// Package record holds the types that the engine and its front-ends share: a Kafka record on its way to whoever handles
+// it, a record that is to be produced, the outcome of a delivery, and the [Receiver] that gives it. It knows neither Kafka's
+// client nor NATS, which is what lets the engine be tested without either.
 package record
 
-import (
-	"context"
-	"errors"
-	"time"
-)
+import "time"
 
 // Header is one record header. Kafka allows a key to repeat and keeps the order, so headers are a list. A nil
 // Value is Kafka's null, which differs from an empty value.
@@ -78,46 +74,4 @@ type Position struct {
 	Topic     string
 	Partition int32
 	Offset    int64
-}
-
-// Verdict is what became of one delivery of a record.
-type Verdict uint8
-
-const (
-	// Retry asks for another delivery later. It is the zero value, so that a forgotten verdict can never lose a
-	// record.
-	Retry Verdict = iota
-	// Done says that the component has finished with the record.
-	Done
-	// Reject says that no further delivery can help: the record is to be dead-lettered or skipped.
-	Reject
-)
-
-func (v Verdict) String() string {
-	switch v {
-	case Done:
-		return "done"
-	case Reject:
-		return "reject"
-	default:
-		return "retry"
-	}
-}
-
-// ErrUnavailable is wrapped by the error of a delivery that never reached a component: none runs, or the lattice
-// was out of reach. Such a delivery is no attempt: the record is held until a component is there again.
-var ErrUnavailable = errors.New("no component took the call")
-
-// ErrSkipped is wrapped by the error that comes with [Done] where the link's settings finish a record without a call of
-// the component. It says nothing of whether a component is there.
-var ErrSkipped = errors.New("the record is finished without a call")
-
-// Deliverer hands records to a component. It is the seam between the two halves of the provider: Kafka's side
-// calls it and knows nothing of NATS; the lattice's side implements it and knows nothing of Kafka.
-type Deliverer interface {
-	// Deliver hands r over and waits for the verdict. A verdict other than [Done] comes with an error that says why
-	// in words for the operator. The error wraps [ErrUnavailable] where the verdict is [Retry] and no component was
-	// reached, and [ErrSkipped] where it is [Done] and none was called. Deliver returns soon after ctx ends, with [Retry] and ctx's error; the component may still be at work
-	// on the record then. It is called by many goroutines at once.
-	Deliver(ctx context.Context, r *Record) (Verdict, error)
 }

@@ -96,7 +96,7 @@ func TestTheWordCountExample(t *testing.T) {
 		t.Fatal(err)
 	}
 	words := func(pairs ...string) record.Outcome {
-		o := record.Outcome{Verdict: record.Done}
+		o := record.Outcome{Kind: record.Done}
 		for i := 0; i < len(pairs); i += 2 {
 			o.Outputs = append(o.Outputs, record.Outgoing{
 				Topic: "texts.words", Partition: record.AnyPartition, Key: []byte(pairs[i]), Value: []byte(pairs[i+1]), Timestamp: at,
@@ -107,7 +107,7 @@ func TestTheWordCountExample(t *testing.T) {
 	want := []record.Outcome{
 		words("be", "2", "not", "1", "or", "1", "to", "2"),
 		words(), words(),
-		{Verdict: record.Reject, Err: errors.New("the text is not UTF-8")},
+		{Kind: record.Reject, Err: errors.New("the text is not UTF-8")},
 		words("große", "1", "über", "2"),
 	}
 	if !reflect.DeepEqual(outcomes, want) {

@@ -89,17 +89,21 @@ func (g guestCalls) handle(batch ...*record.Record) ([]record.Outcome, error) {
 	return g.call(g.calls.Handle, batch)
 }
 
-// call waits for a component that was scaled up a moment ago.
+// call waits for a component that was scaled up a moment ago. An error is the end of a call without an answer.
 func (g guestCalls) call(
-	function func(ctx context.Context, component, link string, batch []*record.Record) ([]record.Outcome, error), batch []*record.Record,
+	function func(ctx context.Context, component, link string, batch []*record.Record) []record.Outcome, batch []*record.Record,
 ) ([]record.Outcome, error) {
 	g.t.Helper()
 	ctx, cancel := context.WithTimeout(g.t.Context(), testkit.DefaultTimeout)
 	defer cancel()
 	for {
-		outcomes, err := function(ctx, g.component, "default", batch)
-		if !errors.Is(err, wrpc.ErrNoResponders) || ctx.Err() != nil {
-			return outcomes, err
+		outcomes := function(ctx, g.component, "default", batch)
+		first := outcomes[0]
+		switch {
+		case first.Kind != record.Unavailable && first.Kind != record.Unanswered:
+			return outcomes, nil
+		case !errors.Is(first.Err, wrpc.ErrNoResponders) || ctx.Err() != nil:
+			return nil, first.Err
 		}
 		select {
 		case <-time.After(5 * time.Millisecond):
@@ -126,7 +130,7 @@ func texts(values ...string) []*record.Record {
 func said(outcomes []record.Outcome) string {
 	var b strings.Builder
 	for _, o := range outcomes {
-		fmt.Fprintf(&b, "%v", o.Verdict)
+		fmt.Fprintf(&b, "%v", o.Kind)
 		if o.Err != nil {
 			fmt.Fprintf(&b, " (%v)", o.Err)
 		}

@@ -49,7 +49,7 @@ func checkEchoes(t *testing.T, batch []*record.Record, outcomes []record.Outcome
 			Topic: r.Topic + ".out", Partition: record.AnyPartition,
 			Key: r.Key, Value: r.Value, Headers: r.Headers, Timestamp: r.Timestamp,
 		}}
-		if o.Verdict != record.Done || !reflect.DeepEqual(o.Outputs, want) {
+		if o.Kind != record.Done || !reflect.DeepEqual(o.Outputs, want) {
 			t.Errorf("record %d came back as %.200s, want %.200s", i, fmt.Sprint(o), fmt.Sprint(want))
 		}
 	}

@@ -100,18 +100,18 @@ func (p *pipeline) process(ctx context.Context, batch []*record.Record) ([]recor
 		fate := fateOf(p.seed, id)
 		switch luck := now.Float64(); {
 		case fate.Reject:
-			outcomes[i] = record.Outcome{Verdict: record.Reject, Err: errors.New("this record must not be processed")}
+			outcomes[i] = record.Outcome{Kind: record.Reject, Err: errors.New("this record must not be processed")}
 		case fate.Fail:
-			outcomes[i] = record.Outcome{Verdict: record.Retry, Err: errors.New("this record cannot be processed")}
+			outcomes[i] = record.Outcome{Kind: record.Retry, Err: errors.New("this record cannot be processed")}
 		case luck < 0.0002:
 			hang = true
 		case luck < 0.0008:
 			trap = true
 		case luck < 0.01:
 			p.retries++
-			outcomes[i] = record.Outcome{Verdict: record.Retry, Err: errors.New("not now")}
+			outcomes[i] = record.Outcome{Kind: record.Retry, Err: errors.New("not now")}
 		default:
-			outcomes[i] = record.Outcome{Verdict: record.Done, Outputs: p.outputs(r, fate)}
+			outcomes[i] = record.Outcome{Kind: record.Done, Outputs: p.outputs(r, fate)}
 		}
 	}
 	switch {

@@ -343,7 +343,7 @@ func (w *world) judgeOrder(truth []*kgo.Record, byKey bool) {
 		if _, ok := first[v.place]; !ok {
 			first[v.place], calls[v.place] = v.began, v.call
 		}
-		if _, ok := given[v.place]; !ok && (v.outcome == record.Reject || v.outcome == record.Retry && limited) {
+		if _, ok := given[v.place]; !ok && (v.outcome == record.Reject || (v.outcome == record.Retry || v.outcome == record.Unanswered) && limited) {
 			given[v.place] = v.end
 		}
 	}

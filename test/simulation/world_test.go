@@ -1,8 +1,10 @@
 package simulation
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"log/slog"
@@ -18,7 +20,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/consume"
-	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/produce"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
@@ -148,10 +149,10 @@ func (r *replica) start() {
 	handle := r.handle
 	cfg := consume.Config{
 		Settings: link, Access: access, Component: "guest", Observer: noObserver{}, Log: log,
+		Receiver: receiver{w.guest, r.name}, Batches: w.plan.processor,
 		Produce: func(ctx context.Context, out record.Outgoing) error { _, err := handle.Produce(ctx, out); return err },
 	}
 	if w.plan.processor {
-		cfg.Batch = batches{w.guest, r.name}
 		cfg.TransactionalID = "tx-" + r.name
 		cfg.Outputs = &consume.Outputs{
 			Prepare: publisher.AppendPrepared,
@@ -165,8 +166,6 @@ func (r *replica) start() {
 				return nil
 			},
 		}
-	} else {
-		cfg.Deliverer = single{w.guest, r.name}
 	}
 	r.consumer = consume.Start(cfg)
 	w.tell("%s starts (life %d)", r.name, r.life)
@@ -263,11 +262,11 @@ type visit struct {
 	copy       string
 	call       int // records of one batch have the same
 	began, end time.Time
-	outcome    record.Verdict
+	outcome    record.Kind
 }
 
 // answer is what the guest does with a record: how long it takes, and what it says.
-func (g *guest) answer(r *record.Record, try int) (takes time.Duration, verdict record.Verdict, hangs bool) {
+func (g *guest) answer(r *record.Record, try int) (takes time.Duration, verdict record.Kind, hangs bool) {
 	h := fnv.New64a()
 	var b [24]byte
 	binary.BigEndian.PutUint32(b[:], uint32(r.Partition))
@@ -297,81 +296,70 @@ func (g *guest) newCall() int {
 	return g.numbered
 }
 
-func (g *guest) deliver(ctx context.Context, name string, call int, r *record.Record) (record.Verdict, error) {
+func (g *guest) deliver(ctx context.Context, name string, call int, r *record.Record) record.Outcome {
 	at := placeOf(r)
 	g.mu.Lock()
 	if g.away {
 		g.mu.Unlock()
-		return record.Retry, fmt.Errorf("%w: it is away", record.ErrUnavailable)
+		return record.Outcome{Kind: record.Unavailable, Err: errors.New("it is away")}
 	}
 	try := g.tries[at]
 	g.tries[at]++
 	index := len(g.calls)
 	g.calls = append(g.calls, visit{place: at, copy: name, call: call, began: time.Now()})
 	g.mu.Unlock()
-	takes, verdict, hangs := g.answer(r, try)
-	var err error
-	if hangs {
-		<-ctx.Done()
-		err = ctx.Err()
-	} else {
-		select {
-		case <-time.After(takes):
-		case <-ctx.Done():
-			verdict, err = record.Retry, ctx.Err()
-		}
+	takes, kind, hangs := g.answer(r, try)
+	o := record.Outcome{Kind: kind}
+	var answered <-chan time.Time // never
+	if !hangs {
+		answered = time.After(takes)
 	}
-	if err == nil && verdict != record.Done {
-		err = fmt.Errorf("drawn: %s", verdict)
+	select {
+	case <-answered:
+		if kind != record.Done {
+			o.Err = fmt.Errorf("drawn: %s", kind)
+		}
+	case <-ctx.Done():
+		o = record.Outcome{Kind: record.Unanswered, Err: ctx.Err()}
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.calls[index].end, g.calls[index].outcome = time.Now(), verdict
-	if _, already := g.done[at]; verdict == record.Done && !already {
+	g.calls[index].end, g.calls[index].outcome = time.Now(), o.Kind
+	if _, already := g.done[at]; o.Kind == record.Done && !already {
 		g.done[at] = time.Now()
 	}
-	return verdict, err
+	return o
 }
 
-type single struct {
+// receiver hands records of one copy to the guest, which makes outputs of them where it is a processor.
+type receiver struct {
 	*guest
 	copy string
 }
 
-func (s single) Deliver(ctx context.Context, r *record.Record) (record.Verdict, error) {
-	return s.deliver(ctx, s.copy, s.newCall(), r)
-}
-
-type batches struct {
-	*guest
-	copy string
-}
-
-func (b batches) DeliverBatch(ctx context.Context, batch []*record.Record) ([]record.Outcome, error) {
+func (r receiver) Receive(ctx context.Context, batch []*record.Record) []record.Outcome {
 	outcomes := make([]record.Outcome, len(batch))
-	call := b.newCall()
-	for i, r := range batch {
-		verdict, err := b.deliver(ctx, b.copy, call, r)
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
+	call := r.newCall()
+	for i, rec := range batch {
+		o := r.deliver(ctx, r.copy, call, rec)
+		if ctx.Err() != nil && len(batch) > 1 || i == 0 && o.Kind == record.Unavailable {
+			return record.Each(len(batch), record.Outcome{Kind: o.Kind, Err: cmp.Or(o.Err, ctx.Err())})
 		}
-		if verdict == record.Retry && i == 0 && err != nil && strings.Contains(err.Error(), "away") {
-			return nil, err
+		if o.Kind == record.Done && r.w.plan.processor {
+			o.Outputs = []record.Outgoing{{Topic: output, Partition: record.AnyPartition, Key: rec.Key, Value: []byte(placeOf(rec).String())}}
 		}
-		outcomes[i] = record.Outcome{Verdict: verdict, Err: err}
-		if verdict == record.Done {
-			outcomes[i].Outputs = []record.Outgoing{{Topic: output, Partition: record.AnyPartition, Key: r.Key, Value: []byte(placeOf(r).String())}}
-		}
+		outcomes[i] = o
 	}
-	return outcomes, nil
+	return outcomes
 }
 
 type noObserver struct{}
 
-func (noObserver) Delivered(dispatch.Outcome, time.Duration)  {}
+func (noObserver) Delivered(record.Kind, time.Duration)       {}
+func (noObserver) GivenUp(time.Duration)                      {}
 func (noObserver) Repeated()                                  {}
 func (noObserver) Batched(int)                                {}
-func (noObserver) Buried(bool)                                {}
+func (noObserver) RecordGivenUp(bool)                         {}
 func (noObserver) Fetched(int, int)                           {}
 func (noObserver) Rebalanced()                                {}
 func (noObserver) Missed(int64)                               {}

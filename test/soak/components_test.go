@@ -89,10 +89,10 @@ func (w *world) answerBatch(topic, out string) batchHandler {
 				w.complain("a strange record of %s: %v", r.Topic, err)
 			}
 			if rand.IntN(100) == 0 {
-				outcomes[i] = record.Outcome{Verdict: record.Retry, Err: errNotNow}
+				outcomes[i] = record.Outcome{Kind: record.Retry, Err: errNotNow}
 				continue
 			}
-			outcomes[i].Verdict = record.Done
+			outcomes[i].Kind = record.Done
 			if out != "" {
 				outcomes[i].Outputs = []record.Outgoing{{Topic: out, Partition: record.AnyPartition, Key: r.Key, Value: r.Value}}
 			}
@@ -109,7 +109,7 @@ func (w *world) answerFlyers(ctx context.Context, batch []*record.Record) ([]rec
 	}
 	outcomes := make([]record.Outcome, len(batch))
 	for i, r := range batch {
-		outcomes[i] = record.Outcome{Verdict: record.Done, Outputs: []record.Outgoing{{Topic: void, Partition: record.AnyPartition, Value: r.Value}}}
+		outcomes[i] = record.Outcome{Kind: record.Done, Outputs: []record.Outgoing{{Topic: void, Partition: record.AnyPartition, Value: r.Value}}}
 	}
 	return outcomes, nil
 }

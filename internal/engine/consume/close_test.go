@@ -115,9 +115,9 @@ func TestAStopIsNotHeldUpByARevocationThatWaitsForCalls(t *testing.T) {
 	for p := range int32(2) {
 		manual.Produce(&kgo.Record{Topic: "t", Partition: p})
 	}
-	stuck := &handler{name: "stuck", do: func(ctx context.Context, _ *record.Record) (record.Verdict, error) {
+	stuck := &handler{name: "stuck", do: func(ctx context.Context, _ *record.Record) (record.Kind, error) {
 		<-ctx.Done()
-		return record.Retry, ctx.Err()
+		return record.Unanswered, ctx.Err()
 	}}
 	config := map[string]string{"topic": "t", "rebalance_timeout": "5m", "handle_timeout": "5m"}
 	first := start(t, k.Brokers(), stuck, config)
@@ -166,7 +166,7 @@ func TestAClosedClientLeavesNothingBehind(t *testing.T) {
 	k := testkit.KfakeProxied(t)
 	k.Topic("in", 1)
 	release := make(chan struct{})
-	h := &handler{name: "a", do: func(ctx context.Context, _ *record.Record) (record.Verdict, error) {
+	h := &handler{name: "a", do: func(ctx context.Context, _ *record.Record) (record.Kind, error) {
 		select {
 		case <-release:
 		case <-ctx.Done():
@@ -217,12 +217,12 @@ func TestAStopWhileASessionIsGivenUpKeepsItsTime(t *testing.T) {
 			k := testkit.Kfake(t)
 			k.Topic("t", 1)
 			cl := testkit.NewClient(t, k.Brokers())
-			h := &handler{name: "a", do: func(ctx context.Context, r *record.Record) (record.Verdict, error) {
+			h := &handler{name: "a", do: func(ctx context.Context, r *record.Record) (record.Kind, error) {
 				if string(r.Value) == "0" {
 					return record.Done, nil
 				}
 				<-ctx.Done()
-				return record.Retry, ctx.Err()
+				return record.Unanswered, ctx.Err()
 			}}
 			c := start(t, k.Brokers(), h, map[string]string{
 				"topic": "t", "group_protocol": protocol, "drain_timeout": "1m", "handle_timeout": "10m", "commit_interval": "5m", "order": "partition",

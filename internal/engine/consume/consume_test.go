@@ -123,7 +123,7 @@ func TestDeadLettersKeepTheRecordAndItsHistory(t *testing.T) {
 	cl.Produce(&kgo.Record{Topic: "t", Key: []byte("k"), Value: nil, Timestamp: at, Headers: []kgo.RecordHeader{
 		{Key: "h", Value: []byte("1")}, {Key: "h", Value: nil}, {Key: "h", Value: []byte{}},
 	}})
-	bad := func(context.Context, *record.Record) (record.Verdict, error) {
+	bad := func(context.Context, *record.Record) (record.Kind, error) {
 		return record.Retry, errors.New("schmutz")
 	}
 	h := &handler{name: "a", do: bad}

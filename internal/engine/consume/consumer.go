@@ -23,9 +23,9 @@ import (
 type Config struct {
 	Settings settings.Link
 	Access   *kafka.Access
-	// Deliverer hands records to the component that Component names, Batch does so in batches. One of them is set.
-	Deliverer record.Deliverer
-	Batch     record.BatchDeliverer
+	// Receiver hands records to the component that Component names; with Batches, in batches.
+	Receiver  record.Receiver
+	Batches   bool
 	Component string
 	// Outputs produces what the component makes of records; nil where it makes nothing.
 	Outputs *Outputs

@@ -50,7 +50,7 @@ func TestADeadLetterIsPartOfTheTransaction(t *testing.T) {
 	refuseOffsets(k, 3, kerr.UnknownMemberID)
 	d := &doubler{name: "a", outcome: func(r *record.Record, o *record.Outcome) {
 		if string(r.Value) == "1" {
-			*o = record.Outcome{Verdict: record.Reject, Err: errors.New("no")}
+			*o = record.Outcome{Kind: record.Reject, Err: errors.New("no")}
 		}
 	}}
 	c := startProcessor(t, k.Brokers(), d, map[string]string{"dead_letter_topic": "dead"})

@@ -34,9 +34,9 @@ func TestACopyThatTheGroupCannotHearGivesItsCallsUpBeforeAnotherHasThem(t *testi
 	k.Topic("t", 1)
 	cl := testkit.NewClient(t, k.Brokers())
 	config := map[string]string{"topic": "t", "session_timeout": "2s"}
-	a := &handler{name: "a", do: func(ctx context.Context, _ *record.Record) (record.Verdict, error) {
+	a := &handler{name: "a", do: func(ctx context.Context, _ *record.Record) (record.Kind, error) {
 		<-ctx.Done()
-		return record.Retry, ctx.Err()
+		return record.Unanswered, ctx.Err()
 	}}
 	first := start(t, k.Brokers(), a, config)
 	waitOwned(t, "t", 1, first)
@@ -45,7 +45,7 @@ func TestACopyThatTheGroupCannotHearGivesItsCallsUpBeforeAnotherHasThem(t *testi
 	member := cl.MemberIDs("g")[0]
 
 	still := make(chan int, 1)
-	b := &handler{name: "b", do: func(context.Context, *record.Record) (record.Verdict, error) {
+	b := &handler{name: "b", do: func(context.Context, *record.Record) (record.Kind, error) {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		select {

@@ -30,7 +30,7 @@ func keyedNumbers(topic string, partition int32, n int) []*kgo.Record {
 
 // failing is a component that fails with some records and is done with all others.
 func failing(name string, values ...string) *handler {
-	return &handler{name: name, do: func(_ context.Context, r *record.Record) (record.Verdict, error) {
+	return &handler{name: name, do: func(_ context.Context, r *record.Record) (record.Kind, error) {
 		if slices.Contains(values, string(r.Value)) {
 			return record.Retry, errors.New("not yet")
 		}
@@ -159,7 +159,7 @@ func TestWithTransactionsWhatHasOutputsComesAgain(t *testing.T) {
 		}
 		switch {
 		case string(r.Value) == "2" && !again.Load():
-			*o = record.Outcome{Verdict: record.Retry, Err: errors.New("not yet")}
+			*o = record.Outcome{Kind: record.Retry, Err: errors.New("not yet")}
 		case silent:
 			o.Outputs = nil
 		}
@@ -277,7 +277,7 @@ func TestABrokerThatTakesLittleMetadataStillTakesOffsets(t *testing.T) {
 			c := startProcessor(t, k.Brokers(), &doubler{name: "a", outcome: func(r *record.Record, o *record.Outcome) {
 				o.Outputs = nil
 				if string(r.Value) == "20" {
-					*o = record.Outcome{Verdict: record.Retry, Err: errors.New("not yet")}
+					*o = record.Outcome{Kind: record.Retry, Err: errors.New("not yet")}
 				}
 			}}, map[string]string{"transactions": transactions, "retry_backoff": "1m", "retry_backoff_max": "1m", "batch_max_records": "50"})
 			cl.WaitCommitted("g", "in", map[int32]int64{0: 20})

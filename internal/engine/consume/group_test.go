@@ -24,7 +24,7 @@ func TestARevokedPartitionIsHandedOverOnlyWhenItsCallIsOver(t *testing.T) {
 	var mu sync.Mutex
 	inside := map[string]int{}
 	release := make(chan struct{})
-	handle := func(ctx context.Context, r *record.Record) (record.Verdict, error) {
+	handle := func(ctx context.Context, r *record.Record) (record.Kind, error) {
 		id := fmt.Sprintf("%d/%d", r.Partition, r.Offset)
 		mu.Lock()
 		inside[id]++
@@ -74,10 +74,10 @@ func TestACallThatOutlivesTheRebalanceIsGivenUp(t *testing.T) {
 		testkit.NewClient(t, k.Brokers(), kgo.RecordPartitioner(kgo.ManualPartitioner())).Produce(&kgo.Record{Topic: "t", Partition: p})
 	}
 	gaveUp := make(chan struct{}, 2)
-	stuck := &handler{name: "stuck", do: func(ctx context.Context, _ *record.Record) (record.Verdict, error) {
+	stuck := &handler{name: "stuck", do: func(ctx context.Context, _ *record.Record) (record.Kind, error) {
 		<-ctx.Done()
 		gaveUp <- struct{}{}
-		return record.Retry, ctx.Err()
+		return record.Unanswered, ctx.Err()
 	}}
 	quick := map[string]string{"topic": "t", "rebalance_timeout": "6s", "session_timeout": "6s", "handle_timeout": "1m"}
 	first := start(t, k.Brokers(), stuck, quick)
@@ -151,12 +151,12 @@ func TestAFullBufferStopsFetchingAndOneStuckPartitionDoesNotStopTheOthers(t *tes
 	cl := testkit.NewClient(t, k.Brokers(), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	body := []byte(strings.Repeat("x", 20_000))
 	release := make(chan struct{})
-	h := &handler{name: "a", do: func(ctx context.Context, r *record.Record) (record.Verdict, error) {
+	h := &handler{name: "a", do: func(ctx context.Context, r *record.Record) (record.Kind, error) {
 		if r.Partition == 0 {
 			select {
 			case <-release:
 			case <-ctx.Done():
-				return record.Retry, ctx.Err()
+				return record.Unanswered, ctx.Err()
 			}
 		}
 		return record.Done, nil
@@ -195,10 +195,10 @@ func TestStopIsQuickAndCommitsWhatIsFinished(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		h := &handler{name: "a", do: func(ctx context.Context, r *record.Record) (record.Verdict, error) {
+		h := &handler{name: "a", do: func(ctx context.Context, r *record.Record) (record.Kind, error) {
 			if r.Offset == 2 {
 				<-ctx.Done()
-				return record.Retry, ctx.Err()
+				return record.Unanswered, ctx.Err()
 			}
 			return record.Done, nil
 		}}

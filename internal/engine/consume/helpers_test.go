@@ -13,7 +13,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
@@ -38,14 +37,22 @@ type call struct {
 // handler is a component played by the test.
 type handler struct {
 	name string
-	do   func(ctx context.Context, r *record.Record) (record.Verdict, error)
+	do   func(ctx context.Context, r *record.Record) (record.Kind, error)
 
 	mu      sync.Mutex
 	calls   []call
 	running int
 }
 
-func (h *handler) Deliver(ctx context.Context, r *record.Record) (record.Verdict, error) {
+func (h *handler) Receive(ctx context.Context, batch []*record.Record) []record.Outcome {
+	outcomes := make([]record.Outcome, len(batch))
+	for i, r := range batch {
+		outcomes[i].Kind, outcomes[i].Err = h.call(ctx, r)
+	}
+	return outcomes
+}
+
+func (h *handler) call(ctx context.Context, r *record.Record) (record.Kind, error) {
 	h.mu.Lock()
 	h.calls = append(h.calls, call{h.name, r.Topic, r.Partition, r.Offset, string(r.Key), string(r.Value), r.Attempt})
 	h.running++
@@ -103,14 +110,15 @@ func (c *counts) Transaction(err error, _ time.Duration, records, _ int) {
 	}
 }
 
-func (c *counts) Delivered(o dispatch.Outcome, _ time.Duration) {
-	if o == dispatch.OutcomeDone {
+func (c *counts) GivenUp(time.Duration) { c.failed.Add(1) }
+func (c *counts) Delivered(o record.Kind, _ time.Duration) {
+	if o == record.Done {
 		c.done.Add(1)
 	} else {
 		c.failed.Add(1)
 	}
 }
-func (c *counts) Buried(dead bool) {
+func (c *counts) RecordGivenUp(dead bool) {
 	if dead {
 		c.buried.Add(1)
 	} else {
@@ -168,7 +176,7 @@ func startWith(t *testing.T, brokers []string, h *handler, config map[string]str
 	}
 	producer := testkit.NewClient(t, brokers)
 	cfg := Config{
-		Settings: link, Access: access, Deliverer: h, Component: "echo", Observer: c.counts, Log: c.log.Logger(),
+		Settings: link, Access: access, Receiver: h, Component: "echo", Observer: c.counts, Log: c.log.Logger(),
 		Produce: func(ctx context.Context, out record.Outgoing) error {
 			r := &kgo.Record{Topic: out.Topic, Key: out.Key, Value: out.Value, Timestamp: out.Timestamp}
 			for _, h := range out.Headers {

@@ -58,23 +58,12 @@ func startBy(t *testing.T, k *testkit.FakeKafka, protocol string, h *handler, co
 	return startWith(t, k.Brokers(), h, full, func(c *Config) {
 		c.Memory = account
 		if protocol == "transactions" {
-			c.Deliverer, c.Batch, c.TransactionalID = nil, oneByOne{h}, "tx-"+h.name
+			c.Batches, c.TransactionalID = true, "tx-"+h.name
 			c.Outputs = &Outputs{Prepare: func(to []record.Outgoing, out record.Outgoing) ([]record.Outgoing, error) {
 				return append(to, out), nil
 			}}
 		}
 	})
-}
-
-// oneByOne is a component that takes batches and makes nothing of them.
-type oneByOne struct{ *handler }
-
-func (h oneByOne) DeliverBatch(ctx context.Context, batch []*record.Record) ([]record.Outcome, error) {
-	outcomes := make([]record.Outcome, len(batch))
-	for i, r := range batch {
-		outcomes[i].Verdict, outcomes[i].Err = h.Deliver(ctx, r)
-	}
-	return outcomes, nil
 }
 
 func TestABatchThatIsTooLargeStandsItsPartitionAndNoOther(t *testing.T) {
@@ -182,9 +171,9 @@ func TestWhatAStuckLinkHolds(t *testing.T) {
 					}
 				}()
 				before := liveHeap()
-				h := &handler{name: "a", do: func(ctx context.Context, _ *record.Record) (record.Verdict, error) {
+				h := &handler{name: "a", do: func(ctx context.Context, _ *record.Record) (record.Kind, error) {
 					<-ctx.Done()
-					return record.Retry, ctx.Err()
+					return record.Unanswered, ctx.Err()
 				}}
 				budget := memory.New(256 << 20)
 				account := budget.Open("link")
@@ -230,9 +219,9 @@ func TestALinkThatFillsTheBudgetDoesNotKeepOthersFromReading(t *testing.T) {
 		cl.Produce(&kgo.Record{Topic: "t", Value: bytes.Repeat([]byte("x"), 1<<19)})
 	}
 	budget := memory.New(16 << 20)
-	stuck := &handler{name: "stuck", do: func(ctx context.Context, _ *record.Record) (record.Verdict, error) {
+	stuck := &handler{name: "stuck", do: func(ctx context.Context, _ *record.Record) (record.Kind, error) {
 		<-ctx.Done()
-		return record.Retry, ctx.Err()
+		return record.Unanswered, ctx.Err()
 	}}
 	flood := budget.Open("flood")
 	first := startWith(t, k.Brokers(), stuck, map[string]string{"topic": "t", "max_buffer": "64MiB", "consumer_group": "flood"}, func(c *Config) { c.Memory = flood })

@@ -23,11 +23,11 @@ func (cfg *Config) transactional() bool {
 }
 
 func (cfg *Config) batch() *dispatch.Batch {
-	if cfg.Batch == nil {
+	if !cfg.Batches {
 		return nil
 	}
 	b := cfg.Settings.Delivery.Batch
-	return &dispatch.Batch{Deliverer: cfg.Batch, MaxRecords: b.MaxRecords, MaxBytes: b.MaxBytes, MaxWait: b.MaxWait}
+	return &dispatch.Batch{MaxRecords: b.MaxRecords, MaxBytes: b.MaxBytes, MaxWait: b.MaxWait}
 }
 
 func (cfg *Config) produceOutputs() func(context.Context, []record.Outgoing) error {

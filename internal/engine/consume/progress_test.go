@@ -37,7 +37,7 @@ func TestProgressTellsLagAsKafkaCountsItAndInTime(t *testing.T) {
 		cl.Produce(&kgo.Record{Topic: "t", Value: fmt.Append(nil, i), Timestamp: written.Add(time.Duration(i) * time.Minute)})
 	}
 	release := make(chan struct{})
-	h := &handler{name: "a", do: func(ctx context.Context, r *record.Record) (record.Verdict, error) {
+	h := &handler{name: "a", do: func(ctx context.Context, r *record.Record) (record.Kind, error) {
 		if r.Offset < 4 {
 			return record.Done, nil
 		}
@@ -45,7 +45,7 @@ func TestProgressTellsLagAsKafkaCountsItAndInTime(t *testing.T) {
 		case <-release:
 			return record.Done, nil
 		case <-ctx.Done():
-			return record.Retry, ctx.Err()
+			return record.Unanswered, ctx.Err()
 		}
 	}}
 	c := start(t, k.Brokers(), h, map[string]string{"topic": "t", "order": "partition"})
@@ -69,7 +69,7 @@ func TestAHeldPartitionTellsItsReasonAndItsEndGrowsAllTheSame(t *testing.T) {
 	k.Topic("t", 1)
 	cl := testkit.NewClient(t, k.Brokers())
 	cl.ProduceText("t", "bad")
-	h := &handler{name: "a", do: func(context.Context, *record.Record) (record.Verdict, error) {
+	h := &handler{name: "a", do: func(context.Context, *record.Record) (record.Kind, error) {
 		return record.Reject, errors.New("no such customer")
 	}}
 	c := start(t, k.Brokers(), h, map[string]string{"topic": "t", "on_reject": "stop"})

@@ -18,7 +18,7 @@ func TestATopicThatIsCreatedAgainDoesNotStopTheOthers(t *testing.T) {
 				k.Topic("other", 1)
 				cl := testkit.NewClient(t, k.Brokers())
 				release := make(chan struct{})
-				h := &handler{name: "a", do: func(ctx context.Context, r *record.Record) (record.Verdict, error) {
+				h := &handler{name: "a", do: func(ctx context.Context, r *record.Record) (record.Kind, error) {
 					if r.Topic == "t" || protocol == "share" { // where a poll ends with its slowest call
 						return record.Done, nil
 					}
@@ -27,7 +27,7 @@ func TestATopicThatIsCreatedAgainDoesNotStopTheOthers(t *testing.T) {
 						return record.Done, nil
 					case <-ctx.Done():
 						t.Error("a call for a record of the other topic was cut off")
-						return record.Retry, ctx.Err()
+						return record.Unanswered, ctx.Err()
 					}
 				}}
 				c := start(t, k.Brokers(), h, map[string]string{

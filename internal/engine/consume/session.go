@@ -173,7 +173,7 @@ func newSession(cfg *Config, from *origin) (*session, error) {
 	s.mostBytes = s.fetchBytes
 	s.d = dispatch.New(dispatch.Config{
 		Delivery:       cfg.Settings.Delivery,
-		Deliverer:      cfg.Deliverer,
+		Receiver:       cfg.Receiver,
 		Batch:          cfg.batch(),
 		Produce:        cfg.produceOutputs(),
 		Prepare:        cfg.prepareOutput(),

@@ -86,12 +86,12 @@ func TestHealthOfAShareGroupDoesNotWaitForRecordsThatAreHandledForLong(t *testin
 	k.Topic("t", 1)
 	testkit.NewClient(t, k.Brokers()).ProduceText("t", "x")
 	hold := make(chan struct{})
-	h := &handler{name: "a", do: func(ctx context.Context, _ *record.Record) (record.Verdict, error) {
+	h := &handler{name: "a", do: func(ctx context.Context, _ *record.Record) (record.Kind, error) {
 		select {
 		case <-hold:
 			return record.Done, nil
 		case <-ctx.Done():
-			return record.Retry, ctx.Err()
+			return record.Unanswered, ctx.Err()
 		}
 	}}
 	c := start(t, k.Brokers(), h, map[string]string{"topic": "t", "group_protocol": "share", "handle_timeout": "5m"})

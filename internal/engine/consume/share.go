@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
+	"github.com/messaging-kafka/messaging-kafka/internal/base/deadline"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
@@ -26,12 +27,14 @@ import (
 // delivery, or rejected. The client takes a record that is left undecided at the next poll for accepted, so each poll
 // is followed through to its last verdict before the next.
 type shareSession struct {
-	cfg      *Config
-	log      *slog.Logger
-	cl       *kgo.Client
-	bury     func(context.Context, *record.Record, int, error) error
-	problems problems
-	stable   kafka.Stable
+	cfg    *Config
+	log    *slog.Logger
+	cl     *kgo.Client
+	caller dispatch.Caller
+	// storeDeadLetter is nil where there is no topic for them.
+	storeDeadLetter func(context.Context, *record.Record, int, error) error
+	problems        problems
+	stable          kafka.Stable
 	// fetched bounds what the client makes of a fetch, records how many of them one brings.
 	fetched *kafka.Fetched
 	records int
@@ -48,8 +51,9 @@ type shareSession struct {
 	loops   sync.WaitGroup
 	stop    context.CancelFunc
 	// calls is what running calls live in; it outlasts the loops by the time that a stop leaves them.
-	calls  context.Context
-	giveUp context.CancelFunc
+	calls     context.Context
+	giveUp    context.CancelFunc
+	deadlines *deadline.Shared // of single calls
 	// life is the client's own context; kill ends it, and with it whatever the client waits for.
 	life context.Context
 	kill context.CancelFunc
@@ -60,10 +64,11 @@ type shareSession struct {
 	buffered    int64
 	unavailable error
 	since       time.Time
+	outputs     error // why the outputs of a record cannot be produced
 	deadLetter  error
 	running     dispatch.Calls
 	large       map[topicPartition]error // partitions that are not read because of a batch that is too large
-	knocking    int                      // of inFlight: records that no component has taken yet
+	waiting     int                      // of inFlight: records that no component has taken yet
 	places      map[topicPartition]*place
 	inHand      map[topicPartition][]int64
 }
@@ -72,7 +77,7 @@ type shareSession struct {
 const shareFetchWait = 50 * time.Millisecond
 
 func newShareSession(cfg *Config, records int) (*shareSession, error) {
-	s := &shareSession{cfg: cfg, log: cfg.Log, bury: cfg.deadLetter(), fetches: newShareFetches(), renewed: make(chan struct{}, 1), records: records, crowded: make(chan error, 1),
+	s := &shareSession{cfg: cfg, log: cfg.Log, storeDeadLetter: cfg.deadLetter(), fetches: newShareFetches(), renewed: make(chan struct{}, 1), records: records, crowded: make(chan error, 1),
 		large: make(map[topicPartition]error), places: make(map[topicPartition]*place), inHand: make(map[topicPartition][]int64),
 	}
 	limits := fetchLimits(cfg)
@@ -81,7 +86,7 @@ func newShareSession(cfg *Config, records int) (*shareSession, error) {
 	if s.fetched, err = kafka.NewFetched(limits); err != nil {
 		return nil, err
 	}
-	s.calls, s.giveUp = context.WithCancel(context.Background())
+	s.readyCalls(context.Background())
 	s.life, s.kill = context.WithCancel(context.Background())
 	s.problems.group, s.problems.access, s.problems.log = cfg.Settings.Consumer.Group, cfg.Access, cfg.Log
 	if err := kgo.ValidateOpts(s.options()...); err != nil {
@@ -90,6 +95,17 @@ func newShareSession(cfg *Config, records int) (*shareSession, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// readyCalls makes what calls of the component need, which end with parent at the latest.
+func (s *shareSession) readyCalls(parent context.Context) {
+	s.calls, s.giveUp = context.WithCancel(parent)
+	timeout := s.cfg.Settings.Delivery.HandleTimeout
+	s.deadlines = deadline.New(s.calls, timeout, timeout+timeout/100, nil)
+	s.caller = dispatch.Caller{
+		Receiver: s.cfg.Receiver, Batches: s.cfg.Batches, Limiter: s.cfg.Limiter, Timeout: timeout,
+		Observer: s.cfg.Observer, Log: s.log,
+	}
 }
 
 func (s *shareSession) options() []kgo.Opt {
@@ -280,10 +296,10 @@ func (s *shareSession) handle(ctx context.Context, fetched []*kgo.Record) {
 	for _, f := range fetched {
 		r := kafka.CopyRecord(f)
 		bytes += r.Size()
-		s.count(1, r.Cost())
+		s.take(1, r.Cost())
 		s.hold(topicPartition{r.Topic, r.Partition}, r.Offset)
 		calls.Go(func() {
-			defer s.count(-1, -r.Cost())
+			defer s.take(-1, -r.Cost())
 			ack := s.decide(ctx, f, r)
 			s.settle(topicPartition{r.Topic, r.Partition}, r.Offset, ack)
 			held.decide(f, ack)
@@ -338,7 +354,7 @@ func (s *shareSession) setPolled(at time.Time) {
 	s.polled = at
 }
 
-func (s *shareSession) count(records int, bytes int64) {
+func (s *shareSession) take(records int, bytes int64) {
 	s.cfg.Memory.Must(bytes)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -346,11 +362,11 @@ func (s *shareSession) count(records int, bytes int64) {
 	s.buffered += bytes
 }
 
-// knock counts a record that waits for a component to take calls, or waits no more.
-func (s *shareSession) knock(n int) {
+// wait counts a record that waits for a component to take calls, or waits no more.
+func (s *shareSession) wait(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.knocking += n
+	s.waiting += n
 }
 
 // heldRecords are the records of a poll that are still to be decided. Its lock keeps a record from being renewed after
@@ -395,16 +411,6 @@ const (
 	maxKeep = 5 * time.Second
 )
 
-// sleep waits for d; it returns false when ctx ends first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-time.After(d):
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 func (s *shareSession) setUnavailable(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -416,6 +422,16 @@ func (s *shareSession) setUnavailable(err error) {
 		s.log.Info("the component takes calls again")
 	}
 	s.unavailable = err
+}
+
+// setOutputs keeps, for the status, why outputs cannot be produced.
+func (s *shareSession) setOutputs(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil && s.outputs == nil {
+		s.log.Error("outputs cannot be produced; their records wait", "error", err)
+	}
+	s.outputs = err
 }
 
 // acknowledged is told by the client how the broker took acknowledgements.
@@ -451,7 +467,7 @@ func (s *shareSession) close(e *ending) {
 func (s *shareSession) status() Status {
 	s.mu.Lock()
 	st := Status{Dispatch: dispatch.Status{
-		InFlight: s.inFlight - s.knocking, Waiting: s.knocking, Buffered: s.buffered, Oldest: s.polled, Unavailable: s.unavailable, UnavailableSince: s.since, DeadLetter: s.deadLetter,
+		InFlight: s.inFlight - s.waiting, Waiting: s.waiting, Buffered: s.buffered, Oldest: s.polled, Unavailable: s.unavailable, UnavailableSince: s.since, DeadLetter: s.deadLetter, Outputs: s.outputs,
 		OldestCall: s.running.Oldest(), Hanging: s.running.Hanging(time.Now()), Failing: s.running.Failing(time.Now(), s.inFlight > 0),
 	}}
 	large := maps.Clone(s.large)

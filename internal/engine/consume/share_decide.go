@@ -4,63 +4,53 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
-// decide makes deliveries until there is a verdict that the broker can be told.
+// decide makes deliveries until there is something that the broker can be told.
 func (s *shareSession) decide(soft context.Context, f *kgo.Record, r *record.Record) kgo.AckStatus {
 	d := &s.cfg.Settings.Delivery
-	before := attemptsBefore(r) + max(int(f.DeliveryCount()), 1)
-	knocks := 0
+	deliveries := max(int(f.DeliveryCount()), 1)
+	r.Attempt = attemptsBefore(r) + deliveries
+	unavailable := 0
 	defer func() {
-		if knocks > 0 {
-			s.knock(-1)
+		if unavailable > 0 {
+			s.wait(-1)
 		}
 	}()
 	for {
 		if soft.Err() != nil {
 			return s.release(f, r, errStopped)
 		}
-		r.Attempt = before
-		verdict, err := s.deliver(r)
-		switch {
-		case verdict == record.Done:
-			if !errors.Is(err, record.ErrSkipped) {
-				s.setUnavailable(nil)
-			}
-			return kgo.AckAccept
-		case s.calls.Err() != nil:
+		o, heard := s.deliver(r)
+		switch dispatch.Judge(o.Kind, dispatch.Circumstances{
+			Attempt: deliveries, Limit: d.MaxAttempts, Stopping: soft.Err() != nil, GivenUp: heard.GivenUp,
+		}) {
+		case dispatch.Finish:
+			return s.finish(soft, f, r, o.Outputs)
+		case dispatch.Leave:
 			return s.release(f, r, errStopped)
-		case verdict != record.Reject && soft.Err() != nil:
-			return s.release(f, r, errStopped) // the stop may be what it failed of
-		case verdict != record.Reject && errors.Is(err, record.ErrUnavailable):
+		case dispatch.GiveUp:
+			return s.reject(f, r, r.Attempt, o.Err)
+		case dispatch.Wait:
 			// Holding the record costs no attempt; releasing it would: the broker counts deliveries and gives up on a
 			// record after group.share.delivery.count.limit of them.
-			s.setUnavailable(err)
-			if knocks++; knocks == 1 {
-				s.knock(1)
+			if unavailable++; unavailable == 1 {
+				s.wait(1)
 			}
-			if !sleep(soft, min(50*time.Millisecond<<min(knocks, 5), time.Second)) {
-				return s.release(f, r, errStopped)
-			}
-			continue
-		case verdict == record.Reject || d.MaxAttempts > 0 && int(f.DeliveryCount()) >= d.MaxAttempts:
-			s.setUnavailable(nil)
-			return s.reject(f, r, before, err)
-		case s.last(f):
-			s.setUnavailable(nil)
-			return s.reject(f, r, before, fmt.Errorf("%w (%d): %w", errLimit, s.limit, err))
+			backoff.Sleep(soft, dispatch.Probe(unavailable, o.After))
 		default:
-			s.setUnavailable(nil)
-			back := min(d.RetryBackoff<<min(max(int(f.DeliveryCount())-1, 0), 16), d.RetryBackoffMax)
-			sleep(soft, back/2+rand.N(back/2+1))
+			if s.last(f) {
+				return s.reject(f, r, r.Attempt, fmt.Errorf("%w (%d): %w", errLimit, s.limit, o.Err))
+			}
+			backoff.Sleep(soft, dispatch.Backoff(d, deliveries, o.After))
 			return kgo.AckRelease
 		}
 	}
@@ -84,99 +74,77 @@ func (s *shareSession) release(f *kgo.Record, r *record.Record, cause error) kgo
 	}
 	attempts := attemptsBefore(r) + int(f.DeliveryCount())
 	cause = fmt.Errorf("%w (%d): %w", errLimit, s.limit, cause)
-	if s.bury != nil && s.calls.Err() == nil {
+	if s.storeDeadLetter != nil && s.calls.Err() == nil {
 		return s.reject(f, r, attempts, cause)
 	}
-	s.cfg.Observer.Buried(false)
+	s.cfg.Observer.RecordGivenUp(false)
 	s.log.Error("a record was given back, and the broker delivers it no more", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset,
 		"attempts", attempts, "cause", cause)
 	return kgo.AckRelease
 }
 
-func (s *shareSession) deliver(r *record.Record) (record.Verdict, error) {
-	if s.cfg.Limiter != nil {
-		if err := s.cfg.Limiter.Acquire(s.calls, 1); err != nil {
-			return record.Retry, err
-		}
-		defer s.cfg.Limiter.Release(1)
-	}
-	ctx, cancel := context.WithTimeout(s.calls, s.cfg.Settings.Delivery.HandleTimeout)
-	defer cancel()
-	if r.Attempt > 1 {
-		s.cfg.Observer.Repeated()
-	}
-	began := time.Now()
+// deliver makes a call for one record. Components that take batches get batches of one: the broker, not we, decides which
+// records come together, and each has an outcome of its own.
+func (s *shareSession) deliver(r *record.Record) (record.Outcome, dispatch.Heard) {
 	var running dispatch.Running
 	s.mu.Lock()
-	s.running.Begin(&running, r, began)
+	s.running.Begin(&running, r, time.Now())
 	s.mu.Unlock()
-	verdict, err := s.handOver(ctx, r)
-	if s.calls.Err() == nil {
-		err = dispatch.AtDeadline(ctx, err, s.cfg.Settings.Delivery.HandleTimeout)
-	}
-	outcome := dispatch.OutcomeOf(s.calls, verdict, err)
+	outcomes, heard := s.caller.Call(s.calls, s.deadlines, []*record.Record{r})
 	s.mu.Lock()
-	s.running.End(&running)
-	switch outcome {
-	case dispatch.OutcomeDone:
-		s.running.Worked(time.Now())
-	case dispatch.OutcomeRetry, dispatch.OutcomeReject:
-		s.running.Failed(r, err, began, time.Now())
-	}
+	s.running.End(&running, &heard, time.Now())
 	s.mu.Unlock()
-	s.cfg.Observer.Delivered(outcome, time.Since(began))
-	return verdict, err
+	if heard.Reached || heard.Unavailable != nil {
+		s.setUnavailable(heard.Unavailable)
+	}
+	return outcomes[0], heard
 }
 
-// handOver delivers one record. Components that take batches get batches of one: the broker, not we, decides which
-// records come together, and each has a verdict of its own.
-func (s *shareSession) handOver(ctx context.Context, r *record.Record) (record.Verdict, error) {
-	if s.cfg.Batch == nil {
-		return s.cfg.Deliverer.Deliver(ctx, r)
+// finish stores the outputs of a record, however long Kafka keeps them waiting, and accepts it then.
+func (s *shareSession) finish(soft context.Context, f *kgo.Record, r *record.Record, outputs []record.Outgoing) kgo.AckStatus {
+	if len(outputs) == 0 {
+		return kgo.AckAccept
 	}
-	s.cfg.Observer.Batched(1)
-	outcomes, err := s.cfg.Batch.DeliverBatch(ctx, []*record.Record{r})
-	if err != nil {
-		return record.Retry, err
-	}
-	if len(outcomes) != 1 {
-		return record.Retry, fmt.Errorf("the component gave %d results for one record", len(outcomes))
-	}
-	o := outcomes[0]
-	if o.Verdict != record.Done || len(o.Outputs) == 0 {
-		return o.Verdict, o.Err
-	}
-	for _, out := range o.Outputs {
+	for _, out := range outputs {
 		if _, err := s.cfg.Outputs.Prepare(nil, out); err != nil {
-			return record.Reject, fmt.Errorf("an output for topic %s cannot be produced: %w", out.Topic, err)
+			return s.reject(f, r, r.Attempt, fmt.Errorf("an output for topic %s cannot be produced: %w", out.Topic, err))
 		}
 	}
-	if err := s.cfg.Outputs.Produce(ctx, o.Outputs); err != nil {
-		return record.Retry, fmt.Errorf("producing outputs: %w", err)
+	for failures := 1; ; failures++ {
+		err := s.cfg.Outputs.Produce(s.calls, outputs)
+		if err != nil && s.calls.Err() != nil {
+			return s.release(f, r, errStopped)
+		}
+		s.setOutputs(err)
+		if err == nil {
+			return kgo.AckAccept
+		}
+		if !backoff.Sleep(soft, dispatch.Backoff(&s.cfg.Settings.Delivery, failures, 0)) {
+			return s.release(f, r, errStopped)
+		}
 	}
-	return record.Done, nil
 }
 
 // reject takes a record out of the group: to the dead-letter topic where there is one.
 func (s *shareSession) reject(f *kgo.Record, r *record.Record, attempts int, cause error) kgo.AckStatus {
 	log := s.log.With("topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "attempts", attempts, "cause", cause)
-	if s.bury == nil {
-		s.cfg.Observer.Buried(false)
+	if s.storeDeadLetter == nil {
+		s.cfg.Observer.RecordGivenUp(false)
 		log.Warn("a record was rejected and is skipped: no dead_letter_topic is set")
 		return kgo.AckReject
 	}
 	for {
-		err := s.bury(s.calls, r, attempts, cause)
+		err := s.storeDeadLetter(s.calls, r, attempts, cause)
 		s.mu.Lock()
 		s.deadLetter = err
 		s.mu.Unlock()
 		if err == nil {
-			s.cfg.Observer.Buried(true)
+			s.cfg.Observer.RecordGivenUp(true)
 			log.Warn(status.DeadLettered, "dead_letter_topic", s.cfg.Settings.Delivery.DeadLetterTopic)
 			return kgo.AckReject
 		}
 		log.Error("dead-lettering a record failed; the record waits", "error", err)
-		if !sleep(s.calls, s.cfg.Settings.Delivery.RetryBackoffMax/2) {
+		if !backoff.Sleep(s.calls, s.cfg.Settings.Delivery.RetryBackoffMax/2) {
 			return s.release(f, r, err)
 		}
 	}

@@ -35,11 +35,11 @@ func shared(t *testing.T, h *handler, change func(*settings.Delivery)) (*shareSe
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := &Config{Settings: link, Access: access, Deliverer: h, Component: "echo", Observer: c, Log: log.Logger()}
+	cfg := &Config{Settings: link, Access: access, Receiver: h, Component: "echo", Observer: c, Log: log.Logger()}
 	s := &shareSession{cfg: cfg, log: cfg.Log}
 	s.problems.access = access
 	s.problems.joined()
-	s.calls, s.giveUp = context.WithCancel(t.Context())
+	s.readyCalls(t.Context())
 	t.Cleanup(s.giveUp)
 	return s, c, log
 }
@@ -48,15 +48,17 @@ func shared(t *testing.T, h *handler, change func(*settings.Delivery)) (*shareSe
 func TestAShareGroupHoldsARecordWhoseCallNobodyTook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var thawed atomic.Bool
-		h := &handler{do: func(ctx context.Context, _ *record.Record) (record.Verdict, error) {
+		h := &handler{do: func(ctx context.Context, _ *record.Record) (record.Kind, error) {
 			if thawed.Load() {
 				return record.Done, nil
 			}
 			<-ctx.Done()
-			return record.Retry, fmt.Errorf("%w: %w", record.ErrUnavailable, ctx.Err())
+			return record.Unavailable, fmt.Errorf("nobody: %w", ctx.Err())
 		}}
 		s, c, _ := shared(t, h, func(d *settings.Delivery) { d.MaxAttempts = 1 })
-		s.bury = func(context.Context, *record.Record, int, error) error { return errors.New("there is nothing to bury") }
+		s.storeDeadLetter = func(context.Context, *record.Record, int, error) error {
+			return errors.New("there is nothing to give up")
+		}
 		got := make(chan kgo.AckStatus, 1)
 		go func() { got <- s.decide(t.Context(), &kgo.Record{}, &record.Record{Topic: "in"}) }()
 		time.Sleep(10 * time.Second)
@@ -75,7 +77,7 @@ func TestAShareGroupHoldsARecordWhoseCallNobodyTook(t *testing.T) {
 
 func TestAShareGroupTellsOfAComponentThatFailsOnEveryCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := &handler{do: func(context.Context, *record.Record) (record.Verdict, error) {
+		h := &handler{do: func(context.Context, *record.Record) (record.Kind, error) {
 			return record.Retry, errors.New("no database")
 		}}
 		s, _, _ := shared(t, h, func(*settings.Delivery) {})
@@ -98,9 +100,9 @@ func TestAShareGroupTellsOfAComponentThatFailsOnEveryCall(t *testing.T) {
 
 func TestCallsThatHangAreAProblemWhenMostOfTheirTimeIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := &handler{do: func(ctx context.Context, _ *record.Record) (record.Verdict, error) {
+		h := &handler{do: func(ctx context.Context, _ *record.Record) (record.Kind, error) {
 			<-ctx.Done()
-			return record.Retry, ctx.Err()
+			return record.Unanswered, ctx.Err()
 		}}
 		s, _, _ := shared(t, h, func(d *settings.Delivery) { d.HandleTimeout = 2 * time.Minute })
 		done := make(chan kgo.AckStatus, 1)
@@ -117,4 +119,109 @@ func TestCallsThatHangAreAProblemWhenMostOfTheirTimeIsOver(t *testing.T) {
 			t.Errorf("the broker is told %v", got)
 		}
 	})
+}
+
+// TestAShareGroupHoldsARecordUntilItsOutputsAreStored: giving it back would count a delivery, and bring it to its end.
+func TestAShareGroupHoldsARecordUntilItsOutputsAreStored(t *testing.T) {
+	start := func(t *testing.T, s *shareSession) (stop func(), got chan kgo.AckStatus) {
+		soft, stop := context.WithCancel(t.Context())
+		got = make(chan kgo.AckStatus, 1)
+		go func() { got <- s.decide(soft, &kgo.Record{}, &record.Record{Topic: "in"}) }()
+		return stop, got
+	}
+	process := func(t *testing.T, produce func() error) (*shareSession, *doubler, *counts) {
+		d := &doubler{name: "a"}
+		s, c, _ := shared(t, nil, func(d *settings.Delivery) { d.MaxAttempts = 1 })
+		s.cfg.Receiver, s.cfg.Batches = d, true
+		s.cfg.Outputs = &Outputs{
+			Prepare: func(to []record.Outgoing, out record.Outgoing) ([]record.Outgoing, error) {
+				return append(to, out), nil
+			},
+			Produce: func(_ context.Context, outputs []record.Outgoing) error {
+				if len(outputs) != 2 {
+					t.Errorf("%d outputs are produced", len(outputs))
+				}
+				return produce()
+			},
+		}
+		s.readyCalls(t.Context())
+		t.Cleanup(s.giveUp)
+		return s, d, c
+	}
+	t.Run("Kafka comes back", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var away atomic.Bool
+			away.Store(true)
+			s, d, c := process(t, func() error {
+				if away.Load() {
+					return errors.New("no broker")
+				}
+				return nil
+			})
+			_, got := start(t, s)
+			time.Sleep(10 * time.Minute)
+			if st := s.status(); !strings.Contains(st.Problems.String(), "outputs of the component cannot be produced: no broker") {
+				t.Errorf("problems: %s", st.Problems)
+			}
+			away.Store(false)
+			if status := <-got; status != kgo.AckAccept {
+				t.Errorf("the broker is told %v", status)
+			}
+			if d.calls != 1 || c.done.Load() != 1 || c.failed.Load() != 0 || c.buried.Load()+c.skipped.Load() != 0 {
+				t.Errorf("%d calls, counts %+v", d.calls, c)
+			}
+			if st := s.status(); st.Dispatch.Outputs != nil {
+				t.Errorf("problems: %s", st.Problems)
+			}
+		})
+	})
+	t.Run("the link is stopped", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s, _, _ := process(t, func() error { return errors.New("no broker") })
+			stop, got := start(t, s)
+			time.Sleep(time.Minute)
+			stop()
+			synctest.Wait()
+			select {
+			case status := <-got:
+				if status != kgo.AckRelease {
+					t.Errorf("the broker is told %v", status)
+				}
+			default:
+				t.Error("a stop waits for Kafka")
+			}
+		})
+	})
+}
+
+func TestAShareGroupWaitsAsLongAsItIsTold(t *testing.T) {
+	for kind, want := range map[record.Kind]kgo.AckStatus{record.Retry: kgo.AckRelease, record.Unanswered: kgo.AckRelease, record.Unavailable: kgo.AckAccept} {
+		t.Run(kind.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				s, _, _ := shared(t, nil, func(*settings.Delivery) {})
+				s.cfg.Receiver = receive(func() record.Outcome {
+					if time.Since(began) > time.Second {
+						return record.Outcome{Kind: record.Done}
+					}
+					return record.Outcome{Kind: kind, Err: errors.New("busy"), After: 90 * time.Second}
+				})
+				s.readyCalls(t.Context())
+				t.Cleanup(s.giveUp)
+				if got := s.decide(t.Context(), &kgo.Record{}, &record.Record{Topic: "in"}); got != want {
+					t.Errorf("the broker is told %v, want %v", got, want)
+				}
+				if took := time.Since(began); took != 90*time.Second {
+					t.Errorf("it waited for %s", took)
+				}
+			})
+		})
+	}
+}
+
+// receive is a receiver that says the same of every record.
+type receive func() record.Outcome
+
+func (f receive) Receive(_ context.Context, batch []*record.Record) []record.Outcome {
+	return record.Each(len(batch), f())
 }

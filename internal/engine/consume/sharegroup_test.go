@@ -2,6 +2,7 @@ package consume
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -113,12 +114,12 @@ func TestAShareGroupTellsOfRecordsThatWereLost(t *testing.T) {
 	k.Topic("t", 1)
 	cl := testkit.NewClient(t, k.Brokers())
 	release := make(chan struct{})
-	h := &handler{name: "a", do: func(ctx context.Context, r *record.Record) (record.Verdict, error) {
+	h := &handler{name: "a", do: func(ctx context.Context, r *record.Record) (record.Kind, error) {
 		if string(r.Value) == "wait" {
 			select {
 			case <-release:
 			case <-ctx.Done():
-				return record.Retry, ctx.Err()
+				return record.Unanswered, ctx.Err()
 			}
 		}
 		return record.Done, nil
@@ -170,11 +171,11 @@ func TestAShareGroupSaysHowManyRecordsWait(t *testing.T) {
 	}
 	testkit.NewClient(t, k.Brokers()).ProduceText("t", values...)
 	var there atomic.Bool
-	h := &handler{name: "a", do: func(context.Context, *record.Record) (record.Verdict, error) {
+	h := &handler{name: "a", do: func(context.Context, *record.Record) (record.Kind, error) {
 		if there.Load() {
 			return record.Done, nil
 		}
-		return record.Retry, record.ErrUnavailable
+		return record.Unavailable, errors.New("nobody")
 	}}
 	c := start(t, k.Brokers(), h, map[string]string{"topic": "t", "group_protocol": "share"})
 	c.waitProblem("takes no calls", "10 records wait")

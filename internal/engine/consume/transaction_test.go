@@ -26,18 +26,18 @@ type doubler struct {
 	calls int
 }
 
-func (d *doubler) DeliverBatch(ctx context.Context, batch []*record.Record) ([]record.Outcome, error) {
+func (d *doubler) Receive(ctx context.Context, batch []*record.Record) []record.Outcome {
 	d.mu.Lock()
 	d.calls += len(batch)
 	d.mu.Unlock()
 	if d.do != nil {
 		if err := d.do(ctx, batch); err != nil {
-			return nil, err
+			return record.Each(len(batch), record.Outcome{Kind: record.Unanswered, Err: err})
 		}
 	}
 	outcomes := make([]record.Outcome, len(batch))
 	for i, r := range batch {
-		outcomes[i].Verdict = record.Done
+		outcomes[i].Kind = record.Done
 		for _, half := range []string{"a", "b"} {
 			outcomes[i].Outputs = append(outcomes[i].Outputs, record.Outgoing{
 				Topic: "out", Partition: record.AnyPartition, Key: r.Key, Value: []byte(string(r.Value) + half),
@@ -47,7 +47,7 @@ func (d *doubler) DeliverBatch(ctx context.Context, batch []*record.Record) ([]r
 			d.outcome(r, &outcomes[i])
 		}
 	}
-	return outcomes, nil
+	return outcomes
 }
 
 // startProcessor starts a consumer whose component is d, with transactions.
@@ -57,7 +57,7 @@ func startProcessor(t *testing.T, brokers []string, d *doubler, config map[strin
 		full[k] = v
 	}
 	return startWith(t, brokers, &handler{name: d.name}, full, func(cfg *Config) {
-		cfg.Deliverer, cfg.Batch, cfg.TransactionalID = nil, d, "tx-"+d.name
+		cfg.Receiver, cfg.Batches, cfg.TransactionalID = d, true, "tx-"+d.name
 		cfg.Outputs = &Outputs{Prepare: func(to []record.Outgoing, out record.Outgoing) ([]record.Outgoing, error) {
 			if out.Topic == "forbidden" {
 				return nil, errors.New("not allowed")
@@ -161,7 +161,7 @@ func TestARecordWhoseOutputCannotBeProducedIsDeadLettered(t *testing.T) {
 	cl := testkit.NewClient(t, k.Brokers())
 	cl.ProduceText("in", "x")
 	c := startWith(t, k.Brokers(), &handler{name: "a"}, map[string]string{"topic": "in", "dead_letter_topic": "dlq"}, func(cfg *Config) {
-		cfg.Deliverer, cfg.Batch = nil, &doubler{name: "a"}
+		cfg.Receiver, cfg.Batches = &doubler{name: "a"}, true
 		cfg.Outputs = &Outputs{
 			Prepare: func([]record.Outgoing, record.Outgoing) ([]record.Outgoing, error) {
 				return nil, errors.New("not among allowed_topics")

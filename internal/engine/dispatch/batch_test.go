@@ -7,6 +7,7 @@ import (
 	"math/rand"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,13 +18,13 @@ import (
 
 // batchScript is a component that takes batches.
 type batchScript struct {
-	handle func(ctx context.Context, batch []*record.Record) ([]record.Outcome, error)
+	handle func(ctx context.Context, batch []*record.Record) []record.Outcome
 
 	mu      sync.Mutex
 	batches [][]int64
 }
 
-func (s *batchScript) DeliverBatch(ctx context.Context, batch []*record.Record) ([]record.Outcome, error) {
+func (s *batchScript) Receive(ctx context.Context, batch []*record.Record) []record.Outcome {
 	offsets := make([]int64, len(batch))
 	for i, r := range batch {
 		offsets[i] = r.Offset
@@ -42,9 +43,8 @@ func (s *batchScript) seen() [][]int64 {
 
 func batchConfig(s *batchScript) (Config, *counts) {
 	cfg, c := config(nil)
-	cfg.Deliverer = nil
 	cfg.Delivery.MaxInFlight = 4
-	cfg.Batch = &Batch{Deliverer: s, MaxRecords: 500, MaxBytes: 1 << 20, MaxWait: 5 * time.Millisecond}
+	cfg.Receiver, cfg.Batch = s, &Batch{MaxRecords: 500, MaxBytes: 1 << 20, MaxWait: 5 * time.Millisecond}
 	return cfg, c
 }
 
@@ -52,16 +52,16 @@ func batchConfig(s *batchScript) (Config, *counts) {
 func done(batch []*record.Record) []record.Outcome {
 	outcomes := make([]record.Outcome, len(batch))
 	for i := range outcomes {
-		outcomes[i].Verdict = record.Done
+		outcomes[i].Kind = record.Done
 	}
 	return outcomes
 }
 
 func TestBatchesAreSmallUnderLowLoadAndFullUnderHigh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &batchScript{handle: func(_ context.Context, batch []*record.Record) ([]record.Outcome, error) {
+		s := &batchScript{handle: func(_ context.Context, batch []*record.Record) []record.Outcome {
 			time.Sleep(20 * time.Millisecond)
-			return done(batch), nil
+			return done(batch)
 		}}
 		cfg, _ := batchConfig(s)
 		cfg.Delivery.MaxInFlight = 1
@@ -87,12 +87,12 @@ func TestBatchesAreSmallUnderLowLoadAndFullUnderHigh(t *testing.T) {
 
 func TestARecordWaitsForItsBatchNoLongerThanMaxWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &batchScript{handle: func(ctx context.Context, batch []*record.Record) ([]record.Outcome, error) {
+		s := &batchScript{handle: func(ctx context.Context, batch []*record.Record) []record.Outcome {
 			select {
 			case <-time.After(time.Hour):
 			case <-ctx.Done():
 			}
-			return done(batch), nil
+			return done(batch)
 		}}
 		cfg, _ := batchConfig(s)
 		cfg.Delivery.Order = settings.OrderNone
@@ -120,8 +120,8 @@ func TestARecordWaitsForItsBatchNoLongerThanMaxWait(t *testing.T) {
 
 func TestABatchIsBoundedInBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &batchScript{handle: func(_ context.Context, batch []*record.Record) ([]record.Outcome, error) {
-			return done(batch), nil
+		s := &batchScript{handle: func(_ context.Context, batch []*record.Record) []record.Outcome {
+			return done(batch)
 		}}
 		cfg, _ := batchConfig(s)
 		cfg.Batch.MaxBytes = 1000
@@ -147,7 +147,7 @@ func TestWhatIsBehindAFailedRecordOfAKeyComesAgainAfterIt(t *testing.T) {
 		var mu sync.Mutex
 		failed := false
 		s := &batchScript{}
-		s.handle = func(_ context.Context, batch []*record.Record) ([]record.Outcome, error) {
+		s.handle = func(_ context.Context, batch []*record.Record) []record.Outcome {
 			mu.Lock()
 			defer mu.Unlock()
 			outcomes := done(batch)
@@ -157,10 +157,10 @@ func TestWhatIsBehindAFailedRecordOfAKeyComesAgainAfterIt(t *testing.T) {
 					failed = true
 					outcomes[i] = record.Outcome{Err: errors.New("not yet")}
 				case r.Offset == 3:
-					outcomes[i] = record.Outcome{Verdict: record.Reject, Err: errors.New("never")}
+					outcomes[i] = record.Outcome{Kind: record.Reject, Err: errors.New("never")}
 				}
 			}
-			return outcomes, nil
+			return outcomes
 		}
 		cfg, c := batchConfig(s)
 		var dead []int64
@@ -179,7 +179,7 @@ func TestWhatIsBehindAFailedRecordOfAKeyComesAgainAfterIt(t *testing.T) {
 		if got := fmt.Sprint(s.seen()); got != "[[0 1 2 3 4 5 6 7] [2 4 6]]" {
 			t.Errorf("batches %s", got)
 		}
-		if !slices.Equal(dead, []int64{3}) || c.buried != 1 {
+		if !slices.Equal(dead, []int64{3}) || c.letters != 1 {
 			t.Errorf("dead letters %v, counts %+v", dead, c)
 		}
 		d.Close(t.Context())
@@ -188,16 +188,16 @@ func TestWhatIsBehindAFailedRecordOfAKeyComesAgainAfterIt(t *testing.T) {
 
 func TestOneRecordThatMakesTheComponentTrapSpendsNobodyElsesAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &batchScript{handle: func(_ context.Context, batch []*record.Record) ([]record.Outcome, error) {
+		s := &batchScript{handle: func(_ context.Context, batch []*record.Record) []record.Outcome {
 			for _, r := range batch {
 				if r.Offset == 5 {
-					return nil, errors.New("the component trapped")
+					return record.Each(len(batch), record.Outcome{Kind: record.Unanswered, Err: errors.New("the component trapped")})
 				}
 				if r.Attempt != 1 {
 					t.Errorf("offset %d: attempt %d", r.Offset, r.Attempt)
 				}
 			}
-			return done(batch), nil
+			return done(batch)
 		}}
 		cfg, c := batchConfig(s)
 		cfg.Delivery.MaxAttempts = 3
@@ -212,7 +212,7 @@ func TestOneRecordThatMakesTheComponentTrapSpendsNobodyElsesAttempts(t *testing.
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		mustCommit(t, p, 20)
-		if !slices.Equal(dead, []int64{5, 3}) || c.buried != 1 {
+		if !slices.Equal(dead, []int64{5, 3}) || c.letters != 1 {
 			t.Errorf("dead letters %v", dead)
 		}
 		d.Close(t.Context())
@@ -242,18 +242,18 @@ func TestAFailedBatchCostsEachOfItsRecordsAFewDeliveries(t *testing.T) {
 			} {
 				t.Run(which+" "+how+", "+name, func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
-						s := &batchScript{handle: func(_ context.Context, batch []*record.Record) ([]record.Outcome, error) {
+						s := &batchScript{handle: func(_ context.Context, batch []*record.Record) []record.Outcome {
 							outcomes := done(batch)
 							for i, r := range batch {
 								switch {
 								case !isBad(r.Offset):
 								case traps:
-									return nil, errors.New("the component trapped")
+									return record.Each(len(batch), record.Outcome{Kind: record.Unanswered, Err: errors.New("the component trapped")})
 								default:
 									outcomes[i] = record.Outcome{Err: errors.New("no")}
 								}
 							}
-							return outcomes, nil
+							return outcomes
 						}}
 						cfg, c := batchConfig(s)
 						cfg.Delivery.Order, cfg.Delivery.MaxAttempts, cfg.Delivery.MaxInFlight = lanes.order, attempts, 1
@@ -284,8 +284,8 @@ func TestAFailedBatchCostsEachOfItsRecordsAFewDeliveries(t *testing.T) {
 								t.Errorf("offset %d was handled %d times", o, times[o])
 							}
 						}
-						if c.buried != wrong {
-							t.Errorf("%d dead letters, want %d", c.buried, wrong)
+						if c.letters != wrong {
+							t.Errorf("%d dead letters, want %d", c.letters, wrong)
 						}
 						d.Close(t.Context())
 					})
@@ -297,12 +297,12 @@ func TestAFailedBatchCostsEachOfItsRecordsAFewDeliveries(t *testing.T) {
 
 func TestAnOutputThatCannotBeProducedHoldsUpNoOtherOfItsBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &batchScript{handle: func(_ context.Context, batch []*record.Record) ([]record.Outcome, error) {
+		s := &batchScript{handle: func(_ context.Context, batch []*record.Record) []record.Outcome {
 			outcomes := done(batch)
 			for i, r := range batch {
 				outcomes[i].Outputs = []record.Outgoing{{Topic: "out", Value: fmt.Append(nil, r.Offset)}}
 			}
-			return outcomes, nil
+			return outcomes
 		}}
 		stored := map[string]int{}
 		cfg, _ := batchConfig(s)
@@ -336,13 +336,52 @@ func TestAnOutputThatCannotBeProducedHoldsUpNoOtherOfItsBatch(t *testing.T) {
 	})
 }
 
+// TestARecordHoldsItsPartitionOnlyWhenAllBeforeItIsStored: otherwise nobody would call the one before it again.
+func TestARecordHoldsItsPartitionOnlyWhenAllBeforeItIsStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &batchScript{handle: func(_ context.Context, batch []*record.Record) []record.Outcome {
+			outcomes := done(batch)
+			for i, r := range batch {
+				if outcomes[i].Outputs = []record.Outgoing{{Topic: "out"}}; r.Offset == 1 {
+					outcomes[i] = record.Outcome{Kind: record.Reject, Err: errors.New("never")}
+				}
+			}
+			return outcomes
+		}}
+		cfg, _ := batchConfig(s)
+		cfg.Delivery.OnReject = settings.RejectStop
+		var back atomic.Bool
+		cfg.Produce = func(context.Context, []record.Outgoing) error {
+			if back.Load() {
+				return nil
+			}
+			return errors.New("no broker")
+		}
+		d := New(cfg)
+		p := d.Open("t", 0, 0)
+		p.Add(keyed(3, "k"), first)
+		synctest.Wait()
+		if held := d.Status().Held; held != nil {
+			t.Errorf("held: %v", held)
+		}
+		back.Store(true)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		mustCommit(t, p, 1)
+		if held := d.Status().Held; len(held) != 1 {
+			t.Errorf("held: %v", held)
+		}
+		d.Close(t.Context())
+	})
+}
+
 func TestOutputs(t *testing.T) {
-	process := func(_ context.Context, batch []*record.Record) ([]record.Outcome, error) {
+	process := func(_ context.Context, batch []*record.Record) []record.Outcome {
 		outcomes := done(batch)
 		for i, r := range batch {
 			outcomes[i].Outputs = []record.Outgoing{{Topic: "out", Value: fmt.Append(nil, r.Offset)}}
 		}
-		return outcomes, nil
+		return outcomes
 	}
 	t.Run("are stored before the offset moves on", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -386,7 +425,7 @@ func TestOutputs(t *testing.T) {
 	t.Run("of a transaction are those below the offset and no others", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			release := make(chan struct{})
-			s := &batchScript{handle: func(ctx context.Context, batch []*record.Record) ([]record.Outcome, error) {
+			s := &batchScript{handle: func(ctx context.Context, batch []*record.Record) []record.Outcome {
 				if batch[0].Offset == 1 {
 					<-release
 				}
@@ -427,7 +466,7 @@ func TestNoHistoryOfBatchesBreaksTheRules(t *testing.T) {
 				finished := map[int64]bool{}
 				running := map[string]bool{}
 				s := &batchScript{}
-				s.handle = func(ctx context.Context, batch []*record.Record) ([]record.Outcome, error) {
+				s.handle = func(ctx context.Context, batch []*record.Record) []record.Outcome {
 					mu.Lock()
 					hold, dice := time.Duration(rng.Intn(50))*time.Millisecond, rng.Intn(10)
 					keys := map[string]bool{}
@@ -456,15 +495,15 @@ func TestNoHistoryOfBatchesBreaksTheRules(t *testing.T) {
 					select {
 					case <-time.After(hold):
 					case <-ctx.Done():
-						return nil, ctx.Err()
+						return record.Each(len(batch), record.Outcome{Kind: record.Unanswered, Err: ctx.Err()})
 					}
 					mu.Lock()
 					defer mu.Unlock()
 					switch dice {
 					case 0:
-						return nil, errors.New("trapped")
+						return record.Each(len(batch), record.Outcome{Kind: record.Unanswered, Err: errors.New("trapped")})
 					case 1:
-						return nil, record.ErrUnavailable
+						return record.Each(len(batch), record.Outcome{Kind: record.Unavailable, Err: errors.New("nobody")})
 					}
 					outcomes := done(batch)
 					failed := map[string]bool{}
@@ -489,7 +528,7 @@ func TestNoHistoryOfBatchesBreaksTheRules(t *testing.T) {
 						}
 						effective[key] = r.Offset
 					}
-					return outcomes, nil
+					return outcomes
 				}
 				cfg, _ := batchConfig(s)
 				cfg.Batch.MaxRecords = 1 + rng.Intn(20)
@@ -521,16 +560,16 @@ func TestNoHistoryOfBatchesBreaksTheRules(t *testing.T) {
 }
 
 func TestOutputsThatFillTheBufferAreTakenBeforeThereAreMore(t *testing.T) {
-	fat := func(_ context.Context, batch []*record.Record) ([]record.Outcome, error) {
+	fat := func(_ context.Context, batch []*record.Record) []record.Outcome {
 		outcomes := make([]record.Outcome, len(batch))
 		for i := range batch {
-			outcomes[i] = record.Outcome{Verdict: record.Done, Outputs: []record.Outgoing{{Value: make([]byte, 400)}}}
+			outcomes[i] = record.Outcome{Kind: record.Done, Outputs: []record.Outgoing{{Value: make([]byte, 400)}}}
 		}
-		return outcomes, nil
+		return outcomes
 	}
 	start := func() (*Dispatcher, *Partition, *int) {
 		calls := 0
-		s := &batchScript{handle: func(ctx context.Context, batch []*record.Record) ([]record.Outcome, error) {
+		s := &batchScript{handle: func(ctx context.Context, batch []*record.Record) []record.Outcome {
 			calls++
 			return fat(ctx, batch)
 		}}

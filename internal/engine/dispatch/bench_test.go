@@ -2,8 +2,10 @@ package dispatch
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
@@ -12,7 +14,7 @@ import (
 // BenchmarkAcknowledge is what keeping track of finished records costs apart from their calls: they finish in any
 // order within the 64 oldest, and the offset to commit moves on. A time is that of one record.
 func BenchmarkAcknowledge(b *testing.B) {
-	s := &script{handle: func(context.Context, *record.Record) (record.Verdict, error) { return record.Done, nil }}
+	s := &script{handle: func(context.Context, *record.Record) (record.Kind, error) { return record.Done, nil }}
 	cfg, _ := config(s)
 	cfg.Delivery.Order, cfg.Delivery.MaxInFlight = settings.OrderNone, 0 // no call begins
 	d := New(cfg)
@@ -20,7 +22,7 @@ func BenchmarkAcknowledge(b *testing.B) {
 	const window, batch = 64, 512
 	order := rand.New(rand.NewPCG(1, 2))
 	var open []*item
-	var none result
+	var none step
 	acknowledge := func() {
 		i := order.IntN(min(window, len(open)))
 		it := open[i]
@@ -55,4 +57,61 @@ func BenchmarkAcknowledge(b *testing.B) {
 		b.Errorf("the offset to commit is %d, want %d", p.committable.offset, want)
 	}
 	d.Close(b.Context())
+}
+
+// nobody looks at what is told.
+type nobody struct{}
+
+func (nobody) Repeated()                            {}
+func (nobody) Batched(int)                          {}
+func (nobody) Delivered(record.Kind, time.Duration) {}
+func (nobody) GivenUp(time.Duration)                {}
+func (nobody) RecordGivenUp(bool)                   {}
+
+// BenchmarkDeliver is what a record costs from its arrival until it is finished, its call apart, one by one and in batches.
+func BenchmarkDeliver(b *testing.B) {
+	for _, batches := range []int{1, 100} {
+		for _, order := range []settings.Order{settings.OrderKey, settings.OrderNone} {
+			b.Run(fmt.Sprintf("batch=%d/order=%v", batches, order), func(b *testing.B) {
+				cfg, _ := config(nil)
+				cfg.Receiver, cfg.Observer = instant{}, nobody{}
+				cfg.Delivery.Order, cfg.Delivery.MaxInFlight = order, 16
+				if batches > 1 {
+					cfg.Batch = &Batch{MaxRecords: batches, MaxBytes: 1 << 20}
+				}
+				progress := make(chan struct{}, 1)
+				cfg.Progress = func() {
+					select {
+					case progress <- struct{}{}:
+					default:
+					}
+				}
+				d := New(cfg)
+				p := d.Open("t", 0, 0)
+				const chunk = 1000
+				keys := make([][]byte, 50)
+				for i := range keys {
+					keys[i] = fmt.Append(nil, i)
+				}
+				records := make([]record.Record, chunk)
+				list := make([]*record.Record, chunk)
+				b.ReportAllocs()
+				for from := int64(0); b.Loop(); from++ {
+					if from%chunk != 0 {
+						continue
+					}
+					for i := range records {
+						records[i] = record.Record{Topic: "t", Offset: from + int64(i), Key: keys[i%len(keys)]}
+						list[i] = &records[i]
+					}
+					p.Add(list, first)
+					for at, _ := p.Position(); at.Offset < from+chunk; at, _ = p.Position() {
+						<-progress
+					}
+				}
+				b.StopTimer()
+				d.Close(b.Context())
+			})
+		}
+	}
 }

@@ -1,7 +1,6 @@
 package dispatch
 
 import (
-	"errors"
 	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
@@ -69,8 +68,8 @@ func (c *Calls) Begin(r *Running, first *record.Record, now time.Time) {
 	c.last = r
 }
 
-// End notes that a call is over. It may be told more than once.
-func (c *Calls) End(r *Running) {
+// End notes that a call is over, and what it said. It may be told more than once.
+func (c *Calls) End(r *Running, heard *Heard, now time.Time) {
 	if !r.listed {
 		return
 	}
@@ -84,22 +83,26 @@ func (c *Calls) End(r *Running) {
 	} else {
 		c.last = r.prev
 	}
+	began := r.began
 	*r = Running{}
 	c.count--
+	switch {
+	case heard.Worked:
+		c.failing, c.worked = Failing{}, now
+	case heard.Failed != nil:
+		c.failed(heard, began, now)
+	}
 }
 
-// Worked notes that a call went well for one record at least.
-func (c *Calls) Worked(now time.Time) { c.failing, c.worked = Failing{}, now }
-
-// Failed notes that a call that began at a time went well for no record, and why, for one of them.
-func (c *Calls) Failed(rec *record.Record, err error, began, now time.Time) {
+// failed notes that a call that began at a time went well for no record, and why, for one of them.
+func (c *Calls) failed(heard *Heard, began, now time.Time) {
 	f := &c.failing
 	if f.Calls == 0 || began.Before(f.Since) {
 		f.Since = began
 	}
 	f.Calls++
-	f.Last, f.Err = now, err
-	f.Topic, f.Partition, f.Offset = rec.Topic, rec.Partition, rec.Offset
+	f.Last, f.Err = now, heard.Err
+	f.Topic, f.Partition, f.Offset = heard.Failed.Topic, heard.Failed.Partition, heard.Failed.Offset
 }
 
 // Oldest is when the call began that has been under way for longest; zero where there is none.
@@ -130,28 +133,4 @@ func (c *Calls) Failing(now time.Time, busy bool) *Failing {
 		return nil
 	}
 	return &f
-}
-
-// noteCall notes how a call of the dispatcher ended. d.mu is held.
-func (d *Dispatcher) noteCall(c *call, results []result) {
-	began := c.running.began
-	d.calls.End(&c.running)
-	var failed *result
-	var rec *record.Record
-	for i := range results {
-		switch r := &results[i]; {
-		case r.next == settleFinish:
-			if !errors.Is(r.err, record.ErrSkipped) {
-				d.calls.Worked(time.Now())
-				return
-			}
-		case r.next == settleRetry, r.next == settleBury, r.next == settleAlone:
-			if failed == nil {
-				failed, rec = r, c.items[i].rec
-			}
-		}
-	}
-	if failed != nil {
-		d.calls.Failed(rec, failed.err, began, time.Now())
-	}
 }

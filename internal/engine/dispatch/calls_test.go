@@ -15,16 +15,16 @@ import (
 )
 
 func TestAComponentThatFailsOnEveryCallIsToldOf(t *testing.T) {
-	failures := map[string]func(context.Context, *record.Record) (record.Verdict, error){
-		"it returns an error": func(context.Context, *record.Record) (record.Verdict, error) {
+	failures := map[string]func(context.Context, *record.Record) (record.Kind, error){
+		"it returns an error": func(context.Context, *record.Record) (record.Kind, error) {
 			return record.Retry, errors.New("no database")
 		},
-		"it rejects everything": func(context.Context, *record.Record) (record.Verdict, error) {
+		"it rejects everything": func(context.Context, *record.Record) (record.Kind, error) {
 			return record.Reject, errors.New("no database")
 		},
-		"it hangs": func(ctx context.Context, _ *record.Record) (record.Verdict, error) {
+		"it hangs": func(ctx context.Context, _ *record.Record) (record.Kind, error) {
 			<-ctx.Done()
-			return record.Retry, fmt.Errorf("calling: %w", ctx.Err())
+			return record.Unanswered, fmt.Errorf("calling: %w", ctx.Err())
 		},
 	}
 	for name, fail := range failures {
@@ -32,7 +32,7 @@ func TestAComponentThatFailsOnEveryCallIsToldOf(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, batches %t", name, batches), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					var mended atomic.Bool
-					handle := func(ctx context.Context, r *record.Record) (record.Verdict, error) {
+					handle := func(ctx context.Context, r *record.Record) (record.Kind, error) {
 						if mended.Load() {
 							return record.Done, nil
 						}
@@ -40,15 +40,15 @@ func TestAComponentThatFailsOnEveryCallIsToldOf(t *testing.T) {
 					}
 					cfg, c := config(&script{handle: handle})
 					if batches {
-						cfg, c = batchConfig(&batchScript{handle: func(ctx context.Context, batch []*record.Record) ([]record.Outcome, error) {
+						cfg, c = batchConfig(&batchScript{handle: func(ctx context.Context, batch []*record.Record) []record.Outcome {
 							outcomes := make([]record.Outcome, len(batch))
 							for i, r := range batch {
-								outcomes[i].Verdict, outcomes[i].Err = handle(ctx, r)
+								outcomes[i].Kind, outcomes[i].Err = handle(ctx, r)
 							}
 							if ctx.Err() != nil {
-								return nil, ctx.Err()
+								return record.Each(len(batch), record.Outcome{Kind: record.Unanswered, Err: ctx.Err()})
 							}
-							return outcomes, nil
+							return outcomes
 						}})
 					}
 					cfg.Delivery.HandleTimeout = 10 * time.Second
@@ -95,7 +95,7 @@ func TestAComponentThatFailsOnEveryCallIsToldOf(t *testing.T) {
 
 func TestABadRecordBetweenGoodOnesIsNoFailingComponent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{handle: func(_ context.Context, r *record.Record) (record.Verdict, error) {
+		s := &script{handle: func(_ context.Context, r *record.Record) (record.Kind, error) {
 			if string(r.Key) == "bad" {
 				return record.Retry, errors.New("poison")
 			}
@@ -122,7 +122,7 @@ func TestAFailureIsForgottenWhenNothingIsLeftToDo(t *testing.T) {
 	var c Calls
 	now := time.Now()
 	for range failingCalls {
-		c.Failed(&record.Record{}, errors.New("no"), now, now)
+		c.failed(&Heard{Failed: &record.Record{}, Err: errors.New("no")}, now, now)
 	}
 	if c.Failing(now.Add(failingForgotten), false) == nil || c.Failing(now.Add(time.Hour), true) == nil {
 		t.Error("it is forgotten too early")
@@ -134,8 +134,8 @@ func TestAFailureIsForgottenWhenNothingIsLeftToDo(t *testing.T) {
 
 func TestCallsThatReachNobodyAreNoFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{handle: func(context.Context, *record.Record) (record.Verdict, error) {
-			return record.Retry, record.ErrUnavailable
+		s := &script{handle: func(context.Context, *record.Record) (record.Kind, error) {
+			return record.Unavailable, errors.New("nobody")
 		}}
 		cfg, _ := config(s)
 		cfg.Delivery.Order = settings.OrderNone
@@ -153,7 +153,7 @@ func TestCallsThatReachNobodyAreNoFailures(t *testing.T) {
 func TestTheOldestCallIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		end := map[string]chan struct{}{"a": make(chan struct{}), "b": make(chan struct{}), "c": make(chan struct{})}
-		s := &script{handle: func(_ context.Context, r *record.Record) (record.Verdict, error) {
+		s := &script{handle: func(_ context.Context, r *record.Record) (record.Kind, error) {
 			<-end[string(r.Key)]
 			return record.Done, nil
 		}}
@@ -190,10 +190,10 @@ func TestTheOldestCallIsTold(t *testing.T) {
 func TestCallsThatHangAreToldOf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mended atomic.Bool
-		s := &script{handle: func(ctx context.Context, r *record.Record) (record.Verdict, error) {
+		s := &script{handle: func(ctx context.Context, r *record.Record) (record.Kind, error) {
 			if !mended.Load() && string(r.Key) != "well" {
 				<-ctx.Done()
-				return record.Retry, ctx.Err()
+				return record.Unanswered, ctx.Err()
 			}
 			return record.Done, nil
 		}}

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // script is a component whose verdicts and durations the test gives. It records what it was called with.
 type script struct {
-	handle func(ctx context.Context, r *record.Record) (record.Verdict, error)
+	handle func(ctx context.Context, r *record.Record) (record.Kind, error)
 
 	mu      sync.Mutex
 	calls   []string // key:offset in the order of the calls
@@ -35,7 +35,15 @@ type script struct {
 	overlap []string // keys that were called while another call of the key ran
 }
 
-func (s *script) Deliver(ctx context.Context, r *record.Record) (record.Verdict, error) {
+func (s *script) Receive(ctx context.Context, batch []*record.Record) []record.Outcome {
+	outcomes := make([]record.Outcome, len(batch))
+	for i, r := range batch {
+		outcomes[i].Kind, outcomes[i].Err = s.call(ctx, r)
+	}
+	return outcomes
+}
+
+func (s *script) call(ctx context.Context, r *record.Record) (record.Kind, error) {
 	key := string(r.Key)
 	s.mu.Lock()
 	s.calls = append(s.calls, fmt.Sprintf("%s:%d", key, r.Offset))
@@ -73,12 +81,13 @@ func (s *script) runs() int {
 }
 
 type counts struct {
-	mu        sync.Mutex
-	outcomes  map[Outcome]int
-	buried    int
-	discarded int
-	repeated  int
-	batched   int // records in batches
+	mu       sync.Mutex
+	outcomes map[record.Kind]int
+	givenUp  int // deliveries
+	letters  int // dead letters
+	skipped  int
+	repeated int
+	batched  int // records in batches
 }
 
 func (c *counts) Repeated() {
@@ -93,22 +102,28 @@ func (c *counts) Batched(records int) {
 	c.batched += records
 }
 
-func (c *counts) Delivered(o Outcome, _ time.Duration) {
+func (c *counts) Delivered(o record.Kind, _ time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.outcomes == nil {
-		c.outcomes = map[Outcome]int{}
+		c.outcomes = map[record.Kind]int{}
 	}
 	c.outcomes[o]++
 }
 
-func (c *counts) Buried(deadLettered bool) {
+func (c *counts) GivenUp(time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.givenUp++
+}
+
+func (c *counts) RecordGivenUp(deadLettered bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if deadLettered {
-		c.buried++
+		c.letters++
 	} else {
-		c.discarded++
+		c.skipped++
 	}
 }
 
@@ -119,9 +134,9 @@ func config(s *script) (Config, *counts) {
 			Order: settings.OrderKey, MaxInFlight: 64, HandleTimeout: time.Minute,
 			RetryBackoff: 100 * time.Millisecond, RetryBackoffMax: 30 * time.Second, OnReject: settings.RejectSkip,
 		},
-		Deliverer: s,
-		Observer:  c,
-		Log:       slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Receiver: s,
+		Observer: c,
+		Log:      slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}, c
 }
 
@@ -168,7 +183,7 @@ func TestRecordsOfOneKeyGoOneAfterAnotherAndKeysAtOnce(t *testing.T) {
 	} {
 		t.Run(string(tc.order), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := &script{handle: func(context.Context, *record.Record) (record.Verdict, error) {
+				s := &script{handle: func(context.Context, *record.Record) (record.Kind, error) {
 					time.Sleep(100 * time.Millisecond)
 					return record.Done, nil
 				}}
@@ -213,7 +228,7 @@ func TestKeylessRecordsKeepTheirOrder(t *testing.T) {
 				var mu sync.Mutex
 				var finished []int64 // of the keyless records of the first partition
 				s := &script{}
-				s.handle = func(_ context.Context, r *record.Record) (record.Verdict, error) {
+				s.handle = func(_ context.Context, r *record.Record) (record.Kind, error) {
 					time.Sleep(time.Second)
 					if r.Key != nil || r.Partition != 0 {
 						return record.Done, nil
@@ -265,7 +280,7 @@ func TestTheCommittableOffsetIsTheLowestUnfinishedOne(t *testing.T) {
 		for i := range int64(12) {
 			release[i] = make(chan struct{})
 		}
-		s := &script{handle: func(_ context.Context, r *record.Record) (record.Verdict, error) {
+		s := &script{handle: func(_ context.Context, r *record.Record) (record.Kind, error) {
 			<-release[r.Offset]
 			return record.Done, nil
 		}}
@@ -304,7 +319,7 @@ func TestTheCommittableOffsetIsTheLowestUnfinishedOne(t *testing.T) {
 func TestAJumpOfTheLogIsCommittedWhenAllBeforeItIsFinished(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		s := &script{handle: func(context.Context, *record.Record) (record.Verdict, error) {
+		s := &script{handle: func(context.Context, *record.Record) (record.Kind, error) {
 			<-release
 			return record.Done, nil
 		}}
@@ -335,7 +350,7 @@ func TestAFailingRecordIsRetriedInItsPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		attempts := []int{}
 		s := &script{}
-		s.handle = func(_ context.Context, r *record.Record) (record.Verdict, error) {
+		s.handle = func(_ context.Context, r *record.Record) (record.Kind, error) {
 			if r.Offset == 0 {
 				attempts = append(attempts, r.Attempt)
 				if len(attempts) < 4 {
@@ -359,7 +374,7 @@ func TestAFailingRecordIsRetriedInItsPlace(t *testing.T) {
 		if last := s.called()[len(s.called())-1]; last != "a:2" {
 			t.Errorf("last call %s, want the record behind the failing one", last)
 		}
-		if c.outcomes[OutcomeRetry] != 3 || c.outcomes[OutcomeDone] != 4 {
+		if c.outcomes[record.Retry] != 3 || c.outcomes[record.Done] != 4 {
 			t.Errorf("outcomes = %v", c.outcomes)
 		}
 		d.Close(t.Context())
@@ -368,10 +383,9 @@ func TestAFailingRecordIsRetriedInItsPlace(t *testing.T) {
 
 func TestBackOffDoublesUpToItsMaximumWithJitter(t *testing.T) {
 	cfg, _ := config(&script{})
-	d := New(cfg)
 	for n, want := range map[int]time.Duration{1: 100 * time.Millisecond, 2: 200 * time.Millisecond, 5: 1600 * time.Millisecond, 9: 25600 * time.Millisecond, 10: 30 * time.Second, 1000: 30 * time.Second} {
 		for range 100 {
-			if got := d.backoff(n); got < want/2 || got > want {
+			if got := Backoff(&cfg.Delivery, n, 0); got < want/2 || got > want {
 				t.Fatalf("back-off after failure %d = %s, want %s to %s", n, got, want/2, want)
 			}
 		}
@@ -384,11 +398,11 @@ func TestDeadLetters(t *testing.T) {
 		attempts int
 		cause    string
 	}
-	run := func(t *testing.T, verdict record.Verdict, maxAttempts int, failFirst int) ([]letter, *counts) {
+	run := func(t *testing.T, verdict record.Kind, maxAttempts int, failFirst int) ([]letter, *counts) {
 		var letters []letter
 		var c *counts
 		synctest.Test(t, func(t *testing.T) {
-			s := &script{handle: func(_ context.Context, r *record.Record) (record.Verdict, error) {
+			s := &script{handle: func(_ context.Context, r *record.Record) (record.Kind, error) {
 				if r.Offset == 1 {
 					return verdict, errors.New("bad record")
 				}
@@ -427,13 +441,13 @@ func TestDeadLetters(t *testing.T) {
 	}
 	t.Run("a rejected record goes at once", func(t *testing.T) {
 		letters, c := run(t, record.Reject, 5, 0)
-		if len(letters) != 1 || letters[0] != (letter{1, 1, "bad record"}) || c.buried != 1 {
+		if len(letters) != 1 || letters[0] != (letter{1, 1, "bad record"}) || c.letters != 1 {
 			t.Errorf("letters = %v, counts = %+v", letters, c)
 		}
 	})
 	t.Run("a failing record goes after its attempts", func(t *testing.T) {
 		letters, c := run(t, record.Retry, 5, 0)
-		if len(letters) != 1 || letters[0] != (letter{1, 5, "bad record"}) || c.outcomes[OutcomeRetry] != 5 {
+		if len(letters) != 1 || letters[0] != (letter{1, 5, "bad record"}) || c.outcomes[record.Retry] != 5 {
 			t.Errorf("letters = %v, counts = %+v", letters, c)
 		}
 	})
@@ -448,7 +462,7 @@ func TestRejectWithoutADeadLetterTopic(t *testing.T) {
 	for _, mode := range []settings.OnReject{settings.RejectSkip, settings.RejectStop} {
 		t.Run(string(mode), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := &script{handle: func(_ context.Context, r *record.Record) (record.Verdict, error) {
+				s := &script{handle: func(_ context.Context, r *record.Record) (record.Kind, error) {
 					if r.Partition == 0 && r.Offset == 1 {
 						return record.Reject, errors.New("bad record")
 					}
@@ -468,8 +482,8 @@ func TestRejectWithoutADeadLetterTopic(t *testing.T) {
 				mustCommit(t, other, 3)
 				if mode == settings.RejectSkip {
 					mustCommit(t, p, 3)
-					if c.discarded != 1 {
-						t.Errorf("discarded = %d", c.discarded)
+					if c.skipped != 1 {
+						t.Errorf("skipped = %d", c.skipped)
 					}
 				} else {
 					mustCommit(t, p, 1)
@@ -488,9 +502,9 @@ func TestWithoutAComponentRecordsWaitAndNothingCounts(t *testing.T) {
 		var away atomic.Bool
 		away.Store(true)
 		s := &script{}
-		s.handle = func(_ context.Context, r *record.Record) (record.Verdict, error) {
+		s.handle = func(_ context.Context, r *record.Record) (record.Kind, error) {
 			if away.Load() {
-				return record.Retry, fmt.Errorf("calling echo: %w", record.ErrUnavailable)
+				return record.Unavailable, errors.New("nobody")
 			}
 			if r.Attempt != 1 {
 				t.Errorf("attempt = %d: a call that reached nobody was counted", r.Attempt)
@@ -513,7 +527,7 @@ func TestWithoutAComponentRecordsWaitAndNothingCounts(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		if got := len(s.called()) - 64; got < 10 || got > 16 {
-			t.Errorf("%d knocks in 10 s, want about one a second", got)
+			t.Errorf("%d calls in 10 s, want about one a second", got)
 		}
 		if d.Status().Unavailable == nil {
 			t.Error("status does not say that no component is there")
@@ -523,7 +537,7 @@ func TestWithoutAComponentRecordsWaitAndNothingCounts(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		mustCommit(t, p, 100)
-		if d.Status().Unavailable != nil || c.outcomes[OutcomeDone] != 100 || c.outcomes[OutcomeRetry] != 0 {
+		if d.Status().Unavailable != nil || c.outcomes[record.Done] != 100 || c.outcomes[record.Retry] != 0 {
 			t.Errorf("status %+v, outcomes %v", d.Status(), c.outcomes)
 		}
 		d.Close(t.Context())
@@ -532,12 +546,12 @@ func TestWithoutAComponentRecordsWaitAndNothingCounts(t *testing.T) {
 
 func TestASkippedRecordIsFinishedAndSaysNothingOfTheComponent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{handle: func(_ context.Context, r *record.Record) (record.Verdict, error) {
+		s := &script{handle: func(_ context.Context, r *record.Record) (record.Kind, error) {
 			if r.Value == nil {
 				time.Sleep(time.Second)
-				return record.Done, fmt.Errorf("a rule: %w", record.ErrSkipped)
+				return record.Skipped, nil
 			}
-			return record.Retry, record.ErrUnavailable
+			return record.Unavailable, errors.New("nobody")
 		}}
 		cfg, c := config(s)
 		cfg.Delivery.MaxInFlight = 11
@@ -549,7 +563,7 @@ func TestASkippedRecordIsFinishedAndSaysNothingOfTheComponent(t *testing.T) {
 		add(0, nil)
 		time.Sleep(2 * time.Second)
 		mustCommit(t, p, 1)
-		if d.Status().Unavailable != nil || c.outcomes[OutcomeSkipped] != 1 || len(c.outcomes) != 1 {
+		if d.Status().Unavailable != nil || c.outcomes[record.Skipped] != 1 || len(c.outcomes) != 1 {
 			t.Errorf("status %+v, outcomes %v", d.Status(), c.outcomes)
 		}
 		// Ten that are being skipped when another finds no component.
@@ -567,8 +581,8 @@ func TestASkippedRecordIsFinishedAndSaysNothingOfTheComponent(t *testing.T) {
 				t.Fatal("a skipped record made the component seem to be there")
 			}
 		}
-		if c.outcomes[OutcomeSkipped] != 11 || c.outcomes[OutcomeUnavailable] < 5 {
-			t.Errorf("outcomes %v, want the others finished and the first still knocking", c.outcomes)
+		if c.outcomes[record.Skipped] != 11 || c.outcomes[record.Unavailable] < 5 {
+			t.Errorf("outcomes %v, want the others finished and the first still tried", c.outcomes)
 		}
 		mustCommit(t, p, 11)
 		p.Close(t.Context())
@@ -577,8 +591,8 @@ func TestASkippedRecordIsFinishedAndSaysNothingOfTheComponent(t *testing.T) {
 
 func TestAGateClosesNoLongerThanRecordsWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{handle: func(context.Context, *record.Record) (record.Verdict, error) {
-			return record.Retry, record.ErrUnavailable
+		s := &script{handle: func(context.Context, *record.Record) (record.Kind, error) {
+			return record.Unavailable, errors.New("nobody")
 		}}
 		cfg, _ := config(s)
 		d := New(cfg)
@@ -596,9 +610,9 @@ func TestAGateClosesNoLongerThanRecordsWait(t *testing.T) {
 	})
 }
 
-func TestAFailureDuringACloseBuriesNothingAndARejectDoes(t *testing.T) {
+func TestAFailureDuringACloseGivesNothingUpAndARejectDoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{handle: func(_ context.Context, r *record.Record) (record.Verdict, error) {
+		s := &script{handle: func(_ context.Context, r *record.Record) (record.Kind, error) {
 			time.Sleep(100 * time.Millisecond)
 			if r.Offset == 0 {
 				return record.Reject, errors.New("no")
@@ -607,9 +621,9 @@ func TestAFailureDuringACloseBuriesNothingAndARejectDoes(t *testing.T) {
 		}}
 		cfg, _ := config(s)
 		cfg.Delivery.MaxAttempts, cfg.Delivery.Order = 1, settings.OrderNone
-		var buried []int64
+		var letters []int64
 		cfg.DeadLetter = func(_ context.Context, r *record.Record, _ int, _ error) error {
-			buried = append(buried, r.Offset) // by one call alone, if all is well
+			letters = append(letters, r.Offset) // by one call alone, if all is well
 			return nil
 		}
 		d := New(cfg)
@@ -617,8 +631,8 @@ func TestAFailureDuringACloseBuriesNothingAndARejectDoes(t *testing.T) {
 		p.Add(keyed(2), first)
 		synctest.Wait()
 		p.Close(t.Context())
-		if !slices.Equal(buried, []int64{0}) {
-			t.Errorf("records %v were buried, want the rejected one alone", buried)
+		if !slices.Equal(letters, []int64{0}) {
+			t.Errorf("dead letters of %v, want one of the rejected record alone", letters)
 		}
 		mustCommit(t, p, 1)
 	})
@@ -630,7 +644,7 @@ func TestWhatIsGivenUpInATransactionIsToldWhenItIsCommitted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var log strings.Builder
-				s := &script{handle: func(context.Context, *record.Record) (record.Verdict, error) {
+				s := &script{handle: func(context.Context, *record.Record) (record.Kind, error) {
 					return record.Reject, errors.New("no")
 				}}
 				cfg, c := config(s)
@@ -651,13 +665,13 @@ func TestWhatIsGivenUpInATransactionIsToldWhenItIsCommitted(t *testing.T) {
 				if !ok || f.Offset != 2 || len(f.Outputs) != map[bool]int{true: 2}[letters] {
 					t.Fatalf("finished %+v, %t", f, ok)
 				}
-				if strings.Contains(log.String(), told) || c.buried+c.discarded != 0 {
+				if strings.Contains(log.String(), told) || c.letters+c.skipped != 0 {
 					t.Errorf("told before the commit:\n%s", &log)
 				}
 				lost.Abandon()
 				f.Committed()
-				if strings.Count(log.String(), told) != 2 || c.buried+c.discarded != 2 {
-					t.Errorf("told of %d and %d records after the commit of 2:\n%s", c.buried, c.discarded, &log)
+				if strings.Count(log.String(), told) != 2 || c.letters+c.skipped != 2 {
+					t.Errorf("told of %d and %d records after the commit of 2:\n%s", c.letters, c.skipped, &log)
 				}
 				d.Close(t.Context())
 			})
@@ -667,7 +681,7 @@ func TestWhatIsGivenUpInATransactionIsToldWhenItIsCommitted(t *testing.T) {
 
 func TestCloseLetsRunningCallsFinishAndStartsNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{handle: func(ctx context.Context, r *record.Record) (record.Verdict, error) {
+		s := &script{handle: func(ctx context.Context, r *record.Record) (record.Kind, error) {
 			hold := 100 * time.Millisecond
 			if r.Offset == 1 {
 				hold = time.Hour
@@ -676,7 +690,7 @@ func TestCloseLetsRunningCallsFinishAndStartsNone(t *testing.T) {
 			case <-time.After(hold):
 				return record.Done, nil
 			case <-ctx.Done():
-				return record.Retry, ctx.Err()
+				return record.Unanswered, ctx.Err()
 			}
 		}}
 		cfg, c := config(s)
@@ -699,7 +713,7 @@ func TestCloseLetsRunningCallsFinishAndStartsNone(t *testing.T) {
 			t.Errorf("close took %s, want the drain timeout", took)
 		}
 		mustCommit(t, p, 1)
-		if len(s.called()) != 2 || c.outcomes[OutcomeGivenUp] != 1 || c.outcomes[OutcomeDone] != 1 {
+		if len(s.called()) != 2 || c.givenUp != 1 || c.outcomes[record.Done] != 1 {
 			t.Errorf("calls %v, outcomes %v", s.called(), c.outcomes)
 		}
 		if p.Close(ctx); strings.Count(log.String(), "offsets=[1]") != 1 {
@@ -713,7 +727,7 @@ func TestCloseLetsRunningCallsFinishAndStartsNone(t *testing.T) {
 
 func TestAbandonCommitsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{handle: func(ctx context.Context, r *record.Record) (record.Verdict, error) {
+		s := &script{handle: func(ctx context.Context, r *record.Record) (record.Kind, error) {
 			if r.Offset == 0 {
 				return record.Done, nil
 			}
@@ -734,10 +748,10 @@ func TestAbandonCommitsNothing(t *testing.T) {
 func TestACallEndsAtHandleTimeoutAndCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{}
-		s.handle = func(ctx context.Context, r *record.Record) (record.Verdict, error) {
+		s.handle = func(ctx context.Context, r *record.Record) (record.Kind, error) {
 			if r.Attempt == 1 {
 				<-ctx.Done()
-				return record.Retry, ctx.Err()
+				return record.Unanswered, ctx.Err()
 			}
 			return record.Done, nil
 		}
@@ -748,7 +762,7 @@ func TestACallEndsAtHandleTimeoutAndCounts(t *testing.T) {
 		time.Sleep(61 * time.Second)
 		synctest.Wait()
 		mustCommit(t, p, 1)
-		if c.outcomes[OutcomeRetry] != 1 {
+		if c.outcomes[record.Unanswered] != 1 {
 			t.Errorf("outcomes = %v", c.outcomes)
 		}
 		d.Close(t.Context())
@@ -765,21 +779,19 @@ func TestACallThatNobodyTookIsHeldAndDoesNotCount(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var thawed atomic.Bool
 				var attempts []int
-				one := &script{handle: func(ctx context.Context, r *record.Record) (record.Verdict, error) {
+				one := &script{handle: func(ctx context.Context, r *record.Record) (record.Kind, error) {
 					attempts = append(attempts, r.Attempt)
 					if thawed.Load() {
 						return record.Done, nil
 					}
 					<-ctx.Done()
-					return record.Retry, fmt.Errorf("%w: %w", record.ErrUnavailable, ctx.Err())
+					return record.Unavailable, fmt.Errorf("nobody: %w", ctx.Err())
 				}}
 				cfg, c := config(one)
 				if batches {
-					cfg, c = batchConfig(&batchScript{handle: func(ctx context.Context, batch []*record.Record) ([]record.Outcome, error) {
-						if _, err := one.handle(ctx, batch[0]); err != nil {
-							return nil, err
-						}
-						return done(batch), nil
+					cfg, c = batchConfig(&batchScript{handle: func(ctx context.Context, batch []*record.Record) []record.Outcome {
+						kind, err := one.handle(ctx, batch[0])
+						return record.Each(len(batch), record.Outcome{Kind: kind, Err: err})
 					}})
 				}
 				cfg.Delivery.HandleTimeout, cfg.Delivery.MaxAttempts = time.Second, 1
@@ -795,7 +807,7 @@ func TestACallThatNobodyTookIsHeldAndDoesNotCount(t *testing.T) {
 				if cause := d.Status().Unavailable; cause == nil || !strings.Contains(cause.Error(), "handle_timeout (1s)") {
 					t.Errorf("unavailable because %v", cause)
 				}
-				if c.outcomes[OutcomeUnavailable] < 4 || len(c.outcomes) != 1 {
+				if c.outcomes[record.Unavailable] < 4 || len(c.outcomes) != 1 {
 					t.Errorf("outcomes %v", c.outcomes)
 				}
 				thawed.Store(true)
@@ -816,7 +828,7 @@ func TestACallThatNobodyTookIsHeldAndDoesNotCount(t *testing.T) {
 func TestACallThatWasUnderWayDoesNotOpenTheGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var back atomic.Bool
-		s := &script{handle: func(_ context.Context, r *record.Record) (record.Verdict, error) {
+		s := &script{handle: func(_ context.Context, r *record.Record) (record.Kind, error) {
 			if string(r.Key) == "slow" {
 				time.Sleep(10 * time.Second)
 				return record.Done, nil
@@ -825,7 +837,7 @@ func TestACallThatWasUnderWayDoesNotOpenTheGate(t *testing.T) {
 			if back.Load() {
 				return record.Done, nil
 			}
-			return record.Retry, record.ErrUnavailable
+			return record.Unavailable, errors.New("nobody")
 		}}
 		cfg, _ := config(s)
 		d := New(cfg)
@@ -850,7 +862,7 @@ func TestACallThatWasUnderWayDoesNotOpenTheGate(t *testing.T) {
 
 func TestAnAnswerThatComesWithTheDeadlineCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{handle: func(ctx context.Context, _ *record.Record) (record.Verdict, error) {
+		s := &script{handle: func(ctx context.Context, _ *record.Record) (record.Kind, error) {
 			<-ctx.Done()
 			return record.Reject, errors.New("said no")
 		}}
@@ -878,14 +890,14 @@ func TestNoHistoryBreaksTheRules(t *testing.T) {
 				finished := map[int32]map[int64]bool{}
 				lastOfKey := map[string]int64{}
 				s := &script{}
-				s.handle = func(ctx context.Context, r *record.Record) (record.Verdict, error) {
+				s.handle = func(ctx context.Context, r *record.Record) (record.Kind, error) {
 					mu.Lock()
 					hold, dice := time.Duration(rng.Intn(50))*time.Millisecond, rng.Intn(10)
 					mu.Unlock()
 					select {
 					case <-time.After(hold):
 					case <-ctx.Done():
-						return record.Retry, ctx.Err()
+						return record.Unanswered, ctx.Err()
 					}
 					mu.Lock()
 					defer mu.Unlock()
@@ -893,7 +905,7 @@ func TestNoHistoryBreaksTheRules(t *testing.T) {
 					case dice == 0:
 						return record.Retry, errors.New("failed")
 					case dice == 1:
-						return record.Retry, record.ErrUnavailable
+						return record.Unavailable, errors.New("nobody")
 					}
 					if r.Key != nil {
 						k := fmt.Sprintf("%d/%s", r.Partition, r.Key)
@@ -964,9 +976,9 @@ func TestNoHistoryBreaksTheRules(t *testing.T) {
 }
 
 func BenchmarkDispatch(b *testing.B) {
-	s := &script{handle: func(context.Context, *record.Record) (record.Verdict, error) { return record.Done, nil }}
+	s := &script{handle: func(context.Context, *record.Record) (record.Kind, error) { return record.Done, nil }}
 	cfg, _ := config(s)
-	cfg.Deliverer = instant{}
+	cfg.Receiver = instant{}
 	progress := make(chan struct{}, 1)
 	cfg.Progress = func() {
 		select {
@@ -1002,6 +1014,6 @@ func BenchmarkDispatch(b *testing.B) {
 
 type instant struct{}
 
-func (instant) Deliver(context.Context, *record.Record) (record.Verdict, error) {
-	return record.Done, nil
+func (instant) Receive(_ context.Context, batch []*record.Record) []record.Outcome {
+	return record.Each(len(batch), record.Outcome{Kind: record.Done})
 }

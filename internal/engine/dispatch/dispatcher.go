@@ -13,12 +13,12 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
-// Config is what a [Dispatcher] needs. Deliverer, Log and Observer must not be nil.
+// Config is what a [Dispatcher] needs. Receiver, Log and Observer must not be nil.
 type Config struct {
 	Delivery settings.Delivery
-	// Deliverer delivers records one by one; Batch delivers them in batches. One of them is set.
-	Deliverer record.Deliverer
-	Batch     *Batch
+	// Receiver takes the records: one by one, or as Batch says where that is set.
+	Receiver record.Receiver
+	Batch    *Batch
 	// Produce stores the outputs of a record that its component has processed, and returns when Kafka has acknowledged
 	// them. It is needed where the component has outputs and Transactional is false.
 	Produce func(ctx context.Context, outputs []record.Outgoing) error
@@ -45,7 +45,6 @@ type Config struct {
 
 // Batch says how batches are made. A batch holds records of one partition.
 type Batch struct {
-	Deliverer  record.BatchDeliverer
 	MaxRecords int
 	MaxBytes   int64
 	// MaxWait is how long a record may wait for others to fill its batch. It waits only while the component is busy with
@@ -56,35 +55,21 @@ type Batch struct {
 // Observer is told what happens, for metrics. Its methods are called by many goroutines at once and must not block.
 type Observer interface {
 	// Delivered is called for each record that was with the component or was skipped, with how that ended and how long the
-	// call took.
-	Delivered(o Outcome, took time.Duration)
+	// call took; GivenUp for one whose call was ended by a stop or because its partition went.
+	Delivered(kind record.Kind, took time.Duration)
+	GivenUp(took time.Duration)
 	// Repeated is called for each delivery of a record that is not its first, before the call.
 	Repeated()
 	// Batched is called with the number of records of a call, where records go in batches.
 	Batched(records int)
-	// Buried is called when a record was dead-lettered, or skipped where there is no dead-letter topic.
-	Buried(deadLettered bool)
+	// RecordGivenUp is called when a record was dead-lettered, or skipped where there is no dead-letter topic.
+	RecordGivenUp(deadLettered bool)
 }
-
-// Outcome classifies the end of one call of a component, for metrics.
-type Outcome string
-
-const (
-	OutcomeDone        Outcome = "done"
-	OutcomeRetry       Outcome = "retry"
-	OutcomeReject      Outcome = "reject"
-	OutcomeUnavailable Outcome = "unavailable"
-	OutcomeGivenUp     Outcome = "given_up"
-	// OutcomeSkipped is no call: the link's settings finish the record without one.
-	OutcomeSkipped Outcome = "skipped"
-)
-
-// Outcomes lists every [Outcome].
-var Outcomes = []Outcome{OutcomeDone, OutcomeRetry, OutcomeReject, OutcomeUnavailable, OutcomeGivenUp, OutcomeSkipped}
 
 // Dispatcher hands the records of one link to its component. All methods may be called by many goroutines at once.
 type Dispatcher struct {
-	cfg Config
+	cfg    Config
+	caller Caller
 
 	mu            sync.Mutex
 	turns         turns
@@ -108,7 +93,14 @@ func New(cfg Config) *Dispatcher {
 	if cfg.Progress == nil {
 		cfg.Progress = func() {}
 	}
-	return &Dispatcher{cfg: cfg, partitions: make(map[*Partition]struct{})}
+	return &Dispatcher{
+		cfg: cfg,
+		caller: Caller{
+			Receiver: cfg.Receiver, Batches: cfg.Batch != nil, Limiter: cfg.Limiter, Timeout: cfg.Delivery.HandleTimeout,
+			Observer: cfg.Observer, Log: cfg.Log,
+		},
+		partitions: make(map[*Partition]struct{}),
+	}
 }
 
 // Status is a snapshot of a dispatcher.
@@ -161,8 +153,8 @@ func (d *Dispatcher) Status() Status {
 				s.Oldest = read
 			}
 		}
-		if p.unburied > 0 {
-			s.DeadLetter = p.buryErr
+		if p.deadLetters > 0 {
+			s.DeadLetter = p.deadLetterErr
 		}
 		if p.held != nil {
 			s.Held = append(s.Held, Held{Topic: p.topic, Partition: p.id, Reason: p.held})

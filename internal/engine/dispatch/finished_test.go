@@ -21,7 +21,7 @@ func of(epoch int32, offsets ...int64) []*record.Record {
 
 // failingAt is a component that fails with the records at some offsets.
 func failingAt(offsets ...int64) *script {
-	return &script{handle: func(_ context.Context, r *record.Record) (record.Verdict, error) {
+	return &script{handle: func(_ context.Context, r *record.Record) (record.Kind, error) {
 		if slices.Contains(offsets, r.Offset) {
 			return record.Retry, errors.New("not yet")
 		}
@@ -124,17 +124,17 @@ func TestWhatAnEarlierOwnerHasFinishedIsPassedOver(t *testing.T) {
 
 func TestARecordWithOutputsIsNotToldOfBeforeTheyAreStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &batchScript{handle: func(_ context.Context, batch []*record.Record) ([]record.Outcome, error) {
+		s := &batchScript{handle: func(_ context.Context, batch []*record.Record) []record.Outcome {
 			outcomes := make([]record.Outcome, len(batch))
 			for i, r := range batch {
-				switch outcomes[i].Verdict = record.Done; r.Offset {
+				switch outcomes[i].Kind = record.Done; r.Offset {
 				case 10:
-					outcomes[i] = record.Outcome{Verdict: record.Retry, Err: errors.New("not yet")}
+					outcomes[i] = record.Outcome{Kind: record.Retry, Err: errors.New("not yet")}
 				case 12:
 					outcomes[i].Outputs = []record.Outgoing{{Topic: "out"}}
 				}
 			}
-			return outcomes, nil
+			return outcomes
 		}}
 		cfg, _ := batchConfig(s)
 		cfg.Transactional = true

@@ -6,16 +6,21 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 )
 
-// knocking is the time between two calls while no component can be reached. One record knocks at a time.
-var knocking = backoff.Backoff{First: 50 * time.Millisecond, Most: time.Second}
+// probing is the time between two calls while no component can be reached. One call probes at a time.
+var probing = backoff.Backoff{First: 50 * time.Millisecond, Most: time.Second}
 
-// gate keeps records back while no component takes calls, so that a component scaled to zero costs one knock a
+// Probe is the wait after so many calls in a row that nobody took, and no shorter than after, within bounds.
+func Probe(calls int, after time.Duration) time.Duration {
+	return max(probing.After(calls), Bounded(after))
+}
+
+// gate keeps records back while no component takes calls, so that a component scaled to zero costs one call a
 // second and not one per waiting record. The zero gate is open.
 type gate struct {
 	// cause is why the gate is closed; nil when it is open.
 	cause   error
 	since   time.Time
-	knocks  int       // in vain, the first call included
+	probes  int       // in vain, the first call included
 	next    time.Time // when the next probe may go
 	probing bool      // a probe is under way
 	timer   *time.Timer
@@ -44,20 +49,20 @@ func (g *gate) admits(now time.Time, wake func()) bool {
 // unused gives back what admits booked for a call that did not start.
 func (g *gate) unused() { g.probing = false }
 
-// close notes that a call found no component. Calls that were under way when the gate closed come back like that
-// too; only a probe says that the component is still away.
-func (g *gate) close(now time.Time, cause error, probe bool) {
-	switch {
-	case g.cause == nil:
-		g.since = now
-	case probe:
-		g.probing = false
-	default:
-		g.cause = cause
-		return
+// close notes that a call found no component, and after which time one may, as far as that was said. Calls that were
+// under way when the gate closed come back like that too; only a probe says that the component is still away.
+func (g *gate) close(now time.Time, cause error, after time.Duration, probe bool) {
+	if g.cause == nil || probe {
+		if g.cause == nil {
+			g.since = now
+		} else {
+			g.probing = false
+		}
+		g.probes++
+		g.next = now.Add(Probe(g.probes, after))
+	} else if next := now.Add(Bounded(after)); next.After(g.next) {
+		g.next = next
 	}
-	g.knocks++
-	g.next = now.Add(knocking.After(g.knocks))
 	g.cause = cause
 }
 

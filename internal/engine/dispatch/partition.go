@@ -55,11 +55,11 @@ type Partition struct {
 	// outputs are those of the finished records below committable, until they are taken; outputBytes is their size.
 	outputs     []record.Outgoing
 	outputBytes int64
-	buried      []func() // tells of the records among them that were given up
+	tells       []func() // tell of the records among them that were given up
 	held        error
-	// unburied counts the records whose dead letter could not be written yet; buryErr is the last reason.
-	unburied int
-	buryErr  error
+	// deadLetters counts the records whose dead letter could not be written yet; deadLetterErr is the last reason.
+	deadLetters   int
+	deadLetterErr error
 	// givenUp are the offsets of the records whose calls were given up because the partition went.
 	givenUp []int64
 	closing bool
@@ -90,7 +90,7 @@ type item struct {
 	earlier    int    // deliveries before the record came to this link
 	done       bool
 	outputs    []record.Outgoing // of a finished record, where they are left to the committer
-	buried     func()            // see result
+	tell       func()            // see step
 	added      time.Time
 	stamp      int64 // the record's timestamp in milliseconds; 0 where it has none
 }
@@ -110,6 +110,7 @@ type lane struct {
 	key       string
 	keyed     bool // stands in partition.lanes
 	state     laneState
+	stop      Decision // what the call that has the lane stopped at in it; the call's alone
 	waiting   queue[*item]
 	timer     *time.Timer
 }
@@ -302,7 +303,7 @@ func (p *Partition) gather() *call {
 		}
 		l := p.ready.pop()
 		p.readyItems -= l.waiting.len()
-		l.state = laneCalling
+		l.state, l.stop = laneCalling, Finish
 		for i := 0; i < l.waiting.len() && len(c.items) < most; i++ {
 			it := l.waiting.at(i)
 			if len(c.items) > 0 && (it.alone || bytes+it.size > mostBytes) {
@@ -319,13 +320,16 @@ func (p *Partition) gather() *call {
 }
 
 // finish notes that a record, the first of its lane, needs no further delivery. d.mu is held.
-func (p *Partition) finish(it *item, r *result) {
+func (p *Partition) finish(it *item, s *step) {
 	it.lane.waiting.pop()
 	it.done, it.rec, it.lane = true, nil, nil
-	it.outputs, it.buried = r.outputs, r.buried
+	it.tell = s.tell
+	if p.d.cfg.Transactional {
+		it.outputs = s.outputs
+	}
 	p.doneAhead++
 	p.unfinished--
-	p.hold(costOf(r.outputs) - it.cost)
+	p.hold(costOf(it.outputs) - it.cost)
 	p.advance()
 }
 
@@ -346,7 +350,7 @@ func (p *Partition) offer(bytes int64) {
 func (p *Partition) dropOutputs() {
 	p.hold(-p.outputBytes)
 	p.offer(-p.outputBytes)
-	p.outputs, p.buried = nil, nil
+	p.outputs, p.tells = nil, nil
 }
 
 func costOf(outputs []record.Outgoing) int64 {
@@ -367,10 +371,10 @@ func (p *Partition) advance() {
 		p.outputs = append(p.outputs, it.outputs...)
 		p.offer(costOf(it.outputs))
 		p.hold(-itemCost)
-		if it.buried != nil {
-			p.buried = append(p.buried, it.buried)
+		if it.tell != nil {
+			p.tells = append(p.tells, it.tell)
 		}
-		it.outputs, it.buried = nil, nil
+		it.outputs, it.tell = nil, nil
 	}
 }
 
@@ -380,16 +384,16 @@ type Finished struct {
 	// Outputs are those of all records below Offset that have not been taken before. They are to be stored together
 	// with the offset or not at all.
 	Outputs []record.Outgoing
-	buried  []func()
+	tells   []func()
 }
 
 // GivenUp is how many records below the offset were given up.
-func (f *Finished) GivenUp() int { return len(f.buried) }
+func (f *Finished) GivenUp() int { return len(f.tells) }
 
 // Committed says that the offset has been committed, and all outputs with it: only now are the records below it given up
 // that were dead-lettered or skipped, and told of. It is called without a lock.
 func (f *Finished) Committed() {
-	for _, tell := range f.buried {
+	for _, tell := range f.tells {
 		tell()
 	}
 }
@@ -403,7 +407,7 @@ func (p *Partition) TakeFinished() (f Finished, ok bool) {
 	if !ok {
 		return Finished{}, false
 	}
-	f = Finished{Position: at, Outputs: p.outputs, buried: p.buried}
+	f = Finished{Position: at, Outputs: p.outputs, tells: p.tells}
 	p.dropOutputs()
 	p.d.schedule()
 	return f, true
@@ -483,7 +487,7 @@ func (p *Partition) isClosing() bool {
 // endClose gives up what still runs, waits for it, and frees what the partition held.
 func (p *Partition) endClose() {
 	p.giveUp()
-	<-p.drained // soon: record.Deliverer returns when its context ends
+	<-p.drained // soon: record.Receiver returns when its context ends
 	if givenUp := p.free(); len(givenUp) > 0 {
 		p.d.cfg.Log.Info("calls were given up", "topic", p.topic, "partition", p.id, "offsets", givenUp,
 			"effect", "whoever reads the partition next delivers these records again; the component may still be at work on them")
@@ -511,7 +515,7 @@ func (p *Partition) free() (givenUp []int64) {
 	d.turns.drop(p)
 	p.ready, p.readyItems = readyLanes{}, 0
 	if !d.anyUnfinished() {
-		d.gate.open() // nobody is left to knock, and nobody waits
+		d.gate.open() // nobody is left to call, and nobody waits
 	}
 	// Slots that the partition's calls held may be of use to other partitions.
 	d.schedule()

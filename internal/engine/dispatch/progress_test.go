@@ -15,7 +15,7 @@ func TestProgressTellsWhatACommitWaitsForAndHowOldItIs(t *testing.T) {
 		began := time.Now()
 		written := began.Add(-time.Hour).Truncate(time.Millisecond)
 		release := make(chan struct{})
-		cfg, _ := config(&script{handle: func(_ context.Context, r *record.Record) (record.Verdict, error) {
+		cfg, _ := config(&script{handle: func(_ context.Context, r *record.Record) (record.Kind, error) {
 			if r.Offset == 1 {
 				<-release
 			}

@@ -21,7 +21,7 @@ func TestTheOldestRecordGoesFirst(t *testing.T) {
 		var p *Partition
 		var mu sync.Mutex // protects spread
 		spread := int64(0)
-		s := &script{handle: func(_ context.Context, r *record.Record) (record.Verdict, error) {
+		s := &script{handle: func(_ context.Context, r *record.Record) (record.Kind, error) {
 			committed, _, ok := lowestUnfinished(p)
 			if !ok {
 				committed = 0
@@ -60,7 +60,7 @@ func TestTheOldestRecordGoesFirst(t *testing.T) {
 
 func TestARecordThatFailedGoesBehindThoseThatWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{handle: func(_ context.Context, r *record.Record) (record.Verdict, error) {
+		s := &script{handle: func(_ context.Context, r *record.Record) (record.Kind, error) {
 			time.Sleep(time.Second)
 			if r.Offset < 2 && r.Attempt < 4 {
 				return record.Retry, errors.New("not now")
@@ -84,12 +84,12 @@ func TestARecordThatFailedGoesBehindThoseThatWait(t *testing.T) {
 
 func TestADeadLetterThatTookLongSaysNothingAboutTheComponent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{handle: func(_ context.Context, r *record.Record) (record.Verdict, error) {
+		s := &script{handle: func(_ context.Context, r *record.Record) (record.Kind, error) {
 			if r.Offset == 0 {
 				return record.Reject, errors.New("never")
 			}
 			time.Sleep(time.Second)
-			return record.Retry, fmt.Errorf("calling echo: %w", record.ErrUnavailable)
+			return record.Unavailable, errors.New("nobody")
 		}}
 		cfg, _ := config(s)
 		cfg.DeadLetter = func(context.Context, *record.Record, int, error) error {

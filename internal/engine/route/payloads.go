@@ -65,35 +65,24 @@ func payloadText(b []byte) string {
 	return "0x" + hex.EncodeToString(b) + more
 }
 
-// loggedDeliverer and loggedBatches write what they hand over, where the log may have it at that moment.
-type loggedDeliverer struct {
-	record.Deliverer
+// loggedReceiver writes what it hands over and what is made of it, where the log may have it at that moment.
+type loggedReceiver struct {
+	record.Receiver
 	payloads *atomic.Pointer[payloads]
 }
 
-// Deliver implements record.Deliverer.
-func (d loggedDeliverer) Deliver(ctx context.Context, r *record.Record) (record.Verdict, error) {
-	d.payloads.Load().delivering(r)
-	return d.Deliverer.Deliver(ctx, r)
-}
-
-type loggedBatches struct {
-	record.BatchDeliverer
-	payloads *atomic.Pointer[payloads]
-}
-
-// DeliverBatch implements record.BatchDeliverer.
-func (d loggedBatches) DeliverBatch(ctx context.Context, batch []*record.Record) ([]record.Outcome, error) {
-	payloads := d.payloads.Load()
+// Receive implements record.Receiver.
+func (l loggedReceiver) Receive(ctx context.Context, batch []*record.Record) []record.Outcome {
+	payloads := l.payloads.Load()
 	if payloads == nil {
-		return d.BatchDeliverer.DeliverBatch(ctx, batch)
+		return l.Receiver.Receive(ctx, batch)
 	}
 	for _, r := range batch {
 		payloads.delivering(r)
 	}
-	outcomes, err := d.BatchDeliverer.DeliverBatch(ctx, batch)
+	outcomes := l.Receiver.Receive(ctx, batch)
 	for i := range outcomes {
 		payloads.publishing(outcomes[i].Outputs...)
 	}
-	return outcomes, err
+	return outcomes
 }

@@ -136,12 +136,8 @@ func (s *reading) delivery() Delivery {
 func (s *reading) consumerConfig() consume.Config {
 	cfg := consume.Config{
 		Settings: s.settings, Access: s.access, Component: s.claim.id.Peer,
+		Receiver: loggedReceiver{s.claim.ask.Receiver(s.delivery()), &s.payloads}, Batches: s.claim.ask.Role.Batches(),
 		Produce: s.deadLetter, Limiter: s.shared.Limiter, Observer: s.metrics, Log: s.log,
-	}
-	if s.claim.ask.Role.Batches() {
-		cfg.Batch = loggedBatches{s.claim.ask.Batch(s.delivery()), &s.payloads}
-	} else {
-		cfg.Deliverer = loggedDeliverer{s.claim.ask.Deliverer(s.delivery()), &s.payloads}
 	}
 	if s.claim.ask.Role == role.Process {
 		cfg.Outputs = &consume.Outputs{Prepare: s.prepare, Produce: s.publishAll}

@@ -42,10 +42,9 @@ type Label struct {
 type Ask struct {
 	Role     role.Role
 	Settings settings.Link
-	// Deliverer makes what takes the records of a reading one by one, Batch what takes those of one of a role with
-	// batches. It is called when a reading begins, which can serve two routes and outlive the one for which it began.
-	Deliverer func(Delivery) record.Deliverer
-	Batch     func(Delivery) record.BatchDeliverer
+	// Receiver makes what takes the records of a reading, in batches where the role has them. It is called when a reading
+	// begins, which can serve two routes and outlive the one for which it began.
+	Receiver func(Delivery) record.Receiver
 }
 
 // Delivery is what a reading lends to those who take its records.

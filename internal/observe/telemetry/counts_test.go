@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
 func TestCountsAreThoseOfTheMetrics(t *testing.T) {
@@ -17,12 +17,12 @@ func TestCountsAreThoseOfTheMetrics(t *testing.T) {
 	a.Fetched(2, 200)
 	a.Rebalanced()
 	a.Missed(7)
-	a.Delivered(dispatch.OutcomeDone, 20*time.Millisecond)
-	a.Delivered(dispatch.OutcomeDone, 40*time.Millisecond)
-	a.Delivered(dispatch.OutcomeSkipped, 0)
-	a.Buried(true)
-	a.Buried(false)
-	a.Buried(false)
+	a.Delivered(record.Done, 20*time.Millisecond)
+	a.Delivered(record.Done, 40*time.Millisecond)
+	a.Delivered(record.Skipped, 0)
+	a.RecordGivenUp(true)
+	a.RecordGivenUp(false)
+	a.RecordGivenUp(false)
 	a.Committed(errors.New("no"))
 	b.Stored(4, 40)
 	b.Published("ok", time.Millisecond)

@@ -99,7 +99,7 @@ var (
 	batchRecords = declare(metric{section: sectionComponent, name: "batch_records", kind: histogram, labels: ofLink, buckets: batches,
 		help: "Records of one call, where records go to the component in batches.",
 		bad:  "Mostly 1 under load: batches are not filled; see batch_max_wait."})
-	buriedRecords = declare(metric{section: sectionComponent, name: "buried_records_total", kind: counter, labels: with(ofLink, "fate"),
+	recordsGivenUp = declare(metric{section: sectionComponent, name: "buried_records_total", kind: counter, labels: with(ofLink, "fate"),
 		help: "Records that no delivery could help: dead_lettered, or skipped for want of a dead_letter_topic.",
 		bad:  "Any increase wants a look at the dead letters. skipped is lost to the component: set dead_letter_topic."})
 	inFlightRecords = declare(metric{section: sectionComponent, name: "in_flight_records", kind: gauge, labels: ofLink,

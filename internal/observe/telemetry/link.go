@@ -7,7 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
 // LinkMetrics are the counts of one link. They implement the observers of the packages that do the work. Their methods
@@ -25,7 +25,8 @@ type LinkMetrics struct {
 	histograms []*metric
 
 	// What comes with every record is looked up once, here, and not each time.
-	outcomes                                   map[dispatch.Outcome]prometheus.Counter
+	outcomes                                   [record.Kinds]prometheus.Counter
+	givenUp                                    prometheus.Counter
 	committed, notCommitted, published         prometheus.Counter
 	records, bytes, rebalances, missed         prometheus.Counter
 	repeated, publishedRecords, publishedBytes prometheus.Counter
@@ -69,7 +70,6 @@ func (m *Metrics) linkLocked(key linkKey) *LinkMetrics {
 func (m *Metrics) newLink(key linkKey) *LinkMetrics {
 	l := &LinkMetrics{
 		metrics: m, key: key, counters: make(map[series]prometheus.Counter),
-		outcomes: make(map[dispatch.Outcome]prometheus.Counter, len(dispatch.Outcomes)),
 	}
 	l.records, l.bytes = l.counter(fetchedRecords, ""), l.counter(fetchedBytes, "")
 	l.rebalances, l.missed, l.repeated = l.counter(rebalances, ""), l.counter(missedRecords, ""), l.counter(redeliveries, "")
@@ -77,12 +77,13 @@ func (m *Metrics) newLink(key linkKey) *LinkMetrics {
 	l.delivery, l.publish = l.histogram(deliverySeconds), l.histogram(publishSeconds)
 	l.request, l.batch, l.transact = &rare{l: l, of: requestSeconds}, &rare{l: l, of: batchRecords}, &rare{l: l, of: transactionSeconds}
 	// A counter that is there from the start shows its first step, so those are made that an alert may stand on.
-	for _, o := range dispatch.Outcomes {
-		l.outcomes[o] = l.counter(deliveries, string(o))
+	for kind := range record.Kind(record.Kinds) {
+		l.outcomes[kind] = l.counter(deliveries, kind.Label())
 	}
+	l.givenUp = l.counter(deliveries, "given_up")
 	l.committed, l.notCommitted = l.counter(commits, "ok"), l.counter(commits, "error")
-	l.counter(buriedRecords, deadLettered)
-	l.counter(buriedRecords, skipped)
+	l.counter(recordsGivenUp, deadLettered)
+	l.counter(recordsGivenUp, skipped)
 	l.published = l.counter(publishes, publishedOK)
 	return l
 }
@@ -140,11 +141,17 @@ const (
 )
 
 // Delivered implements dispatch.Observer.
-func (l *LinkMetrics) Delivered(o dispatch.Outcome, took time.Duration) {
-	l.outcomes[o].Inc()
-	if o == dispatch.OutcomeSkipped {
+func (l *LinkMetrics) Delivered(kind record.Kind, took time.Duration) {
+	l.outcomes[kind].Inc()
+	if kind == record.Skipped {
 		return // there was no call to time
 	}
+	l.delivery.Observe(took.Seconds())
+}
+
+// GivenUp implements dispatch.Observer.
+func (l *LinkMetrics) GivenUp(took time.Duration) {
+	l.givenUp.Inc()
 	l.delivery.Observe(took.Seconds())
 }
 
@@ -154,13 +161,13 @@ func (l *LinkMetrics) Repeated() { l.repeated.Inc() }
 // Batched implements dispatch.Observer.
 func (l *LinkMetrics) Batched(records int) { l.batch.Observe(float64(records)) }
 
-// Buried implements dispatch.Observer.
-func (l *LinkMetrics) Buried(written bool) {
+// RecordGivenUp implements dispatch.Observer.
+func (l *LinkMetrics) RecordGivenUp(written bool) {
 	fate := skipped
 	if written {
 		fate = deadLettered
 	}
-	l.count(buriedRecords, fate)
+	l.count(recordsGivenUp, fate)
 }
 
 // Fetched implements consume.Observer.

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
 // Each link that goes must cost what the link has, not what all links have: 10,000 of them take moments then, and many
@@ -18,7 +18,7 @@ func TestTenThousandLinksComeAndGo(t *testing.T) {
 		all[i] = m.Use("echo", strconv.Itoa(i))
 		all[i].Published("timed_out", time.Millisecond)
 		all[i].Answered(time.Millisecond)
-		all[i].Delivered(dispatch.OutcomeDone, time.Millisecond)
+		all[i].Delivered(record.Done, time.Millisecond)
 	}
 	done := make(chan struct{})
 	go func() {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
 func TestTheLogHasTheHostsLevelsAndShape(t *testing.T) {
@@ -37,12 +37,12 @@ func TestTheLogHasTheHostsLevelsAndShape(t *testing.T) {
 func TestMetricsAreCountedByLinkAndGoWithIt(t *testing.T) {
 	m := NewMetrics()
 	l, other := m.Use("echo", "default"), m.Link("other", "default")
-	l.Delivered(dispatch.OutcomeDone, time.Millisecond)
-	l.Delivered(dispatch.OutcomeRetry, time.Millisecond)
-	l.Delivered(dispatch.OutcomeSkipped, time.Millisecond)
-	l.Delivered(dispatch.OutcomeDone, time.Millisecond)
-	l.Buried(true)
-	l.Buried(false)
+	l.Delivered(record.Done, time.Millisecond)
+	l.Delivered(record.Retry, time.Millisecond)
+	l.Delivered(record.Skipped, time.Millisecond)
+	l.Delivered(record.Done, time.Millisecond)
+	l.RecordGivenUp(true)
+	l.RecordGivenUp(false)
 	l.Fetched(3, 300)
 	l.Rebalanced()
 	l.Missed(7)
@@ -138,10 +138,10 @@ func TestWhatEndsAfterItsLinkLeavesNoMetricsBehind(t *testing.T) {
 		"an answer":               func() { l.Answered(time.Millisecond) },
 		"a request without one":   func() { l.TimedOut() },
 		"an answer that was late": func() { l.Late() },
-		"a dead letter":           func() { l.Buried(true) },
+		"a dead letter":           func() { l.RecordGivenUp(true) },
 		"a transaction":           func() { l.Transaction(nil, time.Millisecond, 1, 1) },
 		"an aborted transaction":  func() { l.Transaction(errors.New("no"), time.Millisecond, 1, 1) },
-		"a delivery":              func() { l.Delivered(dispatch.OutcomeDone, time.Millisecond) },
+		"a delivery":              func() { l.Delivered(record.Done, time.Millisecond) },
 		"a commit":                func() { l.Committed(nil) },
 	} {
 		if late(); seriesOf(t, m, "echo") > 0 {

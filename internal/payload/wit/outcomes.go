@@ -41,7 +41,7 @@ func appendOutcomes(b []byte, outcomes []record.Outcome, outputs bool) []byte {
 	b = AppendCount(b, len(outcomes))
 	for i := range outcomes {
 		o := &outcomes[i]
-		done := o.Verdict == record.Done
+		done := o.Kind == record.Done
 		b = AppendResult(b, done)
 		switch {
 		case !done:
@@ -55,7 +55,7 @@ func appendOutcomes(b []byte, outcomes []record.Outcome, outputs bool) []byte {
 
 func appendFailure(b []byte, o *record.Outcome) []byte {
 	index := failureRetry
-	if o.Verdict == record.Reject {
+	if o.Kind == record.Reject {
 		index = failureReject
 	}
 	text := ""
@@ -107,7 +107,7 @@ func (r *reader) outcome(o *record.Outcome, outputs bool) error {
 			return err
 		}
 	}
-	o.Verdict = record.Done
+	o.Kind = record.Done
 	return nil
 }
 
@@ -120,9 +120,9 @@ func (r *reader) failure(o *record.Outcome) error {
 	if err != nil {
 		return fmt.Errorf("decoding the text of a failure: %w", err)
 	}
-	o.Verdict = record.Retry
+	o.Kind = record.Retry
 	if index == failureReject {
-		o.Verdict = record.Reject
+		o.Kind = record.Reject
 	}
 	if text == "" {
 		text = noReason

@@ -35,7 +35,7 @@ func batchOf(n int, text bool) []*record.Record {
 func outcomesOf(batch []*record.Record) []record.Outcome {
 	outcomes := make([]record.Outcome, len(batch))
 	for i, r := range batch {
-		outcomes[i] = record.Outcome{Verdict: record.Done, Outputs: []record.Outgoing{
+		outcomes[i] = record.Outcome{Kind: record.Done, Outputs: []record.Outgoing{
 			{Topic: "enriched", Partition: record.AnyPartition, Key: r.Key, Value: r.Value, Headers: r.Headers},
 		}}
 	}

@@ -55,7 +55,7 @@ func FuzzRecords(f *testing.F) {
 		if nulls&8 != 0 {
 			out.Partition, out.Timestamp = record.AnyPartition, time.Time{}
 		}
-		outcomes := []record.Outcome{{Verdict: record.Done, Outputs: []record.Outgoing{out, out}}, {Verdict: record.Done, Outputs: []record.Outgoing{out}}}
+		outcomes := []record.Outcome{{Kind: record.Done, Outputs: []record.Outgoing{out, out}}, {Kind: record.Done, Outputs: []record.Outgoing{out}}}
 		b = AppendProcessed(nil, outcomes)
 		if most := 3*outgoingBound(&out) + 3*numbersBound; len(b) > most {
 			t.Fatalf("%d bytes exceed the bound of %d", len(b), most)

@@ -129,10 +129,10 @@ func TestOutgoingRecordsHaveTheirBytes(t *testing.T) {
 
 func TestOutcomesHaveTheirBytes(t *testing.T) {
 	outcomes := []record.Outcome{
-		{Verdict: record.Done},
-		{Verdict: record.Retry, Err: errors.New("later")},
-		{Verdict: record.Reject, Err: errors.New("bad")},
-		{Verdict: record.Done, Outputs: []record.Outgoing{{Topic: "t", Partition: 1}, {Topic: "t", Partition: record.AnyPartition}}},
+		{Kind: record.Done},
+		{Kind: record.Retry, Err: errors.New("later")},
+		{Kind: record.Reject, Err: errors.New("bad")},
+		{Kind: record.Done, Outputs: []record.Outgoing{{Topic: "t", Partition: 1}, {Topic: "t", Partition: record.AnyPartition}}},
 	}
 	const failures = "\x01\x00\x05later" + "\x01\x01\x03bad"
 	for _, c := range []struct {
@@ -164,7 +164,7 @@ func TestOutcomesHaveTheirBytes(t *testing.T) {
 	t.Run("with a failure that gives no reason", func(t *testing.T) {
 		b := AppendHandled(nil, []record.Outcome{{}})
 		got, err := newReader(NewBytesDecoder(b)).outcomes(1, false)
-		if string(b) != "\x01\x01\x00\x00" || err != nil || got[0].Verdict != record.Retry || got[0].Err.Error() != noReason {
+		if string(b) != "\x01\x01\x00\x00" || err != nil || got[0].Kind != record.Retry || got[0].Err.Error() != noReason {
 			t.Errorf("% x became %+v (%v)", b, got, err)
 		}
 	})

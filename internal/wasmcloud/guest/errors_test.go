@@ -14,26 +14,26 @@ import (
 func TestWhatTheEndOfACallMeans(t *testing.T) {
 	other := errors.New("other")
 	for _, c := range []struct {
-		name        string
-		err         error
-		unavailable bool
-		mention     string
+		name    string
+		err     error
+		kind    record.Kind
+		mention string
 	}{
-		{"nobody took the call", wrpc.ErrNoResponders, true, ""},
-		{"the connection was lost", wrpc.ErrDisconnected, true, ""},
-		{"the client has been closed", wrpc.ErrClosed, true, ""},
-		{"its time was over before anybody took it", fmt.Errorf("%w: %w", wrpc.ErrNotAccepted, context.DeadlineExceeded), true, "nobody took the call"},
-		{"NATS refused it", wrpc.ErrRefused, true, "refuses"},
-		{"its host is gone", wrpc.ErrCut, true, "host stopped"},
-		{"its host ended it when it was scaled", fmt.Errorf("%w: %w", wrpc.ErrCut, wrpc.ErrIncomplete), true, "host stopped"},
-		{"nobody answered in time", context.DeadlineExceeded, false, ""},
-		{"a trap is the record's attempt", wrpc.ErrIncomplete, false, "trapped"},
-		{"so is any other end", other, false, "other"},
+		{"nobody took the call", wrpc.ErrNoResponders, record.Unavailable, ""},
+		{"the connection was lost", wrpc.ErrDisconnected, record.Unavailable, ""},
+		{"the client has been closed", wrpc.ErrClosed, record.Unavailable, ""},
+		{"its time was over before anybody took it", fmt.Errorf("%w: %w", wrpc.ErrNotAccepted, context.DeadlineExceeded), record.Unavailable, "nobody took the call"},
+		{"NATS refused it", wrpc.ErrRefused, record.Unavailable, "refuses"},
+		{"its host is gone", wrpc.ErrCut, record.Unavailable, "host stopped"},
+		{"its host ended it when it was scaled", fmt.Errorf("%w: %w", wrpc.ErrCut, wrpc.ErrIncomplete), record.Unavailable, "host stopped"},
+		{"nobody answered in time", context.DeadlineExceeded, record.Unanswered, ""},
+		{"a trap is the record's attempt", wrpc.ErrIncomplete, record.Unanswered, "trapped"},
+		{"so is any other end", other, record.Unanswered, "other"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := Unanswered(fmt.Errorf("calling: %w", c.err))
-			if !errors.Is(got, c.err) || errors.Is(got, record.ErrUnavailable) != c.unavailable || !strings.Contains(got.Error(), c.mention) {
-				t.Errorf("got %v", got)
+			got := Failed(fmt.Errorf("calling: %w", c.err))
+			if got.Kind != c.kind || !errors.Is(got.Err, c.err) || !strings.Contains(got.Err.Error(), c.mention) {
+				t.Errorf("got %+v", got)
 			}
 		})
 	}

@@ -3,7 +3,6 @@ package provider
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -20,7 +19,7 @@ import (
 const rejectPrefix = "reject:"
 
 // deliverer hands records to one component as wasmcloud:messaging@0.2.0 messages: the topic is the subject, the value,
-// or the record in an envelope, the body. It is the lattice's side of record.Deliverer.
+// or the record in an envelope, the body, and each record makes a call. It is a [record.Receiver].
 type deliverer struct {
 	component  *messaging.Component
 	replyTopic string
@@ -38,29 +37,30 @@ type deliverer struct {
 // lastReply is the reply topic for the records of a topic.
 type lastReply struct{ topic, subject string }
 
-var errTombstone = fmt.Errorf("tombstones=skip: %w", record.ErrSkipped)
+// Receive implements record.Receiver.
+func (d *deliverer) Receive(ctx context.Context, batch []*record.Record) []record.Outcome {
+	if len(batch) == 1 {
+		return record.Each(1, d.deliver(ctx, batch[0]))
+	}
+	outcomes := make([]record.Outcome, len(batch))
+	for i, r := range batch {
+		outcomes[i] = d.deliver(ctx, r)
+	}
+	return outcomes
+}
 
-// Deliver implements record.Deliverer.
-func (d *deliverer) Deliver(ctx context.Context, r *record.Record) (record.Verdict, error) {
+func (d *deliverer) deliver(ctx context.Context, r *record.Record) record.Outcome {
 	if r.Value == nil && d.skipTombstones {
 		d.log.Debug("a tombstone is skipped", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset)
-		return record.Done, errTombstone
+		return record.Outcome{Kind: record.Skipped}
 	}
 	ctx, span := d.trace.Process(ctx, r)
 	ctx = guest.WithTraceHeaders(ctx, span.Headers(r))
-	v, err := verdict(d.component.HandleMessage(ctx, messaging.BrokerMessage{
+	o := outcomeOf(d.component.HandleMessage(ctx, messaging.BrokerMessage{
 		Subject: r.Topic, Body: d.form.Body(r), ReplyTo: d.replyTo(r),
 	}))
-	span.End(failureOf(v, err), err)
-	return v, err
-}
-
-// failureOf names for a span how a delivery did not go well.
-func failureOf(v record.Verdict, err error) string {
-	if errors.Is(err, record.ErrUnavailable) {
-		return "unavailable"
-	}
-	return v.String()
+	span.End(o.Kind.Label(), o.Err)
+	return o
 }
 
 // replyTo says where an answer to a record goes: where the record itself says, as requests over Kafka do, if the link
@@ -97,16 +97,16 @@ func (d *deliverer) ownReply(r *record.Record) *string {
 	return &last.subject // nobody changes it
 }
 
-// verdict says what a call's end means for the record. It is the one place that does.
-func verdict(err error) (record.Verdict, error) {
+// outcomeOf says what a call's end means for the record. It is the one place that does.
+func outcomeOf(err error) record.Outcome {
 	if err == nil {
-		return record.Done, nil
+		return record.Outcome{Kind: record.Done}
 	}
 	if failure, ok := errors.AsType[*messaging.GuestError](err); ok {
 		if text, reject := strings.CutPrefix(failure.Text, rejectPrefix); reject {
-			return record.Reject, errors.New(strings.TrimSpace(text))
+			return record.Outcome{Kind: record.Reject, Err: errors.New(strings.TrimSpace(text))}
 		}
-		return record.Retry, errors.New(failure.Text)
+		return record.Outcome{Kind: record.Retry, Err: errors.New(failure.Text)}
 	}
-	return record.Retry, guest.Unanswered(err)
+	return guest.Failed(err)
 }

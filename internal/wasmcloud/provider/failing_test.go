@@ -34,7 +34,7 @@ func TestALinkWhoseComponentFailsOnEveryCallIsFailing(t *testing.T) {
 						if err := fail(); err != nil {
 							return record.Outcome{Err: err}
 						}
-						return record.Outcome{Verdict: record.Done}
+						return record.Outcome{Kind: record.Done}
 					})
 				})
 				b.host.PutLink(recordsLink("kafka", "echo", "handler", b.config("in")))

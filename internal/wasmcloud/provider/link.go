@@ -99,15 +99,16 @@ func (p *Provider) parse(r *route.Route, l *lattice.Link) (*route.Ask, error) {
 		return nil, err
 	}
 	peer, name := l.ID.Peer, l.ID.Name
-	return &route.Ask{
-		Role: does, Settings: parsed,
-		Deliverer: func(d route.Delivery) record.Deliverer { return p.messages(peer, name, d) },
-		Batch:     func(d route.Delivery) record.BatchDeliverer { return p.batches(peer, name, does == role.Process, d) },
-	}, nil
+	return &route.Ask{Role: does, Settings: parsed, Receiver: func(d route.Delivery) record.Receiver {
+		if does.Batches() {
+			return p.batches(peer, name, does == role.Process, d)
+		}
+		return p.messages(peer, name, d)
+	}}, nil
 }
 
 // messages makes what hands the records of a reading to a component as messages.
-func (p *Provider) messages(component, link string, d route.Delivery) record.Deliverer {
+func (p *Provider) messages(component, link string, d route.Delivery) record.Receiver {
 	return &deliverer{
 		component: p.calls.Component(component, link), replyTopic: d.Settings.Delivery.ReplyTopic, believes: d.Settings.Producer.Believes,
 		form: d.Form, skipTombstones: d.Settings.Delivery.Tombstones == settings.TombstonesSkip, trace: d.Trace, log: d.Log,
@@ -115,7 +116,7 @@ func (p *Provider) messages(component, link string, d route.Delivery) record.Del
 }
 
 // batches makes what hands them over in batches.
-func (p *Provider) batches(component, link string, process bool, d route.Delivery) record.BatchDeliverer {
+func (p *Provider) batches(component, link string, process bool, d route.Delivery) record.Receiver {
 	calls := p.records
 	if d.Settings.Delivery.Batch.Binary == settings.BinaryBase64 {
 		calls = calls.WithBase64()

@@ -14,8 +14,7 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/records"
 )
 
-// batchDeliverer hands batches of records to one component by messaging-kafka:records. It is the lattice's side of
-// record.BatchDeliverer.
+// batchDeliverer hands batches of records to one component by messaging-kafka:records. It is a [record.Receiver].
 type batchDeliverer struct {
 	calls     *records.HandlerClient
 	component string
@@ -24,8 +23,8 @@ type batchDeliverer struct {
 	trace     *tracing.Link
 }
 
-// DeliverBatch implements record.BatchDeliverer.
-func (d *batchDeliverer) DeliverBatch(ctx context.Context, batch []*record.Record) ([]record.Outcome, error) {
+// Receive implements record.Receiver.
+func (d *batchDeliverer) Receive(ctx context.Context, batch []*record.Record) []record.Outcome {
 	ctx, span := d.trace.ProcessBatch(ctx, batch)
 	var alone *record.Record
 	if len(batch) == 1 {
@@ -37,25 +36,21 @@ func (d *batchDeliverer) DeliverBatch(ctx context.Context, batch []*record.Recor
 	if d.process {
 		call = d.calls.Process
 	}
-	outcomes, err := call(ctx, d.component, d.link, batch)
+	outcomes := call(ctx, d.component, d.link, batch)
 	for i := range outcomes {
 		for j := range outcomes[i].Outputs {
 			d.trace.Create(span, batch[i], alone == nil, &outcomes[i].Outputs[j])
 		}
 	}
-	endBatch(span, outcomes, err)
-	return outcomes, err
+	endBatch(span, outcomes)
+	return outcomes
 }
 
 // endBatch ends the span of a delivery, with what happened to the first record that was not finished.
-func endBatch(span *tracing.Span, outcomes []record.Outcome, err error) {
-	if err != nil {
-		span.End(failureOf(record.Retry, err), err)
-		return
-	}
+func endBatch(span *tracing.Span, outcomes []record.Outcome) {
 	for i := range outcomes {
-		if outcomes[i].Verdict != record.Done {
-			span.End(failureOf(outcomes[i].Verdict, outcomes[i].Err), outcomes[i].Err)
+		if o := &outcomes[i]; o.Kind != record.Done {
+			span.End(o.Kind.Label(), o.Err)
 			return
 		}
 	}

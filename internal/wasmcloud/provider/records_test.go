@@ -98,7 +98,7 @@ func TestWholeRecordsGoInAndOut(t *testing.T) {
 	c := newRecordsComponent(t, b.nats, "echo", func(batch []*record.Record) []record.Outcome {
 		outcomes := make([]record.Outcome, len(batch))
 		for i, r := range batch {
-			outcomes[i] = record.Outcome{Verdict: record.Done, Outputs: []record.Outgoing{{
+			outcomes[i] = record.Outcome{Kind: record.Done, Outputs: []record.Outgoing{{
 				Topic: "out", Partition: record.AnyPartition, Key: r.Key, Value: r.Value, Headers: r.Headers, Timestamp: r.Timestamp,
 			}}}
 		}
@@ -141,7 +141,7 @@ func TestOutputsBelongToTheTraceOfTheirRecord(t *testing.T) {
 			out := record.Outgoing{Topic: "out", Partition: record.AnyPartition, Value: r.Value}
 			own := out
 			own.Headers = []record.Header{{Key: "a"}, {Key: "traceparent", Value: []byte("own")}}
-			outcomes[i] = record.Outcome{Verdict: record.Done, Outputs: []record.Outgoing{out, own}}
+			outcomes[i] = record.Outcome{Kind: record.Done, Outputs: []record.Outgoing{out, own}}
 		}
 		return outcomes
 	})
@@ -186,11 +186,11 @@ func TestABatchHasAVerdictForEachRecord(t *testing.T) {
 			tries[v]++
 			switch {
 			case v == "bad":
-				outcomes[i] = record.Outcome{Verdict: record.Reject, Err: fmt.Errorf("never")}
+				outcomes[i] = record.Outcome{Kind: record.Reject, Err: fmt.Errorf("never")}
 			case v == "later" && tries[v] < 3:
 				outcomes[i] = record.Outcome{Err: fmt.Errorf("not yet")}
 			default:
-				outcomes[i].Verdict = record.Done
+				outcomes[i].Kind = record.Done
 			}
 		}
 		return outcomes

@@ -332,7 +332,7 @@ func (w *ways) component(b *bench) {
 		outcomes := make([]record.Outcome, len(batch))
 		for i, r := range batch {
 			w.add(r.Topic+" record", 1)
-			outcomes[i].Verdict = record.Done
+			outcomes[i].Kind = record.Done
 		}
 		return outcomes
 	})

@@ -217,7 +217,7 @@ func TestARequestAndItsAnswerAreOneTrace(t *testing.T) {
 func copies(batch []*record.Record) []record.Outcome {
 	outcomes := make([]record.Outcome, len(batch))
 	for i, r := range batch {
-		outcomes[i] = record.Outcome{Verdict: record.Done, Outputs: []record.Outgoing{{Topic: "out", Partition: record.AnyPartition, Value: r.Value}}}
+		outcomes[i] = record.Outcome{Kind: record.Done, Outputs: []record.Outgoing{{Topic: "out", Partition: record.AnyPartition, Value: r.Value}}}
 	}
 	return outcomes
 }

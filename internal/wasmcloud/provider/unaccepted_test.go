@@ -36,7 +36,7 @@ func eachPackage(t *testing.T, test func(t *testing.T, b *bench, put func(more .
 			var handled atomic.Int64
 			newRecordsComponent(t, b.nats, "echo", func(batch []*record.Record) []record.Outcome {
 				handled.Add(int64(len(batch)))
-				return outcomes(batch, func(*record.Record) record.Outcome { return record.Outcome{Verdict: record.Done} })
+				return outcomes(batch, func(*record.Record) record.Outcome { return record.Outcome{Kind: record.Done} })
 			})
 			return &handled
 		})

@@ -1,0 +1,132 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/base/deadline"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
+)
+
+// Caller makes the calls of a [record.Receiver]: all of them are made here.
+type Caller struct {
+	Receiver record.Receiver
+	// Batches tells that records go in batches, whose sizes are told to Observer.
+	Batches bool
+	// Limiter bounds the calls of all links of the provider together; nil does not.
+	Limiter *semaphore.Weighted
+	// Timeout is what a call has at least; it is named where a call takes longer.
+	Timeout  time.Duration
+	Observer Observer
+	Log      *slog.Logger
+}
+
+// Heard is what a call says of whoever takes calls, apart from its single records.
+type Heard struct {
+	// GivenUp tells that the call was ended, so that what did not go well says nothing.
+	GivenUp bool
+	// Reached tells that somebody took the call, Worked that a record of it went well.
+	Reached, Worked bool
+	// Unavailable is why nobody took it, After for how long nobody will.
+	Unavailable error
+	After       time.Duration
+	// Failed is the first record that went wrong, with the reason; nil where none did.
+	Failed *record.Record
+	Err    error
+	// outputs is how many outputs the records have.
+	outputs int
+}
+
+// Call hands a batch over, and returns one outcome for each of its records and what the call says besides. given is the
+// context that ends when calls are given up; the call's own ends with it, too, and is one of deadlines.
+func (c *Caller) Call(given context.Context, deadlines *deadline.Shared, batch []*record.Record) ([]record.Outcome, Heard) {
+	if c.Limiter != nil {
+		if err := c.Limiter.Acquire(given, 1); err != nil {
+			return record.Each(len(batch), record.Outcome{Kind: record.Unanswered, Err: err}), Heard{GivenUp: true}
+		}
+		defer c.Limiter.Release(1)
+	}
+	ctx := deadlines.Take()
+	defer ctx.Release()
+	for _, r := range batch {
+		if r.Attempt > 1 {
+			c.Observer.Repeated()
+		}
+	}
+	if c.Batches {
+		c.Observer.Batched(len(batch))
+	}
+	began := time.Now()
+	outcomes := c.Receiver.Receive(ctx, batch)
+	took := time.Since(began)
+	if len(outcomes) != len(batch) {
+		outcomes = record.Each(len(batch), record.Outcome{
+			Kind: record.Unanswered, Err: fmt.Errorf("the component gave %d results for a batch of %d records", len(outcomes), len(batch)),
+		})
+	}
+	heard := Heard{GivenUp: given.Err() != nil}
+	if ctx.Err() != nil && !heard.GivenUp {
+		outcomes = c.atDeadline(outcomes)
+	}
+	for i := range outcomes {
+		c.hear(&heard, &outcomes[i], batch[i], took)
+	}
+	return outcomes, heard
+}
+
+// hear takes one outcome into what a call says, and tells of it.
+func (c *Caller) hear(h *Heard, o *record.Outcome, r *record.Record, took time.Duration) {
+	h.outputs += len(o.Outputs)
+	switch {
+	case o.Kind == record.Skipped:
+		c.Observer.Delivered(o.Kind, took)
+		return
+	case o.Kind == record.Done:
+		h.Reached, h.Worked = true, true
+		c.Observer.Delivered(o.Kind, took)
+		return
+	case h.GivenUp:
+		c.Observer.GivenUp(took)
+	case o.Kind == record.Unavailable:
+		h.Unavailable, h.After = o.Err, max(h.After, o.After)
+		c.Observer.Delivered(o.Kind, took)
+	default:
+		h.Reached = true
+		if h.Failed == nil {
+			h.Failed, h.Err = r, o.Err
+		}
+		c.Observer.Delivered(o.Kind, took)
+	}
+	c.Log.Debug("a delivery failed", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "attempt", r.Attempt,
+		"outcome", o.Kind, "given_up", h.GivenUp, "took", took, "cause", o.Err)
+}
+
+// atDeadline says of outcomes of a call whose time is over which setting gave it. What was answered stays as it is.
+func (c *Caller) atDeadline(outcomes []record.Outcome) []record.Outcome {
+	said := outcomes
+	for i := range said {
+		err := said[i].Err
+		if !errors.Is(err, context.DeadlineExceeded) {
+			continue
+		}
+		switch said[i].Kind {
+		case record.Unavailable:
+			err = fmt.Errorf("within handle_timeout (%s): %w", c.Timeout, err)
+		case record.Unanswered:
+			err = fmt.Errorf("the component did not answer within handle_timeout (%s)", c.Timeout)
+		case record.Retry, record.Done, record.Skipped, record.Reject:
+			continue
+		}
+		if &outcomes[0] == &said[0] {
+			outcomes = slices.Clone(said) // these are the Receiver's
+		}
+		outcomes[i].Err = err
+	}
+	return outcomes
+}
