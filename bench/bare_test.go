@@ -24,7 +24,8 @@ type bare struct {
 }
 
 // startBare plays a provider towards the host. As in the provider, one connection serves both directions.
-func startBare(t *testing.T, ns *testkit.NATSServer, lattice, provider, component string, value func(uint64) []byte) *bare {
+func startBare(t *testing.T, ns *testkit.NATSServer, lattice, provider, component string,
+	value func(uint64) []byte) *bare {
 	t.Helper()
 	nc := ns.Connect()
 	client, err := wrpc.NewClient(nc, wrpc.ClientOptions{Logger: testkit.Logger(t)})
@@ -73,6 +74,7 @@ func (b *bare) Publish(context.Context, messaging.Caller, messaging.BrokerMessag
 }
 
 // Request implements messaging.Consumer.
-func (b *bare) Request(context.Context, messaging.Caller, string, []byte, time.Duration) (messaging.BrokerMessage, error) {
+func (b *bare) Request(context.Context, messaging.Caller, string, []byte,
+	time.Duration) (messaging.BrokerMessage, error) {
 	return messaging.BrokerMessage{}, errors.New("the echo component makes no requests")
 }

@@ -66,7 +66,8 @@ func NewEchoRound(way string, inFlight, round int, s *Sample, used CPU) EchoRoun
 	r := EchoRound{
 		Way: way, InFlight: inFlight, Round: round,
 		Seconds: s.Took.Seconds(), Echoes: len(s.Echoes), PerSecond: s.PerSecond(),
-		P50: milliseconds(Quantile(s.Echoes, 0.5)), P99: milliseconds(Quantile(s.Echoes, 0.99)), Max: milliseconds(Quantile(s.Echoes, 1)),
+		P50: milliseconds(Quantile(s.Echoes, 0.5)), P99: milliseconds(Quantile(s.Echoes, 0.99)),
+		Max:  milliseconds(Quantile(s.Echoes, 1)),
 		Sent: s.Sent, Lost: s.Lost, Others: used.Others().Seconds() / s.Took.Seconds(),
 	}
 	if len(s.Echoes) > 0 {
@@ -142,9 +143,11 @@ func Summarise(inFlight int, rounds []EchoRound) EchoSummary {
 		Ratio: SpreadOf(ratios), Behind: SpreadOf(behind), Apart: SpreadOf(apart),
 	}
 	if inFlight == 1 {
-		s.Goals = append(s.Goals, Goal{fmt.Sprintf("median at most %g ms later", goalBehind), s.Behind.Median, measured && s.Behind.Median <= goalBehind})
+		s.Goals = append(s.Goals, Goal{fmt.Sprintf("median at most %g ms later", goalBehind), s.Behind.Median, measured &&
+			s.Behind.Median <= goalBehind})
 	} else {
-		s.Goals = append(s.Goals, Goal{fmt.Sprintf("rate at least %g of bare wRPC", goalRatio), s.Ratio.Median, measured && s.Ratio.Median >= goalRatio})
+		s.Goals = append(s.Goals, Goal{fmt.Sprintf("rate at least %g of bare wRPC", goalRatio), s.Ratio.Median, measured &&
+			s.Ratio.Median >= goalRatio})
 	}
 	cpu := s.Kafka.CPU[Provider].Median
 	lost := s.Bare.Lost + s.Kafka.Lost + s.Alone.Lost

@@ -31,7 +31,8 @@ func reached(s EchoSummary, text string) bool {
 
 func TestRoundsAreComparedWithinThemselves(t *testing.T) {
 	// The machine was twice as fast in the second round, which must not show in the ratio.
-	s := Summarise(16, twoWays(16, [][2]float64{{1000, 10}, {2000, 5}, {1000, 10}}, [][2]float64{{700, 12}, {1400, 6}, {800, 11}}))
+	s := Summarise(16, twoWays(16, [][2]float64{{1000, 10}, {2000, 5}, {1000, 10}},
+		[][2]float64{{700, 12}, {1400, 6}, {800, 11}}))
 	if s.Ratio != (Spread{Median: 0.7, Low: 0.7, High: 0.8}) {
 		t.Errorf("ratio %v", s.Ratio)
 	}
@@ -78,7 +79,8 @@ func TestAReportIsPrintedAndWritten(t *testing.T) {
 	for _, way := range []string{Bare, Kafka, Alone} {
 		report.Rounds = append(report.Rounds, NewEchoRound(way, 16, 1, sample, used))
 	}
-	if got := report.Rounds[0]; got.PerSecond != 2 || got.P50 != 1 || got.P99 != 3 || got.CPU[Provider] != 2 || got.Lost != 1 {
+	if got := report.Rounds[0]; got.PerSecond != 2 || got.P50 != 1 || got.P99 != 3 ||
+		got.CPU[Provider] != 2 || got.Lost != 1 {
 		t.Errorf("%+v", got)
 	}
 	report.Summary = append(report.Summary, Summarise(16, report.Rounds))

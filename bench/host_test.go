@@ -26,8 +26,9 @@ var (
 	inFlight = flag.String("in-flight", "1,16,64", "numbers of values under way")
 	size     = flag.Int("size", 1024, "bytes of each value")
 	out      = flag.String("out", "results/host.json", "`file` for the results; - for none")
-	profile  = flag.String("profile", "", "`folder` for profiles of the provider; what is measured then is one with profiling")
-	link     = rig.Settings{}
+	profile  = flag.String("profile", "",
+		"`folder` for profiles of the provider; what is measured then is one with profiling")
+	link = rig.Settings{}
 )
 
 func init() { flag.Var(link, "link", "`key=value`, a setting of the link; may be given several times") }
@@ -66,7 +67,8 @@ func TestHost(t *testing.T) {
 		for round := 1; round <= *rounds; round++ {
 			for _, way := range ways {
 				r := b.round(way, n, round, *duration)
-				b.say("round %d of %d, %2d in flight, %5s: %5.0f/s, p50 %.2f ms, p99 %.2f ms", round, *rounds, n, way, r.PerSecond, r.P50, r.P99)
+				b.say("round %d of %d, %2d in flight, %5s: %5.0f/s, p50 %.2f ms, p99 %.2f ms", round, *rounds, n, way,
+					r.PerSecond, r.P50, r.P99)
 				report.Rounds = append(report.Rounds, r)
 			}
 			// What drifts over time, such as a machine that others use, falls on both ways alike.
@@ -146,7 +148,8 @@ func setUp(t *testing.T) *echoBench {
 		config[key] = value
 	}
 	host.PutConfig("link", config)
-	host.PutLink(testkit.ControlLink{Source: "echo", Target: "kafka", Interface: "consumer", TargetConfig: []string{"link"}})
+	host.PutLink(testkit.ControlLink{Source: "echo", Target: "kafka", Interface: "consumer",
+		TargetConfig: []string{"link"}})
 	host.Scale("echo", wasm, instances)
 	host.StartProvider("kafka", archive)
 	host.WaitHealthy("kafka")
@@ -159,7 +162,8 @@ func setUp(t *testing.T) *echoBench {
 		t.Fatal(err)
 	}
 	b.processes = bench.Processes{
-		bench.Provider: provider, bench.Host: host.PID(), bench.Broker: kafka.PID(t, 1), bench.NATS: natsPID, bench.Client: os.Getpid(),
+		bench.Provider: provider, bench.Host: host.PID(), bench.Broker: kafka.PID(t, 1), bench.NATS: natsPID,
+		bench.Client: os.Getpid(),
 	}
 	return b
 }
@@ -168,7 +172,8 @@ func setUp(t *testing.T) *echoBench {
 func groupOf(t *testing.T, lattice string, config map[string]string) string {
 	t.Helper()
 	parsed, warnings, err := settings.ParseLink(settings.Input{
-		Config: config, Identity: settings.Identity{Lattice: lattice, Component: "echo", LinkName: "default", HostID: "host", ProviderKey: "kafka"},
+		Config: config, Identity: settings.Identity{Lattice: lattice, Component: "echo", LinkName: "default", HostID: "host",
+			ProviderKey: "kafka"},
 	})
 	if err != nil {
 		t.Fatalf("the link's settings: %v", err)

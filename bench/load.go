@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Echo sends one value and returns how long its echo took. ids are unique within a load. An error means that the echo is
-// lost.
+// Echo sends one value and returns how long its echo took. ids are unique within a load. An error means that the echo
+// is lost.
 type Echo func(ctx context.Context, id uint64) (time.Duration, error)
 
 // Load is closed-loop load: as many echoes under way as InFlight, the next one begun when one has come back.

@@ -75,7 +75,8 @@ func TestAValueIsLostWhenPatienceEnds(t *testing.T) {
 func TestALoadWithoutMeasuresIsNoLoad(t *testing.T) {
 	blind := errors.New("no /proc here")
 	var ids atomic.Uint64
-	_, err := Load{InFlight: 1, Duration: time.Hour, Patience: time.Minute, Measure: func() error { return blind }}.Run(t.Context(), &ids,
+	_, err := Load{InFlight: 1, Duration: time.Hour, Patience: time.Minute,
+		Measure: func() error { return blind }}.Run(t.Context(), &ids,
 		func(context.Context, uint64) (time.Duration, error) { return 0, nil })
 	if !errors.Is(err, blind) {
 		t.Errorf("%v, want %v", err, blind)

@@ -55,7 +55,8 @@ func (r *EchoReport) printCPU(w io.Writer) {
 		}
 	}
 	columns := slices.Sorted(maps.Keys(names))
-	fmt.Fprintf(w, "in flight\tCPU ms for each echo\t%s\tother CPUs busy\tratio with broker and load apart\n", strings.Join(columns, "\t"))
+	fmt.Fprintf(w, "in flight\tCPU ms for each echo\t%s\tother CPUs busy\tratio with broker and load apart\n",
+		strings.Join(columns, "\t"))
 	for _, line := range r.Summary {
 		for _, way := range line.ways() {
 			fmt.Fprintf(w, "%d\t%s", line.InFlight, way.name)

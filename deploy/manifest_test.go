@@ -77,9 +77,11 @@ func TestManifestsHaveWadmsForm(t *testing.T) {
 			if err := yaml.UnmarshalWithOptions(read(t, file), &app, yaml.Strict()); err != nil {
 				t.Fatal(err)
 			}
-			if app.APIVersion != "core.oam.dev/v1beta1" || app.Kind != "Application" || app.Metadata.Annotations["version"] == "" ||
+			if app.APIVersion != "core.oam.dev/v1beta1" || app.Kind != "Application" ||
+				app.Metadata.Annotations["version"] == "" ||
 				app.Metadata.Name+".wadm.yaml" != file {
-				t.Errorf("it is a %s of %s, named %s, version %q", app.Kind, app.APIVersion, app.Metadata.Name, app.Metadata.Annotations["version"])
+				t.Errorf("it is a %s of %s, named %s, version %q", app.Kind, app.APIVersion, app.Metadata.Name,
+					app.Metadata.Annotations["version"])
 			}
 			for _, c := range app.Spec.Components {
 				if c.Properties.ID != c.Name || c.Properties.Image == "" {

@@ -159,7 +159,8 @@ func allTexts(t *testing.T) []string {
 }
 
 // tools are what spans of code begin with that are commands and not messages.
-var tools = []string{"messaging-kafka", "wash", "kafka-consumer-groups.sh", "kafka-acls.sh", "kafka-transactions.sh", "kill", "perf", "kubectl", "make", "go", "docker"}
+var tools = []string{"messaging-kafka", "wash", "kafka-consumer-groups.sh", "kafka-acls.sh", "kafka-transactions.sh",
+	"kill", "perf", "kubectl", "make", "go", "docker"}
 
 func TestQuotedMessagesAreTheProvidersOwn(t *testing.T) {
 	quoted := 0
@@ -190,7 +191,8 @@ func TestQuotedMessagesAreTheProvidersOwn(t *testing.T) {
 // said tells whether a text of the program holds part; what is very short says nothing.
 func said(t *testing.T, part string) bool {
 	t.Helper()
-	return len(part) < 6 || slices.ContainsFunc(allTexts(t), func(text string) bool { return strings.Contains(text, part) })
+	return len(part) < 6 || slices.ContainsFunc(allTexts(t),
+		func(text string) bool { return strings.Contains(text, part) })
 }
 
 var snakeCase = regexp.MustCompile(`^[a-z]+(_[a-z0-9]+)+$`)
@@ -230,7 +232,8 @@ func TestSettingsAndMetricsInDocumentsExist(t *testing.T) {
 }
 
 // commandLine is a call of the program in a document, up to a comment, a pipe or the end.
-var commandLine = regexp.MustCompile(`(?m)(?:^    |^\$ |` + "`" + `)(?:\$ )?(?:dist/)?messaging-kafka((?: [^\n` + "`" + `#|]+)?)`)
+var commandLine = regexp.MustCompile(`(?m)(?:^    |^\$ |` + "`" + `)(?:\$ )?(?:dist/)?messaging-kafka((?: [^\n` +
+	"`" + `#|]+)?)`)
 
 func TestCommandsInDocumentsExist(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "messaging-kafka")
@@ -266,7 +269,8 @@ func TestCommandsInDocumentsExist(t *testing.T) {
 			seen++
 			for _, word := range words {
 				flag, _, _ := strings.Cut(word, "=")
-				if strings.HasPrefix(flag, "--") && !regexp.MustCompile(`(?m)^ +(-\w, )?`+regexp.QuoteMeta(flag)+`\b`).MatchString(known) {
+				if strings.HasPrefix(flag, "--") &&
+					!regexp.MustCompile(`(?m)^ +(-\w, )?`+regexp.QuoteMeta(flag)+`\b`).MatchString(known) {
 					t.Errorf("%s: messaging-kafka %s has no flag %s", file, command, flag)
 				}
 			}
@@ -280,7 +284,8 @@ func TestCommandsInDocumentsExist(t *testing.T) {
 func TestMakeTargetsInDocumentsExist(t *testing.T) {
 	makefile := read(t, filepath.Join(root, "Makefile"))
 	for _, file := range documents(t) {
-		for _, m := range regexp.MustCompile("(?m)(?:^    (?:\\$ )?|`)make ([a-z-]+)").FindAllStringSubmatch(read(t, file), -1) {
+		for _, m := range regexp.MustCompile("(?m)(?:^    (?:\\$ )?|`)make ([a-z-]+)").FindAllStringSubmatch(read(t, file),
+			-1) {
 			if !regexp.MustCompile(`(?m)^` + m[1] + `:`).MatchString(makefile) {
 				t.Errorf("%s: there is no target %s", file, m[1])
 			}
@@ -337,7 +342,8 @@ func TestTestsInDocumentsExist(t *testing.T) {
 			}
 			for part := range strings.SplitSeq(strings.TrimPrefix(m[3], "/"), "/") {
 				// The name of a part may be put together while the test runs: its beginning is in the text.
-				if part = strings.ReplaceAll(part, "_", " "); part != "" && !strings.Contains(text, `"`+part+`"`) && !strings.Contains(text, `"`+part+`/`) {
+				if part = strings.ReplaceAll(part, "_", " "); part != "" && !strings.Contains(text, `"`+part+`"`) &&
+					!strings.Contains(text, `"`+part+`/`) {
 					t.Errorf("%s names %s, and nothing in its file is called %q", file, span, part)
 				}
 			}

@@ -69,7 +69,8 @@ func callerID(key string) string                  { return rig.SinkID(key) }
 
 // topicConfig makes topics take values of 1 MiB, and forget them soon: a run writes gigabytes.
 var topicConfig = map[string]string{
-	"max.message.bytes": strconv.Itoa(rig.Largest), "segment.bytes": strconv.Itoa(128 << 20), "file.delete.delay.ms": "1000",
+	"max.message.bytes": strconv.Itoa(rig.Largest), "segment.bytes": strconv.Itoa(128 << 20),
+	"file.delete.delay.ms": "1000",
 }
 
 var forgetful = func() map[string]string {
@@ -133,14 +134,16 @@ func setUp(t *testing.T, inFlight []int, subjects ...subject) *bed {
 }
 
 // start starts a provider with its topics and links.
-func (b *bed) start(s subject, host *testkit.FakeHost, brokers []string, admin *testkit.Client, inFlight []int) *provider {
+func (b *bed) start(s subject, host *testkit.FakeHost, brokers []string, admin *testkit.Client,
+	inFlight []int) *provider {
 	t := b.t
 	p := &provider{key: s.key, backlog: map[string]*backlog{}}
 	link := func(more map[string]string) map[string]string {
 		config := map[string]string{"hosts": brokers[0], "max_message_bytes": strconv.Itoa(rig.Largest * 3 / 4)}
 		if more["topic"] != "" {
 			// Calls wait at a gate for as long as something else is measured. Records have no key, and are to go at once.
-			maps.Copy(config, map[string]string{"order": "none", "start": "earliest", "max_buffer": "256MiB", "handle_timeout": "1h", "rebalance_timeout": "1h"})
+			maps.Copy(config, map[string]string{"order": "none", "start": "earliest", "max_buffer": "256MiB",
+				"handle_timeout": "1h", "rebalance_timeout": "1h"})
 		}
 		maps.Copy(config, more)
 		maps.Copy(config, s.settings)
@@ -155,7 +158,8 @@ func (b *bed) start(s subject, host *testkit.FakeHost, brokers []string, admin *
 	for _, n := range inFlight {
 		calls := strconv.Itoa(n)
 		admin.Topic(handleTopic(s.key, n), 1, topicConfig)
-		host.PutLink(testkit.TargetLink(gateID(s.key, n), s.key, link(map[string]string{"topic": handleTopic(s.key, n), "max_in_flight": calls})))
+		host.PutLink(testkit.TargetLink(gateID(s.key, n), s.key,
+			link(map[string]string{"topic": handleTopic(s.key, n), "max_in_flight": calls})))
 		p.backlog[handleTopic(s.key, n)] = &backlog{}
 		topic := echoTopic(s.key, n)
 		admin.Topic(topic, 1, forgetful)
@@ -268,7 +272,8 @@ func (b *bed) caller(way string, p *provider, shape Shape) func(context.Context)
 		}
 	case WRPC:
 		return func(ctx context.Context) error {
-			return b.bare.Component(bareSink, "default").HandleMessage(ctx, messaging.BrokerMessage{Subject: "bare", Body: value})
+			return b.bare.Component(bareSink, "default").HandleMessage(ctx,
+				messaging.BrokerMessage{Subject: "bare", Body: value})
 		}
 	case Produce:
 		return func(ctx context.Context) error {

@@ -39,7 +39,8 @@ func goals(rows []Row, inFlight []int, size int) []bench.Goal {
 	if sum := produce.P50.Median + nats.P50.Median; sum > 0 {
 		delay = publish.P50.Median / sum
 	}
-	add(fmt.Sprintf("publish, 1 in flight: median at most %g of a produce and a NATS round trip", goalDelay), delay, a && b && c && delay > 0, delay <= goalDelay)
+	add(fmt.Sprintf("publish, 1 in flight: median at most %g of a produce and a NATS round trip", goalDelay), delay, a &&
+		b && c && delay > 0, delay <= goalDelay)
 
 	echo, found := Find(rows, Echo, one)
 	p50 := echo.P50.Median

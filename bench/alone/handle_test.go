@@ -14,8 +14,8 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
-// leastBacklog is how many bytes lie there at least. They cost little, and a rate is guessed too low where the machine has
-// just been busy.
+// leastBacklog is how many bytes lie there at least. They cost little, and a rate is guessed too low where the machine
+// has just been busy.
 const leastBacklog = 8 << 20
 
 // handle lets records go to their component that lie in the topic before the load begins.
@@ -30,7 +30,8 @@ func (b *bed) handle(p *provider, shape Shape, job rig.Job) rig.Result {
 	job.Do, job.Component = rig.Handle, gateID(p.key, shape.InFlight)
 	for {
 		seconds := (job.Ramp + job.Duration).Seconds()
-		b.fill(topic, lies, max(int64(1.3*lies.rate*seconds), leastBacklog/int64(shape.Size))+2*int64(shape.InFlight), shape.Size)
+		b.fill(topic, lies, max(int64(1.3*lies.rate*seconds), leastBacklog/int64(shape.Size))+2*int64(shape.InFlight),
+			shape.Size)
 		r := b.component.Do(job)
 		if r.Err != "" {
 			return r

@@ -13,7 +13,8 @@ import (
 func (r *Report) Print(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nThe provider with a stand-in for its components. Medians of %d rounds of %g s, lowest and highest in brackets.\n", r.Setup.Rounds, r.Setup.Seconds)
-	fmt.Fprintf(&b, "CPU is in microseconds for each operation, allocations are the provider's. %s, %d cores.\n\n", r.Machine.CPU, r.Machine.Cores)
+	fmt.Fprintf(&b, "CPU is in microseconds for each operation, allocations are the provider's. %s, %d cores.\n\n",
+		r.Machine.CPU, r.Machine.Cores)
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "in flight\tbytes\tway\t/s\tp50 ms\tp99 ms\tto the limits\tapart\tprovider\tcomponent\tnats\tbroker\tload\tallocs\tbytes\tother CPUs")
 	for i := range r.Rows {

@@ -20,7 +20,8 @@ func round(way string, shape Shape, n, done int) Round {
 	for _, name := range Processes {
 		used.CPU.Of[name] = time.Duration(done) * 10 * time.Microsecond
 	}
-	return NewRound(way, shape, n, rig.Result{Took: time.Second, Done: done, P50: time.Millisecond, P99: 3 * time.Millisecond, Used: used})
+	return NewRound(way, shape, n,
+		rig.Result{Took: time.Second, Done: done, P50: time.Millisecond, P99: 3 * time.Millisecond, Used: used})
 }
 
 func TestAWayIsComparedWithItsLimitsWithinTheRounds(t *testing.T) {
@@ -64,8 +65,10 @@ func TestGoalsAreHeldAgainstTheRows(t *testing.T) {
 		p.P50 = delay
 		e := round(Echo, one, 1, 100)
 		e.P50 = echo
-		rows := Summarise(one, []Round{round(NATS, one, 1, 100), round(Produce, one, 1, 100), p, e, round(Handle, one, 1, handle)})
-		return append(rows, Summarise(many, []Round{round(NATS, many, 1, 100), round(Publish, many, 1, publish), round(Handle, many, 1, handle)})...)
+		rows := Summarise(one, []Round{round(NATS, one, 1, 100), round(Produce, one, 1, 100), p, e,
+			round(Handle, one, 1, handle)})
+		return append(rows, Summarise(many,
+			[]Round{round(NATS, many, 1, 100), round(Publish, many, 1, publish), round(Handle, many, 1, handle)})...)
 	}
 	for _, test := range []struct {
 		name string

@@ -113,8 +113,10 @@ func (r *ScaleReport) Judge() {
 	}
 	s := &r.Start
 	r.Goals = append(r.Goals,
-		bench.Goal{Text: fmt.Sprintf("from the start to healthy under %d ms", goalStart), Value: s.Healthy.Median, Reached: s.Starts > 0 && s.Healthy.Median < goalStart},
-		bench.Goal{Text: fmt.Sprintf("the program in archives under %g MB", goalSize/1e6), Value: float64(s.Size) / 1e6, Reached: s.Size > 0 && float64(s.Size) < goalSize})
+		bench.Goal{Text: fmt.Sprintf("from the start to healthy under %d ms", goalStart), Value: s.Healthy.Median,
+			Reached: s.Starts > 0 && s.Healthy.Median < goalStart},
+		bench.Goal{Text: fmt.Sprintf("the program in archives under %g MB", goalSize/1e6), Value: float64(s.Size) / 1e6,
+			Reached: s.Size > 0 && float64(s.Size) < goalSize})
 }
 
 func (r *ScaleReport) pointsOf(of string) []Point {
@@ -134,7 +136,8 @@ func (r *ScaleReport) Print(w io.Writer) error {
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "copies\tlinks\tpartitions\tready ms\tmemory MiB\tgoroutines\tdescriptors\tidle CPU ms/s")
 	for _, p := range r.Points {
-		fmt.Fprintf(table, "%d\t%d\t%d\t%.0f\t%.1f\t%.0f\t%.0f\t%.1f\n", p.Copies, p.Links, p.Partitions, p.Ready, p.Memory, p.Goroutines, p.Descriptors, p.Idle)
+		fmt.Fprintf(table, "%d\t%d\t%d\t%.0f\t%.1f\t%.0f\t%.0f\t%.1f\n", p.Copies, p.Links, p.Partitions, p.Ready, p.Memory,
+			p.Goroutines, p.Descriptors, p.Idle)
 	}
 	fmt.Fprintln(table)
 	fmt.Fprintln(table, "each further one of\tcosts at the end\tand before\tof")

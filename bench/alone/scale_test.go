@@ -46,7 +46,8 @@ func TestScale(t *testing.T) {
 		report.Points = append(report.Points, point(t, binary, Point{Of: Links, N: n, Links: n, Partitions: n, Copies: 1}))
 	}
 	for _, n := range parseNumbers(t, *partitionsFlag) {
-		report.Points = append(report.Points, point(t, binary, Point{Of: Partitions, N: n, Links: 1, Partitions: n, Copies: 1}))
+		report.Points = append(report.Points,
+			point(t, binary, Point{Of: Partitions, N: n, Links: 1, Partitions: n, Copies: 1}))
 	}
 	for _, n := range parseNumbers(t, *copiesFlag) {
 		report.Points = append(report.Points, point(t, binary, Point{

@@ -51,7 +51,8 @@ func sizeOf(t *testing.T, file string) int64 {
 func startOnce(t *testing.T, host *testkit.FakeHost, binary string) float64 {
 	t.Helper()
 	begin := time.Now()
-	p := host.StartProvider(testkit.ProviderSpec{Binary: binary, HostData: func(data map[string]any) { data["log_level"] = "warn" }})
+	p := host.StartProvider(testkit.ProviderSpec{Binary: binary,
+		HostData: func(data map[string]any) { data["log_level"] = "warn" }})
 	for {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		// Before the provider listens, the nats-server says so at once.

@@ -28,8 +28,9 @@ var (
 	size     = flag.Int("size", 1024, "bytes of each value")
 	only     = flag.String("ways", "", "only the ways whose names hold one of these words, separated by |")
 	out      = flag.String("out", "", "`file` for the results")
-	profiles = flag.String("profiles", "", "`address` at which the provider serves its profiles; what is measured then is one with profiling")
-	settled  = rig.Settings{}
+	profiles = flag.String("profiles", "",
+		"`address` at which the provider serves its profiles; what is measured then is one with profiling")
+	settled = rig.Settings{}
 )
 
 func init() {
@@ -82,7 +83,8 @@ func TestBatches(t *testing.T) {
 			report.Ways[i].Add(r)
 			report.Ways[i].Repeated = flows[i].repeated.Load()
 			report.Ways[i].Lost = flows[i].produced.Load() - flows[i].through.Load()
-			fmt.Printf("round %d of %d, %-32s %7.0f/s, provider %.1f µs for each record\n", round, *rounds, flows[i].way.Name, r.PerSecond, r.CPU[bench.Provider])
+			fmt.Printf("round %d of %d, %-32s %7.0f/s, provider %.1f µs for each record\n", round, *rounds, flows[i].way.Name,
+				r.PerSecond, r.CPU[bench.Provider])
 		}
 		// What drifts over time falls on all ways alike.
 		slices.Reverse(order)
@@ -153,7 +155,8 @@ func setUp(t *testing.T) ([]*flow, bench.Processes) {
 		if w.Package == records {
 			wasm = echoes
 			link.Source, link.Target, link.Name, link.SourceConfig = "kafka", component, name, []string{component}
-			host.PutLink(testkit.ControlLink{Source: component, Target: "kafka", Package: records, Interface: "producer,requester", TargetConfig: []string{"publish"}})
+			host.PutLink(testkit.ControlLink{Source: component, Target: "kafka", Package: records,
+				Interface: "producer,requester", TargetConfig: []string{"publish"}})
 		} else {
 			link.Source, link.Target, link.TargetConfig = component, "kafka", []string{component}
 		}
@@ -185,7 +188,8 @@ func groupOf(t *testing.T, w *Way, component, link string, config map[string]str
 	t.Helper()
 	parsed, warnings, err := settings.ParseLink(settings.Input{
 		Config: config, Batches: w.Package == records, Records: w.Package == records,
-		Identity: settings.Identity{Lattice: "default", Component: component, LinkName: link, HostID: "host", ProviderKey: "kafka"},
+		Identity: settings.Identity{Lattice: "default", Component: component, LinkName: link, HostID: "host",
+			ProviderKey: "kafka"},
 	})
 	if err != nil || len(warnings) > 0 {
 		t.Fatalf("the settings of the link: %v, %v", err, warnings)

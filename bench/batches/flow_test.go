@@ -134,17 +134,19 @@ func (f *flow) produce(ctx context.Context) {
 		for range min(256, f.way.Window) {
 			id := f.produced.Add(1) - 1
 			value := f.way.fill(fmt.Sprintf("%0*d", idLen, id), f.payload)
-			f.cl.Client.Produce(context.WithoutCancel(ctx), &kgo.Record{Topic: f.in, Value: value}, func(_ *kgo.Record, err error) {
-				if err != nil {
-					f.fail(fmt.Errorf("producing to %s: %w", f.in, err))
-				}
-			})
+			f.cl.Client.Produce(context.WithoutCancel(ctx), &kgo.Record{Topic: f.in, Value: value},
+				func(_ *kgo.Record, err error) {
+					if err != nil {
+						f.fail(fmt.Errorf("producing to %s: %w", f.in, err))
+					}
+				})
 		}
 	}
 }
 
 // run produces for a while, calls measured at both ends of the time that counts, and waits until all has come through.
-func (f *flow) run(t *testing.T, ramp, during, patience time.Duration, measured func()) (count int64, took time.Duration) {
+func (f *flow) run(t *testing.T, ramp, during, patience time.Duration, measured func()) (count int64,
+	took time.Duration) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var producing sync.WaitGroup
@@ -160,7 +162,8 @@ func (f *flow) run(t *testing.T, ramp, during, patience time.Duration, measured 
 	deadline := time.Now().Add(patience)
 	for f.through.Load() < f.produced.Load() && f.err() == nil {
 		if time.Now().After(deadline) {
-			t.Errorf("%s: %d of %d records did not come through", f.way.Name, f.produced.Load()-f.through.Load(), f.produced.Load())
+			t.Errorf("%s: %d of %d records did not come through", f.way.Name, f.produced.Load()-f.through.Load(),
+				f.produced.Load())
 			break
 		}
 		time.Sleep(10 * time.Millisecond)

@@ -92,11 +92,14 @@ func (r *Report) Judge() {
 	if processor != nil {
 		rate, cpu := processor.PerSecond.Median, processor.CPU[bench.Provider].Median
 		r.Goals = append(r.Goals,
-			bench.Goal{Text: fmt.Sprintf("at least %d records of text a second through processor", goalRate), Value: rate, Reached: rate >= goalRate},
-			bench.Goal{Text: fmt.Sprintf("at most %g µs of the provider's CPU for each", goalCPU), Value: cpu, Reached: rate > 0 && cpu <= goalCPU})
+			bench.Goal{Text: fmt.Sprintf("at least %d records of text a second through processor", goalRate), Value: rate,
+				Reached: rate >= goalRate},
+			bench.Goal{Text: fmt.Sprintf("at most %g µs of the provider's CPU for each", goalCPU), Value: cpu,
+				Reached: rate > 0 && cpu <= goalCPU})
 		if echo != nil && echo.PerSecond.Median > 0 {
 			times := rate / echo.PerSecond.Median
-			r.Goals = append(r.Goals, bench.Goal{Text: fmt.Sprintf("at least %d times the 0.2.0 echo", goalTimes), Value: times, Reached: times >= goalTimes})
+			r.Goals = append(r.Goals, bench.Goal{Text: fmt.Sprintf("at least %d times the 0.2.0 echo", goalTimes), Value: times,
+				Reached: times >= goalTimes})
 		}
 	}
 	lost := int64(0)
@@ -110,7 +113,8 @@ func (r *Report) Judge() {
 func (r *Report) Print(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nRecords of %d B from topic to topic through a wasmCloud host, %d partitions, as many under way as the way's window.\n", r.ValueBytes, r.Partitions)
-	fmt.Fprintf(&b, "Medians of rounds of %g s, lowest and highest in brackets. %s, %d cores.\n\n", r.Seconds, r.Machine.CPU, r.Machine.Cores)
+	fmt.Fprintf(&b, "Medians of rounds of %g s, lowest and highest in brackets. %s, %d cores.\n\n", r.Seconds,
+		r.Machine.CPU, r.Machine.Cores)
 	names := map[string]bool{}
 	rate := 0.0
 	for i := range r.Ways {
@@ -123,7 +127,8 @@ func (r *Report) Print(w io.Writer) error {
 	}
 	columns := slices.Sorted(maps.Keys(names))
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(table, "way\trecords/s\ttimes the echo\tlost\trepeated\tCPU µs for each record: %s\n", strings.Join(columns, "\t"))
+	fmt.Fprintf(table, "way\trecords/s\ttimes the echo\tlost\trepeated\tCPU µs for each record: %s\n",
+		strings.Join(columns, "\t"))
 	for i := range r.Ways {
 		result := &r.Ways[i]
 		times := ""
@@ -131,7 +136,8 @@ func (r *Report) Print(w io.Writer) error {
 			times = fmt.Sprintf("%.1f", result.PerSecond.Median/rate)
 		}
 		s := result.PerSecond
-		fmt.Fprintf(table, "%s\t%.0f [%.0f, %.0f]\t%s\t%d\t%d", result.Way.Name, s.Median, s.Low, s.High, times, result.Lost, result.Repeated)
+		fmt.Fprintf(table, "%s\t%.0f [%.0f, %.0f]\t%s\t%d\t%d", result.Way.Name, s.Median, s.Low, s.High, times, result.Lost,
+			result.Repeated)
 		for _, column := range columns {
 			fmt.Fprintf(table, "\t%.1f", result.CPU[column].Median)
 		}

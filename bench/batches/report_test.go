@@ -21,7 +21,8 @@ func TestGoalsAreHeldAgainstTheSameRun(t *testing.T) {
 	processor.Add(NewRound(90_000, 2*time.Second, cpu(450*time.Millisecond)))
 	r := Report{Ways: []Result{echo, processor}, Partitions: 4}
 	r.Judge()
-	want := map[string]bool{"records of text a second": true, "provider's CPU": true, "times the 0.2.0 echo": true, "nothing lost": true}
+	want := map[string]bool{"records of text a second": true, "provider's CPU": true, "times the 0.2.0 echo": true,
+		"nothing lost": true}
 	for _, goal := range r.Goals {
 		for text := range want {
 			if strings.Contains(goal.Text, text) && goal.Reached {

@@ -46,14 +46,23 @@ func ways() []Way {
 	atOnce := map[string]string{"commit_interval": "100ms"}
 	return []Way{
 		{Name: "Kafka alone", Window: batchWindow, fill: front, payload: text},
-		{Name: wayEcho, Package: messages, Interface: "consumer", Link: atOnce, Window: echoWindow, fill: front, payload: text},
-		{Name: "handler, text", Package: records, Interface: "handler", Link: atOnce, Window: batchWindow, Sink: true, fill: front, payload: text},
-		{Name: "handler, bytes", Package: records, Interface: "handler", Link: atOnce, Window: batchWindow, Sink: true, fill: front, payload: bytes},
-		{Name: wayProcessor, Package: records, Interface: "processor", Link: atOnce, Window: batchWindow, fill: front, payload: text},
-		{Name: "processor, text, transactions", Package: records, Interface: "processor", Link: map[string]string{"transactions": "true"}, Window: batchWindow, fill: front, payload: text},
-		{Name: "processor, bytes", Package: records, Interface: "processor", Link: atOnce, Window: batchWindow, fill: front, payload: bytes},
-		{Name: "processor, bytes, binary=base64", Package: records, Interface: "processor", Link: map[string]string{"commit_interval": "100ms", "binary": "base64"}, Window: batchWindow, fill: front, payload: bytes},
-		{Name: "processor, base64 in the topic", Package: records, Interface: "processor", Link: atOnce, Window: batchWindow, fill: front, payload: encoded},
+		{Name: wayEcho, Package: messages, Interface: "consumer", Link: atOnce, Window: echoWindow,
+			fill: front, payload: text},
+		{Name: "handler, text", Package: records, Interface: "handler", Link: atOnce, Window: batchWindow, Sink: true,
+			fill: front, payload: text},
+		{Name: "handler, bytes", Package: records, Interface: "handler", Link: atOnce, Window: batchWindow, Sink: true,
+			fill: front, payload: bytes},
+		{Name: wayProcessor, Package: records, Interface: "processor", Link: atOnce, Window: batchWindow,
+			fill: front, payload: text},
+		{Name: "processor, text, transactions", Package: records, Interface: "processor",
+			Link: map[string]string{"transactions": "true"}, Window: batchWindow, fill: front, payload: text},
+		{Name: "processor, bytes", Package: records, Interface: "processor", Link: atOnce, Window: batchWindow, fill: front,
+			payload: bytes},
+		{Name: "processor, bytes, binary=base64", Package: records, Interface: "processor",
+			Link: map[string]string{"commit_interval": "100ms", "binary": "base64"}, Window: batchWindow, fill: front,
+			payload: bytes},
+		{Name: "processor, base64 in the topic", Package: records, Interface: "processor", Link: atOnce, Window: batchWindow,
+			fill: front, payload: encoded},
 	}
 }
 

@@ -57,7 +57,8 @@ func (c chart) svg() string {
 	}
 	var b strings.Builder
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	p(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`, width, height)
+	p(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`, width,
+		height)
 	p(`<rect width="%d" height="%d" fill="white"/>`, width, height)
 	p(`<text x="%d" y="22" font-size="14">%s</text>`, left, c.title)
 	for power := from; power <= to; power++ {
@@ -81,12 +82,14 @@ func (c chart) svg() string {
 				continue // not measured
 			}
 			points = append(points, fmt.Sprintf("%.1f,%.1f", x(place), y(v.Median)))
-			p(`<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="%s"/>`, x(place), y(max(v.Low, 1e-9)), x(place), y(v.High), l.colour)
+			p(`<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="%s"/>`, x(place), y(max(v.Low, 1e-9)), x(place),
+				y(v.High), l.colour)
 			p(`<circle cx="%.1f" cy="%.1f" r="3" fill="%s"/>`, x(place), y(v.Median), l.colour)
 		}
 		p(`<polyline points="%s" fill="none" stroke="%s" stroke-width="2"%s/>`, strings.Join(points, " "), l.colour, dash)
 		at := top + 10 + 22*i
-		p(`<line x1="%d" y1="%d" x2="%d" y2="%d" stroke="%s" stroke-width="2"%s/>`, width-right+16, at, width-right+44, at, l.colour, dash)
+		p(`<line x1="%d" y1="%d" x2="%d" y2="%d" stroke="%s" stroke-width="2"%s/>`, width-right+16, at, width-right+44,
+			at, l.colour, dash)
 		p(`<text x="%d" y="%d">%s</text>`, width-right+50, at+4, l.name)
 	}
 	p(`</svg>`)

@@ -39,7 +39,8 @@ func results(t *testing.T) string {
 			{Way: alone.BulkProduce, Shape: alone.Shape{Size: 1024}, PerSecond: rate},
 		},
 	}
-	scale := alone.ScaleReport{Points: []alone.Point{{Of: alone.Links, N: 500, Links: 500, Partitions: 500, Copies: 1, Memory: 158.2}}}
+	scale := alone.ScaleReport{Points: []alone.Point{{Of: alone.Links, N: 500, Links: 500, Partitions: 500, Copies: 1,
+		Memory: 158.2}}}
 	scale.Slopes = []alone.Slope{{Of: alone.Links, What: "memory", Unit: "KiB", Each: 280, Before: 310}}
 	if err := errors.Join(
 		bench.WriteJSON(filepath.Join(root, "bench/results/provider.json"), &provider),
@@ -89,7 +90,8 @@ func TestResultsGetIntoTheDocuments(t *testing.T) {
 	for _, want := range []string{
 		"before", "after", "| a goal | 0.5 | reached |", "| another | 2 | not reached |", "busy with other things",
 		"| 64 | 1,024 | handle | 12,345 ±20 % |", "0.50 NATS", "| 25.5 |", "| unbounded | 1,024 | bulk produce |",
-		"| 1 | 500 | 500 |", "| links | memory | 280 KiB | 310 KiB |", "| wrpc: Call/wrpc/inflight=64 | 20,000 | 5,600 | 58 |",
+		"| 1 | 500 | 500 |", "| links | memory | 280 KiB | 310 KiB |",
+		"| wrpc: Call/wrpc/inflight=64 | 20,000 | 5,600 | 58 |",
 	} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("no %q in:\n%s", want, text)
@@ -136,7 +138,8 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 }
 
 func TestThousandsAreSetApart(t *testing.T) {
-	for v, want := range map[float64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1000: "-1,000", 0.1: "0.1"} {
+	for v, want := range map[float64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567",
+		-1000: "-1,000", 0.1: "0.1"} {
 		if got := thousands(v); got != want {
 			t.Errorf("%v is written %q", v, got)
 		}

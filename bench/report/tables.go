@@ -58,13 +58,15 @@ func providerTables(r *alone.Report) string {
 	fmt.Fprintf(&b, "Medians of %d rounds of %g s, with half the distance of the lowest and the highest. CPU is in µs for each operation;\n", r.Setup.Rounds, r.Setup.Seconds)
 	b.WriteString("allocations are those of the provider's whole process. \"Apart\" is the share of bare NATS that is left when the processors'\n")
 	b.WriteString("time of broker and load is set aside.\n\n")
-	row := table(&b, "in flight", "bytes", "way", "per second", "p50 ms", "p99 ms", "of the limits", "apart", "CPU provider", "component", "nats", "broker", "load", "allocations", "allocated bytes")
+	row := table(&b, "in flight", "bytes", "way", "per second", "p50 ms", "p99 ms", "of the limits", "apart",
+		"CPU provider", "component", "nats", "broker", "load", "allocations", "allocated bytes")
 	for _, f := range r.Rows {
 		inFlight := strconv.Itoa(f.InFlight)
 		if f.InFlight == 0 {
 			inFlight = "unbounded"
 		}
-		cells := []string{inFlight, thousands(float64(f.Size)), f.Way, spread(f.PerSecond, 0), spread(f.P50, 2), spread(f.P99, 2), ratios(&f), number(f.Apart, 2)}
+		cells := []string{inFlight, thousands(float64(f.Size)), f.Way, spread(f.PerSecond, 0), spread(f.P50, 2),
+			spread(f.P99, 2), ratios(&f), number(f.Apart, 2)}
 		for _, name := range alone.Processes {
 			cells = append(cells, number(f.CPU[name], 1))
 		}
@@ -132,18 +134,22 @@ func scaleTables(r *alone.ScaleReport) string {
 	var b strings.Builder
 	where(&b, r.Machine, r.Version)
 	goals(&b, r.Goals)
-	row := table(&b, "copies", "links", "partitions", "ready ms", "memory MiB", "goroutines", "descriptors", "idle CPU ms/s")
+	row := table(&b, "copies", "links", "partitions", "ready ms", "memory MiB", "goroutines", "descriptors",
+		"idle CPU ms/s")
 	for _, p := range r.Points {
 		row(strconv.Itoa(p.Copies), strconv.Itoa(p.Links), strconv.Itoa(p.Partitions), fmt.Sprintf("%.0f", p.Ready),
-			fmt.Sprintf("%.1f", p.Memory), fmt.Sprintf("%.0f", p.Goroutines), fmt.Sprintf("%.0f", p.Descriptors), fmt.Sprintf("%.1f", p.Idle))
+			fmt.Sprintf("%.1f", p.Memory), fmt.Sprintf("%.0f", p.Goroutines), fmt.Sprintf("%.0f", p.Descriptors),
+			fmt.Sprintf("%.1f", p.Idle))
 	}
 	b.WriteString("\n")
 	row = table(&b, "each further one of", "costs", "at the end", "before")
 	for _, s := range r.Slopes {
-		row(s.Of, s.What, strings.TrimSpace(fmt.Sprintf("%.3g %s", s.Each, s.Unit)), strings.TrimSpace(fmt.Sprintf("%.3g %s", s.Before, s.Unit)))
+		row(s.Of, s.What, strings.TrimSpace(fmt.Sprintf("%.3g %s", s.Each, s.Unit)),
+			strings.TrimSpace(fmt.Sprintf("%.3g %s", s.Before, s.Unit)))
 	}
 	fmt.Fprintf(&b, "\nFrom the start of the process to healthy: %s ms, with a link that reads %s ms, over %d starts.\n",
 		spread(r.Start.Healthy, 1), spread(r.Start.OneLink, 1), r.Start.Starts)
-	fmt.Fprintf(&b, "The program, without symbols: %.1f MB in archives, %.1f MB with the command dev.\n", float64(r.Start.Size)/1e6, float64(r.Start.SizeWithDev)/1e6)
+	fmt.Fprintf(&b, "The program, without symbols: %.1f MB in archives, %.1f MB with the command dev.\n",
+		float64(r.Start.Size)/1e6, float64(r.Start.SizeWithDev)/1e6)
 	return b.String()
 }

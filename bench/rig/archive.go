@@ -14,7 +14,8 @@ func Archive(t testing.TB, profiles string) string {
 	dir := t.TempDir()
 	tool, archive := filepath.Join(dir, "messaging-kafka"), filepath.Join(dir, "messaging-kafka.par")
 	Run(t, "go", "build", "-trimpath", "-o", tool, "./cmd/messaging-kafka")
-	args := []string{"par", "--out", archive, "--issuer-key", filepath.Join(dir, "issuer.nk"), "--subject-key", filepath.Join(dir, "provider.nk")}
+	args := []string{"par", "--out", archive, "--issuer-key", filepath.Join(dir, "issuer.nk"), "--subject-key",
+		filepath.Join(dir, "provider.nk")}
 	if profiles != "" {
 		profiled := filepath.Join(dir, "profiled")
 		Run(t, "go", "build", "-trimpath", "-ldflags", "-X main.address="+profiles, "-o", profiled, "./bench/provider")

@@ -38,7 +38,8 @@ func Build(t testing.TB, path string, tags ...string) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), filepath.Base(path))
 	tags = append(tags, "grpcnotrace") // as the Makefile has it
-	Run(t, "go", "build", "-trimpath", "-buildvcs=false", "-tags", strings.Join(tags, ","), "-ldflags", "-s -w", "-o", binary, path)
+	Run(t, "go", "build", "-trimpath", "-buildvcs=false", "-tags", strings.Join(tags, ","), "-ldflags", "-s -w",
+		"-o", binary, path)
 	return binary
 }
 

@@ -166,7 +166,8 @@ func TestEachManifestIsLookedAtHere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"application.wadm.yaml", "hosts.yaml", "networkpolicy.yaml", "secret.yaml"}; !slices.Equal(files, want) {
+	if want := []string{"application.wadm.yaml", "hosts.yaml", "networkpolicy.yaml",
+		"secret.yaml"}; !slices.Equal(files, want) {
 		t.Errorf("the manifests are %q, want %q", files, want)
 	}
 }
@@ -198,7 +199,8 @@ func TestTheHostsWaitLongerThanTheProviderTakesToStop(t *testing.T) {
 	var hosts hostConfig
 	var metrics service
 	decode(t, "hosts.yaml", &hosts, &metrics)
-	if hosts.APIVersion != "k8s.wasmcloud.dev/v1alpha1" || hosts.Kind != "WasmCloudHostConfig" || hosts.Spec.Lattice == "" || hosts.Spec.Version == "" {
+	if hosts.APIVersion != "k8s.wasmcloud.dev/v1alpha1" || hosts.Kind != "WasmCloudHostConfig" ||
+		hosts.Spec.Lattice == "" || hosts.Spec.Version == "" {
 		t.Errorf("the hosts are %+v", hosts)
 	}
 	link, own := application(t)
@@ -210,12 +212,15 @@ func TestTheHostsWaitLongerThanTheProviderTakesToStop(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if patience := time.Duration(ms) * time.Millisecond; own.ShutdownTimeout >= patience || link.Delivery.DrainTimeout >= own.ShutdownTimeout {
-		t.Errorf("calls may take %s, the stop %s, and hosts wait %s", link.Delivery.DrainTimeout, own.ShutdownTimeout, patience)
+	if patience := time.Duration(ms) * time.Millisecond; own.ShutdownTimeout >= patience ||
+		link.Delivery.DrainTimeout >= own.ShutdownTimeout {
+		t.Errorf("calls may take %s, the stop %s, and hosts wait %s", link.Delivery.DrainTimeout,
+			own.ShutdownTimeout, patience)
 	}
 
 	name := map[string]string{"app.kubernetes.io/name": hosts.Metadata.Name} // which the operator gives the pods
-	if metrics.APIVersion != "v1" || metrics.Kind != "Service" || metrics.Spec.ClusterIP != "None" || !equal(metrics.Spec.Selector, name) ||
+	if metrics.APIVersion != "v1" || metrics.Kind != "Service" || metrics.Spec.ClusterIP != "None" ||
+		!equal(metrics.Spec.Selector, name) ||
 		metrics.Metadata.Namespace != hosts.Metadata.Namespace || len(metrics.Spec.Ports) != 1 {
 		t.Errorf("the service is %+v", metrics)
 	}
@@ -225,11 +230,14 @@ func TestTheHostsWaitLongerThanTheProviderTakesToStop(t *testing.T) {
 
 	var policy networkPolicy
 	decode(t, "networkpolicy.yaml", &policy)
-	if policy.APIVersion != "networking.k8s.io/v1" || policy.Kind != "NetworkPolicy" || !equal(policy.Spec.PodSelector.MatchLabels, name) ||
-		policy.Metadata.Namespace != hosts.Metadata.Namespace || !slices.Equal(policy.Spec.PolicyTypes, []string{"Ingress", "Egress"}) {
+	if policy.APIVersion != "networking.k8s.io/v1" || policy.Kind != "NetworkPolicy" ||
+		!equal(policy.Spec.PodSelector.MatchLabels, name) ||
+		policy.Metadata.Namespace != hosts.Metadata.Namespace ||
+		!slices.Equal(policy.Spec.PolicyTypes, []string{"Ingress", "Egress"}) {
 		t.Errorf("the policy is %+v", policy)
 	}
-	if in := policy.Spec.Ingress; len(in) != 1 || len(in[0].From) != 1 || in[0].Ports[0].Port != metrics.Spec.Ports[0].TargetPort {
+	if in := policy.Spec.Ingress; len(in) != 1 || len(in[0].From) != 1 ||
+		in[0].Ports[0].Port != metrics.Spec.Ports[0].TargetPort {
 		t.Errorf("it lets in %+v", in)
 	}
 	open := map[int]bool{}
@@ -302,22 +310,27 @@ func TestTheSecretIsTheOneThatTheApplicationAsksFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	policy, provider := app.Spec.Policies[0], app.Spec.Components[1]
-	if policy.Type != "policy.secret.wasmcloud.dev/v1alpha1" || policy.Properties["namespace"] != password.Metadata.Namespace {
+	if policy.Type != "policy.secret.wasmcloud.dev/v1alpha1" ||
+		policy.Properties["namespace"] != password.Metadata.Namespace {
 		t.Errorf("the policy is %+v", policy)
 	}
 	asked := provider.Properties.Secrets[0]
-	if asked.Name != "sasl_password" || asked.Properties["policy"] != policy.Name || asked.Properties["key"] != password.Metadata.Name ||
+	if asked.Name != "sasl_password" || asked.Properties["policy"] != policy.Name ||
+		asked.Properties["key"] != password.Metadata.Name ||
 		password.StringData[asked.Properties["field"]] == "" {
 		t.Errorf("it asks for %+v and there is %v", asked, password.Metadata)
 	}
-	if !slices.Equal(reader.Rules[0].ResourceNames, []string{password.Metadata.Name}) || !slices.Equal(reader.Rules[0].Verbs, []string{"get"}) ||
-		binding.RoleRef.Name != reader.Metadata.Name || reader.Metadata.Namespace != password.Metadata.Namespace || len(binding.Subjects) != 1 {
+	if !slices.Equal(reader.Rules[0].ResourceNames, []string{password.Metadata.Name}) ||
+		!slices.Equal(reader.Rules[0].Verbs, []string{"get"}) ||
+		binding.RoleRef.Name != reader.Metadata.Name || reader.Metadata.Namespace != password.Metadata.Namespace ||
+		len(binding.Subjects) != 1 {
 		t.Errorf("it is read by %+v, as %+v", binding, reader)
 	}
 
 	var hosts hostConfig
 	decode(t, "hosts.yaml", &hosts, &service{})
-	if spread := provider.Traits[0].Properties.Spread; provider.Traits[0].Type != "daemonscaler" || !equal(spread[0].Requirements, hosts.Spec.HostLabels) {
+	if spread := provider.Traits[0].Properties.Spread; provider.Traits[0].Type != "daemonscaler" ||
+		!equal(spread[0].Requirements, hosts.Spec.HostLabels) {
 		t.Errorf("the provider is put where %+v, and hosts are %v", spread, hosts.Spec.HostLabels)
 	}
 }

@@ -67,9 +67,10 @@ var rules = []struct {
 	},
 	{name: "the dispatcher knows no Kafka client", packages: []string{"engine/dispatch"}, never: kafkaClient},
 	{
-		name:     "the lattice's side of the front-end knows no Kafka",
-		packages: []string{"wasmcloud/hostdata", "wasmcloud/lattice", "wasmcloud/wrpc", "wasmcloud/refusal", "wasmcloud/guest", "wasmcloud/messaging", "wasmcloud/records"},
-		never:    slices.Concat(kafkaClient, own("engine")),
+		name: "the lattice's side of the front-end knows no Kafka",
+		packages: []string{"wasmcloud/hostdata", "wasmcloud/lattice", "wasmcloud/wrpc", "wasmcloud/refusal",
+			"wasmcloud/guest", "wasmcloud/messaging", "wasmcloud/records"},
+		never: slices.Concat(kafkaClient, own("engine")),
 	},
 	{name: "nothing that runs knows the helpers of tests", packages: []string{"cli"}, never: own("testkit", "archtest")},
 }
@@ -194,7 +195,8 @@ func TestFrontEndsEnterTheEngineByRoutes(t *testing.T) {
 		for _, imported := range p.Imports {
 			kafka := slices.ContainsFunc(kafkaClient, func(client string) bool { return isOrIsIn(imported, client) })
 			if kafka || wingOf(imported) == "engine" && !slices.Contains(own(entries...), imported) {
-				t.Errorf("%s imports %s: a front-end knows Kafka by %s alone", p.ImportPath, imported, strings.Join(entries, " and "))
+				t.Errorf("%s imports %s: a front-end knows Kafka by %s alone", p.ImportPath, imported,
+					strings.Join(entries, " and "))
 			}
 		}
 	}

@@ -52,7 +52,8 @@ or a file cannot be understood.
 The fields of --json keep their names: status, links (link, status, steps, lag), of each step step, target, status
 (ok, warn, fail, skipped), class and text, of each lag topic, partition, committed, start, end and lag.`,
 		Example: `  messaging-kafka check --set hosts=kafka.example.com:9092 --set topic=orders --component shop-mailer
-  messaging-kafka check --set hosts=kafka.example.com:9092 --set topic=texts --interface messaging-kafka:records/processor
+  messaging-kafka check --set hosts=kafka.example.com:9092 --set topic=texts \
+    --interface messaging-kafka:records/processor
   messaging-kafka check --file link.properties --secret-file sasl_password=/run/secrets/kafka
   messaging-kafka check --manifest wadm.yaml --component mailer --secret-env sasl_password=KAFKA_PASSWORD --json`,
 		Args: cobra.NoArgs,
@@ -62,15 +63,21 @@ The fields of --json keep their names: status, links (link, status, steps, lag),
 	set.StringArrayVar(&flags.set, "set", nil, "setting `KEY=VALUE` of the link; repeatable, beats files")
 	set.StringVar(&flags.file, "file", "", "read settings from `FILE`, one key=value on a line (- for standard input)")
 	set.StringVar(&flags.manifest, "manifest", "", "check the links of the wadm manifest `FILE`")
-	set.StringVar(&flags.provider, "provider", "", "`NAME` of the provider in the manifest, where it has several for messaging")
-	set.StringVar(&flags.component, "component", "", "in a manifest, only links of the component `NAME`; else the id of the link's component")
-	set.StringVar(&flags.link, "link", "", "in a manifest, only links of this `NAME`; else the link's name (default \"default\")")
+	set.StringVar(&flags.provider, "provider", "",
+		"`NAME` of the provider in the manifest, where it has several for messaging")
+	set.StringVar(&flags.component, "component", "",
+		"in a manifest, only links of the component `NAME`; else the id of the link's component")
+	set.StringVar(&flags.link, "link", "",
+		"in a manifest, only links of this `NAME`; else the link's name (default \"default\")")
 	set.StringVar(&flags.lattice, "lattice", "default", "`NAME` of the lattice, which the default group has in it")
-	set.StringVar(&flags.iface, "interface", "", "`PACKAGE/NAME` of the link's interface, such as "+role.Process.String()+" (default "+role.Messaging.String()+")")
+	set.StringVar(&flags.iface, "interface", "", "`PACKAGE/NAME` of the link's interface, such as "+role.Process.String()+
+		" (default "+role.Messaging.String()+")")
 	set.BoolVar(&flags.source, "source", false, "the same as --interface "+role.Messages.String())
-	set.StringArrayVar(&flags.secrets, "secret", nil, "secret `KEY=VALUE` of the link (which other users of this machine may see); repeatable")
+	set.StringArrayVar(&flags.secrets, "secret", nil,
+		"secret `KEY=VALUE` of the link (which other users of this machine may see); repeatable")
 	set.StringArrayVar(&flags.secretFiles, "secret-file", nil, "secret `KEY=FILE` that stands in a file; repeatable")
-	set.StringArrayVar(&flags.secretEnvs, "secret-env", nil, "secret `KEY=VARIABLE` that stands in the environment; repeatable")
+	set.StringArrayVar(&flags.secretEnvs, "secret-env", nil,
+		"secret `KEY=VARIABLE` that stands in the environment; repeatable")
 	set.DurationVar(&flags.timeout, "timeout", check.DefaultTimeout, "longest `TIME` for the check of one link")
 	set.BoolVar(&flags.asJSON, "json", false, "print JSON")
 	return command
@@ -108,7 +115,8 @@ func (f checkFlags) run(command *cobra.Command) error {
 			report.Status = check.Warn
 		}
 		if !f.asJSON {
-			fmt.Fprintf(out, "%d ok, %d to be aware of, %d failed, %d skipped\n", result.Count(check.OK), result.Count(check.Warn), result.Count(check.Fail), result.Count(check.Skipped))
+			fmt.Fprintf(out, "%d ok, %d to be aware of, %d failed, %d skipped\n", result.Count(check.OK),
+				result.Count(check.Warn), result.Count(check.Fail), result.Count(check.Skipped))
 		}
 	}
 	if f.asJSON {

@@ -75,7 +75,8 @@ spec:
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := run(t, test.input, []string{"THE_SECRET=" + secret}, append([]string{"check"}, test.args...)...)
-			if got.code != test.code || !strings.Contains(got.out, test.out) || !strings.Contains(got.err, test.err) || (test.err == "") != (got.err == "") {
+			if got.code != test.code || !strings.Contains(got.out, test.out) || !strings.Contains(got.err, test.err) ||
+				(test.err == "") != (got.err == "") {
 				t.Errorf("exit %d\n%s%s", got.code, got.out, got.err)
 			}
 			if strings.Contains(got.out+got.err, secret) {
@@ -88,7 +89,8 @@ spec:
 func TestCheckPrintsJSON(t *testing.T) {
 	k := testkit.Kfake(t)
 	k.Topic("orders", 2)
-	got := run(t, "", nil, "check", "--json", "--set", "hosts="+k.Brokers()[0], "--set", "topic=orders,absent", "--set", "reply_topic=none", "--component", "c")
+	got := run(t, "", nil, "check", "--json", "--set", "hosts="+k.Brokers()[0], "--set", "topic=orders,absent", "--set",
+		"reply_topic=none", "--component", "c")
 	var report struct {
 		Status string
 		Links  []struct {
@@ -100,12 +102,14 @@ func TestCheckPrintsJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(got.out), &report); err != nil {
 		t.Fatalf("%v in %s", err, got.out)
 	}
-	if got.code != exitFailure || report.Status != "fail" || len(report.Links) != 1 || report.Links[0].Link != "default" || report.Links[0].Status != "fail" {
+	if got.code != exitFailure || report.Status != "fail" || len(report.Links) != 1 || report.Links[0].Link != "default" ||
+		report.Links[0].Status != "fail" {
 		t.Errorf("exit %d, %+v", got.code, report)
 	}
 	found := false
 	for _, s := range report.Links[0].Steps {
-		found = found || (s.Step == "topic" && s.Target == "topic absent" && s.Status == "fail" && s.Class == "unknown_topic" && s.Text != "")
+		found = found || (s.Step == "topic" && s.Target == "topic absent" && s.Status == "fail" &&
+			s.Class == "unknown_topic" && s.Text != "")
 	}
 	if !found || len(report.Links[0].Lag) != 2 {
 		t.Errorf("got %s", got.out)

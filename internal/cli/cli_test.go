@@ -47,7 +47,8 @@ func TestVersionNamesTheBuild(t *testing.T) {
 	if err := json.Unmarshal([]byte(got.out), &info); err != nil || got.code != 0 {
 		t.Fatalf("exit %d, %v in %q", got.code, err, got.out)
 	}
-	if info.Version != "9.8.7" || info.Commit != "0123456789abcdef" || info.Go != runtime.Version() || info.Target != runtime.GOOS+"/"+runtime.GOARCH {
+	if info.Version != "9.8.7" || info.Commit != "0123456789abcdef" || info.Go != runtime.Version() ||
+		info.Target != runtime.GOOS+"/"+runtime.GOARCH {
 		t.Errorf("got %+v", info)
 	}
 	text := run(t, "", nil, "version")
@@ -76,7 +77,8 @@ func TestWrongCommandLinesEndWithTwo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := run(t, "", nil, test.args...)
-			if got.code != exitUsage || !strings.Contains(got.err, test.want) || !strings.Contains(got.err, "--help") || got.out != "" {
+			if got.code != exitUsage || !strings.Contains(got.err, test.want) ||
+				!strings.Contains(got.err, "--help") || got.out != "" {
 				t.Errorf("exit %d, %q on standard error, %q on standard output", got.code, got.err, got.out)
 			}
 			if strings.Contains(got.err, "Usage:") || strings.Count(got.err, test.want) != 1 {
@@ -100,7 +102,8 @@ func TestBadHostDataEndsTheProviderWithItsCause(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := run(t, test.input, nil)
-			if got.code != exitFailure || !strings.Contains(got.err, "messaging-kafka: reading host data: ") || !strings.Contains(got.err, test.want) {
+			if got.code != exitFailure || !strings.Contains(got.err, "messaging-kafka: reading host data: ") ||
+				!strings.Contains(got.err, test.want) {
 				t.Errorf("exit %d, standard error %q, want %q in it", got.code, got.err, test.want)
 			}
 			if strings.Contains(got.err+got.out, secret) {
@@ -123,7 +126,8 @@ func TestATerminalGetsAnIntroduction(t *testing.T) {
 		t.Fatal("/dev/ptmx is not taken for a terminal")
 	}
 	got := runOn(t, terminal, nil)
-	if got.code != exitUsage || !strings.Contains(got.err, "messaging-kafka dev") || !strings.Contains(got.err, "wasmCloud host starts it") {
+	if got.code != exitUsage || !strings.Contains(got.err, "messaging-kafka dev") ||
+		!strings.Contains(got.err, "wasmCloud host starts it") {
 		t.Errorf("exit %d, standard error\n%s", got.code, got.err)
 	}
 }

@@ -52,7 +52,8 @@ terminal it ends with Ctrl-D or Ctrl-C.`,
 	set.StringVar(&opts.Data, "data", "", "keep the embedded Kafka's data in `DIR` (default in memory)")
 	set.StringVar(&opts.NATSURL, "nats", "", "join the lattice of the NATS server at `URL` instead of an embedded one")
 	set.StringVar(&opts.Lattice, "lattice", dev.DefaultLattice, "`NAME` of the lattice")
-	set.StringVar(&opts.Admin, "admin", "", "serve the provider's page, metrics and health at `HOST:PORT` (default a free port of 127.0.0.1)")
+	set.StringVar(&opts.Admin, "admin", "",
+		"serve the provider's page, metrics and health at `HOST:PORT` (default a free port of 127.0.0.1)")
 	set.BoolVar(&opts.Verbose, "verbose", false, "show all of the provider's log, not its warnings alone")
 	return command
 }

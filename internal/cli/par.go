@@ -44,7 +44,8 @@ key is the provider's identity, and the issuer key is what a policy can trust.
 The same binaries, keys and flags make the same archive, byte for byte. Its issue time is that of --issued-at, else
 of SOURCE_DATE_EPOCH, else of the newest commit that Go recorded in the binaries, else 0, which means not known.`,
 		Example: `  messaging-kafka par
-  messaging-kafka par --binary linux/amd64=dist/amd64 --binary linux/arm64=dist/arm64 --issuer-key issuer.nk --subject-key provider.nk`,
+  messaging-kafka par --binary linux/amd64=dist/amd64 --binary linux/arm64=dist/arm64 \
+    --issuer-key issuer.nk --subject-key provider.nk`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			if !command.Flags().Changed("compress") {
@@ -54,14 +55,17 @@ of SOURCE_DATE_EPOCH, else of the newest commit that Go recorded in the binaries
 		},
 	}
 	set := command.Flags()
-	set.StringArrayVar(&flags.binaries, "binary", nil, "pack `TARGET=PATH`, such as x86_64-linux=… or linux/amd64=…; repeatable (default this program)")
+	set.StringArrayVar(&flags.binaries, "binary", nil,
+		"pack `TARGET=PATH`, such as x86_64-linux=… or linux/amd64=…; repeatable (default this program)")
 	set.StringVar(&flags.out, "out", "messaging-kafka.par.gz", "write the archive to `FILE`")
 	set.StringVar(&flags.name, "name", "messaging-kafka", "`NAME` of the provider for people")
 	set.StringVar(&flags.vendor, "vendor", "messaging-kafka", "`NAME` of who publishes it")
 	set.StringVar(&flags.version, "version", "", "`VERSION` of the provider (default that of this program)")
 	set.Int32Var(&flags.revision, "revision", 0, "`NUMBER` that grows with each release, for machines")
-	set.StringVar(&flags.issuerKey, "issuer-key", "", "`FILE` of the account seed that signs (default issuer.nk in the user's configuration folder)")
-	set.StringVar(&flags.subjectKey, "subject-key", "", "`FILE` of the service seed that names the provider (default provider.nk beside it)")
+	set.StringVar(&flags.issuerKey, "issuer-key", "",
+		"`FILE` of the account seed that signs (default issuer.nk in the user's configuration folder)")
+	set.StringVar(&flags.subjectKey, "subject-key", "",
+		"`FILE` of the service seed that names the provider (default provider.nk beside it)")
 	set.StringVar(&flags.issuedAt, "issued-at", "", "issue `TIME`: RFC 3339, or seconds since 1970")
 	set.BoolVar(&flags.compress, "compress", false, "compress with gzip (default: when FILE of --out ends in .gz)")
 	command.AddCommand(newParInspect(), newParSign(), newParVerify())
@@ -268,7 +272,8 @@ func describeArchive(out io.Writer, path string, size int64, contents *par.Conte
 		compressed = ", compressed"
 	}
 	fmt.Fprintf(table, "%s\t%s%s, signature and hashes verified\n", path, megabytes(size), compressed)
-	fmt.Fprintf(table, "name\t%s %s (revision %d) by %s\n", claims.Provider.Name, claims.Provider.Version, claims.Provider.Revision, claims.Provider.Vendor)
+	fmt.Fprintf(table, "name\t%s %s (revision %d) by %s\n", claims.Provider.Name, claims.Provider.Version,
+		claims.Provider.Revision, claims.Provider.Vendor)
 	fmt.Fprintf(table, "provider\t%s\n", claims.Subject)
 	fmt.Fprintf(table, "issuer\t%s\n", claims.Issuer)
 	fmt.Fprintf(table, "issued\t%s\n", issued)

@@ -49,14 +49,16 @@ func TestParPacksThisProgramAndInspectVerifiesIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(contents.Files) != 1 || contents.Files[0].Target != target || contents.Files[0].Size != info.Size() || !contents.Compressed {
+	if len(contents.Files) != 1 || contents.Files[0].Target != target || contents.Files[0].Size != info.Size() ||
+		!contents.Compressed {
 		t.Errorf("contents %+v, want this program of %d bytes for %s", contents, info.Size(), target)
 	}
 	if got := contents.Claims.Provider; got.Version != "9.8.7" || got.Name != "messaging-kafka" {
 		t.Errorf("claims about %+v", got)
 	}
 	text := run(t, "", nil, "par", "inspect", archive)
-	if text.code != 0 || !strings.Contains(text.out, contents.Claims.Subject) || !strings.Contains(text.out, contents.Files[0].Hash) {
+	if text.code != 0 || !strings.Contains(text.out, contents.Claims.Subject) ||
+		!strings.Contains(text.out, contents.Files[0].Hash) {
 		t.Errorf("exit %d,\n%s", text.code, text.out)
 	}
 
@@ -98,7 +100,8 @@ func TestParPacksGivenBinariesWithGivenKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := run(t, "", []string{"SOURCE_DATE_EPOCH=1700000000"}, "par", "--binary", "linux/amd64="+path("intel"), "--binary", "aarch64-linux="+path("arm"),
+	got := run(t, "", []string{"SOURCE_DATE_EPOCH=1700000000"}, "par", "--binary", "linux/amd64="+path("intel"),
+		"--binary", "aarch64-linux="+path("arm"),
 		"--issuer-key", path("issuer"), "--subject-key", path("subject"), "--out", path("x.par"),
 		"--name", "A name", "--vendor", "A vendor", "--version", "1.0.0", "--revision", "4")
 	if got.code != 0 {
@@ -124,8 +127,10 @@ func TestParPacksGivenBinariesWithGivenKeys(t *testing.T) {
 		t.Errorf("claims about %+v", p)
 	}
 
-	exchanged := run(t, "", nil, "par", "--binary", "linux/amd64="+path("intel"), "--out", path("y.par"), "--issuer-key", path("subject"), "--subject-key", path("issuer"))
-	if exchanged.code != exitFailure || !strings.Contains(exchanged.err, `"SA" is needed`) || strings.Contains(exchanged.err, subject.Seed()[4:]) {
+	exchanged := run(t, "", nil, "par", "--binary", "linux/amd64="+path("intel"), "--out", path("y.par"), "--issuer-key",
+		path("subject"), "--subject-key", path("issuer"))
+	if exchanged.code != exitFailure || !strings.Contains(exchanged.err, `"SA" is needed`) ||
+		strings.Contains(exchanged.err, subject.Seed()[4:]) {
 		t.Errorf("keys exchanged: exit %d, %s", exchanged.code, exchanged.err)
 	}
 	homeless := run(t, "", []string{"HOME=", "XDG_CONFIG_HOME="}, "par", "--out", path("z.par"))

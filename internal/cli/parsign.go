@@ -32,7 +32,8 @@ which "messaging-kafka par verify" checks, and so does OpenSSL 3 with the public
 			return signFile(command, key, args[0], publicKey)
 		},
 	}
-	command.Flags().StringVar(&issuerKey, "issuer-key", "", "`FILE` of the account seed that signs (default issuer.nk in the user's configuration folder)")
+	command.Flags().StringVar(&issuerKey, "issuer-key", "",
+		"`FILE` of the account seed that signs (default issuer.nk in the user's configuration folder)")
 	command.Flags().StringVar(&publicKey, "public-key", "", "write the public key to `FILE`, as PEM")
 	return command
 }

@@ -16,7 +16,8 @@ func TestTheEndIsReportedInTheShapeTheHostAskedFor(t *testing.T) {
 	var out bytes.Buffer
 	reportEnd(&out, &hostdata.Data{StructuredLogging: true}, cause)
 	var record map[string]any
-	if err := json.Unmarshal(out.Bytes(), &record); err != nil || record["error"] != "the cause" || record["level"] != "ERROR" {
+	if err := json.Unmarshal(out.Bytes(), &record); err != nil || record["error"] != "the cause" ||
+		record["level"] != "ERROR" {
 		t.Errorf("structured: %v in %s", err, out.String())
 	}
 	for name, data := range map[string]*hostdata.Data{"without data": nil, "with data": {}} {

@@ -44,8 +44,8 @@ which providers they run; --provider names them instead.
 
 With --watch it goes on: at a terminal the table is drawn anew, elsewhere each look is a line for each link.
 
-The exit status is 0 where all links are healthy, 1 where one is not, 2 where somebody could not be asked. A watch that is
-ended with Ctrl-C ends with 0.
+The exit status is 0 where all links are healthy, 1 where one is not, 2 where somebody could not be asked. A watch
+that is ended with Ctrl-C ends with 0.
 
 The fields of --json keep their names: status (healthy, unhealthy, unknown), silent, and providers as GET /links of the
 admin address tells them.`,
@@ -60,7 +60,8 @@ admin address tells them.`,
 	set.StringVar(&flags.nats, "nats", "", "ask the providers of the lattice whose NATS server is at `URL`")
 	set.StringVar(&flags.creds, "creds", "", "`FILE` with the credentials of a NATS user")
 	set.StringVar(&flags.lattice, "lattice", "default", "`NAME` of the lattice")
-	set.StringArrayVar(&flags.providers, "provider", nil, "`KEY` of a provider in the lattice; repeatable (default: all that its hosts run)")
+	set.StringArrayVar(&flags.providers, "provider", nil,
+		"`KEY` of a provider in the lattice; repeatable (default: all that its hosts run)")
 	set.BoolVar(&flags.watch, "watch", false, "go on until Ctrl-C")
 	set.DurationVar(&flags.every, "every", 2*time.Second, "`TIME` between two looks of --watch")
 	set.DurationVar(&flags.timeout, "timeout", 2*time.Second, "longest `TIME` to wait for answers")
@@ -220,8 +221,10 @@ func (f statusFlags) redraw(file *os.File) func(io.Writer, *overview.Answer) err
 			width, height = 0, 0 // it is drawn as it is
 		}
 		var table strings.Builder
-		fmt.Fprintf(&table, "messaging-kafka status, every %s, as of %s; Ctrl-C ends\n\n", f.every, answer.Time.Format(time.TimeOnly))
-		if err := overview.Table(&table, answer, overview.Style{Colour: os.Getenv("NO_COLOR") == "", Width: width, Wrap: width}); err != nil {
+		fmt.Fprintf(&table, "messaging-kafka status, every %s, as of %s; Ctrl-C ends\n\n", f.every,
+			answer.Time.Format(time.TimeOnly))
+		if err := overview.Table(&table, answer,
+			overview.Style{Colour: os.Getenv("NO_COLOR") == "", Width: width, Wrap: width}); err != nil {
 			return err
 		}
 		lines := strings.Split(strings.TrimSuffix(table.String(), "\n"), "\n")

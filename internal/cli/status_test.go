@@ -33,7 +33,8 @@ func admin(t *testing.T, p status.Provider) string {
 
 func oneLink(state status.State, reason string) status.Provider {
 	return status.Provider{
-		ProviderKey: "kafka", Lattice: "default", HostID: "N", Version: "1", Started: time.Now(), Healthy: state == status.Healthy, Message: reason,
+		ProviderKey: "kafka", Lattice: "default", HostID: "N", Version: "1", Started: time.Now(),
+		Healthy: state == status.Healthy, Message: reason,
 		Links: []status.Link{{Component: "echo", Name: "default", State: state, Reason: reason, Since: time.Now()}},
 	}
 }
@@ -65,7 +66,8 @@ func TestStatusTellsByItsExitCode(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := run(t, "", nil, append([]string{"status"}, test.args...)...)
-			if got.code != test.code || !strings.Contains(got.out, test.out) || !strings.Contains(got.err, test.complain) || (test.out == "") != (got.out == "") {
+			if got.code != test.code || !strings.Contains(got.out, test.out) || !strings.Contains(got.err, test.complain) ||
+				(test.out == "") != (got.out == "") {
 				t.Errorf("exit %d\n%s%s", got.code, got.out, got.err)
 			}
 			if strings.Contains(got.out+got.err, "\x1b") {
@@ -84,7 +86,8 @@ func TestStatusPrintsJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(got.out), &report); err != nil {
 		t.Fatalf("%v\n%s", err, got.out)
 	}
-	if got.code != 1 || report.Status != "unhealthy" || len(report.Providers) != 1 || report.Providers[0].Links[0].Reason != "no broker" {
+	if got.code != 1 || report.Status != "unhealthy" || len(report.Providers) != 1 ||
+		report.Providers[0].Links[0].Reason != "no broker" {
 		t.Errorf("exit %d, %+v", got.code, report)
 	}
 }
@@ -118,7 +121,8 @@ func TestStatusAsksDevOverBothWays(t *testing.T) {
 		{"--address", address[1]}, {"--nats", lattice[1], "--lattice", "dev"}, {"--nats", lattice[1], "--lattice", "dev", "--provider", "messaging-kafka"},
 	} {
 		got := run(t, "", nil, append([]string{"status"}, args...)...)
-		if got.code != 0 || !strings.Contains(got.out, "messaging-kafka  1 link, all healthy\nlattice dev, ") || !regexp.MustCompile(`(?m)^healthy +echo/default `).MatchString(got.out) {
+		if got.code != 0 || !strings.Contains(got.out, "messaging-kafka  1 link, all healthy\nlattice dev, ") ||
+			!regexp.MustCompile(`(?m)^healthy +echo/default `).MatchString(got.out) {
 			t.Errorf("%v: exit %d\n%s%s", args, got.code, got.out, got.err)
 		}
 	}
@@ -145,7 +149,8 @@ func watching(t *testing.T, command *exec.Cmd) (end func() error) {
 func TestAWatchWritesLinesWhereThereIsNoTerminal(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	command := exec.CommandContext(ctx, program, "status", "--watch", "--every", "20ms", "--address", admin(t, oneLink(status.Unhealthy, "no broker")))
+	command := exec.CommandContext(ctx, program, "status", "--watch", "--every", "20ms", "--address",
+		admin(t, oneLink(status.Unhealthy, "no broker")))
 	output, err := command.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -153,7 +158,8 @@ func TestAWatchWritesLinesWhereThereIsNoTerminal(t *testing.T) {
 	end := watching(t, command)
 	lines := bufio.NewScanner(output)
 	for i := range 3 {
-		if !lines.Scan() || !strings.HasSuffix(lines.Text(), `provider=kafka host=N link="echo/default" state=unhealthy in=0/s out=0/s in_flight=0 waiting=0 reason="no broker"`) {
+		if !lines.Scan() || !strings.HasSuffix(lines.Text(),
+			`provider=kafka host=N link="echo/default" state=unhealthy in=0/s out=0/s in_flight=0 waiting=0 reason="no broker"`) {
 			t.Fatalf("line %d is %q", i, lines.Text())
 		}
 	}

@@ -27,7 +27,8 @@ func newVersion() *cobra.Command {
 				return encoder.Encode(info)
 			}
 			var text strings.Builder
-			fmt.Fprintf(&text, "messaging-kafka %s\n  commit  %s\n  built   with %s for %s\n", info.Version, info.Commit, info.Go, info.Target)
+			fmt.Fprintf(&text, "messaging-kafka %s\n  commit  %s\n  built   with %s for %s\n", info.Version, info.Commit,
+				info.Go, info.Target)
 			for _, module := range slices.Sorted(maps.Keys(info.Modules)) {
 				fmt.Fprintf(&text, "  uses    %s %s\n", module, info.Modules[module])
 			}

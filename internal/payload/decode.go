@@ -133,7 +133,8 @@ func (d *decoder) own(m member) error {
 		}
 	default:
 		return fmt.Errorf("is not known; the names that begin with %s are %s", ownPrefix, strings.Join([]string{
-			attrKey, attrKeyBase64, attrHeaders, attrTombstone, attrTimestamp, attrPartition, attrOffset, attrTopic, attrAttempt}, ", "))
+			attrKey, attrKeyBase64, attrHeaders, attrTombstone, attrTimestamp, attrPartition, attrOffset, attrTopic,
+			attrAttempt}, ", "))
 	}
 	return nil
 }
@@ -182,7 +183,8 @@ func (d *decoder) checkEvent() error {
 	}
 	for _, name := range required {
 		if !d.event.has(name) {
-			return fmt.Errorf("%s: is missing; %s makes the envelope an event, which needs %s", name, d.event[0].name, strings.Join(required, ", "))
+			return fmt.Errorf("%s: is missing; %s makes the envelope an event, which needs %s", name, d.event[0].name,
+				strings.Join(required, ", "))
 		}
 	}
 	return nil
@@ -209,9 +211,11 @@ func (d *decoder) value() error {
 		}
 		d.out.Value = value
 	case d.data == nil:
-		return fmt.Errorf("%s: is missing, and so is %s; to delete the key, say %s: true", memberData, memberBase64, attrTombstone)
+		return fmt.Errorf("%s: is missing, and so is %s; to delete the key, say %s: true", memberData,
+			memberBase64, attrTombstone)
 	case d.media.foreign:
-		return fmt.Errorf("%s: is in a charset that JSON has not, by %s; give its bytes as %s", memberData, attrDataType, memberBase64)
+		return fmt.Errorf("%s: is in a charset that JSON has not, by %s; give its bytes as %s", memberData,
+			attrDataType, memberBase64)
 	case isJSON:
 		d.out.Value = append([]byte{}, d.data...)
 		if d.media.text == "" && len(d.event) > 0 {

@@ -26,7 +26,8 @@ func order() *record.Record {
 	return &record.Record{
 		Topic: "orders", Partition: 3, Offset: 1042, Timestamp: noon, Attempt: 1,
 		Key: []byte("customer-7"), Value: []byte(`{"total": 41.970}`),
-		Headers: []record.Header{{Key: "shop", Value: []byte("eu")}, {Key: "shop", Value: nil}, {Key: "trace", Value: []byte{0xff, 0}}},
+		Headers: []record.Header{{Key: "shop", Value: []byte("eu")}, {Key: "shop", Value: nil},
+			{Key: "trace", Value: []byte{0xff, 0}}},
 	}
 }
 
@@ -103,7 +104,8 @@ func TestHowARecordStandsInItsEnvelope(t *testing.T) {
 			r.Headers, r.Value = []record.Header{header("content-type", "application/json")}, []byte("1\n")
 		}, map[string]any{"data": none, "data_base64": "MQo="}},
 		"JSON that nests too deeply is base64": {func(r *record.Record) {
-			r.Headers, r.Value = []record.Header{header("content-type", "application/json")}, []byte(strings.Repeat("[", maxNesting+1)+strings.Repeat("]", maxNesting+1))
+			r.Headers, r.Value = []record.Header{header("content-type", "application/json")},
+				[]byte(strings.Repeat("[", maxNesting+1)+strings.Repeat("]", maxNesting+1))
 		}, map[string]any{"data": none}},
 		"text of another type is a string": {func(r *record.Record) { r.Headers = []record.Header{header("content-type", "text/xml")} },
 			map[string]any{"datacontenttype": "text/xml", "data": `{"total": 41.970}`}},
@@ -125,26 +127,35 @@ func TestHowARecordStandsInItsEnvelope(t *testing.T) {
 		"the largest offset":              {func(r *record.Record) { r.Offset = 1<<63 - 1 }, map[string]any{"kafkaoffset": "9223372036854775807", "id": "orders/3/9223372036854775807"}},
 		"a later attempt":                 {func(r *record.Record) { r.Attempt = 3 }, map[string]any{"kafkaattempt": json.Number("3")}},
 		"an event in binary mode": {func(r *record.Record) {
-			r.Headers = []record.Header{header("ce_id", "7"), header("ce_specversion", "1.0"), header("ce_type", "com.example.x"), header("ce_source", "/shop"),
-				header("ce_time", "2020-01-01T00:00:00Z"), header("ce_myext", "5"), header("ce_kafkakey", "not the key"), header("ce_Upper", "x"), header("other", "y"),
+			r.Headers = []record.Header{header("ce_id", "7"), header("ce_specversion", "1.0"),
+				header("ce_type", "com.example.x"), header("ce_source", "/shop"),
+				header("ce_time", "2020-01-01T00:00:00Z"), header("ce_myext", "5"), header("ce_kafkakey", "not the key"),
+				header("ce_Upper", "x"), header("other", "y"),
 				header("content-type", "application/vnd.x+json")}
-		}, map[string]any{"id": "7", "type": "com.example.x", "source": "/shop", "time": "2020-01-01T00:00:00Z", "myext": "5", "kafkakey": "customer-7",
-			"kafkatimestamp": "2026-01-31T12:00:00.123Z", "Upper": none, "other": none, "datacontenttype": "application/vnd.x+json", "data": map[string]any{"total": json.Number("41.970")}}},
+		}, map[string]any{"id": "7", "type": "com.example.x", "source": "/shop", "time": "2020-01-01T00:00:00Z", "myext": "5",
+			"kafkakey":       "customer-7",
+			"kafkatimestamp": "2026-01-31T12:00:00.123Z", "Upper": none, "other": none,
+			"datacontenttype": "application/vnd.x+json", "data": map[string]any{"total": json.Number("41.970")}}},
 		"an event without a type is none": {func(r *record.Record) {
 			r.Headers = []record.Header{header("ce_id", "7"), header("ce_specversion", "1.0"), header("ce_source", "/shop")}
 		}, map[string]any{"id": "orders/3/1042", "type": Type}},
 		"an event with an attribute twice is none": {func(r *record.Record) {
-			r.Headers = []record.Header{header("ce_id", "7"), header("ce_id", "8"), header("ce_type", "x"), header("ce_specversion", "1.0"), header("ce_source", "/shop")}
+			r.Headers = []record.Header{header("ce_id", "7"), header("ce_id", "8"), header("ce_type", "x"),
+				header("ce_specversion", "1.0"), header("ce_source", "/shop")}
 		}, map[string]any{"id": "orders/3/1042"}},
 		"an event with a bad time is none": {func(r *record.Record) {
-			r.Headers = []record.Header{header("ce_id", "7"), header("ce_time", "noon"), header("ce_type", "x"), header("ce_specversion", "1.0"), header("ce_source", "/shop")}
+			r.Headers = []record.Header{header("ce_id", "7"), header("ce_time", "noon"), header("ce_type", "x"),
+				header("ce_specversion", "1.0"), header("ce_source", "/shop")}
 		}, map[string]any{"id": "orders/3/1042"}},
 		"an event of another version is none": {func(r *record.Record) {
-			r.Headers = []record.Header{header("ce_id", "7"), header("ce_type", "x"), header("ce_specversion", "0.3"), header("ce_source", "/shop")}
+			r.Headers = []record.Header{header("ce_id", "7"), header("ce_type", "x"), header("ce_specversion", "0.3"),
+				header("ce_source", "/shop")}
 		}, map[string]any{"id": "orders/3/1042"}},
 		"an event in structured mode is data": {func(r *record.Record) {
-			r.Headers, r.Value = []record.Header{header("content-type", "application/cloudevents+json; charset=UTF-8")}, []byte(`{"specversion":"1.0","id":"7"}`)
-		}, map[string]any{"id": "orders/3/1042", "data": map[string]any{"specversion": "1.0", "id": "7"}, "datacontenttype": "application/cloudevents+json; charset=UTF-8"}},
+			r.Headers, r.Value = []record.Header{header("content-type", "application/cloudevents+json; charset=UTF-8")},
+				[]byte(`{"specversion":"1.0","id":"7"}`)
+		}, map[string]any{"id": "orders/3/1042", "data": map[string]any{"specversion": "1.0", "id": "7"},
+			"datacontenttype": "application/cloudevents+json; charset=UTF-8"}},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			r := order()
@@ -272,8 +283,10 @@ func mustComeBack(t *testing.T, r *record.Record, b []byte) {
 // chance has them.
 func TestEveryRecordComesBack(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	specials := []string{"", "a", "\x00", "\xff", "\xed\xa0\x80", "ü", "\u2028", "\ufffd", "\ufeff{}", "\U0001f600", "\U0010ffff", "null", "true", "1.50", "1e999", ` {"a":1}`,
-		`{"a":1,"a":2}`, `"\ud800"`, `"\ud83d\ude00"`, `{"b": [1, 2.0], "c":"</script>"}`, "\\u0000\"", "application/json", "text/plain", "\r\n\t", strings.Repeat("x", 5_000)}
+	specials := []string{"", "a", "\x00", "\xff", "\xed\xa0\x80", "ü", "\u2028", "\ufffd", "\ufeff{}", "\U0001f600",
+		"\U0010ffff", "null", "true", "1.50", "1e999", ` {"a":1}`,
+		`{"a":1,"a":2}`, `"\ud800"`, `"\ud83d\ude00"`, `{"b": [1, 2.0], "c":"</script>"}`, "\\u0000\"", "application/json",
+		"text/plain", "\r\n\t", strings.Repeat("x", 5_000)}
 	draw := func() []byte {
 		switch rng.IntN(4) {
 		case 0:
@@ -294,9 +307,11 @@ func TestEveryRecordComesBack(t *testing.T) {
 			return []byte(specials[rng.IntN(len(specials))])
 		}
 	}
-	names := []string{"content-type", "ce_id", "ce_source", "ce_type", "ce_specversion", "ce_time", "ce_x", "traceparent", ""}
+	names := []string{"content-type", "ce_id", "ce_source", "ce_type", "ce_specversion", "ce_time", "ce_x",
+		"traceparent", ""}
 	for range 700 {
-		r := &record.Record{Topic: "t", Partition: rng.Int32(), Offset: rng.Int64(), Attempt: 1 + rng.IntN(1000), Key: draw(), Value: draw(),
+		r := &record.Record{Topic: "t", Partition: rng.Int32(), Offset: rng.Int64(), Attempt: 1 + rng.IntN(1000),
+			Key: draw(), Value: draw(),
 			Timestamp: time.UnixMilli(rng.Int64N(1<<48) - 1)}
 		for range rng.IntN(8) {
 			h := record.Header{Key: names[rng.IntN(len(names))], Value: draw()}
@@ -309,7 +324,8 @@ func TestEveryRecordComesBack(t *testing.T) {
 			r.Headers = append(r.Headers, header("content-type", "application/json"))
 		}
 		if rng.IntN(3) == 0 {
-			r.Headers = append(r.Headers, header("ce_id", "1"), header("ce_source", "s"), header("ce_type", "t"), header("ce_specversion", "1.0"))
+			r.Headers = append(r.Headers, header("ce_id", "1"), header("ce_source", "s"), header("ce_type", "t"),
+				header("ce_specversion", "1.0"))
 			rng.Shuffle(len(r.Headers), func(i, j int) { r.Headers[i], r.Headers[j] = r.Headers[j], r.Headers[i] })
 		}
 		b := Encode(r)
@@ -347,7 +363,8 @@ func TestWhatAComponentMayPublish(t *testing.T) {
 			out(func(o *record.Outgoing) { o.Key = []byte("k") })},
 		"headers": {`{"data":1,"kafkaheaders":"[{\"key\":\"a\",\"value\":\"1\"},{\"key\":\"a\",\"value\":null},{\"keybase64\":\"/w==\",\"base64\":\"\"}]"}`,
 			out(func(o *record.Outgoing) {
-				o.Value, o.Headers = []byte("1"), []record.Header{{Key: "a", Value: []byte("1")}, {Key: "a"}, {Key: "\xff", Value: []byte{}}}
+				o.Value, o.Headers = []byte("1"), []record.Header{{Key: "a", Value: []byte("1")}, {Key: "a"},
+					{Key: "\xff", Value: []byte{}}}
 			})},
 		"a partition": {`{"data":1,"kafkapartition":7}`, out(func(o *record.Outgoing) { o.Value, o.Partition = []byte("1"), 7 })},
 		"the partition of a record that was read is where it was read": {`{"data":1,"kafkapartition":7,"kafkaoffset":"3"}`,
@@ -359,8 +376,10 @@ func TestWhatAComponentMayPublish(t *testing.T) {
 		"an event becomes headers": {`{"specversion":"1.0","id":"7","source":"/s","type":"t","time":"2020-01-01T00:00:00Z","n":5,"b":true,"data":{}}`,
 			out(func(o *record.Outgoing) {
 				o.Value = []byte("{}")
-				o.Headers = []record.Header{header("ce_specversion", "1.0"), header("ce_id", "7"), header("ce_source", "/s"), header("ce_type", "t"),
-					header("ce_time", "2020-01-01T00:00:00Z"), header("ce_n", "5"), header("ce_b", "true"), header("content-type", "application/json")}
+				o.Headers = []record.Header{header("ce_specversion", "1.0"), header("ce_id", "7"), header("ce_source", "/s"),
+					header("ce_type", "t"),
+					header("ce_time", "2020-01-01T00:00:00Z"), header("ce_n", "5"), header("ce_b", "true"), header("content-type",
+						"application/json")}
 			})},
 		"an event with headers of its own has those": {`{"specversion":"1.0","id":"7","source":"/s","type":"t","kafkaheaders":"[]","data":1}`,
 			out(func(o *record.Outgoing) { o.Value = []byte("1") })},
@@ -467,7 +486,9 @@ func TestEncodeSharesNothingWithTheRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	clear(b)
-	if string(out.Value) != string(r.Value) || string(out.Key) != "customer-7" || !slices.EqualFunc(out.Headers, r.Headers, func(a, b record.Header) bool { return a.Key == b.Key && string(a.Value) == string(b.Value) }) {
+	if string(out.Value) != string(r.Value) || string(out.Key) != "customer-7" ||
+		!slices.EqualFunc(out.Headers, r.Headers,
+			func(a, b record.Header) bool { return a.Key == b.Key && string(a.Value) == string(b.Value) }) {
 		t.Errorf("the decoded record changed with the body: %+v", out)
 	}
 }
@@ -484,13 +505,15 @@ func FuzzEncode(f *testing.F) {
 			}
 			return append([]byte{}, v...)
 		}
-		r := &record.Record{Topic: "t", Timestamp: time.UnixMilli(max(-1, millis%(1<<53))), Attempt: 1, Key: orNil(key, 0), Value: orNil(value, 1),
+		r := &record.Record{Topic: "t", Timestamp: time.UnixMilli(max(-1, millis%(1<<53))), Attempt: 1, Key: orNil(key, 0),
+			Value:   orNil(value, 1),
 			Headers: []record.Header{{Key: name, Value: orNil(hv, 2)}, {Key: name, Value: hv}}}
 		if r.Headers[1].Value == nil {
 			r.Headers[1].Value = []byte{}
 		}
 		if flags&8 != 0 {
-			r.Headers = append(r.Headers, header("ce_specversion", "1.0"), header("ce_type", "t"), header("ce_source", "s"), header("ce_id", "i"))
+			r.Headers = append(r.Headers, header("ce_specversion", "1.0"), header("ce_type", "t"), header("ce_source", "s"),
+				header("ce_id", "i"))
 		}
 		b := Encode(r)
 		mustBeEvent(t, b)
@@ -516,7 +539,8 @@ func FuzzDecode(f *testing.F) {
 		if out.Partition < record.AnyPartition || out.Topic != "" {
 			t.Errorf("%+v", out)
 		}
-		r := &record.Record{Topic: "t", Attempt: 1, Key: out.Key, Value: out.Value, Headers: out.Headers, Timestamp: out.Timestamp}
+		r := &record.Record{Topic: "t", Attempt: 1, Key: out.Key, Value: out.Value, Headers: out.Headers,
+			Timestamp: out.Timestamp}
 		b := Encode(r)
 		mustBeEvent(t, b)
 		mustComeBack(t, r, b)

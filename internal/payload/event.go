@@ -69,8 +69,8 @@ func checkAttribute(a attribute) error {
 }
 
 // eventOf reads the event that a record is in the binding's binary mode. A record is one if its headers have all the
-// required attributes, none twice, and every value is what CloudEvents allows; everything else is no event, whatever its
-// headers are called.
+// required attributes, none twice, and every value is what CloudEvents allows; everything else is no event, whatever
+// its headers are called.
 func eventOf(r *record.Record) (event, bool) {
 	var e event
 	for _, h := range r.Headers {

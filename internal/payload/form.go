@@ -62,7 +62,8 @@ func (f Form) content(msg Message) (record.Outgoing, error) {
 			return record.Outgoing{}, err
 		}
 	} else if record.NamesKey(msg.Subject) {
-		return record.Outgoing{}, errors.New("the subject names a key or headers, which the link does not allow: set key_from=subject on it, or leave out what is behind the question mark")
+		return record.Outgoing{},
+			errors.New("the subject names a key or headers, which the link does not allow: set key_from=subject on it, or leave out what is behind the question mark")
 	}
 	out := record.Outgoing{Partition: record.AnyPartition, Value: msg.Body}
 	if f.envelope {

@@ -93,7 +93,8 @@ func parseHeader(raw json.RawMessage) (record.Header, error) {
 			h.Value, err = parseBase64(m.raw)
 			values++
 		default:
-			err = fmt.Errorf("is not known: a header has %s or %s, and %s or %s", headerKey, headerKeyBase64, headerValue, headerBase64)
+			err = fmt.Errorf("is not known: a header has %s or %s, and %s or %s", headerKey, headerKeyBase64,
+				headerValue, headerBase64)
 		}
 		if err != nil {
 			return record.Header{}, fmt.Errorf("%s: %w", shown(m.name), err)

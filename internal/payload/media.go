@@ -43,13 +43,14 @@ func parseMedia(text string) (media, error) {
 	return m, nil
 }
 
-// maxNesting bounds the JSON that stands in an envelope as JSON. Parsers have limits to how deeply values may nest, some
-// of 128, and one value must not make the whole envelope unreadable.
+// maxNesting bounds the JSON that stands in an envelope as JSON. Parsers have limits to how deeply values may nest,
+// some of 128, and one value must not make the whole envelope unreadable.
 const maxNesting = 100
 
 // isEmbeddable tells whether value is JSON that can stand in other JSON and be read back from it byte for byte.
 func isEmbeddable(value []byte) bool {
-	return len(value) > 0 && len(bytes.TrimSpace(value)) == len(value) && utf8.Valid(value) && json.Valid(value) && nesting(value) <= maxNesting
+	return len(value) > 0 && len(bytes.TrimSpace(value)) == len(value) && utf8.Valid(value) && json.Valid(value) &&
+		nesting(value) <= maxNesting
 }
 
 // nesting is how deeply the arrays and objects of valid JSON nest.

@@ -79,7 +79,8 @@ func appendEscape(b []byte, r rune) []byte {
 }
 
 func appendUnit(b []byte, unit rune) []byte {
-	return append(b, '\\', 'u', hexDigits[unit>>12&0xf], hexDigits[unit>>8&0xf], hexDigits[unit>>4&0xf], hexDigits[unit&0xf])
+	return append(b, '\\', 'u', hexDigits[unit>>12&0xf], hexDigits[unit>>8&0xf], hexDigits[unit>>4&0xf],
+		hexDigits[unit&0xf])
 }
 
 var (

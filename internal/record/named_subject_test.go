@@ -85,7 +85,8 @@ func FuzzParseNamedSubject(f *testing.F) {
 		if header == "" || strings.ToValidUTF8(header, "") != header {
 			header = "h"
 		}
-		want := NamedSubject{Subject: "o?partition=1", Key: append([]byte{}, key...), Headers: []Header{{Key: header, Value: append([]byte{}, value...)}}}
+		want := NamedSubject{Subject: "o?partition=1", Key: append([]byte{}, key...),
+			Headers: []Header{{Key: header, Value: append([]byte{}, value...)}}}
 		written := "o?key=" + url.QueryEscape(string(key)) + "&partition=1&header." + url.QueryEscape(header)
 		if null {
 			want.Headers[0].Value = nil

@@ -32,8 +32,8 @@ type ReplyAddress struct {
 	Topic string
 	// Partition is [AnyPartition] where the address leaves it open.
 	Partition int32
-	// Correlation is the id of the request, to which Kafka gives no meaning. It is empty where the request has none, and nil
-	// where the address is that of no request.
+	// Correlation is the id of the request, to which Kafka gives no meaning. It is empty where the request has none, and
+	// nil where the address is that of no request.
 	Correlation []byte
 }
 
@@ -92,7 +92,8 @@ func ParseSubject(subject string) (ReplyAddress, error) {
 			// Digits only: ParseInt would take a sign as well, and an address has one form.
 			n, err := strconv.ParseUint(value, 10, 31)
 			if err != nil {
-				return ReplyAddress{}, fmt.Errorf("the subject %q has the partition %q, which is not a number from 0 to %d", subject, value, 1<<31-1)
+				return ReplyAddress{}, fmt.Errorf("the subject %q has the partition %q, which is not a number from 0 to %d",
+					subject, value, 1<<31-1)
 			}
 			address.Partition = int32(n)
 		default:

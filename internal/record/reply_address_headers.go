@@ -7,8 +7,8 @@ import (
 
 // ReplyAddressOf reads where the sender of r wants an answer, and whether r asks for one at all. It does if it
 // carries a [ReplyTopicHeader] that names a topic as Kafka allows it: a name from a stranger's header must not become a
-// subject that reads as something else. A partition that is not one is left out of the address, so that the answer still
-// reaches the topic.
+// subject that reads as something else. A partition that is not one is left out of the address, so that the answer
+// still reaches the topic.
 //
 // The address is what the record's sender says, whoever that is: it is for the link to say whether it is believed. It
 // holds its own copy of the correlation id, which is never nil.
@@ -38,7 +38,8 @@ func (a ReplyAddress) RequestHeaders() []Header {
 	}
 	headers = append(headers, Header{Key: ReplyTopicHeader, Value: []byte(a.Topic)})
 	if a.Partition >= 0 {
-		headers = append(headers, Header{Key: ReplyPartitionHeader, Value: binary.BigEndian.AppendUint32(nil, uint32(a.Partition))})
+		headers = append(headers,
+			Header{Key: ReplyPartitionHeader, Value: binary.BigEndian.AppendUint32(nil, uint32(a.Partition))})
 	}
 	return headers
 }

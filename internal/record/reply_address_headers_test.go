@@ -19,8 +19,9 @@ func TestReplyAddressOf(t *testing.T) {
 			want:    ReplyAddress{Topic: "orders.answers", Partition: AnyPartition, Correlation: id},
 		},
 		"what Spring sends with a partition": {
-			headers: []Header{{CorrelationHeader, id}, {ReplyTopicHeader, []byte("a")}, {ReplyPartitionHeader, []byte{0, 0, 1, 2}}},
-			want:    ReplyAddress{Topic: "a", Partition: 258, Correlation: id},
+			headers: []Header{{CorrelationHeader, id}, {ReplyTopicHeader, []byte("a")},
+				{ReplyPartitionHeader, []byte{0, 0, 1, 2}}},
+			want: ReplyAddress{Topic: "a", Partition: 258, Correlation: id},
 		},
 		"a topic alone": {
 			headers: []Header{{ReplyTopicHeader, []byte("a")}},
@@ -83,7 +84,8 @@ func FuzzReplyAddressOf(f *testing.F) {
 	f.Add([]byte("a?partition=1"), []byte("3"), []byte{})
 	f.Add([]byte{}, []byte{0xff, 0xff, 0xff, 0xff}, []byte{0})
 	f.Fuzz(func(t *testing.T, topic, partition, correlation []byte) {
-		r := &Record{Headers: []Header{{ReplyTopicHeader, topic}, {ReplyPartitionHeader, partition}, {CorrelationHeader, correlation}}}
+		r := &Record{Headers: []Header{{ReplyTopicHeader, topic}, {ReplyPartitionHeader, partition},
+			{CorrelationHeader, correlation}}}
 		address, ok := ReplyAddressOf(r)
 		if !ok {
 			if !reflect.DeepEqual(address, ReplyAddress{}) {

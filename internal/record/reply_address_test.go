@@ -62,7 +62,8 @@ func TestReplyAddressStringIsStable(t *testing.T) {
 
 // FuzzParseSubject checks that nothing panics, and that whatever is read is written and read again as the same.
 func FuzzParseSubject(f *testing.F) {
-	for _, seed := range []string{"orders", "a?correlation=00ff&partition=3", "?", "a?partition=99999999999", "a?b=c&&=", "a??"} {
+	for _, seed := range []string{"orders", "a?correlation=00ff&partition=3", "?", "a?partition=99999999999",
+		"a?b=c&&=", "a??"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, subject string) {

@@ -19,13 +19,14 @@ func (l *Link) Reading() string {
 	}
 	// What addresses of answers the component is given depends on these two.
 	replies := &l.Producer
-	return fmt.Sprintf("%q|%v|%q|%+v|%+v|%q|%t%q", l.Cluster.Hosts, l.Cluster.Security.Protocol.UsesSASL(), pattern, c, l.Delivery,
+	return fmt.Sprintf("%q|%v|%q|%+v|%+v|%q|%t%q", l.Cluster.Hosts, l.Cluster.Security.Protocol.UsesSASL(),
+		pattern, c, l.Delivery,
 		replies.AllowedTopics, replies.ReplyTopicsFromRecords == nil, replies.ReplyTopicsFromRecords)
 }
 
-// Clash says in words why two links, which are not one reading for two links, cannot both read as they ask; "" where they
-// can. One that is not certain is a warning: it may be meant. sameComponent tells that both deliver to one component
-// under one link name, which by default makes them members of one group.
+// Clash says in words why two links, which are not one reading for two links, cannot both read as they ask; "" where
+// they can. One that is not certain is a warning: it may be meant. sameComponent tells that both deliver to one
+// component under one link name, which by default makes them members of one group.
 func (l *Link) Clash(other *Link, sameComponent bool) (text string, certain bool) {
 	a, b := &l.Consumer, &other.Consumer
 	if a.Group != b.Group || !a.Enabled() || !b.Enabled() || !l.Cluster.meets(&other.Cluster) {
@@ -45,7 +46,8 @@ func (l *Link) Clash(other *Link, sameComponent bool) (text string, certain bool
 		return "", false
 	}
 	return fmt.Sprintf("reads %s too, as a member of the same group (%s), and hands records over in another way: each record comes by one of the two only. "+
-		"Give one of them a consumer_group of its own, so that both get all records, or give both the same settings", topics, a.Group), certain && sameComponent
+		"Give one of them a consumer_group of its own, so that both get all records, or give both the same settings", topics,
+		a.Group), certain && sameComponent
 }
 
 // meets tells whether two links are known to speak to the same cluster: they have an address in common.

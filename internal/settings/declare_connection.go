@@ -7,7 +7,8 @@ func connectionSection() section {
 		title: "Connection",
 		settings: []setting{
 			{
-				name: keyHosts, kafka: "bootstrap.servers", hints: []string{"host", "brokers", "bootstrap", "seed_brokers", "urls", "cluster_uris"},
+				name: keyHosts, kafka: "bootstrap.servers", hints: []string{"host", "brokers", "bootstrap", "seed_brokers", "urls",
+					"cluster_uris"},
 				def: "127.0.0.1:9092", example: "kafka-0:9092,kafka-1:9092,[2001:db8::1]:9092",
 				doc:   "Brokers to connect to first; the cluster names the others. A missing port is 9092.",
 				value: into("list of host:port", parseHosts, func(d *draft) *[]string { return &d.link.Cluster.Hosts }),
@@ -25,7 +26,8 @@ func connectionSection() section {
 				value: duration("1s", "1h", func(d *draft) *time.Duration { return &d.link.Cluster.MetadataMaxAge }),
 			},
 			{
-				name: "dial_timeout", kafka: "socket.connection.setup.timeout.ms", hints: []string{"connect_timeout", "connection_timeout"},
+				name: "dial_timeout", kafka: "socket.connection.setup.timeout.ms", hints: []string{"connect_timeout",
+					"connection_timeout"},
 				def: "10s", example: "3s",
 				doc:   "Longest wait for a connection, TLS included.",
 				value: duration("100ms", "5m", func(d *draft) *time.Duration { return &d.link.Cluster.DialTimeout }),

@@ -19,7 +19,8 @@ func consumeSection() section {
 				value:   into("list of topics or /pattern/", parseTopics, func(d *draft) *topicChoice { return &d.topic }),
 			},
 			{
-				name: "consumer_group", kafka: "group.id", hints: []string{"group", "consumer_group_id", "groupid"}, scope: scopeLink,
+				name: "consumer_group", kafka: "group.id", hints: []string{"group", "consumer_group_id", "groupid"},
+				scope:  scopeLink,
 				defDoc: "`wasmcloud.<lattice>.<component>.<link name>`", example: "orders-mailer",
 				doc:   "Group that shares the topics. The default makes all copies of the provider share the work of one link.",
 				value: text(func(d *draft) *string { return &d.link.Consumer.Group }),
@@ -33,8 +34,9 @@ func consumeSection() section {
 			{
 				name: "start", kafka: "auto.offset.reset", hints: []string{"offset_reset", "start_offset", "offset", "from"},
 				def: "latest", example: "earliest\n24h\n2026-01-31T08:00:00Z",
-				doc:   "Where a group begins in a partition of which it has committed no offset: at the end, at the beginning, so long ago, or at a time. The place is committed when the partition is first assigned, so that a restart skips nothing.",
-				value: into("`latest`, `earliest`, duration or RFC 3339 time", parseStart, func(d *draft) *Start { return &d.link.Consumer.Start }),
+				doc: "Where a group begins in a partition of which it has committed no offset: at the end, at the beginning, so long ago, or at a time. The place is committed when the partition is first assigned, so that a restart skips nothing.",
+				value: into("`latest`, `earliest`, duration or RFC 3339 time", parseStart,
+					func(d *draft) *Start { return &d.link.Consumer.Start }),
 			},
 			{
 				name: "on_offset_out_of_range", hints: []string{"out_of_range"},
@@ -145,5 +147,6 @@ func parseStart(text string) (Start, error) {
 	if back, err := parseDuration(text); err == nil && back > 0 {
 		return Start{Kind: StartBack, Back: back}, nil
 	}
-	return Start{}, refuse(text, "is no place to start: write latest, earliest, a duration back from now (24h, 7d) or a time (2026-01-31T08:00:00Z)")
+	return Start{}, refuse(text,
+		"is no place to start: write latest, earliest, a duration back from now (24h, 7d) or a time (2026-01-31T08:00:00Z)")
 }

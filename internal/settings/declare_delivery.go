@@ -15,7 +15,8 @@ func deliverySection() section {
 					nil, OrderKey, OrderPartition, OrderNone),
 			},
 			{
-				name: "max_in_flight", hints: []string{"concurrency", "max_concurrency", "max_inflight", "workers", "max_poll_records"},
+				name: "max_in_flight", hints: []string{"concurrency", "max_concurrency", "max_inflight", "workers",
+					"max_poll_records"},
 				def: "64", defDoc: "`64`; `4` for components that take batches", example: "8",
 				doc:   "Most calls of the component that run at once for this link.",
 				value: number(1, 10_000, "calls", func(d *draft) *int { return &d.link.Delivery.MaxInFlight }),
@@ -81,7 +82,8 @@ func deliverySection() section {
 				value: number(0, 1_000_000, "deliveries", func(d *draft) *int { return &d.link.Delivery.MaxAttempts }),
 			},
 			{
-				name: keyDeadLetter, hints: []string{"dlq", "dlt", "dead_letter", "dlq_topic", "dlt_topic", "dead_letter_queue", "deadletter_topic"},
+				name: keyDeadLetter, hints: []string{"dlq", "dlt", "dead_letter", "dlq_topic", "dlt_topic", "dead_letter_queue",
+					"deadletter_topic"},
 				example: "orders.dead",
 				doc:     "Where records go that were rejected or failed too often.",
 				value:   optionalText(parseTopicName, func(d *draft) *string { return &d.link.Delivery.DeadLetterTopic }),

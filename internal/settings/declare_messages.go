@@ -14,8 +14,9 @@ func messageSection() section {
 			{
 				name: keyTombstones, hints: []string{"tombstone", "on_tombstone", "null_values"},
 				def: "empty", example: "skip",
-				doc:   "What a tombstone, a record whose value is null, is to the component: `empty` is an empty body, as an empty value is, too; `skip` is nothing, the record is finished without a call; `envelope` is an envelope with the mark `kafkatombstone`. Every envelope has the mark, so that `envelope` needs `payload=envelope`, and `empty` means the same there.",
-				value: word(func(d *draft) *Tombstones { return &d.link.Delivery.Tombstones }, nil, TombstonesEmpty, TombstonesSkip, TombstonesEnvelope),
+				doc: "What a tombstone, a record whose value is null, is to the component: `empty` is an empty body, as an empty value is, too; `skip` is nothing, the record is finished without a call; `envelope` is an envelope with the mark `kafkatombstone`. Every envelope has the mark, so that `envelope` needs `payload=envelope`, and `empty` means the same there.",
+				value: word(func(d *draft) *Tombstones { return &d.link.Delivery.Tombstones }, nil, TombstonesEmpty, TombstonesSkip,
+					TombstonesEnvelope),
 			},
 			{
 				name: keyKeyFrom, hints: []string{"message_key", "key", "partition_key"},

@@ -14,14 +14,16 @@ func publishSection() section {
 			{
 				name: "allowed_topics", hints: []string{"allow_topics", "publish_topics", "topic_allowlist"},
 				defDoc: "all", example: "orders.*,audit",
-				doc:   "Topics that the component may publish to; `*` stands for any characters, `?` for one. Everything else is refused.",
-				value: into("list of topics with `*` and `?`", parseTopicGlobs, func(d *draft) *[]string { return &d.link.Producer.AllowedTopics }),
+				doc: "Topics that the component may publish to; `*` stands for any characters, `?` for one. Everything else is refused.",
+				value: into("list of topics with `*` and `?`", parseTopicGlobs,
+					func(d *draft) *[]string { return &d.link.Producer.AllowedTopics }),
 			},
 			{
 				name: keyReplyTopics, hints: []string{"reply_topics", "allowed_reply_topics", "trusted_reply_topics"},
 				defDoc: "what `allowed_topics` has; without it none", example: "orders.answers,*.replies",
-				doc:   "Topics that a record may name for its answer (`kafka_replyTopic`), besides the link's own `reply_topic`; `*` stands for any characters, `?` for one, and `none` for none. A record that names another one is delivered as if it named none. `allowed_topics` holds as well, and such topics are never created.",
-				value: into("list of topics with `*` and `?`, or `none`", parseReplyTopicGlobs, func(d *draft) *[]string { return &d.link.Producer.ReplyTopicsFromRecords }),
+				doc: "Topics that a record may name for its answer (`kafka_replyTopic`), besides the link's own `reply_topic`; `*` stands for any characters, `?` for one, and `none` for none. A record that names another one is delivered as if it named none. `allowed_topics` holds as well, and such topics are never created.",
+				value: into("list of topics with `*` and `?`, or `none`", parseReplyTopicGlobs,
+					func(d *draft) *[]string { return &d.link.Producer.ReplyTopicsFromRecords }),
 			},
 			{
 				name: "producer_partitions", hints: []string{"producer_partition", "publish_partitions"}, scope: scopeLink,
@@ -98,8 +100,9 @@ func requestSection() section {
 			{
 				name: keyRequestPartition,
 				def:  "any", example: "3",
-				doc:   "Partition in which answers are asked for. `any` leaves the choice to the one who answers, and reads all.",
-				value: into("number or `any`", parseReplyPartition, func(d *draft) *int32 { return &d.link.Request.ReplyPartition }),
+				doc: "Partition in which answers are asked for. `any` leaves the choice to the one who answers, and reads all.",
+				value: into("number or `any`", parseReplyPartition,
+					func(d *draft) *int32 { return &d.link.Request.ReplyPartition }),
 			},
 		},
 	}
@@ -118,8 +121,9 @@ func topicSection() section {
 			{
 				name: "create_topics_partitions", hints: []string{"num_partitions"},
 				def: "-1", example: "12",
-				doc:   "Partitions of a created topic; `-1` is the broker's default.",
-				value: nonZero(number(-1, maxPartition+1, "partitions", func(d *draft) *int32 { return &d.link.Create.Partitions })),
+				doc: "Partitions of a created topic; `-1` is the broker's default.",
+				value: nonZero(number(-1, maxPartition+1, "partitions",
+					func(d *draft) *int32 { return &d.link.Create.Partitions })),
 			},
 			{
 				name: "create_topics_replication", hints: []string{"default_replication_factor", "replication_factor"},
@@ -157,8 +161,9 @@ func providerSection() section {
 			{
 				name: keyAllowedHosts, hints: []string{"kafka_hosts", "allowed_brokers"}, scope: scopeProvider,
 				defDoc: "any", example: "*.kafka.example.com:9094,login.example.com",
-				doc:   "Hosts that links may name in `hosts` and `oauth_token_endpoint`, with or without a port; `*` stands for any characters, `?` for one. A link that names another one is refused. Whatever it is, credentials of this config go to the `hosts` of this config only.",
-				value: into("list of hosts with `*` and `?`", parseHostPatterns, func(d *draft) *[]string { return &d.provider.AllowedHosts }),
+				doc: "Hosts that links may name in `hosts` and `oauth_token_endpoint`, with or without a port; `*` stands for any characters, `?` for one. A link that names another one is refused. Whatever it is, credentials of this config go to the `hosts` of this config only.",
+				value: into("list of hosts with `*` and `?`", parseHostPatterns,
+					func(d *draft) *[]string { return &d.provider.AllowedHosts }),
 			},
 			{
 				name: keyAllowedFolders, hints: []string{"allowed_folders", "allowed_paths", "file_folders"}, scope: scopeProvider,
@@ -167,13 +172,16 @@ func providerSection() section {
 				value: into("list of absolute paths", parseFolders, func(d *draft) *[]string { return &d.provider.AllowedFolders }),
 			},
 			{
-				name: "provider_inbox_prefixes", hints: []string{"inbox_prefix", "custom_inbox_prefix", "inbox_prefixes"}, scope: scopeProvider,
+				name: "provider_inbox_prefixes", hints: []string{"inbox_prefix", "custom_inbox_prefix", "inbox_prefixes"},
+				scope:  scopeProvider,
 				defDoc: "`_INBOX` alone", example: "_INBOX_team",
-				doc:   "Further beginnings of the reply subjects that the provider answers, for peers whose NATS clients have inboxes of their own: hosts, and whoever asks for health and status. Questions and calls that name any other reply subject are not answered.",
-				value: into("list of subject prefixes", parseInboxPrefixes, func(d *draft) *[]string { return &d.provider.InboxPrefixes }),
+				doc: "Further beginnings of the reply subjects that the provider answers, for peers whose NATS clients have inboxes of their own: hosts, and whoever asks for health and status. Questions and calls that name any other reply subject are not answered.",
+				value: into("list of subject prefixes", parseInboxPrefixes,
+					func(d *draft) *[]string { return &d.provider.InboxPrefixes }),
 			},
 			{
-				name: "admin_address", hints: []string{"metrics_address", "metrics_port", "admin_port", "admin"}, scope: scopeProvider,
+				name: "admin_address", hints: []string{"metrics_address", "metrics_port", "admin_port", "admin"},
+				scope:   scopeProvider,
 				example: "127.0.0.1:9464",
 				doc:     "Address on which the page with the state of all links, metrics and health are served over HTTP: `/`, `/metrics`, `/healthz`, `/readyz`, `/links`, `/history`. With a port alone (`9464`) it is the loopback's; for others to reach it, name an address, such as `0.0.0.0:9464`. Without it nothing is served.",
 				value:   into("host:port", parseListenAddress, func(d *draft) *string { return &d.provider.AdminAddress }),

@@ -26,7 +26,8 @@ func securitySection() section {
 					map[string]Protocol{"TLS": TLS, "SASL_TLS": SASLTLS}, Plaintext, TLS, SASLPlaintext, SASLTLS),
 			},
 			{
-				name: keyMechanism, kafka: "sasl.mechanism", hints: []string{"mechanism", "sasl_mechanisms", "auth_mechanism", "sasl"},
+				name: keyMechanism, kafka: "sasl.mechanism", hints: []string{"mechanism", "sasl_mechanisms",
+					"auth_mechanism", "sasl"},
 				example: "SCRAM-SHA-512",
 				doc:     "How connections authenticate. Kerberos (`GSSAPI`) is not supported.",
 				value:   mechanism(),
@@ -55,7 +56,8 @@ func securitySection() section {
 				value:   text(func(d *draft) *string { return &d.link.Cluster.Security.TLSCAFile }),
 			},
 			{
-				name: "tls_cert", kafka: "ssl.keystore.certificate.chain", hints: []string{"cert", "client_cert", "tls_client_cert"},
+				name: "tls_cert", kafka: "ssl.keystore.certificate.chain", hints: []string{"cert", "client_cert",
+					"tls_client_cert"},
 				example: "-----BEGIN CERTIFICATE-----…",
 				doc:     "Client certificate, with intermediate ones after it. Needs `tls_key`.",
 				value:   into("PEM text", parseCertificates, func(d *draft) *string { return &d.link.Cluster.Security.TLSCert }),
@@ -90,13 +92,15 @@ func securitySection() section {
 				value: tlsVersion(),
 			},
 			{
-				name: "tls_insecure_skip_verify", hints: []string{"ssl_endpoint_identification_algorithm", "insecure", "skip_verify", "insecure_skip_verify"},
+				name: "tls_insecure_skip_verify", hints: []string{"ssl_endpoint_identification_algorithm", "insecure",
+					"skip_verify", "insecure_skip_verify"},
 				def: "false", example: "true",
 				doc:   "Takes any certificate, so that anybody on the way can pose as the broker. For experiments only; a warning says so.",
 				value: boolean(func(d *draft) *bool { return &d.link.Cluster.Security.TLSInsecureSkipVerify }),
 			},
 			{
-				name: "oauth_token_endpoint", kafka: "sasl.oauthbearer.token.endpoint.url", hints: []string{"token_endpoint", "token_url", "oauth_token_url"},
+				name: "oauth_token_endpoint", kafka: "sasl.oauthbearer.token.endpoint.url", hints: []string{"token_endpoint",
+					"token_url", "oauth_token_url"},
 				example: "https://login.example.com/oauth2/token",
 				doc:     "Where `OAUTHBEARER` fetches tokens by the client credentials flow.",
 				value:   into("URL", parseEndpoint, func(d *draft) *string { return &d.link.Cluster.Security.OAuthTokenEndpoint }),
@@ -122,7 +126,8 @@ func securitySection() section {
 				name:    "oauth_extensions",
 				example: "logicalCluster=lkc-1,identityPoolId=pool-2",
 				doc:     "SASL extensions to send with each token (RFC 7628).",
-				value:   into("list of name=value", parseExtensions, func(d *draft) *map[string]string { return &d.link.Cluster.Security.OAuthExtensions }),
+				value: into("list of name=value", parseExtensions,
+					func(d *draft) *map[string]string { return &d.link.Cluster.Security.OAuthExtensions }),
 			},
 			{
 				name: "aws_region", hints: []string{"region"},
@@ -164,7 +169,8 @@ func mechanism() value {
 }
 
 func tlsVersion() value {
-	versions := map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13, "TLSv1.2": tls.VersionTLS12, "TLSv1.3": tls.VersionTLS13}
+	versions := map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13, "TLSv1.2": tls.VersionTLS12,
+		"TLSv1.3": tls.VersionTLS13}
 	v := into("word", func(text string) (uint16, error) {
 		version, ok := versions[text]
 		if !ok {

@@ -14,23 +14,29 @@ var operators = map[string]struct {
 	secrets map[string]Secret
 }{
 	"PLAIN": {
-		config{"hosts": "kafka.example.com:9093", "security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "sasl_username": "u", "tls_ca": testCert, "tls_server_name": "kafka", "tls_min_version": "1.3"},
+		config{"hosts": "kafka.example.com:9093", "security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN",
+			"sasl_username": "u", "tls_ca": testCert, "tls_server_name": "kafka", "tls_min_version": "1.3"},
 		secrets("sasl_password", hidden)},
 	"SCRAM": {
-		config{"hosts": "kafka.example.com:9093", "security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-512", "sasl_username": "u"},
+		config{"hosts": "kafka.example.com:9093", "security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-512",
+			"sasl_username": "u"},
 		secrets("sasl_password", hidden)},
 	"OAUTHBEARER": {
-		config{"hosts": "kafka.example.com:9093", "security_protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER", "oauth_token_endpoint": "https://login.example.com/token", "oauth_client_id": "c"},
+		config{"hosts": "kafka.example.com:9093", "security_protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER",
+			"oauth_token_endpoint": "https://login.example.com/token", "oauth_client_id": "c"},
 		secrets("oauth_client_secret", hidden)},
 	"AWS keys": {
-		config{"hosts": "kafka.example.com:9093", "security_protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM", "aws_access_key_id": "AKID"},
+		config{"hosts": "kafka.example.com:9093", "security_protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM",
+			"aws_access_key_id": "AKID"},
 		secrets("aws_secret_access_key", hidden)},
 	"the machine's role": {
 		config{"hosts": "kafka.example.com:9093", "security_protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM"}, nil},
 	"a client key": {
-		config{"hosts": "kafka.example.com:9093", "security_protocol": "SSL", "tls_cert": testCert}, secrets("tls_key", testKey)},
+		config{"hosts": "kafka.example.com:9093", "security_protocol": "SSL", "tls_cert": testCert},
+		secrets("tls_key", testKey)},
 	"a client key in a file": {
-		config{"hosts": "kafka.example.com:9093", "security_protocol": "SSL", "tls_cert_file": "/etc/kafka/cert", "tls_key_file": "/etc/kafka/key"}, nil},
+		config{"hosts": "kafka.example.com:9093", "security_protocol": "SSL", "tls_cert_file": "/etc/kafka/cert",
+			"tls_key_file": "/etc/kafka/key"}, nil},
 }
 
 // failedKeys are the settings that an error is about.
@@ -101,7 +107,8 @@ func TestALinkUsesTheOperatorsCredentialsAsTheOperatorSays(t *testing.T) {
 		"the endpoint's scope":     {"OAUTHBEARER", config{"oauth_scope": "kafka"}, nil},
 	} {
 		o := operators[c.operator]
-		if _, _, err := ParseLink(Input{Defaults: o.config, DefaultSecrets: o.secrets, Config: c.link, Secrets: c.secrets}); err != nil {
+		if _, _, err := ParseLink(Input{Defaults: o.config, DefaultSecrets: o.secrets, Config: c.link,
+			Secrets: c.secrets}); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -109,7 +116,8 @@ func TestALinkUsesTheOperatorsCredentialsAsTheOperatorSays(t *testing.T) {
 
 func TestTheMachinesRoleNeedsAnOperatorWhoNamesItsHosts(t *testing.T) {
 	t.Parallel()
-	link := config{"hosts": "b-1.kafka.eu-west-1.amazonaws.com:9098", "sasl_mechanism": "AWS_MSK_IAM", "security_protocol": "SASL_SSL"}
+	link := config{"hosts": "b-1.kafka.eu-west-1.amazonaws.com:9098", "sasl_mechanism": "AWS_MSK_IAM",
+		"security_protocol": "SASL_SSL"}
 	for name, c := range map[string]struct {
 		defaults config
 		more     config
@@ -134,7 +142,8 @@ func TestTheMachinesRoleNeedsAnOperatorWhoNamesItsHosts(t *testing.T) {
 
 func TestLocksOfTheOperatorHoldLinks(t *testing.T) {
 	t.Parallel()
-	oauth := config{"hosts": "a.example.com", "security_protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER", "oauth_client_id": "c"}
+	oauth := config{"hosts": "a.example.com", "security_protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER",
+		"oauth_client_id": "c"}
 	with := func(more config) config {
 		all := maps.Clone(oauth)
 		maps.Copy(all, more)
@@ -183,7 +192,8 @@ func TestLocksOfTheOperatorHoldLinks(t *testing.T) {
 
 func TestAHostThatIsASecretIsNotShownByTheLock(t *testing.T) {
 	t.Parallel()
-	_, _, err := ParseLink(Input{Defaults: config{"provider_allowed_hosts": "a"}, Secrets: secrets("hosts", "hidden.example.com")})
+	_, _, err := ParseLink(Input{Defaults: config{"provider_allowed_hosts": "a"},
+		Secrets: secrets("hosts", "hidden.example.com")})
 	if err == nil || strings.Contains(err.Error(), "hidden.example.com") {
 		t.Errorf("got %v", err)
 	}

@@ -97,7 +97,8 @@ func markdown() string {
 		b.WriteString("| Setting | Default | Type | Example | What it does |\n|---|---|---|---|---|\n")
 		for i := range part.settings {
 			s := &part.settings[i]
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", s.docName(), s.docDefault(), s.docType(), s.docExample(), s.docText())
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", s.docName(), s.docDefault(), s.docType(),
+				s.docExample(), s.docText())
 		}
 	}
 	return b.String()

@@ -18,7 +18,8 @@ func FuzzParseLink(f *testing.F) {
 	f.Add("topic=a,b\nhosts=[::1]:1", "sasl_password=x", "linger=5ms", "before", "after")
 	f.Add("topic=/a.*/\nstart=7d\nsasl_mechanism=PLAIN", "sasl_username=u", "acks=1", "http://", "@host")
 	f.Add("tls_cert=-----BEGIN CERTIFICATE-----", "oauth_extensions=a=b", "hosts=::1", "-----BEGIN ", "-----")
-	f.Add("consumer_partitions=0-9,3\nTopic=x\ntopic=y", "oauth_token_endpoint=https://a", "aws_region=r", "https://u:", "@h/")
+	f.Add("consumer_partitions=0-9,3\nTopic=x\ntopic=y", "oauth_token_endpoint=https://a", "aws_region=r",
+		"https://u:", "@h/")
 	f.Add("max_buffer=1k\nreply_topic={topic}", "topic=/(/", "Security.Protocol=ssl", "/(?P<", ">)/")
 	f.Fuzz(func(t *testing.T, plain, secret, defaults, before, after string) {
 		value := before + marker + after

@@ -38,7 +38,8 @@ func parseHost(part string) (string, error) {
 	if scheme, _, found := strings.Cut(part, "://"); found {
 		switch Protocol(strings.ToUpper(scheme)) {
 		case Plaintext, TLS, SASLPlaintext, SASLTLS:
-			return "", refuse(part, "begins with the name of a listener: write host:port only, and security_protocol=%s", strings.ToUpper(scheme))
+			return "", refuse(part, "begins with the name of a listener: write host:port only, and security_protocol=%s",
+				strings.ToUpper(scheme))
 		}
 		return "", refuse(part, "is a URL, which Kafka does not use: write host:port only, as kafka-0.example.com:9092")
 	}

@@ -113,7 +113,8 @@ func (s *source) put(values map[string]given, key string, g given) {
 		if decl == nil {
 			shown = shorten(key)
 		}
-		g.clash = &Error{Key: shown, Problem: fmt.Sprintf("is given twice, as %s and as %s; leave one", shorten(other.spelling), shorten(key))}
+		g.clash = &Error{Key: shown,
+			Problem: fmt.Sprintf("is given twice, as %s and as %s; leave one", shorten(other.spelling), shorten(key))}
 	}
 	values[name] = g
 }

@@ -301,8 +301,8 @@ type Producer struct {
 	Fanout     Fanout
 	// AllowedTopics are glob patterns (* and ?) of topics that may be published to; empty allows all.
 	AllowedTopics []string
-	// ReplyTopicsFromRecords are glob patterns of topics that a record may name for its answer, besides the link's own reply
-	// topic; nil is what AllowedTopics has.
+	// ReplyTopicsFromRecords are glob patterns of topics that a record may name for its answer, besides the link's own
+	// reply topic; nil is what AllowedTopics has.
 	ReplyTopicsFromRecords []string
 	// KeyFrom says whether the subject of a message may name key and headers.
 	KeyFrom KeyFrom

@@ -58,11 +58,13 @@ func TestALinkWithATopicAloneHasTheDocumentedDefaults(t *testing.T) {
 		},
 		Consumer: Consumer{
 			Topics: []string{"orders"}, Group: "wasmcloud.default.echo.orders", GroupProtocol: GroupClassic,
-			SessionTimeout: 45 * time.Second, RebalanceTimeout: time.Minute, OnOutOfRange: OutOfRangeEarliest, ReadCommitted: true,
+			SessionTimeout: 45 * time.Second, RebalanceTimeout: time.Minute, OnOutOfRange: OutOfRangeEarliest,
+			ReadCommitted:  true,
 			CommitInterval: time.Second, FetchMaxBytes: 8 << 20, FetchMaxWait: 500 * time.Millisecond,
 		},
 		Delivery: Delivery{
-			Order: OrderKey, MaxInFlight: 64, Batch: Batch{MaxRecords: 500, MaxBytes: 4 << 20, MaxWait: 5 * time.Millisecond, Binary: BinaryBytes}, MaxBuffer: 32 << 20, HandleTimeout: time.Minute,
+			Order: OrderKey, MaxInFlight: 64, Batch: Batch{MaxRecords: 500, MaxBytes: 4 << 20, MaxWait: 5 * time.Millisecond,
+				Binary: BinaryBytes}, MaxBuffer: 32 << 20, HandleTimeout: time.Minute,
 			RetryBackoff: 100 * time.Millisecond, RetryBackoffMax: 30 * time.Second,
 			OnReject: RejectSkip, DrainTimeout: 250 * time.Millisecond, ReplyTopic: "{topic}.reply",
 			Payload: PayloadRaw, Tombstones: TombstonesEmpty,
@@ -169,15 +171,19 @@ func TestWhichValueCounts(t *testing.T) {
 		"the link's config beats the provider's secret": {
 			in: Input{DefaultSecrets: secrets("client_id", "ps"), Config: config{"client_id": "lc"}}, want: "lc"},
 		"the link's secret beats the link's config, with a warning": {
-			in: Input{Config: config{"client_id": "lc"}, Secrets: secrets("Client.ID", "ls")}, want: "ls", warn: "client_id: is given in the config and as a secret; the secret is used"},
+			in: Input{Config: config{"client_id": "lc"}, Secrets: secrets("Client.ID", "ls")}, want: "ls",
+			warn: "client_id: is given in the config and as a secret; the secret is used"},
 		"an empty value does not count and is named": {
-			in: Input{Defaults: config{"client_id": "pc"}, Config: config{" Client-Id ": "  "}}, want: "pc", warn: "Client-Id: is empty and is not used"},
+			in: Input{Defaults: config{"client_id": "pc"}, Config: config{" Client-Id ": "  "}}, want: "pc",
+			warn: "Client-Id: is empty and is not used"},
 		"an empty secret does not count and is named": {
-			in: Input{Config: config{"client_id": "lc"}, Secrets: secrets("client_id", "")}, want: "lc", warn: "client_id: is empty and is not used"},
+			in: Input{Config: config{"client_id": "lc"}, Secrets: secrets("client_id", "")}, want: "lc",
+			warn: "client_id: is empty and is not used"},
 		"spaces around keys and values do not count": {
 			in: Input{Config: config{"\tCLIENT_ID ": "  my id\n"}}, want: "my id"},
 		"an unknown key in the provider's config is none of the link's business": {
-			in: Input{Defaults: config{"klient_id": "x", "topic": "a,b", "provider_max_in_flight": "many"}}, want: "messaging-kafka"},
+			in:   Input{Defaults: config{"klient_id": "x", "topic": "a,b", "provider_max_in_flight": "many"}},
+			want: "messaging-kafka"},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			link, warnings, err := ParseLink(c.in)
@@ -317,7 +323,8 @@ func TestWhatCannotBeUsedRefusesTheLink(t *testing.T) {
 }
 
 func TestAllProblemsAreReportedAtOnceInTheOrderOfTheDocs(t *testing.T) {
-	_, _, err := ParseLink(Input{Config: config{"topic": "a b", "hosts": "http://x", "acks": "2", "dead_letter_topic": "?"}})
+	_, _, err := ParseLink(Input{Config: config{"topic": "a b", "hosts": "http://x", "acks": "2",
+		"dead_letter_topic": "?"}})
 	var all Errors
 	if !errors.As(err, &all) {
 		t.Fatalf("%T: %v", err, err)
@@ -355,11 +362,14 @@ func TestWhatFollowsFromOtherSettings(t *testing.T) {
 		"without dead letters attempts are without end again": {Input{Defaults: config{"dead_letter_topic": "d"}, Config: config{"topic": "a", "dead_letter_topic": "none"}}, func(l Link) any { return l.Delivery.MaxAttempts }, 0},
 		"none means no reply topic":                           {Input{Config: config{"topic": "a", "reply_topic": "none"}}, func(l Link) any { return l.Delivery.ReplyTopic }, ""},
 		"defaults of the provider do not make a link a reader": {
-			Input{Defaults: config{"topic": "a", "start": "earliest", "max_attempts": "3", "on_reject": "stop"}}, func(l Link) any { return l.Consumer.Enabled() }, false},
+			Input{Defaults: config{"topic": "a", "start": "earliest", "max_attempts": "3", "on_reject": "stop"}},
+			func(l Link) any { return l.Consumer.Enabled() }, false},
 		"a raw payload takes a default of the provider back": {Input{Defaults: config{"payload": "envelope", "tombstones": "envelope"}, Config: config{"topic": "a", "payload": "raw"}}, func(l Link) any { return l.Delivery.Tombstones }, TombstonesEmpty},
 		"envelopes may go without tombstones":                {Input{Config: config{"topic": "a", "payload": "envelope", "tombstones": "skip"}}, func(l Link) any { return l.Delivery.Tombstones }, TombstonesSkip},
 		"tombstones may be marked by name":                   {Input{Config: config{"topic": "a", "payload": "envelope", "tombstones": "envelope"}}, func(l Link) any { return l.Delivery.Payload }, PayloadEnvelope},
-		"whole records have no use for a provider's default": {Input{Records: true, Defaults: config{"payload": "envelope", "key_from": "subject", "tombstones": "envelope"}, Config: config{"topic": "a"}}, func(l Link) any {
+		"whole records have no use for a provider's default": {Input{Records: true,
+			Defaults: config{"payload": "envelope", "key_from": "subject", "tombstones": "envelope"},
+			Config:   config{"topic": "a"}}, func(l Link) any {
 			return string(l.Delivery.Payload) + string(l.Delivery.Tombstones) + string(l.Producer.KeyFrom)
 		}, "rawemptynone"},
 		"a share group is without order":           {Input{Config: config{"topic": "a", "group_protocol": "share"}}, func(l Link) any { return l.Delivery.Order }, OrderNone},
@@ -377,7 +387,8 @@ func TestWhatFollowsFromOtherSettings(t *testing.T) {
 
 func TestAutomaticInstanceIDsAreStableAndDifferByHostAndLink(t *testing.T) {
 	instance := func(id Identity, client string) string {
-		link, _, err := ParseLink(Input{Config: config{"topic": "a", "group_instance_id": "AUTO", "client_id": client}, Identity: id})
+		link, _, err := ParseLink(Input{Config: config{"topic": "a", "group_instance_id": "AUTO", "client_id": client},
+			Identity: id})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -428,34 +439,45 @@ func TestTheProvidersOwnConfig(t *testing.T) {
 			want: result{provider: Provider{MaxInFlight: 7, ShutdownTimeout: 250 * time.Millisecond, AdminAddress: ":9464"}}},
 		"a bad one has the default in its place": {
 			config: config{"provider_max_in_flight": "0", "admin_address": "127.0.0.1:1"},
-			want:   result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond, AdminAddress: "127.0.0.1:1"}, err: `provider_max_in_flight: "0" is out of bounds: write a number from 1 to 1000000`}},
+			want: result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond,
+				AdminAddress: "127.0.0.1:1"},
+				err: `provider_max_in_flight: "0" is out of bounds: write a number from 1 to 1000000`}},
 		"good defaults for links are quiet": {
-			config: config{"hosts": "a", "sasl_mechanism": "PLAIN", "sasl_username": "u"}, secrets: secrets("sasl_password", hidden),
-			want: result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond}}},
+			config:  config{"hosts": "a", "sasl_mechanism": "PLAIN", "sasl_username": "u"},
+			secrets: secrets("sasl_password", hidden),
+			want:    result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond}}},
 		"a bad default for links is a warning": {
 			config: config{"hosts": "http://a"},
-			want:   result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond}, warnings: `hosts: "http://a" is a URL, which Kafka does not use: write host:port only, as kafka-0.example.com:9092; links that do not set it themselves are refused`}},
+			want: result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond},
+				warnings: `hosts: "http://a" is a URL, which Kafka does not use: write host:port only, as kafka-0.example.com:9092; links that do not set it themselves are refused`}},
 		"a setting of a link": {
 			config: config{"topic": "a"},
-			want:   result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond}, warnings: "topic: belongs on a link and is not used in the provider's own config"}},
+			want: result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond},
+				warnings: "topic: belongs on a link and is not used in the provider's own config"}},
 		"an unknown key": {
 			config: config{"admin_adress": "a"},
-			want:   result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond}, warnings: "admin_adress: is not a setting and is not used; the nearest known one is admin_address"}},
+			want: result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond},
+				warnings: "admin_adress: is not a setting and is not used; the nearest known one is admin_address"}},
 		"variables of OpenTelemetry are read elsewhere": {
-			config: config{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a", "otel_service_name": "b"}, secrets: secrets("Otel_Exporter_OTLP_Headers", hidden),
-			want: result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond}}},
+			config:  config{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a", "otel_service_name": "b"},
+			secrets: secrets("Otel_Exporter_OTLP_Headers", hidden),
+			want:    result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond}}},
 		"a password in plain config": {
 			config: config{"sasl_password": hidden},
-			want:   result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond}, warnings: "sasl_password: is sensitive and stands in plain config, where everyone in the lattice can read it; give it as a secret"}},
+			want: result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond},
+				warnings: "sasl_password: is sensitive and stands in plain config, where everyone in the lattice can read it; give it as a secret"}},
 		"inboxes of one's own": {
 			config: config{"provider_inbox_prefixes": "_INBOX_team, mine.inbox"},
-			want:   result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond, InboxPrefixes: []string{"_INBOX_team", "mine.inbox"}}}},
+			want: result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond,
+				InboxPrefixes: []string{"_INBOX_team", "mine.inbox"}}}},
 		"inboxes where the lattice speaks": {
 			config: config{"provider_inbox_prefixes": "_INBOX_team,wasmbus.rpc"},
-			want:   result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond}, err: `provider_inbox_prefixes: "wasmbus.rpc" cannot be a beginning of inboxes: write tokens with dots between them, without wildcards, that are neither NATS's own ($…) nor the lattice's (wasmbus)`}},
+			want: result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond},
+				err: `provider_inbox_prefixes: "wasmbus.rpc" cannot be a beginning of inboxes: write tokens with dots between them, without wildcards, that are neither NATS's own ($…) nor the lattice's (wasmbus)`}},
 		"a key given twice": {
 			config: config{"admin_address": ":1", "admin.address": ":2"},
-			want:   result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond}, err: `admin_address: is given twice, as "admin.address" and as "admin_address"; leave one`}},
+			want: result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond},
+				err: `admin_address: is given twice, as "admin.address" and as "admin_address"; leave one`}},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			provider, warnings, err := ParseProvider(c.config, c.secrets)
@@ -473,7 +495,8 @@ func TestTheProvidersOwnConfig(t *testing.T) {
 func TestEqualSettingsMakeEqualLinks(t *testing.T) {
 	in := func() Input {
 		return Input{
-			Config:  config{"topic": `/orders\.(eu|us)/`, "oauth_extensions": "a=b", "sasl_mechanism": "oauthbearer", "start": "2026-01-31T08:00:00Z", "oauth_client_id": "c", "oauth_token_endpoint": "https://a/"},
+			Config: config{"topic": `/orders\.(eu|us)/`, "oauth_extensions": "a=b", "sasl_mechanism": "oauthbearer",
+				"start": "2026-01-31T08:00:00Z", "oauth_client_id": "c", "oauth_token_endpoint": "https://a/"},
 			Secrets: secrets("oauth_client_secret", strings.Clone(hidden)),
 		}
 	}

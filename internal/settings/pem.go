@@ -103,7 +103,8 @@ func isPair(cert string, key Secret) bool {
 
 func isFilePath(text string) bool {
 	text = strings.TrimSpace(text)
-	return !strings.Contains(text, "\n") && (strings.HasPrefix(text, "/") || strings.HasPrefix(text, "./") || strings.HasSuffix(text, ".pem"))
+	return !strings.Contains(text, "\n") &&
+		(strings.HasPrefix(text, "/") || strings.HasPrefix(text, "./") || strings.HasSuffix(text, ".pem"))
 }
 
 // parseEndpoint reads the URL of a token endpoint.

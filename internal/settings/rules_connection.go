@@ -7,17 +7,20 @@ import (
 )
 
 var (
-	tlsKeys   = []string{"tls_ca", "tls_ca_file", "tls_cert", "tls_cert_file", "tls_key", "tls_key_file", "tls_server_name", "tls_min_version"}
+	tlsKeys = []string{"tls_ca", "tls_ca_file", "tls_cert", "tls_cert_file", "tls_key", "tls_key_file",
+		"tls_server_name", "tls_min_version"}
 	plainKeys = []string{"sasl_username", "sasl_password"}
-	oauthKeys = []string{"oauth_token_endpoint", "oauth_client_id", "oauth_client_secret", "oauth_scope", "oauth_extensions"}
-	awsKeys   = []string{"aws_region", "aws_access_key_id", "aws_secret_access_key", "aws_session_token"}
+	oauthKeys = []string{"oauth_token_endpoint", "oauth_client_id", "oauth_client_secret", "oauth_scope",
+		"oauth_extensions"}
+	awsKeys = []string{"aws_region", "aws_access_key_id", "aws_secret_access_key", "aws_session_token"}
 )
 
 // connectionRules hold for every link.
 func (p *parse) connectionRules() {
 	c := &p.link.Cluster
 	if c.DialTimeout > c.RequestTimeout && p.given("dial_timeout") && p.given("request_timeout") {
-		p.warn("dial_timeout", "is longer than request_timeout (%s), within which a request must find its connection", c.RequestTimeout)
+		p.warn("dial_timeout", "is longer than request_timeout (%s), within which a request must find its connection",
+			c.RequestTimeout)
 	}
 }
 
@@ -150,7 +153,8 @@ func (p *parse) saslRules() {
 		p.unused(reason, oauthKeys...)
 		s.clearSASL(true, true, false)
 	default:
-		p.fail(keyMechanism, "is missing: security_protocol=%s needs it (%s)", s.Protocol, strings.Join(declared[keyMechanism].value.words, ", "))
+		p.fail(keyMechanism, "is missing: security_protocol=%s needs it (%s)", s.Protocol,
+			strings.Join(declared[keyMechanism].value.words, ", "))
 	}
 }
 

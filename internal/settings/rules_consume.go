@@ -12,8 +12,10 @@ import (
 
 // consumeOnly are the settings that say nothing on a link that reads no topic.
 var consumeOnly = []string{
-	"consumer_group", "consumer_partitions", "start", "on_offset_out_of_range", "isolation", "group_protocol", keyInstanceID,
-	"session_timeout", "rebalance_timeout", "commit_interval", "order", "max_in_flight", "batch_max_records", "batch_max_bytes", "batch_max_wait", "transactions", "max_buffer",
+	"consumer_group", "consumer_partitions", "start", "on_offset_out_of_range", "isolation",
+	"group_protocol", keyInstanceID,
+	"session_timeout", "rebalance_timeout", "commit_interval", "order", "max_in_flight", "batch_max_records",
+	"batch_max_bytes", "batch_max_wait", "transactions", "max_buffer",
 	"handle_timeout", "retry_backoff", "retry_backoff_max", keyMaxAttempts, keyDeadLetter, "on_reject", keyReplyTopic,
 	keyTombstones,
 }
@@ -35,7 +37,8 @@ func (p *parse) consumeRules() {
 		p.unused("the link has no topic and only publishes", consumeOnly...)
 	}
 	if len(c.Partitions) > 0 && c.GroupProtocol != GroupClassic {
-		p.fail("consumer_partitions", "cannot be used with group_protocol=%s: there the broker assigns the partitions, and always all of them; set group_protocol=classic", c.GroupProtocol)
+		p.fail("consumer_partitions",
+			"cannot be used with group_protocol=%s: there the broker assigns the partitions, and always all of them; set group_protocol=classic", c.GroupProtocol)
 	}
 	if p.batches && !p.given("max_in_flight") {
 		p.link.Delivery.MaxInFlight = batchesInFlight
@@ -68,14 +71,17 @@ func (p *parse) timeoutRules() {
 	switch {
 	case c.SessionTimeout <= c.RebalanceTimeout:
 	case session && rebalance:
-		p.fail("session_timeout", "is longer than rebalance_timeout, so that a dead member would outlast a rebalance; make it %s or shorter", c.RebalanceTimeout)
+		p.fail("session_timeout",
+			"is longer than rebalance_timeout, so that a dead member would outlast a rebalance; make it %s or shorter",
+			c.RebalanceTimeout)
 	case session:
 		c.RebalanceTimeout = c.SessionTimeout
 	default:
 		c.SessionTimeout = c.RebalanceTimeout
 	}
 	if c.Enabled() && p.link.Delivery.HandleTimeout > c.RebalanceTimeout {
-		p.warn("handle_timeout", "is longer than rebalance_timeout (%s): a call that lasts longer than that is given up in a rebalance, and its record delivered again", c.RebalanceTimeout)
+		p.warn("handle_timeout",
+			"is longer than rebalance_timeout (%s): a call that lasts longer than that is given up in a rebalance, and its record delivered again", c.RebalanceTimeout)
 	}
 }
 
@@ -110,7 +116,8 @@ func (id Identity) group() string {
 	return strings.Join(parts, ".")
 }
 
-// instance is a static member's id that stays the same over restarts and differs between hosts and links, those of one name included.
+// instance is a static member's id that stays the same over restarts and differs between hosts and links, those of one
+// name included.
 func (id Identity) instance(clientID string) string {
 	hash := sha256.New()
 	for _, part := range []string{id.Lattice, id.HostID, id.ProviderKey, id.Component, id.LinkName, id.End} {
@@ -136,7 +143,8 @@ func (p *parse) deliveryRules() {
 		d.MaxAttempts = deadLetterAttempts
 	}
 	if d.MaxAttempts > 0 && d.DeadLetterTopic == "" && d.OnReject == RejectSkip && !p.anyFailed(keyDeadLetter) {
-		p.warn(keyMaxAttempts, "is %d and no dead_letter_topic is set: a record that fails so often is skipped", d.MaxAttempts)
+		p.warn(keyMaxAttempts, "is %d and no dead_letter_topic is set: a record that fails so often is skipped",
+			d.MaxAttempts)
 	}
 	if d.RetryBackoff > d.RetryBackoffMax {
 		if p.given("retry_backoff_max") {
@@ -172,7 +180,8 @@ func (p *parse) topicRules() {
 	for _, topic := range c.Topics {
 		reply := strings.ReplaceAll(d.ReplyTopic, topicTemplate, topic)
 		if len(reply) > record.MaxTopicName {
-			p.warn(keyReplyTopic, "is a name of more than %d characters for one of the topics, which Kafka does not take", record.MaxTopicName)
+			p.warn(keyReplyTopic, "is a name of more than %d characters for one of the topics, which Kafka does not take",
+				record.MaxTopicName)
 		}
 		if c.reads(reply) {
 			p.warn(keyReplyTopic, loop)
@@ -195,7 +204,8 @@ func (p *parse) patternReadsReplies() bool {
 		return pattern.MatchString(reply)
 	}
 	for _, rest := range []string{"", "a", "a.a", "aaaaaaaa", "1"} {
-		if topic := p.topic.prefix + rest; pattern.MatchString(topic) && pattern.MatchString(strings.ReplaceAll(reply, topicTemplate, topic)) {
+		if topic := p.topic.prefix + rest; pattern.MatchString(topic) &&
+			pattern.MatchString(strings.ReplaceAll(reply, topicTemplate, topic)) {
 			return true
 		}
 	}

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// credentials are the settings by which the provider proves who it is, with what tells whether a link uses them. Those of
-// the provider's own config are the operator's, and a link does not choose where they go.
+// credentials are the settings by which the provider proves who it is, with what tells whether a link uses them. Those
+// of the provider's own config are the operator's, and a link does not choose where they go.
 var credentials = []struct {
 	name string
 	used func(*Security) bool
@@ -43,7 +43,8 @@ func (p *parse) destinationRules() {
 	var theirs []string
 	for _, c := range credentials {
 		g, is := p.used[c.name]
-		if is && g.level == levelProvider && c.used(s) && (g.secret || c.name == "oauth_extensions" || c.name == "tls_key_file" || declared[c.name].sensitive) {
+		if is && g.level == levelProvider && c.used(s) &&
+			(g.secret || c.name == "oauth_extensions" || c.name == "tls_key_file" || declared[c.name].sensitive) {
 			theirs = append(theirs, c.name)
 		}
 	}
@@ -68,7 +69,8 @@ func (p *parse) steered() []string {
 			keys = append(keys, key)
 		}
 	}
-	differs(keyHosts, slices.ContainsFunc(ours.Hosts, func(host string) bool { return !slices.Contains(theirs.Hosts, host) }))
+	differs(keyHosts, slices.ContainsFunc(ours.Hosts,
+		func(host string) bool { return !slices.Contains(theirs.Hosts, host) }))
 	differs(keyProtocol, s.Protocol != b.Protocol)
 	differs(keyMechanism, s.Mechanism != b.Mechanism)
 	differs("tls_ca", s.TLSCA != b.TLSCA && p.byLink("tls_ca"))
@@ -92,8 +94,8 @@ func (p *parse) baseline() *parse {
 	return base
 }
 
-// machineRole sees that credentials of the machine (a role, the environment), which are the operator's as well, go to hosts
-// that the operator has named, as hosts or as provider_allowed_hosts, and over verified TLS.
+// machineRole sees that credentials of the machine (a role, the environment), which are the operator's as well, go to
+// hosts that the operator has named, as hosts or as provider_allowed_hosts, and over verified TLS.
 func (p *parse) machineRole() {
 	const why = "and AWS_MSK_IAM would use the credentials of the machine: give the link aws_access_key_id and aws_secret_access_key of its own, or "
 	s := &p.link.Cluster.Security
@@ -124,8 +126,11 @@ func (p *parse) hostLock() {
 			}
 		}
 	}
-	if endpoint := p.link.Cluster.Security.OAuthTokenEndpoint; endpoint != "" && !p.anyFailed("oauth_token_endpoint") && !allowsHost(allowed, endpointHost(endpoint)) {
-		p.fail("oauth_token_endpoint", "is at a host that the operator does not allow: provider_allowed_hosts of the provider's own config has %s", strings.Join(allowed, ", "))
+	if endpoint := p.link.Cluster.Security.OAuthTokenEndpoint; endpoint != "" && !p.anyFailed("oauth_token_endpoint") &&
+		!allowsHost(allowed, endpointHost(endpoint)) {
+		p.fail("oauth_token_endpoint",
+			"is at a host that the operator does not allow: provider_allowed_hosts of the provider's own config has %s",
+			strings.Join(allowed, ", "))
 	}
 }
 
@@ -137,7 +142,8 @@ func (p *parse) folderLock() {
 		return
 	}
 	s.AllowedFolders = p.provider.AllowedFolders
-	for key, path := range map[string]string{"tls_ca_file": s.TLSCAFile, "tls_cert_file": s.TLSCertFile, "tls_key_file": s.TLSKeyFile} {
+	for key, path := range map[string]string{"tls_ca_file": s.TLSCAFile, "tls_cert_file": s.TLSCertFile,
+		"tls_key_file": s.TLSKeyFile} {
 		if _, _, ok := s.AllowedFile(path); path != "" && !ok {
 			p.fail(key, "names a file that is in none of the folders that the operator allows: provider_allowed_folders of the provider's own config has %s", strings.Join(s.AllowedFolders, ", "))
 		}
@@ -169,14 +175,15 @@ func (p *parse) shown(name, part string) string {
 	return shorten(part)
 }
 
-// AllowedFile returns the allowed folder that a file is in, and its path below that. Without allowed folders, any file is
-// allowed and the folder is "".
+// AllowedFile returns the allowed folder that a file is in, and its path below that. Without allowed folders, any file
+// is allowed and the folder is "".
 func (s *Security) AllowedFile(path string) (folder, rest string, ok bool) {
 	if len(s.AllowedFolders) == 0 {
 		return "", path, true
 	}
 	for _, folder := range s.AllowedFolders {
-		if rest, err := filepath.Rel(folder, path); err == nil && filepath.IsAbs(path) && filepath.IsLocal(rest) && rest != "." {
+		if rest, err := filepath.Rel(folder, path); err == nil && filepath.IsAbs(path) &&
+			filepath.IsLocal(rest) && rest != "." {
 			return folder, rest, true
 		}
 	}

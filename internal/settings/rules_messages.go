@@ -4,7 +4,8 @@ package settings
 func (p *parse) messageRules() {
 	d := &p.link.Delivery
 	if p.records {
-		p.unused("the link is of messaging-kafka:records, where the component has whole records", keyPayload, keyTombstones, keyKeyFrom, keyReplyTopics)
+		p.unused("the link is of messaging-kafka:records, where the component has whole records", keyPayload, keyTombstones,
+			keyKeyFrom, keyReplyTopics)
 		d.Payload, d.Tombstones, p.link.Producer.KeyFrom = PayloadRaw, TombstonesEmpty, KeyFromNone
 		return
 	}

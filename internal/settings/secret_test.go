@@ -15,7 +15,8 @@ const hidden = "hunter2-ü€"
 
 // forms are what a careless reader of a log could take the secret from.
 func forms(secret string) []string {
-	return []string{secret, fmt.Sprintf("%x", secret), fmt.Sprintf("%X", secret), fmt.Sprintf("% x", secret), fmt.Sprint([]byte(secret)), fmt.Sprintf("%+q", secret)}
+	return []string{secret, fmt.Sprintf("%x", secret), fmt.Sprintf("%X", secret), fmt.Sprintf("% x", secret),
+		fmt.Sprint([]byte(secret)), fmt.Sprintf("%+q", secret)}
 }
 
 func mustNotShow(t *testing.T, how, output string) {
@@ -44,11 +45,13 @@ func TestNoVerbShowsASecret(t *testing.T) {
 		"an error about it":     fmt.Errorf("oh: %v", secret),
 	}
 	for name, holder := range holders {
-		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "% x", "%d", "%t", "%c", "%U", "%10.3s", "%o", "%T", "%z"} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "% x", "%d", "%t", "%c", "%U", "%10.3s",
+			"%o", "%T", "%z"} {
 			mustNotShow(t, verb+" of "+name, fmt.Sprintf(verb, holder))
 		}
 	}
-	if got := fmt.Sprintf("%v|%s|%q|%d|%v", secret, secret, secret, secret, Secret{}); got != `[redacted]|[redacted]|"[redacted]"|[redacted]|` {
+	if got := fmt.Sprintf("%v|%s|%q|%d|%v", secret, secret, secret, secret,
+		Secret{}); got != `[redacted]|[redacted]|"[redacted]"|[redacted]|` {
 		t.Errorf("shown as %s", got)
 	}
 }

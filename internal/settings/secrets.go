@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// SecretValues returns the texts that must not be shown to anybody, of a link or of the provider: all that was given as a
-// secret, in whole and in the parts that errors are made of; what is sensitive and stands in plain config nevertheless; and
-// what URLs carry to prove who asks. Words and numbers of settings that know only some are none: a secret max_in_flight
-// must not take every 8 out of every text.
+// SecretValues returns the texts that must not be shown to anybody, of a link or of the provider: all that was given as
+// a secret, in whole and in the parts that errors are made of; what is sensitive and stands in plain config
+// nevertheless; and what URLs carry to prove who asks. Words and numbers of settings that know only some are none: a
+// secret max_in_flight must not take every 8 out of every text.
 func SecretValues(config map[string]string, secrets map[string]Secret) []string {
 	var values []string
 	add := func(texts ...string) {

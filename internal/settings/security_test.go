@@ -30,7 +30,8 @@ func newPair() (key, cert string) {
 	if err != nil {
 		panic(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"},
+		NotAfter: time.Now().Add(time.Hour)}
 	certDER, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	if err != nil {
 		panic(err)
@@ -50,8 +51,10 @@ func TestSecurityThatIsAccepted(t *testing.T) {
 		warn string
 	}{
 		"a mechanism alone means SASL_SSL, with a warning": {
-			Input{Config: config{"sasl_mechanism": "scram_sha_512", "sasl_username": "u"}, Secrets: secrets("sasl_password", hidden)},
-			Security{Protocol: SASLTLS, Mechanism: ScramSHA512, Username: "u", Password: NewSecret(hidden), TLSMinVersion: tls12},
+			Input{Config: config{"sasl_mechanism": "scram_sha_512", "sasl_username": "u"},
+				Secrets: secrets("sasl_password", hidden)},
+			Security{Protocol: SASLTLS, Mechanism: ScramSHA512, Username: "u", Password: NewSecret(hidden),
+				TLSMinVersion: tls12},
 			"security_protocol: is not given; since sasl_mechanism is, SASL_SSL is used"},
 		"a CA alone means SSL, with a warning": {
 			Input{Config: config{"tls_ca": testCert}}, Security{Protocol: TLS, TLSCA: testCert, TLSMinVersion: tls12},
@@ -59,16 +62,22 @@ func TestSecurityThatIsAccepted(t *testing.T) {
 		"false is no reason for TLS": {
 			Input{Config: config{"tls_insecure_skip_verify": "false"}}, Security{Protocol: Plaintext, TLSMinVersion: tls12}, ""},
 		"SSL with a client certificate in one line": {
-			Input{Config: config{"security_protocol": "tls", "tls_cert": strings.ReplaceAll(testCert, "\n", `\n`), "tls_min_version": "TLSv1.3", "tls_server_name": "kafka"}, Secrets: secrets("tls_key", "\n"+testKey+"\n")},
-			Security{Protocol: TLS, TLSCert: testCert, TLSKey: NewSecret(testKey), TLSMinVersion: 0x304, TLSServerName: "kafka"}, ""},
+			Input{Config: config{"security_protocol": "tls", "tls_cert": strings.ReplaceAll(testCert, "\n", `\n`),
+				"tls_min_version": "TLSv1.3", "tls_server_name": "kafka"}, Secrets: secrets("tls_key", "\n"+testKey+"\n")},
+			Security{Protocol: TLS, TLSCert: testCert, TLSKey: NewSecret(testKey), TLSMinVersion: 0x304,
+				TLSServerName: "kafka"}, ""},
 		"certificate files": {
 			Input{Config: config{"security_protocol": "SSL", "tls_ca_file": "/ca", "tls_cert_file": "/c", "tls_key_file": "/k"}},
 			Security{Protocol: TLS, TLSCAFile: "/ca", TLSCertFile: "/c", TLSKeyFile: "/k", TLSMinVersion: tls12}, ""},
 		"text on the link beats files of the provider": {
-			Input{Defaults: config{"security_protocol": "SSL", "tls_ca_file": "/ca", "tls_cert_file": "/c", "tls_key_file": "/k"}, Config: config{"tls_ca": testCert, "tls_cert": testCert}, Secrets: secrets("tls_key", testKey)},
+			Input{Defaults: config{"security_protocol": "SSL", "tls_ca_file": "/ca", "tls_cert_file": "/c",
+				"tls_key_file": "/k"}, Config: config{"tls_ca": testCert, "tls_cert": testCert},
+				Secrets: secrets("tls_key", testKey)},
 			Security{Protocol: TLS, TLSCA: testCert, TLSCert: testCert, TLSKey: NewSecret(testKey), TLSMinVersion: tls12}, ""},
 		"files on the link beat text of the provider": {
-			Input{Defaults: config{"security_protocol": "SSL", "tls_ca": testCert, "tls_cert": testCert}, DefaultSecrets: secrets("tls_key", testKey), Config: config{"tls_ca_file": "/ca", "tls_cert_file": "/c", "tls_key_file": "/k"}},
+			Input{Defaults: config{"security_protocol": "SSL", "tls_ca": testCert, "tls_cert": testCert},
+				DefaultSecrets: secrets("tls_key", testKey), Config: config{"tls_ca_file": "/ca", "tls_cert_file": "/c",
+					"tls_key_file": "/k"}},
 			Security{Protocol: TLS, TLSCAFile: "/ca", TLSCertFile: "/c", TLSKeyFile: "/k", TLSMinVersion: tls12}, ""},
 		"skipping verification is warned about": {
 			Input{Config: config{"security_protocol": "SSL", "tls_insecure_skip_verify": "true"}},
@@ -77,38 +86,57 @@ func TestSecurityThatIsAccepted(t *testing.T) {
 			Input{Config: config{"security_protocol": "PLAINTEXT", "tls_ca": testCert, "tls_min_version": "1.3"}},
 			Security{Protocol: Plaintext, TLSMinVersion: tls12}, "tls_ca: is not used: security_protocol is PLAINTEXT"},
 		"PLAIN without TLS is warned about": {
-			Input{Config: config{"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "plain", "sasl_username": "u"}, Secrets: secrets("sasl_password", " x ")},
-			Security{Protocol: SASLPlaintext, Mechanism: Plain, Username: "u", Password: NewSecret(" x "), TLSMinVersion: tls12}, "crosses the network in clear text"},
+			Input{Config: config{"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "plain", "sasl_username": "u"},
+				Secrets: secrets("sasl_password", " x ")},
+			Security{Protocol: SASLPlaintext, Mechanism: Plain, Username: "u", Password: NewSecret(" x "), TLSMinVersion: tls12},
+			"crosses the network in clear text"},
 		"SCRAM without TLS is quiet, and passwords are taken as they are": {
-			Input{Config: config{"security_protocol": "sasl-plaintext", "sasl_mechanism": "SCRAM-SHA-256", "sasl_username": "u"}, Secrets: secrets("sasl_password", `,=;"'\ ü€`)},
-			Security{Protocol: SASLPlaintext, Mechanism: ScramSHA256, Username: "u", Password: NewSecret(`,=;"'\ ü€`), TLSMinVersion: tls12}, ""},
+			Input{Config: config{"security_protocol": "sasl-plaintext", "sasl_mechanism": "SCRAM-SHA-256", "sasl_username": "u"},
+				Secrets: secrets("sasl_password", `,=;"'\ ü€`)},
+			Security{Protocol: SASLPlaintext, Mechanism: ScramSHA256, Username: "u", Password: NewSecret(`,=;"'\ ü€`),
+				TLSMinVersion: tls12}, ""},
 		"a password of spaces is a password": {
-			Input{Config: config{"security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-256", "sasl_username": "u"}, Secrets: secrets("sasl_password", "  ")},
-			Security{Protocol: SASLTLS, Mechanism: ScramSHA256, Username: "u", Password: NewSecret("  "), TLSMinVersion: tls12}, ""},
+			Input{Config: config{"security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-256", "sasl_username": "u"},
+				Secrets: secrets("sasl_password", "  ")},
+			Security{Protocol: SASLTLS, Mechanism: ScramSHA256, Username: "u", Password: NewSecret("  "),
+				TLSMinVersion: tls12}, ""},
 		"OAUTHBEARER": {
-			Input{Config: config{"security_protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER", "oauth_token_endpoint": "https://a/t", "oauth_client_id": "c", "oauth_scope": "a b", "oauth_extensions": "x=y"}, Secrets: secrets("oauth_client_secret", hidden)},
-			Security{Protocol: SASLTLS, Mechanism: OAuthBearer, OAuthTokenEndpoint: "https://a/t", OAuthClientID: "c", OAuthClientSecret: NewSecret(hidden), OAuthScope: []string{"a", "b"}, OAuthExtensions: map[string]string{"x": "y"}, TLSMinVersion: tls12}, ""},
+			Input{Config: config{"security_protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER",
+				"oauth_token_endpoint": "https://a/t", "oauth_client_id": "c", "oauth_scope": "a b", "oauth_extensions": "x=y"},
+				Secrets: secrets("oauth_client_secret", hidden)},
+			Security{Protocol: SASLTLS, Mechanism: OAuthBearer, OAuthTokenEndpoint: "https://a/t", OAuthClientID: "c",
+				OAuthClientSecret: NewSecret(hidden), OAuthScope: []string{"a", "b"}, OAuthExtensions: map[string]string{"x": "y"},
+				TLSMinVersion: tls12}, ""},
 		"a token endpoint without TLS is warned about": {
-			Input{Config: config{"security_protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER", "oauth_token_endpoint": "http://a/t", "oauth_client_id": "c"}, Secrets: secrets("oauth_client_secret", hidden)},
-			Security{Protocol: SASLTLS, Mechanism: OAuthBearer, OAuthTokenEndpoint: "http://a/t", OAuthClientID: "c", OAuthClientSecret: NewSecret(hidden), TLSMinVersion: tls12}, "oauth_token_endpoint: is not https"},
+			Input{Config: config{"security_protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER",
+				"oauth_token_endpoint": "http://a/t", "oauth_client_id": "c"}, Secrets: secrets("oauth_client_secret", hidden)},
+			Security{Protocol: SASLTLS, Mechanism: OAuthBearer, OAuthTokenEndpoint: "http://a/t", OAuthClientID: "c",
+				OAuthClientSecret: NewSecret(hidden), TLSMinVersion: tls12}, "oauth_token_endpoint: is not https"},
 		"AWS with the environment's keys": {
 			Input{Config: config{"security_protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM", "aws_region": "r"}},
 			Security{Protocol: SASLTLS, Mechanism: AWSMSKIAM, AWSRegion: "r", TLSMinVersion: tls12}, ""},
 		"AWS with keys": {
-			Input{Config: config{"security_protocol": "SASL_SSL", "sasl_mechanism": "aws-msk-iam", "aws_access_key_id": "i"}, Secrets: secrets("aws_secret_access_key", "s", "aws_session_token", "t")},
-			Security{Protocol: SASLTLS, Mechanism: AWSMSKIAM, AWSAccessKeyID: "i", AWSSecretAccessKey: NewSecret("s"), AWSSessionToken: NewSecret("t"), TLSMinVersion: tls12}, ""},
+			Input{Config: config{"security_protocol": "SASL_SSL", "sasl_mechanism": "aws-msk-iam", "aws_access_key_id": "i"},
+				Secrets: secrets("aws_secret_access_key", "s", "aws_session_token", "t")},
+			Security{Protocol: SASLTLS, Mechanism: AWSMSKIAM, AWSAccessKeyID: "i", AWSSecretAccessKey: NewSecret("s"),
+				AWSSessionToken: NewSecret("t"), TLSMinVersion: tls12}, ""},
 		"a link may leave the provider's SASL alone": {
-			Input{Defaults: config{"security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "sasl_username": "u", "tls_ca": testCert}, DefaultSecrets: secrets("sasl_password", hidden), Config: config{"security_protocol": "PLAINTEXT"}},
+			Input{Defaults: config{"security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "sasl_username": "u",
+				"tls_ca": testCert}, DefaultSecrets: secrets("sasl_password", hidden),
+				Config: config{"security_protocol": "PLAINTEXT"}},
 			Security{Protocol: Plaintext, TLSMinVersion: tls12}, ""},
 		"a link may use another mechanism than the provider": {
-			Input{Defaults: config{"security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "sasl_username": "u"}, DefaultSecrets: secrets("sasl_password", hidden), Config: config{"sasl_mechanism": "AWS_MSK_IAM"}},
+			Input{Defaults: config{"security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "sasl_username": "u"},
+				DefaultSecrets: secrets("sasl_password", hidden), Config: config{"sasl_mechanism": "AWS_MSK_IAM"}},
 			Security{Protocol: SASLTLS, Mechanism: AWSMSKIAM, TLSMinVersion: tls12}, ""},
 		"a link may change the password alone": {
-			Input{Defaults: config{"security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "sasl_username": "u"}, DefaultSecrets: secrets("sasl_password", "old"), Secrets: secrets("sasl_password", "new")},
+			Input{Defaults: config{"security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "sasl_username": "u"},
+				DefaultSecrets: secrets("sasl_password", "old"), Secrets: secrets("sasl_password", "new")},
 			Security{Protocol: SASLTLS, Mechanism: Plain, Username: "u", Password: NewSecret("new"), TLSMinVersion: tls12}, ""},
 		"credentials of another mechanism are warned about": {
 			Input{Config: config{"security_protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM", "sasl_username": "u"}},
-			Security{Protocol: SASLTLS, Mechanism: AWSMSKIAM, TLSMinVersion: tls12}, "sasl_username: is not used: sasl_mechanism is AWS_MSK_IAM"},
+			Security{Protocol: SASLTLS, Mechanism: AWSMSKIAM, TLSMinVersion: tls12},
+			"sasl_username: is not used: sasl_mechanism is AWS_MSK_IAM"},
 		"credentials with a protocol without SASL are warned about": {
 			Input{Config: config{"security_protocol": "SSL", "sasl_username": "u"}},
 			Security{Protocol: TLS, TLSMinVersion: tls12}, "sasl_username: is not used: security_protocol is SSL"},

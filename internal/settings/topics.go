@@ -43,7 +43,8 @@ func parseTopics(text string) (topicChoice, error) {
 	for _, name := range names {
 		if !record.IsTopicName(name) {
 			if strings.ContainsAny(name, "*?/|()[]\\^$") {
-				return topicChoice{}, refuse(name, "is not a topic name; a pattern is written between slashes and stands alone, as /orders\\..*/")
+				return topicChoice{}, refuse(name,
+					"is not a topic name; a pattern is written between slashes and stands alone, as /orders\\..*/")
 			}
 			return topicChoice{}, refuse(name, topicRules)
 		}
@@ -59,7 +60,8 @@ func parseTopicPattern(text string) (topicChoice, error) {
 	case inner == "":
 		return topicChoice{}, refuse(text, "is an empty pattern")
 	case strings.Contains(inner, "/"):
-		return topicChoice{}, refuse(text, "has a slash within the pattern, which no topic name has; several patterns are joined by |, as /orders\\..*|bills/")
+		return topicChoice{}, refuse(text,
+			"has a slash within the pattern, which no topic name has; several patterns are joined by |, as /orders\\..*|bills/")
 	case len(inner) > 4096:
 		return topicChoice{}, refuse(text, "is longer than 4096 bytes")
 	}

@@ -35,10 +35,12 @@ func refused[T any](t *testing.T, parse func(string) (T, error), cases map[strin
 func TestDurations(t *testing.T) {
 	accepted(t, parseDuration, map[string]time.Duration{
 		"500ms": 500 * time.Millisecond, "30s": 30 * time.Second, "1h30m": 90 * time.Minute, "0": 0, "0s": 0,
-		"7d": 168 * time.Hour, "1d12h": 36 * time.Hour, "1D": 24 * time.Hour, "1.5s": 1500 * time.Millisecond, "10MS": 10 * time.Millisecond,
+		"7d": 168 * time.Hour, "1d12h": 36 * time.Hour, "1D": 24 * time.Hour, "1.5s": 1500 * time.Millisecond,
+		"10MS": 10 * time.Millisecond,
 	})
 	refused(t, parseDuration, map[string]string{
-		"45000": "no unit", "1.5": "no unit", "-5": "no unit", "-5s": "not a duration", "soon": "not a duration", "d": "not a duration",
+		"45000": "no unit", "1.5": "no unit", "-5": "no unit", "-5s": "not a duration", "soon": "not a duration",
+		"d":    "not a duration",
 		"1h2d": "not a duration", "1 week": "not a duration", "1d-2h": "not a duration",
 		"106752d": "too long", "106751d24h": "too long", "99999999999h": "not a duration",
 	})
@@ -50,7 +52,8 @@ func TestSizes(t *testing.T) {
 		"2G": 2 << 30, "10b": 10, "3Ki": 3 << 10,
 	})
 	refused(t, parseSize, map[string]string{
-		"": "not a size", "k": "not a size", "1.5MiB": "not a size", "-1": "not a size", "+1": "not a size", "1TiB": "not a size", "1k k": "not a size",
+		"": "not a size", "k": "not a size", "1.5MiB": "not a size", "-1": "not a size", "+1": "not a size",
+		"1TiB": "not a size", "1k k": "not a size",
 		"99999999999999999999": "too large", "9000000000G": "too large",
 	})
 }
@@ -59,10 +62,12 @@ func TestNumbersAndTruths(t *testing.T) {
 	parse := func(text string) (int64, error) { return parseNumber(text, -1, 10) }
 	accepted(t, parse, map[string]int64{"0": 0, "-1": -1, "10": 10, "+3": 3})
 	refused(t, parse, map[string]string{
-		"11": "from -1 to 10", "-2": "from -1 to 10", "99999999999999999999": "from -1 to 10", "": "not a whole number", "1.0": "not a whole number",
+		"11": "from -1 to 10", "-2": "from -1 to 10", "99999999999999999999": "from -1 to 10", "": "not a whole number",
+		"1.0":  "not a whole number",
 		"many": "not a whole number", "0x1": "not a whole number",
 	})
-	accepted(t, parseBool, map[string]bool{"true": true, "Yes": true, "ON": true, "1": true, "false": false, "no": false, "off": false, "0": false})
+	accepted(t, parseBool, map[string]bool{"true": true, "Yes": true, "ON": true, "1": true, "false": false, "no": false,
+		"off": false, "0": false})
 	refused(t, parseBool, map[string]string{"": "neither", "maybe": "neither", "2": "neither"})
 }
 
@@ -105,8 +110,10 @@ func TestHosts(t *testing.T) {
 }
 
 func TestListenAddresses(t *testing.T) {
-	accepted(t, parseListenAddress, map[string]string{":9464": ":9464", "9464": ":9464", "127.0.0.1:0": "127.0.0.1:0", "[::1]:80": "[::1]:80"})
-	refused(t, parseListenAddress, map[string]string{"localhost": "listen", "a:b": "no port", ":70000": "no port", "70000": "listen", "http://a:1": "listen"})
+	accepted(t, parseListenAddress, map[string]string{":9464": ":9464", "9464": ":9464", "127.0.0.1:0": "127.0.0.1:0",
+		"[::1]:80": "[::1]:80"})
+	refused(t, parseListenAddress, map[string]string{"localhost": "listen", "a:b": "no port", ":70000": "no port",
+		"70000": "listen", "http://a:1": "listen"})
 }
 
 func TestTopics(t *testing.T) {
@@ -118,9 +125,11 @@ func TestTopics(t *testing.T) {
 		"orders": {"orders"}, "a, b,,a": {"a", "b"}, "A.b_c-9": {"A.b_c-9"}, strings.Repeat("x", 249): {strings.Repeat("x", 249)},
 	})
 	refused(t, names, map[string]string{
-		",": "names no topic", ".": "not a topic name", "a,..": "not a topic name", "a b": "not a topic name", "ü": "not a topic name",
+		",": "names no topic", ".": "not a topic name", "a,..": "not a topic name", "a b": "not a topic name",
+		"ü":                      "not a topic name",
 		strings.Repeat("x", 250): "not a topic name", "orders.*": "between slashes", "a,/b/": "between slashes",
-		"/": "no slash ends", "/a/,b": "no slash ends", "//": "empty pattern", "/a/,/b/": "joined by |", "/(/": "missing closing )",
+		"/": "no slash ends", "/a/,b": "no slash ends", "//": "empty pattern", "/a/,/b/": "joined by |",
+		"/(/":    "missing closing )",
 		"/a)(b/": "unexpected )", `/(?=a)/`: "RE2", "/" + strings.Repeat("a", 5000) + "/": "longer than 4096",
 	})
 }
@@ -130,7 +139,8 @@ func TestTopicPatternsMatchWholeNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]bool{"orders.eu": true, "bills": true, "orders": false, "x.orders.eu": false, "bills2": false, "mybills": false} {
+	for name, want := range map[string]bool{"orders.eu": true, "bills": true, "orders": false, "x.orders.eu": false,
+		"bills2": false, "mybills": false} {
 		if got := topics.pattern.MatchString(name); got != want {
 			t.Errorf("%s matches: %v, want %v", name, got, want)
 		}
@@ -139,9 +149,12 @@ func TestTopicPatternsMatchWholeNames(t *testing.T) {
 
 func TestTopicGlobsAndReplyTopics(t *testing.T) {
 	accepted(t, parseTopicGlobs, map[string][]string{"orders.*, audit-?": {"orders.*", "audit-?"}, "*": {"*"}})
-	refused(t, parseTopicGlobs, map[string]string{",": "names no topic", "a/b": "not a topic name", "[ab]": "not a topic name"})
-	accepted(t, parseReplyTopic, map[string]string{"{topic}.reply": "{topic}.reply", "answers": "answers", "re.{topic}.{topic}": "re.{topic}.{topic}", "{topic}": "{topic}"})
-	refused(t, parseReplyTopic, map[string]string{"{name}.reply": "not a topic name", "a b": "not a topic name", "{topic": "not a topic name"})
+	refused(t, parseTopicGlobs,
+		map[string]string{",": "names no topic", "a/b": "not a topic name", "[ab]": "not a topic name"})
+	accepted(t, parseReplyTopic, map[string]string{"{topic}.reply": "{topic}.reply", "answers": "answers",
+		"re.{topic}.{topic}": "re.{topic}.{topic}", "{topic}": "{topic}"})
+	refused(t, parseReplyTopic, map[string]string{"{name}.reply": "not a topic name", "a b": "not a topic name",
+		"{topic": "not a topic name"})
 }
 
 func TestPartitions(t *testing.T) {
@@ -149,8 +162,9 @@ func TestPartitions(t *testing.T) {
 		"0": {0}, "4-7,2,0,": {0, 2, 4, 5, 6, 7}, "3,3,1-4": {1, 2, 3, 4}, "1 - 2": {1, 2}, "5-5": {5}, "0-2,1-3,0": {0, 1, 2, 3},
 	})
 	refused(t, parsePartitions, map[string]string{
-		"-1": "negative", "0,-3": "negative", "a": "no partition", "1-": "no partition", "3-1": "backwards", "1-2-3": "no partition",
-		",": "names no partition", "100000": "out of bounds", "0-99999999999999": "out of bounds", "1.5": "no partition",
+		"-1": "negative", "0,-3": "negative", "a": "no partition", "1-": "no partition", "3-1": "backwards",
+		"1-2-3": "no partition",
+		",":     "names no partition", "100000": "out of bounds", "0-99999999999999": "out of bounds", "1.5": "no partition",
 	})
 	if all, err := parsePartitions("0-99999,0-99998,5-99999"); err != nil || len(all) != 100_000 {
 		t.Errorf("%d partitions, %v", len(all), err)
@@ -164,21 +178,26 @@ func TestStarts(t *testing.T) {
 		"2026-01-31T08:00:00Z":      {Kind: StartTime, Time: time.Date(2026, 1, 31, 8, 0, 0, 0, time.UTC)},
 		"2026-01-31T08:00:00+02:00": {Kind: StartTime, Time: time.Date(2026, 1, 31, 6, 0, 0, 0, time.UTC)},
 	})
-	refused(t, parseStart, map[string]string{"": "no place", "beginning": "no place", "-24h": "no place", "0s": "no place", "42": "no place", "2026-01-31": "no place"})
+	refused(t, parseStart, map[string]string{"": "no place", "beginning": "no place", "-24h": "no place", "0s": "no place",
+		"42": "no place", "2026-01-31": "no place"})
 }
 
 func TestEndpointsScopesAndExtensions(t *testing.T) {
-	accepted(t, parseEndpoint, map[string]string{"https://a.example/t": "https://a.example/t", "http://127.0.0.1:80": "http://127.0.0.1:80"})
+	accepted(t, parseEndpoint,
+		map[string]string{"https://a.example/t": "https://a.example/t", "http://127.0.0.1:80": "http://127.0.0.1:80"})
 	refused(t, parseEndpoint, map[string]string{
-		"a.example/t": "not a URL", "ftp://a": "not a URL", "https://": "not a URL", "https://u:p@a": "holds a user", "https://a/#x": "holds a #", "https://a\x00b": "not a URL",
+		"a.example/t": "not a URL", "ftp://a": "not a URL", "https://": "not a URL", "https://u:p@a": "holds a user",
+		"https://a/#x": "holds a #", "https://a\x00b": "not a URL",
 	})
 	accepted(t, parseScopes, map[string][]string{"a b,c  a": {"a", "b", "c"}})
 	refused(t, parseScopes, map[string]string{",": "no scope", `a"b`: "no OAuth scope", "ü": "no OAuth scope"})
 	accepted(t, parseExtensions, map[string]map[string]string{"a=1, b = 2=3": {"a": "1", "b": "2=3"}})
 	refused(t, parseExtensions, map[string]string{
-		"": "no extension", "a": "name=value", "a=": "name=value", "=b": "name=value", "a1=b": "name=value", "a=\x01": "name=value", "auth=x": "token itself", "a=1,a=2": "twice",
+		"": "no extension", "a": "name=value", "a=": "name=value", "=b": "name=value", "a1=b": "name=value",
+		"a=\x01": "name=value", "auth=x": "token itself", "a=1,a=2": "twice",
 	})
-	for endpoint, want := range map[string]bool{"http://a.example": true, "http://10.0.0.1/": true, "http://localhost:1": false, "http://127.0.0.1": false, "http://[::1]:1": false, "https://a.example": false} {
+	for endpoint, want := range map[string]bool{"http://a.example": true, "http://10.0.0.1/": true,
+		"http://localhost:1": false, "http://127.0.0.1": false, "http://[::1]:1": false, "https://a.example": false} {
 		if crossesInClear(endpoint) != want {
 			t.Errorf("%s crosses in clear text: %v", endpoint, !want)
 		}

@@ -46,7 +46,8 @@ func recordBytes(records []kmsg.Record) (b []byte) {
 
 func seal(first int64, attributes int16, n int, records []byte) []byte {
 	b := kmsg.RecordBatch{
-		FirstOffset: first, Magic: 2, Attributes: attributes, LastOffsetDelta: int32(n - 1), ProducerID: -1, ProducerEpoch: -1,
+		FirstOffset: first, Magic: 2, Attributes: attributes, LastOffsetDelta: int32(n - 1), ProducerID: -1,
+		ProducerEpoch: -1,
 		FirstSequence: -1, NumRecords: int32(n), Records: records,
 	}
 	raw := b.AppendTo(nil)
@@ -65,7 +66,8 @@ func Damaged(batch []byte) []byte {
 
 // FetchAnswer answers a fetch of one partition with batches, or with an error where code is not 0. ok is false where
 // the request does not ask for that partition from the offset at on.
-func FetchAnswer(req kmsg.Request, partition int32, at int64, code int16, batches ...[]byte) (resp *kmsg.FetchResponse, ok bool) {
+func FetchAnswer(req kmsg.Request, partition int32, at int64, code int16,
+	batches ...[]byte) (resp *kmsg.FetchResponse, ok bool) {
 	fetch := req.(*kmsg.FetchRequest)
 	resp = fetch.ResponseKind().(*kmsg.FetchResponse)
 	for _, t := range fetch.Topics {

@@ -31,9 +31,9 @@ type ResultError struct{ Text string }
 
 func (e *ResultError) Error() string { return e.Text }
 
-// HandlerFunc is a stand-in component's handle-message: nil is result::ok, [ErrTrap] and [ErrHang] do what they say, every other
-// error is result::err with the error's text. It runs on a goroutine of its own. ctx ends when the component
-// stops; calls made with it are in the trace of the call, as a host that traces has it.
+// HandlerFunc is a stand-in component's handle-message: nil is result::ok, [ErrTrap] and [ErrHang] do what they say,
+// every other error is result::err with the error's text. It runs on a goroutine of its own. ctx ends when the
+// component stops; calls made with it are in the trace of the call, as a host that traces has it.
 type HandlerFunc func(ctx context.Context, c *Component, call Call) error
 
 // Call is one call of handle-message.
@@ -264,7 +264,8 @@ func (c *Component) Request(ctx context.Context, subject string, body []byte, ti
 
 // RequestOn calls consumer.request over the named link. The timeout goes to the provider in whole milliseconds; ctx
 // bounds the wait here.
-func (c *Component) RequestOn(ctx context.Context, linkName, subject string, body []byte, timeout time.Duration) (Message, error) {
+func (c *Component) RequestOn(ctx context.Context, linkName, subject string, body []byte,
+	timeout time.Duration) (Message, error) {
 	params := appendBytes(appendBytes(nil, subject), body)
 	params = binary.AppendUvarint(params, uint64(timeout.Milliseconds()))
 	var answer Message
@@ -280,7 +281,8 @@ func (c *Component) RequestOn(ctx context.Context, linkName, subject string, bod
 
 // invoke makes one call in the order of a Rust host: it takes the accept first, ends the params, then reads results.
 // result is the result::err, if that is what came.
-func (c *Component) invoke(ctx context.Context, linkName, function string, params []byte, ok func(*wireReader)) (result, err error) {
+func (c *Component) invoke(ctx context.Context, linkName, function string, params []byte,
+	ok func(*wireReader)) (result, err error) {
 	root := nats.NewInbox()
 	reply := root + ".call"
 	// One wildcard subscription for each call, as a host makes it.

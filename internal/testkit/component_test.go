@@ -32,7 +32,8 @@ func call(t *testing.T, nc *nats.Conn, msg Message) (result []byte, err error) {
 		t.Fatal(err)
 	}
 	defer sub.Unsubscribe()
-	if err := nc.PublishRequest(wrpcSubject("default", "echo", handleMessage), root+".c", appendMessage(nil, msg)); err != nil {
+	if err := nc.PublishRequest(wrpcSubject("default", "echo", handleMessage), root+".c",
+		appendMessage(nil, msg)); err != nil {
 		t.Fatal(err)
 	}
 	for {
@@ -100,7 +101,8 @@ func TestTheComponentLosesAcceptsWhenTold(t *testing.T) {
 			_ = nc.PublishRequest(m.Reply, nats.NewInbox(), nil)
 		}
 	})
-	if err := NewComponent(t, ns, ComponentOptions{LoseAccepts: 2}).Publish(t.Context(), Message{Subject: "a"}); err != nil {
+	if err := NewComponent(t, ns, ComponentOptions{LoseAccepts: 2}).Publish(t.Context(),
+		Message{Subject: "a"}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)

@@ -213,8 +213,8 @@ func (p *Provider) Shutdown() ShutdownResult {
 }
 
 // RequestShutdown sends a shutdown for the host with the given id and tells whether an answer came within patience. A
-// provider that has only just been started may not listen yet: until it does, the shutdown is sent again. The provider is
-// left alone otherwise.
+// provider that has only just been started may not listen yet: until it does, the shutdown is sent again. The provider
+// is left alone otherwise.
 func (p *Provider) RequestShutdown(hostID string, patience time.Duration) bool {
 	p.host.t.Helper()
 	body, err := json.Marshal(map[string]string{"host_id": hostID})

@@ -123,7 +123,8 @@ func TestAFakeHostPutsLinksWithSecretsOnlyTheProviderCanOpen(t *testing.T) {
 	if links := data["link_definitions"].([]any); len(links) != 1 || links[0].(map[string]any)["source_id"] != "early" {
 		t.Errorf("links at the start: %v", links)
 	}
-	if got := fmt.Sprint(data["config"], data["secrets"]); got != "map[hosts:k:9092] map[password:map[kind:String value:pw]]" {
+	if got := fmt.Sprint(data["config"],
+		data["secrets"]); got != "map[hosts:k:9092] map[password:map[kind:String value:pw]]" {
 		t.Errorf("config and secrets at the start: %s", got)
 	}
 

@@ -135,7 +135,8 @@ func startKafka(t testing.TB, opts KafkaOptions) *Kafka {
 		for _, key := range slices.Sorted(maps.Keys(opts.Properties)) {
 			properties = append(properties, key+"="+opts.Properties[key])
 		}
-		k.env = append(k.env, "KAFKA_PROPS="+strings.Join(properties, "\n"), "KAFKA_PASS="+cmp.Or(opts.Password, "app-secret"))
+		k.env = append(k.env, "KAFKA_PROPS="+strings.Join(properties, "\n"),
+			"KAFKA_PASS="+cmp.Or(opts.Password, "app-secret"))
 		if k.port, err = FreePorts(10 * opts.nodes()); err != nil {
 			t.Fatalf("starting Kafka: %v", err)
 		}
@@ -171,7 +172,8 @@ func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.It
 
 func (k *Kafka) upArgs(more ...string) []string {
 	args := []string{"-d", k.dir, "-p", strconv.Itoa(k.port), "-n", strconv.Itoa(k.opts.nodes())}
-	for flag, on := range map[string]bool{"--auth": k.opts.Auth, "--acl": k.opts.ACL, "--no-auto-create": k.opts.NoAutoCreate, "--ipv6": k.opts.IPv6} {
+	for flag, on := range map[string]bool{"--auth": k.opts.Auth, "--acl": k.opts.ACL,
+		"--no-auto-create": k.opts.NoAutoCreate, "--ipv6": k.opts.IPv6} {
 		if on {
 			args = append(args, flag)
 		}

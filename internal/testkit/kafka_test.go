@@ -92,7 +92,8 @@ func TestARealKafkaSurvivesWhatATestDoesToIt(t *testing.T) {
 	if _, err := rand.Read(big.Value); err != nil { // a batch of zeros would be compressed to nothing
 		t.Fatal(err)
 	}
-	if err := c.ProduceSync(t.Context(), big).FirstErr(); err == nil || !strings.Contains(err.Error(), "MESSAGE_TOO_LARGE") {
+	if err := c.ProduceSync(t.Context(), big).FirstErr(); err == nil ||
+		!strings.Contains(err.Error(), "MESSAGE_TOO_LARGE") {
 		t.Errorf("a record above message.max.bytes: %v", err)
 	}
 }

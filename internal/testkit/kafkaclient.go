@@ -154,8 +154,8 @@ func (c *Client) EndOffsets(topic string) map[int32]int64 {
 	return ends
 }
 
-// Committed returns the offsets that a group has committed in a topic; partitions without one are left out. A broker that
-// does not know the group's coordinator yet, as a new one, is asked again.
+// Committed returns the offsets that a group has committed in a topic; partitions without one are left out. A broker
+// that does not know the group's coordinator yet, as a new one, is asked again.
 func (c *Client) Committed(group, topic string) (offsets map[int32]int64) {
 	c.t.Helper()
 	Eventually(c.t, DefaultTimeout, func() (err error) {

@@ -65,8 +65,9 @@ type ManifestOptions struct {
 	Set map[string]string
 }
 
-// ApplyManifest does on the host what wadm would do with a manifest, given by its path in the project: it sets its configs, makes its links, and starts
-// its components and providers. A key that the manifest should not have, or a link to nothing, fails the test.
+// ApplyManifest does on the host what wadm would do with a manifest, given by its path in the project: it sets its
+// configs, makes its links, and starts its components and providers. A key that the manifest should not have, or a link
+// to nothing, fails the test.
 func (h *Host) ApplyManifest(path string, opts ManifestOptions) {
 	h.t.Helper()
 	m, err := parseManifest(path)
@@ -161,7 +162,8 @@ func parseManifest(path string) (m manifest, err error) {
 		return m, fmt.Errorf("reading the manifest %s: %w", path, err)
 	}
 	if m.APIVersion != "core.oam.dev/v1beta1" || m.Kind != "Application" {
-		return m, fmt.Errorf("reading the manifest %s: it is %s %s, want core.oam.dev/v1beta1 Application", path, m.APIVersion, m.Kind)
+		return m, fmt.Errorf("reading the manifest %s: it is %s %s, want core.oam.dev/v1beta1 Application", path,
+			m.APIVersion, m.Kind)
 	}
 	return m, nil
 }

@@ -54,8 +54,8 @@ func NATS(t testing.TB, opts NATSOptions) *NATSServer {
 	return n
 }
 
-// NATSAt stands for a nats-server that runs elsewhere, such as in a process of its own whose CPU time is to be told from
-// the test's. It can be connected to; what needs the server itself cannot be asked of it.
+// NATSAt stands for a nats-server that runs elsewhere, such as in a process of its own whose CPU time is to be told
+// from the test's. It can be connected to; what needs the server itself cannot be asked of it.
 func NATSAt(t testing.TB, host string, port int) *NATSServer {
 	return &NATSServer{t: t, opts: &server.Options{Host: host, Port: port}}
 }

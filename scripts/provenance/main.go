@@ -78,10 +78,12 @@ func write(to io.Writer, sums io.Reader, p parameters, commit string) error {
 	if err != nil {
 		return err
 	}
-	s := statement{Type: "https://in-toto.io/Statement/v1", Subject: subjects, PredicateType: "https://slsa.dev/provenance/v1"}
+	s := statement{Type: "https://in-toto.io/Statement/v1", Subject: subjects,
+		PredicateType: "https://slsa.dev/provenance/v1"}
 	s.Predicate.BuildDefinition.BuildType = buildType
 	s.Predicate.BuildDefinition.ExternalParameters = p
-	s.Predicate.BuildDefinition.ResolvedDependencies = append([]resource{{Name: "source", Digest: digest{"gitCommit": commit}}}, modules...)
+	s.Predicate.BuildDefinition.ResolvedDependencies = append([]resource{{Name: "source",
+		Digest: digest{"gitCommit": commit}}}, modules...)
 	s.Predicate.RunDetails.Builder.ID = buildType
 	s.Predicate.RunDetails.Builder.Version = map[string]string{"go": runtime.Version()}
 	encoder := json.NewEncoder(to)

@@ -29,10 +29,12 @@ func TestAttacksStayBelowTheLid(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		codec kgo.CompressionCodec
-	}{{"zstd", kgo.ZstdCompression()}, {"gzip", kgo.GzipCompression()}, {"lz4", kgo.Lz4Compression()}, {"snappy", kgo.SnappyCompression()}} {
+	}{{"zstd", kgo.ZstdCompression()}, {"gzip", kgo.GzipCompression()}, {"lz4", kgo.Lz4Compression()}, {"snappy",
+		kgo.SnappyCompression()}} {
 		w.bomb(c.name, c.codec)
 	}
-	w.flood("text", 1, 1024, kgo.ZstdCompression(), kmsg.Record{Value: bytes.Repeat([]byte(`{"id":1,"name":"a","ok":true}`), 1<<20/29)})
+	w.flood("text", 1, 1024, kgo.ZstdCompression(),
+		kmsg.Record{Value: bytes.Repeat([]byte(`{"id":1,"name":"a","ok":true}`), 1<<20/29)})
 	w.flood("zeros", 1, 480, kgo.GzipCompression(), kmsg.Record{Value: make([]byte, 1<<20)})
 	w.flood("small records", 100, 11, kgo.NoCompression(), repeat(1000, kmsg.Record{Value: []byte("v")})...)
 	headers := make([]kmsg.Header, 100)

@@ -48,8 +48,10 @@ type world struct {
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, kafka: testkit.Kfake(t), nats: testkit.NATS(t, testkit.NATSOptions{}), echoes: make(chan string, 1024)}
-	w.client = testkit.NewClient(t, w.kafka.Brokers(), kgo.BrokerMaxWriteBytes(128<<20), kgo.RequiredAcks(kgo.LeaderAck()), kgo.DisableIdempotentWrite())
+	w := &world{t: t, kafka: testkit.Kfake(t), nats: testkit.NATS(t, testkit.NATSOptions{}),
+		echoes: make(chan string, 1024)}
+	w.client = testkit.NewClient(t, w.kafka.Brokers(), kgo.BrokerMaxWriteBytes(128<<20), kgo.RequiredAcks(kgo.LeaderAck()),
+		kgo.DisableIdempotentWrite())
 	w.rows = tabwriter.NewWriter(&w.table, 0, 0, 2, ' ', 0)
 	w.topic(calm, 1)
 	w.topic(echoed, 1)
@@ -252,7 +254,8 @@ func invoke(nc *nats.Conn, source string, first []byte) (*nats.Subscription, err
 		return nil, err
 	}
 	return sub, nc.PublishMsg(&nats.Msg{
-		Subject: "default." + providerKey + ".wrpc.0.0.1.wasmcloud:messaging/consumer@0.2.0.publish", Reply: inbox, Data: first,
+		Subject: "default." + providerKey + ".wrpc.0.0.1.wasmcloud:messaging/consumer@0.2.0.publish",
+		Reply:   inbox, Data: first,
 		Header: nats.Header{"source-id": {source}, "link-name": {"default"}},
 	})
 }

@@ -121,11 +121,12 @@ func TestLedger(t *testing.T) {
 func newWorld(t *testing.T, cfg config) *world {
 	w := &world{t: t, cfg: cfg, begin: time.Now(), faults: make(map[fleet.Kind]int)}
 	binary := fleet.BuildProvider(t)
-	w.kafka = testkit.StartKafka(t, testkit.KafkaOptions{Nodes: brokers, Proxied: true, NoAutoCreate: true, Properties: map[string]string{
-		"group.consumer.session.timeout.ms": fmt.Sprint(sessionTime.Milliseconds()),
-		// A broker that was cut off or paused comes back into the set soon.
-		"replica.lag.time.max.ms": "5000",
-	}})
+	w.kafka = testkit.StartKafka(t, testkit.KafkaOptions{Nodes: brokers, Proxied: true, NoAutoCreate: true,
+		Properties: map[string]string{
+			"group.consumer.session.timeout.ms": fmt.Sprint(sessionTime.Milliseconds()),
+			// A broker that was cut off or paused comes back into the set soon.
+			"replica.lag.time.max.ms": "5000",
+		}})
 	client := testkit.NewClient(t, w.kafka.Brokers(), kgo.RequestTimeoutOverhead(5*time.Second))
 	w.admin = kadm.NewClient(client.Client)
 	client.Topic(topic, partitions, nil)
@@ -168,7 +169,8 @@ func (w *world) deadReader() *testkit.Client {
 }
 
 func (w *world) linkOf(variant int) testkit.Link {
-	return testkit.SourceLink(providerKey, componentID, w.cfg.linkConfig(strings.Join(w.kafka.ProxiedBrokers(), ","), variant))
+	return testkit.SourceLink(providerKey, componentID,
+		w.cfg.linkConfig(strings.Join(w.kafka.ProxiedBrokers(), ","), variant))
 }
 
 func (w *world) link(variant int) { w.host.PutLink(w.linkOf(variant)) }
@@ -295,7 +297,8 @@ func (w *world) report(ctx context.Context) {
 				up++
 			}
 		}
-		w.say("sent %d, acknowledged %d, calls %d (%d open), done %d, dead %d, copies %d", sent, acknowledged, calls, open, done, dead, up)
+		w.say("sent %d, acknowledged %d, calls %d (%d open), done %d, dead %d, copies %d", sent, acknowledged, calls,
+			open, done, dead, up)
 	}
 }
 
@@ -311,7 +314,8 @@ func (w *world) health() string {
 
 // ledger ends everything in order and returns what was seen.
 func (w *world) ledger(ctx context.Context) *Ledger {
-	l := &Ledger{HandleTimeout: handleTimeout, MaxAttempts: maxAttempts, MaxInFlight: maxInFlight, Lives: make(map[Life]*History)}
+	l := &Ledger{HandleTimeout: handleTimeout, MaxAttempts: maxAttempts, MaxInFlight: maxInFlight,
+		Lives: make(map[Life]*History)}
 	var err error
 	if err = fleet.Until(ctx, testkit.DefaultTimeout, func(ctx context.Context) error {
 		l.End, l.Committed, err = fleet.Offsets(ctx, w.admin, group, topic)
@@ -367,7 +371,8 @@ func (w *world) ledger(ctx context.Context) *Ledger {
 // rules on order would mean nothing.
 func (w *world) checkOrderOfPlaces(l *Ledger) {
 	for id, place := range l.Produced {
-		if next, ok := l.Produced[ID{id.Key, id.Seq + 1}]; ok && (next.Partition != place.Partition || next.Offset <= place.Offset) {
+		if next, ok := l.Produced[ID{id.Key, id.Seq + 1}]; ok &&
+			(next.Partition != place.Partition || next.Offset <= place.Offset) {
 			w.t.Fatalf("the producer has put %v at %v and its successor at %v", id, place, next)
 		}
 	}
@@ -422,7 +427,8 @@ func (w *world) leftovers(c *providerCopy) []string {
 	var left []string
 	for _, origin := range slices.Sorted(maps.Keys(found)) {
 		if n := found[origin]; n > w.origins[origin] {
-			left = append(left, fmt.Sprintf("%v has %d goroutines without a link that %s has started, %d before its first", c, n, origin, w.origins[origin]))
+			left = append(left, fmt.Sprintf("%v has %d goroutines without a link that %s has started, %d before its first", c, n,
+				origin, w.origins[origin]))
 		}
 	}
 	return left
@@ -441,7 +447,8 @@ func (w *world) cemeteryRead(ctx context.Context) error {
 	defer w.cemetery.mu.Unlock()
 	ends.Each(func(o kadm.ListedOffset) {
 		if o.Offset != w.cemetery.next[o.Partition] {
-			err = fmt.Errorf("dead letters of partition %d were read to %d of %d", o.Partition, w.cemetery.next[o.Partition], o.Offset)
+			err = fmt.Errorf("dead letters of partition %d were read to %d of %d", o.Partition,
+				w.cemetery.next[o.Partition], o.Offset)
 		}
 	})
 	return err
@@ -458,7 +465,8 @@ func (w *world) summary(l *Ledger) string {
 	for a := Silent; a <= Trapped; a++ {
 		fmt.Fprintf(&b, "%d %v%s", answers[a], a, map[bool]string{true: ")", false: ", "}[a == Trapped])
 	}
-	fmt.Fprintf(&b, ", %d dead letters, %d lives of copies, %d stops that were too slow for the host; faults:", len(l.Dead), len(l.Lives), w.late.get())
+	fmt.Fprintf(&b, ", %d dead letters, %d lives of copies, %d stops that were too slow for the host; faults:",
+		len(l.Dead), len(l.Lives), w.late.get())
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, kind := range slices.Sorted(maps.Keys(w.faults)) {

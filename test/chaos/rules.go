@@ -109,7 +109,8 @@ func (l *Ledger) orderWithin() Row {
 		t := l.tenure(c)
 		if t.nth == 0 {
 			broken.add(func() string {
-				return fmt.Sprintf("%v was begun by %v at %s, which did not own partition %d", c.ID, c.Life, clock(c.Begin), t.partition)
+				return fmt.Sprintf("%v was begun by %v at %s, which did not own partition %d", c.ID, c.Life,
+					clock(c.Begin), t.partition)
 			})
 			continue
 		}
@@ -219,7 +220,8 @@ func (l *Ledger) duplicates() Row {
 	}
 	extra, bound := dones-finished, l.MaxInFlight*(moves+losses)
 	row := Row{Rule: "4 records done again", Found: fmt.Sprint(extra),
-		Allowed: fmt.Sprintf("%d = %d in flight × (%d partitions moved + %d losses of lattice or component)", bound, l.MaxInFlight, moves, losses)}
+		Allowed: fmt.Sprintf("%d = %d in flight × (%d partitions moved + %d losses of lattice or component)", bound,
+			l.MaxInFlight, moves, losses)}
 	if extra > bound {
 		row.add(func() string { return fmt.Sprintf("%d are more than %d", extra, bound) })
 	}
@@ -246,7 +248,8 @@ func (l *Ledger) lag() Row {
 			})
 		}
 	}
-	return Row{Rule: "5 lag at the end", Found: fmt.Sprint(lag), Allowed: "0 in each of " + fmt.Sprint(len(l.End)) + " partitions", Breaches: broken}
+	return Row{Rule: "5 lag at the end", Found: fmt.Sprint(lag), Allowed: "0 in each of " + fmt.Sprint(len(l.End)) +
+		" partitions", Breaches: broken}
 }
 
 // deadLetters: each has a cause that the component gave: it rejected the record, or failed it max_attempts times in
@@ -357,7 +360,8 @@ func (l *Ledger) dump() string {
 		c := &l.Calls[i]
 		p := l.Produced[c.ID]
 		until, cause := l.inside(c)
-		fmt.Fprintf(&b, "%s %s %v partition %d offset %d, %v tenure %d: %s", clock(c.Begin), clock(c.End), c.ID, p.Partition, p.Offset,
+		fmt.Fprintf(&b, "%s %s %v partition %d offset %d, %v tenure %d: %s", clock(c.Begin), clock(c.End), c.ID,
+			p.Partition, p.Offset,
 			c.Life, l.tenure(c).nth, c.Answer)
 		if cause != "" {
 			fmt.Fprintf(&b, ", caller gone at %s: %s", clock(until), cause)

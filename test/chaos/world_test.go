@@ -290,7 +290,8 @@ func (c *callers) of(inbox string) (Life, bool) {
 
 // connections notes when lives had no connection, by the NATS server's list of all connections that there ever were.
 func connections(srv *server.Server, lives map[Life]*History) error {
-	list, err := srv.Connz(&server.ConnzOptions{State: server.ConnAll, Username: true, Sort: server.ByCid, Limit: math.MaxInt32})
+	list, err := srv.Connz(&server.ConnzOptions{State: server.ConnAll, Username: true, Sort: server.ByCid,
+		Limit: math.MaxInt32})
 	if err != nil {
 		return fmt.Errorf("listing connections: %w", err)
 	}

@@ -20,8 +20,8 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
 )
 
-// These tests hold the provider's wire, internal/wasmcloud/wrpc and internal/wasmcloud/messaging, against a real host and component with
-// nothing of Kafka in between: the test itself is what the component's imports go to.
+// These tests hold the provider's wire, internal/wasmcloud/wrpc and internal/wasmcloud/messaging, against a real host
+// and component with nothing of Kafka in between: the test itself is what the component's imports go to.
 
 // providerKey is what the link of the component goes to. No provider has to run for a host to call it.
 const providerKey = "kafka"
@@ -42,7 +42,8 @@ func (c consumer) Publish(_ context.Context, caller guest.Caller, msg messaging.
 	return c.publish(published{caller, msg})
 }
 
-func (c consumer) Request(_ context.Context, _ guest.Caller, subject string, body []byte, _ time.Duration) (messaging.BrokerMessage, error) {
+func (c consumer) Request(_ context.Context, _ guest.Caller, subject string, body []byte,
+	_ time.Duration) (messaging.BrokerMessage, error) {
 	return c.request(subject, body)
 }
 
@@ -155,7 +156,8 @@ func TestARealComponentEchoes(t *testing.T) {
 		{"a body after a while", "!sleep:10:late", "late", "default"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if err := handle(t, h, messaging.BrokerMessage{Subject: "in", Body: []byte(test.body), ReplyTo: to("out")}); err != nil {
+			if err := handle(t, h, messaging.BrokerMessage{Subject: "in", Body: []byte(test.body),
+				ReplyTo: to("out")}); err != nil {
 				t.Fatal(err)
 			}
 			p := <-got
@@ -234,7 +236,8 @@ func TestNoNestedCallIsLost(t *testing.T) {
 		all.Go(func() {
 			for next.Add(1) <= calls {
 				ctx, cancel := context.WithTimeout(t.Context(), testkit.DefaultTimeout)
-				err := h.Component("echo", "default").HandleMessage(ctx, messaging.BrokerMessage{Subject: "in", Body: body, ReplyTo: to("out")})
+				err := h.Component("echo", "default").HandleMessage(ctx,
+					messaging.BrokerMessage{Subject: "in", Body: body, ReplyTo: to("out")})
 				cancel()
 				if err != nil && failed.Add(1) <= 10 {
 					t.Errorf("a call is lost: %v", err)

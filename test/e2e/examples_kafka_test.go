@@ -23,7 +23,8 @@ func startManifest(t *testing.T, name string) *testkit.Client {
 	manifest := "examples/" + name + "/wadm.yaml"
 	wasm, archive := testkit.ComponentWasm(t, name), providerArchive(t)
 	kafka := testkit.RealKafka(t, testkit.KafkaOptions{})
-	check := exec.Command(strings.TrimSuffix(archive, ".par"), "check", "--manifest", filepath.Join("../..", manifest), "--set", "hosts="+kafka.Brokers()[0])
+	check := exec.Command(strings.TrimSuffix(archive, ".par"), "check", "--manifest", filepath.Join("../..", manifest),
+		"--set", "hosts="+kafka.Brokers()[0])
 	if out, err := check.CombinedOutput(); err != nil {
 		t.Errorf("checking the manifest: %v\n%s", err, out)
 	}
@@ -40,7 +41,8 @@ func startManifest(t *testing.T, name string) *testkit.Client {
 // committed is a client that reads what transactions have committed.
 func committed(t *testing.T) *testkit.Client {
 	t.Helper()
-	return testkit.NewClient(t, testkit.RealKafka(t, testkit.KafkaOptions{}).Brokers(), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	return testkit.NewClient(t, testkit.RealKafka(t, testkit.KafkaOptions{}).Brokers(),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 }
 
 func TestTheExamplesWorkAsTheirReadmesSay(t *testing.T) {
@@ -56,15 +58,18 @@ func TestTheExamplesWorkAsTheirReadmesSay(t *testing.T) {
 func enriches(t *testing.T) {
 	kafka := startManifest(t, "enrich")
 	good := &kgo.Record{Topic: "orders", Key: []byte("7"), Value: []byte(`{"id":7,"country":"FR","amount":12.50}`)}
-	kafka.Produce(good, &kgo.Record{Topic: "orders", Key: []byte("8"), Value: []byte(`{"id":8,"country":"XX","amount":1}`)})
+	kafka.Produce(good, &kgo.Record{Topic: "orders", Key: []byte("8"),
+		Value: []byte(`{"id":8,"country":"XX","amount":1}`)})
 	enriched := kafka.Read("orders.enriched", 1)[0]
 	from, _ := headerOf(enriched, "enriched-from")
-	if string(enriched.Key) != "7" || string(enriched.Value) != `{"id":7,"country":"FR","amount":12.50,"currency":"EUR"}` ||
+	if string(enriched.Key) != "7" ||
+		string(enriched.Value) != `{"id":7,"country":"FR","amount":12.50,"currency":"EUR"}` ||
 		from != fmt.Sprintf("orders/%d/%d", good.Partition, good.Offset) {
 		t.Errorf("the enriched order is %s", describe(enriched))
 	}
 	dead := kafka.Read("orders.dead", 1)[0]
-	if reason, _ := headerOf(dead, "kafka_dlt-exception-message"); string(dead.Key) != "8" || reason != `the currency of country "XX" is not known` {
+	if reason, _ := headerOf(dead, "kafka_dlt-exception-message"); string(dead.Key) != "8" ||
+		reason != `the currency of country "XX" is not known` {
 		t.Errorf("the dead letter is %s", describe(dead))
 	}
 	kafka.WaitDrained("enrich", "orders")
@@ -74,12 +79,14 @@ func filters(t *testing.T) {
 	kafka := startManifest(t, "order-filter")
 	kafka.WaitDrained("order-filter", "orders") // what the other example left
 	order := func(key, value string) *kgo.Record {
-		return &kgo.Record{Topic: "orders", Key: []byte(key), Value: []byte(value), Headers: []kgo.RecordHeader{{Key: "h", Value: []byte(key)}}}
+		return &kgo.Record{Topic: "orders", Key: []byte(key), Value: []byte(value),
+			Headers: []kgo.RecordHeader{{Key: "h", Value: []byte(key)}}}
 	}
 	large := order("large", `{"id":7, "total":250}`)
 	gone := order("gone", "")
 	gone.Value = nil
-	kafka.Produce(large, order("small", `{"id":8,"total":99.5}`), gone, order("no total", `{"id":9}`), order("no JSON", `{`), order("no text", "\xff"))
+	kafka.Produce(large, order("small", `{"id":8,"total":99.5}`), gone, order("no total", `{"id":9}`),
+		order("no JSON", `{`), order("no text", "\xff"))
 	checkSame(t, committed(t).Read("orders.large", 2), []*kgo.Record{large, gone})
 	reasons := make(map[string]string)
 	kafka.ReadUntil("orders.dead", testkit.DefaultTimeout, func(got []*kgo.Record) bool {
@@ -88,7 +95,8 @@ func filters(t *testing.T) {
 		}
 		return reasons["no total"] != "" && reasons["no JSON"] != "" && reasons["no text"] != ""
 	})
-	for key, want := range map[string]string{"no total": "the order has no total", "no JSON": "the order is not JSON: ", "no text": "the order is not UTF-8"} {
+	for key, want := range map[string]string{"no total": "the order has no total", "no JSON": "the order is not JSON: ",
+		"no text": "the order is not UTF-8"} {
 		if !strings.HasPrefix(reasons[key], want) {
 			t.Errorf("%s is rejected with %q, want %q", key, reasons[key], want)
 		}
@@ -104,7 +112,8 @@ func countsWords(t *testing.T) {
 	for i := range n {
 		text := fmt.Sprintf("To be, or not to be: that is question %d.", i%10)
 		texts = append(texts, &kgo.Record{Topic: "texts", Key: fmt.Append(nil, i), Value: []byte(text)})
-		for word, count := range map[string]int{"to": 2, "be": 2, "or": 1, "not": 1, "that": 1, "is": 1, "question": 1, strconv.Itoa(i % 10): 1} {
+		for word, count := range map[string]int{"to": 2, "be": 2, "or": 1, "not": 1, "that": 1, "is": 1, "question": 1,
+			strconv.Itoa(i % 10): 1} {
 			want[word] += count
 		}
 	}

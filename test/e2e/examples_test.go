@@ -91,7 +91,8 @@ func TestTheWordCountExample(t *testing.T) {
 	text := func(value []byte) *record.Record {
 		return &record.Record{Topic: "texts", Timestamp: at, Attempt: 1, Value: value}
 	}
-	outcomes, err := g.process(text([]byte("To be, or not to be")), text(nil), text([]byte(" - ")), text([]byte{0xff}), text([]byte("Über-große über")))
+	outcomes, err := g.process(text([]byte("To be, or not to be")), text(nil), text([]byte(" - ")), text([]byte{0xff}),
+		text([]byte("Über-große über")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +100,8 @@ func TestTheWordCountExample(t *testing.T) {
 		o := record.Outcome{Kind: record.Done}
 		for i := 0; i < len(pairs); i += 2 {
 			o.Outputs = append(o.Outputs, record.Outgoing{
-				Topic: "texts.words", Partition: record.AnyPartition, Key: []byte(pairs[i]), Value: []byte(pairs[i+1]), Timestamp: at,
+				Topic: "texts.words", Partition: record.AnyPartition, Key: []byte(pairs[i]),
+				Value: []byte(pairs[i+1]), Timestamp: at,
 			})
 		}
 		return o

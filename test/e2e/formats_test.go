@@ -18,7 +18,8 @@ import (
 // toMessages and fromMessages link a component of wasmcloud:messaging with the provider.
 func (s *stack) toMessages(component, name, topic string, settings ...string) {
 	s.t.Helper()
-	s.link(testkit.ControlLink{Source: providerID, Target: component, Name: name, Interface: "handler"}, append([]string{"topic", topic}, settings...)...)
+	s.link(testkit.ControlLink{Source: providerID, Target: component, Name: name, Interface: "handler"},
+		append([]string{"topic", topic}, settings...)...)
 }
 
 func (s *stack) fromMessages(component string, settings ...string) {
@@ -37,7 +38,8 @@ func TestMessagesOfARealComponentHoldWholeRecords(t *testing.T) {
 		s.topics("envelopes", "envelopes.reply")
 		sent := everyField("envelopes")
 		sent = append(sent,
-			&kgo.Record{Topic: "envelopes", Value: []byte(`{"n": 1.10}`), Timestamp: time.UnixMilli(1), Headers: []kgo.RecordHeader{{Key: "content-type", Value: []byte("application/json")}}},
+			&kgo.Record{Topic: "envelopes", Value: []byte(`{"n": 1.10}`), Timestamp: time.UnixMilli(1),
+				Headers: []kgo.RecordHeader{{Key: "content-type", Value: []byte("application/json")}}},
 			&kgo.Record{Topic: "envelopes", Value: []byte("event"), Timestamp: time.UnixMilli(2), Headers: []kgo.RecordHeader{
 				{Key: "ce_specversion", Value: []byte("1.0")}, {Key: "ce_id", Value: []byte("7")}, {Key: "ce_source", Value: []byte("/shop")}, {Key: "ce_type", Value: []byte("order")},
 			}},
@@ -49,7 +51,8 @@ func TestMessagesOfARealComponentHoldWholeRecords(t *testing.T) {
 	})
 	t.Run("an envelope says where a record is from", func(t *testing.T) {
 		s.topics("seen", "seen.reply")
-		r := &kgo.Record{Topic: "seen", Key: []byte("k"), Value: notUTF8, Timestamp: time.UnixMilli(1_700_000_000_123), Headers: []kgo.RecordHeader{{Key: "h", Value: []byte("1")}, {Key: "h"}}}
+		r := &kgo.Record{Topic: "seen", Key: []byte("k"), Value: notUTF8, Timestamp: time.UnixMilli(1_700_000_000_123),
+			Headers: []kgo.RecordHeader{{Key: "h", Value: []byte("1")}, {Key: "h"}}}
 		s.kafka.Produce(&kgo.Record{Topic: "seen"}, r)
 		s.fromMessages("seer")
 		s.toMessages("seer", "seen", "seen", "payload", "envelope")
@@ -63,8 +66,10 @@ func TestMessagesOfARealComponentHoldWholeRecords(t *testing.T) {
 		}
 		e := envelopes["1"]
 		for member, want := range map[string]any{
-			"specversion": "1.0", "source": "kafka:seen", "id": "seen/0/1", "kafkatopic": "seen", "kafkapartition": 0., "kafkaattempt": 1., "kafkakey": "k",
-			"kafkatimestamp": "2023-11-14T22:13:20.123Z", "kafkaheaders": `[{"key":"h","value":"1"},{"key":"h","value":null}]`, "kafkatombstone": false, "data_base64": "/wBhww==",
+			"specversion": "1.0", "source": "kafka:seen", "id": "seen/0/1", "kafkatopic": "seen", "kafkapartition": 0.,
+			"kafkaattempt": 1., "kafkakey": "k",
+			"kafkatimestamp": "2023-11-14T22:13:20.123Z", "kafkaheaders": `[{"key":"h","value":"1"},{"key":"h","value":null}]`,
+			"kafkatombstone": false, "data_base64": "/wBhww==",
 		} {
 			if e[member] != want {
 				t.Errorf("%s is %v, want %v", member, e[member], want)
@@ -78,7 +83,8 @@ func TestMessagesOfARealComponentHoldWholeRecords(t *testing.T) {
 		s.topics("named", "named.out", "named.dead")
 		s.fromMessages("named", "key_from", "subject")
 		s.toMessages("named", "named", "named", "dead_letter_topic", "named.dead", "max_attempts", "1")
-		s.kafka.ProduceText("named", "!publish:named.out?key=customer-7%00&header.type=created&header.note=&header.old&header.type=%ff:a body",
+		s.kafka.ProduceText("named",
+			"!publish:named.out?key=customer-7%00&header.type=created&header.note=&header.old&header.type=%ff:a body",
 			"!publish:named.out?key=:", "!publish:named.out?partition=0:", "!publish:named.out?colour=red:x")
 		checkSame(t, withoutTime(s.kafka.Read("named.out", 3)), []*kgo.Record{
 			{Key: []byte("customer-7\x00"), Value: []byte("a body"), Headers: []kgo.RecordHeader{
@@ -87,14 +93,16 @@ func TestMessagesOfARealComponentHoldWholeRecords(t *testing.T) {
 			{Key: []byte{}, Value: []byte{}},
 			{Value: []byte{}},
 		})
-		if reason, _ := headerOf(s.kafka.Read("named.dead", 1)[0], "kafka_dlt-exception-message"); !strings.Contains(reason, "colour") {
+		if reason, _ := headerOf(s.kafka.Read("named.dead", 1)[0],
+			"kafka_dlt-exception-message"); !strings.Contains(reason, "colour") {
 			t.Errorf("a part of the subject that means nothing is refused with %q", reason)
 		}
 	})
 	t.Run("both at once, and requests", func(t *testing.T) {
 		s.topics("both.in", "both.in.reply", "both.out", "both.dead", "both.questions", "both.answers")
 		s.fromMessages("both", "key_from", "subject", "payload", "envelope", "request_reply_topic", "both.answers")
-		s.fromMessages("plain", "topic", "both.questions", "reply_topics_from_records", "both.answers") // answers a request with what it was asked
+		// Answers a request with what it was asked.
+		s.fromMessages("plain", "topic", "both.questions", "reply_topics_from_records", "both.answers")
 		s.toMessages("both", "both", "both.in", "dead_letter_topic", "both.dead", "max_attempts", "1")
 		s.kafka.ProduceText("both.in",
 			`!publish:both.out?header.x=1:{"kafkakey":"k","kafkatombstone":true,"kafkatimestamp":"2023-11-14T22:13:20.123Z"}`,
@@ -123,7 +131,8 @@ func TestMessagesOfARealComponentHoldWholeRecords(t *testing.T) {
 			}
 		}
 		question := s.kafka.Read("both.questions", 1)[0]
-		if about, _ := headerOf(question, "about"); about != "all" || string(question.Key) != "q" || string(question.Value) != "why" {
+		if about, _ := headerOf(question, "about"); about != "all" || string(question.Key) != "q" ||
+			string(question.Value) != "why" {
 			t.Errorf("the question is %s", describe(question))
 		}
 		// What answered took the value as the body; the answer came back as an envelope, and was published as one.
@@ -135,10 +144,12 @@ func TestMessagesOfARealComponentHoldWholeRecords(t *testing.T) {
 		s.topics("empty", "empty.reply", "skip", "skip.reply")
 		for _, topic := range []string{"empty", "skip"} {
 			s.toMessages("seer", topic, topic, "tombstones", topic)
-			s.kafka.Produce(&kgo.Record{Topic: topic, Value: []byte("before")}, &kgo.Record{Topic: topic, Key: []byte("k")}, &kgo.Record{Topic: topic, Value: []byte("after")})
+			s.kafka.Produce(&kgo.Record{Topic: topic, Value: []byte("before")}, &kgo.Record{Topic: topic, Key: []byte("k")},
+				&kgo.Record{Topic: topic, Value: []byte("after")})
 			s.drained("seer", topic, topic)
 		}
-		for topic, want := range map[string][]string{"empty.reply": {"", "after", "before"}, "skip.reply": {"after", "before"}} {
+		for topic, want := range map[string][]string{"empty.reply": {"", "after", "before"},
+			"skip.reply": {"after", "before"}} {
 			got := values(s.kafka.Read(topic, len(want)))
 			slices.Sort(got)
 			if !slices.Equal(got, want) || s.kafka.EndOffsets(topic)[0] != int64(len(want)) {

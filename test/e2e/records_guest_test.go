@@ -31,7 +31,8 @@ type kafkaDouble struct {
 }
 
 // Send implements records.Producer. The nth record of a call gets the offset n.
-func (k *kafkaDouble) Send(_ context.Context, caller guest.Caller, list []record.Outgoing) ([]record.Position, []error) {
+func (k *kafkaDouble) Send(_ context.Context, caller guest.Caller,
+	list []record.Outgoing) ([]record.Position, []error) {
 	positions, errs := make([]record.Position, len(list)), make([]error, len(list))
 	for i, r := range list {
 		positions[i] = record.Position{Topic: r.Topic, Offset: int64(i)}
@@ -44,7 +45,8 @@ func (k *kafkaDouble) Send(_ context.Context, caller guest.Caller, list []record
 }
 
 // Request implements records.Producer.
-func (k *kafkaDouble) Request(_ context.Context, _ guest.Caller, request record.Outgoing, timeout time.Duration) (*record.Record, error) {
+func (k *kafkaDouble) Request(_ context.Context, _ guest.Caller, request record.Outgoing,
+	timeout time.Duration) (*record.Record, error) {
 	return k.request(request, timeout)
 }
 
@@ -68,7 +70,8 @@ type guestCalls struct {
 }
 
 // callRecords plays the provider for the component of this name.
-func callRecords(t *testing.T, ns *testkit.NATSServer, host *testkit.Host, component string, k *kafkaDouble) guestCalls {
+func callRecords(t *testing.T, ns *testkit.NATSServer, host *testkit.Host, component string,
+	k *kafkaDouble) guestCalls {
 	t.Helper()
 	// As in the provider, one connection serves both directions.
 	nc := ns.Connect()
@@ -91,7 +94,8 @@ func (g guestCalls) handle(batch ...*record.Record) ([]record.Outcome, error) {
 
 // call waits for a component that was scaled up a moment ago. An error is the end of a call without an answer.
 func (g guestCalls) call(
-	function func(ctx context.Context, component, link string, batch []*record.Record) []record.Outcome, batch []*record.Record,
+	function func(ctx context.Context, component, link string, batch []*record.Record) []record.Outcome,
+	batch []*record.Record,
 ) ([]record.Outcome, error) {
 	g.t.Helper()
 	ctx, cancel := context.WithTimeout(g.t.Context(), testkit.DefaultTimeout)

@@ -133,7 +133,8 @@ func TestARealComponentSaysWhatBecameOfEachRecord(t *testing.T) {
 	g := startRecordsEcho(t, 4, &kafkaDouble{})
 	batch := texts("a", "!reject:no use", "b", "!retry:not now", "c", "!until:3:late", "!what")
 	const want = `done; reject (no use); done; retry (not now); done; retry (attempt 1 of 3); reject (unknown command "what")`
-	for name, function := range map[string]func(...*record.Record) ([]record.Outcome, error){"handler": g.handle, "processor": g.process} {
+	for name, function := range map[string]func(...*record.Record) ([]record.Outcome, error){"handler": g.handle,
+		"processor": g.process} {
 		t.Run("a "+name+" with rejects and retries in the middle", func(t *testing.T) {
 			outcomes, err := function(batch...)
 			if err != nil {
@@ -147,7 +148,8 @@ func TestARealComponentSaysWhatBecameOfEachRecord(t *testing.T) {
 			if _, err := function(texts("a", "!trap", "b")...); !errors.Is(err, wrpc.ErrIncomplete) {
 				t.Errorf("a trap gave %v, want %v", err, wrpc.ErrIncomplete)
 			}
-			if outcomes, err := function(texts("a", "!short", "b")...); err == nil || !strings.Contains(err.Error(), "2 results for a batch of 3") {
+			if outcomes, err := function(texts("a", "!short", "b")...); err == nil ||
+				!strings.Contains(err.Error(), "2 results for a batch of 3") {
 				t.Errorf("2 results for 3 records gave %v, %v", outcomes, err)
 			}
 			if outcomes, err := function(texts("a", "!until:1:b")...); err != nil || said(outcomes) != "done; done" {
@@ -203,7 +205,8 @@ func TestARealComponentSendsAndRequests(t *testing.T) {
 		for _, r := range s.list {
 			got = append(got, fmt.Sprintf("%s/%d=%s", r.Topic, r.Partition, r.Value))
 		}
-		if got, want := strings.Join(got, " "), "out/-1=1 large/-1=2 missing/-1=3 forbidden/-1=4 slow/-1=5 away/-1=6 bad/-1=7 strange/-1=8 out/4=10"; got != want {
+		if got, want := strings.Join(got, " "),
+			"out/-1=1 large/-1=2 missing/-1=3 forbidden/-1=4 slow/-1=5 away/-1=6 bad/-1=7 strange/-1=8 out/4=10"; got != want {
 			t.Errorf("sent\n%s, want\n%s", got, want)
 		}
 	})

@@ -13,8 +13,8 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
-// TestAScalingOfARealHostCostsNoRecordItsAttempt: a host that scales a component finishes the calls that have an instance,
-// ends the one that waits for it without a value, and forgets the others.
+// TestAScalingOfARealHostCostsNoRecordItsAttempt: a host that scales a component finishes the calls that have an
+// instance, ends the one that waits for it without a value, and forgets the others.
 func TestAScalingOfARealHostCostsNoRecordItsAttempt(t *testing.T) {
 	s := startStack(t, testkit.RealKafka(t, testkit.KafkaOptions{}), testkit.HostOptions{Lattice: "scaling"})
 	s.host.Scale("sleeper", testkit.ComponentWasm(t, "echo"), 1)

@@ -167,7 +167,8 @@ func TestSecretsOfLinksAndOfTheProviderComeFromTheBackend(t *testing.T) {
 	b := startBackend(t, ns, map[string]any{"kafka/password": password, "kafka/key": []byte(read("client.key"))})
 	host := testkit.StartHost(t, ns, testkit.HostOptions{Lattice: "sealed", SecretsTopic: secretsTopic, Log: "debug"})
 	kc := testkit.NewClient(t, kafka.Brokers())
-	for _, topic := range []string{"sealed.a", "sealed.a.reply", "sealed.b", "sealed.b.reply", "sealed.c", "sealed.c.reply"} {
+	for _, topic := range []string{"sealed.a", "sealed.a.reply", "sealed.b", "sealed.b.reply", "sealed.c",
+		"sealed.c.reply"} {
 		kc.Topic(topic, 1, nil)
 	}
 
@@ -186,12 +187,14 @@ func TestSecretsOfLinksAndOfTheProviderComeFromTheBackend(t *testing.T) {
 	kc.Read("sealed.a.reply", 1)
 
 	// A text in the link's own secrets, and bytes.
-	host.PutConfig("b", map[string]string{"topic": "sealed.b", "hosts": kafka.SASLBrokers()[0], "security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN"})
+	host.PutConfig("b", map[string]string{"topic": "sealed.b", "hosts": kafka.SASLBrokers()[0],
+		"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN"})
 	host.PutLink(testkit.ControlLink{Source: "kafka", Target: "echo", Name: "b", Interface: "handler",
 		SourceConfig: []string{"b", putReference(host, "b", "sasl_password", "kafka/password")}})
 	kc.ProduceText("sealed.b", "by a password of the link")
 	kc.Read("sealed.b.reply", 1)
-	host.PutConfig("c", map[string]string{"topic": "sealed.c", "hosts": kafka.TLSBrokers()[0], "security_protocol": "SSL", "tls_cert": read("client.crt")})
+	host.PutConfig("c", map[string]string{"topic": "sealed.c", "hosts": kafka.TLSBrokers()[0], "security_protocol": "SSL",
+		"tls_cert": read("client.crt")})
 	host.PutLink(testkit.ControlLink{Source: "kafka", Target: "echo", Name: "c", Interface: "handler",
 		SourceConfig: []string{"c", putReference(host, "c", "tls_key", "kafka/key")}})
 	kc.ProduceText("sealed.c", "by a key of the link")

@@ -23,11 +23,13 @@ func TestARealComponentLearnsWhyARecordWasNotSent(t *testing.T) {
 		s.component(component, "records-echo")
 		s.topics("errors.in." + component)
 		// Dead letters are a little larger than their records.
-		s.toHandler(component, component, "errors.in."+component, "dead_letter_topic", "errors.dead", "max_message_bytes", "3MiB")
+		s.toHandler(component, component, "errors.in."+component, "dead_letter_topic", "errors.dead",
+			"max_message_bytes", "3MiB")
 	}
 	s.fromComponent("sender", "allowed_topics", "errors.*", "request_reply_topic", "errors.answers")
 	s.fromComponent("stranger", "publish_timeout", "10s", "hosts", kafka.SASLBrokers()[0],
-		"security_protocol", "SASL_PLAINTEXT", "sasl_mechanism", "PLAIN", "sasl_username", "app", "sasl_password", "app-secret")
+		"security_protocol", "SASL_PLAINTEXT", "sasl_mechanism", "PLAIN", "sasl_username", "app",
+		"sasl_password", "app-secret")
 	s.fromComponent("slow", "publish_timeout", "1s", "hosts", kafka.ProxiedBrokers()[0])
 	s.fromComponent("cut-off", "publish_timeout", "1s", "hosts", "127.0.0.1:1")
 

@@ -47,7 +47,8 @@ func startStack(t *testing.T, kafka *testkit.Kafka, opts testkit.HostOptions) *s
 	}
 	s.host = testkit.StartHost(t, s.nats, opts)
 	s.host.PutConfig("provider", map[string]string{
-		"hosts": s.hosts, "start": "earliest", "commit_interval": "50ms", "retry_backoff": "10ms", "max_message_bytes": largeValues,
+		"hosts": s.hosts, "start": "earliest", "commit_interval": "50ms", "retry_backoff": "10ms",
+		"max_message_bytes": largeValues,
 	})
 	s.host.StartProvider(providerID, archive, "provider")
 	s.host.WaitHealthy(providerID)
@@ -90,19 +91,22 @@ func (s *stack) link(l testkit.ControlLink, settings ...string) testkit.ControlL
 // toHandler, toProcessor and fromComponent link a component of messaging-kafka:records with the provider.
 func (s *stack) toHandler(component, name, topic string, settings ...string) testkit.ControlLink {
 	s.t.Helper()
-	return s.link(testkit.ControlLink{Source: providerID, Target: component, Name: name, Package: recordsPackage, Interface: "handler"},
+	return s.link(testkit.ControlLink{Source: providerID, Target: component, Name: name, Package: recordsPackage,
+		Interface: "handler"},
 		append([]string{"topic", topic}, settings...)...)
 }
 
 func (s *stack) toProcessor(component, name, topic string, settings ...string) testkit.ControlLink {
 	s.t.Helper()
-	return s.link(testkit.ControlLink{Source: providerID, Target: component, Name: name, Package: recordsPackage, Interface: "processor"},
+	return s.link(testkit.ControlLink{Source: providerID, Target: component, Name: name, Package: recordsPackage,
+		Interface: "processor"},
 		append([]string{"topic", topic}, settings...)...)
 }
 
 func (s *stack) fromComponent(component string, settings ...string) testkit.ControlLink {
 	s.t.Helper()
-	return s.link(testkit.ControlLink{Source: component, Target: providerID, Package: recordsPackage, Interface: "producer,requester"}, settings...)
+	return s.link(testkit.ControlLink{Source: component, Target: providerID, Package: recordsPackage,
+		Interface: "producer,requester"}, settings...)
 }
 
 // group is the default group of a link.

@@ -23,12 +23,14 @@ func TestStatusFindsTheProviderOfARealHost(t *testing.T) {
 	kafka.Topic("orders", 2)
 	host := testkit.StartHost(t, ns, testkit.HostOptions{Lattice: "watched", Log: "info"})
 	host.PutConfig("target", map[string]string{"hosts": kafka.Brokers()[0], "topic": "orders"})
-	host.PutLink(testkit.ControlLink{Source: "echo", Target: "kafka", Interface: "consumer", TargetConfig: []string{"target"}})
+	host.PutLink(testkit.ControlLink{Source: "echo", Target: "kafka", Interface: "consumer",
+		TargetConfig: []string{"target"}})
 	host.StartProvider("kafka", par)
 	host.WaitHealthy("kafka")
 
 	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
-		command := exec.CommandContext(t.Context(), filepath.Join(filepath.Dir(par), "messaging-kafka"), "status", "--nats", ns.URL(), "--lattice", "watched", "--json")
+		command := exec.CommandContext(t.Context(), filepath.Join(filepath.Dir(par), "messaging-kafka"), "status", "--nats",
+			ns.URL(), "--lattice", "watched", "--json")
 		var errOut bytes.Buffer
 		command.Stderr = &errOut
 		out, err := command.Output()
@@ -49,7 +51,8 @@ func TestStatusFindsTheProviderOfARealHost(t *testing.T) {
 		if len(p.Links) != 1 || len(p.Links[0].Partitions) != 2 {
 			return fmt.Errorf("it answers %s", out)
 		}
-		if l := p.Links[0]; p.ProviderKey != "kafka" || p.Lattice != "watched" || len(p.HostID) != 56 || l.ID() != "echo/default" || l.Topics[0] != "orders" {
+		if l := p.Links[0]; p.ProviderKey != "kafka" || p.Lattice != "watched" || len(p.HostID) != 56 ||
+			l.ID() != "echo/default" || l.Topics[0] != "orders" {
 			t.Errorf("it answers %s", out)
 		}
 		return nil

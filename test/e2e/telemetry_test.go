@@ -22,7 +22,8 @@ func TestTelemetryOfAProviderInARealHostReachesACollector(t *testing.T) {
 	} {
 		t.Setenv(name, value)
 	}
-	s := startStack(t, testkit.RealKafka(t, testkit.KafkaOptions{}), testkit.HostOptions{Lattice: "telemetry", Traces: true})
+	s := startStack(t, testkit.RealKafka(t, testkit.KafkaOptions{}),
+		testkit.HostOptions{Lattice: "telemetry", Traces: true})
 	s.component("records", "records-echo")
 	s.topics("o.in", "o.sent")
 	s.fromComponent("records")
@@ -50,12 +51,14 @@ func TestTelemetryOfAProviderInARealHostReachesACollector(t *testing.T) {
 		t.Errorf("what the component published is below %s, want %s", got, want)
 	}
 	// Between the two there is the host's own span of the component's call.
-	if process := spans["process o.in"]; string(send.ParentSpanId) == string(process.SpanId) || len(send.ParentSpanId) == 0 {
+	if process := spans["process o.in"]; string(send.ParentSpanId) == string(process.SpanId) ||
+		len(send.ParentSpanId) == 0 {
 		t.Errorf("the send is below %x", send.ParentSpanId)
 	}
 	c.WaitMetric("messaging_kafka_fetched_records_total")
 	c.WaitLog("link ready")
-	if who := collector.Attributes(c.ResourceMetrics()[0].Resource.Attributes); who["wasmcloud.lattice"] != "telemetry" || who["wasmcloud.provider.id"] != providerID || who["wasmcloud.host.id"] != s.host.ID() {
+	if who := collector.Attributes(c.ResourceMetrics()[0].Resource.Attributes); who["wasmcloud.lattice"] != "telemetry" ||
+		who["wasmcloud.provider.id"] != providerID || who["wasmcloud.host.id"] != s.host.ID() {
 		t.Errorf("resource %v", who)
 	}
 }

@@ -41,7 +41,8 @@ func TestATraceGoesThroughARealComponent(t *testing.T) {
 	s := startStack(t, testkit.RealKafka(t, testkit.KafkaOptions{}), testkit.HostOptions{Lattice: "traces", Traces: true})
 	s.component("records", "records-echo")
 	s.component("echo", "echo")
-	s.topics("t.handle", "t.process", "t.process.out", "t.messages", "t.messages.reply", "t.questions", "t.answers", "t.sent")
+	s.topics("t.handle", "t.process", "t.process.out", "t.messages", "t.messages.reply", "t.questions",
+		"t.answers", "t.sent")
 	s.fromComponent("records", "request_reply_topic", "t.answers")
 	s.toHandler("records", "handle", "t.handle")
 	s.toProcessor("records", "process", "t.process")
@@ -69,7 +70,8 @@ func TestATraceGoesThroughARealComponent(t *testing.T) {
 		record := traced(4, "t.messages", "x")
 		s.kafka.Produce(record)
 		published := s.kafka.Read("t.messages.reply", 1)[0]
-		for call, r := range map[string]*kgo.Record{"handler@0.2.0.handle-message": record, "consumer@0.2.0.publish": published} {
+		for call, r := range map[string]*kgo.Record{"handler@0.2.0.handle-message": record,
+			"consumer@0.2.0.publish": published} {
 			var got []string
 			calls.Range(func(subject, parent any) bool {
 				if strings.HasSuffix(subject.(string), call) {
@@ -110,7 +112,8 @@ func TestATraceGoesThroughAProcessorInAHostWithoutSpans(t *testing.T) {
 	s.component("records", "records-echo")
 	s.topics("u.process", "u.process.out", "u.handle", "u.sent")
 	s.fromComponent("records")
-	s.kafka.Produce(traced(1, "u.process", "!bare:x"), traced(2, "u.process", "!bare:!times:2:y"), &kgo.Record{Topic: "u.process", Value: []byte("z")})
+	s.kafka.Produce(traced(1, "u.process", "!bare:x"), traced(2, "u.process", "!bare:!times:2:y"),
+		&kgo.Record{Topic: "u.process", Value: []byte("z")})
 	s.toProcessor("records", "process", "u.process")
 	want := map[string]string{"x": traceID(1) + " shop=eu", "y": traceID(2) + " shop=eu", "z": "none"}
 	for _, r := range s.kafka.Read("u.process.out", 4) {

@@ -85,7 +85,10 @@ func pinned(t *testing.T, kafka *testkit.Client, group, topic string, partitions
 
 func TestTheWalkThroughWorks(t *testing.T) {
 	for _, version := range []string{testkit.Kafka4, testkit.Kafka3} {
-		t.Run("Kafka "+version, func(t *testing.T) { walkThrough(t, testkit.RealKafka(t, testkit.KafkaOptions{Version: version})) })
+		t.Run("Kafka "+version, func(t *testing.T) {
+			walkThrough(t,
+				testkit.RealKafka(t, testkit.KafkaOptions{Version: version}))
+		})
 	}
 }
 
@@ -114,7 +117,8 @@ func walkThrough(t *testing.T, kafka *testkit.Kafka) {
 
 	// A link of the provider to the component, with a topic of its own. The component still publishes by the other.
 	host.PutConfig("source", map[string]string{"hosts": hosts, "topic": "walk.orders"})
-	host.PutLink(testkit.ControlLink{Source: "kafka", Target: "echo", Name: "orders", Interface: "handler", SourceConfig: []string{"source"}})
+	host.PutLink(testkit.ControlLink{Source: "kafka", Target: "echo", Name: "orders", Interface: "handler",
+		SourceConfig: []string{"source"}})
 	pinned(w.t, w.kafka, "wasmcloud.walk.echo.orders", "walk.orders", 3)
 	w.expect("walk.orders.reply", w.send("walk.orders", 100))
 

@@ -78,7 +78,8 @@ func TestWholeRecordsGoThroughKafkaAndARealComponent(t *testing.T) {
 	})
 	t.Run("a header's name that is no UTF-8 is told by U+FFFD", func(t *testing.T) {
 		s.topics("names.in", "names.in.out")
-		sent := &kgo.Record{Topic: "names.in", Timestamp: time.UnixMilli(1_700_000_000_000), Headers: []kgo.RecordHeader{{Key: "a\xff", Value: []byte("1")}}}
+		sent := &kgo.Record{Topic: "names.in", Timestamp: time.UnixMilli(1_700_000_000_000),
+			Headers: []kgo.RecordHeader{{Key: "a\xff", Value: []byte("1")}}}
 		s.kafka.Produce(sent)
 		s.toProcessor("records", "names", "names.in")
 		want := *sent
@@ -101,7 +102,8 @@ func TestWholeRecordsGoThroughKafkaAndARealComponent(t *testing.T) {
 		s.topics("places.in.out")
 		var sent []*kgo.Record
 		for i := range 30 {
-			sent = append(sent, &kgo.Record{Topic: "places.in", Key: fmt.Append(nil, i), Value: []byte("!describe"), Timestamp: time.UnixMilli(1_700_000_000_000 + int64(i))})
+			sent = append(sent, &kgo.Record{Topic: "places.in", Key: fmt.Append(nil, i), Value: []byte("!describe"),
+				Timestamp: time.UnixMilli(1_700_000_000_000 + int64(i))})
 		}
 		s.kafka.Produce(sent...)
 		s.toProcessor("records", "places", "places.in")
@@ -109,7 +111,8 @@ func TestWholeRecordsGoThroughKafkaAndARealComponent(t *testing.T) {
 		partitions := make(map[int32]bool)
 		for _, r := range sent {
 			partitions[r.Partition] = true
-			want = append(want, fmt.Sprintf("topic places.in partition %d offset %d timestamp %d attempt 1", r.Partition, r.Offset, r.Timestamp.UnixMilli()))
+			want = append(want, fmt.Sprintf("topic places.in partition %d offset %d timestamp %d attempt 1", r.Partition,
+				r.Offset, r.Timestamp.UnixMilli()))
 		}
 		got := values(s.kafka.Read("places.in.out", len(sent)))
 		slices.Sort(got)
@@ -123,7 +126,8 @@ func TestWholeRecordsGoThroughKafkaAndARealComponent(t *testing.T) {
 		s.kafka.Topic("stored.to", 3, nil)
 		var sent []*kgo.Record
 		for i := range 20 {
-			sent = append(sent, &kgo.Record{Topic: "stored.in", Key: fmt.Append(nil, i), Value: fmt.Appendf(nil, "!where:stored.to:%d", i)})
+			sent = append(sent, &kgo.Record{Topic: "stored.in", Key: fmt.Append(nil, i),
+				Value: fmt.Appendf(nil, "!where:stored.to:%d", i)})
 		}
 		s.kafka.Produce(sent...)
 		s.toHandler("records", "stored", "stored.in")
@@ -147,15 +151,17 @@ func TestWholeRecordsGoThroughKafkaAndARealComponent(t *testing.T) {
 		if to, _ := headerOf(question, "kafka_replyTopic"); to != "whole.answers" || string(question.Value) != "why" {
 			t.Fatalf("the question is %s", describe(question))
 		}
-		answer := &kgo.Record{Topic: "whole.answers", Key: notUTF8, Value: []byte{}, Timestamp: time.UnixMilli(1_700_000_000_000), Headers: []kgo.RecordHeader{
-			{Key: "a", Value: []byte("1")}, {Key: "kafka_correlationId", Value: []byte(correlation)}, {Key: "a"}, {Key: "a", Value: notUTF8},
-		}}
+		answer := &kgo.Record{Topic: "whole.answers", Key: notUTF8, Value: []byte{},
+			Timestamp: time.UnixMilli(1_700_000_000_000), Headers: []kgo.RecordHeader{
+				{Key: "a", Value: []byte("1")}, {Key: "kafka_correlationId", Value: []byte(correlation)}, {Key: "a"}, {Key: "a", Value: notUTF8},
+			}}
 		s.kafka.Produce(answer)
 		checkSame(t, s.kafka.Read("asks.in.out", 1), []*kgo.Record{answer})
 	})
 	t.Run("a component of the other package answers", func(t *testing.T) {
 		s.topics("mixed.in", "mixed.in.out", "mixed.questions")
-		questions := s.link(testkit.ControlLink{Source: "echo", Target: providerID, Interface: "consumer"}, "topic", "mixed.questions", "reply_topics_from_records", "whole.answers")
+		questions := s.link(testkit.ControlLink{Source: "echo", Target: providerID, Interface: "consumer"}, "topic",
+			"mixed.questions", "reply_topics_from_records", "whole.answers")
 		defer s.host.DeleteLink(questions)
 		s.toHandler("records", "mixed", "mixed.in")
 		s.kafka.ProduceText("mixed.in", "!request:mixed.questions:echo this")
@@ -173,7 +179,8 @@ func TestWholeRecordsGoThroughKafkaAndARealComponent(t *testing.T) {
 		s.link(testkit.ControlLink{Source: "echo", Target: providerID, Interface: "consumer"}, "topic", "shared.in")
 		var sent []*kgo.Record
 		for i := range n {
-			sent = append(sent, &kgo.Record{Topic: "shared.in", Key: fmt.Append(nil, i), Value: fmt.Append(nil, "record ", i), Timestamp: time.UnixMilli(1_700_000_000_000)})
+			sent = append(sent, &kgo.Record{Topic: "shared.in", Key: fmt.Append(nil, i), Value: fmt.Append(nil, "record ", i),
+				Timestamp: time.UnixMilli(1_700_000_000_000)})
 		}
 		s.kafka.Produce(sent...)
 		checkSame(t, s.kafka.Read("shared.in.out", n), sent)
@@ -181,7 +188,8 @@ func TestWholeRecordsGoThroughKafkaAndARealComponent(t *testing.T) {
 		slices.Sort(want)
 		slices.Sort(got)
 		if !slices.Equal(got, want) {
-			t.Errorf("%d records came back from the component on wasmcloud:messaging, and others than %d that were sent", len(got), n)
+			t.Errorf("%d records came back from the component on wasmcloud:messaging, and others than %d that were sent",
+				len(got), n)
 		}
 		s.drained("records", "shared", "shared.in")
 		s.drained("echo", "default", "shared.in")
@@ -216,28 +224,33 @@ func verdicts(t *testing.T, s *stack) {
 		}
 		got[string(r.Key)] = append(got[string(r.Key)], value)
 	}
-	for key, want := range map[string][]string{"a": {"first", "fourth"}, "b": {"fifth"}, "c": {"2", "3", "third"}, "d": {"second"}} {
+	for key, want := range map[string][]string{"a": {"first", "fourth"}, "b": {"fifth"}, "c": {"2", "3", "third"},
+		"d": {"second"}} {
 		if !slices.Equal(got[key], want) {
 			t.Errorf("of key %s came %q, want %q", key, got[key], want)
 		}
 	}
 	// That a record was held for another one's failure is none of its own attempts.
 	if attempts["2"] != "3" || attempts["3"] != "1" {
-		t.Errorf("at last came the record that was to be retried with attempt %s and the one behind it with %s, want 3 and 1", attempts["2"], attempts["3"])
+		t.Errorf("at last came the record that was to be retried with attempt %s and the one behind it with %s, want 3 and 1",
+			attempts["2"], attempts["3"])
 	}
 	letter := s.kafka.Read("verdicts.dead", 1)[0]
-	if reason, _ := headerOf(letter, "kafka_dlt-exception-message"); string(letter.Key) != "b" || string(letter.Value) != "!reject:no use" || reason != "no use" {
+	if reason, _ := headerOf(letter, "kafka_dlt-exception-message"); string(letter.Key) != "b" ||
+		string(letter.Value) != "!reject:no use" || reason != "no use" {
 		t.Errorf("the dead letter is %s", describe(letter))
 	}
 	s.drained("records", "verdicts", "verdicts.in")
-	if ends := []int64{s.kafka.EndOffsets("verdicts.in.out")[0], s.kafka.EndOffsets("verdicts.dead")[0]}; !slices.Equal(ends, []int64{7, 1}) {
+	if ends := []int64{s.kafka.EndOffsets("verdicts.in.out")[0],
+		s.kafka.EndOffsets("verdicts.dead")[0]}; !slices.Equal(ends, []int64{7, 1}) {
 		t.Errorf("there are %v outputs and dead letters, want 7 and 1", ends)
 	}
 }
 
 func largeBatch(t *testing.T, s *stack) {
 	s.topics("large.in", "large.in.out")
-	s.toProcessor("records", "large", "large.in", "max_in_flight", "1", "batch_max_bytes", "8MiB", "batch_max_wait", "1m", "order", "none")
+	s.toProcessor("records", "large", "large.in", "max_in_flight", "1", "batch_max_bytes", "8MiB", "batch_max_wait", "1m",
+		"order", "none")
 	pinned(t, s.kafka, s.group("records", "large"), "large.in", 1)
 	text, notText := bytes.Repeat([]byte("0123"), 1<<20/4), bytes.Repeat(notUTF8, 1<<20/4)
 	large := s.overhear(256 << 10)

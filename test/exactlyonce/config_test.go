@@ -31,8 +31,8 @@ const (
 	copies  = 3
 )
 
-// configure reads the environment: EXACTLYONCE is the form (ci by default), and EXACTLYONCE_DURATION, EXACTLYONCE_RECORDS
-// and EXACTLYONCE_SEED change what it says.
+// configure reads the environment: EXACTLYONCE is the form (ci by default), and EXACTLYONCE_DURATION,
+// EXACTLYONCE_RECORDS and EXACTLYONCE_SEED change what it says.
 func configure(t *testing.T) config {
 	t.Helper()
 	form := os.Getenv("EXACTLYONCE")

@@ -110,7 +110,8 @@ func (w *world) count(ctx context.Context) {
 			deliveries += n
 		}
 		c := tally.Check(p.transactions)
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", p.name, c.Records, len(tally.Outputs), len(tally.Dead),
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", p.name, c.Records,
+			len(tally.Outputs), len(tally.Dead),
 			len(c.Lost), c.Twice, c.Both, c.Disorder, c.Uncommitted, aborted, p.calls, deliveries, p.hangs, p.traps, p.retries)
 		broken := len(c.Lost) > 0 || c.Uncommitted > 0 || c.Disorder > 0 || len(tally.Strangers) > 0
 		if p.transactions {
@@ -140,7 +141,8 @@ func (w *world) summary() string {
 		log += p.Output()
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d sessions ended by trouble, %d transactions of unknown end; faults:", strings.Count(log, "consuming is begun anew"),
+	fmt.Fprintf(&b, "%d sessions ended by trouble, %d transactions of unknown end; faults:",
+		strings.Count(log, "consuming is begun anew"),
 		strings.Count(log, "the end of the transaction is not known"))
 	for _, kind := range slices.Sorted(maps.Keys(w.faults)) {
 		fmt.Fprintf(&b, " %s %d,", kind, w.faults[kind])

@@ -64,15 +64,16 @@ func (p *pipeline) produce(ctx context.Context, client *testkit.Client, records 
 }
 
 func (p *pipeline) send(ctx context.Context, client *testkit.Client, id ID) {
-	client.Client.Produce(ctx, &kgo.Record{Topic: p.in, Key: id.key(), Value: []byte(id.String())}, func(r *kgo.Record, err error) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if err != nil {
-			p.failed = append(p.failed, fmt.Sprintf("%v: %v", id, err))
-			return
-		}
-		p.produced[id] = Place{r.Partition, r.Offset}
-	})
+	client.Client.Produce(ctx, &kgo.Record{Topic: p.in, Key: id.key(), Value: []byte(id.String())},
+		func(r *kgo.Record, err error) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			if err != nil {
+				p.failed = append(p.failed, fmt.Sprintf("%v: %v", id, err))
+				return
+			}
+			p.produced[id] = Place{r.Partition, r.Offset}
+		})
 }
 
 // Headers of outputs.

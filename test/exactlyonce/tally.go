@@ -63,8 +63,8 @@ type output struct {
 	nth int
 }
 
-// Check counts. With strict, outputs must stand in the order of their records' offsets for each pair of input and output
-// partition; without it, the first occurrences of each key's outputs must.
+// Check counts. With strict, outputs must stand in the order of their records' offsets for each pair of input and
+// output partition; without it, the first occurrences of each key's outputs must.
 func (t *Tally) Check(strict bool) Count {
 	c := Count{Records: len(t.Produced)}
 	times := make(map[output][]Output)

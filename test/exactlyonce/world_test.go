@@ -58,11 +58,13 @@ type instance struct {
 
 func newWorld(t *testing.T, cfg config) *world {
 	w := &world{t: t, cfg: cfg, begin: time.Now(), faults: make(map[fleet.Kind]int), binary: fleet.BuildProvider(t)}
-	w.kafka = testkit.StartKafka(t, testkit.KafkaOptions{Nodes: brokers, Proxied: true, NoAutoCreate: true, Properties: map[string]string{
-		"group.consumer.session.timeout.ms": fmt.Sprint(sessionTime.Milliseconds()),
-		"replica.lag.time.max.ms":           "5000",
-	}})
-	w.client = testkit.NewClient(t, w.kafka.Brokers(), kgo.RequestTimeoutOverhead(5*time.Second), kgo.ProducerLinger(5*time.Millisecond))
+	w.kafka = testkit.StartKafka(t, testkit.KafkaOptions{Nodes: brokers, Proxied: true, NoAutoCreate: true,
+		Properties: map[string]string{
+			"group.consumer.session.timeout.ms": fmt.Sprint(sessionTime.Milliseconds()),
+			"replica.lag.time.max.ms":           "5000",
+		}})
+	w.client = testkit.NewClient(t, w.kafka.Brokers(), kgo.RequestTimeoutOverhead(5*time.Second),
+		kgo.ProducerLinger(5*time.Millisecond))
 	w.admin = kadm.NewClient(w.client.Client)
 	w.nats = testkit.NATS(t, testkit.NATSOptions{})
 	for _, protocol := range []string{"classic", "consumer"} {
@@ -96,7 +98,8 @@ func (w *world) createTopics() {
 		}
 	}
 	creating.Wait()
-	if err := fleet.Until(w.t.Context(), testkit.DefaultTimeout, func(ctx context.Context) error { return fleet.Replicated(ctx, w.admin) }); err != nil {
+	if err := fleet.Until(w.t.Context(), testkit.DefaultTimeout,
+		func(ctx context.Context) error { return fleet.Replicated(ctx, w.admin) }); err != nil {
 		w.t.Fatalf("the topics are not there: %v", err)
 	}
 }
@@ -249,7 +252,8 @@ func (w *world) read(ctx context.Context, topic string, isolation kgo.IsolationL
 		}
 	})
 	// Whoever sees transaction markers sees the end.
-	reader := testkit.NewClient(w.t, w.kafka.Brokers(), kgo.ConsumeTopics(topic), kgo.KeepControlRecords(), kgo.FetchIsolationLevel(isolation),
+	reader := testkit.NewClient(w.t, w.kafka.Brokers(), kgo.ConsumeTopics(topic), kgo.KeepControlRecords(),
+		kgo.FetchIsolationLevel(isolation),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(200*time.Millisecond))
 	defer reader.Close()
 	var records []*kgo.Record

@@ -73,7 +73,8 @@ func Replicated(ctx context.Context, admin *kadm.Client) error {
 	for _, topic := range topics {
 		for _, p := range topic.Partitions {
 			if len(p.ISR) < len(p.Replicas) || p.Leader < 0 {
-				return fmt.Errorf("%s/%d has %d of %d replicas in sync and leader %d", topic.Topic, p.Partition, len(p.ISR), len(p.Replicas), p.Leader)
+				return fmt.Errorf("%s/%d has %d of %d replicas in sync and leader %d", topic.Topic, p.Partition, len(p.ISR),
+					len(p.Replicas), p.Leader)
 			}
 		}
 	}
@@ -82,7 +83,8 @@ func Replicated(ctx context.Context, admin *kadm.Client) error {
 
 // Offsets returns the ends of a topic and what a group has committed in it. What an open transaction commits is not
 // committed yet.
-func Offsets(ctx context.Context, admin *kadm.Client, group, topic string) (ends, committed map[int32]int64, err error) {
+func Offsets(ctx context.Context, admin *kadm.Client, group, topic string) (ends,
+	committed map[int32]int64, err error) {
 	listed, err := admin.ListEndOffsets(ctx, topic)
 	if err == nil {
 		err = listed.Error()

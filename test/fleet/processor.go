@@ -53,7 +53,8 @@ func StartProcessor(t testing.TB, ns *testkit.NATSServer, id string, process Pro
 // ProcessorLink is the link by which the provider with the given key hands records to a component's processor.
 func ProcessorLink(provider, component string, config map[string]string) testkit.Link {
 	return testkit.Link{
-		Source: provider, Target: component, Namespace: "messaging-kafka", Package: "records", Interfaces: []string{"processor"},
+		Source: provider, Target: component, Namespace: "messaging-kafka", Package: "records",
+		Interfaces:   []string{"processor"},
 		SourceConfig: config,
 	}
 }

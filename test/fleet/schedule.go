@@ -90,9 +90,11 @@ func Schedule(seed uint64, duration time.Duration, lanes []Lane) map[string][]Fa
 	return schedule
 }
 
-// Carry carries a schedule out by carryOut, lane beside lane, and returns at the end of duration, or when the last fault
-// has been mended. Where faults take long to be mended, or stop says so, what is left of the schedule is left out.
-func Carry(ctx context.Context, schedule map[string][]Fault, duration time.Duration, stop func() bool, carryOut func(context.Context, Fault)) {
+// Carry carries a schedule out by carryOut, lane beside lane, and returns at the end of duration, or when the last
+// fault has been mended. Where faults take long to be mended, or stop says so, what is left of the schedule is left
+// out.
+func Carry(ctx context.Context, schedule map[string][]Fault, duration time.Duration, stop func() bool,
+	carryOut func(context.Context, Fault)) {
 	deadline := time.Now().Add(duration)
 	var lanes sync.WaitGroup
 	for _, faults := range schedule {

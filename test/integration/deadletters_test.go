@@ -79,7 +79,8 @@ func TestADeadLetterTellsItsStoryAndIsRedrivenByAnotherLink(t *testing.T) {
 	}
 	bad, null := byOffset[1], byOffset[3]
 	if string(bad.Key) != "k" || string(bad.Value) != "bad" || !bad.Timestamp.Equal(stamp) ||
-		len(bad.Headers) < 3 || string(bad.Headers[0].Value) != "1" || string(bad.Headers[1].Value) != "2" || bad.Headers[2].Value != nil {
+		len(bad.Headers) < 3 || string(bad.Headers[0].Value) != "1" || string(bad.Headers[1].Value) != "2" ||
+		bad.Headers[2].Value != nil {
 		t.Errorf("the dead letter has changed: %+v", bad)
 	}
 	if null.Key != nil || null.Value != nil || !null.Timestamp.Equal(stamp) {
@@ -99,7 +100,8 @@ func TestADeadLetterTellsItsStoryAndIsRedrivenByAnotherLink(t *testing.T) {
 		offset := binary.BigEndian.Uint64([]byte(headers["kafka_dlt-original-offset"]))
 		attempts := binary.BigEndian.Uint32([]byte(headers["kafka_deliveryAttempt"]))
 		if want := map[uint64]uint32{2: 2, 3: 5}[offset]; attempts != want || headers["kafka_dlt-original-topic"] != in {
-			t.Errorf("dead again: offset %d of %s after %d attempts, want %d", offset, headers["kafka_dlt-original-topic"], attempts, want)
+			t.Errorf("dead again: offset %d of %s after %d attempts, want %d", offset,
+				headers["kafka_dlt-original-topic"], attempts, want)
 		}
 	}
 	if n := j.done()["bad"]; n != 1 {

@@ -196,7 +196,8 @@ func TestARollingRestartOfStaticMembersMovesNoPartition(t *testing.T) {
 	}
 }
 
-// TestAStaticMemberIsBackAfterAStop, and does not wait for the session timeout, which is longer here than the test is patient.
+// TestAStaticMemberIsBackAfterAStop, and does not wait for the session timeout, which is longer here than the test is
+// patient.
 func TestAStaticMemberIsBackAfterAStop(t *testing.T) {
 	kafka := testkit.RealKafka(t, testkit.KafkaOptions{Properties: map[string]string{
 		"group.consumer.session.timeout.ms": "1800000", "group.consumer.max.session.timeout.ms": "1800000",
@@ -285,7 +286,8 @@ func TestAPartitionIsHandedOverQuickly(t *testing.T) {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				if err := r.kc.ProduceSync(context.Background(), &kgo.Record{Topic: in, Value: fmt.Appendf(nil, "v%d", n)}).FirstErr(); err != nil {
+				if err := r.kc.ProduceSync(context.Background(),
+					&kgo.Record{Topic: in, Value: fmt.Appendf(nil, "v%d", n)}).FirstErr(); err != nil {
 					t.Errorf("producing: %v", err)
 					return
 				}

@@ -35,7 +35,9 @@ func newJournal() *journal {
 
 // handler notes each call and does what do says; nil does nothing. times is how often the record's body has been seen
 // by now, this call included.
-func (j *journal) handler(do func(ctx context.Context, c *testkit.Component, msg testkit.Call, times int) error) testkit.HandlerFunc {
+func (j *journal) handler(
+	do func(ctx context.Context, c *testkit.Component, msg testkit.Call, times int) error,
+) testkit.HandlerFunc {
 	return func(ctx context.Context, c *testkit.Component, msg testkit.Call) error {
 		entry := &call{body: string(msg.Body), begin: time.Now()}
 		if names := msg.Header["link-name"]; len(names) > 0 {

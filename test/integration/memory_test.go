@@ -182,7 +182,8 @@ func TestHealthIsThereAtOnce(t *testing.T) {
 		p.stop()
 	}
 	slices.Sort(took)
-	t.Logf("%d starts to the first answer to a health check: median %v, all %v", starts, took[starts/2].Round(time.Millisecond), rounded(took))
+	t.Logf("%d starts to the first answer to a health check: median %v, all %v", starts,
+		took[starts/2].Round(time.Millisecond), rounded(took))
 	if took[starts/2] >= limit {
 		t.Errorf("the median is %v, want less than %v", took[starts/2], limit)
 	}

@@ -108,11 +108,14 @@ func TestMetricsSayWhatKafkaSays(t *testing.T) {
 	agree(t, "deliveries that were repeated", metric("redeliveries_total"), number(float64(2*len(bad))))
 	agree(t, "calls that were timed", metric("delivery_seconds_count"), number(float64(len(good)+3*len(bad))))
 	each(func(partition int32, label string) {
-		agree(t, "committed "+label, metric("committed_offset", label), func() float64 { return float64(r.kc.Committed(group, in)[partition]) })
-		agree(t, "lag "+label, metric("lag_records", label), func() float64 { return float64(r.kafkasLag(group, in)[partition].Lag) })
+		agree(t, "committed "+label, metric("committed_offset", label),
+			func() float64 { return float64(r.kc.Committed(group, in)[partition]) })
+		agree(t, "lag "+label, metric("lag_records", label),
+			func() float64 { return float64(r.kafkasLag(group, in)[partition].Lag) })
 		agree(t, "lag in seconds "+label, metric("lag_seconds", label), number(0))
 	})
-	for _, name := range []string{"in_flight_records", "waiting_records", "buffered_bytes", "oldest_unfinished_seconds", "commit_age_seconds", "held_partitions"} {
+	for _, name := range []string{"in_flight_records", "waiting_records", "buffered_bytes", "oldest_unfinished_seconds",
+		"commit_age_seconds", "held_partitions"} {
 		agree(t, name, metric(name), number(0))
 	}
 	agree(t, "partitions", metric("assigned_partitions"), number(3))
@@ -125,12 +128,15 @@ func TestMetricsSayWhatKafkaSays(t *testing.T) {
 	agree(t, "records with the component", metric("in_flight_records"), number(16))
 	agree(t, "records that wait", metric("waiting_records"), number(float64(len(slow)-16)))
 	// In memory a record costs more than the bytes that it holds; a KiB more is far above that of such small ones.
-	if held, least := metric("buffered_bytes")(), float64(sizeOf(slow)); held < least || held > least+float64(len(slow))*1024 {
+	if held, least := metric("buffered_bytes")(), float64(sizeOf(slow)); held < least ||
+		held > least+float64(len(slow))*1024 {
 		t.Errorf("%v bytes are held, of records with %v", held, least)
 	}
 	each(func(partition int32, label string) {
-		agree(t, "lag "+label, metric("lag_records", label), func() float64 { return float64(r.kafkasLag(group, in)[partition].Lag) })
-		agree(t, "committed "+label, metric("committed_offset", label), func() float64 { return float64(r.kc.Committed(group, in)[partition]) })
+		agree(t, "lag "+label, metric("lag_records", label),
+			func() float64 { return float64(r.kafkasLag(group, in)[partition].Lag) })
+		agree(t, "committed "+label, metric("committed_offset", label),
+			func() float64 { return float64(r.kc.Committed(group, in)[partition]) })
 	})
 	if total := metric("lag_records")(); total != float64(len(slow)) {
 		t.Errorf("the lag is %v, want %d", total, len(slow))
@@ -156,12 +162,14 @@ func TestMetricsSayWhatKafkaSays(t *testing.T) {
 	p.WaitHealthy()
 	for _, client := range []string{"consumer", "producer"} {
 		of := fmt.Sprintf("client=%q", client)
-		if own("client_connects_total", of, `result="ok"`)() == 0 || own("client_read_bytes_total", of)() == 0 || own("client_request_seconds_count", of)() == 0 {
+		if own("client_connects_total", of, `result="ok"`)() == 0 || own("client_read_bytes_total", of)() == 0 ||
+			own("client_request_seconds_count", of)() == 0 {
 			t.Errorf("nothing is counted of the %s's Kafka client", client)
 		}
 	}
 	for line := range strings.Lines(p.output()) {
-		ofLink := strings.Contains(line, " topic=") || strings.Contains(line, " partition") || strings.Contains(line, " group=")
+		ofLink := strings.Contains(line, " topic=") || strings.Contains(line, " partition") ||
+			strings.Contains(line, " group=")
 		if ofLink && (!strings.Contains(line, " link=default") || !strings.Contains(line, " component=echo")) {
 			t.Errorf("a line does not say which link it is about: %s", line)
 		}

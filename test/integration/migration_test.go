@@ -94,13 +94,15 @@ func (r *plainReader) committed(partitions int) map[int32]int64 {
 func numbered(topic string, partitions, from, n int) (records []*kgo.Record) {
 	for partition := range int32(partitions) {
 		for i := range n {
-			records = append(records, &kgo.Record{Topic: topic, Partition: partition, Value: fmt.Appendf(nil, "%d/%d", partition, from+i)})
+			records = append(records,
+				&kgo.Record{Topic: topic, Partition: partition, Value: fmt.Appendf(nil, "%d/%d", partition, from+i)})
 		}
 	}
 	return records
 }
 
-// A deployment that goes from the original provider to this one and back, on the newest Kafka that the original reaches.
+// A deployment that goes from the original provider to this one and back, on the newest Kafka that the original
+// reaches.
 func TestAGroupGoesFromThePlainReaderToThisProviderAndBack(t *testing.T) {
 	const partitions, before, after = 3, 10, 2
 	r := newRig(t, testkit.RealKafka(t, testkit.KafkaOptions{Version: testkit.Kafka3}).Brokers())
@@ -143,7 +145,8 @@ func TestAPlaceThatWasSetBeforeTheFirstStartIsWhereReadingBegins(t *testing.T) {
 	in := r.topic("in", 2)
 	manual := testkit.NewClient(t, r.brokers, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	manual.Produce(numbered(in, 2, 0, 5)...)
-	said := k.Tool(t, "consumer-groups", "--group", r.group("echo"), "--topic", in, "--reset-offsets", "--to-latest", "--execute")
+	said := k.Tool(t, "consumer-groups", "--group", r.group("echo"), "--topic", in, "--reset-offsets",
+		"--to-latest", "--execute")
 	if got := r.kc.Committed(r.group("echo"), in); !maps.Equal(got, map[int32]int64{0: 5, 1: 5}) {
 		t.Fatalf("the tool has set %v:\n%s", got, said)
 	}
@@ -173,7 +176,8 @@ func TestOffsetsAreSetWhileTheLinkIsAway(t *testing.T) {
 	r.kc.WaitDrained(r.group("echo"), in)
 	r.host.DeleteLink(link)
 	r.kc.WaitMembers(r.group("echo"), 0)
-	k.Tool(t, "consumer-groups", "--group", r.group("echo"), "--topic", in, "--reset-offsets", "--to-offset", "1", "--execute")
+	k.Tool(t, "consumer-groups", "--group", r.group("echo"), "--topic", in, "--reset-offsets", "--to-offset",
+		"1", "--execute")
 	r.host.PutLink(link)
 	j.wait(t, patience, func() error {
 		if done := j.done(); done["a"] != 1 || done["b"] != 2 || done["c"] != 2 {

@@ -153,7 +153,10 @@ func TestAShareGroupGetsNoAbortedRecords(t *testing.T) {
 		}
 	}
 	j := newJournal()
-	r.component(testkit.ComponentOptions{Handler: j.handler(func(context.Context, *testkit.Component, testkit.Call, int) error { return nil })})
+	r.component(testkit.ComponentOptions{Handler: j.handler(func(context.Context, *testkit.Component, testkit.Call,
+		int) error {
+		return nil
+	})})
 	r.link("echo", r.config(in, "group_protocol", "share"))
 	one := r.start()
 	r.kc.ProduceText(in, "last")
@@ -174,7 +177,8 @@ func TestAShareGroupTellsOfRecordsThatWereLost(t *testing.T) {
 	in := r.topic("in", 1)
 	release := make(chan struct{})
 	j := newJournal()
-	r.component(testkit.ComponentOptions{Handler: j.handler(func(ctx context.Context, _ *testkit.Component, msg testkit.Call, _ int) error {
+	r.component(testkit.ComponentOptions{Handler: j.handler(func(ctx context.Context, _ *testkit.Component,
+		msg testkit.Call, _ int) error {
 		if string(msg.Body) == "wait" {
 			select {
 			case <-release:
@@ -211,17 +215,18 @@ func TestAShareGroupTellsOfRecordsThatWereLost(t *testing.T) {
 	two.stop()
 }
 
-// TestAShareGroupLosesNoRecordToTheBrokersLimit: a record that the broker will not deliver again gets its dead letter, whatever
-// max_attempts says, and so does one whose deliveries were used up by stops while no component ran.
+// TestAShareGroupLosesNoRecordToTheBrokersLimit: a record that the broker will not deliver again gets its dead letter,
+// whatever max_attempts says, and so does one whose deliveries were used up by stops while no component ran.
 func TestAShareGroupLosesNoRecordToTheBrokersLimit(t *testing.T) {
 	const limit = 5 // Kafka's own
 	r := newRig(t, kafka4(t).Brokers())
 	t.Run("attempts", func(t *testing.T) {
 		in, dead := r.topic("failing", 1), r.topic("failing.dead", 1)
 		j := newJournal()
-		r.component(testkit.ComponentOptions{ID: "failing", Handler: j.handler(func(context.Context, *testkit.Component, testkit.Call, int) error {
-			return errors.New("never")
-		})})
+		r.component(testkit.ComponentOptions{ID: "failing",
+			Handler: j.handler(func(context.Context, *testkit.Component, testkit.Call, int) error {
+				return errors.New("never")
+			})})
 		link := r.link("failing", r.config(in, "group_protocol", "share", "dead_letter_topic", dead, "max_attempts", "100"))
 		c := r.start()
 		r.kc.ProduceText(in, "bad")

@@ -9,7 +9,8 @@ import (
 )
 
 // pictures has the tests take the pictures of the documentation anew.
-var pictures = flag.Duration("pictures", 0, "take the pictures in docs/images anew, after records have flowed for `TIME` (15m fills the charts; go test's -timeout must be longer)")
+var pictures = flag.Duration("pictures", 0,
+	"take the pictures in docs/images anew, after records have flowed for `TIME` (15m fills the charts; go test's -timeout must be longer)")
 
 func TestMain(m *testing.M) {
 	flag.Parse()

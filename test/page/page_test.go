@@ -32,20 +32,28 @@ func TestThePageShowsAProviderAtWork(t *testing.T) {
 	tb := open(t, r.url, desk)
 	tb.until("three links are there", "document.querySelectorAll('#links tr').length === 3")
 	tb.until("a link is told to be well", row("shop-orders/default")+"?.querySelector('.pill').textContent === 'healthy'")
-	tb.until("a link is told not to be well, and why", row("audit/default")+"?.innerText.includes('not healthy') && "+row("audit/default")+"?.querySelector('.reason').textContent.includes('audit-log')")
+	tb.until("a link is told not to be well, and why", row("audit/default")+"?.innerText.includes('not healthy') && "+
+		row("audit/default")+"?.querySelector('.reason').textContent.includes('audit-log')")
 	tb.until("what is wrong stands first", "document.querySelector('#links .name').textContent === 'audit/default'")
-	tb.until("the whole is told", "document.querySelector('#overall').textContent === '1 of 3 links not healthy' && document.title.startsWith('1 not healthy')")
+	tb.until("the whole is told",
+		"document.querySelector('#overall').textContent === '1 of 3 links not healthy' && document.title.startsWith('1 not healthy')")
 	tb.until("the error is told", "document.querySelector('#errors').innerText.includes('audit-log')")
-	tb.until("rates are told", number("shop-orders/default", "In /s")+" > 0 && "+number("shop-orders/default", "Out /s")+" > 0")
-	tb.until("the time of the handler is told", row("shop-orders/default")+".querySelector('[data-label=\"Handle p99\"]').textContent.endsWith(' ms')")
-	tb.until("partitions are told", "document.querySelectorAll('#parts tr').length === 6 && document.querySelector('#parts').innerText.includes('orders / 2')")
-	tb.until("dead letters are told", "document.querySelector('#dead').innerText.includes('the card has expired') && document.querySelector('#dead').innerText.includes('payments / ')")
+	tb.until("rates are told", number("shop-orders/default", "In /s")+" > 0 && "+
+		number("shop-orders/default", "Out /s")+" > 0")
+	tb.until("the time of the handler is told", row("shop-orders/default")+
+		".querySelector('[data-label=\"Handle p99\"]').textContent.endsWith(' ms')")
+	tb.until("partitions are told",
+		"document.querySelectorAll('#parts tr').length === 6 && document.querySelector('#parts').innerText.includes('orders / 2')")
+	tb.until("dead letters are told",
+		"document.querySelector('#dead').innerText.includes('the card has expired') && document.querySelector('#dead').innerText.includes('payments / ')")
 
 	// A chart moves: points come, and what stands on its right edge is another time.
-	tb.until("the charts of rates and of handle times have lines", path(0, 0)+" >= 2 && "+path(0, 1)+" >= 2 && "+path(1, 0)+" >= 1 && "+path(1, 1)+" >= 1")
+	tb.until("the charts of rates and of handle times have lines", path(0, 0)+" >= 2 && "+path(0, 1)+" >= 2 && "+
+		path(1, 0)+" >= 1 && "+path(1, 1)+" >= 1")
 	before := eval[int](tb, path(0, 0))
 	shape := eval[string](tb, "document.querySelector('#charts .line').getAttribute('d')")
-	tb.until("the charts move on", fmt.Sprintf("%s > %d && document.querySelector('#charts .line').getAttribute('d') !== %q", path(0, 0), before, shape))
+	tb.until("the charts move on",
+		fmt.Sprintf("%s > %d && document.querySelector('#charts .line').getAttribute('d') !== %q", path(0, 0), before, shape))
 	first := tb.text("#updated")
 	tb.until("it says of when it is", fmt.Sprintf("document.querySelector('#updated').innerText !== %q", first))
 
@@ -58,35 +66,42 @@ func TestThePageShowsAProviderAtWork(t *testing.T) {
 func TestALinkCanBeLookedAtAlone(t *testing.T) {
 	url, _ := serve(t, busy())
 	tb := open(t, url, desk)
-	tb.until("all links are shown", "document.querySelectorAll('#links tr').length === 3 && document.querySelector('#scope').textContent === 'all links'")
+	tb.until("all links are shown",
+		"document.querySelectorAll('#links tr').length === 3 && document.querySelector('#scope').textContent === 'all links'")
 	if got := tb.text("#parts-count"); !strings.HasPrefix(got, "60") {
 		t.Errorf("partitions: %q", got)
 	}
 	if n := eval[int](tb, "document.querySelectorAll('#parts tr').length"); n != 10 {
 		t.Errorf("%d partitions are shown at first", n)
 	}
-	if got := tb.text("#parts tr"); !strings.Contains(got, "orders / 5") || !strings.Contains(got, "stands still: a record was rejected") {
+	if got := tb.text("#parts tr"); !strings.Contains(got, "orders / 5") ||
+		!strings.Contains(got, "stands still: a record was rejected") {
 		t.Errorf("the first partition is %q", got)
 	}
 	tb.do(chromedp.Click(chromedp.CSS("#parts-all")))
 	tb.until("all partitions are shown", "document.querySelectorAll('#parts tr').length === 60")
 
 	tb.do(chromedp.Click("//button[text()='mailer/default']"))
-	tb.until("one link is looked at", "document.querySelector('#scope').textContent === 'mailer/default' && document.querySelector('#parts-table').hidden")
-	tb.until("the button says so", row("mailer/default")+".querySelector('button').getAttribute('aria-pressed') === 'true'")
+	tb.until("one link is looked at",
+		"document.querySelector('#scope').textContent === 'mailer/default' && document.querySelector('#parts-table').hidden")
+	tb.until("the button says so", row("mailer/default")+
+		".querySelector('button').getAttribute('aria-pressed') === 'true'")
 	if dead := tb.text("#dead-empty"); !strings.Contains(dead, "No dead letters of this link") {
 		t.Errorf("dead letters of a link without any: %q", dead)
 	}
 	tb.do(chromedp.Click(chromedp.CSS("#all")))
-	tb.until("all links are looked at again", "document.querySelector('#scope').textContent === 'all links' && !document.querySelector('#parts-table').hidden")
+	tb.until("all links are looked at again",
+		"document.querySelector('#scope').textContent === 'all links' && !document.querySelector('#parts-table').hidden")
 }
 
 func TestChartsCanBeReadWithoutAMouse(t *testing.T) {
 	url, _ := serve(t, busy())
 	tb := open(t, url, desk)
-	tb.until("there is a point", "document.querySelectorAll('#charts svg')[2].getAttribute('aria-label').includes('lag 10,620')")
+	tb.until("there is a point",
+		"document.querySelectorAll('#charts svg')[2].getAttribute('aria-label').includes('lag 10,620')")
 	tb.do(chromedp.Focus(chromedp.CSS("#charts figure:nth-child(3) svg")), chromedp.KeyEvent(kb.ArrowLeft))
-	tb.until("the arrow keys tell the time of a point", "/^at \\d\\d:\\d\\d:\\d\\d$/.test(document.querySelectorAll('#charts .at')[2].textContent)")
+	tb.until("the arrow keys tell the time of a point",
+		"/^at \\d\\d:\\d\\d:\\d\\d$/.test(document.querySelectorAll('#charts .at')[2].textContent)")
 	tb.do(chromedp.KeyEvent(kb.Escape))
 	tb.until("escape ends that", "document.querySelectorAll('#charts .at')[2].textContent === ''")
 }
@@ -97,8 +112,10 @@ func TestAProviderThatIsGoneIsTold(t *testing.T) {
 	tb.until("it is there", "document.querySelectorAll('#links tr').length === 3 && document.querySelector('#stale').hidden")
 	tb.expectErrors()
 	stop()
-	tb.until("it is told that it is gone", "!document.querySelector('#stale').hidden && document.body.classList.contains('stale') && document.querySelector('#overall').textContent === 'no answer' && document.title.startsWith('No answer')")
-	if got := tb.text("#stale"); !strings.Contains(got, "No answer from the provider since") || !strings.Contains(got, "cannot be reached") {
+	tb.until("it is told that it is gone",
+		"!document.querySelector('#stale').hidden && document.body.classList.contains('stale') && document.querySelector('#overall').textContent === 'no answer' && document.title.startsWith('No answer')")
+	if got := tb.text("#stale"); !strings.Contains(got, "No answer from the provider since") ||
+		!strings.Contains(got, "cannot be reached") {
 		t.Errorf("it says %q", got)
 	}
 	if got := tb.text("#links"); !strings.Contains(got, "shop-orders/default") {
@@ -109,10 +126,12 @@ func TestAProviderThatIsGoneIsTold(t *testing.T) {
 func TestAProviderWithoutLinksIsNoRiddle(t *testing.T) {
 	url, _ := serve(t, status.Provider{ProviderKey: "kafka", Lattice: "default", HostID: "N", Version: "1", Healthy: true})
 	tb := open(t, url, desk)
-	tb.until("there are no links", "!document.querySelector('#links-empty').hidden && document.querySelector('#links-table').hidden")
+	tb.until("there are no links",
+		"!document.querySelector('#links-empty').hidden && document.querySelector('#links-table').hidden")
 	for selector, want := range map[string]string{
-		"#links-empty": "as soon as the host puts it", "#parts-empty": "No partitions are assigned", "#errors-empty": "No errors or warnings",
-		"#dead-empty": "No dead letters", "#overall": "no links",
+		"#links-empty": "as soon as the host puts it", "#parts-empty": "No partitions are assigned",
+		"#errors-empty": "No errors or warnings",
+		"#dead-empty":   "No dead letters", "#overall": "no links",
 	} {
 		if got := tb.text(selector); !strings.Contains(got, want) {
 			t.Errorf("%s says %q, want %q", selector, got, want)
@@ -121,16 +140,19 @@ func TestAProviderWithoutLinksIsNoRiddle(t *testing.T) {
 }
 
 func TestTheProvidersOwnTroubleIsTold(t *testing.T) {
-	url, _ := serve(t, status.Provider{ProviderKey: "kafka", Message: "provider config: max_in_flight is no number", Omitted: &status.Omitted{Links: 3}})
+	url, _ := serve(t, status.Provider{ProviderKey: "kafka", Message: "provider config: max_in_flight is no number",
+		Omitted: &status.Omitted{Links: 3}})
 	tb := open(t, url, desk)
-	tb.until("the trouble is told", "document.querySelector('#omitted').innerText.includes('max_in_flight is no number') && document.querySelector('#overall').textContent === 'the provider is not healthy'")
+	tb.until("the trouble is told",
+		"document.querySelector('#omitted').innerText.includes('max_in_flight is no number') && document.querySelector('#overall').textContent === 'the provider is not healthy'")
 }
 
 func TestMarkupInTextsStaysText(t *testing.T) {
 	p := hostile()
 	url, _ := serve(t, p)
 	tb := open(t, url, desk)
-	tb.until("all of it is shown", "document.querySelectorAll('#links tr').length === 1 && document.querySelectorAll('#errors li').length === 1 && document.querySelectorAll('#dead li').length === 1 && document.querySelectorAll('#parts tr').length === 1")
+	tb.until("all of it is shown",
+		"document.querySelectorAll('#links tr').length === 1 && document.querySelectorAll('#errors li').length === 1 && document.querySelectorAll('#dead li').length === 1 && document.querySelectorAll('#parts tr').length === 1")
 	tb.do(chromedp.Click(chromedp.CSS("#links button")))
 	tb.until("and in the scope", "document.querySelector('#scope').textContent.includes('<script>')")
 	if eval[bool](tb, "'pwned' in window") {
@@ -142,10 +164,13 @@ func TestMarkupInTextsStaysText(t *testing.T) {
 	whole := eval[string](tb, "document.body.textContent + document.title")
 	l := p.Links[0]
 	for name, text := range map[string]string{
-		"version": p.Version, "lattice": p.Lattice, "component": l.Component, "name": l.Name, "package": l.Package, "interface": l.Interfaces[0],
-		"state": string(l.State), "reason": l.Reason, "group": l.Group, "topic": l.Topics[0], "held": l.Partitions[0].Held,
+		"version": p.Version, "lattice": p.Lattice, "component": l.Component, "name": l.Name, "package": l.Package,
+		"interface": l.Interfaces[0],
+		"state":     string(l.State), "reason": l.Reason, "group": l.Group, "topic": l.Topics[0],
+		"held":              l.Partitions[0].Held,
 		"partition's topic": l.Partitions[0].Topic, "error": l.RecentErrors[0].Text, "error's topic": l.RecentErrors[0].Topic,
-		"level": l.RecentErrors[0].Level, "dead letter": l.RecentDeadLetters[0].Text, "provider's key, in the title": p.ProviderKey,
+		"level": l.RecentErrors[0].Level, "dead letter": l.RecentDeadLetters[0].Text,
+		"provider's key, in the title": p.ProviderKey,
 	} {
 		if !strings.Contains(whole, text) {
 			t.Errorf("the %s is not shown as it is", name)
@@ -160,7 +185,8 @@ func TestThePolicyLetsNothingElseRun(t *testing.T) {
 	tb.expectErrors()
 	tb.do(chromedp.Evaluate[chromedp.Void](`(() => {
 		const s = document.createElement('script'); s.textContent = 'window.pwned = 1'; document.body.append(s);
-		const i = document.createElement('div'); i.setAttribute('onclick', 'window.pwned = 2'); document.body.append(i); i.click();
+		const i = document.createElement('div'); i.setAttribute('onclick', 'window.pwned = 2');
+		document.body.append(i); i.click();
 	})()`))
 	if eval[bool](tb, "'pwned' in window") {
 		t.Error("the policy lets a script run that is not the page's")
@@ -179,12 +205,15 @@ func TestThePolicyLetsNothingElseRun(t *testing.T) {
 // narrow is the JavaScript for the elements that reach beyond the right edge.
 const narrow = `(() => {
 	const width = document.documentElement.clientWidth;
-	const wide = [...document.querySelectorAll('body *')].filter((e) => !e.closest('.sr') && e.getClientRects().length && e.getBoundingClientRect().right > width + 0.5 && getComputedStyle(e).position !== 'absolute' && !e.closest('thead'));
-	return [document.documentElement.scrollWidth > width ? 'it scrolls sideways' : '', ...wide.slice(0, 5).map((e) => e.tagName + '.' + e.className + '#' + e.id)].filter(Boolean);
+	const wide = [...document.querySelectorAll('body *')].filter((e) => !e.closest('.sr') && e.getClientRects().length &&
+		e.getBoundingClientRect().right > width + 0.5 && getComputedStyle(e).position !== 'absolute' && !e.closest('thead'));
+	return [document.documentElement.scrollWidth > width ? 'it scrolls sideways' : '',
+		...wide.slice(0, 5).map((e) => e.tagName + '.' + e.className + '#' + e.id)].filter(Boolean);
 })()`
 
 func TestAPhoneShowsAllOfIt(t *testing.T) {
-	for name, p := range map[string]status.Provider{"usual": busy(), "long names and many links": many(), "hostile": hostile(), "none": {ProviderKey: "k"}} {
+	for name, p := range map[string]status.Provider{"usual": busy(), "long names and many links": many(),
+		"hostile": hostile(), "none": {ProviderKey: "k"}} {
 		t.Run(name, func(t *testing.T) {
 			url, _ := serve(t, p)
 			for _, width := range []int64{390, 320, 760, 1024} {
@@ -205,7 +234,8 @@ func TestOnAPhoneWhatIsWrongStandsAboveTheCharts(t *testing.T) {
 	if !eval[bool](tb, "document.querySelector('#links').getBoundingClientRect().top < document.querySelector('#charts').getBoundingClientRect().top") {
 		t.Error("the charts come first")
 	}
-	if roles := eval[[]string](tb, "['#links-table', '#links', '#links tr', '#links th', '#links td'].map((s) => document.querySelector(s).getAttribute('role'))"); !slices.Equal(roles, []string{"table", "rowgroup", "row", "rowheader", "cell"}) {
+	if roles := eval[[]string](tb,
+		"['#links-table', '#links', '#links tr', '#links th', '#links td'].map((s) => document.querySelector(s).getAttribute('role'))"); !slices.Equal(roles, []string{"table", "rowgroup", "row", "rowheader", "cell"}) {
 		t.Errorf("as cards, the table has the roles %v", roles)
 	}
 }
@@ -213,9 +243,20 @@ func TestOnAPhoneWhatIsWrongStandsAboveTheCharts(t *testing.T) {
 // contrasts is the JavaScript for texts whose contrast with their ground is below WCAG's 4.5 (level AA).
 const contrasts = `(() => {
 	const canvas = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
-	const rgb = (c) => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = c; canvas.fillRect(0, 0, 1, 1); return [...canvas.getImageData(0, 0, 1, 1).data]; };
-	const light = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4).reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-	const ground = (e) => { for (; e; e = e.parentElement) { const c = rgb(getComputedStyle(e).backgroundColor); if (c[3] === 255) return c; } return [255, 255, 255]; };
+	const rgb = (c) => {
+		canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = c; canvas.fillRect(0, 0, 1, 1);
+		return [...canvas.getImageData(0, 0, 1, 1).data];
+	};
+	const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
+		.map((v) => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+		.reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+	const ground = (e) => {
+		for (; e; e = e.parentElement) {
+			const c = rgb(getComputedStyle(e).backgroundColor);
+			if (c[3] === 255) return c;
+		}
+		return [255, 255, 255];
+	};
 	const bad = [];
 	for (const e of document.querySelectorAll('body *')) {
 		const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
@@ -223,7 +264,9 @@ const contrasts = `(() => {
 		const style = getComputedStyle(e);
 		const a = light(rgb(e.namespaceURI.endsWith('svg') ? style.fill : style.color)), b = light(ground(e));
 		const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-		if (ratio < 4.5) bad.push(e.tagName + '.' + (e.getAttribute('class') || '') + ' ' + ratio.toFixed(2) + ' ' + e.textContent.trim().slice(0, 30));
+		if (ratio < 4.5) bad.push(
+			e.tagName + '.' + (e.getAttribute('class') || '') + ' ' + ratio.toFixed(2) + ' ' +
+			e.textContent.trim().slice(0, 30));
 	}
 	return bad;
 })()`
@@ -248,7 +291,8 @@ func TestEverythingHasAName(t *testing.T) {
 	url, _ := serve(t, many())
 	tb := open(t, url, desk)
 	tb.until("it is there", "document.querySelectorAll('#links tr').length === 33")
-	nameless := eval[[]string](tb, `[...document.querySelectorAll('button, input, a, svg, table, section')].filter((e) => !(e.getAttribute('aria-label') || e.getAttribute('aria-labelledby') || e.textContent.trim()) && e.getClientRects().length).map((e) => e.outerHTML.slice(0, 80))`)
+	nameless := eval[[]string](tb,
+		`[...document.querySelectorAll('button, input, a, svg, table, section')].filter((e) => !(e.getAttribute('aria-label') || e.getAttribute('aria-labelledby') || e.textContent.trim()) && e.getClientRects().length).map((e) => e.outerHTML.slice(0, 80))`)
 	if len(nameless) > 0 {
 		t.Errorf("without a name: %v", nameless)
 	}
@@ -257,5 +301,6 @@ func TestEverythingHasAName(t *testing.T) {
 		t.Errorf("headings %v", headings)
 	}
 	tb.do(chromedp.SendKeys(chromedp.CSS("#filter"), "number-17"))
-	tb.until("the filter leaves one", "document.querySelectorAll('#links tr').length === 1 && document.querySelector('#links-count').textContent === '1 of 33'")
+	tb.until("the filter leaves one",
+		"document.querySelectorAll('#links tr').length === 1 && document.querySelector('#links-count').textContent === '1 of 33'")
 }

@@ -116,8 +116,10 @@ func terminalPicture(t *testing.T, command, said string) []byte {
 	t.Helper()
 	const page = `<!DOCTYPE html><meta charset="utf-8"><style>
 		body { margin: 0; background: #fff; }
-		pre { display: inline-block; margin: 0; padding: 18px 22px; background: #14181f; color: #dfe4ea; border-radius: 8px; font: 13px/1.5 "DejaVu Sans Mono", monospace; }
-		.c31 { color: #ff8f87; font-weight: 700; } .c32 { color: #7ddba6; } .c33 { color: #f0c66b; } .c2 { color: #8f9bab; } .c1 { font-weight: 700; }
+		pre { display: inline-block; margin: 0; padding: 18px 22px; background: #14181f; color: #dfe4ea;
+			border-radius: 8px; font: 13px/1.5 "DejaVu Sans Mono", monospace; }
+		.c31 { color: #ff8f87; font-weight: 700; } .c32 { color: #7ddba6; } .c33 { color: #f0c66b; }
+		.c2 { color: #8f9bab; } .c1 { font-weight: 700; }
 		.p { color: #86acff; }
 	</style><pre id="t"><span class="p">$</span> %s
 %s</pre>`
@@ -130,6 +132,7 @@ func terminalPicture(t *testing.T, command, said string) []byte {
 		return "</span>"
 	})
 	whole := fmt.Sprintf(page, html.EscapeString(command), text)
-	tb := open(t, "data:text/html;base64,"+base64.StdEncoding.EncodeToString([]byte(whole)), view{width: 1400, height: 600, scale: 1.5})
+	tb := open(t, "data:text/html;base64,"+base64.StdEncoding.EncodeToString([]byte(whole)),
+		view{width: 1400, height: 600, scale: 1.5})
 	return run(tb, chromedp.Screenshot(chromedp.CSS("#t")))
 }

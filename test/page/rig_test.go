@@ -49,12 +49,14 @@ func newRig(t *testing.T) *rig {
 	r.url = "http://" + (<-page).String() + "/"
 
 	testkit.NewComponent(t, r.nats, testkit.ComponentOptions{ID: "shop-orders", Handler: slowly(testkit.Echo)})
-	testkit.NewComponent(t, r.nats, testkit.ComponentOptions{ID: "payments", Handler: slowly(func(ctx context.Context, c *testkit.Component, call testkit.Call) error {
-		if strings.HasSuffix(string(call.Body), "7") {
-			return fmt.Errorf("payment %s: the card has expired", call.Body)
-		}
-		return testkit.Echo(ctx, c, call)
-	})})
+	testkit.NewComponent(t, r.nats,
+		testkit.ComponentOptions{ID: "payments",
+			Handler: slowly(func(ctx context.Context, c *testkit.Component, call testkit.Call) error {
+				if strings.HasSuffix(string(call.Body), "7") {
+					return fmt.Errorf("payment %s: the card has expired", call.Body)
+				}
+				return testkit.Echo(ctx, c, call)
+			})})
 	config := func(topic string, more ...string) map[string]string {
 		c := map[string]string{"hosts": strings.Join(r.kafka.Brokers(), ","), "topic": topic, "start": "earliest"}
 		for i := 0; i < len(more); i += 2 {
@@ -63,7 +65,8 @@ func newRig(t *testing.T) *rig {
 		return c
 	}
 	r.host.PutLink(testkit.TargetLink("shop-orders", "kafka", config("orders")))
-	r.host.PutLink(testkit.TargetLink("payments", "kafka", config("payments", "dead_letter_topic", "payments.failed", "max_attempts", "1")))
+	r.host.PutLink(testkit.TargetLink("payments", "kafka",
+		config("payments", "dead_letter_topic", "payments.failed", "max_attempts", "1")))
 	r.host.PutLink(testkit.SourceLink("kafka", "audit", config("audit-log")))
 	r.flow()
 	return r

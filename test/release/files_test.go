@@ -50,16 +50,19 @@ func read(t *testing.T, path string) []byte {
 // sbomTool is what the script makes SBOMs with. It is fetched, which takes the network once.
 func sbomTool(t *testing.T) testkit.Need {
 	t.Helper()
-	pinned := regexp.MustCompile(`(?m)^cyclonedx=(\S+@v\S+)$`).FindStringSubmatch(string(read(t, filepath.Join(projectRoot(t), "scripts", "release.sh"))))
+	pinned := regexp.MustCompile(`(?m)^cyclonedx=(\S+@v\S+)$`).FindStringSubmatch(string(read(t,
+		filepath.Join(projectRoot(t), "scripts", "release.sh"))))
 	if pinned == nil {
 		t.Fatal("the script pins no tool for SBOMs")
 	}
-	return testkit.Need{Name: "the tool that makes SBOMs", How: "it is fetched by Go, which takes the network once", Check: func() error {
-		if said, err := run(t, projectRoot(t), []string{"GOBIN=" + t.TempDir(), "GOFLAGS=-trimpath"}, "go", "install", pinned[1]); err != nil {
-			return fmt.Errorf("%w: %s", err, said)
-		}
-		return nil
-	}}
+	return testkit.Need{Name: "the tool that makes SBOMs", How: "it is fetched by Go, which takes the network once",
+		Check: func() error {
+			if said, err := run(t, projectRoot(t), []string{"GOBIN=" + t.TempDir(), "GOFLAGS=-trimpath"}, "go", "install",
+				pinned[1]); err != nil {
+				return fmt.Errorf("%w: %s", err, said)
+			}
+			return nil
+		}}
 }
 
 func TestAReleaseIsWholeSignedAndTheSameAgain(t *testing.T) {
@@ -68,11 +71,13 @@ func TestAReleaseIsWholeSignedAndTheSameAgain(t *testing.T) {
 	sources, parent, keys := t.TempDir(), t.TempDir(), t.TempDir()
 	copyContext(t, projectRoot(t), ".", sources, func(string) bool { return false })
 	folder := filepath.Join(parent, "first")
-	if said := release(t, sources, folder, keys); !strings.Contains(said, "made a new issuer key, keep it: "+keys) || strings.Contains(said, "is no version of a release") {
+	if said := release(t, sources, folder, keys); !strings.Contains(said, "made a new issuer key, keep it: "+keys) ||
+		strings.Contains(said, "is no version of a release") {
 		t.Errorf("it said:\n%s", said)
 	}
 	files := listing(t, folder)
-	made := []string{name + "-linux-amd64", name + "-linux-amd64.cdx.json", name + ".par-linux-amd64.cdx.json", name + ".par.gz"}
+	made := []string{name + "-linux-amd64", name + "-linux-amd64.cdx.json", name + ".par-linux-amd64.cdx.json",
+		name + ".par.gz"}
 	want := slices.Concat([]string{"SHA256SUMS", "SHA256SUMS.sig", "issuer.pem"}, made, []string{"provenance.json"})
 	if !slices.Equal(files, want) {
 		t.Fatalf("it wrote %q, want %q", files, want)
@@ -255,7 +260,8 @@ func checkSBOM(t *testing.T, path, program string) map[string]bool {
 		t.Fatal(err)
 	}
 	if doc.BOMFormat != "CycloneDX" || doc.SpecVersion == "" || doc.SerialNumber != "" || doc.Metadata.Timestamp != "" {
-		t.Errorf("it is a %s %s with serial number %q and time %q", doc.BOMFormat, doc.SpecVersion, doc.SerialNumber, doc.Metadata.Timestamp)
+		t.Errorf("it is a %s %s with serial number %q and time %q", doc.BOMFormat, doc.SpecVersion, doc.SerialNumber,
+			doc.Metadata.Timestamp)
 	}
 	if c := doc.Metadata.Component; c.Name != "messaging-kafka" || c.Version != version {
 		t.Errorf("it is about %s %s", c.Name, c.Version)
@@ -281,7 +287,8 @@ func checkSBOM(t *testing.T, path, program string) map[string]bool {
 	}
 	licences := map[string]string{}
 	for _, component := range doc.Components {
-		if found, ok := inside[component.Name]; !ok || found != component.Version || !strings.HasPrefix(component.PURL, "pkg:golang/") {
+		if found, ok := inside[component.Name]; !ok || found != component.Version ||
+			!strings.HasPrefix(component.PURL, "pkg:golang/") {
 			t.Errorf("%s %s (%s) is not what is inside: %q", component.Name, component.Version, component.PURL, found)
 		}
 		delete(inside, component.Name)
@@ -293,7 +300,8 @@ func checkSBOM(t *testing.T, path, program string) map[string]bool {
 	if len(inside) > 0 {
 		t.Errorf("it does not name %v", inside)
 	}
-	for name, want := range map[string]string{"github.com/twmb/franz-go": "BSD-3-Clause", "github.com/nats-io/nats.go": "Apache-2.0"} {
+	for name, want := range map[string]string{"github.com/twmb/franz-go": "BSD-3-Clause",
+		"github.com/nats-io/nats.go": "Apache-2.0"} {
 		if licences[name] != want {
 			t.Errorf("the licence of %s is %q, want %s", name, licences[name], want)
 		}
@@ -308,7 +316,8 @@ func TestAVersionThatIsNoneIsSaid(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			folder := filepath.Join(t.TempDir(), "out")
-			said, err := run(t, projectRoot(t), []string{"VERSION=" + test.version, "COMMIT=" + commit, "SOURCE_DATE_EPOCH=1"}, "scripts/release.sh", "-o", folder, test.target)
+			said, err := run(t, projectRoot(t), []string{"VERSION=" + test.version, "COMMIT=" + commit, "SOURCE_DATE_EPOCH=1"},
+				"scripts/release.sh", "-o", folder, test.target)
 			if err == nil || !strings.Contains(said, test.want) {
 				t.Errorf("%v, %s", err, said)
 			}

@@ -74,7 +74,8 @@ func image(t *testing.T, from string) string {
 
 func TestTheImageIsWhatItSays(t *testing.T) {
 	build, final := containerfile(t)
-	version := regexp.MustCompile(`(?m)^go (\S+)$`).FindStringSubmatch(string(read(t, filepath.Join(projectRoot(t), "go.mod"))))
+	version := regexp.MustCompile(`(?m)^go (\S+)$`).FindStringSubmatch(string(read(t,
+		filepath.Join(projectRoot(t), "go.mod"))))
 	if want := "--platform=$BUILDPLATFORM docker.io/library/golang:" + version[1]; image(t, build.from) != want {
 		t.Errorf("it is built by %s, want the Go of go.mod: %s", build.from, want)
 	}

@@ -72,7 +72,8 @@ func isStatic(t *testing.T, path string, machine elf.Machine, arch string) {
 	for _, setting := range info.Settings {
 		settings[setting.Key] = setting.Value
 	}
-	if settings["GOARCH"] != arch || settings["CGO_ENABLED"] != "0" || settings["-trimpath"] != "true" || settings["vcs.revision"] != "" {
+	if settings["GOARCH"] != arch || settings["CGO_ENABLED"] != "0" || settings["-trimpath"] != "true" ||
+		settings["vcs.revision"] != "" {
 		t.Errorf("%s was built with %v", path, settings)
 	}
 	content, err := os.ReadFile(path)

@@ -20,7 +20,8 @@ import (
 func checkSignature(t *testing.T, folder, keys string) {
 	t.Helper()
 	testkit.Require(t, testkit.OpenSSL)
-	if said, err := run(t, folder, nil, "openssl", "pkeyutl", "-verify", "-pubin", "-inkey", "issuer.pem", "-rawin", "-in", "SHA256SUMS", "-sigfile", "SHA256SUMS.sig"); err != nil {
+	if said, err := run(t, folder, nil, "openssl", "pkeyutl", "-verify", "-pubin", "-inkey", "issuer.pem", "-rawin", "-in",
+		"SHA256SUMS", "-sigfile", "SHA256SUMS.sig"); err != nil {
 		t.Errorf("openssl: %v\n%s", err, said)
 	}
 	issuer, _, err := par.LoadKey(par.RoleAccount, filepath.Join(keys, "issuer.nk"))
@@ -82,11 +83,13 @@ func checkProvenance(t *testing.T, folder string, made []string) {
 		if d.Digest["gitCommit"] == commit {
 			commits++
 		}
-		if strings.HasPrefix(d.URI, "pkg:golang/github.com/twmb/franz-go@v") && strings.HasPrefix(d.Digest["dirHash"], "h1:") {
+		if strings.HasPrefix(d.URI, "pkg:golang/github.com/twmb/franz-go@v") &&
+			strings.HasPrefix(d.Digest["dirHash"], "h1:") {
 			client++
 		}
 	}
 	if commits != 1 || client != 1 {
-		t.Errorf("it names the commit %d times and the Kafka client %d times, in %d dependencies", commits, client, len(built.ResolvedDependencies))
+		t.Errorf("it names the commit %d times and the Kafka client %d times, in %d dependencies", commits, client,
+			len(built.ResolvedDependencies))
 	}
 }

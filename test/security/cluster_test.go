@@ -24,8 +24,8 @@ const (
 )
 
 // cluster is a broker with every kind of listener: PLAINTEXT, for which everything is allowed; SASL_PLAINTEXT and
-// SASL_SSL with all mechanisms but AWS_MSK_IAM; SSL with client certificates, directly and, as PROXIED, through a proxy;
-// IPV6 with TLS.
+// SASL_SSL with all mechanisms but AWS_MSK_IAM; SSL with client certificates, directly and, as PROXIED, through a
+// proxy; IPV6 with TLS.
 type cluster struct {
 	*testkit.Kafka
 	version string
@@ -44,7 +44,8 @@ func startCluster(t *testing.T, version string) *cluster {
 	t.Setenv("KAFKA_OPTS", "-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls="+c.issuer.keysURL())
 	const oauth = "org.apache.kafka.common.security.oauthbearer."
 	properties := map[string]string{
-		"super.users":                                                  "User:ANONYMOUS;User:" + user + ";User:CN=client;User:" + oauthSubject,
+		"super.users": "User:ANONYMOUS;User:" + user +
+			";User:CN=client;User:" + oauthSubject,
 		"connections.max.reauth.ms":                                    strconv.FormatInt(reauth.Milliseconds(), 10),
 		"listener.security.protocol.map":                               "PLAINTEXT:PLAINTEXT,PROXIED:SSL,IPV6:SSL,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL",
 		"listener.name.proxied.ssl.client.auth":                        "required",
@@ -61,7 +62,8 @@ func startCluster(t *testing.T, version string) *cluster {
 	}
 	run.secret("password of app", password)
 	c.Kafka = testkit.StartKafka(t, testkit.KafkaOptions{
-		Version: version, Auth: true, ACL: true, NoAutoCreate: true, IPv6: true, Proxied: true, Password: password, Properties: properties,
+		Version: version, Auth: true, ACL: true, NoAutoCreate: true, IPv6: true, Proxied: true, Password: password,
+		Properties: properties,
 	})
 	c.admin = kadm.NewClient(testkit.NewClient(t, c.Brokers()).Client)
 	c.ca = loadAuthority(t, readFile(t, c.Cert("ca.crt")), readFile(t, c.Cert("ca.key")))
@@ -110,7 +112,8 @@ func (c *cluster) scramUser(t *testing.T, name, secret string) {
 	ctx, cancel := context.WithTimeout(t.Context(), testkit.DefaultTimeout)
 	defer cancel()
 	responses, err := c.admin.AlterUserSCRAMs(ctx, nil, []kadm.UpsertSCRAM{{
-		User: name, Mechanism: kadm.ScramSha256, Iterations: 4096, Password: run.secret("password of "+name+" "+secret[:3], secret),
+		User: name, Mechanism: kadm.ScramSha256, Iterations: 4096, Password: run.secret("password of "+name+" "+
+			secret[:3], secret),
 	}})
 	if err == nil {
 		err = responses.Error()

@@ -29,10 +29,12 @@ func everyFailure(t *testing.T, c *cluster) {
 	expiredCert, expiredKey := c.ca.issue(t, "client", time.Now().Add(-time.Minute))
 	c.scramUser(t, "nobody", "nobodys-password")
 
-	secured := config("hosts", c.SASLTLSBrokers()[0], "security_protocol", "SASL_SSL", "tls_ca", c.ca.pem, "sasl_mechanism", "PLAIN", "sasl_username", user)
+	secured := config("hosts", c.SASLTLSBrokers()[0], "security_protocol", "SASL_SSL", "tls_ca", c.ca.pem,
+		"sasl_mechanism", "PLAIN", "sasl_username", user)
 	right, bad := config("sasl_password", password), config("sasl_password", wrong)
 	sasl := func(mechanism string) map[string]string {
-		return config("hosts", c.SASLBrokers()[0], "security_protocol", "SASL_PLAINTEXT", "sasl_mechanism", mechanism, "sasl_username", user)
+		return config("hosts", c.SASLBrokers()[0], "security_protocol", "SASL_PLAINTEXT", "sasl_mechanism", mechanism,
+			"sasl_username", user)
 	}
 	nobody := with(sasl("SCRAM-SHA-256"), "sasl_username", "nobody")
 	nobodys := config("sasl_password", "nobodys-password")
@@ -61,9 +63,11 @@ func everyFailure(t *testing.T, c *cluster) {
 			check.StepTLS, kafka.ClassTLSUnknownCA, []string{"tls_ca", c.IPv6Brokers()[0]}},
 		{"no client certificate", config("hosts", c.TLSBrokers()[0], "security_protocol", "SSL", "tls_ca", c.ca.pem), nil,
 			check.StepVersions, kafka.ClassTLSClientCert, []string{"tls_cert", "tls_key"}},
-		{"a client certificate of another authority", config("hosts", c.TLSBrokers()[0], "security_protocol", "SSL", "tls_ca", c.ca.pem, "tls_cert", otherCert), config("tls_key", otherKey),
+		{"a client certificate of another authority", config("hosts", c.TLSBrokers()[0], "security_protocol", "SSL", "tls_ca",
+			c.ca.pem, "tls_cert", otherCert), config("tls_key", otherKey),
 			check.StepVersions, kafka.ClassTLSClientCert, []string{"does not accept the client certificate", "tls_cert"}},
-		{"a client certificate that has expired", config("hosts", c.TLSBrokers()[0], "security_protocol", "SSL", "tls_ca", c.ca.pem, "tls_cert", expiredCert), config("tls_key", expiredKey),
+		{"a client certificate that has expired", config("hosts", c.TLSBrokers()[0], "security_protocol", "SSL", "tls_ca",
+			c.ca.pem, "tls_cert", expiredCert), config("tls_key", expiredKey),
 			check.StepVersions, kafka.ClassTLSClientCert, []string{"does not accept the client certificate", "tls_cert"}},
 		{"a wrong password for PLAIN", sasl("PLAIN"), bad,
 			check.StepSASL, kafka.ClassAuthentication, []string{`"app"`, "sasl_password", "PLAIN"}},
@@ -75,9 +79,12 @@ func everyFailure(t *testing.T, c *cluster) {
 			check.StepSASL, kafka.ClassAuthentication, []string{`"somebody"`, "sasl_username"}},
 		{"a wrong client secret", with(sasl("PLAIN"), c.oauth()...), config("oauth_client_secret", wrong),
 			check.StepSASL, kafka.ClassToken, []string{c.issuer.tokenURL(), "invalid_client", "oauth_client_secret"}},
-		{"a token endpoint that is not there", with(sasl("PLAIN"), append(c.oauth(), "oauth_token_endpoint", "http://127.0.0.1:1/token")...), config("oauth_client_secret", wrong),
+		{"a token endpoint that is not there",
+			with(sasl("PLAIN"), append(c.oauth(), "oauth_token_endpoint", "http://127.0.0.1:1/token")...),
+			config("oauth_client_secret", wrong),
 			check.StepSASL, kafka.ClassToken, []string{"http://127.0.0.1:1/token", "oauth_token_endpoint"}},
-		{"a mechanism that the broker has not", with(sasl("AWS_MSK_IAM"), "aws_region", "eu-central-1", "aws_access_key_id", "AKIAIOSFODNN7EXAMPLE"), config("aws_secret_access_key", wrong),
+		{"a mechanism that the broker has not", with(sasl("AWS_MSK_IAM"), "aws_region", "eu-central-1", "aws_access_key_id",
+			"AKIAIOSFODNN7EXAMPLE"), config("aws_secret_access_key", wrong),
 			check.StepSASL, kafka.ClassSASLMechanism, []string{"sasl_mechanism", "AWS_MSK_IAM"}},
 		{"no SASL where it is needed", config("hosts", c.SASLBrokers()[0]), nil,
 			check.StepVersions, kafka.ClassSASLNeeded, []string{"security_protocol", "sasl_mechanism"}},
@@ -93,10 +100,12 @@ func everyFailure(t *testing.T, c *cluster) {
 			check.StepTopic, kafka.ClassUnknownTopic, []string{"topic absent", "create_topics"}},
 	}
 	if c.version == testkit.Kafka3 {
-		failures = append(failures, failure{"a broker that is too old for share groups", config("hosts", c.Brokers()[0], "group_protocol", "share"), nil,
-			check.StepVersions, kafka.ClassBrokerTooOld, []string{"too old", "group_protocol", "4.2"}})
-		failures = append(failures, failure{"a broker that is too old for KIP-848", config("hosts", c.Brokers()[0], "group_protocol", "consumer"), nil,
-			check.StepVersions, kafka.ClassBrokerTooOld, []string{"too old", "group_protocol", "4.0"}})
+		failures = append(failures,
+			failure{"a broker that is too old for share groups", config("hosts", c.Brokers()[0], "group_protocol", "share"), nil,
+				check.StepVersions, kafka.ClassBrokerTooOld, []string{"too old", "group_protocol", "4.2"}})
+		failures = append(failures,
+			failure{"a broker that is too old for KIP-848", config("hosts", c.Brokers()[0], "group_protocol", "consumer"), nil,
+				check.StepVersions, kafka.ClassBrokerTooOld, []string{"too old", "group_protocol", "4.0"}})
 	}
 	for _, f := range failures {
 		t.Run(f.name, func(t *testing.T) {
@@ -124,11 +133,13 @@ func everyFailure(t *testing.T, c *cluster) {
 		r := r.in(t)
 		c.scramUser(t, "reader", "readers-password")
 		c.grant(t, "reader", acl("Read topic "+topic))
-		config, secrets := with(with(reading(topic), flat(nobody)...), "sasl_username", "reader", "reply_topic", "none"), config("sasl_password", "readers-password")
+		config, secrets := with(with(reading(topic), flat(nobody)...), "sasl_username", "reader", "reply_topic", "none"),
+			config("sasl_password", "readers-password")
 		r.component("barred")
 		l := r.link("barred", config, secrets)
 		r.unhealthy("barred", `"reader"`, "not authorised for the consumer group", "Read")
-		if f, ok := found(r.check("barred", config, secrets), check.StepGroup, check.Fail); !ok || f.Class != kafka.ClassGroupRights {
+		if f, ok := found(r.check("barred", config, secrets), check.StepGroup, check.Fail); !ok ||
+			f.Class != kafka.ClassGroupRights {
 			t.Errorf("the check says %+v", f)
 		}
 		c.grant(t, "reader", acl("Read group "+r.group("barred")))
@@ -139,12 +150,14 @@ func everyFailure(t *testing.T, c *cluster) {
 		r := r.in(t)
 		c.Proxies()[0].Down()
 		defer c.Proxies()[0].Up()
-		config := with(reading(topic), "hosts", c.proxiedDirectly(t), "security_protocol", "SSL", "tls_ca", c.ca.pem, "tls_cert", c.clientCert, "reply_topic", "none")
+		config := with(reading(topic), "hosts", c.proxiedDirectly(t), "security_protocol", "SSL", "tls_ca", c.ca.pem,
+			"tls_cert", c.clientCert, "reply_topic", "none")
 		secrets := map[string]string{"tls_key": c.clientKey}
 		l := r.link("astray", config, secrets)
 		r.unhealthy("astray", c.ProxiedBrokers()[0], "advertised.listeners")
 		r.host.DeleteLink(l)
-		if f, ok := found(r.check("astray", config, secrets), check.StepListener, check.Fail); !ok || f.Class != kafka.ClassAdvertised || !strings.Contains(f.Text, c.ProxiedBrokers()[0]) {
+		if f, ok := found(r.check("astray", config, secrets), check.StepListener, check.Fail); !ok ||
+			f.Class != kafka.ClassAdvertised || !strings.Contains(f.Text, c.ProxiedBrokers()[0]) {
 			t.Errorf("the check says %+v", f)
 		}
 	})
@@ -168,8 +181,10 @@ func expiredServer(t *testing.T, c *cluster, r *rig, topic string) {
 	defer change("--delete-config", "listener.name.ipv6.ssl.keystore.type,listener.name.ipv6.ssl.keystore.location")
 	roots := x509.NewCertPool()
 	roots.AddCert(c.ca.cert)
-	refused(t, "clients with the certificate from before", kgo.SeedBrokers(c.IPv6Brokers()...), kgo.DialTLSConfig(&tls.Config{RootCAs: roots}))
-	config := with(reading(topic), "hosts", c.IPv6Brokers()[0], "security_protocol", "SSL", "tls_ca", c.ca.pem, "reply_topic", "none")
+	refused(t, "clients with the certificate from before", kgo.SeedBrokers(c.IPv6Brokers()...),
+		kgo.DialTLSConfig(&tls.Config{RootCAs: roots}))
+	config := with(reading(topic), "hosts", c.IPv6Brokers()[0], "security_protocol", "SSL", "tls_ca", c.ca.pem,
+		"reply_topic", "none")
 	l := r.link("late", config, nil)
 	r.unhealthy("late", c.IPv6Brokers()[0], "has expired", "renew")
 	r.host.DeleteLink(l)
@@ -183,8 +198,10 @@ func everyPublishFailure(t *testing.T, c *cluster) {
 	r := newRig(t, c, nil, nil)
 	out := r.topic("out", 1)
 	c.scramUser(t, "publisher", "publishers-password")
-	c.Tool(t, "configs", "--alter", "--entity-type", "clients", "--entity-name", "slow", "--add-config", "producer_byte_rate=1024")
-	sasl := config("hosts", c.SASLBrokers()[0], "security_protocol", "SASL_PLAINTEXT", "sasl_mechanism", "SCRAM-SHA-256", "sasl_username", "publisher")
+	c.Tool(t, "configs", "--alter", "--entity-type", "clients", "--entity-name", "slow", "--add-config",
+		"producer_byte_rate=1024")
+	sasl := config("hosts", c.SASLBrokers()[0], "security_protocol", "SASL_PLAINTEXT", "sasl_mechanism", "SCRAM-SHA-256",
+		"sasl_username", "publisher")
 	secrets := config("sasl_password", "publishers-password")
 	small := func(topic string) []testkit.Message { return []testkit.Message{{Subject: topic, Body: []byte("x")}} }
 	for _, test := range []struct {
@@ -200,11 +217,14 @@ func everyPublishFailure(t *testing.T, c *cluster) {
 		{"a topic that does not exist", config("hosts", c.Brokers()[0]), nil, nil, small("absent"), []string{"absent", "does not exist", "create_topics"}},
 		{"a topic that is not allowed", config("hosts", c.Brokers()[0], "allowed_topics", "audit,orders.*"), nil, nil, small(out), []string{out, "allowed_topics", "orders.*"}},
 		{"a record that is too large for the topic", config("hosts", c.Brokers()[0], "max_message_bytes", "4MiB"), nil, nil,
-			[]testkit.Message{{Subject: out, Body: []byte(strings.Repeat("x", 2<<20))}}, []string{"too large", "max.message.bytes"}},
+			[]testkit.Message{{Subject: out, Body: []byte(strings.Repeat("x", 2<<20))}}, []string{"too large",
+				"max.message.bytes"}},
 		{"a record that is too large for the link", config("hosts", c.Brokers()[0], "max_message_bytes", "64KiB"), nil, nil,
-			[]testkit.Message{{Subject: out, Body: []byte(strings.Repeat("x", 128<<10))}}, []string{"too large", "max_message_bytes"}},
+			[]testkit.Message{{Subject: out, Body: []byte(strings.Repeat("x", 128<<10))}}, []string{"too large",
+				"max_message_bytes"}},
 		{"a quota that is used up", config("hosts", c.Brokers()[0], "client_id", "slow", "publish_timeout", "2s"), nil, nil,
-			[]testkit.Message{{Subject: out, Body: []byte(strings.Repeat("x", 500<<10))}, {Subject: out, Body: []byte("x")}}, []string{"publish_timeout", "quota", "producer_byte_rate"}},
+			[]testkit.Message{{Subject: out, Body: []byte(strings.Repeat("x", 500<<10))}, {Subject: out, Body: []byte("x")}},
+			[]string{"publish_timeout", "quota", "producer_byte_rate"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c.grant(t, "publisher", test.rights...)

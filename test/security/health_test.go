@@ -22,7 +22,8 @@ func healthFollows(t *testing.T, c *cluster) {
 	read, write, group := acl("Read topic "+in), acl("Write topic "+out), acl("Read group "+r.group("reader"))
 	c.scramUser(t, "watched", "watched-password")
 	c.grant(t, "watched", read, acl("Describe topic "+in), write, acl("Describe topic "+out), group)
-	scram := config("hosts", c.SASLBrokers()[0], "security_protocol", "SASL_PLAINTEXT", "sasl_mechanism", "SCRAM-SHA-256", "sasl_username", "watched")
+	scram := config("hosts", c.SASLBrokers()[0], "security_protocol", "SASL_PLAINTEXT", "sasl_mechanism", "SCRAM-SHA-256",
+		"sasl_username", "watched")
 	secrets := config("sasl_password", "watched-password")
 	// One link that reads and has nothing to do, one that publishes all the time, one that could, and one by tokens.
 	r.component("reader")
@@ -32,7 +33,8 @@ func healthFollows(t *testing.T, c *cluster) {
 	r.link("idler", config("hosts", c.Brokers()[0]), nil)
 	r.component("bearer")
 	bearerIn := r.topic("bearer", 1)
-	bearer := with(with(reading(bearerIn), "hosts", c.SASLBrokers()[0], "security_protocol", "SASL_PLAINTEXT"), c.oauth()...)
+	bearer := with(with(reading(bearerIn), "hosts", c.SASLBrokers()[0], "security_protocol", "SASL_PLAINTEXT"),
+		c.oauth()...)
 	r.link("bearer", bearer, config("oauth_client_secret", c.issuer.secret))
 
 	h := r.watchHealth()
@@ -79,7 +81,8 @@ func healthFollows(t *testing.T, c *cluster) {
 	})
 	t.Run("a token that is refused", func(t *testing.T) {
 		h.red(t, "bearer", tokensBad, c.issuer.tokenURL(), "invalid_client", "the client has been disabled")
-		t.Logf("the first request for a token was refused %s after tokens were", time.Unix(0, c.issuer.refused.Load()).Sub(tokensBad).Round(time.Millisecond))
+		t.Logf("the first request for a token was refused %s after tokens were",
+			time.Unix(0, c.issuer.refused.Load()).Sub(tokensBad).Round(time.Millisecond))
 		c.issuer.refusing.Store(false)
 		h.greenAgain(t, time.Now(), "bearer")
 	})
@@ -90,7 +93,8 @@ func healthFollows(t *testing.T, c *cluster) {
 		resume := sync.OnceFunc(func() { c.ResumeNode(t, 1) })
 		defer resume()
 		for component, word := range map[string]string{
-			"reader": "did not answer in time", "writer": "no acknowledgement", "idler": "did not answer in time", "bearer": "did not answer in time",
+			"reader": "did not answer in time", "writer": "no acknowledgement", "idler": "did not answer in time",
+			"bearer": "did not answer in time",
 		} {
 			h.red(t, component, began, word)
 		}

@@ -107,10 +107,12 @@ func (i *issuer) serveToken(w http.ResponseWriter, r *http.Request) {
 		return
 	case i.refusing.Load():
 		i.refused.CompareAndSwap(0, time.Now().UnixNano())
-		i.answer(w, http.StatusUnauthorized, map[string]string{"error": "invalid_client", "error_description": "the client has been disabled"})
+		i.answer(w, http.StatusUnauthorized,
+			map[string]string{"error": "invalid_client", "error_description": "the client has been disabled"})
 		return
 	case id != oauthClient || secret != i.secret:
-		i.answer(w, http.StatusUnauthorized, map[string]string{"error": "invalid_client", "error_description": "no such client, or another secret"})
+		i.answer(w, http.StatusUnauthorized,
+			map[string]string{"error": "invalid_client", "error_description": "no such client, or another secret"})
 		return
 	}
 	i.mu.Lock()
@@ -118,11 +120,13 @@ func (i *issuer) serveToken(w http.ResponseWriter, r *http.Request) {
 	i.mu.Unlock()
 	n := i.issued.Add(1)
 	token := i.sign(map[string]any{
-		"sub": oauthSubject, "iss": "http://" + i.addr, "aud": audience, "scope": r.PostFormValue("scope"), "jti": fmt.Sprint(n),
+		"sub": oauthSubject, "iss": "http://" + i.addr, "aud": audience, "scope": r.PostFormValue("scope"),
+		"jti": fmt.Sprint(n),
 		"iat": time.Now().Unix(), "exp": time.Now().Add(tokenLife).Unix(),
 	})
 	run.secret(fmt.Sprintf("token %d of %s", n, i.addr), token[strings.LastIndexByte(token, '.')+1:])
-	i.answer(w, http.StatusOK, map[string]any{"access_token": token, "token_type": "Bearer", "expires_in": int(tokenLife.Seconds())})
+	i.answer(w, http.StatusOK,
+		map[string]any{"access_token": token, "token_type": "Bearer", "expires_in": int(tokenLife.Seconds())})
 }
 
 func unescape(text string) string {

@@ -22,7 +22,8 @@ func (c *cluster) ways(t *testing.T) []way {
 		{"SSL with files", config("hosts", c.TLSBrokers()[0], "tls_ca_file", c.Cert("ca.crt"), "tls_cert_file", c.Cert("client.crt"), "tls_key_file", c.Cert("client.key")), nil},
 		{"SSL with all of it sealed", nil, config("hosts", c.TLSBrokers()[0], "security_protocol", "SSL", "tls_ca", c.ca.pem, "tls_cert", c.clientCert, "tls_key", c.clientKey)},
 	}
-	for _, listener := range []struct{ protocol, host string }{{"SASL_PLAINTEXT", c.SASLBrokers()[0]}, {"SASL_SSL", c.SASLTLSBrokers()[0]}} {
+	for _, listener := range []struct{ protocol, host string }{{"SASL_PLAINTEXT", c.SASLBrokers()[0]},
+		{"SASL_SSL", c.SASLTLSBrokers()[0]}} {
 		base := config("hosts", listener.host, "security_protocol", listener.protocol)
 		if listener.protocol == "SASL_SSL" {
 			base["tls_ca"] = c.ca.pem
@@ -31,13 +32,15 @@ func (c *cluster) ways(t *testing.T) []way {
 			ways = append(ways, way{listener.protocol + " " + mechanism,
 				with(base, "sasl_mechanism", mechanism, "sasl_username", user), config("sasl_password", password)})
 		}
-		ways = append(ways, way{listener.protocol + " OAUTHBEARER", with(base, c.oauth()...), config("oauth_client_secret", c.issuer.secret)})
+		ways = append(ways, way{listener.protocol + " OAUTHBEARER", with(base, c.oauth()...),
+			config("oauth_client_secret", c.issuer.secret)})
 	}
 	return ways
 }
 
 func (c *cluster) oauth() []string {
-	return []string{"sasl_mechanism", "OAUTHBEARER", "oauth_token_endpoint", c.issuer.tokenURL(), "oauth_client_id", oauthClient, "oauth_scope", "kafka.read,kafka.write"}
+	return []string{"sasl_mechanism", "OAUTHBEARER", "oauth_token_endpoint", c.issuer.tokenURL(), "oauth_client_id",
+		oauthClient, "oauth_scope", "kafka.read,kafka.write"}
 }
 
 func everyProtocol(t *testing.T, c *cluster) {
@@ -106,7 +109,8 @@ func everyFormOfHosts(t *testing.T, c *cluster) {
 
 func providerDefaults(t *testing.T, c *cluster) {
 	r := newRig(t, c,
-		config("hosts", c.SASLTLSBrokers()[0], "security_protocol", "SASL_SSL", "sasl_mechanism", "SCRAM-SHA-512", "sasl_username", user, "tls_ca", c.ca.pem),
+		config("hosts", c.SASLTLSBrokers()[0], "security_protocol", "SASL_SSL", "sasl_mechanism", "SCRAM-SHA-512",
+			"sasl_username", user, "tls_ca", c.ca.pem),
 		config("sasl_password", password))
 	for _, id := range []string{"one", "two"} {
 		r.component(id)

@@ -76,11 +76,13 @@ var rigs atomic.Int32
 // newRig starts a provider with the given config and secrets of its own.
 func newRig(t *testing.T, c *cluster, config map[string]string, secrets map[string]string) *rig {
 	t.Helper()
-	r := &rig{t: t, c: c, nats: testkit.NATS(t, testkit.NATSOptions{}), lattice: fmt.Sprintf("s%d", rigs.Add(1)), kc: testkit.NewClient(t, c.Brokers())}
+	r := &rig{t: t, c: c, nats: testkit.NATS(t, testkit.NATSOptions{}), lattice: fmt.Sprintf("s%d", rigs.Add(1)),
+		kc: testkit.NewClient(t, c.Brokers())}
 	r.host = testkit.NewFakeHost(t, r.nats, testkit.FakeHostOptions{Lattice: r.lattice, ShutdownDelay: 5 * time.Second})
 	// What crosses the lattice is there for everyone in it to read.
 	listener := r.nats.Connect()
-	if _, err := listener.Subscribe(">", func(m *nats.Msg) { run.saw("a NATS message on "+m.Subject, string(m.Data)) }); err != nil {
+	if _, err := listener.Subscribe(">",
+		func(m *nats.Msg) { run.saw("a NATS message on "+m.Subject, string(m.Data)) }); err != nil {
 		t.Fatal(err)
 	}
 	if err := listener.Flush(); err != nil {
@@ -163,7 +165,8 @@ func (r *rig) link(component string, config, secrets map[string]string) testkit.
 
 // reading is what quick tests want of a link that reads a topic.
 func reading(topic string) map[string]string {
-	return config("topic", topic, "start", "earliest", "commit_interval", "50ms", "retry_backoff", "10ms", "fetch_max_wait", "100ms")
+	return config("topic", topic, "start", "earliest", "commit_interval", "50ms", "retry_backoff", "10ms",
+		"fetch_max_wait", "100ms")
 }
 
 // unhealthy waits until health says all words of a link and returns the message.
@@ -185,7 +188,8 @@ func (r *rig) check(component string, config, secrets map[string]string) check.R
 		hidden[key] = settings.NewSecret(text)
 	}
 	result := check.Run(r.t.Context(), check.Link{Name: component, Input: settings.Input{
-		Config: config, Secrets: hidden, Identity: settings.Identity{Lattice: r.lattice, Component: component, LinkName: "default"},
+		Config: config, Secrets: hidden, Identity: settings.Identity{Lattice: r.lattice, Component: component,
+			LinkName: "default"},
 	}}, check.Options{})
 	run.saw("the check in "+r.t.Name(), lines(result))
 	return result
@@ -232,7 +236,8 @@ func (r *rig) scrape(path string) string {
 // rebalances is how often the group has assigned partitions to a component's link.
 func (r *rig) rebalances(component string) float64 {
 	r.t.Helper()
-	line := regexp.MustCompile(`(?m)^\w*rebalances_total\{component="` + component + `".*\} (\S+)$`).FindStringSubmatch(r.scrape("/metrics"))
+	line := regexp.MustCompile(`(?m)^\w*rebalances_total\{component="` + component +
+		`".*\} (\S+)$`).FindStringSubmatch(r.scrape("/metrics"))
 	if line == nil {
 		r.t.Fatal("there is no metric of rebalances")
 	}

@@ -14,7 +14,8 @@ import (
 func rights(t *testing.T, c *cluster) {
 	r := newRig(t, c, nil, nil)
 	c.scramUser(t, "least", "least-password")
-	base := config("hosts", c.SASLBrokers()[0], "security_protocol", "SASL_PLAINTEXT", "sasl_mechanism", "SCRAM-SHA-256", "sasl_username", "least")
+	base := config("hosts", c.SASLBrokers()[0], "security_protocol", "SASL_PLAINTEXT", "sasl_mechanism", "SCRAM-SHA-256",
+		"sasl_username", "least")
 	secrets := config("sasl_password", "least-password")
 
 	t.Run("topics and the group are enough, idempotent or not", func(t *testing.T) {
@@ -42,7 +43,8 @@ func rights(t *testing.T, c *cluster) {
 		in := r.topic("moody", 1)
 		r.kc.Topic(in+".reply", 1, nil)
 		read := acl("Read topic " + in)
-		c.grant(t, "least", read, acl("Describe topic "+in), acl("Write topic "+in+".reply"), acl("Read group "+r.group("moody")))
+		c.grant(t, "least", read, acl("Describe topic "+in), acl("Write topic "+in+".reply"),
+			acl("Read group "+r.group("moody")))
 		settings := with(reading(in), flat(base)...)
 		l := r.link("moody", settings, secrets)
 		r.kc.ProduceText(in, "before")
@@ -51,7 +53,8 @@ func rights(t *testing.T, c *cluster) {
 		c.revoke(t, "least", read)
 		r.kc.ProduceText(in, "meanwhile")
 		r.unhealthy("moody", in, `"least"`, "not authorised for the topic", "Read")
-		if f, ok := found(r.check("moody", settings, secrets), check.StepRead, check.Fail); !ok || f.Class != kafka.ClassTopicRights || !strings.HasPrefix(f.Text, "Read is missing") {
+		if f, ok := found(r.check("moody", settings, secrets), check.StepRead, check.Fail); !ok ||
+			f.Class != kafka.ClassTopicRights || !strings.HasPrefix(f.Text, "Read is missing") {
 			t.Errorf("the check says %+v", f)
 		}
 		c.grant(t, "least", read)
@@ -63,10 +66,12 @@ func rights(t *testing.T, c *cluster) {
 		r := r.in(t)
 		in, dead := r.topic("dying", 1), r.topic("dead", 1)
 		r.kc.Topic(in+".reply", 1, nil)
-		c.grant(t, "least", acl("Read topic "+in), acl("Describe topic "+dead), acl("Write topic "+in+".reply"), acl("Read group "+r.group("dying")))
+		c.grant(t, "least", acl("Read topic "+in), acl("Describe topic "+dead), acl("Write topic "+in+".reply"),
+			acl("Read group "+r.group("dying")))
 		settings := with(with(reading(in), flat(base)...), "dead_letter_topic", dead)
 		f, ok := found(r.check("dying", settings, secrets), check.StepWrite, check.Fail)
-		if !ok || f.Target != "topic "+dead || f.Class != kafka.ClassTopicRights || !strings.HasPrefix(f.Text, "Write is missing") {
+		if !ok || f.Target != "topic "+dead || f.Class != kafka.ClassTopicRights ||
+			!strings.HasPrefix(f.Text, "Write is missing") {
 			t.Errorf("the check says %+v", f)
 		}
 		r.component("dying")
@@ -85,7 +90,8 @@ func rights(t *testing.T, c *cluster) {
 			t.Error(err)
 		}
 		var refused *testkit.ResultError
-		if err := publisher.Publish(t.Context(), testkit.Message{Subject: no, Body: []byte("x")}); !errors.As(err, &refused) || !strings.Contains(refused.Text, "allowed_topics") {
+		if err := publisher.Publish(t.Context(), testkit.Message{Subject: no, Body: []byte("x")}); !errors.As(err,
+			&refused) || !strings.Contains(refused.Text, "allowed_topics") {
 			t.Errorf("it was not refused: %v", err)
 		}
 		if ends := r.kc.EndOffsets(no); ends[0] != 0 {

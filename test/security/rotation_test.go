@@ -69,16 +69,20 @@ func passwordRotation(t *testing.T, c *cluster) {
 	r := newRig(t, c, nil, nil)
 	const before, after = "old-password", "new-password"
 	c.scramUser(t, "rotating", before)
-	c.grant(t, "rotating", acl("Read topic "+r.lattice+".rotating"), acl("Write topic "+r.lattice+".rotating.reply"), acl("Read group "+r.group("rotating")))
-	settings := config("hosts", c.SASLBrokers()[0], "security_protocol", "SASL_PLAINTEXT", "sasl_mechanism", "SCRAM-SHA-256", "sasl_username", "rotating")
+	c.grant(t, "rotating", acl("Read topic "+r.lattice+".rotating"), acl("Write topic "+r.lattice+".rotating.reply"),
+		acl("Read group "+r.group("rotating")))
+	settings := config("hosts", c.SASLBrokers()[0], "security_protocol", "SASL_PLAINTEXT", "sasl_mechanism",
+		"SCRAM-SHA-256", "sasl_username", "rotating")
 	f := r.begin("rotating", settings, config("sasl_password", before))
 	group := r.membership("rotating")
 	f.waitMore(int64(2 * reauth / flowEvery / 2)) // sessions have had to authenticate again meanwhile
 
 	run.secret("new password of rotating", after)
-	c.Tool(t, "configs", "--alter", "--entity-type", "users", "--entity-name", "rotating", "--add-config", "SCRAM-SHA-256=[password="+after+"]")
+	c.Tool(t, "configs", "--alter", "--entity-type", "users", "--entity-name", "rotating", "--add-config",
+		"SCRAM-SHA-256=[password="+after+"]")
 	r.link("rotating", with(reading(f.topic), flat(settings)...), config("sasl_password", after))
-	refused(t, "the old password", kgo.SeedBrokers(c.SASLBrokers()...), kgo.SASL(scram.Auth{User: "rotating", Pass: before}.AsSha256Mechanism()))
+	refused(t, "the old password", kgo.SeedBrokers(c.SASLBrokers()...),
+		kgo.SASL(scram.Auth{User: "rotating", Pass: before}.AsSha256Mechanism()))
 
 	// With the old password no session would outlast this.
 	begin := time.Now()
@@ -146,7 +150,8 @@ func tokensThatEnd(t *testing.T, c *cluster) {
 	}
 	r := newRig(t, c, nil, nil)
 	issued := c.issuer.issued.Load()
-	settings := with(config("hosts", c.SASLTLSBrokers()[0], "security_protocol", "SASL_SSL", "tls_ca", c.ca.pem), c.oauth()...)
+	settings := with(config("hosts", c.SASLTLSBrokers()[0], "security_protocol", "SASL_SSL", "tls_ca", c.ca.pem),
+		c.oauth()...)
 	f := r.begin("bearer", settings, config("oauth_client_secret", c.issuer.secret))
 	group := r.membership("bearer")
 	begin := time.Now()

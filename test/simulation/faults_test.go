@@ -13,26 +13,34 @@ import (
 
 // answerable are the errors that a broker may give to each request that the engine makes, the retriable and the others.
 var answerable = map[kmsg.Key][]*kerr.Error{
-	kmsg.Fetch:                  {kerr.NotLeaderForPartition, kerr.FencedLeaderEpoch, kerr.UnknownLeaderEpoch, kerr.UnknownTopicOrPartition, kerr.KafkaStorageError, kerr.OffsetNotAvailable, kerr.CorruptMessage, kerr.UnknownServerError},
-	kmsg.ListOffsets:            {kerr.NotLeaderForPartition, kerr.LeaderNotAvailable, kerr.OffsetNotAvailable, kerr.UnknownLeaderEpoch},
-	kmsg.Metadata:               {kerr.LeaderNotAvailable, kerr.UnknownTopicOrPartition},
-	kmsg.FindCoordinator:        {kerr.CoordinatorNotAvailable},
-	kmsg.OffsetFetch:            {kerr.CoordinatorLoadInProgress, kerr.NotCoordinator, kerr.UnstableOffsetCommit},
-	kmsg.OffsetCommit:           {kerr.CoordinatorLoadInProgress, kerr.NotCoordinator, kerr.CoordinatorNotAvailable, kerr.RequestTimedOut, kerr.RebalanceInProgress, kerr.UnknownMemberID, kerr.IllegalGeneration},
-	kmsg.JoinGroup:              {kerr.CoordinatorLoadInProgress, kerr.NotCoordinator, kerr.UnknownMemberID},
-	kmsg.SyncGroup:              {kerr.RebalanceInProgress, kerr.NotCoordinator, kerr.UnknownMemberID},
-	kmsg.Heartbeat:              {kerr.RebalanceInProgress, kerr.NotCoordinator, kerr.UnknownMemberID, kerr.IllegalGeneration},
-	kmsg.ConsumerGroupHeartbeat: {kerr.CoordinatorLoadInProgress, kerr.NotCoordinator, kerr.UnknownMemberID, kerr.FencedMemberEpoch},
-	kmsg.LeaveGroup:             {kerr.CoordinatorNotAvailable, kerr.NotCoordinator},
-	kmsg.Produce:                {kerr.NotLeaderForPartition, kerr.NotEnoughReplicas, kerr.NotEnoughReplicasAfterAppend, kerr.RequestTimedOut, kerr.UnknownTopicOrPartition, kerr.KafkaStorageError},
-	kmsg.InitProducerID:         {kerr.CoordinatorLoadInProgress, kerr.NotCoordinator, kerr.ConcurrentTransactions},
-	kmsg.AddPartitionsToTxn:     {kerr.ConcurrentTransactions, kerr.CoordinatorLoadInProgress, kerr.NotCoordinator},
-	kmsg.AddOffsetsToTxn:        {kerr.ConcurrentTransactions, kerr.CoordinatorLoadInProgress, kerr.NotCoordinator},
-	kmsg.TxnOffsetCommit:        {kerr.CoordinatorLoadInProgress, kerr.NotCoordinator, kerr.UnknownMemberID, kerr.IllegalGeneration, kerr.RequestTimedOut},
-	kmsg.EndTxn:                 {kerr.CoordinatorLoadInProgress, kerr.NotCoordinator, kerr.ConcurrentTransactions},
-	kmsg.ShareGroupHeartbeat:    {kerr.CoordinatorLoadInProgress, kerr.NotCoordinator, kerr.UnknownMemberID},
-	kmsg.ShareFetch:             {kerr.NotLeaderForPartition, kerr.KafkaStorageError, kerr.ShareSessionNotFound},
-	kmsg.ShareAcknowledge:       {kerr.NotLeaderForPartition, kerr.ShareSessionNotFound},
+	kmsg.Fetch: {kerr.NotLeaderForPartition, kerr.FencedLeaderEpoch, kerr.UnknownLeaderEpoch,
+		kerr.UnknownTopicOrPartition, kerr.KafkaStorageError, kerr.OffsetNotAvailable, kerr.CorruptMessage,
+		kerr.UnknownServerError},
+	kmsg.ListOffsets: {kerr.NotLeaderForPartition, kerr.LeaderNotAvailable, kerr.OffsetNotAvailable,
+		kerr.UnknownLeaderEpoch},
+	kmsg.Metadata:        {kerr.LeaderNotAvailable, kerr.UnknownTopicOrPartition},
+	kmsg.FindCoordinator: {kerr.CoordinatorNotAvailable},
+	kmsg.OffsetFetch:     {kerr.CoordinatorLoadInProgress, kerr.NotCoordinator, kerr.UnstableOffsetCommit},
+	kmsg.OffsetCommit: {kerr.CoordinatorLoadInProgress, kerr.NotCoordinator, kerr.CoordinatorNotAvailable,
+		kerr.RequestTimedOut, kerr.RebalanceInProgress, kerr.UnknownMemberID, kerr.IllegalGeneration},
+	kmsg.JoinGroup: {kerr.CoordinatorLoadInProgress, kerr.NotCoordinator, kerr.UnknownMemberID},
+	kmsg.SyncGroup: {kerr.RebalanceInProgress, kerr.NotCoordinator, kerr.UnknownMemberID},
+	kmsg.Heartbeat: {kerr.RebalanceInProgress, kerr.NotCoordinator, kerr.UnknownMemberID,
+		kerr.IllegalGeneration},
+	kmsg.ConsumerGroupHeartbeat: {kerr.CoordinatorLoadInProgress, kerr.NotCoordinator, kerr.UnknownMemberID,
+		kerr.FencedMemberEpoch},
+	kmsg.LeaveGroup: {kerr.CoordinatorNotAvailable, kerr.NotCoordinator},
+	kmsg.Produce: {kerr.NotLeaderForPartition, kerr.NotEnoughReplicas, kerr.NotEnoughReplicasAfterAppend,
+		kerr.RequestTimedOut, kerr.UnknownTopicOrPartition, kerr.KafkaStorageError},
+	kmsg.InitProducerID:     {kerr.CoordinatorLoadInProgress, kerr.NotCoordinator, kerr.ConcurrentTransactions},
+	kmsg.AddPartitionsToTxn: {kerr.ConcurrentTransactions, kerr.CoordinatorLoadInProgress, kerr.NotCoordinator},
+	kmsg.AddOffsetsToTxn:    {kerr.ConcurrentTransactions, kerr.CoordinatorLoadInProgress, kerr.NotCoordinator},
+	kmsg.TxnOffsetCommit: {kerr.CoordinatorLoadInProgress, kerr.NotCoordinator, kerr.UnknownMemberID,
+		kerr.IllegalGeneration, kerr.RequestTimedOut},
+	kmsg.EndTxn:              {kerr.CoordinatorLoadInProgress, kerr.NotCoordinator, kerr.ConcurrentTransactions},
+	kmsg.ShareGroupHeartbeat: {kerr.CoordinatorLoadInProgress, kerr.NotCoordinator, kerr.UnknownMemberID},
+	kmsg.ShareFetch:          {kerr.NotLeaderForPartition, kerr.KafkaStorageError, kerr.ShareSessionNotFound},
+	kmsg.ShareAcknowledge:    {kerr.NotLeaderForPartition, kerr.ShareSessionNotFound},
 }
 
 // misfortune is one kind of fault. It ends what it began within a time, or leaves that to the calm.
@@ -77,7 +85,8 @@ var misfortunes = []misfortune{
 			fault.Topic = []string{output, dead}[rng.IntN(2)]
 		}
 		switch key {
-		case kmsg.Heartbeat, kmsg.ConsumerGroupHeartbeat, kmsg.JoinGroup, kmsg.SyncGroup, kmsg.ShareGroupHeartbeat, kmsg.EndTxn, kmsg.InitProducerID:
+		case kmsg.Heartbeat, kmsg.ConsumerGroupHeartbeat, kmsg.JoinGroup, kmsg.SyncGroup, kmsg.ShareGroupHeartbeat,
+			kmsg.EndTxn, kmsg.InitProducerID:
 			fault.TopLevel = true
 		}
 		w.tell("the next %d of %s are answered with %s", fault.Count, key.Name(), err.Message)

@@ -98,7 +98,8 @@ type conn struct {
 const (
 	// latency is how long each answer takes at least. Without it a client that asks again at once would stop the clock.
 	latency = 200 * time.Microsecond
-	// span and tooMany are when a client asks without a break: a moment of it, such as while leaders move, is the client's way.
+	// span and tooMany are when a client asks without a break: a moment of it, such as while leaders move, is the client's
+	// way.
 	span    = 10 * time.Second
 	tooMany = 10_000
 )
@@ -170,14 +171,15 @@ func (n *network) mistreat(key kmsg.Key, answer []byte) (wait time.Duration) {
 	return 0
 }
 
-// damage changes a byte that the checksum of a batch covers. A batch (magic 2) begins with its base offset and length; the
-// magic byte is the 17th, the checksum follows, and it covers all that comes behind it.
+// damage changes a byte that the checksum of a batch covers. A batch (magic 2) begins with its base offset and length;
+// the magic byte is the 17th, the checksum follows, and it covers all that comes behind it.
 func (n *network) damage(answer []byte) {
 	var batches []int
 	for i := 4; i+61 < len(answer); i++ {
 		length := int(int32(binary.BigEndian.Uint32(answer[i+8:])))
 		records := binary.BigEndian.Uint32(answer[i+57:])
-		if answer[i+16] == 2 && answer[i] == 0 && length >= 50 && i+12+length <= len(answer) && records > 0 && records <= 1<<16 {
+		if answer[i+16] == 2 && answer[i] == 0 && length >= 50 && i+12+length <= len(answer) && records > 0 &&
+			records <= 1<<16 {
 			batches = append(batches, i)
 			i += 11 + length
 		}

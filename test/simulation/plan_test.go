@@ -22,16 +22,16 @@ type plan struct {
 	events     []event
 }
 
-// event is one thing that happens to the world: a fault or a deed. Its details come from a source of its own, so that it is the
-// same where others are left out.
+// event is one thing that happens to the world: a fault or a deed. Its details come from a source of its own, so that
+// it is the same where others are left out.
 type event struct {
 	number int
 	at     time.Duration // since the beginning
 	what   string        // the name of a misfortune
 }
 
-// drawEvents draws when what happens. A seed has some kinds of events only, and more of them the fewer kinds it has: faults that
-// always come together hide each other.
+// drawEvents draws when what happens. A seed has some kinds of events only, and more of them the fewer kinds it has:
+// faults that always come together hide each other.
 func (p *plan) drawEvents() {
 	rng := newRand(p.seed, "events")
 	var kinds []string
@@ -59,9 +59,12 @@ func draw(seed uint64) plan {
 	}
 	p.config = map[string]string{
 		"topic": input, "consumer_group": group, "start": "earliest", "group_protocol": p.protocol,
-		"session_timeout": pick("6s", "10s", "30s"), "rebalance_timeout": pick("30s", "60s"), "commit_interval": pick("100ms", "1s", "5s"),
-		"handle_timeout": pick("5s", "20s"), "drain_timeout": pick("1s", "5s"), "retry_backoff": pick("10ms", "1s"), "retry_backoff_max": "5s",
-		"max_in_flight": pick("1", "4", "100"), "max_buffer": pick("1MiB", "64MiB"), "fetch_max_wait": pick("100ms", "500ms"),
+		"session_timeout": pick("6s", "10s", "30s"), "rebalance_timeout": pick("30s", "60s"),
+		"commit_interval": pick("100ms", "1s", "5s"),
+		"handle_timeout":  pick("5s", "20s"), "drain_timeout": pick("1s", "5s"), "retry_backoff": pick("10ms", "1s"),
+		"retry_backoff_max": "5s",
+		"max_in_flight":     pick("1", "4", "100"), "max_buffer": pick("1MiB", "64MiB"),
+		"fetch_max_wait":  pick("100ms", "500ms"),
 		"request_timeout": "10s", "metadata_max_age": "30s",
 	}
 	if rng.IntN(2) == 0 {

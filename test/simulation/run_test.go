@@ -172,7 +172,8 @@ func (w *world) undrained() error {
 			continue
 		}
 		if info == nil || info.Commits[input][p.Partition].Offset < p.HighWatermark {
-			return fmt.Errorf("partition %d: committed %+v, of %d", p.Partition, info.Commits[input][p.Partition].Offset, p.HighWatermark)
+			return fmt.Errorf("partition %d: committed %+v, of %d", p.Partition, info.Commits[input][p.Partition].Offset,
+				p.HighWatermark)
 		}
 	}
 	return nil
@@ -212,7 +213,8 @@ func (w *world) readDead() map[place]bool {
 
 // readAll reads a topic from its start to its end.
 func (w *world) readAll(topic string, opts ...kgo.Opt) []*kgo.Record {
-	cl := w.client(append(opts, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.KeepControlRecords())...)
+	cl := w.client(append(opts, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.KeepControlRecords())...)
 	defer cl.Close()
 	left := make(map[int32]int64)
 	for _, p := range w.kafka.PartitionInfos(topic) {
@@ -259,7 +261,8 @@ func (w *world) judge() {
 	}
 }
 
-// judgeLoss is the invariant nothing-lost: each record that a reader can see is done or dead-lettered, or skipped by rule.
+// judgeLoss is the invariant nothing-lost: each record that a reader can see is done or dead-lettered, or skipped by
+// rule.
 func (w *world) judgeLoss(truth []*kgo.Record, buried map[place]bool) {
 	if len(truth) < w.plan.records {
 		w.t.Errorf("the feeder has stored %d of %d", len(truth), w.plan.records)
@@ -276,8 +279,8 @@ func (w *world) judgeLoss(truth []*kgo.Record, buried map[place]bool) {
 	}
 }
 
-// skipped tells whether a record was passed over by rule: it was rejected, or had its last attempt, and there is no topic
-// for dead letters.
+// skipped tells whether a record was passed over by rule: it was rejected, or had its last attempt, and there is no
+// topic for dead letters.
 func (w *world) skipped(at place) bool {
 	if w.plan.config["dead_letter_topic"] != "" {
 		return false
@@ -321,7 +324,8 @@ func (w *world) judgeCommits(truth []*kgo.Record, buried map[place]bool) {
 	}
 }
 
-// judgeOrder is the invariant order: no record is called while one before it, of its key or partition, was never finished.
+// judgeOrder is the invariant order: no record is called while one before it, of its key or partition, was never
+// finished.
 func (w *world) judgeOrder(truth []*kgo.Record, byKey bool) {
 	lanes := make(map[string][]place)
 	for _, r := range truth {
@@ -360,7 +364,8 @@ func (w *world) judgeOrder(truth []*kgo.Record, byKey bool) {
 				finished, ok = end, true
 			}
 			if !ok || finished.After(began) {
-				w.t.Errorf("order: in lane %s %v was called at %s, before %v was finished (%s)", lane, at, began.Sub(w.began), before, finished.Sub(w.began))
+				w.t.Errorf("order: in lane %s %v was called at %s, before %v was finished (%s)", lane, at, began.Sub(w.began),
+					before, finished.Sub(w.began))
 				w.t.Log(w.tellVisits(before), w.tellVisits(at))
 				return
 			}

@@ -85,7 +85,8 @@ func newWorld(t *testing.T, p plan) *world {
 	}
 	w.kafka = cluster
 	if p.protocol == "share" {
-		cluster.SetGroupConfigs(group, map[string]string{"share.auto.offset.reset": "earliest", "share.isolation.level": "read_committed"})
+		cluster.SetGroupConfigs(group,
+			map[string]string{"share.auto.offset.reset": "earliest", "share.isolation.level": "read_committed"})
 	}
 	w.guest = &guest{w: w, done: make(map[place]time.Time), tries: make(map[place]int)}
 	for i := range p.copies {
@@ -96,7 +97,8 @@ func newWorld(t *testing.T, p plan) *world {
 
 func (w *world) client(opts ...kgo.Opt) *kgo.Client {
 	cl, err := kgo.NewClient(append([]kgo.Opt{
-		kgo.SeedBrokers(w.kafka.ListenAddrs()...), kgo.Dialer(w.stack.DialContext), kgo.MetadataMinAge(100 * time.Millisecond),
+		kgo.SeedBrokers(w.kafka.ListenAddrs()...), kgo.Dialer(w.stack.DialContext),
+		kgo.MetadataMinAge(100 * time.Millisecond),
 	}, opts...)...)
 	if err != nil {
 		w.t.Fatal(err)
@@ -129,9 +131,10 @@ func (r *replica) start() {
 	r.net = newNetwork(&w.stack, newRand(w.plan.seed, fmt.Sprint("network ", r.name, r.life)))
 	config := maps.Clone(w.plan.config)
 	config["hosts"] = strings.ReplaceAll(strings.Join(w.kafka.ListenAddrs(), ","), "localhost", "127.0.0.1")
-	link, _, err := settings.ParseLink(settings.Input{Config: config, Batches: w.plan.processor, Records: w.plan.processor, Identity: settings.Identity{
-		Lattice: "l", Component: "guest", LinkName: "default", HostID: "N" + r.name,
-	}})
+	link, _, err := settings.ParseLink(settings.Input{Config: config, Batches: w.plan.processor, Records: w.plan.processor,
+		Identity: settings.Identity{
+			Lattice: "l", Component: "guest", LinkName: "default", HostID: "N" + r.name,
+		}})
 	if err != nil {
 		w.t.Fatalf("seed %d draws settings that nobody takes: %v", w.plan.seed, err)
 	}
@@ -216,8 +219,8 @@ func (r *replica) problems() []string {
 	return consumer.Status().Problems.Texts()
 }
 
-// place is a record of the input: where it stands, and its number, since another one may stand there later, in a log that
-// was cut off or a topic that was made anew.
+// place is a record of the input: where it stands, and its number, since another one may stand there later, in a log
+// that was cut off or a topic that was made anew.
 type place struct {
 	number    string
 	partition int32
@@ -346,7 +349,8 @@ func (r receiver) Receive(ctx context.Context, batch []*record.Record) []record.
 			return record.Each(len(batch), record.Outcome{Kind: o.Kind, Err: cmp.Or(o.Err, ctx.Err())})
 		}
 		if o.Kind == record.Done && r.w.plan.processor {
-			o.Outputs = []record.Outgoing{{Topic: output, Partition: record.AnyPartition, Key: rec.Key, Value: []byte(placeOf(rec).String())}}
+			o.Outputs = []record.Outgoing{{Topic: output, Partition: record.AnyPartition, Key: rec.Key,
+				Value: []byte(placeOf(rec).String())}}
 		}
 		outcomes[i] = o
 	}

@@ -86,8 +86,10 @@ func (w *world) kinds(hosts, nobody, silent string) []kind {
 // linkConfig is what links have in common.
 func linkConfig(hosts string) map[string]string {
 	return map[string]string{
-		"hosts": hosts, "start": "latest", "handle_timeout": handleTimeout.String(), "retry_backoff": "50ms", "retry_backoff_max": "1s",
-		"commit_interval": "500ms", "metadata_max_age": "10s", "dial_timeout": "3s", "request_timeout": "10s", "publish_timeout": "5s",
+		"hosts": hosts, "start": "latest", "handle_timeout": handleTimeout.String(), "retry_backoff": "50ms",
+		"retry_backoff_max": "1s",
+		"commit_interval":   "500ms", "metadata_max_age": "10s", "dial_timeout": "3s", "request_timeout": "10s",
+		"publish_timeout": "5s",
 	}
 }
 

@@ -109,7 +109,8 @@ func (w *world) answerFlyers(ctx context.Context, batch []*record.Record) ([]rec
 	}
 	outcomes := make([]record.Outcome, len(batch))
 	for i, r := range batch {
-		outcomes[i] = record.Outcome{Kind: record.Done, Outputs: []record.Outgoing{{Topic: void, Partition: record.AnyPartition, Value: r.Value}}}
+		outcomes[i] = record.Outcome{Kind: record.Done,
+			Outputs: []record.Outgoing{{Topic: void, Partition: record.AnyPartition, Value: r.Value}}}
 	}
 	return outcomes, nil
 }
@@ -162,17 +163,18 @@ func (c *batchComponent) start() {
 		if err != nil {
 			break
 		}
-		err = server.Handle(recordsPackage+"/"+f.name+"@0.1.0", f.function, func(ctx context.Context, _ nats.Header, d *wit.Decoder) ([]byte, error) {
-			batch, err := wit.DecodeBatch(d)
-			if err != nil {
-				return nil, err
-			}
-			outcomes, err := c.handler(ctx, batch)
-			if err != nil {
-				return nil, err
-			}
-			return f.answer(nil, outcomes), nil
-		})
+		err = server.Handle(recordsPackage+"/"+f.name+"@0.1.0", f.function,
+			func(ctx context.Context, _ nats.Header, d *wit.Decoder) ([]byte, error) {
+				batch, err := wit.DecodeBatch(d)
+				if err != nil {
+					return nil, err
+				}
+				outcomes, err := c.handler(ctx, batch)
+				if err != nil {
+					return nil, err
+				}
+				return f.answer(nil, outcomes), nil
+			})
 	}
 	if err == nil {
 		err = c.nc.FlushTimeout(testkit.DefaultTimeout)
@@ -218,8 +220,8 @@ func (c *batchComponent) send(ctx context.Context, link string, list []record.Ou
 	return errors.Join(failures...)
 }
 
-// fillPool makes more calls at once than the provider keeps goroutines of, for the next calls: how many it keeps is then
-// no matter of chance. There is no link yet, for which the calls wait a moment, and then fail.
+// fillPool makes more calls at once than the provider keeps goroutines of, for the next calls: how many it keeps is
+// then no matter of chance. There is no link yet, for which the calls wait a moment, and then fail.
 func (w *world) fillPool() {
 	const calls = 200
 	ctx, cancel := context.WithTimeout(context.Background(), testkit.DefaultTimeout)

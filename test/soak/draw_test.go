@@ -44,7 +44,8 @@ func TestThePlotInTextShowsTheMostOfEachTime(t *testing.T) {
 }
 
 func TestTheDrawingIsWellFormed(t *testing.T) {
-	for name, r := range map[string]*Run{"a whole run": steady(), "an empty run": {}, "one sample": {Samples: []Sample{{0, Unknown()}}}} {
+	for name, r := range map[string]*Run{"a whole run": steady(), "an empty run": {},
+		"one sample": {Samples: []Sample{{0, Unknown()}}}} {
 		var b strings.Builder
 		if err := WriteSVG(&b, r); err != nil {
 			t.Fatal(err)

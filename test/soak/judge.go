@@ -121,7 +121,8 @@ func (r *Run) never(g Gauge, limit float64) Finding {
 	if amounts := known(r.Samples, g); len(amounts) > 0 {
 		most = slices.Max(amounts)
 	}
-	return Finding{Rule: fmt.Sprintf("%v at the highest", g), Found: amount(g, most), Allowed: amount(g, limit), Holds: most <= limit}
+	return Finding{Rule: fmt.Sprintf("%v at the highest", g), Found: amount(g, most), Allowed: amount(g, limit),
+		Holds: most <= limit}
 }
 
 // watched: the process was looked at all the time.
@@ -136,8 +137,9 @@ func (r *Run) watched() Finding {
 		}
 	}
 	return Finding{
-		Rule:    "samples",
-		Found:   fmt.Sprintf("%d, %d of them without metrics, at most %v apart", len(r.Samples), missing, longest.Round(time.Millisecond)),
+		Rule: "samples",
+		Found: fmt.Sprintf("%d, %d of them without metrics, at most %v apart", len(r.Samples), missing,
+			longest.Round(time.Millisecond)),
 		Allowed: fmt.Sprintf("%d without, %v apart", len(r.Samples)/50, gap*r.Every),
 		Holds:   len(r.Samples) > 0 && missing <= len(r.Samples)/50 && longest <= gap*r.Every,
 	}
@@ -154,8 +156,9 @@ func (r *Run) busy() Finding {
 		total += r.Deeds[name]
 	}
 	f := Finding{
-		Rule: "it had something to do", Found: fmt.Sprintf("%d things of %d kinds", total, len(r.Deeds)), Allowed: "some of each",
-		Holds: len(idle) == 0 && total > 0,
+		Rule: "it had something to do", Found: fmt.Sprintf("%d things of %d kinds", total, len(r.Deeds)),
+		Allowed: "some of each",
+		Holds:   len(idle) == 0 && total > 0,
 	}
 	if len(idle) > 0 {
 		f.Found = "never: " + strings.Join(idle, ", ")

@@ -15,12 +15,15 @@ func steady() *Run {
 		Every: 6 * time.Second, Cycle: 5 * minute,
 		Spans: []Span{{Bare, 0, minute}, {WarmUp, minute, 4 * minute}, {Baseline, 4 * minute, 5 * minute},
 			{Load, 5 * minute, 55 * minute}, {Settled, 55 * minute, 57 * minute}, {Stripped, 57 * minute, 58 * minute}},
-		Counts: []Count{{Topic: "orders", Want: 1000, Got: 1000, Again: 12}, {Topic: "totals", Want: 500, Got: 500, Once: true}},
-		Deeds:  map[string]int{"cuts of the lattice": 9, "links deleted": 700},
-		Rest:   make(map[Phase]Amounts),
+		Counts: []Count{{Topic: "orders", Want: 1000, Got: 1000, Again: 12},
+			{Topic: "totals", Want: 500, Got: 500, Once: true}},
+		Deeds: map[string]int{"cuts of the lattice": 9, "links deleted": 700},
+		Rest:  make(map[Phase]Amounts),
 	}
-	bare := Amounts{RSS: 25 * mib, Heap: 4 * mib, LiveHeap: 3 * mib, Goroutines: 27, Descriptors: 12, Threads: 9, Subscriptions: 11, Series: 44}
-	lasting := Amounts{RSS: 45 * mib, Heap: 9 * mib, LiveHeap: 5 * mib, Goroutines: 121, Descriptors: 27, Threads: 9, Subscriptions: 13, KafkaConnections: 14, Series: 460}
+	bare := Amounts{RSS: 25 * mib, Heap: 4 * mib, LiveHeap: 3 * mib, Goroutines: 27, Descriptors: 12, Threads: 9,
+		Subscriptions: 11, Series: 44}
+	lasting := Amounts{RSS: 45 * mib, Heap: 9 * mib, LiveHeap: 5 * mib, Goroutines: 121, Descriptors: 27, Threads: 9,
+		Subscriptions: 13, KafkaConnections: 14, Series: 460}
 	r.Rest[Bare], r.Rest[Stripped], r.Rest[Baseline], r.Rest[Settled] = bare, bare, lasting, lasting
 	jitter := rand.New(rand.NewPCG(1, 2))
 	for at := time.Duration(0); at < 58*minute; at += r.Every {

@@ -65,7 +65,8 @@ func TestTheLoadRisesAndFalls(t *testing.T) {
 	perSecond := func(at time.Duration) float64 {
 		return float64(c.due(at+time.Second/2) - c.due(at-time.Second/2))
 	}
-	for at, want := range map[time.Duration]float64{time.Minute: 20, 90 * time.Second: 200, 105 * time.Second: 110, 2 * time.Minute: 20} {
+	for at, want := range map[time.Duration]float64{time.Minute: 20, 90 * time.Second: 200, 105 * time.Second: 110,
+		2 * time.Minute: 20} {
 		if got := perSecond(at); got < want-5 || got > want+5 {
 			t.Errorf("at %v there are %v records per second, want %v", at, got, want)
 		}

@@ -69,7 +69,8 @@ func (m *marks) set(i int) {
 func (m *marks) compare(o *marks) (either, both int) {
 	mine, theirs := m.copy(), o.copy()
 	longest := max(len(mine), len(theirs))
-	mine, theirs = append(mine, make([]uint64, longest-len(mine))...), append(theirs, make([]uint64, longest-len(theirs))...)
+	mine, theirs = append(mine, make([]uint64, longest-len(mine))...), append(theirs,
+		make([]uint64, longest-len(theirs))...)
 	for i := range longest {
 		either += bits.OnesCount64(mine[i] | theirs[i])
 		both += bits.OnesCount64(mine[i] & theirs[i])

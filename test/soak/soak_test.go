@@ -118,7 +118,8 @@ func TestSoak(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !Holds(findings) {
-		t.Errorf("rules are broken; SOAK_DURATION=%v SOAK_SEED=%d gives the same links and faults again", cfg.duration, cfg.seed)
+		t.Errorf("rules are broken; SOAK_DURATION=%v SOAK_SEED=%d gives the same links and faults again",
+			cfg.duration, cfg.seed)
 	}
 	w.keep(findings)
 }
@@ -126,9 +127,10 @@ func TestSoak(t *testing.T) {
 func newWorld(t *testing.T, cfg config) *world {
 	// One connection to the metrics, which then counts each time.
 	transport := &http.Transport{MaxConnsPerHost: 1}
-	w := &world{t: t, cfg: cfg, begun: time.Now(), http: http.Client{Transport: transport}, ledger: newLedger(), inPlace: make(map[string]bool), run: Run{
-		Every: cfg.every, Cycle: cfg.cycle, Rest: make(map[Phase]Amounts), Deeds: make(map[string]int),
-	}}
+	w := &world{t: t, cfg: cfg, begun: time.Now(), http: http.Client{Transport: transport}, ledger: newLedger(),
+		inPlace: make(map[string]bool), run: Run{
+			Every: cfg.every, Cycle: cfg.cycle, Rest: make(map[Phase]Amounts), Deeds: make(map[string]int),
+		}}
 	binary := buildProvider(t)
 	w.kafka = testkit.StartKafka(t, testkit.KafkaOptions{Proxied: true, NoAutoCreate: true, Properties: map[string]string{
 		"log.retention.check.interval.ms": "30000",
@@ -136,7 +138,8 @@ func newWorld(t *testing.T, cfg config) *world {
 	}})
 	w.client = testkit.NewClient(t, w.kafka.Brokers(), kgo.MaxBufferedRecords(100_000))
 	for topic, partitions := range map[string]int32{
-		orders: 6, parcels: 3, lines: 3, sums: 2, questions: 2, deadOrders: 1, shipped: 2, enriched: 2, totals: 2, answers: 2, flyers: 3, void: 2,
+		orders: 6, parcels: 3, lines: 3, sums: 2, questions: 2, deadOrders: 1, shipped: 2, enriched: 2, totals: 2, answers: 2,
+		flyers: 3, void: 2,
 	} {
 		// Hours of records need not stay: nothing of the load lags by as much as this.
 		configs := map[string]string{"retention.bytes": "33554432", "segment.bytes": "8388608"}
@@ -152,7 +155,8 @@ func newWorld(t *testing.T, cfg config) *world {
 	w.lattice = testkit.NewProxy(t, w.nats.Addr())
 
 	component := func(id string, h testkit.HandlerFunc) *testkit.Component {
-		return testkit.NewComponent(t, w.nats, testkit.ComponentOptions{ID: id, Provider: providerKey, Count: 1000, Handler: h})
+		return testkit.NewComponent(t, w.nats,
+			testkit.ComponentOptions{ID: id, Provider: providerKey, Count: 1000, Handler: h})
 	}
 	w.worker, w.asker = component("worker", w.handleOrder), component("asker", nil)
 	component("answerer", testkit.Echo)
@@ -163,7 +167,8 @@ func newWorld(t *testing.T, cfg config) *world {
 	}
 	for i := range cfg.guests {
 		id := fmt.Sprintf("guest%d", i+1)
-		w.guests = append(w.guests, &guest{id, component(id, w.handleFlyer), newBatchComponent(t, w.nats, id, w.answerFlyers)})
+		w.guests = append(w.guests,
+			&guest{id, component(id, w.handleFlyer), newBatchComponent(t, w.nats, id, w.answerFlyers)})
 	}
 	w.lasting = w.lastingLinks()
 	for _, deed := range deeds {
@@ -225,7 +230,8 @@ func (w *world) lastingLinks() []testkit.Link {
 		return l
 	}
 	return []testkit.Link{
-		testkit.SourceLink(providerKey, "worker", config("topic", orders, "dead_letter_topic", deadOrders, "max_attempts", "0")),
+		testkit.SourceLink(providerKey, "worker",
+			config("topic", orders, "dead_letter_topic", deadOrders, "max_attempts", "0")),
 		testkit.TargetLink("worker", providerKey, config()),
 		testkit.TargetLink("asker", providerKey, config("request_reply_topic", answers)),
 		testkit.TargetLink("answerer", providerKey, config("topic", questions, "reply_topics_from_records", answers)),
@@ -364,9 +370,11 @@ func (w *world) keep(findings []Finding) {
 		return
 	}
 	var text, svg, table strings.Builder
-	err = errors.Join(err, WriteText(&text, &w.run), WriteSVG(&svg, &w.run), WriteCSV(&table, &w.run), WriteFindings(&text, findings), WriteDeeds(&text, &w.run))
+	err = errors.Join(err, WriteText(&text, &w.run), WriteSVG(&svg, &w.run), WriteCSV(&table, &w.run),
+		WriteFindings(&text, findings), WriteDeeds(&text, &w.run))
 	for name, content := range map[string]string{
-		"soak.txt": text.String(), "soak.svg": svg.String(), "samples.csv": table.String(), "provider.log": w.provider.Output(), "metrics.txt": strings.Join(w.last, "\n") + "\n",
+		"soak.txt": text.String(), "soak.svg": svg.String(), "samples.csv": table.String(),
+		"provider.log": w.provider.Output(), "metrics.txt": strings.Join(w.last, "\n") + "\n",
 	} {
 		if err == nil {
 			err = os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644)

@@ -26,7 +26,8 @@ const (
 const svgStyle = `
   :root { color-scheme: light dark; }
   .page { fill: #ffffff; } .panel { fill: none; stroke: #d5d8de; }
-  text { font: 12px system-ui, sans-serif; fill: #1f2430; } .title { font-weight: 600; } .small { font-size: 11px; fill: #667085; }
+  text { font: 12px system-ui, sans-serif; fill: #1f2430; } .title { font-weight: 600; }
+  .small { font-size: 11px; fill: #667085; }
   .line { fill: none; stroke: #2563c9; stroke-width: 1.3; stroke-linejoin: round; }
   .load { fill: #2563c9; fill-opacity: .07; } .rest { stroke: #c2410c; stroke-dasharray: 4 3; }
   @media (prefers-color-scheme: dark) {
@@ -41,13 +42,15 @@ func WriteSVG(w io.Writer, r *Run) error {
 	width := svgColumns*panelWidth + 2*svgMargin
 	height := rows*panelHeight + svgTitleSpace + 2*svgMargin
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%[1]d" height="%[2]d">`+"\n", width, height)
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%[1]d" height="%[2]d">`+
+		"\n", width, height)
 	fmt.Fprintf(&b, "<title>Soak: what the provider holds over time</title>\n<style>%s</style>\n", svgStyle)
 	fmt.Fprintf(&b, `<rect class="page" width="%d" height="%d"/>`+"\n", width, height)
 	fmt.Fprintf(&b, `<text class="small" x="%d" y="%d">%v, a sample every %v; shaded: under load; dashed: at rest with the same links, before the load</text>`+"\n",
 		svgMargin+plotLeft, svgMargin+16, r.end().Round(time.Second), r.Every)
 	for i, g := range Gauges() {
-		fmt.Fprintf(&b, `<g transform="translate(%d,%d)">`+"\n", svgMargin+i%svgColumns*panelWidth, svgMargin+svgTitleSpace+i/svgColumns*panelHeight)
+		fmt.Fprintf(&b, `<g transform="translate(%d,%d)">`+"\n", svgMargin+i%svgColumns*panelWidth,
+			svgMargin+svgTitleSpace+i/svgColumns*panelHeight)
 		r.panel(&b, g)
 		b.WriteString("</g>\n")
 	}
@@ -78,15 +81,18 @@ func (r *Run) panel(b *strings.Builder, g Gauge) {
 		plotLeft, g, plotLeft+plotWidth, amount(g, most))
 	for _, s := range r.Spans {
 		if s.Phase == WarmUp || s.Phase == Load {
-			fmt.Fprintf(b, `<rect class="load" x="%.1f" y="%d" width="%.1f" height="%d"/>`+"\n", x(s.From), plotTop, x(s.To)-x(s.From), plotHeight)
+			fmt.Fprintf(b, `<rect class="load" x="%.1f" y="%d" width="%.1f" height="%d"/>`+"\n", x(s.From), plotTop,
+				x(s.To)-x(s.From), plotHeight)
 		}
 		if x(s.To)-x(s.From) > 50 {
 			fmt.Fprintf(b, `<text class="small" x="%.1f" y="%d">%s</text>`+"\n", x(s.From)+2, plotTop+plotHeight+14, s.Phase)
 		}
 	}
-	fmt.Fprintf(b, `<rect class="panel" x="%d" y="%d" width="%d" height="%d"/>`+"\n", plotLeft, plotTop, plotWidth, plotHeight)
+	fmt.Fprintf(b, `<rect class="panel" x="%d" y="%d" width="%d" height="%d"/>`+"\n", plotLeft, plotTop,
+		plotWidth, plotHeight)
 	if rest := r.at(Baseline, g); !math.IsNaN(rest) && g < Links && rest <= most {
-		fmt.Fprintf(b, `<line class="rest" x1="%d" y1="%.1f" x2="%d" y2="%.1f"/>`+"\n", plotLeft, y(rest), plotLeft+plotWidth, y(rest))
+		fmt.Fprintf(b, `<line class="rest" x1="%d" y1="%.1f" x2="%d" y2="%.1f"/>`+"\n", plotLeft, y(rest),
+			plotLeft+plotWidth, y(rest))
 	}
 	var points []string
 	flush := func() {

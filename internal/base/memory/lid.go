@@ -55,7 +55,8 @@ func (l Lid) Budget() *Budget {
 	return New(int64(float64(l.Bytes) * budgetPart))
 }
 
-// Part is a part of the lid that something may have which counts for itself: the lid divided by n, within least and most.
+// Part is a part of the lid that something may have which counts for itself: the lid divided by n, within least and
+// most.
 func (l Lid) Part(n, least, most int64) int64 {
 	if l.Bytes <= 0 {
 		return most

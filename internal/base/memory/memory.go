@@ -1,10 +1,10 @@
 // Package memory bounds what all parts of the provider hold at once: records that were read, calls, changes of links. A
 // [Budget] has so many bytes, an [Account] is what one part draws from it: a link, or the calls of all components.
 //
-// It is fair. Half of the budget is divided among the accounts, and nobody else can take an account's part of it: a link
-// whose records pile up takes nothing from the others. The other half is for whoever needs more, and no account may
-// hold more of it than it leaves free. So one account alone gets half of it, two a third each, and there is always some
-// left for the next.
+// It is fair. Half of the budget is divided among the accounts, and nobody else can take an account's part of it: a
+// link whose records pile up takes nothing from the others. The other half is for whoever needs more, and no account
+// may hold more of it than it leaves free. So one account alone gets half of it, two a third each, and there is always
+// some left for the next.
 //
 // Bytes are estimates of what things cost, headers of slices and structs included, and are taken and given back in
 // large portions: nothing here is called for each record.
@@ -200,8 +200,8 @@ func (a *Account) Ever(n int64) bool {
 	return n <= a.b.own()+a.b.limit/4
 }
 
-// Largest is how much one thing may take: a quarter of the budget, so that what is made of it for a moment, which may be
-// three times as much, has room beside all that is counted.
+// Largest is how much one thing may take: a quarter of the budget, so that what is made of it for a moment, which may
+// be three times as much, has room beside all that is counted.
 func (a *Account) Largest() int64 {
 	if a == nil {
 		return math.MaxInt64
@@ -260,7 +260,8 @@ func (b *Budget) Status() Status {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s := Status{Limit: b.limit, Used: b.used, Most: b.most, Refused: b.refused, Parts: make(map[string]int64, len(b.accounts))}
+	s := Status{Limit: b.limit, Used: b.used, Most: b.most, Refused: b.refused,
+		Parts: make(map[string]int64, len(b.accounts))}
 	for a := range b.accounts {
 		if a.used > 0 {
 			s.Parts[a.name] += a.used

@@ -122,7 +122,8 @@ func TestSums(t *testing.T) {
 			shared += max(0, a.used-b.own())
 		}
 		if used != b.used || shared != b.shared {
-			t.Fatalf("step %d: the accounts hold %d, %d beyond their own; the sums say %d and %d", step, used, shared, b.used, b.shared)
+			t.Fatalf("step %d: the accounts hold %d, %d beyond their own; the sums say %d and %d", step, used, shared,
+				b.used, b.shared)
 		}
 		if used > b.limit+b.limit/2 {
 			t.Fatalf("step %d: %d bytes of %d are taken", step, used, b.limit)

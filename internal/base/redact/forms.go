@@ -21,7 +21,8 @@ func formsOf(secret string) []string {
 	}
 	forms := []string{secret}
 	add := func(f string) {
-		if len(f) >= minLength && (f == secret || len(f) >= looseLength || strings.Contains(f, secret)) && !slices.Contains(forms, f) {
+		if len(f) >= minLength && (f == secret || len(f) >= looseLength || strings.Contains(f, secret)) &&
+			!slices.Contains(forms, f) {
 			forms = append(forms, f)
 		}
 	}
@@ -31,7 +32,8 @@ func formsOf(secret string) []string {
 	add(lowerEscapes(url.QueryEscape(secret)))
 	add(lowerEscapes(url.PathEscape(secret)))
 	add(everyEscaped(secret))
-	for _, quoted := range []string{strconv.Quote(secret), strconv.QuoteToASCII(secret), inJSON(secret, true), inJSON(secret, false)} {
+	for _, quoted := range []string{strconv.Quote(secret), strconv.QuoteToASCII(secret), inJSON(secret, true),
+		inJSON(secret, false)} {
 		add(quoted[1 : len(quoted)-1])
 	}
 	add(strings.ReplaceAll(secret, "/", `\/`)) // as PHP and others write JSON
@@ -44,8 +46,8 @@ func formsOf(secret string) []string {
 	return forms
 }
 
-// formsOfLines are those of a text in lines, such as a key: of each line that is long enough to be told apart, and of the
-// whole as it stands in JSON or in quotes, which has no lines any more.
+// formsOfLines are those of a text in lines, such as a key: of each line that is long enough to be told apart, and of
+// the whole as it stands in JSON or in quotes, which has no lines any more.
 func formsOfLines(secret string) []string {
 	var forms []string
 	for line := range strings.Lines(secret) {
@@ -60,8 +62,8 @@ func formsOfLines(secret string) []string {
 	return slices.DeleteFunc(forms, func(f string) bool { return len(f) < looseLength })
 }
 
-// inBase64 are the parts of base64 texts by which a secret shows, wherever in what was encoded it stood: alone, or behind a
-// user and a colon. The first and last characters depend on what is around it.
+// inBase64 are the parts of base64 texts by which a secret shows, wherever in what was encoded it stood: alone, or
+// behind a user and a colon. The first and last characters depend on what is around it.
 func inBase64(secret string) []string {
 	var forms []string
 	for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {

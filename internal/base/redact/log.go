@@ -90,8 +90,8 @@ func (h *handler) attr(a slog.Attr) slog.Attr {
 	return a
 }
 
-// plain tells whether a value can stay a list, a map or a structure, as a JSON handler writes it: it has no text of its own, and
-// what is written is short and holds no secret.
+// plain tells whether a value can stay a list, a map or a structure, as a JSON handler writes it: it has no text of its
+// own, and what is written is short and holds no secret.
 func (h *handler) plain(of any, most int) bool {
 	if _, ownText := of.(fmt.Stringer); ownText {
 		return false

@@ -12,9 +12,9 @@ import (
 	"unicode/utf8"
 )
 
-// How a secret may be written has no end: escaped in part or as a whole, twice, broken into lines, in other letters. So texts
-// and secrets are both brought into one plain form, in which one is looked for in the other: without escapes, spaces and control
-// characters, in small letters, and with one alphabet of base64.
+// How a secret may be written has no end: escaped in part or as a whole, twice, broken into lines, in other letters. So
+// texts and secrets are both brought into one plain form, in which one is looked for in the other: without escapes,
+// spaces and control characters, in small letters, and with one alphabet of base64.
 
 // maxLayers bounds how often an escape may itself be escaped.
 const maxLayers = 4
@@ -76,8 +76,8 @@ func (p *plain) unescape() bool {
 	return found
 }
 
-// unescaped returns what the escape stands for that s begins with, and its length, 0 where it begins with none: those of URLs,
-// of JSON and quoted texts, and of HTML.
+// unescaped returns what the escape stands for that s begins with, and its length, 0 where it begins with none: those
+// of URLs, of JSON and quoted texts, and of HTML.
 func unescaped(s string) (string, int) {
 	switch {
 	case len(s) < 2:
@@ -103,7 +103,8 @@ func unescaped(s string) (string, int) {
 		case digits == 2:
 			return string([]byte{byte(n)}), 4
 		}
-		if size := 2 + digits; n >= 0xd800 && n < 0xdc00 && len(s) >= size+6 && s[size] == '\\' && (s[size+1] == 'u' || s[size+1] == 'U') {
+		if size := 2 + digits; n >= 0xd800 && n < 0xdc00 && len(s) >= size+6 && s[size] == '\\' &&
+			(s[size+1] == 'u' || s[size+1] == 'U') {
 			if low, err := strconv.ParseUint(s[size+2:size+6], 16, 32); err == nil && low >= 0xdc00 && low < 0xe000 {
 				return string(rune((n-0xd800)<<10|(low-0xdc00)) + 0x10000), size + 6
 			}
@@ -183,8 +184,10 @@ func plainForms(secret string) (plainForms, digitForms []string) {
 	}
 	// Whoever sends a secret escaped in base64, as RFC 6749 has it for clients, may get that back.
 	var variants []string
-	for _, text := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret), lowerEscapes(url.QueryEscape(secret)), everyEscaped(secret),
-		strings.Trim(inJSON(secret, true), `"`), strings.Trim(inJSON(secret, false), `"`), base64.StdEncoding.EncodeToString([]byte(secret))} {
+	for _, text := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret),
+		lowerEscapes(url.QueryEscape(secret)), everyEscaped(secret),
+		strings.Trim(inJSON(secret, true), `"`), strings.Trim(inJSON(secret, false), `"`),
+		base64.StdEncoding.EncodeToString([]byte(secret))} {
 		if !slices.Contains(variants, text) {
 			variants = append(variants, text)
 		}

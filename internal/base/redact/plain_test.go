@@ -29,7 +29,8 @@ func eachRune(secret, format string) string {
 
 func TestSecretsAreTakenOutHoweverTheyAreDisguised(t *testing.T) {
 	t.Parallel()
-	for _, secret := range []string{"correct-horse-battery", `Tr0ub4dor&3,=;"<\ ü€+%zebra`, "a b c d e f g h", "%41%42%43%44%45%46%47%48", `C:\new\table`, "key_with/slash+es=="} {
+	for _, secret := range []string{"correct-horse-battery", `Tr0ub4dor&3,=;"<\ ü€+%zebra`, "a b c d e f g h",
+		"%41%42%43%44%45%46%47%48", `C:\new\table`, "key_with/slash+es=="} {
 		half := len(secret) / 2
 		for half > 0 && secret[half]&0xc0 == 0x80 {
 			half--
@@ -112,7 +113,8 @@ func TestTextsWithoutSecretsStayAsTheyAre(t *testing.T) {
 	r.Add("correct-horse-battery", "12345678")
 	for _, said := range []string{
 		`the broker says "no" \ 100% & more; %zz \u12 \x4 &nope; &#; \uD83D\u0041 \777 %`,
-		"correct horses need a battery", "1234567 and 87654321", "2026-11-28T18:50:33.781Z offset 123456 7", "", "\\", "%", "&", "é\xff€",
+		"correct horses need a battery", "1234567 and 87654321", "2026-11-28T18:50:33.781Z offset 123456 7", "", "\\",
+		"%", "&", "é\xff€",
 	} {
 		if got := r.Secrets(said); got != said {
 			t.Errorf("%q became %q", said, got)

@@ -24,7 +24,8 @@ const (
 	// looseLength is from where on a secret is taken out wherever it stands. Shorter ones must stand alone, since they may
 	// be parts of words that mean something else.
 	looseLength = 8
-	// maxLength bounds the secrets that are looked for in every form. Of longer ones, which are keys in lines, each line is.
+	// maxLength bounds the secrets that are looked for in every form. Of longer ones, which are keys in lines, each line
+	// is.
 	maxLength = 4 << 10
 	prefix    = minLength
 	// maxShown bounds what is looked through, and what is left of a text. Nothing shows as much.
@@ -221,8 +222,8 @@ func (r *Redactor) Text(s string) string {
 	return text.Clip(OneLine(r.Secrets(s)), maxText)
 }
 
-// OneLine puts spaces and U+FFFD in the place of what does not belong on a line: line breaks, control characters, and those
-// that change the direction of what follows.
+// OneLine puts spaces and U+FFFD in the place of what does not belong on a line: line breaks, control characters, and
+// those that change the direction of what follows.
 func OneLine(s string) string {
 	if !strings.ContainsFunc(s, unfit) {
 		return s

@@ -47,7 +47,8 @@ func echoes(secret string) map[string]string {
 
 func TestSecretsAreTakenOutInEveryForm(t *testing.T) {
 	t.Parallel()
-	for _, secret := range []string{"correct-horse-battery", `p"a\ss<wo>rd&/+=é`, "a b c d e f", "MTIzNDU2Nzg5", "%41%42%43%44", "12345678", "läßt-grüßen"} {
+	for _, secret := range []string{"correct-horse-battery", `p"a\ss<wo>rd&/+=é`, "a b c d e f", "MTIzNDU2Nzg5",
+		"%41%42%43%44", "12345678", "läßt-grüßen"} {
 		var r Redactor
 		r.Add(secret)
 		for how, said := range echoes(secret) {
@@ -170,10 +171,13 @@ func TestTheLogIsWithoutSecrets(t *testing.T) {
 	} {
 		var b bytes.Buffer
 		log := r.Logger(slog.New(makeHandler(&b)))
-		log.With("kept", secret).WithGroup("g").Warn("said "+secret, "error", fmt.Errorf("no: %s", secret), "text", secret, "any", []string{secret},
-			"bytes", []byte(secret), "deep", loud{secret}, slog.Group("grouped", "x", secret), "topic", "t1", "long", strings.Repeat("x", 100_000), "n", 7)
+		log.With("kept", secret).WithGroup("g").Warn("said "+secret, "error", fmt.Errorf("no: %s", secret), "text", secret,
+			"any", []string{secret},
+			"bytes", []byte(secret), "deep", loud{secret}, slog.Group("grouped", "x", secret), "topic", "t1", "long",
+			strings.Repeat("x", 100_000), "n", 7)
 		got := b.String()
-		if strings.Contains(got, secret) || strings.Contains(got, "t1") || strings.Contains(got, "99 111 114") || len(got) > 2*maxAttr {
+		if strings.Contains(got, secret) || strings.Contains(got, "t1") || strings.Contains(got, "99 111 114") ||
+			len(got) > 2*maxAttr {
 			t.Errorf("%s: %d bytes: %.700s", name, len(got), got)
 		}
 		if strings.Count(got, Mark) < 8 || !strings.Contains(got, "7") {
@@ -188,7 +192,8 @@ func TestWhatHasNoSecretKeepsItsFormInTheLog(t *testing.T) {
 	r.Add("s3cret-word")
 	var out strings.Builder
 	log := r.Logger(slog.New(slog.NewJSONHandler(&out, nil)))
-	log.Info("x", "partitions", map[string][]int32{"orders": {1, 2}}, "hosts", []string{"a:1", "s3cret-word"}, "long", make([]int, maxAttr))
+	log.Info("x", "partitions", map[string][]int32{"orders": {1, 2}}, "hosts", []string{"a:1", "s3cret-word"}, "long",
+		make([]int, maxAttr))
 	var line map[string]any
 	if err := json.Unmarshal([]byte(out.String()), &line); err != nil {
 		t.Fatal(err)
@@ -196,7 +201,8 @@ func TestWhatHasNoSecretKeepsItsFormInTheLog(t *testing.T) {
 	if got := fmt.Sprint(line["partitions"]); got != "map[orders:[1 2]]" || line["partitions"] == got {
 		t.Errorf("partitions are %T %v", line["partitions"], line["partitions"])
 	}
-	if hosts, isText := line["hosts"].(string); !isText || strings.Contains(hosts, "s3cret-word") || !strings.Contains(hosts, "a:1") {
+	if hosts, isText := line["hosts"].(string); !isText || strings.Contains(hosts, "s3cret-word") ||
+		!strings.Contains(hosts, "a:1") {
 		t.Errorf("hosts are %v", line["hosts"])
 	}
 	if long, isText := line["long"].(string); !isText || len(long) > maxAttr+100 {

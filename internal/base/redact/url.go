@@ -8,8 +8,8 @@ import (
 // unreadable stands for an address of which nobody knows where in it a password is.
 const unreadable = "[unreadable URL]"
 
-// URLs returns an address as it may be shown, without passwords, tokens and queries: one or more URLs or host:port, separated
-// by commas, as NATS's clients take them.
+// URLs returns an address as it may be shown, without passwords, tokens and queries: one or more URLs or host:port,
+// separated by commas, as NATS's clients take them.
 func URLs(address string) string {
 	parts := strings.Split(address, ",")
 	for i, part := range parts {

@@ -33,7 +33,8 @@ type Inboxes struct {
 	prefixes []string // each with a dot at its end
 }
 
-// New returns the inboxes below [DefaultPrefix] and below the given prefixes, which are written without a dot at the end.
+// New returns the inboxes below [DefaultPrefix] and below the given prefixes, which are written without a dot at the
+// end.
 func New(prefixes ...string) (Inboxes, error) {
 	var in Inboxes
 	for _, p := range prefixes {
@@ -50,7 +51,8 @@ func CheckPrefix(p string) error {
 	below := p + ".x"
 	switch {
 	case !Literal(p) || len(p) > maxLen/2:
-		return fmt.Errorf("%.100q is no beginning of a NATS subject: write tokens with dots between them, without wildcards", p)
+		return fmt.Errorf("%.100q is no beginning of a NATS subject: write tokens with dots between them, without wildcards",
+			p)
 	case reserved(below), strings.HasPrefix(below, importPrefix), strings.HasPrefix(below, gatewayPrefix):
 		return fmt.Errorf("%.100q is no place for inboxes: NATS or the lattice uses these subjects", p)
 	}

@@ -69,7 +69,8 @@ func TestOnlyInboxesAreAnswered(t *testing.T) {
 func TestPrefixesThatWouldOpenTheLatticeAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, p := range []string{
-		"", ".", "a.", ".a", "a..b", "*", ">", "a.*", "a b", "$SYS", "$JS.ACK", "wasmbus", "wasmbus.rpc.default", "_R_", "_GR_",
+		"", ".", "a.", ".a", "a..b", "*", ">", "a.*", "a b", "$SYS", "$JS.ACK", "wasmbus",
+		"wasmbus.rpc.default", "_R_", "_GR_",
 		"default.kafka.wrpc", "default.kafka.wrpc.0.0.1", strings.Repeat("x", maxLen),
 	} {
 		if _, err := New("fine", p); err == nil {
@@ -82,7 +83,8 @@ func TestPrefixesThatWouldOpenTheLatticeAreRefused(t *testing.T) {
 
 // FuzzAnswer: whatever is answered is one subject, and none that means something to others than who waits there.
 func FuzzAnswer(f *testing.F) {
-	for _, s := range []string{"_INBOX.a.b", "mine.x", "_R_.a", "_GR_.a.b._INBOX.c", "a..b", "a.*", ">", "$SYS.REQ", "a b", "_INBOX.a.wrpc.0.0.1.i.f"} {
+	for _, s := range []string{"_INBOX.a.b", "mine.x", "_R_.a", "_GR_.a.b._INBOX.c", "a..b", "a.*", ">", "$SYS.REQ", "a b",
+		"_INBOX.a.wrpc.0.0.1.i.f"} {
 		f.Add(s)
 	}
 	in, err := New("mine")

@@ -1,10 +1,11 @@
-// Package turn is a lock for work that waits for others, such as a broker: whoever waits for it can give up, and waits in
-// virtual time as in real time, which testing/synctest cannot see of a sync.Mutex.
+// Package turn is a lock for work that waits for others, such as a broker: whoever waits for it can give up, and waits
+// in virtual time as in real time, which testing/synctest cannot see of a sync.Mutex.
 package turn
 
 import "context"
 
-// Turn is held by one goroutine at a time. It is made by [New], and its methods may be called by many goroutines at once.
+// Turn is held by one goroutine at a time. It is made by [New], and its methods may be called by many goroutines at
+// once.
 type Turn chan struct{}
 
 // New returns a Turn that nobody has.

@@ -6,8 +6,8 @@ import (
 	"runtime/debug"
 )
 
-// Set by the linker in releases: -X github.com/messaging-kafka/messaging-kafka/internal/base/version.version=1.2.3. Without it, what the Go toolchain
-// recorded has to do.
+// Set by the linker in releases: -X github.com/messaging-kafka/messaging-kafka/internal/base/version.version=1.2.3.
+// Without it, what the Go toolchain recorded has to do.
 var (
 	version string
 	commit  string
@@ -40,7 +40,8 @@ func Get() Info {
 
 func describe(version, commit string, build *debug.BuildInfo) Info {
 	info := Info{
-		Version: version, Commit: commit, Go: runtime.Version(), Target: runtime.GOOS + "/" + runtime.GOARCH, Modules: map[string]string{},
+		Version: version, Commit: commit, Go: runtime.Version(), Target: runtime.GOOS + "/" +
+			runtime.GOARCH, Modules: map[string]string{},
 	}
 	if info.Version == "" {
 		info.Version = build.Main.Version

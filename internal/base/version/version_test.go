@@ -41,7 +41,8 @@ func TestTheClientsAreNamedWithTheirReplacements(t *testing.T) {
 		{Path: "github.com/twmb/franz-go/pkg/kmsg", Version: "v1.15.1"},
 		{Path: "github.com/nats-io/nats.go", Version: "v1.55.0", Replace: &debug.Module{Path: "example.org/fork", Version: "v2.0.0"}},
 	}})
-	want := map[string]string{"github.com/twmb/franz-go": "v1.22.3", "github.com/nats-io/nats.go": "example.org/fork v2.0.0"}
+	want := map[string]string{"github.com/twmb/franz-go": "v1.22.3",
+		"github.com/nats-io/nats.go": "example.org/fork v2.0.0"}
 	if !maps.Equal(got.Modules, want) {
 		t.Errorf("modules %v, want %v", got.Modules, want)
 	}

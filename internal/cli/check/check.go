@@ -80,7 +80,8 @@ func Run(ctx context.Context, link Link, opts Options) Result {
 	}
 	ctx, cancel := context.WithTimeout(ctx, opts.Timeout)
 	defer cancel()
-	r := &run{link: link, opts: opts, cluster: unknownRights, result: Result{Link: link.Name, Status: OK, Steps: []Finding{}}}
+	r := &run{link: link, opts: opts, cluster: unknownRights,
+		result: Result{Link: link.Name, Status: OK, Steps: []Finding{}}}
 	r.secrets.Add(settings.SecretValues(link.Input.Defaults, link.Input.DefaultSecrets)...)
 	r.secrets.Add(settings.SecretValues(link.Input.Config, link.Input.Secrets)...)
 	r.run(ctx)
@@ -179,7 +180,8 @@ func (r *run) readSettings() bool {
 	if err != nil {
 		for _, finding := range settingsErrors(err) {
 			// What the notes have said of a setting is the better reason.
-			if !slices.ContainsFunc(r.link.Notes, func(n Finding) bool { return n.Status == Fail && n.Target == finding.Target }) {
+			if !slices.ContainsFunc(r.link.Notes,
+				func(n Finding) bool { return n.Status == Fail && n.Target == finding.Target }) {
 				r.add(finding)
 			}
 		}
@@ -195,8 +197,11 @@ func (r *run) readSettings() bool {
 		return false
 	}
 	r.access = access
-	if id := r.link.Input.Identity; id.Component == "" && parsed.Consumer.Enabled() && parsed.Consumer.Group == anonymousGroup(id) {
-		r.add(Finding{StepSettings, "consumer_group", Warn, "", "is not given, and its default has the id of the component in it, which is not given either: " + parsed.Consumer.Group + " is looked at"})
+	if id := r.link.Input.Identity; id.Component == "" && parsed.Consumer.Enabled() &&
+		parsed.Consumer.Group == anonymousGroup(id) {
+		r.add(Finding{StepSettings, "consumer_group", Warn, "",
+			"is not given, and its default has the id of the component in it, which is not given either: " +
+				parsed.Consumer.Group + " is looked at"})
 	}
 	r.add(Finding{StepSettings, "", OK, "", summary(parsed)})
 	return true

@@ -24,7 +24,8 @@ import (
 func TestMain(m *testing.M) { testkit.Main(m) }
 
 func link(config map[string]string) Link {
-	return Link{Name: "test", Input: settings.Input{Config: config, Identity: settings.Identity{Lattice: "l", Component: "c", LinkName: "default"}}}
+	return Link{Name: "test",
+		Input: settings.Input{Config: config, Identity: settings.Identity{Lattice: "l", Component: "c", LinkName: "default"}}}
 }
 
 // find returns the findings of a step.
@@ -63,7 +64,8 @@ func TestALinkThatIsWell(t *testing.T) {
 	kc.CommitOffset("g", "in", 1, 2)
 	var told []Finding
 	r := Run(t.Context(), link(map[string]string{
-		"hosts": k.Brokers()[0] + ",", "topic": "in", "consumer_group": "g", "dead_letter_topic": "dead", "allowed_topics": "out,in.*",
+		"hosts": k.Brokers()[0] + ",", "topic": "in", "consumer_group": "g", "dead_letter_topic": "dead",
+		"allowed_topics": "out,in.*",
 	}), Options{Each: func(f Finding) { told = append(told, f) }})
 	if !slices.Equal(told, r.Steps) {
 		t.Errorf("told %v", told)
@@ -76,10 +78,12 @@ func TestALinkThatIsWell(t *testing.T) {
 			t.Errorf("nothing of %s", step)
 		}
 	}
-	if f := only(t, r, StepLag); f.Status != OK || !strings.Contains(f.Text, "lag 3 (by partition: 0: no offset yet, 1: 3)") {
+	if f := only(t, r, StepLag); f.Status != OK ||
+		!strings.Contains(f.Text, "lag 3 (by partition: 0: no offset yet, 1: 3)") {
 		t.Errorf("lag: %+v", f)
 	}
-	if len(r.Lag) != 2 || *r.Lag[1].Committed != 2 || r.Lag[1].End != 5 || *r.Lag[1].Behind != 3 || r.Lag[0].Committed != nil {
+	if len(r.Lag) != 2 || *r.Lag[1].Committed != 2 || r.Lag[1].End != 5 || *r.Lag[1].Behind != 3 ||
+		r.Lag[0].Committed != nil {
 		t.Errorf("lag: %+v", r.Lag)
 	}
 	topics := find(r, StepTopic)
@@ -91,7 +95,8 @@ func TestALinkThatIsWell(t *testing.T) {
 		t.Errorf("the reply topic: %+v", f)
 	}
 	text, err := json.Marshal(r)
-	if err != nil || !bytes.Contains(text, []byte(`"committed":null,"start":0,"end":0,"lag":null`)) || !bytes.Contains(text, []byte(`{"step":"tcp","target":"`+k.Brokers()[0]+`","status":"ok","text":`)) {
+	if err != nil || !bytes.Contains(text, []byte(`"committed":null,"start":0,"end":0,"lag":null`)) ||
+		!bytes.Contains(text, []byte(`{"step":"tcp","target":"`+k.Brokers()[0]+`","status":"ok","text":`)) {
 		t.Errorf("JSON: %s, %v", text, err)
 	}
 }
@@ -141,7 +146,8 @@ func TestWhatIsMissingFailsOrWarns(t *testing.T) {
 			l.Role = test.does
 			r := Run(t.Context(), l, Options{})
 			ok := slices.ContainsFunc(r.Steps, func(f Finding) bool {
-				return f.Step == test.step && f.Target == test.target && f.Status == test.status && strings.Contains(f.Text, test.words)
+				return f.Step == test.step && f.Target == test.target && f.Status == test.status &&
+					strings.Contains(f.Text, test.words)
 			})
 			if !ok {
 				t.Errorf("no such finding: %s", dump(r))
@@ -164,7 +170,8 @@ func TestSettingsEndTheCheckWithTheirErrors(t *testing.T) {
 			warned = append(warned, f.Target)
 		}
 	}
-	if !slices.Equal(failed, []string{"order", "max_in_flight"}) || !slices.Equal(warned, []string{"hots"}) || r.Status != Fail {
+	if !slices.Equal(failed, []string{"order", "max_in_flight"}) || !slices.Equal(warned, []string{"hots"}) ||
+		r.Status != Fail {
 		t.Errorf("failed %v, warned %v", failed, warned)
 	}
 	for _, step := range steps {
@@ -178,7 +185,8 @@ func TestOneGoodAddressIsEnough(t *testing.T) {
 	k := testkit.Kfake(t)
 	r := Run(t.Context(), link(map[string]string{"hosts": "127.0.0.1:1," + k.Brokers()[0]}), Options{})
 	tcp := find(r, StepTCP)
-	if r.Status != Warn || len(tcp) != 2 || tcp[0].Status != Warn || tcp[0].Class != kafka.ClassRefused || tcp[1].Status != OK {
+	if r.Status != Warn || len(tcp) != 2 || tcp[0].Status != Warn || tcp[0].Class != kafka.ClassRefused ||
+		tcp[1].Status != OK {
 		t.Errorf("got %s", dump(r))
 	}
 }
@@ -191,7 +199,8 @@ func TestAnAdvertisedAddressThatCannotBeReached(t *testing.T) {
 		resp.Brokers = append(resp.Brokers, b)
 	})
 	r := Run(t.Context(), link(map[string]string{"hosts": k.Brokers()[0]}), Options{Timeout: 3 * time.Second})
-	if f := only(t, r, StepListener); f.Status != Fail || f.Class != kafka.ClassAdvertised || !strings.Contains(f.Text, "127.0.0.1:1") || !strings.Contains(f.Text, "advertised.listeners") {
+	if f := only(t, r, StepListener); f.Status != Fail || f.Class != kafka.ClassAdvertised ||
+		!strings.Contains(f.Text, "127.0.0.1:1") || !strings.Contains(f.Text, "advertised.listeners") {
 		t.Errorf("got %s", dump(r))
 	}
 }
@@ -224,11 +233,14 @@ func TestMissingRightsOfAGroup(t *testing.T) {
 			k.Topic("in", 1)
 			answer(k, kmsg.DescribeGroups, func(req kmsg.Request, resp *kmsg.DescribeGroupsResponse) {
 				g := kmsg.NewDescribeGroupsResponseGroup()
-				g.Group, g.ErrorCode, g.AuthorizedOperations, g.State = req.(*kmsg.DescribeGroupsRequest).Groups[0], test.code, int32(test.rights), "Dead"
+				g.Group, g.ErrorCode, g.AuthorizedOperations, g.State = req.(*kmsg.DescribeGroupsRequest).Groups[0], test.code,
+					int32(test.rights), "Dead"
 				resp.Groups = append(resp.Groups, g)
 			})
-			r := Run(t.Context(), link(map[string]string{"hosts": k.Brokers()[0], "topic": "in", "reply_topic": "none"}), Options{})
-			if f := only(t, r, StepGroup); f.Status != test.status || f.Class != test.class || !strings.Contains(f.Text, test.words) {
+			r := Run(t.Context(), link(map[string]string{"hosts": k.Brokers()[0], "topic": "in", "reply_topic": "none"}),
+				Options{})
+			if f := only(t, r, StepGroup); f.Status != test.status || f.Class != test.class ||
+				!strings.Contains(f.Text, test.words) {
 				t.Errorf("got %+v", f)
 			}
 			if f := only(t, r, StepLag); (test.class == kafka.ClassGroupRights) != (f.Status == Skipped) {
@@ -265,8 +277,10 @@ func TestAGroupOfAnotherKindIsTold(t *testing.T) {
 				cancel()
 				<-polled
 			}
-			r := Run(t.Context(), link(map[string]string{"hosts": k.Brokers()[0], "topic": "in", "reply_topic": "none", "consumer_group": "g", "group_protocol": c.asks}), Options{})
-			if f := only(t, r, StepGroup); f.Status != Fail || f.Class != kafka.ClassGroupProtocol || !strings.Contains(f.Text, "of the kind "+c.is) {
+			r := Run(t.Context(), link(map[string]string{"hosts": k.Brokers()[0], "topic": "in", "reply_topic": "none",
+				"consumer_group": "g", "group_protocol": c.asks}), Options{})
+			if f := only(t, r, StepGroup); f.Status != Fail || f.Class != kafka.ClassGroupProtocol ||
+				!strings.Contains(f.Text, "of the kind "+c.is) {
 				t.Errorf("got %+v", f)
 			}
 		})
@@ -282,9 +296,12 @@ func TestNothingIsChanged(t *testing.T) {
 		asked <- kmsg.Key(req.Key())
 		return nil, nil, false
 	})
-	Run(t.Context(), link(map[string]string{"hosts": k.Brokers()[0], "topic": "in,absent", "create_topics": "true", "dead_letter_topic": "dead"}), Options{})
+	Run(t.Context(), link(map[string]string{"hosts": k.Brokers()[0], "topic": "in,absent", "create_topics": "true",
+		"dead_letter_topic": "dead"}), Options{})
 	close(asked)
-	reading := []kmsg.Key{kmsg.ApiVersions, kmsg.Metadata, kmsg.DescribeCluster, kmsg.DescribeGroups, kmsg.ShareGroupDescribe, kmsg.ConsumerGroupDescribe, kmsg.StreamsGroupDescribe, kmsg.FindCoordinator, kmsg.OffsetFetch, kmsg.ListOffsets}
+	reading := []kmsg.Key{kmsg.ApiVersions, kmsg.Metadata, kmsg.DescribeCluster, kmsg.DescribeGroups,
+		kmsg.ShareGroupDescribe, kmsg.ConsumerGroupDescribe, kmsg.StreamsGroupDescribe, kmsg.FindCoordinator,
+		kmsg.OffsetFetch, kmsg.ListOffsets}
 	for key := range asked {
 		if !slices.Contains(reading, key) {
 			t.Errorf("it sent the request %s", key.Name())
@@ -303,7 +320,8 @@ func TestTheTimeForACheckIsBounded(t *testing.T) {
 	k.Proxies()[0].Pause()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	r := Run(ctx, link(map[string]string{"hosts": k.Brokers()[0], "topic": "in"}), Options{Timeout: 200 * time.Millisecond})
+	r := Run(ctx, link(map[string]string{"hosts": k.Brokers()[0], "topic": "in"}),
+		Options{Timeout: 200 * time.Millisecond})
 	if f := only(t, r, StepVersions); f.Status != Fail || f.Class != kafka.ClassTimeout || ctx.Err() != nil {
 		t.Errorf("got %s", dump(r))
 	}
@@ -330,7 +348,8 @@ func TestAPatternIsResolvedAsTheReadingDoes(t *testing.T) {
 	if err := k.CreateTopic("told", 1, map[string]string{"kfake.is_internal": "true"}); err != nil {
 		t.Fatal(err)
 	}
-	r := Run(t.Context(), link(map[string]string{"hosts": k.Brokers()[0], "topic": "/.*/", "reply_topic": "none"}), Options{})
+	r := Run(t.Context(), link(map[string]string{"hosts": k.Brokers()[0], "topic": "/.*/", "reply_topic": "none"}),
+		Options{})
 	if f := only(t, r, StepRead); f.Target != "topic in" {
 		t.Errorf("read: %+v", f)
 	}

@@ -30,9 +30,11 @@ func (r *run) checkGroup(ctx context.Context) bool {
 		return true
 	}
 	target := "group " + c.Group
-	if kind, err := r.groupKind(ctx); err == nil && kind != kafka.KindNone && (kind == kafka.KindShare) != (c.GroupProtocol == settings.GroupShare) {
-		r.add(Finding{StepGroup, target, Fail, kafka.ClassGroupProtocol, fmt.Sprintf("it exists as a group of the kind %s, and the link has group_protocol=%s: "+
-			"use another consumer_group, or make group_protocol the kind of the group", kind, c.GroupProtocol)})
+	if kind, err := r.groupKind(ctx); err == nil && kind != kafka.KindNone &&
+		(kind == kafka.KindShare) != (c.GroupProtocol == settings.GroupShare) {
+		r.add(Finding{StepGroup, target, Fail, kafka.ClassGroupProtocol,
+			fmt.Sprintf("it exists as a group of the kind %s, and the link has group_protocol=%s: "+
+				"use another consumer_group, or make group_protocol the kind of the group", kind, c.GroupProtocol)})
 		return true
 	}
 	group, err := r.askGroup(ctx)
@@ -42,16 +44,19 @@ func (r *run) checkGroup(ctx context.Context) bool {
 	}
 	switch may := rights(group.AuthorizedOperations); {
 	case !may.known():
-		r.add(Finding{StepGroup, target, Warn, "", "whether this user has the ACL Read on it is not known: the broker does not tell, as before Kafka 2.3"})
+		r.add(Finding{StepGroup, target, Warn, "",
+			"whether this user has the ACL Read on it is not known: the broker does not tell, as before Kafka 2.3"})
 	case !may.has(kmsg.ACLOperationRead):
 		d := r.access.Explain(kerr.GroupAuthorizationFailed)
 		r.add(Finding{StepGroup, target, Fail, d.Class, "Read is missing: " + d.Text})
 	default:
 		r.add(Finding{StepGroup, target, OK, "", "the ACL Read is there; " + r.describeGroup(ctx, &group)})
 	}
-	if c.GroupProtocol == settings.GroupClassic && len(group.Members) > 0 && group.Protocol != "" && !strings.HasPrefix(group.Protocol, assignor) {
+	if c.GroupProtocol == settings.GroupClassic && len(group.Members) > 0 && group.Protocol != "" &&
+		!strings.HasPrefix(group.Protocol, assignor) {
 		d := r.access.Explain(kerr.InconsistentGroupProtocol)
-		r.add(Finding{StepGroup, target, Fail, d.Class, fmt.Sprintf("its members share by %s and this link by %s: %s", group.Protocol, assignor, d.Text)})
+		r.add(Finding{StepGroup, target, Fail, d.Class,
+			fmt.Sprintf("its members share by %s and this link by %s: %s", group.Protocol, assignor, d.Text)})
 	}
 	return true
 }
@@ -75,7 +80,8 @@ func (r *run) askGroup(ctx context.Context) (kmsg.DescribeGroupsResponseGroup, e
 	for {
 		resp, err := ask[*kmsg.DescribeGroupsResponse](ctx, r.client, req)
 		if err == nil && len(resp.Groups) != 1 {
-			return kmsg.DescribeGroupsResponseGroup{}, fmt.Errorf("the broker told of %d groups where one was asked for", len(resp.Groups))
+			return kmsg.DescribeGroupsResponseGroup{}, fmt.Errorf("the broker told of %d groups where one was asked for",
+				len(resp.Groups))
 		}
 		if err == nil {
 			err = kerr.ErrorForCode(resp.Groups[0].ErrorCode)
@@ -83,7 +89,8 @@ func (r *run) askGroup(ctx context.Context) (kmsg.DescribeGroupsResponseGroup, e
 		if err == nil {
 			return resp.Groups[0], nil
 		}
-		if !errors.Is(err, kerr.CoordinatorNotAvailable) && !errors.Is(err, kerr.CoordinatorLoadInProgress) && !errors.Is(err, kerr.NotCoordinator) {
+		if !errors.Is(err, kerr.CoordinatorNotAvailable) && !errors.Is(err, kerr.CoordinatorLoadInProgress) &&
+			!errors.Is(err, kerr.NotCoordinator) {
 			return kmsg.DescribeGroupsResponseGroup{}, err
 		}
 		if !backoff.Sleep(ctx, coordinatorPause) {
@@ -130,7 +137,8 @@ func (r *run) checkLag(ctx context.Context) bool {
 	case len(topics) == 0:
 		r.skip(StepLag, "none of the link's topics is there, or can be seen")
 		return true
-	case slices.ContainsFunc(r.result.Steps, func(f Finding) bool { return f.Step == StepGroup && f.Class == kafka.ClassGroupRights }):
+	case slices.ContainsFunc(r.result.Steps,
+		func(f Finding) bool { return f.Step == StepGroup && f.Class == kafka.ClassGroupRights }):
 		r.skip(StepLag, "the group may not be read")
 		return true
 	}
@@ -252,7 +260,8 @@ func (r *run) judgeLag(topic string, lags []Lag) Finding {
 			fresh++
 		}
 		if l.Committed != nil && ((l.Start >= 0 && *l.Committed < l.Start) || (l.End >= 0 && *l.Committed > l.End)) {
-			text := fmt.Sprintf("partition %d is at %d, and the log goes from %d to %d", l.Partition, *l.Committed, l.Start, l.End)
+			text := fmt.Sprintf("partition %d is at %d, and the log goes from %d to %d", l.Partition,
+				*l.Committed, l.Start, l.End)
 			if r.settings.Consumer.OnOutOfRange == settings.OutOfRangeEarliest && l.End >= 0 && *l.Committed > l.End {
 				text += ", all of which is delivered (again)"
 			}
@@ -277,7 +286,9 @@ func (r *run) judgeLag(topic string, lags []Lag) Finding {
 		text += "; where there is no offset yet, start=" + startText(r.settings.Consumer.Start) + " decides"
 	}
 	if len(lost) > 0 {
-		return Finding{StepLag, target, Warn, "", text + fmt.Sprintf("; %s: on_offset_out_of_range=%s decides", strings.Join(lost, ", "), r.settings.Consumer.OnOutOfRange)}
+		return Finding{StepLag, target, Warn, "",
+			text + fmt.Sprintf("; %s: on_offset_out_of_range=%s decides", strings.Join(lost, ", "),
+				r.settings.Consumer.OnOutOfRange)}
 	}
 	return Finding{StepLag, target, OK, "", text}
 }

@@ -94,8 +94,8 @@ func (e *manifestEnd) UnmarshalYAML(unmarshal func(any) error) error {
 }
 
 // ReadManifest finds the links between components and the Kafka provider in a wadm manifest. Links of other providers
-// are not among them. What is wrong with a link that was found is in its notes, such as a package that the provider does
-// not serve; an error says that none was.
+// are not among them. What is wrong with a link that was found is in its notes, such as a package that the provider
+// does not serve; an error says that none was.
 func ReadManifest(text []byte, opts ManifestOptions) ([]Link, error) {
 	var m manifest
 	if err := yaml.Unmarshal(text, &m); err != nil {
@@ -165,10 +165,12 @@ func noteClashes(links []Link) {
 				continue // one reading for both
 			}
 			if text, _ := parsed[i].Clash(parsed[j], same); text != "" {
-				links[i].note("consumer_group", Warn, "another link, %s with the interface %s, %s", links[j].Name, links[j].Role, text)
+				links[i].note("consumer_group", Warn, "another link, %s with the interface %s, %s", links[j].Name,
+					links[j].Role, text)
 			}
 			if text, _ := parsed[j].Clash(parsed[i], same); text != "" {
-				links[j].note("consumer_group", Warn, "another link, %s with the interface %s, %s", links[i].Name, links[i].Role, text)
+				links[j].note("consumer_group", Warn, "another link, %s with the interface %s, %s", links[i].Name,
+					links[i].Role, text)
 			}
 		}
 	}
@@ -228,7 +230,8 @@ func (m *manifest) provider(name string) (*manifestComponent, error) {
 	for _, c := range candidates {
 		names = append(names, c.Name)
 	}
-	return nil, fmt.Errorf("it has several providers with links of %s: say with --provider which is meant (%s)", eitherPackage, strings.Join(names, ", "))
+	return nil, fmt.Errorf("it has several providers with links of %s: say with --provider which is meant (%s)",
+		eitherPackage, strings.Join(names, ", "))
 }
 
 // isLinked tells whether a link of a package served goes to or comes from the named provider.
@@ -241,7 +244,8 @@ func (m *manifest) isLinked(name string) bool {
 }
 
 // link makes the link that wadm makes of a trait.
-func (m *manifest) link(provider *manifestComponent, l *manifestLink, component, name string, source bool, opts ManifestOptions) Link {
+func (m *manifest) link(provider *manifestComponent, l *manifestLink, component, name string, source bool,
+	opts ManifestOptions) Link {
 	end, config := l.Target, l.TargetConfig
 	if source {
 		end, config = l.Source, l.SourceConfig
@@ -255,7 +259,8 @@ func (m *manifest) link(provider *manifestComponent, l *manifestLink, component,
 		Config:   link.config(append(slices.Clone(config), end.Config...)),
 		Defaults: link.config(provider.Properties.Config),
 		Identity: settings.Identity{
-			Lattice: cmp.Or(opts.Lattice, "default"), Component: m.id(component), LinkName: name, ProviderKey: m.id(provider.Name),
+			Lattice: cmp.Or(opts.Lattice, "default"), Component: m.id(component), LinkName: name,
+			ProviderKey: m.id(provider.Name),
 		},
 	}
 	maps.Copy(link.Input.Config, opts.Config)
@@ -300,7 +305,8 @@ func (l *Link) config(configs []manifestConfig) map[string]string {
 		for _, key := range slices.Sorted(maps.Keys(c.Properties)) {
 			text, ok := c.Properties[key].(string)
 			if !ok {
-				l.note(key, Fail, "is no text in config %s of the manifest, and wadm takes texts only: write the value in quotes", c.Name)
+				l.note(key, Fail, "is no text in config %s of the manifest, and wadm takes texts only: write the value in quotes",
+					c.Name)
 				continue
 			}
 			merged[key] = text
@@ -310,7 +316,8 @@ func (l *Link) config(configs []manifestConfig) map[string]string {
 }
 
 // secrets puts given secrets in the places where the manifest refers to them.
-func (l *Link) secrets(refs []manifestSecret, given map[string]settings.Secret, used map[string]bool) map[string]settings.Secret {
+func (l *Link) secrets(refs []manifestSecret, given map[string]settings.Secret,
+	used map[string]bool) map[string]settings.Secret {
 	secrets := make(map[string]settings.Secret)
 	for _, ref := range refs {
 		secret, ok := given[ref.Name]

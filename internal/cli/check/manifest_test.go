@@ -98,17 +98,21 @@ func TestLinksOfAManifest(t *testing.T) {
 		if len(l.Notes) != 0 {
 			t.Errorf("%s has the notes %v", l.Name, l.Notes)
 		}
-		if l.Input.Defaults["sasl_username"] != "shop" || l.Input.Config["start"] != "earliest" || l.Input.Secrets["sasl_password"] != secret {
+		if l.Input.Defaults["sasl_username"] != "shop" || l.Input.Config["start"] != "earliest" ||
+			l.Input.Secrets["sasl_password"] != secret {
 			t.Errorf("%s has the input %+v", l.Name, l.Input)
 		}
 	}
 	if want := []string{"mailer/default", "auditor/old-form", "mailer/default"}; !slices.Equal(names, want) {
 		t.Fatalf("links %v, want %v", names, want)
 	}
-	if got, want := links[0].Input.Config, map[string]string{"topic": "orders", "hosts": "b:2", "start": "earliest"}; !maps.Equal(got, want) {
+	if got, want := links[0].Input.Config, map[string]string{"topic": "orders", "hosts": "b:2",
+		"start": "earliest"}; !maps.Equal(got, want) {
 		t.Errorf("config %v, want %v", got, want)
 	}
-	if got, want := links[0].Input.Identity, (settings.Identity{Lattice: "default", Component: "my_shop-mailer", LinkName: "default", ProviderKey: "my_shop-kafka"}); got != want {
+	if got, want := links[0].Input.Identity,
+		(settings.Identity{Lattice: "default", Component: "my_shop-mailer", LinkName: "default",
+			ProviderKey: "my_shop-kafka"}); got != want {
 		t.Errorf("identity %+v", got)
 	}
 	if links[1].Input.Identity.Component != "AUDIT" || links[1].Input.Config["topic"] != "audit" {
@@ -252,7 +256,8 @@ func TestLinksOfWholeRecordsAreReadAsTheProviderReadsThem(t *testing.T) {
 			if links[0].Role != role.Produce || len(links[0].Notes) > 0 {
 				t.Errorf("the link that sends is read as %v with the notes %v", links[0].Role, links[0].Notes)
 			}
-			if got := links[1].Notes; len(got) != 1 || got[0].Status != Fail || !strings.Contains(got[0].Text, "serves wasmcloud:messaging and messaging-kafka:records, not wasi:keyvalue") {
+			if got := links[1].Notes; len(got) != 1 || got[0].Status != Fail ||
+				!strings.Contains(got[0].Text, "serves wasmcloud:messaging and messaging-kafka:records, not wasi:keyvalue") {
 				t.Errorf("the link of another package has the notes %v", got)
 			}
 			reads := links[2]
@@ -262,7 +267,8 @@ func TestLinksOfWholeRecordsAreReadAsTheProviderReadsThem(t *testing.T) {
 				}
 				return
 			}
-			if len(reads.Notes) != 1 || reads.Notes[0].Target != "interfaces" || reads.Notes[0].Status != Fail || !strings.Contains(reads.Notes[0].Text, test.note) {
+			if len(reads.Notes) != 1 || reads.Notes[0].Target != "interfaces" || reads.Notes[0].Status != Fail ||
+				!strings.Contains(reads.Notes[0].Text, test.note) {
 				t.Errorf("it has the notes %v, want %q", reads.Notes, test.note)
 			}
 			if result := Run(t.Context(), reads, Options{}); result.Status != Fail {
@@ -284,7 +290,8 @@ func TestLinksOfAManifestThatStandAgainstEachOtherAreTold(t *testing.T) {
 				t.Fatal("the manifest of this test has changed")
 			}
 			links, err := ReadManifest([]byte(strings.Replace(shop, c.from, c.to, 1)), ManifestOptions{
-				Component: "mailer", Config: map[string]string{"hosts": "a:1"}, Secrets: map[string]settings.Secret{"sasl_password": settings.NewSecret("x")},
+				Component: "mailer", Config: map[string]string{"hosts": "a:1"},
+				Secrets: map[string]settings.Secret{"sasl_password": settings.NewSecret("x")},
 			})
 			if err != nil {
 				t.Fatal(err)

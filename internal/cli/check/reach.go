@@ -158,7 +158,8 @@ func describeCertificate(cert *x509.Certificate) string {
 		text += " for " + strings.Join(names, ", ")
 	}
 	days := int(time.Until(cert.NotAfter) / (24 * time.Hour))
-	return text + fmt.Sprintf(", issued by %s, valid until %s (%d days)", orNone(cert.Issuer.String()), cert.NotAfter.UTC().Format(time.DateOnly), days)
+	return text + fmt.Sprintf(", issued by %s, valid until %s (%d days)", orNone(cert.Issuer.String()),
+		cert.NotAfter.UTC().Format(time.DateOnly), days)
 }
 
 func orNone(name string) string {
@@ -177,7 +178,9 @@ func (r *run) checkOwnCertificate() {
 		r.add(Finding{StepTLS, target, Fail, kafka.ClassTLSClientCert, err.Error()})
 	case cert == nil:
 	case time.Now().After(cert.NotAfter) || time.Now().Before(cert.NotBefore):
-		r.add(Finding{StepTLS, target, Fail, kafka.ClassTLSClientCert, fmt.Sprintf("%s has expired or is not valid yet (valid from %s): renew tls_cert", describeCertificate(cert), cert.NotBefore.UTC().Format(time.DateOnly))})
+		r.add(Finding{StepTLS, target, Fail, kafka.ClassTLSClientCert,
+			fmt.Sprintf("%s has expired or is not valid yet (valid from %s): renew tls_cert", describeCertificate(cert),
+				cert.NotBefore.UTC().Format(time.DateOnly))})
 	case time.Until(cert.NotAfter) < expiresSoon:
 		r.add(Finding{StepTLS, target, Warn, "", describeCertificate(cert) + ": renew it"})
 	default:
@@ -218,7 +221,8 @@ func (h *hostTrial) authenticate(ctx context.Context) {
 		return
 	}
 	h.report.versions, h.report.usable = kversion.FromApiVersionsResponse(resp), true
-	h.add(StepVersions, OK, "Kafka "+strings.TrimPrefix(h.report.versions.VersionGuess(), "v")+", as far as its API versions tell")
+	h.add(StepVersions, OK, "Kafka "+strings.TrimPrefix(h.report.versions.VersionGuess(), "v")+
+		", as far as its API versions tell")
 }
 
 func as(security settings.Security) string {
@@ -258,7 +262,8 @@ func (r *run) checkFeatures() {
 			tooOld(r.access.Explain(kerr.UnsupportedVersion).Text)
 		}
 	}
-	if v, ok := r.versions.LookupMaxKeyVersion(int16(kmsg.Produce)); ok && v < 7 && r.settings.Producer.Client.Compression == settings.CompressionZstd {
+	if v, ok := r.versions.LookupMaxKeyVersion(int16(kmsg.Produce)); ok && v < 7 &&
+		r.settings.Producer.Client.Compression == settings.CompressionZstd {
 		tooOld(r.access.Explain(kerr.UnsupportedCompressionType).Text)
 	}
 }

@@ -59,7 +59,8 @@ const (
 )
 
 // steps are those that need a connection, in their order.
-var steps = []Step{StepName, StepTCP, StepTLS, StepSASL, StepVersions, StepCluster, StepListener, StepTopic, StepRead, StepGroup, StepWrite, StepIdempotent, StepLag}
+var steps = []Step{StepName, StepTCP, StepTLS, StepSASL, StepVersions, StepCluster, StepListener, StepTopic, StepRead,
+	StepGroup, StepWrite, StepIdempotent, StepLag}
 
 // Finding is what one step found out about one thing.
 type Finding struct {

@@ -167,7 +167,8 @@ func (r *run) collectWants() {
 		}
 	}
 	for _, topic := range reads {
-		r.wants = append(r.wants, want{topic: topic, setting: "topic", op: kmsg.ACLOperationRead, partitions: s.Consumer.Partitions})
+		r.wants = append(r.wants,
+			want{topic: topic, setting: "topic", op: kmsg.ACLOperationRead, partitions: s.Consumer.Partitions})
 	}
 	if topic := s.Request.ReplyTopic; topic != "" {
 		w := want{topic: topic, setting: "request_reply_topic", op: kmsg.ACLOperationRead}
@@ -184,7 +185,8 @@ func (r *run) collectWants() {
 	}
 	for _, topic := range reads {
 		if reply := replyTopicOf(s, topic); r.answers() && reply != "" {
-			r.want(want{topic: reply, setting: replyTopic, op: kmsg.ACLOperationWrite, soft: true, partitions: s.Producer.Partitions})
+			r.want(want{topic: reply, setting: replyTopic, op: kmsg.ACLOperationWrite, soft: true,
+				partitions: s.Producer.Partitions})
 		}
 	}
 	r.wantGlobs("allowed_topics", s.Producer.AllowedTopics, s.Producer.Partitions)
@@ -271,7 +273,8 @@ func (r *run) judgeTopic(name string) Finding {
 }
 
 // judgePartitions says whether each partition has a leader and all its replicas.
-func judgePartitions(access *kafka.Access, target, suffix string, bad Status, partitions []kmsg.MetadataResponseTopicPartition) Finding {
+func judgePartitions(access *kafka.Access, target, suffix string, bad Status,
+	partitions []kmsg.MetadataResponseTopicPartition) Finding {
 	var leaderless, behind []string
 	for _, p := range partitions {
 		switch {
@@ -286,15 +289,19 @@ func judgePartitions(access *kafka.Access, target, suffix string, bad Status, pa
 	switch {
 	case len(leaderless) > 0:
 		d := access.Explain(kerr.LeaderNotAvailable)
-		return Finding{StepTopic, target, bad, d.Class, fmt.Sprintf("partitions %s: %s%s", strings.Join(leaderless, ", "), d.Text, suffix)}
+		return Finding{StepTopic, target, bad, d.Class,
+			fmt.Sprintf("partitions %s: %s%s", strings.Join(leaderless, ", "), d.Text, suffix)}
 	case len(behind) > 0:
-		return Finding{StepTopic, target, Warn, kafka.ClassReplicas, fmt.Sprintf("not all replicas of partitions %s are in sync: brokers are down or slow%s", strings.Join(behind, ", "), suffix)}
+		return Finding{StepTopic, target, Warn, kafka.ClassReplicas,
+			fmt.Sprintf("not all replicas of partitions %s are in sync: brokers are down or slow%s",
+				strings.Join(behind, ", "), suffix)}
 	}
 	replicas := 0
 	if len(partitions) > 0 {
 		replicas = len(partitions[0].Replicas)
 	}
-	return Finding{StepTopic, target, OK, "", fmt.Sprintf("exists, partitions: %d, replicas: %d, all with a leader%s", len(partitions), replicas, suffix)}
+	return Finding{StepTopic, target, OK, "", fmt.Sprintf("exists, partitions: %d, replicas: %d, all with a leader%s",
+		len(partitions), replicas, suffix)}
 }
 
 func (r *run) judgeCreation(target, suffix string) Finding {
@@ -303,7 +310,8 @@ func (r *run) judgeCreation(target, suffix string) Finding {
 	case r.cluster.has(kmsg.ACLOperationCreate):
 		return Finding{StepTopic, target, OK, "", text + suffix}
 	default:
-		return Finding{StepTopic, target, Warn, "", text + "; that needs the ACL Create on the topic or the cluster, and whether this user has it the broker does not tell" + suffix}
+		return Finding{StepTopic, target, Warn, "",
+			text + "; that needs the ACL Create on the topic or the cluster, and whether this user has it the broker does not tell" + suffix}
 	}
 }
 
@@ -320,15 +328,19 @@ func (r *run) judgeRight(step Step, w want) Finding {
 		return Finding{step, target, Skipped, "", "the topic does not exist, or cannot be seen" + suffix}
 	}
 	if w.op == kmsg.ACLOperationWrite && w.setting == replyTopics && !r.settings.Producer.Allows(w.topic) {
-		return Finding{step, target, Warn, kafka.ClassTopicRights, "allowed_topics does not cover it, so that no record is believed that asks for its answer there; add it there"}
+		return Finding{step, target, Warn, kafka.ClassTopicRights,
+			"allowed_topics does not cover it, so that no record is believed that asks for its answer there; add it there"}
 	}
 	if w.op == kmsg.ACLOperationWrite && strings.Contains(w.setting, replyTopic) && !r.settings.Producer.Allows(w.topic) {
-		return Finding{step, target, Warn, kafka.ClassTopicRights, "allowed_topics does not cover it: a component that answers to reply_topic is refused; add it there, or set reply_topic=none"}
+		return Finding{step, target, Warn, kafka.ClassTopicRights,
+			"allowed_topics does not cover it: a component that answers to reply_topic is refused; add it there, or set reply_topic=none"}
 	}
 	may := rights(t.AuthorizedOperations)
 	switch {
 	case !may.known():
-		return Finding{step, target, Warn, "", fmt.Sprintf("whether this user has the ACL %s is not known: the broker does not tell, as before Kafka 2.3%s", opName(w.op), suffix)}
+		return Finding{step, target, Warn, "",
+			fmt.Sprintf("whether this user has the ACL %s is not known: the broker does not tell, as before Kafka 2.3%s",
+				opName(w.op), suffix)}
 	case may.has(w.op):
 		return Finding{step, target, OK, "", fmt.Sprintf("the ACL %s is there%s", opName(w.op), suffix)}
 	default:
@@ -357,8 +369,10 @@ func (r *run) checkWrite(context.Context) bool {
 	default:
 		r.skip(StepWrite, "the link publishes nothing")
 	}
-	if listed := len(r.settings.Producer.Partitions) > 0; listed && publishes && !slices.ContainsFunc(r.wants, r.publishesTo) {
-		r.add(Finding{StepWrite, "producer_partitions", Warn, "", "whether the topics have these partitions is not known: none of those that the component publishes to is there and named; name them in allowed_topics"})
+	if listed := len(r.settings.Producer.Partitions) > 0; listed && publishes &&
+		!slices.ContainsFunc(r.wants, r.publishesTo) {
+		r.add(Finding{StepWrite, "producer_partitions", Warn, "",
+			"whether the topics have these partitions is not known: none of those that the component publishes to is there and named; name them in allowed_topics"})
 	}
 	r.checkIdempotence(writable, publishes || len(write) > 0)
 	r.checkTransactions()
@@ -380,12 +394,14 @@ func (r *run) checkTransactions() {
 	if !r.settings.Delivery.Transactions {
 		return
 	}
-	if version, known := r.versions.LookupMaxKeyVersion(int16(kmsg.TxnOffsetCommit)); !known || version < txnOffsetCommitByGroup {
+	if version, known := r.versions.LookupMaxKeyVersion(int16(kmsg.TxnOffsetCommit)); !known ||
+		version < txnOffsetCommitByGroup {
 		r.add(Finding{StepIdempotent, "", Fail, kafka.ClassBrokerTooOld, "transactions=true needs Kafka 2.5 or later"})
 		return
 	}
 	if r.cluster.known() && r.cluster.has(kmsg.ACLOperationAlter) {
-		r.add(Finding{StepIdempotent, "", OK, "", "transactions=true: the TransactionalId needs the ACLs Write and Describe; this user may alter the cluster, as one who may do everything"})
+		r.add(Finding{StepIdempotent, "", OK, "",
+			"transactions=true: the TransactionalId needs the ACLs Write and Describe; this user may alter the cluster, as one who may do everything"})
 		return
 	}
 	r.add(Finding{StepIdempotent, "", Warn, "", fmt.Sprintf(
@@ -402,16 +418,19 @@ func (r *run) checkIdempotence(writable, publishes bool) {
 	case !r.settings.Producer.Client.Idempotent:
 		r.skip(StepIdempotent, "not used: idempotent=false")
 	case !r.versions.HasKey(int16(kmsg.InitProducerID)):
-		r.add(Finding{StepIdempotent, "", Fail, kafka.ClassBrokerTooOld, "the broker is older than Kafka 0.11 and knows no idempotent producers: set idempotent=false, or update it"})
+		r.add(Finding{StepIdempotent, "", Fail, kafka.ClassBrokerTooOld,
+			"the broker is older than Kafka 0.11 and knows no idempotent producers: set idempotent=false, or update it"})
 	case r.cluster.has(kmsg.ACLOperationIdempotentWrite):
 		r.add(Finding{StepIdempotent, "", OK, "", "the ACL IdempotentWrite is there on the cluster"})
 	case writable && sinceWrite:
 		r.add(Finding{StepIdempotent, "", OK, "", "the ACL Write on a topic is enough, as from Kafka 2.8 on"})
 	case sinceWrite && r.hasWriteWants():
 		d := r.access.Explain(kerr.ClusterAuthorizationFailed)
-		r.add(Finding{StepIdempotent, "", Warn, d.Class, "of the topics that were looked at this user may write to none; with none at all, this is what publishing fails with: " + d.Text})
+		r.add(Finding{StepIdempotent, "", Warn, d.Class,
+			"of the topics that were looked at this user may write to none; with none at all, this is what publishing fails with: " + d.Text})
 	default:
-		r.add(Finding{StepIdempotent, "", Warn, "", "whether this user may use an idempotent producer is not known: it needs the ACL Write on any topic (from Kafka 2.8 on) or IdempotentWrite on the cluster, and the broker does not tell; where it is refused, set idempotent=false"})
+		r.add(Finding{StepIdempotent, "", Warn, "",
+			"whether this user may use an idempotent producer is not known: it needs the ACL Write on any topic (from Kafka 2.8 on) or IdempotentWrite on the cluster, and the broker does not tell; where it is refused, set idempotent=false"})
 	}
 }
 

@@ -101,7 +101,8 @@ func (h *host) run(ctx context.Context, data *hostdata.Data, log *slog.Logger) {
 	go func() {
 		defer close(h.done)
 		// Whoever started this program is no host, whose death would leave the provider orphaned.
-		h.err = provider.Run(ctx, data, provider.Options{Logger: log, IgnoreParent: true, OnAdmin: func(a net.Addr) { h.page <- a }, Getenv: os.Getenv})
+		h.err = provider.Run(ctx, data,
+			provider.Options{Logger: log, IgnoreParent: true, OnAdmin: func(a net.Addr) { h.page <- a }, Getenv: os.Getenv})
 	}()
 }
 

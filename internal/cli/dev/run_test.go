@@ -67,7 +67,8 @@ func (o outcome) check(t *testing.T, firstOffset int, want ...string) {
 			t.Errorf("echo %d took %q", i, m[3])
 		}
 		if m[1] != "0" || m[2] != fmt.Sprint(firstOffset+i) || m[4] != want[i] {
-			t.Fatalf("echo %d is at partition %s offset %s with %.200q, want offset %d with %.200q", i, m[1], m[2], m[4], firstOffset+i, want[i])
+			t.Fatalf("echo %d is at partition %s offset %s with %.200q, want offset %d with %.200q", i, m[1], m[2], m[4],
+				firstOffset+i, want[i])
 		}
 	}
 }
@@ -103,7 +104,8 @@ func TestItSaysWhatItStarted(t *testing.T) {
 	for _, want := range []string{
 		`NATS +nats://127\.0\.0\.1:\d+, embedded, lattice mine`,
 		`Kafka +127\.0\.0\.1:\d+, embedded, in memory`,
-		`component +echo, `, `provider +messaging-kafka, `, `page +http://127\.0\.0\.1:\d+/$`, `link +echo to messaging-kafka: hosts=127\.0\.0\.1:\d+ topic=wasmcloud\.echo`,
+		`component +echo, `, `provider +messaging-kafka, `, `page +http://127\.0\.0\.1:\d+/$`,
+		`link +echo to messaging-kafka: hosts=127\.0\.0\.1:\d+ topic=wasmcloud\.echo`,
 	} {
 		if !regexp.MustCompile(`(?m)^` + want).MatchString(got.log) {
 			t.Errorf("no %q in\n%s", want, got.log)
@@ -112,7 +114,8 @@ func TestItSaysWhatItStarted(t *testing.T) {
 	if strings.Contains(got.log, "level=INFO") {
 		t.Errorf("the provider's log is shown unasked:\n%s", got.log)
 	}
-	if loud := pipe(t, "x\n", Options{Verbose: true}); !strings.Contains(loud.log, "level=INFO msg=\"partitions assigned\"") {
+	if loud := pipe(t, "x\n", Options{Verbose: true}); !strings.Contains(loud.log,
+		"level=INFO msg=\"partitions assigned\"") {
 		t.Errorf("with Verbose the provider's log is not shown:\n%s", loud.log)
 	}
 }
@@ -199,7 +202,8 @@ func TestASecondRunInTheSameLatticeIsRefused(t *testing.T) {
 	input, typed := io.Pipe()
 	log, end := begin(t, t.Context(), input, Options{NATSURL: ns.URL()})
 	waitFor(t, log, "Each line")
-	if got := pipe(t, "x\n", Options{NATSURL: ns.URL()}); got.err == nil || !strings.Contains(got.err.Error(), "lattice dev already") {
+	if got := pipe(t, "x\n", Options{NATSURL: ns.URL()}); got.err == nil ||
+		!strings.Contains(got.err.Error(), "lattice dev already") {
 		t.Errorf("got %v", got.err)
 	}
 	pipe(t, "x\n", Options{NATSURL: ns.URL(), Lattice: "another"}).check(t, 0, "x")
@@ -233,7 +237,8 @@ func TestRecordsOfOtherProgramsAreEchoed(t *testing.T) {
 	if got.err != nil {
 		t.Fatal(got.err)
 	}
-	if !strings.Contains(got.out, "offset 0 (not from here): from elsewhere\n") || !regexp.MustCompile(`offset 1 \([0-9.]+[mµ]?s\): from here\n`).MatchString(got.out) {
+	if !strings.Contains(got.out, "offset 0 (not from here): from elsewhere\n") ||
+		!regexp.MustCompile(`offset 1 \([0-9.]+[mµ]?s\): from here\n`).MatchString(got.out) {
 		t.Errorf("the output is\n%s", got.out)
 	}
 }
@@ -289,7 +294,8 @@ func TestMissingEchoesAreNamed(t *testing.T) {
 	cluster := testkit.Kfake(t)
 	starve(cluster)
 	got := pipe(t, strings.Repeat("x\n", 12), Options{Hosts: cluster.Brokers()[0], EchoTimeout: time.Second})
-	if got.err == nil || !strings.Contains(got.err.Error(), "12 of 12 lines did not come back: lines 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more") {
+	if got.err == nil || !strings.Contains(got.err.Error(),
+		"12 of 12 lines did not come back: lines 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more") {
 		t.Errorf("got %v", got.err)
 	}
 	if got.out != "" || !strings.Contains(got.log, "no echo within 1s of lines 1, ") {

@@ -29,7 +29,8 @@ func TestLinesAreReadHoweverTheyArrive(t *testing.T) {
 		"null bytes and other controls": {"\x00\x07\n", []string{"\x00\x07"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, from := range []io.Reader{strings.NewReader(test.input), iotest.HalfReader(strings.NewReader(test.input)), iotest.DataErrReader(strings.NewReader(test.input))} {
+			for _, from := range []io.Reader{strings.NewReader(test.input), iotest.HalfReader(strings.NewReader(test.input)),
+				iotest.DataErrReader(strings.NewReader(test.input))} {
 				buffered := bufio.NewReaderSize(from, 64<<10)
 				var got []string
 				for {
@@ -50,7 +51,8 @@ func TestLinesAreReadHoweverTheyArrive(t *testing.T) {
 				}
 				for i := range got {
 					if got[i] != test.want[i] {
-						t.Errorf("line %d is %.50q of %d bytes, want %.50q of %d", i, got[i], len(got[i]), test.want[i], len(test.want[i]))
+						t.Errorf("line %d is %.50q of %d bytes, want %.50q of %d", i, got[i], len(got[i]), test.want[i],
+							len(test.want[i]))
 					}
 				}
 			}

@@ -9,7 +9,8 @@ import (
 func TestAddressesAreToldWithoutWhatProvesWhoAsks(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{
-		"http://user:canary@127.0.0.1:1", "http://canary@127.0.0.1:1/x", "http://127.0.0.1:1/links?key=canary", "user:canary@127.0.0.1:1",
+		"http://user:canary@127.0.0.1:1", "http://canary@127.0.0.1:1/x", "http://127.0.0.1:1/links?key=canary",
+		"user:canary@127.0.0.1:1",
 		"ftp://user:canary@h", "http://user:canary@h:bad port", "http://user:canary@[::1", "http://%zz:canary@h", "://canary",
 	} {
 		asker, err := ByAddress([]string{address}, time.Second)

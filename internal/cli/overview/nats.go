@@ -52,7 +52,8 @@ func ByNATS(opts NATSOptions) (Asker, error) {
 	}
 	closed := make(chan struct{})
 	options := []nats.Option{
-		nats.Name("messaging-kafka status"), nats.Timeout(opts.Timeout), nats.MaxReconnects(-1), nats.ReconnectWait(250 * time.Millisecond),
+		nats.Name("messaging-kafka status"), nats.Timeout(opts.Timeout), nats.MaxReconnects(-1),
+		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectBufSize(-1), nats.ClosedHandler(func(*nats.Conn) { close(closed) }),
 	}
 	if opts.Credentials != "" {
@@ -92,7 +93,8 @@ func (n *byNATS) Ask(ctx context.Context) (*Answer, error) {
 		case errors.Is(err, nats.ErrNoResponders) && copies != nil:
 			continue // a provider of another kind
 		case errors.Is(err, nats.ErrNoResponders):
-			answer.Silent = append(answer.Silent, fmt.Sprintf("provider %s: nobody of that key listens in the lattice %s", key, n.opts.Lattice))
+			answer.Silent = append(answer.Silent, fmt.Sprintf("provider %s: nobody of that key listens in the lattice %s", key,
+				n.opts.Lattice))
 			continue
 		case err != nil:
 			answer.Silent = append(answer.Silent, fmt.Sprintf("provider %s: %v", key, err))
@@ -101,7 +103,8 @@ func (n *byNATS) Ask(ctx context.Context) (*Answer, error) {
 		answer.Providers = append(answer.Providers, providers...)
 		for _, host := range copies[key] {
 			if !slices.ContainsFunc(providers, func(p status.Provider) bool { return p.HostID == host }) {
-				answer.Silent = append(answer.Silent, fmt.Sprintf("provider %s on host %s: no answer within %s", key, host, n.opts.Timeout))
+				answer.Silent = append(answer.Silent,
+					fmt.Sprintf("provider %s on host %s: no answer within %s", key, host, n.opts.Timeout))
 			}
 		}
 	}

@@ -75,7 +75,8 @@ type byAddress struct {
 
 // ByAddress asks the admin addresses of providers. Each is a URL, with or without a path, or host:port.
 func ByAddress(addresses []string, timeout time.Duration) (Asker, error) {
-	a := &byAddress{client: &http.Client{Timeout: timeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 1}}}
+	a := &byAddress{client: &http.Client{Timeout: timeout,
+		Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 1}}}
 	for _, address := range addresses {
 		if !strings.Contains(address, "://") {
 			address = "http://" + address
@@ -181,7 +182,8 @@ func (a *byAddress) Close() { a.client.CloseIdleConnections() }
 
 func (a *Answer) sort() {
 	slices.SortFunc(a.Providers, func(x, y status.Provider) int {
-		return cmp.Or(cmp.Compare(x.ProviderKey, y.ProviderKey), cmp.Compare(x.HostID, y.HostID), cmp.Compare(x.InstanceID, y.InstanceID))
+		return cmp.Or(cmp.Compare(x.ProviderKey, y.ProviderKey), cmp.Compare(x.HostID, y.HostID),
+			cmp.Compare(x.InstanceID, y.InstanceID))
 	})
 	slices.Sort(a.Silent)
 }

@@ -26,11 +26,14 @@ func ptr[T any](v T) *T { return &v }
 // sample is a provider with a link of every state.
 func sample() status.Provider {
 	return status.Provider{
-		Version: "1.2.3", ProviderKey: "shop-kafka", Lattice: "default", HostID: "NHOST", Started: noon.Add(-75 * time.Hour), Time: noon, Message: "x",
+		Version: "1.2.3", ProviderKey: "shop-kafka", Lattice: "default", HostID: "NHOST", Started: noon.Add(-75 * time.Hour),
+		Time: noon, Message: "x",
 		Links: []status.Link{
-			{Component: "orders", Name: "default", Package: "messaging-kafka:records", Direction: status.Source, State: status.Healthy, Since: noon.Add(-26 * time.Hour),
+			{Component: "orders", Name: "default", Package: "messaging-kafka:records", Direction: status.Source,
+				State: status.Healthy, Since: noon.Add(-26 * time.Hour),
 				InFlight: 12, Waiting: 3400, Rates: status.Rates{In: 1234.5, Out: 12.34, HandleP99: ptr(.0123)},
-				Partitions: []status.Partition{{Topic: "o", Lag: 1200, LagSeconds: ptr(5.25)}, {Topic: "o", Partition: 7, Lag: 34, LagSeconds: ptr(1.0), Held: "a record\nwas rejected"}}},
+				Partitions: []status.Partition{{Topic: "o", Lag: 1200, LagSeconds: ptr(5.25)},
+					{Topic: "o", Partition: 7, Lag: 34, LagSeconds: ptr(1.0), Held: "a record\nwas rejected"}}},
 			{Component: "mailer", Name: "default", State: status.Unhealthy, Reason: "no \x1b[31mbroker", Since: noon.Add(-184 * time.Second)},
 			{Component: "web", Name: "default", State: status.Starting, Reason: "starting", Since: noon.Add(-time.Second)},
 		},
@@ -38,12 +41,14 @@ func sample() status.Provider {
 }
 
 func well(key, host string) status.Provider {
-	return status.Provider{ProviderKey: key, HostID: host, Time: noon, Started: noon, Healthy: true, Links: []status.Link{{Component: "echo", Name: "default", State: status.Healthy, Since: noon}}}
+	return status.Provider{ProviderKey: key, HostID: host, Time: noon, Started: noon, Healthy: true,
+		Links: []status.Link{{Component: "echo", Name: "default", State: status.Healthy, Since: noon}}}
 }
 
 func TestTheTableIsForPeople(t *testing.T) {
 	var b strings.Builder
-	if err := Table(&b, &Answer{Providers: []status.Provider{sample(), well("other", "NOTHER")}, Silent: []string{"provider third: no answer within 2s"}}, Style{}); err != nil {
+	if err := Table(&b, &Answer{Providers: []status.Provider{sample(), well("other", "NOTHER")},
+		Silent: []string{"provider third: no answer within 2s"}}, Style{}); err != nil {
 		t.Fatal(err)
 	}
 	want := `shop-kafka  1 of 3 links not healthy
@@ -71,7 +76,8 @@ func TestColouredLinesAreCutToTheTerminal(t *testing.T) {
 	for _, width := range []int{20, 40, 80, 200} {
 		var plain, coloured strings.Builder
 		answer := &Answer{Providers: []status.Provider{sample()}}
-		if err := errors.Join(Table(&plain, answer, Style{Width: width}), Table(&coloured, answer, Style{Width: width, Colour: true})); err != nil {
+		if err := errors.Join(Table(&plain, answer, Style{Width: width}),
+			Table(&coloured, answer, Style{Width: width, Colour: true})); err != nil {
 			t.Fatal(err)
 		}
 		if !strings.Contains(coloured.String(), "\x1b[31;1mnot healthy\x1b[0m") && width > 20 {
@@ -96,12 +102,14 @@ func TestReasonsAreBrokenBetweenWords(t *testing.T) {
 	p := well("a", "b")
 	p.Healthy = false
 	p.Links[0].State = status.Unhealthy
-	p.Links[0].Reason = "the broker at kafka.example.com:9092 refuses the connection: " + strings.Repeat("x", 60) + " look at its listeners"
+	p.Links[0].Reason = "the broker at kafka.example.com:9092 refuses the connection: " + strings.Repeat("x", 60) +
+		" look at its listeners"
 	var b strings.Builder
 	if err := Table(&b, &Answer{Providers: []status.Provider{p}}, Style{Wrap: 40}); err != nil {
 		t.Fatal(err)
 	}
-	want := "\n  the broker at kafka.example.com:9092\n  refuses the connection:\n  " + strings.Repeat("x", 60) + "\n  look at its listeners\n"
+	want := "\n  the broker at kafka.example.com:9092\n  refuses the connection:\n  " + strings.Repeat("x", 60) +
+		"\n  look at its listeners\n"
 	if !strings.HasSuffix(b.String(), want) {
 		t.Errorf("got\n%s", b.String())
 	}
@@ -115,7 +123,8 @@ func TestAdviceStandsBelowItsLink(t *testing.T) {
 	if err := errors.Join(Table(&table, answer, Style{}), Lines(&lines, answer)); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasSuffix(table.String(), "\n  order=none would be faster\n") || !strings.HasSuffix(lines.String(), " advice=\"order=none would be faster\"\n") {
+	if !strings.HasSuffix(table.String(), "\n  order=none would be faster\n") ||
+		!strings.HasSuffix(lines.String(), " advice=\"order=none would be faster\"\n") {
 		t.Errorf("got\n%s%s", table.String(), lines.String())
 	}
 }
@@ -123,7 +132,8 @@ func TestAdviceStandsBelowItsLink(t *testing.T) {
 func TestLinesAreForPrograms(t *testing.T) {
 	var b strings.Builder
 	empty := status.Provider{ProviderKey: "idle", HostID: "N", Healthy: true}
-	if err := Lines(&b, &Answer{Time: noon, Providers: []status.Provider{sample(), empty}, Silent: []string{"x: y"}}); err != nil {
+	if err := Lines(&b, &Answer{Time: noon, Providers: []status.Provider{sample(), empty},
+		Silent: []string{"x: y"}}); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{
@@ -204,21 +214,25 @@ func ask(t *testing.T, asker Asker, err error) (*Answer, error) {
 
 func TestAdminAddressesAreAsked(t *testing.T) {
 	good := serve(t, 200, encoded(t, sample()))
-	asker, err := ByAddress([]string{good, strings.TrimPrefix(good, "http://"), good + "/", good + "/links"}, testkit.DefaultTimeout)
+	asker, err := ByAddress([]string{good, strings.TrimPrefix(good, "http://"), good + "/", good + "/links"},
+		testkit.DefaultTimeout)
 	answer, err := ask(t, asker, err)
 	if err != nil || len(answer.Providers) != 4 || len(answer.Silent) != 0 {
 		t.Fatalf("got %+v, %v", answer, err)
 	}
-	asker, err = ByAddress([]string{good, serve(t, 503, "stuck"), serve(t, 200, "<html>"), serve(t, 200, "{}")}, testkit.DefaultTimeout)
+	asker, err = ByAddress([]string{good, serve(t, 503, "stuck"), serve(t, 200, "<html>"), serve(t, 200, "{}")},
+		testkit.DefaultTimeout)
 	answer, err = ask(t, asker, err)
 	if err != nil || len(answer.Providers) != 1 || len(answer.Silent) != 3 {
 		t.Fatalf("got %+v, %v", answer, err)
 	}
-	if text := strings.Join(answer.Silent, "\n"); !strings.Contains(text, "503") || !strings.Contains(text, "stuck") || strings.Count(text, errNoStatus.Error()) != 2 {
+	if text := strings.Join(answer.Silent, "\n"); !strings.Contains(text, "503") || !strings.Contains(text, "stuck") ||
+		strings.Count(text, errNoStatus.Error()) != 2 {
 		t.Errorf("the others are told as\n%s", text)
 	}
 	asker, err = ByAddress([]string{"127.0.0.1:1"}, testkit.DefaultTimeout)
-	if _, err = ask(t, asker, err); err == nil || !strings.Contains(err.Error(), "127.0.0.1:1") || !strings.Contains(err.Error(), "refused") {
+	if _, err = ask(t, asker, err); err == nil || !strings.Contains(err.Error(), "127.0.0.1:1") ||
+		!strings.Contains(err.Error(), "refused") {
 		t.Errorf("got %v", err)
 	}
 	for _, address := range []string{"ftp://x:1", "http://", "http://a:b:c"} {
@@ -249,8 +263,10 @@ func TestProvidersOfALatticeAreAsked(t *testing.T) {
 	ns := testkit.NATS(t, testkit.NATSOptions{})
 	nc := ns.Connect()
 	// Two hosts; one provider runs on both, one is of another kind, one does not answer on the second host.
-	respond(t, nc, "wasmbus.ctl.v1.mine.host.ping", `{"success":true,"response":{"id":"N1"}}`, `{"success":true,"response":{"id":"N2"}}`)
-	respond(t, nc, "wasmbus.ctl.v1.mine.host.get.N1", `{"success":true,"response":{"providers":[{"id":"a"},{"id":"http"},{"id":"b"},{"id":"bad.key"}]}}`)
+	respond(t, nc, "wasmbus.ctl.v1.mine.host.ping", `{"success":true,"response":{"id":"N1"}}`,
+		`{"success":true,"response":{"id":"N2"}}`)
+	respond(t, nc, "wasmbus.ctl.v1.mine.host.get.N1",
+		`{"success":true,"response":{"providers":[{"id":"a"},{"id":"http"},{"id":"b"},{"id":"bad.key"}]}}`)
 	respond(t, nc, "wasmbus.ctl.v1.mine.host.get.N2", `{"success":true,"response":{"providers":[{"id":"a"},{"id":"b"}]}}`)
 	respond(t, nc, "wasmbus.rpc.mine.a.status", encoded(t, well("a", "N2")), encoded(t, well("a", "N1")))
 	respond(t, nc, "wasmbus.rpc.mine.b.status", encoded(t, well("b", "N1")))
@@ -271,9 +287,11 @@ func TestProvidersOfALatticeAreAsked(t *testing.T) {
 		t.Errorf("silent: %q", answer.Silent)
 	}
 
-	asker, err = ByNATS(NATSOptions{URL: ns.URL(), Lattice: "mine", Providers: []string{"a", "nobody"}, Timeout: 2 * time.Second})
+	asker, err = ByNATS(NATSOptions{URL: ns.URL(), Lattice: "mine", Providers: []string{"a", "nobody"},
+		Timeout: 2 * time.Second})
 	answer, err = ask(t, asker, err)
-	if err != nil || len(answer.Providers) != 2 || len(answer.Silent) != 1 || !strings.Contains(answer.Silent[0], "nobody of that key") {
+	if err != nil || len(answer.Providers) != 2 || len(answer.Silent) != 1 ||
+		!strings.Contains(answer.Silent[0], "nobody of that key") {
 		t.Errorf("got %+v, %v", answer, err)
 	}
 }
@@ -318,7 +336,8 @@ func TestConnectingToNATSNeverShowsAPassword(t *testing.T) {
 		}
 	}
 	for _, lattice := range []string{"", "a.*", "a b", ">"} {
-		if _, err := ByNATS(NATSOptions{URL: "nats://127.0.0.1:1", Lattice: lattice}); err == nil || !strings.Contains(err.Error(), "no name") {
+		if _, err := ByNATS(NATSOptions{URL: "nats://127.0.0.1:1", Lattice: lattice}); err == nil ||
+			!strings.Contains(err.Error(), "no name") {
 			t.Errorf("lattice %q: %v", lattice, err)
 		}
 	}

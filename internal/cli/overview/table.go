@@ -152,7 +152,8 @@ func (p *printer) provider(s *status.Provider) {
 		p.links(s)
 	}
 	if o := s.Omitted; o != nil {
-		p.line(p.paint(faint, fmt.Sprintf("left out, for the answer was too long: %d links, %d partitions, %d events", o.Links, o.Partitions, o.Events)))
+		p.line(p.paint(faint, fmt.Sprintf("left out, for the answer was too long: %d links, %d partitions, %d events",
+			o.Links, o.Partitions, o.Events)))
 	}
 }
 
@@ -254,7 +255,8 @@ func Lines(w io.Writer, a *Answer) error {
 		p := &a.Providers[i]
 		for j := range p.Links {
 			l := &p.Links[j]
-			fmt.Fprintf(&b, "%s provider=%s host=%s link=%q state=%s in=%s/s out=%s/s in_flight=%d waiting=%d", at, plain(p.ProviderKey), plain(p.HostID),
+			fmt.Fprintf(&b, "%s provider=%s host=%s link=%q state=%s in=%s/s out=%s/s in_flight=%d waiting=%d", at,
+				plain(p.ProviderKey), plain(p.HostID),
 				l.ID(), plain(string(l.State)), rateWord(l.Rates.In), rateWord(l.Rates.Out), l.InFlight, l.Waiting)
 			if n, known := l.Lag(); known {
 				fmt.Fprintf(&b, " lag=%d", n)

@@ -123,7 +123,8 @@ func Build(ctx context.Context, to io.Writer, options Options) error {
 	return nil
 }
 
-func writeTar(ctx context.Context, to io.Writer, token string, digests []digest, issued int64, packed func(string, int64)) error {
+func writeTar(ctx context.Context, to io.Writer, token string, digests []digest, issued int64,
+	packed func(string, int64)) error {
 	archive := tar.NewWriter(to)
 	add := func(name string, mode, size int64, from io.Reader) error {
 		// Hosts read ustar, and panic on anything that is not a regular file.

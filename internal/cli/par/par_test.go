@@ -101,7 +101,8 @@ func TestArchiveHasTheLayoutThatHostsLoad(t *testing.T) {
 	var names []string
 	for _, e := range entries {
 		names = append(names, e.header.Name)
-		if e.header.Typeflag != tar.TypeReg || e.header.Uid != 0 || e.header.Gid != 0 || e.header.Uname != "" || !e.header.ModTime.Equal(issuedAt) {
+		if e.header.Typeflag != tar.TypeReg || e.header.Uid != 0 || e.header.Gid != 0 || e.header.Uname != "" ||
+			!e.header.ModTime.Equal(issuedAt) {
 			t.Errorf("%s has the header %+v", e.header.Name, e.header)
 		}
 	}
@@ -132,7 +133,8 @@ func TestArchiveHasTheLayoutThatHostsLoad(t *testing.T) {
 	}
 	id, _ := plain[1]["jti"].(string)
 	want, err := json.Marshal(map[string]any{
-		"jti": id, "iat": issuedAt.Unix(), "iss": options.Issuer.Public(), "sub": options.Subject.Public(), "wascap_revision": 3,
+		"jti": id, "iat": issuedAt.Unix(), "iss": options.Issuer.Public(), "sub": options.Subject.Public(),
+		"wascap_revision": 3,
 		"wascap": map[string]any{
 			"name": "Kafka messaging", "vendor": "a vendor", "rev": 7, "ver": "1.2.3",
 			"target_hashes": map[string]any{"aarch64-linux": sum(1), "x86_64-linux": sum(2)},
@@ -166,7 +168,8 @@ func TestBuiltArchivesVerify(t *testing.T) {
 			if got := contents.Files[1].Size; got != int64(len("a binary for Intel")) {
 				t.Errorf("the second binary has %d bytes", got)
 			}
-			if got := contents.Claims; got.Issuer != options.Issuer.Public() || got.Subject != options.Subject.Public() || got.Provider.Name != options.Name {
+			if got := contents.Claims; got.Issuer != options.Issuer.Public() || got.Subject != options.Subject.Public() ||
+				got.Provider.Name != options.Name {
 				t.Errorf("claims %+v", got)
 			}
 		})
@@ -428,7 +431,8 @@ func TestABinaryThatChangesWhileItIsPackedIsRefused(t *testing.T) {
 					t.Error(err)
 				}
 			}, io.Discard}
-			if err := Build(t.Context(), to, options); err == nil || !strings.Contains(err.Error(), "changed while it was read") {
+			if err := Build(t.Context(), to, options); err == nil ||
+				!strings.Contains(err.Error(), "changed while it was read") {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -466,7 +470,8 @@ func TestAFailedBuildLeavesTheOldFile(t *testing.T) {
 
 func TestTargetsAreReadByBothNames(t *testing.T) {
 	for text, want := range map[string]string{
-		"x86_64-linux": "x86_64-linux", "linux/amd64": "x86_64-linux", "linux/arm64": "aarch64-linux", "darwin/arm64": "aarch64-macos",
+		"x86_64-linux": "x86_64-linux", "linux/amd64": "x86_64-linux", "linux/arm64": "aarch64-linux",
+		"darwin/arm64": "aarch64-macos",
 	} {
 		if got, err := ParseTarget(text); err != nil || got != want {
 			t.Errorf("%s is read as %s (%v)", text, got, err)

@@ -22,18 +22,20 @@ func TestDetachedSignatures(t *testing.T) {
 		t.Errorf("a good signature: %v", err)
 	}
 	for name, err := range map[string]error{
-		"another text":      VerifyDetached(key.Public(), strings.NewReader(message+" "), signature),
-		"another key":       VerifyDetached(other.Public(), strings.NewReader(message), signature),
-		"a cut signature":   VerifyDetached(key.Public(), strings.NewReader(message), signature[:63]),
-		"no signature":      VerifyDetached(key.Public(), strings.NewReader(message), nil),
-		"a changed one":     VerifyDetached(key.Public(), strings.NewReader(message), append([]byte{signature[0] ^ 1}, signature[1:]...)),
+		"another text":    VerifyDetached(key.Public(), strings.NewReader(message+" "), signature),
+		"another key":     VerifyDetached(other.Public(), strings.NewReader(message), signature),
+		"a cut signature": VerifyDetached(key.Public(), strings.NewReader(message), signature[:63]),
+		"no signature":    VerifyDetached(key.Public(), strings.NewReader(message), nil),
+		"a changed one": VerifyDetached(key.Public(), strings.NewReader(message),
+			append([]byte{signature[0] ^ 1}, signature[1:]...)),
 		"one with appendix": VerifyDetached(key.Public(), strings.NewReader(message), append(bytes.Clone(signature), 0)),
 	} {
 		if !errors.Is(err, ErrSignature) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := VerifyDetached(newTestKey(t, RoleService).Public(), strings.NewReader(message), signature); !errors.Is(err, ErrKey) {
+	if err := VerifyDetached(newTestKey(t, RoleService).Public(), strings.NewReader(message),
+		signature); !errors.Is(err, ErrKey) {
 		t.Errorf("a key of another role: %v", err)
 	}
 	if _, err := key.Sign(bytes.NewReader(make([]byte, maxSigned+1))); err == nil {

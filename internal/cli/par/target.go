@@ -30,7 +30,8 @@ func ParseTarget(text string) (string, error) {
 		return text, nil
 	}
 	return "", fmt.Errorf("%w %q: a host looks for one of %s, %s, %s, %s, %s", ErrTarget, text,
-		targets["linux/amd64"], targets["linux/arm64"], targets["darwin/amd64"], targets["darwin/arm64"], targets["windows/amd64"])
+		targets["linux/amd64"], targets["linux/arm64"], targets["darwin/amd64"], targets["darwin/arm64"],
+		targets["windows/amd64"])
 }
 
 // ThisTarget is the target that this very program was built for.

@@ -56,9 +56,9 @@ func (c *Contents) Targets() []string {
 }
 
 // Verify reads a whole archive and checks everything that a host relies on, and more: the claims are signed by the
-// issuer they name and valid at the time now, every file has the hash of the claims and none is missing, and there is no
-// entry that makes a host's loader fail. It holds no file in memory. Errors wrap [ErrSignature], [ErrHash] or [ErrKey]
-// where one of them is the cause.
+// issuer they name and valid at the time now, every file has the hash of the claims and none is missing, and there is
+// no entry that makes a host's loader fail. It holds no file in memory. Errors wrap [ErrSignature], [ErrHash] or
+// [ErrKey] where one of them is the cause.
 func Verify(ctx context.Context, from io.Reader, now time.Time) (*Contents, error) {
 	buffered := bufio.NewReaderSize(reader{ctx, from}, 64<<10)
 	contents := &Contents{}
@@ -147,7 +147,8 @@ func (c Claims) validAt(now time.Time) error {
 		return fmt.Errorf("verifying the claims: they expired at %s", time.Unix(c.Expires, 0).UTC().Format(time.RFC3339))
 	}
 	if c.NotBefore != 0 && now.Unix() < c.NotBefore {
-		return fmt.Errorf("verifying the claims: they are not valid before %s", time.Unix(c.NotBefore, 0).UTC().Format(time.RFC3339))
+		return fmt.Errorf("verifying the claims: they are not valid before %s",
+			time.Unix(c.NotBefore, 0).UTC().Format(time.RFC3339))
 	}
 	return nil
 }

@@ -37,7 +37,8 @@ func (f *fake) Status(context.Context) status.Provider {
 func serve(t *testing.T, f *fake) string {
 	t.Helper()
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "a_metric_total"}, func() float64 { return 7 }))
+	registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "a_metric_total"},
+		func() float64 { return 7 }))
 	s, err := Start(Config{Address: "0", Source: f, Gatherer: registry})
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +77,8 @@ func ask(t *testing.T, method, url string) reply {
 }
 
 func TestEveryAddressIsServedAndNothingElse(t *testing.T) {
-	f := &fake{p: status.Provider{Healthy: true, ProviderKey: "kafka", Links: []status.Link{{Component: "echo", Name: "default", State: status.Healthy}}}}
+	f := &fake{p: status.Provider{Healthy: true, ProviderKey: "kafka",
+		Links: []status.Link{{Component: "echo", Name: "default", State: status.Healthy}}}}
 	url := serve(t, f)
 	for path, want := range map[string]struct {
 		code       int
@@ -93,19 +95,22 @@ func TestEveryAddressIsServedAndNothingElse(t *testing.T) {
 		"/links/more":      {404, "text/plain; charset=utf-8", "not found"},
 	} {
 		got := ask(t, "GET", url+path)
-		if got.code != want.code || !strings.HasPrefix(got.header.Get("Content-Type"), want.kind) || !strings.Contains(got.body, want.text) {
+		if got.code != want.code || !strings.HasPrefix(got.header.Get("Content-Type"), want.kind) ||
+			!strings.Contains(got.body, want.text) {
 			t.Errorf("%s: %d, %s, %.200q", path, got.code, got.header.Get("Content-Type"), got.body)
 		}
 		if head := ask(t, "HEAD", url+path); head.code != want.code || head.body != "" {
 			t.Errorf("HEAD %s: %d, %q", path, head.code, head.body)
 		}
 		for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS", "PATCH"} {
-			if refused := ask(t, method, url+path); refused.code != http.StatusMethodNotAllowed || refused.header.Get("Allow") != "GET, HEAD" {
+			if refused := ask(t, method, url+path); refused.code != http.StatusMethodNotAllowed ||
+				refused.header.Get("Allow") != "GET, HEAD" {
 				t.Errorf("%s %s: %d", method, path, refused.code)
 			}
 		}
 		policy := got.header.Get("Content-Security-Policy")
-		if !strings.HasPrefix(policy, "default-src 'none'; ") || !strings.Contains(policy, "frame-ancestors 'none'") || strings.Contains(policy, "unsafe") ||
+		if !strings.HasPrefix(policy, "default-src 'none'; ") || !strings.Contains(policy, "frame-ancestors 'none'") ||
+			strings.Contains(policy, "unsafe") ||
 			got.header.Get("X-Content-Type-Options") != "nosniff" || got.header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: headers %v", path, got.header)
 		}
@@ -115,12 +120,14 @@ func TestEveryAddressIsServedAndNothingElse(t *testing.T) {
 func TestThePageNeedsNothingFromElsewhere(t *testing.T) {
 	text := strings.ReplaceAll(string(page), `"http://www.w3.org/2000/svg"`, "")
 	text = strings.ReplaceAll(text, `xmlns='http://www.w3.org/2000/svg'`, "")
-	for _, never := range []string{"http://", "https://", "@import", "url(", "innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", " onclick", " style="} {
+	for _, never := range []string{"http://", "https://", "@import", "url(", "innerHTML", "outerHTML",
+		"insertAdjacentHTML", "document.write", "eval(", " onclick", " style="} {
 		if strings.Contains(text, never) {
 			t.Errorf("the page has %q in it", never)
 		}
 	}
-	if n := strings.Count(text, "<script>") + strings.Count(text, "<style>"); n != 2 || strings.Count(text, "<script") != 1 || strings.Count(text, "<style") != 1 {
+	if n := strings.Count(text, "<script>") + strings.Count(text, "<style>"); n != 2 ||
+		strings.Count(text, "<script") != 1 || strings.Count(text, "<style") != 1 {
 		t.Error("the page's policy knows one script and one style")
 	}
 }
@@ -179,7 +186,8 @@ func TestAnAddressWithoutAHostIsTheLoopbacks(t *testing.T) {
 
 func TestAnAddressThatIsTakenIsRefused(t *testing.T) {
 	url := serve(t, &fake{})
-	_, err := Start(Config{Address: strings.TrimPrefix(url, "http://"), Source: &fake{}, Gatherer: prometheus.NewRegistry()})
+	_, err := Start(Config{Address: strings.TrimPrefix(url, "http://"), Source: &fake{},
+		Gatherer: prometheus.NewRegistry()})
 	if err == nil || !strings.Contains(err.Error(), "admin_address") {
 		t.Errorf("got %v", err)
 	}
@@ -203,13 +211,15 @@ func TestTheHistoryIsARingOfFifteenMinutes(t *testing.T) {
 		h.add(&p)
 	}
 	whole := h.since(0, noon)
-	if len(whole.Times) != HistoryPoints || whole.Times[0] != noon.Add(220*HistoryInterval).UnixMilli() || whole.Started != noon.UnixMilli() {
+	if len(whole.Times) != HistoryPoints || whole.Times[0] != noon.Add(220*HistoryInterval).UnixMilli() ||
+		whole.Started != noon.UnixMilli() {
 		t.Fatalf("%d points from %d, started %d", len(whole.Times), whole.Times[0], whole.Started)
 	}
 	for _, s := range []Series{whole.All, whole.Links[0]} {
 		last := len(s.In) - 1
 		if last != HistoryPoints-1 || s.In[last] != 10 || s.Out[last] != 5 || s.Lag[last] != 11 || s.InFlight[last] != 3 ||
-			math.Abs(float64(s.HandleMean[last])-.005) > 1e-9 || math.Abs(float64(s.HandleP50[last])-.005) > 1e-9 || math.Abs(float64(s.HandleP99[last])-.0099) > 1e-9 {
+			math.Abs(float64(s.HandleMean[last])-.005) > 1e-9 || math.Abs(float64(s.HandleP50[last])-.005) > 1e-9 ||
+			math.Abs(float64(s.HandleP99[last])-.0099) > 1e-9 {
 			t.Errorf("series %q ends with in %v, out %v, lag %v, in flight %v, mean %v, p50 %v, p99 %v", s.ID,
 				s.In[last], s.Out[last], s.Lag[last], s.InFlight[last], s.HandleMean[last], s.HandleP50[last], s.HandleP99[last])
 		}

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// grace is how long a connection is left alone that has not asked anything yet. Whoever has something to ask, as probes do
-// with their first packet, is being answered by then, even where the machine is busy.
+// grace is how long a connection is left alone that has not asked anything yet. Whoever has something to ask, as probes
+// do with their first packet, is being answered by then, even where the machine is busy.
 const grace = 500 * time.Millisecond
 
-// conns is a listener that has at most so many connections open, and soon room for the next: an idle one is closed for it.
-// A connection is idle while no request of it is being answered. Those that have had an answer go first, then those that
-// have sent nothing, or half a request, for the longest time.
+// conns is a listener that has at most so many connections open, and soon room for the next: an idle one is closed for
+// it. A connection is idle while no request of it is being answered. Those that have had an answer go first, then those
+// that have sent nothing, or half a request, for the longest time.
 type conns struct {
 	net.Listener
 	most int
@@ -70,8 +70,8 @@ func (l *conns) Accept() (net.Conn, error) {
 	return c, nil
 }
 
-// makeRoom closes the connection that has been idle for longest, if there is no room for another. It returns how long to
-// wait before that can be tried again, less than 0 where there is room.
+// makeRoom closes the connection that has been idle for longest, if there is no room for another. It returns how long
+// to wait before that can be tried again, less than 0 where there is room.
 func (l *conns) makeRoom() time.Duration {
 	const long = time.Minute // the next change comes earlier
 	l.mu.Lock()

@@ -101,7 +101,8 @@ func (p *pipes) dial() net.Conn {
 func TestWhoSaysNothingIsCutOffSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipes()
-		s := start(Config{Address: "0", Source: &fake{}, Gatherer: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)}, p)
+		s := start(Config{Address: "0", Source: &fake{}, Gatherer: prometheus.NewRegistry(),
+			Log: slog.New(slog.DiscardHandler)}, p)
 		for name, c := range map[string]struct {
 			send string
 			want time.Duration
@@ -207,7 +208,8 @@ func (p *pipes) dialSoon(t *testing.T) net.Conn {
 // Somebody else's page in an operator's browser reaches the loopback under a name of its own.
 func TestOnlyTheServersOwnNamesAreAnswered(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	s, err := Start(Config{Address: "localhost:0", Hosts: []string{"Kafka.Shop.svc"}, Source: &fake{p: status.Provider{Healthy: true}}, Gatherer: registry})
+	s, err := Start(Config{Address: "localhost:0", Hosts: []string{"Kafka.Shop.svc"},
+		Source: &fake{p: status.Provider{Healthy: true}}, Gatherer: registry})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,13 +221,16 @@ func TestOnlyTheServersOwnNamesAreAnswered(t *testing.T) {
 	address := s.Addr().String()
 	_, port, _ := net.SplitHostPort(address)
 	for host, want := range map[string]int{
-		"127.0.0.1": 200, "127.0.0.1:" + port: 200, "10.2.3.4:80": 200, "[::1]": 200, "[::1]:" + port: 200, "[fe80::1%25eth0]:1": 200,
-		"localhost": 200, "LocalHost:1": 200, "localhost.": 200, "kafka.shop.svc": 200, "kafka.shop.svc.:9464": 200,
+		"127.0.0.1": 200, "127.0.0.1:" + port: 200, "10.2.3.4:80": 200, "[::1]": 200, "[::1]:" + port: 200,
+		"[fe80::1%25eth0]:1": 200,
+		"localhost":          200, "LocalHost:1": 200, "localhost.": 200, "kafka.shop.svc": 200, "kafka.shop.svc.:9464": 200,
 		"evil.example": 421, "evil.example:" + port: 421, "localhost.evil.example": 421, "127.0.0.1.evil.example": 421,
-		"127.0.0.1.nip.io:" + port: 421, "a.localhost": 421, "shop.svc": 421, "0x7f000001": 421, "2130706433": 421, "127.1": 421, "[evil]": 421,
+		"127.0.0.1.nip.io:" + port: 421, "a.localhost": 421, "shop.svc": 421, "0x7f000001": 421, "2130706433": 421,
+		"127.1": 421, "[evil]": 421,
 	} {
 		for _, path := range []string{"/", "/links", "/metrics", "/healthz", "/readyz", "/history", "/none"} {
-			conn := dial(t, "http://"+address, fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", path, host))
+			conn := dial(t, "http://"+address,
+				fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", path, host))
 			answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err != nil {
 				t.Fatal(err)
@@ -244,7 +249,8 @@ func TestOnlyTheServersOwnNamesAreAnswered(t *testing.T) {
 		}
 	}
 	// In the first line of the request it counts, too.
-	conn := dial(t, "http://"+address, "GET http://evil.example/links HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+	conn := dial(t, "http://"+address,
+		"GET http://evil.example/links HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 	if answer, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || answer.StatusCode != 421 {
 		t.Errorf("%v, %v", answer, err)
 	}

@@ -139,8 +139,8 @@ func (s *Server) status(ctx context.Context) (status.Provider, error) {
 	}
 }
 
-// asking is the question for the status that is under way. Whoever asks meanwhile shares its answer, so that many who ask
-// cost no more than one, and a source that is stuck holds one goroutine.
+// asking is the question for the status that is under way. Whoever asks meanwhile shares its answer, so that many who
+// ask cost no more than one, and a source that is stuck holds one goroutine.
 type asking struct {
 	mu  sync.Mutex
 	now *answer
@@ -177,7 +177,8 @@ var probes = map[string]bool{"/healthz": true, "/readyz": true}
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", promhttp.HandlerFor(s.cfg.Gatherer, promhttp.HandlerOpts{
-		ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelWarn), MaxRequestsInFlight: maxRequests, EnableOpenMetrics: true,
+		ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelWarn), MaxRequestsInFlight: maxRequests,
+		EnableOpenMetrics: true,
 	}))
 	mux.HandleFunc("/healthz", s.healthz)
 	mux.HandleFunc("/readyz", s.readyz)
@@ -206,7 +207,8 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			return
 		}
 		if !s.hosts.allow(r.Host) {
-			http.Error(w, "this address does not answer under that name: ask for it by its address, or name it in admin_hosts", http.StatusMisdirectedRequest)
+			http.Error(w, "this address does not answer under that name: ask for it by its address, or name it in admin_hosts",
+				http.StatusMisdirectedRequest)
 			return
 		}
 		if probes[r.URL.Path] {

@@ -31,7 +31,8 @@ func TestAllSignalsArriveOverBothProtocols(t *testing.T) {
 			c := collector.New(t, tc.options)
 			s := sourcesFor(c, tc.protocol)
 			s.Config = map[string]string{"otel_exporter_otlp_compression": tc.compression}
-			s.Secrets = map[string]settings.Secret{"otel_exporter_otlp_headers": settings.NewSecret("authorization=" + strings.ReplaceAll(token, " ", "%20"))}
+			s.Secrets = map[string]settings.Secret{"otel_exporter_otlp_headers": settings.NewSecret("authorization=" +
+				strings.ReplaceAll(token, " ", "%20"))}
 			f := start(t, s)
 
 			ctx, span := f.TracerProvider().Tracer("test").Start(t.Context(), "a span")

@@ -46,7 +46,8 @@ func newSpanExporter(ctx context.Context, o *outlet, w *wire) (exporter sdktrace
 		exporter, err = otlptracegrpc.New(ctx, otlptracegrpc.WithGRPCConn(w.conn), otlptracegrpc.WithHeaders(to.headers()),
 			otlptracegrpc.WithTimeout(to.timeout), otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig(to.retry())))
 	} else {
-		exporter, err = otlptracehttp.New(ctx, otlptracehttp.WithHTTPClient(w.client), otlptracehttp.WithEndpointURL(to.url.String()),
+		exporter, err = otlptracehttp.New(ctx, otlptracehttp.WithHTTPClient(w.client),
+			otlptracehttp.WithEndpointURL(to.url.String()),
 			otlptracehttp.WithHeaders(to.headers()), otlptracehttp.WithCompression(otlptracehttp.Compression(to.compression())),
 			otlptracehttp.WithTimeout(to.timeout), otlptracehttp.WithRetry(otlptracehttp.RetryConfig(to.retry())))
 	}
@@ -59,8 +60,10 @@ func newMetricExporter(ctx context.Context, o *outlet, w *wire) (exporter sdkmet
 		exporter, err = otlpmetricgrpc.New(ctx, otlpmetricgrpc.WithGRPCConn(w.conn), otlpmetricgrpc.WithHeaders(to.headers()),
 			otlpmetricgrpc.WithTimeout(to.timeout), otlpmetricgrpc.WithRetry(otlpmetricgrpc.RetryConfig(to.retry())))
 	} else {
-		exporter, err = otlpmetrichttp.New(ctx, otlpmetrichttp.WithHTTPClient(w.client), otlpmetrichttp.WithEndpointURL(to.url.String()),
-			otlpmetrichttp.WithHeaders(to.headers()), otlpmetrichttp.WithCompression(otlpmetrichttp.Compression(to.compression())),
+		exporter, err = otlpmetrichttp.New(ctx, otlpmetrichttp.WithHTTPClient(w.client),
+			otlpmetrichttp.WithEndpointURL(to.url.String()),
+			otlpmetrichttp.WithHeaders(to.headers()),
+			otlpmetrichttp.WithCompression(otlpmetrichttp.Compression(to.compression())),
 			otlpmetrichttp.WithTimeout(to.timeout), otlpmetrichttp.WithRetry(otlpmetrichttp.RetryConfig(to.retry())))
 	}
 	return metricExporter{exporter, o, w}, err
@@ -72,7 +75,8 @@ func newLogExporter(ctx context.Context, o *outlet, w *wire) (exporter sdklog.Ex
 		exporter, err = otlploggrpc.New(ctx, otlploggrpc.WithGRPCConn(w.conn), otlploggrpc.WithHeaders(to.headers()),
 			otlploggrpc.WithTimeout(to.timeout), otlploggrpc.WithRetry(otlploggrpc.RetryConfig(to.retry())))
 	} else {
-		exporter, err = otlploghttp.New(ctx, otlploghttp.WithHTTPClient(w.client), otlploghttp.WithEndpointURL(to.url.String()),
+		exporter, err = otlploghttp.New(ctx, otlploghttp.WithHTTPClient(w.client),
+			otlploghttp.WithEndpointURL(to.url.String()),
 			otlploghttp.WithHeaders(to.headers()), otlploghttp.WithCompression(otlploghttp.Compression(to.compression())),
 			otlploghttp.WithTimeout(to.timeout), otlploghttp.WithRetry(otlploghttp.RetryConfig(to.retry())))
 	}
@@ -114,7 +118,8 @@ func (t *target) connection(agent string) (*grpc.ClientConn, error) {
 		}
 		security = credentials.NewTLS(config)
 	}
-	opts := []grpc.DialOption{grpc.WithTransportCredentials(security), grpc.WithUserAgent(agent), grpc.WithIdleTimeout(idleTimeout),
+	opts := []grpc.DialOption{grpc.WithTransportCredentials(security), grpc.WithUserAgent(agent),
+		grpc.WithIdleTimeout(idleTimeout),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingAfter, Timeout: pingTimeout})}
 	if t.gzip {
 		opts = append(opts, grpc.WithDefaultCallOptions(grpc.UseCompressor(gzip.Name)))

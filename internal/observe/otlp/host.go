@@ -1,6 +1,7 @@
 package otlp
 
-// HostConfig is what a host says of OpenTelemetry (wasmCloud's otel_config). Empty texts and nil pointers are absent keys.
+// HostConfig is what a host says of OpenTelemetry (wasmCloud's otel_config). Empty texts and nil pointers are absent
+// keys.
 type HostConfig struct {
 	EnableObservability bool `json:"enable_observability"`
 	// EnableTraces, EnableMetrics and EnableLogs follow EnableObservability where they are nil.

@@ -49,7 +49,8 @@ func (r *reporter) outcome(items int, err error) {
 	}
 	r.items += lost
 	if now := r.now(); r.said.IsZero() || now.Sub(r.said) >= sayEvery {
-		r.log.Warn("telemetry does not reach the OpenTelemetry collector", "error", err, "lost", r.items, "unreported", r.unsaid)
+		r.log.Warn("telemetry does not reach the OpenTelemetry collector", "error", err, "lost", r.items,
+			"unreported", r.unsaid)
 		r.said, r.unsaid, r.failing = now, 0, true
 	} else {
 		r.unsaid++

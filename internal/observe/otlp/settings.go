@@ -203,7 +203,8 @@ func (r *reading) target(sig signal) (*target, error) {
 		if ms, err := strconv.Atoi(text); err == nil && ms > 0 && ms <= maxMilliseconds {
 			t.timeout = time.Duration(ms) * time.Millisecond
 		} else {
-			r.problem("OTEL_EXPORTER_OTLP_TIMEOUT is no number of milliseconds from 1 to %d; %s have %d", maxMilliseconds, sig, defaultTimeout.Milliseconds())
+			r.problem("OTEL_EXPORTER_OTLP_TIMEOUT is no number of milliseconds from 1 to %d; %s have %d", maxMilliseconds, sig,
+				defaultTimeout.Milliseconds())
 		}
 	}
 	t.tls = files{

@@ -96,7 +96,8 @@ func TestTheStrongestSourceDecidesWhatGoesWhere(t *testing.T) {
 			"traces http https://e:3/otlp/v1/traces",
 		},
 		"the variable for the signal is taken as it is": {
-			Sources{Host: on, Getenv: env("OTEL_EXPORTER_OTLP_ENDPOINT=https://e:3", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://e:4/v2")},
+			Sources{Host: on, Getenv: env("OTEL_EXPORTER_OTLP_ENDPOINT=https://e:3",
+				"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://e:4/v2")},
 			"traces http http://e:4/v2",
 		},
 		"the provider's own config is stronger than the host": {
@@ -114,11 +115,13 @@ func TestTheStrongestSourceDecidesWhatGoesWhere(t *testing.T) {
 			"traces http http://secret:6/v1/traces",
 		},
 		"gRPC without a scheme is TLS": {
-			Sources{Host: on, Config: map[string]string{"otel_exporter_otlp_protocol": "grpc"}, Getenv: env("OTEL_EXPORTER_OTLP_ENDPOINT=c:4317")},
+			Sources{Host: on, Config: map[string]string{"otel_exporter_otlp_protocol": "grpc"},
+				Getenv: env("OTEL_EXPORTER_OTLP_ENDPOINT=c:4317")},
 			"traces grpc https://c:4317",
 		},
 		"gRPC without a scheme that is to be insecure": {
-			Sources{Host: on, Config: map[string]string{"otel_exporter_otlp_protocol": "grpc"}, Getenv: env("OTEL_EXPORTER_OTLP_ENDPOINT=c:4317", "OTEL_EXPORTER_OTLP_INSECURE=true")},
+			Sources{Host: on, Config: map[string]string{"otel_exporter_otlp_protocol": "grpc"},
+				Getenv: env("OTEL_EXPORTER_OTLP_ENDPOINT=c:4317", "OTEL_EXPORTER_OTLP_INSECURE=true")},
 			"traces grpc http://c:4317",
 		},
 		"a trace level above info": {Sources{Host: with(func(c *HostConfig) { c.TraceLevel = "Error" })}, ""},
@@ -165,13 +168,15 @@ func TestWhatCannotBeUsedIsNamed(t *testing.T) {
 func TestSettingsOfTheExportAreTaken(t *testing.T) {
 	size := uint64(77)
 	s := Sources{
-		Host: HostConfig{EnableObservability: true, TracesSampler: "traceidratio", TracesSamplerArg: "0.25", MaxBatchQueueSize: &size},
+		Host: HostConfig{EnableObservability: true, TracesSampler: "traceidratio", TracesSamplerArg: "0.25",
+			MaxBatchQueueSize: &size},
 		Config: map[string]string{
 			"OTEL_EXPORTER_OTLP_HEADERS": "a=b%20c, d = e", "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "x=y",
 			"OTEL_EXPORTER_OTLP_COMPRESSION": "gzip", "OTEL_EXPORTER_OTLP_TIMEOUT": "1500",
 			"OTEL_RESOURCE_ATTRIBUTES": "service.name=no,team=a%2Cb", "OTEL_SERVICE_NAME": "yes",
 		},
-		Getenv: env("OTEL_METRIC_EXPORT_INTERVAL=1000", "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE=9", "OTEL_TRACES_SAMPLER=always_off"),
+		Getenv: env("OTEL_METRIC_EXPORT_INTERVAL=1000", "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE=9",
+			"OTEL_TRACES_SAMPLER=always_off"),
 	}
 	p, problems := s.read()
 	if len(problems) > 0 {
@@ -186,13 +191,15 @@ func TestSettingsOfTheExportAreTaken(t *testing.T) {
 	if to := p.targets[metrics]; !to.gzip || to.timeout != 1500*time.Millisecond {
 		t.Errorf("metrics: %+v", to)
 	}
-	if p.spans != (queue{77, 77, 5 * time.Second}) || p.logs != (queue{2048, 9, time.Second}) || p.interval != time.Second {
+	if p.spans != (queue{77, 77, 5 * time.Second}) || p.logs != (queue{2048, 9, time.Second}) ||
+		p.interval != time.Second {
 		t.Errorf("queues %+v %+v, interval %v", p.spans, p.logs, p.interval)
 	}
 	if got := p.sampler.Description(); got != "TraceIDRatioBased{0.25}" {
 		t.Errorf("sampler %s", got)
 	}
-	if got := fmt.Sprint(newResource(Identity{}, p.resource).String()); !strings.Contains(got, "service.name=yes") || !strings.Contains(got, `team=a\,b`) {
+	if got := fmt.Sprint(newResource(Identity{}, p.resource).String()); !strings.Contains(got, "service.name=yes") ||
+		!strings.Contains(got, `team=a\,b`) {
 		t.Errorf("resource %s", got)
 	}
 }

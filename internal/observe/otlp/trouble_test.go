@@ -87,8 +87,10 @@ func TestWhatCannotGoWellIsSaidAndCountedAsLost(t *testing.T) {
 	}{
 		"400 with a reason": {false, collector.Answer{Status: 400, Header: protobufType, Body: marshal(&statuspb.Status{Message: "too old"})}, "400 Bad Request (body: \\x12\\atoo old)", 0, 1},
 		"a redirect":        {false, collector.Answer{Status: 307, Header: http.Header{"Location": {"http://127.0.0.1:1/"}}}, "307 Temporary Redirect", 0, 1},
-		"taken in part": {false, collector.Answer{Status: 200, Header: protobufType, Body: marshal(&tracepb.ExportTraceServiceResponse{
-			PartialSuccess: &tracepb.ExportTracePartialSuccess{RejectedSpans: 1, ErrorMessage: "a bad span"}})}, "a bad span (1 spans rejected)", 0, 1},
+		"taken in part": {false,
+			collector.Answer{Status: 200, Header: protobufType, Body: marshal(&tracepb.ExportTraceServiceResponse{
+				PartialSuccess: &tracepb.ExportTracePartialSuccess{RejectedSpans: 1, ErrorMessage: "a bad span"}})},
+			"a bad span (1 spans rejected)", 0, 1},
 		"gRPC invalid argument":       {true, collector.Answer{Err: grpcError(codes.InvalidArgument, "tüo old", -1)}, "code = InvalidArgument desc = tüo old", 0, 1},
 		"gRPC exhausted for ever":     {true, collector.Answer{Err: grpcError(codes.ResourceExhausted, "quota", -1)}, "code = ResourceExhausted desc = quota", 0, 1},
 		"gRPC later than can be done": {true, collector.Answer{Err: grpcError(codes.Unavailable, "tomorrow", time.Hour)}, "code = Unavailable desc = tomorrow", 0, 1},
@@ -102,7 +104,8 @@ func TestWhatCannotGoWellIsSaidAndCountedAsLost(t *testing.T) {
 			if !f.log.Contains(tc.want) {
 				t.Errorf("log: %s\nwant %q", f.log.String(), tc.want)
 			}
-			if sent, lost := f.counted(traces, "sent"), f.counted(traces, "lost"); sent != tc.sent || lost != tc.lost || c.Exports() != 1 {
+			if sent, lost := f.counted(traces, "sent"), f.counted(traces, "lost"); sent != tc.sent || lost != tc.lost ||
+				c.Exports() != 1 {
 				t.Errorf("sent %d, lost %d by %d exports", sent, lost, c.Exports())
 			}
 		})
@@ -128,7 +131,8 @@ func TestADeadCollectorHoldsUpNothing(t *testing.T) {
 				f := start(t, Sources{
 					Host: HostConfig{EnableObservability: true, Protocol: protocol, ObservabilityEndpoint: endpoint},
 					// Everything is tried at once, and the queues are too small for it.
-					Config: map[string]string{"OTEL_BSP_SCHEDULE_DELAY": "1", "OTEL_BLRP_SCHEDULE_DELAY": "1", "OTEL_BSP_MAX_QUEUE_SIZE": "16", "OTEL_METRIC_EXPORT_INTERVAL": "1"},
+					Config: map[string]string{"OTEL_BSP_SCHEDULE_DELAY": "1", "OTEL_BLRP_SCHEDULE_DELAY": "1",
+						"OTEL_BSP_MAX_QUEUE_SIZE": "16", "OTEL_METRIC_EXPORT_INTERVAL": "1"},
 				})
 				out := &testkit.Log{}
 				log := f.Logger(out.Logger())

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// DeadLettered is the message of the log line that tells of a dead letter. By it, LogTo tells dead letters from trouble.
+// DeadLettered is the message of the log line that tells of a dead letter. By it, LogTo tells dead letters from
+// trouble.
 const DeadLettered = "a record was dead-lettered"
 
 // LogTo returns a logger that writes to log as before and keeps what is told at level warn and above, whatever level

@@ -77,8 +77,8 @@ func (ps Problems) Has(kind ProblemKind) bool {
 	return slices.ContainsFunc(ps, func(p Problem) bool { return p.Kind == kind })
 }
 
-// State is the state of a link that has these problems and is not being stopped. It is failing where nothing else is wrong
-// than that the component fails.
+// State is the state of a link that has these problems and is not being stopped. It is failing where nothing else is
+// wrong than that the component fails.
 func (ps Problems) State() State {
 	switch {
 	case len(ps) == 0:

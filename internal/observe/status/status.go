@@ -118,7 +118,8 @@ type Link struct {
 	// read; 0 where there is none. Commits wait for it.
 	OldestUnfinishedSeconds float64 `json:"oldest_unfinished_seconds"`
 
-	// OldestCallSeconds is the age of the call of the component that has been under way for longest; 0 where there is none.
+	// OldestCallSeconds is the age of the call of the component that has been under way for longest; 0 where there is
+	// none.
 	OldestCallSeconds float64 `json:"oldest_call_seconds"`
 
 	// KeylessOnly tells that all records that were read have no key, and that order=key lets those of a partition go one
@@ -215,7 +216,8 @@ type Counters struct {
 type Rates struct {
 	In  float64 `json:"in"`
 	Out float64 `json:"out"`
-	// HandleMean, HandleP50 and HandleP99 are of the calls of the component that ended meanwhile, in seconds; nil where there were none.
+	// HandleMean, HandleP50 and HandleP99 are of the calls of the component that ended meanwhile, in seconds; nil where
+	// there were none.
 	HandleMean *float64 `json:"handle_mean_seconds,omitempty"`
 	HandleP50  *float64 `json:"handle_p50_seconds,omitempty"`
 	HandleP99  *float64 `json:"handle_p99_seconds,omitempty"`

@@ -73,7 +73,8 @@ func TestHistogramsAddAndSubtract(t *testing.T) {
 	if got, want := early.Plus(late), histogram(11, 1, 5, 2, 8); !reflect.DeepEqual(got, want) {
 		t.Errorf("the sum is %+v", got)
 	}
-	if got, want := histogram(1, 1, 1, 2, 2, 4, 2).Plus(histogram(1, 1, 3, 4, 5)), histogram(2, 1, 4, 4, 7); !reflect.DeepEqual(got, want) {
+	if got, want := histogram(1, 1, 1, 2, 2, 4, 2).Plus(histogram(1, 1, 3, 4, 5)), histogram(2, 1, 4, 4,
+		7); !reflect.DeepEqual(got, want) {
 		t.Errorf("the sum of different bounds is %+v", got)
 	}
 	if early.Plus(nil) != early || (*Histogram)(nil).Plus(early) != early || (*Histogram)(nil).Since(early) != nil {
@@ -104,7 +105,8 @@ func TestTheTrackerTellsSinceWhenAndHowFast(t *testing.T) {
 	}
 	observe(10*second, 150, 20, Healthy, "")
 	observe(15*second, 150, 20, Healthy, "")
-	if l = observe(20*second, 150, 20, Healthy, ""); !l.Since.Equal(noon.Add(5*second)) || l.Rates.In != 0 || l.Rates.HandleMean != nil {
+	if l = observe(20*second, 150, 20, Healthy, ""); !l.Since.Equal(noon.Add(5*second)) || l.Rates.In != 0 ||
+		l.Rates.HandleMean != nil {
 		t.Errorf("idle: since %v, rates %+v", l.Since, l.Rates)
 	}
 	observe(25*second, 250, 20, Unhealthy, "no broker")
@@ -156,7 +158,8 @@ func TestTheTrackerCanBeAskedAsOftenAsOneLikes(t *testing.T) {
 	var tracker Tracker
 	var l Link
 	for i := range 10000 {
-		p := Provider{Time: noon.Add(time.Duration(i) * 10 * time.Millisecond), Links: []Link{{Component: "echo", Counters: Counters{RecordsIn: float64(i)}}}}
+		p := Provider{Time: noon.Add(time.Duration(i) * 10 * time.Millisecond),
+			Links: []Link{{Component: "echo", Counters: Counters{RecordsIn: float64(i)}}}}
 		tracker.Observe(&p)
 		l = p.Links[0]
 	}
@@ -175,13 +178,15 @@ func TestEventsAreBoundedAndRepeatsCounted(t *testing.T) {
 	}
 	offset := int64(7)
 	for i := range 3 {
-		events.Add(Event{Time: noon.Add(time.Hour + time.Duration(i)), Text: strings.Repeat("ä", MaxEventText), Offset: &offset})
+		events.Add(Event{Time: noon.Add(time.Hour + time.Duration(i)), Text: strings.Repeat("ä", MaxEventText),
+			Offset: &offset})
 	}
 	list := events.List()
 	if len(list) != MaxEvents {
 		t.Fatalf("%d events are kept", len(list))
 	}
-	if e := list[0]; e.Count != 3 || !e.Time.Equal(noon.Add(time.Hour+2)) || len(e.Text) > MaxEventText || !utf8.ValidString(e.Text) || !strings.HasSuffix(e.Text, "…") {
+	if e := list[0]; e.Count != 3 || !e.Time.Equal(noon.Add(time.Hour+2)) || len(e.Text) > MaxEventText ||
+		!utf8.ValidString(e.Text) || !strings.HasSuffix(e.Text, "…") {
 		t.Errorf("the last is %+v", e)
 	}
 	if list[1].Text != fmt.Sprint(2*MaxEvents-1) || list[1].Count != 0 {
@@ -195,10 +200,12 @@ func TestTheLogIsKeptFromWarningsOn(t *testing.T) {
 	base := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelError}))
 	log := LogTo(base.With("link", "default"), &errs, &deadLetters).With("topic", "orders")
 	log.Info("nothing to keep")
-	log.Warn(DeadLettered, "partition", int32(3), "offset", int64(42), "attempts", 2, "cause", errors.New("no customer"), "dead_letter_topic", "dead")
+	log.Warn(DeadLettered, "partition", int32(3), "offset", int64(42), "attempts", 2, "cause", errors.New("no customer"),
+		"dead_letter_topic", "dead")
 	log.Warn("it is slow", "took", "3s")
 	log.WithGroup("g").Error("it failed", "error", errors.New("why"), "n", 1)
-	if list := deadLetters.List(); len(list) != 1 || list[0].Level != "" || list[0].Text != "no customer (attempts 2, dead letter topic dead)" ||
+	if list := deadLetters.List(); len(list) != 1 || list[0].Level != "" ||
+		list[0].Text != "no customer (attempts 2, dead letter topic dead)" ||
 		list[0].Topic != "orders" || *list[0].Partition != 3 || *list[0].Offset != 42 {
 		t.Errorf("dead letters: %+v", list)
 	}
@@ -212,7 +219,8 @@ func TestTheLogIsKeptFromWarningsOn(t *testing.T) {
 	if e := list[0]; e.Level != "ERROR" || e.Text != "it failed (g.error why, g.n 1)" || e.Topic != "orders" {
 		t.Errorf("the error is %+v", e)
 	}
-	if text := out.String(); strings.Contains(text, "slow") || !strings.Contains(text, "link=default topic=orders g.error=why") {
+	if text := out.String(); strings.Contains(text, "slow") ||
+		!strings.Contains(text, "link=default topic=orders g.error=why") {
 		t.Errorf("the log itself has %q", text)
 	}
 }

@@ -71,7 +71,8 @@ var asked = map[*metric]bool{
 	failingCalls: true, oldestCall: true,
 	lagRecords: true, lagSeconds: true, committedOffset: true, heldPartitions: true, commitAge: true,
 	linkHealthy: true, linkState: true, providerHealthy: true,
-	wrpcCalls: true, wrpcRunning: true, wrpcWaiting: true, wrpcAwaited: true, wrpcRepeats: true, wrpcRefused: true, wrpcFailed: true,
+	wrpcCalls: true, wrpcRunning: true, wrpcWaiting: true, wrpcAwaited: true, wrpcRepeats: true, wrpcRefused: true,
+	wrpcFailed:    true,
 	natsConnected: true, natsReconnects: true,
 	memoryLimit: true, memoryBudget: true, memoryUsed: true, memoryRefused: true,
 }

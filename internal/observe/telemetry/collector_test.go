@@ -14,9 +14,10 @@ func TestGaugesAreAskedForAtTheScrapeAndGoWithTheirLink(t *testing.T) {
 	now := Snapshot{
 		Links: []LinkHealth{{"echo", "default", "wasmcloud:messaging", "target", status.Failing}},
 		Consumers: []ConsumerLoad{
-			{Component: "echo", Link: "default", InFlight: 2, Waiting: 3, BufferedBytes: 500, OldestUnfinished: 4, CommitAge: 1, Held: 1, Partitions: []PartitionLag{
-				{"t", 0, 10, 5, 2.5}, {"t", 1, -1, -1, 0}, {"u", 0, 3, 0, 0},
-			}},
+			{Component: "echo", Link: "default", InFlight: 2, Waiting: 3, BufferedBytes: 500, OldestUnfinished: 4, CommitAge: 1,
+				Held: 1, Partitions: []PartitionLag{
+					{"t", 0, 10, 5, 2.5}, {"t", 1, -1, -1, 0}, {"u", 0, 3, 0, 0},
+				}},
 			// A link of the same name, for the other package, in another group.
 			{Component: "echo", Link: "default", InFlight: 1, OldestUnfinished: 9, FailedCalls: 216, OldestCall: 75, Partitions: []PartitionLag{{"t", 0, 7, 8, 6}}},
 		},
@@ -55,7 +56,8 @@ messaging_kafka_link_state{component="echo",direction="target",link="default",pa
 # TYPE messaging_kafka_nats_reconnects_total counter
 messaging_kafka_nats_reconnects_total 2
 `
-	names := []string{"lag_records", "committed_offset", "in_flight_records", "oldest_unfinished_seconds", "link_state", "failing_calls", "oldest_call_seconds", "nats_reconnects_total"}
+	names := []string{"lag_records", "committed_offset", "in_flight_records", "oldest_unfinished_seconds", "link_state",
+		"failing_calls", "oldest_call_seconds", "nats_reconnects_total"}
 	for i := range names {
 		names[i] = namespace + "_" + names[i]
 	}

@@ -65,7 +65,8 @@ func histogramOf(m *dto.Metric) *status.Histogram {
 	if h.GetSampleCount() == 0 {
 		return nil
 	}
-	out := &status.Histogram{Count: h.GetSampleCount(), Sum: h.GetSampleSum(), Buckets: make([]status.Bucket, 0, len(h.GetBucket()))}
+	out := &status.Histogram{Count: h.GetSampleCount(), Sum: h.GetSampleSum(),
+		Buckets: make([]status.Bucket, 0, len(h.GetBucket()))}
 	for _, b := range h.GetBucket() {
 		out.Buckets = append(out.Buckets, status.Bucket{UpTo: b.GetUpperBound(), Count: b.GetCumulativeCount()})
 	}

@@ -32,7 +32,8 @@ func TestCountsAreThoseOfTheMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	handle, publish := got[LinkName{"a", "default"}].HandleSeconds, got[LinkName{"b", "default"}].PublishSeconds
-	if handle == nil || handle.Count != 2 || handle.Sum < .059 || handle.Sum > .061 || publish == nil || publish.Count != 2 {
+	if handle == nil || handle.Count != 2 || handle.Sum < .059 || handle.Sum > .061 || publish == nil ||
+		publish.Count != 2 {
 		t.Fatalf("handle %+v, publish %+v", handle, publish)
 	}
 	if p := handle.Quantile(.99); *p > .05 || *p < .025 {

@@ -87,21 +87,25 @@ var (
 		help: "Partitions that the group has given to this copy.",
 		bad:  "0 over all copies: nobody reads."})
 
-	deliveries = declare(metric{section: sectionComponent, name: "deliveries_total", kind: counter, labels: with(ofLink, "outcome"),
-		help: "Deliveries of records to the component, by how they ended; skipped are tombstones that cause no call.",
-		bad:  "A share of retry, reject or unavailable that does not go back to 0: the component fails, refuses records, or is not there. given_up grows at stops and rebalances only."})
+	deliveries = declare(metric{section: sectionComponent, name: "deliveries_total", kind: counter,
+		labels: with(ofLink, "outcome"),
+		help:   "Deliveries of records to the component, by how they ended; skipped are tombstones that cause no call.",
+		bad:    "A share of retry, reject or unavailable that does not go back to 0: the component fails, refuses records, or is not there. given_up grows at stops and rebalances only."})
 	redeliveries = declare(metric{section: sectionComponent, name: "redeliveries_total", kind: counter, labels: ofLink,
 		help: "Deliveries that were not the first of their record.",
 		bad:  "Close to deliveries_total: the component works, but mostly in vain."})
-	deliverySeconds = declare(metric{section: sectionComponent, name: "delivery_seconds", kind: histogram, labels: ofLink, buckets: durations,
-		help: "Duration of calls of the component. In a batch, each record counts with the time of its call.",
-		bad:  "Values near handle_timeout: calls are about to be given up."})
-	batchRecords = declare(metric{section: sectionComponent, name: "batch_records", kind: histogram, labels: ofLink, buckets: batches,
-		help: "Records of one call, where records go to the component in batches.",
-		bad:  "Mostly 1 under load: batches are not filled; see batch_max_wait."})
-	recordsGivenUp = declare(metric{section: sectionComponent, name: "buried_records_total", kind: counter, labels: with(ofLink, "fate"),
-		help: "Records that no delivery could help: dead_lettered, or skipped for want of a dead_letter_topic.",
-		bad:  "Any increase wants a look at the dead letters. skipped is lost to the component: set dead_letter_topic."})
+	deliverySeconds = declare(metric{section: sectionComponent, name: "delivery_seconds", kind: histogram, labels: ofLink,
+		buckets: durations,
+		help:    "Duration of calls of the component. In a batch, each record counts with the time of its call.",
+		bad:     "Values near handle_timeout: calls are about to be given up."})
+	batchRecords = declare(metric{section: sectionComponent, name: "batch_records", kind: histogram, labels: ofLink,
+		buckets: batches,
+		help:    "Records of one call, where records go to the component in batches.",
+		bad:     "Mostly 1 under load: batches are not filled; see batch_max_wait."})
+	recordsGivenUp = declare(metric{section: sectionComponent, name: "buried_records_total", kind: counter,
+		labels: with(ofLink, "fate"),
+		help:   "Records that no delivery could help: dead_lettered, or skipped for want of a dead_letter_topic.",
+		bad:    "Any increase wants a look at the dead letters. skipped is lost to the component: set dead_letter_topic."})
 	inFlightRecords = declare(metric{section: sectionComponent, name: "in_flight_records", kind: gauge, labels: ofLink,
 		help: "Records that are with the component.",
 		bad:  "Always at max_in_flight while waiting_records grows: the component is the bottleneck."})
@@ -117,7 +121,8 @@ var (
 	oldestCall = declare(metric{section: sectionComponent, name: "oldest_call_seconds", kind: gauge, labels: ofLink,
 		help: "Time since the call of the component began that has been under way for longest; 0 where there is none.",
 		bad:  "Near handle_timeout: the component hangs, or waits for an instance."})
-	oldestUnfinished = declare(metric{section: sectionComponent, name: "oldest_unfinished_seconds", kind: gauge, labels: ofLink,
+	oldestUnfinished = declare(metric{section: sectionComponent, name: "oldest_unfinished_seconds",
+		kind: gauge, labels: ofLink,
 		help: "Time since the record was read that has been unfinished for longest; 0 where there is none.",
 		bad:  "Grows without end: a record holds back the commit of all behind it (head-of-line blocking)."})
 
@@ -142,25 +147,30 @@ var (
 	publishes = declare(metric{section: sectionOut, name: "publishes_total", kind: counter, labels: with(ofLink, "class"),
 		help: "Records that the component published, by the class of the result.",
 		bad:  "Any class but ok. unavailable and timed_out: the cluster; not_authorised: rights or allowed_topics; too_large, unknown_topic, invalid: the component."})
-	publishSeconds = declare(metric{section: sectionOut, name: "publish_seconds", kind: histogram, labels: ofLink, buckets: durations,
-		help: "Duration of publishes until Kafka acknowledged or refused.",
-		bad:  "Values near publish_timeout: publishes are about to fail."})
+	publishSeconds = declare(metric{section: sectionOut, name: "publish_seconds", kind: histogram, labels: ofLink,
+		buckets: durations,
+		help:    "Duration of publishes until Kafka acknowledged or refused.",
+		bad:     "Values near publish_timeout: publishes are about to fail."})
 	publishedRecords = declare(metric{section: sectionOut, name: "published_records_total", kind: counter, labels: ofLink,
 		help: "Records for the component that Kafka has acknowledged or committed: publishes with each of their copies, requests, and outputs. Dead letters are counted by buried_records_total."})
 	publishedBytes = declare(metric{section: sectionOut, name: "published_bytes_total", kind: counter, labels: ofLink,
 		help: "Bytes of keys, values and headers of these records."})
-	transactions = declare(metric{section: sectionOut, name: "transactions_total", kind: counter, labels: with(ofLink, "result"),
-		help: "Transactions of outputs and offsets; result is committed or aborted.",
-		bad:  "A steady increase of aborted: outputs cannot be produced, or another copy has taken the partitions."})
-	transactionSeconds = declare(metric{section: sectionOut, name: "transaction_seconds", kind: histogram, labels: ofLink, buckets: durations,
-		help: "Duration of transactions from their begin to their end.",
-		bad:  "Near 10 seconds, when brokers abort a transaction."})
+	transactions = declare(metric{section: sectionOut, name: "transactions_total", kind: counter,
+		labels: with(ofLink, "result"),
+		help:   "Transactions of outputs and offsets; result is committed or aborted.",
+		bad:    "A steady increase of aborted: outputs cannot be produced, or another copy has taken the partitions."})
+	transactionSeconds = declare(metric{section: sectionOut, name: "transaction_seconds", kind: histogram, labels: ofLink,
+		buckets: durations,
+		help:    "Duration of transactions from their begin to their end.",
+		bad:     "Near 10 seconds, when brokers abort a transaction."})
 
-	requests = declare(metric{section: sectionRequests, name: "requests_total", kind: counter, labels: with(ofLink, "result"),
-		help: "Requests over Kafka, by how they ended: answered, timed_out, or late_answer for an answer that nobody waited for any more.",
-		bad:  "timed_out: whoever answers is slow or away. late_answer: the component's timeout is too short."})
-	requestSeconds = declare(metric{section: sectionRequests, name: "request_seconds", kind: histogram, labels: ofLink, buckets: durations,
-		help: "Duration of requests over Kafka until their answer came."})
+	requests = declare(metric{section: sectionRequests, name: "requests_total", kind: counter,
+		labels: with(ofLink, "result"),
+		help:   "Requests over Kafka, by how they ended: answered, timed_out, or late_answer for an answer that nobody waited for any more.",
+		bad:    "timed_out: whoever answers is slow or away. late_answer: the component's timeout is too short."})
+	requestSeconds = declare(metric{section: sectionRequests, name: "request_seconds", kind: histogram, labels: ofLink,
+		buckets: durations,
+		help:    "Duration of requests over Kafka until their answer came."})
 
 	linkHealthy = declare(metric{section: sectionHealth, name: "link_healthy", kind: gauge, labels: ofOneLink,
 		help: "1 where a link is healthy, else 0. A link that is merely idle is healthy.",
@@ -171,9 +181,10 @@ var (
 	providerHealthy = declare(metric{section: sectionHealth, name: "healthy", kind: gauge,
 		help: "1 where the provider and all its links are healthy, else 0.",
 		bad:  "0: link_healthy tells which link it is; where none is, the provider's own config is wrong or components make too many calls: the health message says it."})
-	buildInfo = declare(metric{section: sectionHealth, name: "build_info", kind: gauge, labels: []string{"version", "commit", "go_version"},
-		help: "Always 1; the labels say which build runs.",
-		bad:  "More than one version over all copies for longer than an upgrade takes."})
+	buildInfo = declare(metric{section: sectionHealth, name: "build_info", kind: gauge,
+		labels: []string{"version", "commit", "go_version"},
+		help:   "Always 1; the labels say which build runs.",
+		bad:    "More than one version over all copies for longer than an upgrade takes."})
 	memoryLimit = declare(metric{section: sectionHealth, name: "memory_limit_bytes", kind: gauge,
 		help: "Memory that the process may take (provider_max_memory); 0 is without a limit.",
 		bad:  "process_resident_memory_bytes near it: what comes from others does not fill it alone; look for what does with a profile."})
@@ -203,9 +214,10 @@ var (
 	wrpcRefused = declare(metric{section: sectionLattice, name: "wrpc_refused_calls_total", kind: counter,
 		help: "Calls that were refused, or given up for others, because there were too many at once.",
 		bad:  "Any increase: components publish faster than Kafka takes it, or one begins calls that it does not end. Health names the last caller."})
-	wrpcFailed = declare(metric{section: sectionLattice, name: "wrpc_failed_calls_total", kind: counter, labels: []string{"reason"},
-		help: "Calls that ended without a result, by reason: unclosed (the end of the parameters did not come), malformed, or failed.",
-		bad:  "Any steady increase: calls are cut off on their way, or a component was built against another interface."})
+	wrpcFailed = declare(metric{section: sectionLattice, name: "wrpc_failed_calls_total", kind: counter,
+		labels: []string{"reason"},
+		help:   "Calls that ended without a result, by reason: unclosed (the end of the parameters did not come), malformed, or failed.",
+		bad:    "Any steady increase: calls are cut off on their way, or a component was built against another interface."})
 	natsConnected = declare(metric{section: sectionLattice, name: "nats_connected", kind: gauge,
 		help: "1 while the provider is connected to the lattice, else 0.",
 		bad:  "0: neither calls nor links come, and records wait."})
@@ -213,20 +225,26 @@ var (
 		help: "Times that the connection to the lattice came back.",
 		bad:  "A steady increase: the network or the NATS server is unstable."})
 
-	clientConnects = declare(metric{section: sectionClients, name: "client_connects_total", kind: counter, labels: []string{"client", "broker", "result"},
-		help: "Attempts to connect to brokers, authentication included; result is ok or error. client is consumer (its transactions included), producer, or replies to requests, broker the broker's number, or seed for an address of hosts.",
-		bad:  "error grows: a broker is away or refuses. ok grows steadily: connections do not last."})
-	clientReadBytes = declare(metric{section: sectionClients, name: "client_read_bytes_total", kind: counter, labels: []string{"client", "broker"},
-		help: "Bytes that came from brokers, compressed as they came."})
-	clientWrittenBytes = declare(metric{section: sectionClients, name: "client_written_bytes_total", kind: counter, labels: []string{"client", "broker"},
-		help: "Bytes that went to brokers, compressed as they went."})
-	clientErrors = declare(metric{section: sectionClients, name: "client_errors_total", kind: counter, labels: []string{"client", "broker"},
-		help: "Requests that broke off while they were written or their answer was read.",
-		bad:  "A steady increase: connections break."})
-	clientRequestSeconds = declare(metric{section: sectionClients, name: "client_request_seconds", kind: histogram, labels: []string{"client"}, buckets: durations,
+	clientConnects = declare(metric{section: sectionClients, name: "client_connects_total", kind: counter,
+		labels: []string{"client", "broker", "result"},
+		help:   "Attempts to connect to brokers, authentication included; result is ok or error. client is consumer (its transactions included), producer, or replies to requests, broker the broker's number, or seed for an address of hosts.",
+		bad:    "error grows: a broker is away or refuses. ok grows steadily: connections do not last."})
+	clientReadBytes = declare(metric{section: sectionClients, name: "client_read_bytes_total", kind: counter,
+		labels: []string{"client", "broker"},
+		help:   "Bytes that came from brokers, compressed as they came."})
+	clientWrittenBytes = declare(metric{section: sectionClients, name: "client_written_bytes_total", kind: counter,
+		labels: []string{"client", "broker"},
+		help:   "Bytes that went to brokers, compressed as they went."})
+	clientErrors = declare(metric{section: sectionClients, name: "client_errors_total", kind: counter,
+		labels: []string{"client", "broker"},
+		help:   "Requests that broke off while they were written or their answer was read.",
+		bad:    "A steady increase: connections break."})
+	clientRequestSeconds = declare(metric{section: sectionClients, name: "client_request_seconds", kind: histogram,
+		labels: []string{"client"}, buckets: durations,
 		help: "Duration of requests to brokers from the begin of writing to the end of reading. Fetches wait at the broker for up to fetch_max_wait.",
 		bad:  "Rises for producer: brokers are slow."})
-	clientThrottled = declare(metric{section: sectionClients, name: "client_throttled_seconds_total", kind: counter, labels: []string{"client"},
-		help: "Time for which brokers told the clients to wait because of a quota.",
-		bad:  "Any increase: a quota slows the link down."})
+	clientThrottled = declare(metric{section: sectionClients, name: "client_throttled_seconds_total", kind: counter,
+		labels: []string{"client"},
+		help:   "Time for which brokers told the clients to wait because of a quota.",
+		bad:    "Any increase: a quota slows the link down."})
 )

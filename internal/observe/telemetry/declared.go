@@ -8,7 +8,8 @@ type Declared struct {
 	Labels     []string
 }
 
-// Declarations lists all metrics that the provider may have. Those of what no link does are not there before one does it.
+// Declarations lists all metrics that the provider may have. Those of what no link does are not there before one does
+// it.
 func Declarations() []Declared {
 	list := make([]Declared, len(declared))
 	for i, d := range declared {

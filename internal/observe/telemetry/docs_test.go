@@ -49,7 +49,8 @@ func markdown() string {
 	for _, d := range declared {
 		if d.section != section {
 			section = d.section
-			fmt.Fprintf(&b, "\n## %s\n\n| Metric | Type | Labels | What it says | A bad value |\n|---|---|---|---|---|\n", section)
+			fmt.Fprintf(&b, "\n## %s\n\n| Metric | Type | Labels | What it says | A bad value |\n|---|---|---|---|---|\n",
+				section)
 		}
 		labels := "none"
 		if len(d.labels) > 0 {

@@ -41,7 +41,8 @@ type series struct {
 	value string
 }
 
-// Link returns the metrics of one link. Those of the same component and name are the same, as long as somebody uses them.
+// Link returns the metrics of one link. Those of the same component and name are the same, as long as somebody uses
+// them.
 func (m *Metrics) Link(component, link string) *LinkMetrics {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -72,10 +73,12 @@ func (m *Metrics) newLink(key linkKey) *LinkMetrics {
 		metrics: m, key: key, counters: make(map[series]prometheus.Counter),
 	}
 	l.records, l.bytes = l.counter(fetchedRecords, ""), l.counter(fetchedBytes, "")
-	l.rebalances, l.missed, l.repeated = l.counter(rebalances, ""), l.counter(missedRecords, ""), l.counter(redeliveries, "")
+	l.rebalances, l.missed, l.repeated = l.counter(rebalances, ""), l.counter(missedRecords, ""),
+		l.counter(redeliveries, "")
 	l.publishedRecords, l.publishedBytes = l.counter(publishedRecords, ""), l.counter(publishedBytes, "")
 	l.delivery, l.publish = l.histogram(deliverySeconds), l.histogram(publishSeconds)
-	l.request, l.batch, l.transact = &rare{l: l, of: requestSeconds}, &rare{l: l, of: batchRecords}, &rare{l: l, of: transactionSeconds}
+	l.request, l.batch, l.transact = &rare{l: l, of: requestSeconds}, &rare{l: l, of: batchRecords}, &rare{l: l,
+		of: transactionSeconds}
 	// A counter that is there from the start shows its first step, so those are made that an alert may stand on.
 	for kind := range record.Kind(record.Kinds) {
 		l.outcomes[kind] = l.counter(deliveries, kind.Label())

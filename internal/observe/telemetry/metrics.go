@@ -41,14 +41,17 @@ func NewMetrics() *Metrics {
 			m.counters[d] = c
 			m.Registry.MustRegister(c)
 		case d.kind == histogram:
-			h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: d.fullName(), Help: d.help, Buckets: d.buckets}, d.labels)
+			h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: d.fullName(), Help: d.help, Buckets: d.buckets},
+				d.labels)
 			m.histograms[d] = h
 			m.Registry.MustRegister(h)
 		}
 	}
 	v := version.Get()
-	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: buildInfo.fullName(), Help: buildInfo.help}, buildInfo.labels)
+	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: buildInfo.fullName(), Help: buildInfo.help},
+		buildInfo.labels)
 	info.WithLabelValues(v.Version, v.Commit, v.Go).Set(1)
-	m.Registry.MustRegister(info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.Registry.MustRegister(info, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -162,7 +162,8 @@ func TestWhatEndsAfterItsLinkLeavesNoMetricsBehind(t *testing.T) {
 func TestALinkHasNoMoreSeriesThanTheDocumentsSay(t *testing.T) {
 	m := NewMetrics()
 	m.Ask(func() Snapshot {
-		return Snapshot{Links: []LinkHealth{{"echo", "default", "p", "target", "healthy"}}, Consumers: []ConsumerLoad{{Component: "echo", Link: "default"}}}
+		return Snapshot{Links: []LinkHealth{{"echo", "default", "p", "target", "healthy"}},
+			Consumers: []ConsumerLoad{{Component: "echo", Link: "default"}}}
 	})
 	l := m.Link("echo", "default")
 	if n := exposed(t, m); n < 50 || n > 75 {

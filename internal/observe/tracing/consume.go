@@ -17,7 +17,8 @@ func (l *Link) Process(ctx context.Context, r *record.Record) (context.Context, 
 	}
 	from := Of(r)
 	attrs := l.attributes(r.Topic, "process", semconv.MessagingOperationTypeProcess, 5)
-	attrs = append(attrs, semconv.MessagingConsumerGroupName(l.group), partition(r.Partition), semconv.MessagingKafkaOffset(int(r.Offset)))
+	attrs = append(attrs, semconv.MessagingConsumerGroupName(l.group), partition(r.Partition),
+		semconv.MessagingKafkaOffset(int(r.Offset)))
 	if r.Attempt > 1 {
 		attrs = append(attrs, attemptKey.Int(r.Attempt))
 	}
@@ -80,9 +81,9 @@ func linksOf(batch []*record.Record) (links []trace.Link, parent trace.SpanConte
 }
 
 // Create gives an output that a component made of a record the record's trace, unless the component gave it one. below
-// is the span of the delivery, nil where tracing is off. The output gets a span of its own: below the delivery or, where
-// several records were delivered together, in the trace of the record and linked with the delivery, since the delivery
-// is in another.
+// is the span of the delivery, nil where tracing is off. The output gets a span of its own: below the delivery or,
+// where several records were delivered together, in the trace of the record and linked with the delivery, since the
+// delivery is in another.
 func (l *Link) Create(below *Span, in *record.Record, several bool, out *record.Outgoing) {
 	from := Of(in)
 	if l == nil || below == nil {

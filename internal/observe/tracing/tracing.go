@@ -122,13 +122,14 @@ func (s *Span) End(class string, err error) {
 	s.span.End()
 }
 
-// maxText bounds what an error puts into a span in bytes; a component can make it as long as it likes. Protobuf takes only
-// valid UTF-8, and the spans sent together would be lost with one that is not.
+// maxText bounds what an error puts into a span in bytes; a component can make it as long as it likes. Protobuf takes
+// only valid UTF-8, and the spans sent together would be lost with one that is not.
 const maxText = 512
 
 // start begins a span below parent, or a trace of its own where that is not valid. The context that it returns has the
 // span and ends with ctx; whatever span ctx has does not count.
-func (l *Link) start(ctx context.Context, parent trace.SpanContext, name string, from map[string][]string, opts ...trace.SpanStartOption) (context.Context, *Span) {
+func (l *Link) start(ctx context.Context, parent trace.SpanContext, name string, from map[string][]string,
+	opts ...trace.SpanStartOption) (context.Context, *Span) {
 	if parent.IsValid() {
 		ctx = trace.ContextWithRemoteSpanContext(ctx, parent)
 	} else {

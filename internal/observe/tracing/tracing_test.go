@@ -111,7 +111,8 @@ func TestADeliveryIsBelowTheSpanThatItsRecordWasMadeIn(t *testing.T) {
 }
 
 func TestARecordWithoutATraceBeginsOne(t *testing.T) {
-	for name, in := range map[string]*record.Record{"none": with(), "broken": with("traceparent", "00-1-2-01", "tracestate", "a=b")} {
+	for name, in := range map[string]*record.Record{"none": with(),
+		"broken": with("traceparent", "00-1-2-01", "tracestate", "a=b")} {
 		t.Run(name, func(t *testing.T) {
 			r := newRecording(t, always())
 			in.Value = nil
@@ -147,15 +148,18 @@ func TestWhatSamplingLeftOutStaysOutAndKeepsItsTrace(t *testing.T) {
 
 func TestABatchIsLinkedWithTheSpansOfItsRecords(t *testing.T) {
 	r := newRecording(t, always())
-	batch := []*record.Record{with("traceparent", parentOne), with(), with("traceparent", parentTwo), with("traceparent", parentOne), with("traceparent", unsampled)}
+	batch := []*record.Record{with("traceparent", parentOne), with(), with("traceparent", parentTwo),
+		with("traceparent", parentOne), with("traceparent", unsampled)}
 	_, span := r.ProcessBatch(t.Context(), batch)
 	span.End("", nil)
 	got := r.spans.Ended()[0]
 	check(t, got, "process in", trace.SpanKindConsumer, map[attribute.Key]any{
 		"messaging.operation.name": "process", "messaging.operation.type": "process", "messaging.destination.name": "in",
-		"messaging.destination.partition.id": "3", "messaging.kafka.offset": int64(42), "messaging.batch.message_count": int64(5),
+		"messaging.destination.partition.id": "3", "messaging.kafka.offset": int64(42),
+		"messaging.batch.message_count": int64(5),
 	})
-	if got.Parent().IsValid() || len(got.Links()) != 2 || got.Links()[0].SpanContext.TraceID().String() != traceOne || got.Links()[1].SpanContext.TraceID().String() != traceTwo {
+	if got.Parent().IsValid() || len(got.Links()) != 2 || got.Links()[0].SpanContext.TraceID().String() != traceOne ||
+		got.Links()[1].SpanContext.TraceID().String() != traceTwo {
 		t.Errorf("parent %v, links %v", got.Parent(), got.Links())
 	}
 	for i := range 200 {
@@ -184,7 +188,8 @@ func TestOutputsGoOnInTheTraceOfTheirInput(t *testing.T) {
 	check(t, created, "create out", trace.SpanKindProducer, map[attribute.Key]any{
 		"messaging.operation.name": "create", "messaging.operation.type": "create", "messaging.destination.name": "out",
 	})
-	if created.Parent().TraceID().String() != traceOne || created.Links()[0].SpanContext.SpanID() != delivery.SpanContext().SpanID() {
+	if created.Parent().TraceID().String() != traceOne ||
+		created.Links()[0].SpanContext.SpanID() != delivery.SpanContext().SpanID() {
 		t.Errorf("parent %v, links %v", created.Parent(), created.Links())
 	}
 	if got, want := header(outs[0]), "00-"+traceOne+"-"+created.SpanContext().SpanID().String()+"-01"; got != want {
@@ -193,7 +198,8 @@ func TestOutputsGoOnInTheTraceOfTheirInput(t *testing.T) {
 	if v, _ := last(outs[0].Headers, "baggage"); string(v) != "b=1" {
 		t.Errorf("headers %v", outs[0].Headers)
 	}
-	if other := r.spans.Ended()[1]; other.Parent().SpanID() != delivery.SpanContext().SpanID() || len(other.Links()) != 0 ||
+	if other := r.spans.Ended()[1]; other.Parent().SpanID() != delivery.SpanContext().SpanID() ||
+		len(other.Links()) != 0 ||
 		!strings.Contains(header(outs[1]), other.SpanContext().SpanID().String()) {
 		t.Errorf("output of a record without a trace: %s", header(outs[1]))
 	}
@@ -207,7 +213,8 @@ func TestOutputsGoOnInTheTraceOfTheirInput(t *testing.T) {
 	r.Create(span, batch[0], false, out)
 	span.End("", nil)
 	created, delivery = r.spans.Ended()[3], r.spans.Ended()[4]
-	if created.Parent().SpanID() != delivery.SpanContext().SpanID() || !strings.Contains(header(out), created.SpanContext().SpanID().String()) {
+	if created.Parent().SpanID() != delivery.SpanContext().SpanID() ||
+		!strings.Contains(header(out), created.SpanContext().SpanID().String()) {
 		t.Errorf("output of a record alone: %s", header(out))
 	}
 
@@ -252,9 +259,11 @@ func TestARecordThatTheComponentGaveATraceKeepsItAndIsLinked(t *testing.T) {
 	span.End("unavailable", errors.New("e"))
 	got := r.spans.Ended()[0]
 	check(t, got, "send", trace.SpanKindProducer, map[attribute.Key]any{
-		"messaging.operation.name": "send", "messaging.operation.type": "send", "messaging.batch.message_count": int64(2), "error.type": "unavailable",
+		"messaging.operation.name": "send", "messaging.operation.type": "send", "messaging.batch.message_count": int64(2),
+		"error.type": "unavailable",
 	})
-	if string(list[0].Headers[0].Value) != parentTwo || len(list[0].Headers) != 1 || got.Links()[0].SpanContext.TraceID().String() != traceTwo {
+	if string(list[0].Headers[0].Value) != parentTwo || len(list[0].Headers) != 1 ||
+		got.Links()[0].SpanContext.TraceID().String() != traceTwo {
 		t.Errorf("headers %s, links %v", list[0].Headers, got.Links())
 	}
 	if len(list[1].Headers) != 1 {
@@ -264,7 +273,8 @@ func TestARecordThatTheComponentGaveATraceKeepsItAndIsLinked(t *testing.T) {
 
 func TestNamesOfSpansAreThoseOfTopicsAlone(t *testing.T) {
 	for topic, want := range map[string]string{
-		"out?key=secret&correlation=1": "out", "?key=secret": "", "a b": "", "\xff": "", strings.Repeat("t", record.MaxTopicName+1): "", "A.b_c-9": "A.b_c-9", "": "",
+		"out?key=secret&correlation=1": "out", "?key=secret": "", "a b": "", "\xff": "",
+		strings.Repeat("t", record.MaxTopicName+1): "", "A.b_c-9": "A.b_c-9", "": "",
 	} {
 		if got := destination(topic); got != want {
 			t.Errorf("topic %q = %q, want %q", topic, got, want)
@@ -296,14 +306,17 @@ func TestARequestIsLinkedWithItsAnswer(t *testing.T) {
 
 func TestWithTracingOffHeadersPassAsTheyCameAndNothingIsAllocated(t *testing.T) {
 	l := New(nil, "1").Link("c", "l", "g")
-	in := with("traceparent", "anything", "tracestate", "s", "baggage", strings.Repeat("x", maxHeader+1), "traceparent", "the last one")
+	in := with("traceparent", "anything", "tracestate", "s", "baggage", strings.Repeat("x", maxHeader+1),
+		"traceparent", "the last one")
 	ctx, span := l.Process(t.Context(), in)
-	if h := span.Headers(in); ctx != t.Context() || fmt.Sprint(h) != fmt.Sprint(map[string][]string{"traceparent": {"the last one"}, "tracestate": {"s"}}) {
+	if h := span.Headers(in); ctx != t.Context() ||
+		fmt.Sprint(h) != fmt.Sprint(map[string][]string{"traceparent": {"the last one"}, "tracestate": {"s"}}) {
 		t.Errorf("headers %v", h)
 	}
 	list := []record.Outgoing{{}, {Headers: []record.Header{{Key: "traceparent", Value: []byte("own")}}}}
 	l.Send(t.Context(), map[string][]string{"traceparent": {"call"}}, list)
-	if string(list[0].Headers[0].Value) != "call" || string(list[1].Headers[0].Value) != "own" || len(list[1].Headers) != 1 {
+	if string(list[0].Headers[0].Value) != "call" || string(list[1].Headers[0].Value) != "own" ||
+		len(list[1].Headers) != 1 {
 		t.Errorf("headers %s, %s", list[0].Headers, list[1].Headers)
 	}
 	plain, out := with("k", "v"), make([]record.Outgoing, 1)

@@ -80,9 +80,9 @@ func (d *Decoder) take(length int64) ([]byte, error) {
 	return d.gather(n)
 }
 
-// gather returns a value of n bytes that is not in one part. It keeps the parts until all are there, and only then makes
-// the value, in one piece: a slice that grows along would have been three times as large for a while. Small parts are put
-// together, so that a peer that sends single bytes cannot make each of them cost a slice.
+// gather returns a value of n bytes that is not in one part. It keeps the parts until all are there, and only then
+// makes the value, in one piece: a slice that grows along would have been three times as large for a while. Small parts
+// are put together, so that a peer that sends single bytes cannot make each of them cost a slice.
 func (d *Decoder) gather(n int) ([]byte, error) {
 	var parts [][]byte
 	joined := false // the last of parts is ours and has room
@@ -121,9 +121,9 @@ func (d *Decoder) gather(n int) ([]byte, error) {
 	return b, d.Hold(-int64(n)) // of the parts, of which nobody has anything any more
 }
 
-// Hold counts n bytes that are made of what came, until the call ends, or fewer where n is negative. An error, which wraps
-// [ErrTooLarge], says that the calls of all peers hold so much already that there is no room. Whoever makes much more of a
-// value than its bytes asks before.
+// Hold counts n bytes that are made of what came, until the call ends, or fewer where n is negative. An error, which
+// wraps [ErrTooLarge], says that the calls of all peers hold so much already that there is no room. Whoever makes much
+// more of a value than its bytes asks before.
 func (d *Decoder) Hold(n int64) error {
 	if h, ok := d.src.(Holder); ok && n != 0 {
 		return h.Hold(n)

@@ -1,6 +1,6 @@
 // Package wit encodes and decodes values of WIT types in the value encoding of the WebAssembly component model: LEB128
-// numbers, strings and lists with their length before them, options and results as a byte, fields and elements one after
-// another. It is what wRPC sends, and the bodies of records over HTTP.
+// numbers, strings and lists with their length before them, options and results as a byte, fields and elements one
+// after another. It is what wRPC sends, and the bodies of records over HTTP.
 //
 // The Append functions encode, a [Decoder] decodes, from bytes or from a stream that is still to come. Beside the
 // primitive types the package knows those of messaging-kafka:records@0.1.0, which it translates to the types of the
@@ -27,8 +27,8 @@ const (
 	maxHeaders = 1 << 20
 )
 
-// Holder is a [Source] that counts what is made of what it yields: n more bytes are held from now on, or fewer where n is
-// below 0. An error is what the [Decoder] reports instead of the value.
+// Holder is a [Source] that counts what is made of what it yields: n more bytes are held from now on, or fewer where n
+// is below 0. An error is what the [Decoder] reports instead of the value.
 type Holder interface {
 	Hold(n int64) error
 }

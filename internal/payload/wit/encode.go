@@ -4,8 +4,8 @@ import "encoding/binary"
 
 // The Append functions append the encoding of a value to b (the value encoding of the WebAssembly component model:
 // LEB128 numbers, length-prefixed strings and lists) to b and return the extended slice, as [append] does. Records,
-// tuples, parameters and results have no encoding of their own: their fields follow one another. There are the types that the
-// interfaces of this provider use.
+// tuples, parameters and results have no encoding of their own: their fields follow one another. There are the types
+// that the interfaces of this provider use.
 
 // AppendBool appends a bool.
 func AppendBool(b []byte, v bool) []byte {

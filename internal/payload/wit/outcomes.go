@@ -65,14 +65,14 @@ func appendFailure(b []byte, o *record.Outcome) []byte {
 	return AppendString(AppendCase(b, index), ErrorText(text))
 }
 
-// DecodeHandled reads list<result<_, failure>>, the result of handler.handle for a batch of n records. Another number of
-// results is an error.
+// DecodeHandled reads list<result<_, failure>>, the result of handler.handle for a batch of n records. Another number
+// of results is an error.
 func DecodeHandled(d *Decoder, n int) ([]record.Outcome, error) {
 	return newReader(d).outcomes(n, false)
 }
 
-// DecodeProcessed reads list<result<list<outgoing>, failure>>, the result of processor.process for a batch of n records.
-// Another number of results is an error.
+// DecodeProcessed reads list<result<list<outgoing>, failure>>, the result of processor.process for a batch of n
+// records. Another number of results is an error.
 func DecodeProcessed(d *Decoder, n int) ([]record.Outcome, error) {
 	return newReader(d).outcomes(n, true)
 }
@@ -84,7 +84,8 @@ func (r *reader) outcomes(n int, outputs bool) ([]record.Outcome, error) {
 		return nil, err
 	}
 	if results != n {
-		return nil, fmt.Errorf("the component returned %d results for a batch of %d records: there must be one for each", results, n)
+		return nil, fmt.Errorf("the component returned %d results for a batch of %d records: there must be one for each",
+			results, n)
 	}
 	list := make([]record.Outcome, n)
 	for i := range list {

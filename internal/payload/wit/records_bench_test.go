@@ -25,7 +25,8 @@ func batchOf(n int, text bool) []*record.Record {
 		batch[i] = &record.Record{
 			Topic: "orders", Partition: 3, Offset: int64(1_000_000 + i), Timestamp: time.UnixMilli(1_700_000_000_000),
 			Key: []byte("customer-4711"), Value: value(1024, text), Attempt: 1,
-			Headers: []record.Header{{Key: "traceparent", Value: value(55, true)}, {Key: "content-type", Value: []byte("text/plain")}},
+			Headers: []record.Header{{Key: "traceparent", Value: value(55, true)},
+				{Key: "content-type", Value: []byte("text/plain")}},
 		}
 	}
 	return batch

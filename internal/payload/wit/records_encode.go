@@ -32,8 +32,8 @@ func AppendIncoming(b []byte, r *record.Record) []byte { return encoding{}.incom
 // encoding is how what is no UTF-8 is given to a component: as list<u8> or, with base64, as text.
 type encoding struct{ base64 bool }
 
-// AppendBatch appends list<incoming>, the parameters of handler.handle and processor.process. With base64, invalid UTF-8
-// goes as base64 in place of bytes. It grows b once.
+// AppendBatch appends list<incoming>, the parameters of handler.handle and processor.process. With base64, invalid
+// UTF-8 goes as base64 in place of bytes. It grows b once.
 func AppendBatch(b []byte, batch []*record.Record, base64 bool) []byte {
 	return encoding{base64: base64}.batch(b, batch)
 }

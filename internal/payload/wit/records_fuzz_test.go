@@ -22,10 +22,13 @@ func orNil(v []byte, nulls uint8, bit int) []byte {
 
 // FuzzRecords: every record survives the way to a component, and every output the way back.
 func FuzzRecords(f *testing.F) {
-	f.Add("orders", int32(3), int64(1000), int64(30000), []byte("k"), []byte("v"), "h", []byte{0xff}, uint32(1), uint8(0), uint8(3))
+	f.Add("orders", int32(3), int64(1000), int64(30000), []byte("k"), []byte("v"), "h", []byte{0xff}, uint32(1),
+		uint8(0), uint8(3))
 	f.Add("", int32(-1), int64(0), int64(-1), []byte{}, []byte{}, "", []byte{}, uint32(0), uint8(7), uint8(0))
-	f.Add("\xff", int32(1<<30), int64(1<<62), int64(1<<62), []byte("\xc3"), []byte("ü"), "\xff", []byte("x"), uint32(1<<31), uint8(2), uint8(200))
-	f.Fuzz(func(t *testing.T, topic string, partition int32, offset, millis int64, key, value []byte, name string, hv []byte,
+	f.Add("\xff", int32(1<<30), int64(1<<62), int64(1<<62), []byte("\xc3"), []byte("ü"), "\xff", []byte("x"),
+		uint32(1<<31), uint8(2), uint8(200))
+	f.Fuzz(func(t *testing.T, topic string, partition int32, offset, millis int64, key, value []byte,
+		name string, hv []byte,
 		attempt uint32, nulls, n uint8) {
 		if !utf8.ValidString(topic) || !utf8.ValidString(name) {
 			topic, name = "t", "h" // what becomes of other names has a test of its own
@@ -51,11 +54,13 @@ func FuzzRecords(f *testing.F) {
 		if got, err := DecodeBatch(NewBytesDecoder(b)); err != nil || !reflect.DeepEqual(got, batch) {
 			t.Fatalf("by base64, %+v became %+v (%v)", rec, got, err)
 		}
-		out := record.Outgoing{Topic: topic, Partition: partition, Key: rec.Key, Value: rec.Value, Headers: rec.Headers, Timestamp: rec.Timestamp}
+		out := record.Outgoing{Topic: topic, Partition: partition, Key: rec.Key, Value: rec.Value, Headers: rec.Headers,
+			Timestamp: rec.Timestamp}
 		if nulls&8 != 0 {
 			out.Partition, out.Timestamp = record.AnyPartition, time.Time{}
 		}
-		outcomes := []record.Outcome{{Kind: record.Done, Outputs: []record.Outgoing{out, out}}, {Kind: record.Done, Outputs: []record.Outgoing{out}}}
+		outcomes := []record.Outcome{{Kind: record.Done, Outputs: []record.Outgoing{out, out}},
+			{Kind: record.Done, Outputs: []record.Outgoing{out}}}
 		b = AppendProcessed(nil, outcomes)
 		if most := 3*outgoingBound(&out) + 3*numbersBound; len(b) > most {
 			t.Fatalf("%d bytes exceed the bound of %d", len(b), most)
@@ -81,7 +86,8 @@ func FuzzDecodeRecords(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, n int) {
 		if batch, err := DecodeBatch(NewBytesDecoder(b)); err == nil {
 			for _, r := range batch {
-				r.Timestamp, r.Attempt, r.Partition = time.UnixMilli(max(0, r.Timestamp.UnixMilli())), max(1, r.Attempt), max(0, r.Partition)
+				r.Timestamp, r.Attempt, r.Partition = time.UnixMilli(max(0, r.Timestamp.UnixMilli())), max(1, r.Attempt),
+					max(0, r.Partition)
 			}
 			again(t, batch, encoding{}.batch(nil, batch), DecodeBatch)
 		}

@@ -21,7 +21,8 @@ var goldenIncoming = []struct {
 	{"with everything", record.Record{
 		Topic: "orders", Partition: 300, Offset: 1000, LeaderEpoch: -1, Timestamp: ms(30000),
 		Key: []byte("k"), Value: []byte("hi"), Attempt: 2,
-		Headers: []record.Header{{Key: "a", Value: []byte("1")}, {Key: "a", Value: []byte{0xff}}, {Key: "b"}, {Key: "", Value: []byte{}}},
+		Headers: []record.Header{{Key: "a", Value: []byte("1")}, {Key: "a", Value: []byte{0xff}}, {Key: "b"},
+			{Key: "", Value: []byte{}}},
 	}, "\x06orders" + "\xac\x02" + "\xe8\x07" + "\xb0\xea\x01" + "\x01\x01k" + "\x01\x02hi" +
 		"\x04" + "\x01a\x01\x011" + "\x01a\x02\x01\xff" + "\x01b\x00" + "\x00\x01\x00" + "\x02"},
 	{"a tombstone", record.Record{
@@ -70,7 +71,8 @@ func TestBytesGoAsBase64WhereTheLinkSaysSo(t *testing.T) {
 		Topic: "t", LeaderEpoch: -1, Timestamp: ms(0), Key: []byte("text"), Value: []byte{0xff, 0xfe},
 		Headers: []record.Header{{Key: "h", Value: []byte{0xff}}, {Key: "n"}}, Attempt: 1,
 	}
-	want := "\x01" + "\x01t" + "\x00" + "\x00" + "\x00" + "\x01\x04text" + "\x03\x04//4=" + "\x02" + "\x01h\x03\x04/w==" + "\x01n\x00" + "\x01"
+	want := "\x01" + "\x01t" + "\x00" + "\x00" + "\x00" + "\x01\x04text" + "\x03\x04//4=" + "\x02" + "\x01h\x03\x04/w==" +
+		"\x01n\x00" + "\x01"
 	got := (encoding{base64: true}).batch(nil, []*record.Record{rec})
 	if string(got) != want {
 		t.Fatalf("encoded as %q, not %q", got, want)
@@ -79,7 +81,8 @@ func TestBytesGoAsBase64WhereTheLinkSaysSo(t *testing.T) {
 	if err != nil || len(back) != 1 || !reflect.DeepEqual(back[0], rec) {
 		t.Errorf("decoded as %+v (%v)", back, err)
 	}
-	if _, err := DecodeOutgoing(NewBytesDecoder([]byte("\x01t\x00\x00\x03\x02/w\x00\x00"))); err == nil || !strings.Contains(err.Error(), "payload.base64") {
+	if _, err := DecodeOutgoing(NewBytesDecoder([]byte("\x01t\x00\x00\x03\x02/w\x00\x00"))); err == nil ||
+		!strings.Contains(err.Error(), "payload.base64") {
 		t.Errorf("a string that is no base64: %v", err)
 	}
 }
@@ -92,7 +95,8 @@ var goldenOutgoing = []struct {
 	{"with everything", record.Outgoing{
 		Topic: "orders", Partition: 300, Key: []byte("k"), Value: []byte{0xff}, Timestamp: ms(1000),
 		Headers: []record.Header{{Key: "h", Value: []byte("v")}, {Key: "h"}},
-	}, "\x06orders" + "\x01\xac\x02" + "\x01\x01k" + "\x02\x01\xff" + "\x02" + "\x01h\x01\x01v" + "\x01h\x00" + "\x01\xe8\x07"},
+	}, "\x06orders" + "\x01\xac\x02" + "\x01\x01k" + "\x02\x01\xff" + "\x02" + "\x01h\x01\x01v" + "\x01h\x00" +
+		"\x01\xe8\x07"},
 	{"with nothing", record.Outgoing{Partition: record.AnyPartition}, "\x00" + "\x00" + "\x00" + "\x00" + "\x00" + "\x00"},
 	{"of partition 0 and 1970", record.Outgoing{Topic: "t", Value: []byte{}, Timestamp: ms(0)},
 		"\x01t" + "\x01\x00" + "\x00" + "\x01\x00" + "\x00" + "\x01\x00"},
@@ -187,7 +191,8 @@ func TestResultsOfSendHaveTheirBytes(t *testing.T) {
 		&SendError{Case: NotAuthorised, Text: "b"}, &SendError{Case: TimedOut, Text: "c"},
 		&SendError{Case: Unavailable, Text: "d"}, &SendError{Case: Invalid, Text: "e"}, &SendError{Case: Other}, nil,
 	}
-	const want = "\x09" + "\x00\x01t\x03\xe8\x07" + "\x01\x00\xac\x02\x80\x01" + "\x01\x01\x01a" + "\x01\x02\x01b" + "\x01\x03\x01c" +
+	const want = "\x09" + "\x00\x01t\x03\xe8\x07" + "\x01\x00\xac\x02\x80\x01" + "\x01\x01\x01a" + "\x01\x02\x01b" +
+		"\x01\x03\x01c" +
 		"\x01\x04\x01d" + "\x01\x05\x01e" + "\x01\x06\x00" + "\x00\x01t\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"
 	if got := AppendSent(positions, errs); string(got) != want {
 		t.Errorf("encoded as % x, not % x", got, want)
@@ -252,7 +257,8 @@ func TestRecordsAndHeadersOfACallAreBoundedTogether(t *testing.T) {
 	if !errors.Is(err, ErrTooLarge) || !strings.Contains(err.Error(), "result 1") {
 		t.Errorf("too many outputs give %v", err)
 	}
-	headers := "\x00\x00\x00\x00" + string(AppendCount(nil, maxHeaders/2+1)) + strings.Repeat("\x00\x00", maxHeaders/2+1) + "\x00"
+	headers := "\x00\x00\x00\x00" + string(AppendCount(nil, maxHeaders/2+1)) + strings.Repeat("\x00\x00", maxHeaders/2+1) +
+		"\x00"
 	_, err = DecodeOutgoings(NewBytesDecoder([]byte("\x02" + headers + headers)))
 	if !errors.Is(err, ErrTooLarge) || !strings.Contains(err.Error(), "record 1") {
 		t.Errorf("too many headers give %v", err)

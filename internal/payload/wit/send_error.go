@@ -26,7 +26,8 @@ const (
 	sendCases
 )
 
-var sendCaseNames = [sendCases]string{"too-large", "unknown-topic", "not-authorised", "timed-out", "unavailable", "invalid", "other"}
+var sendCaseNames = [sendCases]string{"too-large", "unknown-topic", "not-authorised", "timed-out", "unavailable",
+	"invalid", "other"}
 
 // String returns the name that the case has in the WIT.
 func (c SendCase) String() string {

@@ -42,8 +42,8 @@ func (r Role) String() string {
 // Batches tells whether the component takes batches.
 func (r Role) Batches() bool { return r == Handle || r == Process }
 
-// Delivery names how records reach the component: by messages in both directions of a link, or by one of the interfaces for
-// batches.
+// Delivery names how records reach the component: by messages in both directions of a link, or by one of the interfaces
+// for batches.
 func (r Role) Delivery() string {
 	if r.Batches() {
 		return r.String()
@@ -67,8 +67,9 @@ func (r Role) Produces() bool { return r.Publishes() || r == Process }
 func (r Role) Check(s *settings.Link) error {
 	switch {
 	case r == Produce && s.Consumer.Enabled():
-		return &settings.Error{Key: "topic", Problem: "records reach the component by a link with this provider as source and the interface handler or processor; " +
-			"a link with this provider as target and the interfaces producer and requester only publishes"}
+		return &settings.Error{Key: "topic",
+			Problem: "records reach the component by a link with this provider as source and the interface handler or processor; " +
+				"a link with this provider as target and the interfaces producer and requester only publishes"}
 	case s.Delivery.Transactions && r != Process:
 		return &settings.Error{Key: "transactions", Problem: fmt.Sprintf(
 			"only a link with the interface %s has outputs to commit with the offsets, this one has %s", Process, r)}

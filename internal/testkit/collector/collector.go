@@ -255,7 +255,8 @@ type traceService struct {
 	c *Collector
 }
 
-func (s traceService) Export(ctx context.Context, m *tracepb.ExportTraceServiceRequest) (*tracepb.ExportTraceServiceResponse, error) {
+func (s traceService) Export(ctx context.Context,
+	m *tracepb.ExportTraceServiceRequest) (*tracepb.ExportTraceServiceResponse, error) {
 	return &tracepb.ExportTraceServiceResponse{}, s.c.serveCall(ctx, m)
 }
 
@@ -264,7 +265,8 @@ type metricsService struct {
 	c *Collector
 }
 
-func (s metricsService) Export(ctx context.Context, m *metricspb.ExportMetricsServiceRequest) (*metricspb.ExportMetricsServiceResponse, error) {
+func (s metricsService) Export(ctx context.Context,
+	m *metricspb.ExportMetricsServiceRequest) (*metricspb.ExportMetricsServiceResponse, error) {
 	return &metricspb.ExportMetricsServiceResponse{}, s.c.serveCall(ctx, m)
 }
 
@@ -273,7 +275,8 @@ type logsService struct {
 	c *Collector
 }
 
-func (s logsService) Export(ctx context.Context, m *logspb.ExportLogsServiceRequest) (*logspb.ExportLogsServiceResponse, error) {
+func (s logsService) Export(ctx context.Context, m *logspb.ExportLogsServiceRequest) (*logspb.ExportLogsServiceResponse,
+	error) {
 	return &logspb.ExportLogsServiceResponse{}, s.c.serveCall(ctx, m)
 }
 

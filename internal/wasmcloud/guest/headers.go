@@ -70,8 +70,8 @@ var traceKeys = [...]string{"traceparent", "tracestate", "baggage"}
 type traceKey struct{}
 
 // WithTraceHeaders returns a context whose calls of components carry the trace headers (traceparent, tracestate,
-// baggage) of h, so that what a component does for a record joins the trace of the record. Other headers of h are left out. h
-// may be nil.
+// baggage) of h, so that what a component does for a record joins the trace of the record. Other headers of h are left
+// out. h may be nil.
 func WithTraceHeaders(ctx context.Context, h nats.Header) context.Context {
 	if trace := traceHeaders(h); trace != nil {
 		return context.WithValue(ctx, traceKey{}, trace)

@@ -31,7 +31,8 @@ func TestCallersAreReadFromHeaders(t *testing.T) {
 }
 
 func TestCallsCarryTheTraceOfTheirContext(t *testing.T) {
-	ctx := WithTraceHeaders(context.Background(), nats.Header{"Traceparent": {"00-1"}, "tracestate": {"s"}, "baggage": {"b=1"}, "other": {"x"}})
+	ctx := WithTraceHeaders(context.Background(),
+		nats.Header{"Traceparent": {"00-1"}, "tracestate": {"s"}, "baggage": {"b=1"}, "other": {"x"}})
 	got := CallHeader(ctx, "kafka", "echo", "orders")
 	want := nats.Header{"source-id": {"kafka"}, "target-id": {"echo"}, "link-name": {"orders"},
 		"traceparent": {"00-1"}, "tracestate": {"s"}, "baggage": {"b=1"}}

@@ -14,7 +14,8 @@ import (
 const full = `{"host_id":"NB3KHOST","lattice_rpc_prefix":"reftest","link_name":"default",
 "lattice_rpc_user_jwt":"jwt-canary","lattice_rpc_user_seed":"seed-canary","lattice_rpc_url":"nats://127.0.0.1:14333",
 "provider_key":"kafka","env_values":{"A":"env-canary"},"instance_id":"666a3ab3",
-"link_definitions":[{"source_id":"mycomp","target":"kafka","name":"default","wit_namespace":"wasmcloud","wit_package":"messaging",
+"link_definitions":[{"source_id":"mycomp","target":"kafka","name":"default","wit_namespace":"wasmcloud",
+ "wit_package":"messaging",
  "interfaces":["consumer"],"source_config":{"s":"source-canary"},"target_config":{"brokers":"target-canary"},
  "source_secrets":null,"target_secrets":[120,107,118,49,255,0]}],
 "cluster_issuers":["Cissuer"],"config":{"brokers":"config-canary"},
@@ -22,7 +23,8 @@ const full = `{"host_id":"NB3KHOST","lattice_rpc_prefix":"reftest","link_name":"
 "host_xkey_public_key":"XDFI","provider_xkey_private_key":"SXAI-canary","default_rpc_timeout_ms":2000,
 "structured_logging":true,"log_level":"info",
 "otel_config":{"enable_observability":true,"enable_traces":false,"enable_metrics":true,"enable_logs":false,
- "observability_endpoint":"http://o","traces_endpoint":"http://t","metrics_endpoint":"http://m","logs_endpoint":"http://l",
+ "observability_endpoint":"http://o","traces_endpoint":"http://t","metrics_endpoint":"http://m",
+ "logs_endpoint":"http://l",
  "protocol":"Grpc","additional_ca_paths":["/ca.pem"],"trace_level":"debug","traces_sampler":"traceidratio",
  "traces_sampler_arg":"0.5","max_batch_queue_size":2048,"concurrent_exports":4}}`
 

@@ -14,7 +14,8 @@ import (
 
 // places are where a question's answer must not go.
 var places = []string{
-	"wasmbus.rpc.default.victim.default.shutdown", "wasmbus.rpc.default.victim.linkdefs.put", "wasmbus.rpc.default.victim.linkdefs.del",
+	"wasmbus.rpc.default.victim.default.shutdown", "wasmbus.rpc.default.victim.linkdefs.put",
+	"wasmbus.rpc.default.victim.linkdefs.del",
 	"wasmbus.rpc.default.victim.config.update", "wasmbus.rpc.default.victim.health", "wasmbus.rpc.default.victim.status",
 	"wasmbus.ctl.v1.default.host.ping", "wasmbus.evt.default.x", "$SYS.REQ.SERVER.PING", "default.victim.wrpc.0.0.1.i.f",
 	"_INBOX.x.wrpc.0.0.1.i.f", "orders", "mine.inbox.x", "_INBOXES.x",
@@ -45,7 +46,8 @@ func TestAShutdownIsAnsweredToAnInboxAlone(t *testing.T) {
 		f := newFixture(t, fixtureOptions{})
 		nc := f.ns.Connect()
 		all := listen(t, nc)
-		if err := nc.PublishRequest("wasmbus.rpc.default.kafka.default.shutdown", place, []byte(`{"host_id":"`+f.host.ID()+`"}`)); err != nil {
+		if err := nc.PublishRequest("wasmbus.rpc.default.kafka.default.shutdown", place,
+			[]byte(`{"host_id":"`+f.host.ID()+`"}`)); err != nil {
 			t.Fatal(err)
 		}
 		if err := f.provider.WaitExit(); err != nil {
@@ -101,11 +103,13 @@ func TestInboxesOfOnesOwnAreAnswered(t *testing.T) {
 			t.Errorf("asked from %s: %v", prefix, err)
 		}
 	}
-	if err := f.host.Conn().PublishRequest("wasmbus.rpc.default.kafka.health", "yours.inbox."+strings.Repeat("x", 900), nil); err != nil {
+	if err := f.host.Conn().PublishRequest("wasmbus.rpc.default.kafka.health", "yours.inbox."+strings.Repeat("x", 900),
+		nil); err != nil {
 		t.Fatal(err)
 	}
 	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
-		if text := f.log.String(); !strings.Contains(text, "reply subject is no inbox") || strings.Contains(text, strings.Repeat("x", 200)) {
+		if text := f.log.String(); !strings.Contains(text, "reply subject is no inbox") ||
+			strings.Contains(text, strings.Repeat("x", 200)) {
 			return errors.New(text)
 		}
 		return nil

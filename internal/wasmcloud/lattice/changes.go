@@ -15,9 +15,9 @@ const maxChangeBytes = 32 << 20
 const changeCost = 512
 
 // changes are the messages about links and config that wait for the link worker, in the order in which the server sent
-// them. nats.go has no bound in bytes for several subscriptions that keep one order, so they are taken out of its channel
-// at once. That channel is as long as the queue: while there is more to read, the connection's reader lets nobody else run for
-// some milliseconds, in which thousands of small messages come, or a few megabytes.
+// them. nats.go has no bound in bytes for several subscriptions that keep one order, so they are taken out of its
+// channel at once. That channel is as long as the queue: while there is more to read, the connection's reader lets
+// nobody else run for some milliseconds, in which thousands of small messages come, or a few megabytes.
 type changes struct {
 	most    int // messages
 	account *memory.Account

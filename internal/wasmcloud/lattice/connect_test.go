@@ -329,7 +329,8 @@ func TestAServerThatDemandsTLSGetsItWithTheHostsOwnCA(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	failed := make(chan error, 1)
 	go func() {
-		_, err := Connect(ctx, &hostdata.Data{Lattice: "l", ProviderKey: "k", LatticeURL: ns.URL()}, Options{Logger: log.Logger()})
+		_, err := Connect(ctx, &hostdata.Data{Lattice: "l", ProviderKey: "k", LatticeURL: ns.URL()},
+			Options{Logger: log.Logger()})
 		failed <- err
 	}()
 	testkit.Eventually(t, testkit.DefaultTimeout, func() error {

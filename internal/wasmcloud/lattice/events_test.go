@@ -23,7 +23,8 @@ type scaleWatcher struct {
 func (w scaleWatcher) ComponentScaled(component string) { w.told <- component }
 func (w scaleWatcher) HostStopped()                     { w.told <- "a host stopped" }
 
-func newScaleWatcher(t *testing.T, options testkit.NATSOptions) (scaleWatcher, *testkit.Provider, *nats.Conn, *testkit.Log) {
+func newScaleWatcher(t *testing.T, options testkit.NATSOptions) (scaleWatcher, *testkit.Provider,
+	*nats.Conn, *testkit.Log) {
 	t.Helper()
 	handler, log := scaleWatcher{newRecorder(), make(chan string, 10)}, &testkit.Log{}
 	ns := testkit.NATS(t, options)

@@ -117,8 +117,9 @@ func TestLostChangesAreCountedInHealth(t *testing.T) {
 
 func TestARefusedSubscriptionShowsInHealth(t *testing.T) {
 	ns := testkit.NATS(t, testkit.NATSOptions{Configure: func(o *server.Options) {
+		refused := &server.SubjectPermission{Deny: []string{"wasmbus.rpc.*.*.linkdefs.del"}}
 		o.Users = []*server.User{{Username: "host", Password: "h"}, {Username: "provider", Password: "p",
-			Permissions: &server.Permissions{Subscribe: &server.SubjectPermission{Deny: []string{"wasmbus.rpc.*.*.linkdefs.del"}}}}}
+			Permissions: &server.Permissions{Subscribe: refused}}}
 	}})
 	r := newRecorder()
 	data := &hostdata.Data{Lattice: "default", ProviderKey: "kafka", LatticeURL: "nats://provider:p@" + ns.Addr()}
@@ -154,7 +155,8 @@ func TestChangesThatWaitAreBoundedInBytes(t *testing.T) {
 	f.wait(t, before+1)
 	const puts, size = 60, 256 << 10
 	for n := range puts {
-		f.host.PutLink(testkit.TargetLink(fmt.Sprint("peer", n), "kafka", map[string]string{"topic": strings.Repeat("x", size)}))
+		f.host.PutLink(testkit.TargetLink(fmt.Sprint("peer", n), "kafka",
+			map[string]string{"topic": strings.Repeat("x", size)}))
 	}
 	f.provider.WaitUnhealthy("link or config changes", "lost")
 	if used := account.Used(); used > 6<<20 || used < 4<<20 {
@@ -205,7 +207,8 @@ func TestWhatLinksHoldIsBounded(t *testing.T) {
 		}
 	}
 	if put < 3 || refused < 10 || put+refused != large+1 || account.Used() > 6<<20 {
-		t.Errorf("%d links were taken and %d refused; %d KiB are held where there are 6 MiB", put, refused, account.Used()>>10)
+		t.Errorf("%d links were taken and %d refused; %d KiB are held where there are 6 MiB", put, refused,
+			account.Used()>>10)
 	}
 	for n := range large + 1 {
 		f.host.DeleteLink(link(n, 0))

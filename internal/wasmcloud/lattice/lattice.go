@@ -88,8 +88,8 @@ func (l Link) LogValue() slog.Value { return slog.StringValue(l.String()) }
 // MarshalJSON implements json.Marshaler with the text of String.
 func (l Link) MarshalJSON() ([]byte, error) { return json.Marshal(l.String()) }
 
-// bytes is about what the link takes in memory, and what is made of it: the settings that are read of it, and the link as
-// others show it.
+// bytes is about what the link takes in memory, and what is made of it: the settings that are read of it, and the link
+// as others show it.
 func (l *Link) bytes() int64 {
 	n := 512
 	for key, value := range l.Config {

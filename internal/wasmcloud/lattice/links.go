@@ -119,7 +119,8 @@ func (ls *links) put(l hostdata.Link, err error) {
 			ls.reject(side.id, err)
 			continue
 		}
-		link := &Link{ID: side.id, Interfaces: slices.Compact(slices.Sorted(slices.Values(l.Interfaces))), Config: side.config}
+		link := &Link{ID: side.id, Interfaces: slices.Compact(slices.Sorted(slices.Values(l.Interfaces))),
+			Config: side.config}
 		var openErr error
 		if link.Secrets, openErr = ls.opener.open(side.secrets); openErr != nil {
 			ls.reject(side.id, openErr)
@@ -139,8 +140,8 @@ func (ls *links) put(l hostdata.Link, err error) {
 	}
 }
 
-// keep counts what a link takes in place of what was there of it before. Only what is far larger than links are is refused:
-// the settings of the others are worth more than the memory that they take.
+// keep counts what a link takes in place of what was there of it before. Only what is far larger than links are is
+// refused: the settings of the others are worth more than the memory that they take.
 func (ls *links) keep(l *Link) error {
 	n := l.bytes()
 	if n > largeLink {

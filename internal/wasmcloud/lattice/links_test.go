@@ -116,7 +116,11 @@ func TestALinkPutAgainAfterItsDeletionIsNew(t *testing.T) {
 
 func TestTheLegacyPutIsHeardOnlyWithoutKeys(t *testing.T) {
 	for name, change := range map[string]func(map[string]any){
-		"no keys at all":     func(d map[string]any) { delete(d, "host_xkey_public_key"); delete(d, "provider_xkey_private_key") },
+		"no keys at all": func(d map[string]any) {
+			delete(d, "host_xkey_public_key")
+			delete(d,
+				"provider_xkey_private_key")
+		},
 		"no key of the host": func(d map[string]any) { d["host_xkey_public_key"] = "" },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -218,7 +222,8 @@ func TestConfigIsHandedOnWhenItDiffers(t *testing.T) {
 	f.provider.UpdateConfig(map[string]string{"a": "2"})
 	f.provider.UpdateConfig(nil) // an object without entries
 	for _, bad := range []string{
-		`{"password":4711}`, `not JSON`, `null`, ``, ` `, `[]`, `"4711"`, `4711`, `true`, `{"a":null}`, `{"a":"3","b":null}`, `{"a":"3"} x`,
+		`{"password":4711}`, `not JSON`, `null`, ``, ` `, `[]`, `"4711"`, `4711`, `true`, `{"a":null}`,
+		`{"a":"3","b":null}`, `{"a":"3"} x`,
 		`{"a":["3"]}`, `{"a":{}}`,
 	} {
 		if err := f.host.Conn().Publish("wasmbus.rpc.default.kafka.config.update", []byte(bad)); err != nil {
@@ -236,7 +241,8 @@ func TestConfigIsHandedOnWhenItDiffers(t *testing.T) {
 }
 
 func TestAChangeOfConfigIsToldByItsKeys(t *testing.T) {
-	f := newFixture(t, fixtureOptions{spec: testkit.ProviderSpec{Config: map[string]string{"hosts": "a", "topic": "b", "order": "key"}}})
+	f := newFixture(t, fixtureOptions{spec: testkit.ProviderSpec{Config: map[string]string{"hosts": "a", "topic": "b",
+		"order": "key"}}})
 	long := strings.Repeat("k", 100_000)
 	f.provider.UpdateConfig(map[string]string{"hosts": "canary", "order": "key", "acks": "canary", long: "x"})
 	f.wait(t, 1)
@@ -256,7 +262,8 @@ func TestNamesWithoutEndAreNeitherTakenNorLogged(t *testing.T) {
 	long := strings.Repeat("n", 100_000)
 	ok := strings.Repeat("o", maxName)
 	with := func(change func(*hostdata.Link)) hostdata.Link {
-		l := hostdata.Link{SourceID: "echo", Target: "kafka", Name: "default", WITNamespace: "wasmcloud", WITPackage: "messaging", Interfaces: []string{"consumer"}}
+		l := hostdata.Link{SourceID: "echo", Target: "kafka", Name: "default", WITNamespace: "wasmcloud",
+			WITPackage: "messaging", Interfaces: []string{"consumer"}}
 		change(&l)
 		return l
 	}

@@ -36,7 +36,8 @@ func TestSealedSecretsAreOpenedAtBothEnds(t *testing.T) {
 func TestALinkWithUnreadableSecretsIsRejectedUntilItIsReadable(t *testing.T) {
 	f := newFixture(t, fixtureOptions{})
 	s := f.current()
-	l := hostdata.Link{SourceID: "echo", Target: "kafka", Name: "default", WITNamespace: "wasmcloud", WITPackage: "messaging"}
+	l := hostdata.Link{SourceID: "echo", Target: "kafka", Name: "default", WITNamespace: "wasmcloud",
+		WITPackage: "messaging"}
 	put := func(sealed string) {
 		t.Helper()
 		l.TargetSecrets = hostdata.Sealed(sealed)

@@ -61,7 +61,8 @@ func TestShutdownDrainsBeforeItReplies(t *testing.T) {
 func TestShutdownRepliesWhenTheDrainRunsOutOfTime(t *testing.T) {
 	r := newRecorder()
 	r.onShutdown = func(ctx context.Context) { <-ctx.Done() }
-	f := newFixture(t, fixtureOptions{recorder: r, host: patient, session: Options{ShutdownTimeout: 20 * time.Millisecond}})
+	f := newFixture(t, fixtureOptions{recorder: r, host: patient,
+		session: Options{ShutdownTimeout: 20 * time.Millisecond}})
 	if got := f.provider.Shutdown(); !got.Replied || got.Err != nil {
 		t.Errorf("got %+v", got)
 	}
@@ -111,7 +112,10 @@ func TestOneOfTwoCopiesIsShutDownAlone(t *testing.T) {
 }
 
 func TestAProviderOfAHostWithoutAnIDTakesAnyEmptyShutdown(t *testing.T) {
-	f := newFixture(t, fixtureOptions{spec: testkit.ProviderSpec{HostData: func(d map[string]any) { delete(d, "host_id") }}})
+	f := newFixture(t, fixtureOptions{spec: testkit.ProviderSpec{HostData: func(d map[string]any) {
+		delete(d,
+			"host_id")
+	}}})
 	f.request(t, "default.shutdown", "")
 	if err := f.provider.WaitExit(); err != nil {
 		t.Error(err)

@@ -71,7 +71,8 @@ func (s *Session) onAsyncError(_ *nats.Conn, sub *nats.Subscription, err error) 
 	}
 	if refused.Subject == s.statusSubject() {
 		// Nothing that a host or a component does depends on it, and users of before it was there may lack the right.
-		s.log.Warn("the lattice does not let the provider be asked for its status", "subject", s.statusSubject(), "error", err)
+		s.log.Warn("the lattice does not let the provider be asked for its status", "subject",
+			s.statusSubject(), "error", err)
 		return
 	}
 	if told := s.refusals.Load(); told != nil {

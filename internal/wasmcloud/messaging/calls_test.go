@@ -24,7 +24,8 @@ func newLattice(t *testing.T, id string) *lattice {
 }
 
 // call calls a function of the consumer as a host does and returns the encoded result.
-func (l *lattice) call(t *testing.T, function string, h nats.Header, params string, result func(*wit.Decoder) error) error {
+func (l *lattice) call(t *testing.T, function string, h nats.Header, params string,
+	result func(*wit.Decoder) error) error {
 	t.Helper()
 	return l.Client.Invoke(rpc.WithPatience(t), wrpc.Invocation{
 		Target: "lattice.kafka", Instance: "wasmcloud:messaging/consumer@0.2.0", Function: function,
@@ -60,7 +61,8 @@ func (b *broker) Publish(ctx context.Context, c Caller, m BrokerMessage) error {
 	return b.publish(ctx, c, m)
 }
 
-func (b *broker) Request(ctx context.Context, c Caller, subject string, body []byte, timeout time.Duration) (BrokerMessage, error) {
+func (b *broker) Request(ctx context.Context, c Caller, subject string, body []byte,
+	timeout time.Duration) (BrokerMessage, error) {
 	return b.request(ctx, c, subject, body, timeout)
 }
 
@@ -140,7 +142,8 @@ func TestPublishIsServed(t *testing.T) {
 func TestRequestIsServed(t *testing.T) {
 	l := newLattice(t, "kafka")
 	var timeout, left time.Duration
-	b := &broker{request: func(ctx context.Context, c Caller, subject string, body []byte, d time.Duration) (BrokerMessage, error) {
+	b := &broker{request: func(ctx context.Context, c Caller, subject string, body []byte,
+		d time.Duration) (BrokerMessage, error) {
 		timeout = d
 		deadline, _ := ctx.Deadline()
 		left = time.Until(deadline)
@@ -168,7 +171,8 @@ func TestRequestIsServed(t *testing.T) {
 	if timeout != time.Second || left <= 0 || left > time.Second+guest.RequestGrace {
 		t.Errorf("the time-out is %v, the context has %v left", timeout, left)
 	}
-	if err := l.call(t, "request", header, "\x01x\x00\xff\xff\xff\xff\x0f", decode); err != nil || text != "requesting x: no answer" {
+	if err := l.call(t, "request", header, "\x01x\x00\xff\xff\xff\xff\x0f", decode); err != nil ||
+		text != "requesting x: no answer" {
 		t.Errorf("%v %q", err, text)
 	}
 	if timeout > guest.MaxCall || left > guest.MaxCall {
@@ -194,7 +198,8 @@ func TestHandleMessageCallsTheComponent(t *testing.T) {
 	c := NewHandlerClient(l.Client, "lattice", "kafka")
 	want := BrokerMessage{Subject: "orders", Body: make([]byte, 3<<20), ReplyTo: ptr("orders.reply")}
 
-	ctx := guest.WithTraceHeaders(rpc.WithPatience(t), nats.Header{"Traceparent": {"00-1"}, "tracestate": {"s"}, "other": {"x"}})
+	ctx := guest.WithTraceHeaders(rpc.WithPatience(t),
+		nats.Header{"Traceparent": {"00-1"}, "tracestate": {"s"}, "other": {"x"}})
 	if err := c.Component("echo", "orders").HandleMessage(ctx, want); err != nil {
 		t.Fatal(err)
 	}
@@ -209,14 +214,17 @@ func TestHandleMessageCallsTheComponent(t *testing.T) {
 
 	result = []byte("\x01\x04boom")
 	var failure *GuestError
-	if err := c.Component("echo", "default").HandleMessage(rpc.WithPatience(t), want); !errors.As(err, &failure) || failure.Text != "boom" {
+	if err := c.Component("echo", "default").HandleMessage(rpc.WithPatience(t), want); !errors.As(err, &failure) ||
+		failure.Text != "boom" {
 		t.Errorf("the component's error is %v", err)
 	}
 	fail = errors.New("trap")
-	if err := c.Component("echo", "default").HandleMessage(rpc.WithPatience(t), want); !errors.Is(err, wrpc.ErrIncomplete) || !strings.Contains(err.Error(), "echo") {
+	if err := c.Component("echo", "default").HandleMessage(rpc.WithPatience(t), want); !errors.Is(err,
+		wrpc.ErrIncomplete) || !strings.Contains(err.Error(), "echo") {
 		t.Errorf("a trap is %v", err)
 	}
-	if err := c.Component("nobody", "default").HandleMessage(rpc.WithPatience(t), want); !errors.Is(err, wrpc.ErrNoResponders) {
+	if err := c.Component("nobody", "default").HandleMessage(rpc.WithPatience(t), want); !errors.Is(err,
+		wrpc.ErrNoResponders) {
 		t.Errorf("no component is %v", err)
 	}
 }

@@ -59,7 +59,8 @@ func TestParamsOfRequestAreDecoded(t *testing.T) {
 	for _, c := range []struct{ bytes, mention string }{
 		{"\x01", "subject"}, {"\x01a\x05", "body"}, {"\x01a\x00", "timeout-ms"}, {"\x01\xff", "subject"},
 	} {
-		if _, _, _, err := decodeRequest(wit.NewBytesDecoder([]byte(c.bytes))); err == nil || !strings.Contains(err.Error(), c.mention) {
+		if _, _, _, err := decodeRequest(wit.NewBytesDecoder([]byte(c.bytes))); err == nil ||
+			!strings.Contains(err.Error(), c.mention) {
 			t.Errorf("% x: %v does not name %s", c.bytes, err, c.mention)
 		}
 	}
@@ -114,7 +115,8 @@ func checkRoundTrip(t *testing.T, msg BrokerMessage) {
 		t.Fatalf("%d bytes exceed the bound of %d", len(b), msg.size())
 	}
 	got, err := DecodeBrokerMessage(wit.NewBytesDecoder(b))
-	if err != nil || got.Subject != msg.Subject || !bytes.Equal(got.Body, msg.Body) || !reflect.DeepEqual(got.ReplyTo, msg.ReplyTo) {
+	if err != nil || got.Subject != msg.Subject || !bytes.Equal(got.Body, msg.Body) ||
+		!reflect.DeepEqual(got.ReplyTo, msg.ReplyTo) {
 		t.Fatalf("%+v became %+v (%v)", msg, got, err)
 	}
 }

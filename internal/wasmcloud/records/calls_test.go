@@ -27,7 +27,8 @@ func newLattice(t *testing.T, id string) *lattice {
 }
 
 // call calls a function of the provider as a host does.
-func (l *lattice) call(t *testing.T, instance, function string, h nats.Header, params []byte, result func(*wit.Decoder) error) error {
+func (l *lattice) call(t *testing.T, instance, function string, h nats.Header, params []byte,
+	result func(*wit.Decoder) error) error {
 	t.Helper()
 	return l.Client.Invoke(rpc.WithPatience(t), wrpc.Invocation{
 		Target: "lattice.kafka", Instance: "messaging-kafka:records/" + instance + "@0.1.0", Function: function,
@@ -36,7 +37,8 @@ func (l *lattice) call(t *testing.T, instance, function string, h nats.Header, p
 }
 
 // component serves a function of a stand-in component: answer gives the encoded result for a batch.
-func (l *lattice) component(t *testing.T, instance, function string, answer func(nats.Header, []*record.Record) ([]byte, error)) {
+func (l *lattice) component(t *testing.T, instance, function string,
+	answer func(nats.Header, []*record.Record) ([]byte, error)) {
 	t.Helper()
 	err := l.Server.Handle("messaging-kafka:records/"+instance+"@0.1.0", function,
 		func(_ context.Context, h nats.Header, d *wit.Decoder) ([]byte, error) {
@@ -95,7 +97,8 @@ func TestHandleGivesAComponentWholeRecords(t *testing.T) {
 	if !reflect.DeepEqual(got, batch) {
 		t.Errorf("the component got other records than were sent")
 	}
-	wantHeader := nats.Header{"source-id": {"kafka"}, "target-id": {"echo"}, "link-name": {"orders"}, "traceparent": {"00-1"}}
+	wantHeader := nats.Header{"source-id": {"kafka"}, "target-id": {"echo"}, "link-name": {"orders"},
+		"traceparent": {"00-1"}}
 	if !reflect.DeepEqual(header, wantHeader) {
 		t.Errorf("headers %v, want %v", header, wantHeader)
 	}
@@ -144,7 +147,8 @@ func TestProcessReturnsWhatTheComponentMade(t *testing.T) {
 		}
 		for _, out := range o.Outputs {
 			r := batch[i]
-			want := record.Outgoing{Topic: r.Topic, Partition: r.Partition, Key: r.Key, Value: r.Value, Headers: r.Headers, Timestamp: r.Timestamp}
+			want := record.Outgoing{Topic: r.Topic, Partition: r.Partition, Key: r.Key, Value: r.Value, Headers: r.Headers,
+				Timestamp: r.Timestamp}
 			if !reflect.DeepEqual(out, want) {
 				t.Errorf("an output of record %d differs from the record", i)
 			}
@@ -216,7 +220,8 @@ func (k *kafka) Send(ctx context.Context, c guest.Caller, list []record.Outgoing
 	return k.send(ctx, c, list)
 }
 
-func (k *kafka) Request(ctx context.Context, c guest.Caller, r record.Outgoing, d time.Duration) (*record.Record, error) {
+func (k *kafka) Request(ctx context.Context, c guest.Caller, r record.Outgoing,
+	d time.Duration) (*record.Record, error) {
 	return k.request(ctx, c, r, d)
 }
 
@@ -238,7 +243,8 @@ func TestSendIsServed(t *testing.T) {
 	}
 	var list []record.Outgoing
 	for _, r := range fields() {
-		list = append(list, record.Outgoing{Topic: "enriched", Partition: record.AnyPartition, Key: r.Key, Value: r.Value, Headers: r.Headers})
+		list = append(list, record.Outgoing{Topic: "enriched", Partition: record.AnyPartition, Key: r.Key, Value: r.Value,
+			Headers: r.Headers})
 	}
 	header := nats.Header{"source-id": {"echo"}, "link-name": {"orders"}, "traceparent": {"00-1"}, "other": {"x"}}
 	var gotPositions []record.Position
@@ -253,7 +259,8 @@ func TestSendIsServed(t *testing.T) {
 	positions = []record.Position{position, {}, {}, {}}
 	tooLarge := &wit.SendError{Case: wit.TooLarge, Size: 2, Limit: 1}
 	errs = []error{
-		nil, fmt.Errorf("publishing: %w", tooLarge), fmt.Errorf("waiting: %w", context.DeadlineExceeded), errors.New("what \xff"),
+		nil, fmt.Errorf("publishing: %w", tooLarge), fmt.Errorf("waiting: %w", context.DeadlineExceeded),
+		errors.New("what \xff"),
 	}
 	if err := send(); err != nil {
 		t.Fatal(err)
@@ -261,13 +268,15 @@ func TestSendIsServed(t *testing.T) {
 	if !reflect.DeepEqual(got, list) {
 		t.Error("other records came than were sent")
 	}
-	if want := (guest.Caller{ComponentID: "echo", LinkName: "orders", Header: nats.Header{"traceparent": {"00-1"}}}); !reflect.DeepEqual(caller, want) {
+	if want := (guest.Caller{ComponentID: "echo", LinkName: "orders",
+		Header: nats.Header{"traceparent": {"00-1"}}}); !reflect.DeepEqual(caller, want) {
 		t.Errorf("the caller is %+v, want %+v", caller, want)
 	}
 	if left <= 0 || left > guest.MaxCall {
 		t.Errorf("the call has %v left", left)
 	}
-	wantErrs := []error{nil, tooLarge, &wit.SendError{Case: wit.TimedOut, Text: "waiting: context deadline exceeded"}, &wit.SendError{Case: wit.Other, Text: "what \uFFFD"}}
+	wantErrs := []error{nil, tooLarge, &wit.SendError{Case: wit.TimedOut, Text: "waiting: context deadline exceeded"},
+		&wit.SendError{Case: wit.Other, Text: "what \uFFFD"}}
 	if gotPositions[0] != position || !reflect.DeepEqual(gotErrs, wantErrs) {
 		t.Errorf("the component gets %v, %v", gotPositions, gotErrs)
 	}
@@ -287,7 +296,8 @@ func TestSendIsServed(t *testing.T) {
 func TestRequestIsServed(t *testing.T) {
 	l := newLattice(t, "kafka")
 	var timeout, left time.Duration
-	k := &kafka{request: func(ctx context.Context, c guest.Caller, r record.Outgoing, d time.Duration) (*record.Record, error) {
+	k := &kafka{request: func(ctx context.Context, c guest.Caller, r record.Outgoing,
+		d time.Duration) (*record.Record, error) {
 		timeout = d
 		deadline, _ := ctx.Deadline()
 		left = time.Until(deadline)
@@ -308,13 +318,15 @@ func TestRequestIsServed(t *testing.T) {
 	var failure error
 	request := func(r record.Outgoing, ms uint32) error {
 		params := wit.AppendU32(wit.AppendOutgoing(nil, &r), ms)
-		return l.call(t, "requester", "request", nats.Header{"source-id": {"echo"}}, params, func(d *wit.Decoder) (err error) {
-			answer, failure, err = wit.DecodeAnswer(d)
-			return err
-		})
+		return l.call(t, "requester", "request", nats.Header{"source-id": {"echo"}}, params,
+			func(d *wit.Decoder) (err error) {
+				answer, failure, err = wit.DecodeAnswer(d)
+				return err
+			})
 	}
 	headers := []record.Header{{Key: "kafka_correlationId", Value: []byte{0xff, 1}}}
-	if err := request(record.Outgoing{Topic: "orders", Value: []byte("hi"), Headers: headers}, 1000); err != nil || failure != nil {
+	if err := request(record.Outgoing{Topic: "orders", Value: []byte("hi"), Headers: headers}, 1000); err != nil ||
+		failure != nil {
 		t.Fatal(failure, err)
 	}
 	want := &record.Record{Topic: "answers", Partition: 1, Offset: 2, LeaderEpoch: -1, Timestamp: ms(3), Attempt: 1,
@@ -325,7 +337,8 @@ func TestRequestIsServed(t *testing.T) {
 	if timeout != time.Second || left <= 0 || left > time.Second+guest.RequestGrace {
 		t.Errorf("the time-out is %v, the context has %v left", timeout, left)
 	}
-	if err := request(record.Outgoing{Topic: "x"}, 1<<32-1); err != nil || !reflect.DeepEqual(failure, error(&wit.SendError{Case: wit.TimedOut, Text: "no answer from x"})) {
+	if err := request(record.Outgoing{Topic: "x"}, 1<<32-1); err != nil ||
+		!reflect.DeepEqual(failure, error(&wit.SendError{Case: wit.TimedOut, Text: "no answer from x"})) {
 		t.Errorf("the failure is %v (%v)", failure, err)
 	}
 	if timeout > guest.MaxCall || left > guest.MaxCall {

@@ -1,5 +1,6 @@
 // Package records speaks the WIT package messaging-kafka:records@0.1.0 over wRPC: it serves the interfaces producer
-// and requester, which components import, and calls the interfaces handler and processor, which they export. The encoding of the types is [wit]'s.
+// and requester, which components import, and calls the interfaces handler and processor, which they export. The
+// encoding of the types is [wit]'s.
 package records
 
 const (

@@ -30,21 +30,24 @@ func (c *HandlerClient) WithBase64() *HandlerClient {
 	return &with
 }
 
-// Handle has the component handle a batch of records and returns what it said of each, as [record.Receiver] wants it. Where
-// the call ended without an answer that can be read, or with another number of results, that is the outcome of each record.
-// Trace headers go along with a ctx made by [guest.WithTraceHeaders].
-func (c *HandlerClient) Handle(ctx context.Context, componentID, linkName string, batch []*record.Record) []record.Outcome {
+// Handle has the component handle a batch of records and returns what it said of each, as [record.Receiver] wants it.
+// Where the call ended without an answer that can be read, or with another number of results, that is the outcome of
+// each record. Trace headers go along with a ctx made by [guest.WithTraceHeaders].
+func (c *HandlerClient) Handle(ctx context.Context, componentID, linkName string,
+	batch []*record.Record) []record.Outcome {
 	return c.call(ctx, componentID, linkName, batch, handlerInstance, "handle", wit.DecodeHandled)
 }
 
 // Process has the component process a batch, as [HandlerClient.Handle] has it handle one. The outcomes have the
 // records that the component made, whose bytes share memory with the messages that they came in.
-func (c *HandlerClient) Process(ctx context.Context, componentID, linkName string, batch []*record.Record) []record.Outcome {
+func (c *HandlerClient) Process(ctx context.Context, componentID, linkName string,
+	batch []*record.Record) []record.Outcome {
 	return c.call(ctx, componentID, linkName, batch, processorInstance, "process", wit.DecodeProcessed)
 }
 
 func (c *HandlerClient) call(
-	ctx context.Context, componentID, linkName string, batch []*record.Record, instance, function string, decode func(*wit.Decoder, int) ([]record.Outcome, error),
+	ctx context.Context, componentID, linkName string, batch []*record.Record, instance, function string,
+	decode func(*wit.Decoder, int) ([]record.Outcome, error),
 ) []record.Outcome {
 	var outcomes []record.Outcome
 	err := c.client.Invoke(ctx, wrpc.Invocation{
@@ -58,7 +61,8 @@ func (c *HandlerClient) call(
 		return err
 	})
 	if err != nil {
-		return record.Each(len(batch), guest.Failed(fmt.Errorf("handing %d records to component %s: %w", len(batch), componentID, err)))
+		return record.Each(len(batch),
+			guest.Failed(fmt.Errorf("handing %d records to component %s: %w", len(batch), componentID, err)))
 	}
 	return outcomes
 }

@@ -25,7 +25,8 @@ type Producer interface {
 	// as records: where errs has nil, positions has where that record was stored. A nil errs says that all were.
 	Send(ctx context.Context, caller guest.Caller, records []record.Outgoing) (positions []record.Position, errs []error)
 	// Request produces a request and returns the record that answers it within timeout.
-	Request(ctx context.Context, caller guest.Caller, request record.Outgoing, timeout time.Duration) (*record.Record, error)
+	Request(ctx context.Context, caller guest.Caller, request record.Outgoing,
+		timeout time.Duration) (*record.Record, error)
 }
 
 // Register serves producer@0.1.0 and requester@0.1.0 with p.

@@ -297,8 +297,8 @@ func (c *call) send(result []byte) {
 	c.leave()
 }
 
-// leave frees what the call holds once its results have been sent and its handler has returned. It tells whether that is
-// so, now or before.
+// leave frees what the call holds once its results have been sent and its handler has returned. It tells whether that
+// is so, now or before.
 func (c *call) leave() bool {
 	c.mu.Lock()
 	over := c.returned && c.sent

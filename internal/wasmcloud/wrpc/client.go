@@ -37,8 +37,8 @@ type ClientOptions struct {
 	PartsPause time.Duration
 	// Inboxes are the reply subjects of accepts to which the rest of parameters may go.
 	Inboxes reply.Inboxes
-	// CutGrace is how long a call that ended without a value waits for [Client.Interrupted], whose word comes by another way
-	// than the end. 100 ms is the default; a negative value means none.
+	// CutGrace is how long a call that ended without a value waits for [Client.Interrupted], whose word comes by another
+	// way than the end. 100 ms is the default; a negative value means none.
 	CutGrace time.Duration
 	// Refusals, if not nil, registers what is to be called with each error of the connection that says that NATS refused
 	// something. NATS tells that to the connection alone, and a call that was refused would wait for its time to be over.
@@ -210,8 +210,8 @@ func (c *Client) leave() {
 // peer may run the call all the same.
 //
 // Other errors wrap [ErrNoResponders], [ErrNotAccepted], [ErrCut], [ErrIncomplete], [ErrDisconnected], [ErrMalformed],
-// [ErrTooLarge], [ErrClosed], a [StatusError], or are decode's own or NATS's. With the first two nobody has run the call
-// as far as can be told, whatever else the error wraps; with ErrCut and ErrDisconnected nobody can tell.
+// [ErrTooLarge], [ErrClosed], a [StatusError], or are decode's own or NATS's. With the first two nobody has run the
+// call as far as can be told, whatever else the error wraps; with ErrCut and ErrDisconnected nobody can tell.
 func (c *Client) Invoke(ctx context.Context, inv Invocation, decode func(*wit.Decoder) error) error {
 	if err := c.enter(); err != nil {
 		return err
@@ -288,17 +288,19 @@ func (c *Client) invoke(ctx context.Context, inv *Invocation, decode func(*wit.D
 	return nil
 }
 
-// notAccepted says of an error that the call ended with it before it was handed over. The errors that say so by themselves
-// stay as they are.
+// notAccepted says of an error that the call ended with it before it was handed over. The errors that say so by
+// themselves stay as they are.
 func notAccepted(err error) error {
 	const doing = "waiting for the component to take the call"
-	if errors.Is(err, ErrNoResponders) || errors.Is(err, ErrNotAccepted) || errors.Is(err, ErrDisconnected) || errors.Is(err, ErrClosed) {
+	if errors.Is(err, ErrNoResponders) || errors.Is(err, ErrNotAccepted) || errors.Is(err, ErrDisconnected) ||
+		errors.Is(err, ErrClosed) {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	return fmt.Errorf("%s: %w: %w", doing, ErrNotAccepted, err)
 }
 
-// endOf finds out what the end of a call means that a peer had taken. target is what was called, reply the subject of the accept.
+// endOf finds out what the end of a call means that a peer had taken. target is what was called, reply the subject of
+// the accept.
 func (c *Client) endOf(target, reply string, err error) error {
 	switch {
 	case errors.Is(err, ErrIncomplete) && c.cuts.near(target, c.opts.CutGrace):

@@ -499,7 +499,8 @@ func TestForgedInboxMessagesAreIgnored(t *testing.T) {
 	flush(t, forger)
 	prefix := client.in.prefix
 	sent := 0
-	for _, subject := range []string{"x", "0123456789abcdeF", "0123456789abcdef.results", "0123456789abcdef.params", "0123456789abcdef0"} {
+	for _, subject := range []string{"x", "0123456789abcdeF", "0123456789abcdef.results", "0123456789abcdef.params",
+		"0123456789abcdef0"} {
 		for _, reply := range []string{"", "$SYS.x", "a.*", "l.p.wrpc.0.0.1.i.f", "wasmbus.rpc.l.p.linkdefs", "a.b"} {
 			if err := forger.PublishMsg(&nats.Msg{Subject: prefix + subject, Reply: reply, Data: []byte("forged")}); err != nil {
 				t.Fatal(err)

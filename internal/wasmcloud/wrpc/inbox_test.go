@@ -69,7 +69,8 @@ func TestTokensOfAnInbox(t *testing.T) {
 			}
 		}
 	}
-	for _, subject := range []string{"", "_INBOX.abc.", "_INBOX.abc.0123", "_INBOX.abd.0123456789abcdef", "_INBOX.abc.0123456789ABCDEF"} {
+	for _, subject := range []string{"", "_INBOX.abc.", "_INBOX.abc.0123", "_INBOX.abd.0123456789abcdef",
+		"_INBOX.abc.0123456789ABCDEF"} {
 		if _, _, ok := in.split(subject); ok {
 			t.Errorf("%q is taken for a call's", subject)
 		}

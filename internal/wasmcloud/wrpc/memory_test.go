@@ -33,7 +33,8 @@ func TestCallsThatNeverEndHoldNoMoreThanTheBudget(t *testing.T) {
 	nats := runNATS(t, defaultPayload)
 	const limit = 48 << 20
 	account := memory.New(1 << 30).Open("calls")
-	server := newServer(t, connect(t, nats), ServerOptions{MaxBufferedBytes: limit, Memory: account, ParamsTimeout: 5 * time.Second})
+	server := newServer(t, connect(t, nats),
+		ServerOptions{MaxBufferedBytes: limit, Memory: account, ParamsTimeout: 5 * time.Second})
 	serve(t, server, "echo", echo)
 	part := make([]byte, 512<<10)
 	before := liveHeap()
@@ -66,7 +67,8 @@ func TestCallsThatWaitHoldNoMoreThanTheBudget(t *testing.T) {
 	nats := runNATS(t, defaultPayload)
 	const limit = 16 << 20
 	account := memory.New(1 << 30).Open("calls")
-	server := newServer(t, connect(t, nats), ServerOptions{MaxBufferedBytes: limit, Memory: account, MaxCalls: 1, ParamsTimeout: time.Second})
+	server := newServer(t, connect(t, nats),
+		ServerOptions{MaxBufferedBytes: limit, Memory: account, MaxCalls: 1, ParamsTimeout: time.Second})
 	release, begun := make(chan struct{}), make(chan struct{}, 1)
 	var once sync.Once
 	serve(t, server, "wait", func(context.Context, natsgo.Header, *wit.Decoder) ([]byte, error) {
@@ -85,7 +87,8 @@ func TestCallsThatWaitHoldNoMoreThanTheBudget(t *testing.T) {
 	if err := c.nc.FlushTimeout(patience); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "calls being refused", func() bool { return server.Stats().Refused+uint64(server.Stats().Waiting) == 100 })
+	eventually(t, "calls being refused",
+		func() bool { return server.Stats().Refused+uint64(server.Stats().Waiting) == 100 })
 	if held := liveHeap() - before; held > limit+8<<20 {
 		t.Errorf("100 waiting calls of 512 KiB hold %d MiB where %d are allowed", held>>20, limit>>20)
 	}

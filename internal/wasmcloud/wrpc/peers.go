@@ -16,10 +16,10 @@ import (
 // A host says nothing when a call that it has taken, or was to take, is cut off: it was killed, it lost its connection,
 // or its component was scaled or replaced. What tells all the same:
 //
-//   - Hosts serve each component by an inbox, a wildcard subscription that lives as long as what serves the component's
-//     calls. A message to a subject of it that no call has reaches it and is ignored there; when the inbox is gone, NATS
-//     answers with 503. So each inbox that has taken calls is asked once a second whether it is there, and once more when
-//     the time of a call is over.
+//   - Hosts serve each component by an inbox, a wildcard subscription that lives as long as what serves the
+//     component's calls. A message to a subject of it that no call has reaches it and is ignored there; when the inbox
+//     is gone, NATS answers with 503. So each inbox that has taken calls is asked once a second whether it is there,
+//     and once more when the time of a call is over.
 //   - When one call finds that nobody subscribes to a function, then nobody will take those that were made before it.
 //   - The lattice tells when components are scaled and hosts stop, see [Client.Interrupted].
 
@@ -124,8 +124,8 @@ func (in *peerInbox) deliver(_ string, m *nats.Msg) {
 	in.peers.signal()
 }
 
-// nobody is asked last in each round, and is there never: when NATS says so, it has answered for all that were asked before. It
-// is a receiver of that answer.
+// nobody is asked last in each round, and is there never: when NATS says so, it has answered for all that were asked
+// before. It is a receiver of that answer.
 type nobody struct {
 	peers   *peers
 	subject string
@@ -224,8 +224,9 @@ func (c *Client) askPeers(end *nobody, all bool) {
 	}
 }
 
-// lastQuestion is asked of a peer when the time of its call is over, which may be sooner than peers are asked in turn. It is a
-// receiver of NATS's answers: of one that the peer's inbox is gone, and then of one for a subject that is nobody's.
+// lastQuestion is asked of a peer when the time of its call is over, which may be sooner than peers are asked in turn.
+// It is a receiver of NATS's answers: of one that the peer's inbox is gone, and then of one for a subject that is
+// nobody's.
 type lastQuestion struct {
 	gone     bool // valid once answered is closed
 	answered chan struct{}
@@ -258,7 +259,8 @@ func (c *Client) gone(reply string) bool {
 	q := &lastQuestion{answered: make(chan struct{})}
 	token, subject := c.in.add(q)
 	defer c.in.remove(token)
-	if c.nc.PublishRequest(prefix+aliveToken, subject, nil) != nil || c.nc.PublishRequest(c.nc.NewInbox(), subject+lastSuffix, nil) != nil {
+	if c.nc.PublishRequest(prefix+aliveToken, subject, nil) != nil ||
+		c.nc.PublishRequest(c.nc.NewInbox(), subject+lastSuffix, nil) != nil {
 		return false
 	}
 	timer := time.NewTimer(confirmTimeout)
@@ -288,9 +290,10 @@ func (c *Client) failAbsent() {
 	}
 }
 
-// Interrupted says that the lattice has told that a component was scaled or replaced, or, where target is "", that a host
-// stops. target is as in [Invocation]. A host forgets then which calls waited for it, and ends one that it had taken as it
-// ends one that traps. So calls that nobody has taken yet end now, and one that ends without a value about now was cut.
+// Interrupted says that the lattice has told that a component was scaled or replaced, or, where target is "", that a
+// host stops. target is as in [Invocation]. A host forgets then which calls waited for it, and ends one that it had
+// taken as it ends one that traps. So calls that nobody has taken yet end now, and one that ends without a value about
+// now was cut.
 func (c *Client) Interrupted(target string) {
 	c.cuts.note(target)
 	for _, call := range c.pending() {

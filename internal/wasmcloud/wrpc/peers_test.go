@@ -52,7 +52,8 @@ func TestACallThatIsAcceptedAndNotAnsweredWasAccepted(t *testing.T) {
 	done := begin(ctx, client, []byte("x"), nil)
 	p.accept(p.next(p.calls))
 	p.end()
-	if err := wait(t, done); errors.Is(err, ErrNotAccepted) || errors.Is(err, ErrDisconnected) || !errors.Is(err, context.DeadlineExceeded) {
+	if err := wait(t, done); errors.Is(err, ErrNotAccepted) || errors.Is(err, ErrDisconnected) ||
+		!errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -287,11 +288,14 @@ func refusing(t *testing.T, allow func(*server.Permissions)) (all *nats.Conn, cl
 	permissions := &server.Permissions{}
 	allow(permissions)
 	ns := testkit.NATS(t, testkit.NATSOptions{Configure: func(o *server.Options) {
-		o.Users = []*server.User{{Username: "others", Password: "others"}, {Username: "client", Password: "client", Permissions: permissions}}
+		o.Users = []*server.User{{Username: "others", Password: "others"},
+			{Username: "client", Password: "client", Permissions: permissions}}
 	}})
 	var told func(error)
-	nc := ns.Connect(nats.UserInfo("client", "client"), nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { told(err) }))
-	return ns.Connect(nats.UserInfo("others", "others")), newClient(t, nc, ClientOptions{Refusals: func(f func(error)) { told = f }})
+	nc := ns.Connect(nats.UserInfo("client", "client"),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { told(err) }))
+	return ns.Connect(nats.UserInfo("others", "others")), newClient(t, nc,
+		ClientOptions{Refusals: func(f func(error)) { told = f }})
 }
 
 func TestWhatNATSRefusesEndsACallAtOnce(t *testing.T) {
@@ -323,10 +327,12 @@ func TestWhatNATSRefusesEndsACallAtOnce(t *testing.T) {
 }
 
 func TestACallIsNotMadeWhoseAnswerCannotBeHeard(t *testing.T) {
-	all, client := refusing(t, func(p *server.Permissions) { p.Subscribe = &server.SubjectPermission{Deny: []string{"_INBOX.>"}} })
+	all, client := refusing(t,
+		func(p *server.Permissions) { p.Subscribe = &server.SubjectPermission{Deny: []string{"_INBOX.>"}} })
 	p := newPeer(t, all, "f")
 	eventually(t, "the refusal is known", func() bool { return client.peers.deafness() != nil })
-	if err := client.Invoke(withPatience(t), invocation("f", nil), nil); !errors.Is(err, ErrRefused) || !errors.Is(err, ErrNotAccepted) {
+	if err := client.Invoke(withPatience(t), invocation("f", nil), nil); !errors.Is(err, ErrRefused) ||
+		!errors.Is(err, ErrNotAccepted) {
 		t.Errorf("got %v", err)
 	}
 	flush(t, client.nc)

@@ -144,7 +144,8 @@ func (p *places) await(c *call) *call {
 	return least
 }
 
-// leastPromising looks among the awaited calls of the source that has most of them for one that is given up soon anyway.
+// leastPromising looks among the awaited calls of the source that has most of them for one that is given up soon
+// anyway.
 func (p *places) leastPromising() *call {
 	most := 0
 	for _, src := range p.sources {

@@ -45,7 +45,8 @@ func TestCallersWhoDoNotSendTakeNoPlaceFromOthers(t *testing.T) {
 			for range 100 {
 				inv := invocation("echo", wit.AppendBytes(nil, []byte("hello")))
 				inv.Header = nats.Header{"source-id": {"good"}}
-				if err := client.Invoke(withPatience(t), inv, func(d *wit.Decoder) error { _, err := d.Bytes(); return err }); err != nil {
+				if err := client.Invoke(withPatience(t), inv,
+					func(d *wit.Decoder) error { _, err := d.Bytes(); return err }); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -147,7 +148,8 @@ func TestPlacesAddUp(t *testing.T) {
 	for seed := range uint64(50) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		server := &Server{opts: ServerOptions{}.withDefaults()}
-		p := places{most: 1 + r.IntN(10), mostWaiting: 1 + r.IntN(10), mostAwaited: 1 + r.IntN(10), sources: map[string]*source{}}
+		p := places{most: 1 + r.IntN(10), mostWaiting: 1 + r.IntN(10), mostAwaited: 1 + r.IntN(10),
+			sources: map[string]*source{}}
 		var in []*call // running or awaited
 		waits := map[*call]bool{}
 		now := time.Unix(0, 0)
@@ -157,7 +159,8 @@ func TestPlacesAddUp(t *testing.T) {
 			for _, src := range p.sources {
 				running, awaited, waiting = running+src.running, awaited+len(src.awaited), waiting+len(src.waiting)
 			}
-			if running != p.running || awaited != p.awaited || waiting != p.waiting || waiting != len(waits) || running+awaited != len(in) {
+			if running != p.running || awaited != p.awaited || waiting != p.waiting || waiting != len(waits) ||
+				running+awaited != len(in) {
 				t.Fatalf("seed %d: %+v, where %d run, %d are awaited and %d wait", seed, p, running, awaited, waiting)
 			}
 			if p.awaited > p.mostAwaited || p.waiting > p.mostWaiting {

@@ -32,8 +32,8 @@ type ServerOptions struct {
 	Prefix string
 	// MaxParamsBytes bounds the encoded parameters of one call. 64 MiB is the default.
 	MaxParamsBytes int64
-	// MaxBufferedBytes bounds what all calls hold together: parameters, those of waiting calls included, and what is made of
-	// them. Calls beyond are refused or end without a value. 512 MiB is the default.
+	// MaxBufferedBytes bounds what all calls hold together: parameters, those of waiting calls included, and what is made
+	// of them. Calls beyond are refused or end without a value. 512 MiB is the default.
 	MaxBufferedBytes int64
 	// Memory is what these bytes are taken from besides; nil is without a limit.
 	Memory *memory.Account
@@ -131,7 +131,8 @@ func NewServer(nc *nats.Conn, opts ServerOptions) (*Server, error) {
 	}
 	s.params.limit, s.params.account = s.opts.MaxBufferedBytes, s.opts.Memory
 	s.places = places{
-		most: s.opts.MaxCalls, mostWaiting: s.opts.MaxWaiting, mostAwaited: s.opts.MaxAwaited, sources: make(map[string]*source),
+		most: s.opts.MaxCalls, mostWaiting: s.opts.MaxWaiting, mostAwaited: s.opts.MaxAwaited,
+		sources: make(map[string]*source),
 	}
 	s.in = newInbox(nc, nil)
 	if err := s.in.open(nc, s.opts.BacklogBytes, s.opts.Logger); err != nil {
@@ -191,7 +192,8 @@ func (s *Server) take(h Handler, m *nats.Msg) {
 	// A reply subject in our own inbox would make us answer ourselves.
 	if !s.opts.Inboxes.Answer(m.Reply) || strings.HasPrefix(m.Reply, s.in.prefix) {
 		s.counts.malformed.Add(1)
-		s.complain("a call that cannot be answered was dropped", "subject", m.Subject, "reply", text.Clip(m.Reply, maxLoggedSubject))
+		s.complain("a call that cannot be answered was dropped", "subject", m.Subject, "reply",
+			text.Clip(m.Reply, maxLoggedSubject))
 		return
 	}
 	c := &call{server: s, handler: h, caller: m.Reply, subject: m.Subject, header: m.Header, first: m.Data}
@@ -268,8 +270,8 @@ func (s *Server) resume(c *call) {
 	s.mu.Unlock()
 }
 
-// maxRested is how many goroutines wait for calls at most. One that has run a call has the stack that the next one needs,
-// which otherwise grows anew with each.
+// maxRested is how many goroutines wait for calls at most. One that has run a call has the stack that the next one
+// needs, which otherwise grows anew with each.
 const maxRested = 64
 
 // begin runs the handler of a call in a goroutine.

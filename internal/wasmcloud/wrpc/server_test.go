@@ -181,7 +181,8 @@ func TestSlowRustCallerLosesNothing(t *testing.T) {
 
 func TestAcceptsAreRepeatedOnlyUntilParamsCome(t *testing.T) {
 	s := runNATS(t, defaultPayload)
-	server := newServer(t, connect(t, s), ServerOptions{AcceptInterval: time.Millisecond, AcceptRepeats: 3, ParamsTimeout: patience})
+	server := newServer(t, connect(t, s),
+		ServerOptions{AcceptInterval: time.Millisecond, AcceptRepeats: 3, ParamsTimeout: patience})
 	h, called := counting()
 	serve(t, server, "f", h)
 	c := newCaller(t, connect(t, s))
@@ -324,7 +325,8 @@ func TestPanicIsLoggedWithItsStack(t *testing.T) {
 	if err := server.Shutdown(withPatience(t)); err != nil {
 		t.Error(err)
 	}
-	if text := log.String(); !strings.Contains(text, "on purpose") || !strings.Contains(text, "TestPanicIsLoggedWithItsStack") {
+	if text := log.String(); !strings.Contains(text, "on purpose") ||
+		!strings.Contains(text, "TestPanicIsLoggedWithItsStack") {
 		t.Errorf("the log is %s", text)
 	}
 }
@@ -373,7 +375,8 @@ func TestCallsThatCannotBeAnsweredAreDropped(t *testing.T) {
 	}
 	replies := []string{
 		"", "*", "a.>", "a..b", ".", "$SYS.REQ.SERVER.PING", "$SRV.PING", subject,
-		"other.lattice.wrpc.0.0.1.i.f", server.in.prefix + "0123456789abcdef", "wasmbus.rpc.lattice.other.linkdefs.put", "wasmbus.rpc.lattice.other.default.shutdown", "orders",
+		"other.lattice.wrpc.0.0.1.i.f", server.in.prefix + "0123456789abcdef", "wasmbus.rpc.lattice.other.linkdefs.put",
+		"wasmbus.rpc.lattice.other.default.shutdown", "orders",
 		"_INBOX." + strings.Repeat("x", 1024),
 	}
 	for _, reply := range replies {
