@@ -56,7 +56,7 @@ func (w *world) someNetwork(rng *rand.Rand) (*replica, *network) {
 	r := w.anyCopy(rng)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.consumer == nil {
+	if r.routes == nil {
 		return r, nil
 	}
 	return r, r.net
@@ -133,10 +133,7 @@ var misfortunes = []misfortune{
 	}},
 	{"killed", func(ctx context.Context, w *world, rng *rand.Rand) {
 		r := w.anyCopy(rng)
-		r.mu.Lock()
-		alive := r.consumer != nil
-		r.mu.Unlock()
-		if alive {
+		if r.set() != nil {
 			r.kill()
 			sleep(ctx, time.Duration(rng.Int64N(int64(20*time.Second))))
 			r.start()

@@ -4,6 +4,8 @@ import (
 	"hash/fnv"
 	"math/rand/v2"
 	"time"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/settings/role"
 )
 
 // plan is what a seed draws before anything begins.
@@ -20,6 +22,14 @@ type plan struct {
 	trouble    time.Duration // for how long faults come
 	config     map[string]string
 	events     []event
+}
+
+// role is what the link that reads has the copies do.
+func (p *plan) role() role.Role {
+	if p.processor {
+		return role.Process
+	}
+	return role.Messages
 }
 
 // event is one thing that happens to the world: a fault or a deed. Its details come from a source of its own, so that

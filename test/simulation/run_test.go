@@ -32,12 +32,10 @@ func simulate(t *testing.T, seed uint64) {
 		w.tell("seed %d: %+v", seed, p)
 		defer func() {
 			if t.Failed() || testing.Verbose() && os.Getenv("SIMULATE_SEED") != "" {
-				t.Logf("the story:\n%s", strings.Join(w.story, "\n"))
+				t.Logf("the story:\n%s", strings.Join(w.events.story, "\n"))
 			}
 			if t.Failed() && os.Getenv("SIMULATE_LOG") != "" {
-				for _, r := range w.copies {
-					t.Logf("the log of %s:\n%s", r.name, r.log)
-				}
+				t.Logf("all that happened:\n%s", strings.Join(w.events.lines, "\n"))
 			}
 		}()
 		defer w.kafka.Close()
@@ -160,7 +158,7 @@ func (w *world) drain() {
 func (w *world) undrained() error {
 	for _, r := range w.copies {
 		if ps := r.problems(); len(ps) > 0 {
-			return fmt.Errorf("%s says %q", r.name, ps)
+			return fmt.Errorf("%s says %q", r.name, ps.Texts())
 		}
 	}
 	if w.plan.protocol == "share" {

@@ -7,11 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"log/slog"
-	"maps"
 	"math/rand/v2"
-	"os"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -19,12 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/messaging-kafka/messaging-kafka/internal/engine/consume"
-	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
-	"github.com/messaging-kafka/messaging-kafka/internal/engine/produce"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
-	"github.com/messaging-kafka/messaging-kafka/internal/settings"
-	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 const (
@@ -43,8 +34,9 @@ type world struct {
 	began time.Time
 	guest *guest
 
+	events events
+
 	mu      sync.Mutex
-	story   []string
 	commits []commit
 	faults  []*kfake.FaultHandle
 	copies  []*replica
@@ -57,18 +49,9 @@ type commit struct {
 	at        time.Time
 }
 
-func (w *world) tell(format string, args ...any) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	line := fmt.Sprintf("%12s  ", time.Since(w.began).Round(time.Millisecond)) + fmt.Sprintf(format, args...)
-	w.story = append(w.story, line)
-	if os.Getenv("SIMULATE_TRACE") != "" { // for a run that does not end
-		fmt.Fprintln(os.Stderr, line)
-	}
-}
-
 func newWorld(t *testing.T, p plan) *world {
 	w := &world{t: t, plan: p, began: time.Now()}
+	w.events.began = w.began
 	ports := make([]int, p.brokers)
 	for i := range ports {
 		ports[i] = 9092 + i
@@ -90,7 +73,7 @@ func newWorld(t *testing.T, p plan) *world {
 	}
 	w.guest = &guest{w: w, done: make(map[place]time.Time), tries: make(map[place]int)}
 	for i := range p.copies {
-		w.copies = append(w.copies, &replica{w: w, name: string(rune('A' + i)), log: &testkit.Log{}})
+		w.copies = append(w.copies, &replica{w: w, name: string(rune('A' + i))})
 	}
 	return w
 }
@@ -106,121 +89,8 @@ func (w *world) client(opts ...kgo.Opt) *kgo.Client {
 	return cl
 }
 
-// replica is one copy of the provider, as far as the engine goes.
-type replica struct {
-	w    *world
-	name string
-	log  *testkit.Log
-
-	mu       sync.Mutex
-	life     int
-	net      *network
-	consumer *consume.Consumer
-	handle   *produce.Handle
-}
-
-// start begins a life of the copy.
-func (r *replica) start() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.consumer != nil {
-		return
-	}
-	r.life++
-	w := r.w
-	r.net = newNetwork(&w.stack, newRand(w.plan.seed, fmt.Sprint("network ", r.name, r.life)))
-	config := maps.Clone(w.plan.config)
-	config["hosts"] = strings.ReplaceAll(strings.Join(w.kafka.ListenAddrs(), ","), "localhost", "127.0.0.1")
-	link, _, err := settings.ParseLink(settings.Input{Config: config, Batches: w.plan.processor, Records: w.plan.processor,
-		Identity: settings.Identity{
-			Lattice: "l", Component: "guest", LinkName: "default", HostID: "N" + r.name,
-		}})
-	if err != nil {
-		w.t.Fatalf("seed %d draws settings that nobody takes: %v", w.plan.seed, err)
-	}
-	log := slog.New(r.log.Logger().Handler()).With("copy", r.name, "life", r.life)
-	access, err := kafka.NewAccess(link.Cluster, log)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	access.ConnectBy(r.net.dial)
-	pool := produce.NewPool(produce.Options{Logger: log, Connector: r.net.dial})
-	if r.handle, err = pool.Acquire(link.Cluster, link.Producer.Client); err != nil {
-		w.t.Fatal(err)
-	}
-	publisher := produce.NewPublisher(r.handle, link.Producer, link.Create)
-	handle := r.handle
-	cfg := consume.Config{
-		Settings: link, Access: access, Component: "guest", Observer: noObserver{}, Log: log,
-		Receiver: receiver{w.guest, r.name}, Batches: w.plan.processor,
-		Produce: func(ctx context.Context, out record.Outgoing) error { _, err := handle.Produce(ctx, out); return err },
-	}
-	if w.plan.processor {
-		cfg.TransactionalID = "tx-" + r.name
-		cfg.Outputs = &consume.Outputs{
-			Prepare: publisher.AppendPrepared,
-			Produce: func(ctx context.Context, outputs []record.Outgoing) error {
-				_, errs := publisher.PublishAll(ctx, outputs)
-				for _, err := range errs {
-					if err != nil {
-						return err
-					}
-				}
-				return nil
-			},
-		}
-	}
-	r.consumer = consume.Start(cfg)
-	w.tell("%s starts (life %d)", r.name, r.life)
-}
-
-// stop ends the life of the copy in order, within a time.
-func (r *replica) stop(within time.Duration) {
-	r.mu.Lock()
-	consumer, handle := r.consumer, r.handle
-	r.consumer = nil
-	r.mu.Unlock()
-	if consumer == nil {
-		return
-	}
-	r.w.tell("%s stops within %s", r.name, within)
-	ctx, cancel := context.WithTimeout(context.Background(), within)
-	defer cancel()
-	began := time.Now()
-	if os.Getenv("SIMULATE_STACKS") != "" {
-		defer time.AfterFunc(within+500*time.Millisecond, func() { panic("too long") }).Stop()
-	}
-	consumer.Stop(ctx)
-	if took := time.Since(began); took > within+time.Second {
-		r.w.t.Errorf("stop-bounded: %s stopped after %s, had %s", r.name, took, within)
-	}
-	_ = handle.Release(ctx) // what it held is the next owner's
-	r.w.tell("%s has stopped", r.name)
-}
-
-// kill ends the life of the copy at once: nothing of it reaches Kafka any more.
-func (r *replica) kill() {
-	r.mu.Lock()
-	n := r.net
-	r.mu.Unlock()
-	r.w.tell("%s is killed", r.name)
-	n.cut(true)
-	r.stop(time.Millisecond)
-}
-
-// problems are what its health would say; nil for a copy that is not there.
-func (r *replica) problems() []string {
-	r.mu.Lock()
-	consumer := r.consumer
-	r.mu.Unlock()
-	if consumer == nil {
-		return nil
-	}
-	return consumer.Status().Problems.Texts()
-}
-
-// place is a record of the input: where it stands, and its number, since another one may stand there later, in a log
-// that was cut off or a topic that was made anew.
+// place is a record of the input: where it stands, and its number, since another one may stand there later, in a log that
+// was cut off or a topic that was made anew.
 type place struct {
 	number    string
 	partition int32
@@ -356,16 +226,3 @@ func (r receiver) Receive(ctx context.Context, batch []*record.Record) []record.
 	}
 	return outcomes
 }
-
-type noObserver struct{}
-
-func (noObserver) Delivered(record.Kind, time.Duration)       {}
-func (noObserver) GivenUp(time.Duration)                      {}
-func (noObserver) Repeated()                                  {}
-func (noObserver) Batched(int)                                {}
-func (noObserver) RecordGivenUp(bool)                         {}
-func (noObserver) Fetched(int, int)                           {}
-func (noObserver) Rebalanced()                                {}
-func (noObserver) Missed(int64)                               {}
-func (noObserver) Committed(error)                            {}
-func (noObserver) Transaction(error, time.Duration, int, int) {}

@@ -1,0 +1,124 @@
+package simulation
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/base/redact"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/route"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/telemetry"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
+	"github.com/messaging-kafka/messaging-kafka/internal/settings"
+	"github.com/messaging-kafka/messaging-kafka/internal/settings/role"
+)
+
+// replica is one copy of the provider: all of it but the lattice.
+type replica struct {
+	w    *world
+	name string
+
+	mu     sync.Mutex
+	life   int
+	net    *network
+	routes *route.Set // nil where it does not live
+}
+
+// readingID is the route by which the input is read.
+var readingID = route.ID{Peer: "guest", Name: "default", Variant: "1"}
+
+// start begins a life of the copy.
+func (r *replica) start() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.routes != nil {
+		return
+	}
+	r.life++
+	w := r.w
+	r.net = newNetwork(&w.stack, newRand(w.plan.seed, fmt.Sprint("network ", r.name, r.life)))
+	r.routes = route.NewSet(route.Options{
+		Log: w.events.logger().With("copy", r.name, "life", r.life), Metrics: telemetry.NewMetrics(),
+		Secrets: new(redact.Redactor), Process: []string{"N" + r.name, "provider"}, Connector: r.net.dial,
+	})
+	w.tell("%s starts (life %d)", r.name, r.life)
+	does := w.plan.role()
+	r.routes.Open(readingID, route.Label{Direction: status.Source}).Apply(route.Ask{
+		Role: does, Settings: r.settings(does, w.plan.config),
+		Receiver: func(route.Delivery) record.Receiver { return receiver{w.guest, r.name} },
+	})
+}
+
+// settings are those of a link with a config.
+func (r *replica) settings(does role.Role, config map[string]string) settings.Link {
+	config = maps.Clone(config)
+	config["hosts"] = strings.ReplaceAll(strings.Join(r.w.kafka.ListenAddrs(), ","), "localhost", "127.0.0.1")
+	link, _, err := settings.ParseLink(settings.Input{
+		Config: config, Batches: does.Batches(), Records: does.Records(),
+		Identity: settings.Identity{
+			Lattice: "l", Component: "guest", LinkName: "default", HostID: "N" + r.name, ProviderKey: "provider",
+		},
+	})
+	if err == nil {
+		err = does.Check(&link)
+	}
+	if err != nil {
+		r.w.t.Fatalf("seed %d draws settings that nobody takes: %v", r.w.plan.seed, err)
+	}
+	return link
+}
+
+// set is what lives of the copy; nil where it does not.
+func (r *replica) set() *route.Set {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.routes
+}
+
+// stop ends the life of the copy in order, within a time.
+func (r *replica) stop(within time.Duration) {
+	r.mu.Lock()
+	routes := r.routes
+	r.routes = nil
+	r.mu.Unlock()
+	if routes == nil {
+		return
+	}
+	r.w.tell("%s stops within %s", r.name, within)
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	began := time.Now()
+	if os.Getenv("SIMULATE_STACKS") != "" {
+		defer time.AfterFunc(within+500*time.Millisecond, func() { panic("too long") }).Stop()
+	}
+	routes.Stop(ctx)
+	if took := time.Since(began); took > within+time.Second {
+		r.w.t.Errorf("stop-bounded: %s stopped after %s, had %s", r.name, took, within)
+	}
+	routes.Close()
+	r.w.tell("%s has stopped", r.name)
+}
+
+// kill ends the life of the copy at once: nothing of it reaches Kafka any more.
+func (r *replica) kill() {
+	r.mu.Lock()
+	n := r.net
+	r.mu.Unlock()
+	r.w.tell("%s is killed", r.name)
+	n.cut(true)
+	r.stop(time.Millisecond)
+}
+
+// problems are what its health would say; nil for a copy that is not there.
+func (r *replica) problems() status.Problems {
+	routes := r.set()
+	if routes == nil {
+		return nil
+	}
+	return routes.Problems()
+}
