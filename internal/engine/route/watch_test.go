@@ -13,8 +13,6 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
-func TestMain(m *testing.M) { testkit.Main(m) }
-
 // unknownTopic is the error of a publish to a topic that is not there.
 func unknownTopic(t *testing.T, publisher *produce.Publisher, topic string) error {
 	t.Helper()
