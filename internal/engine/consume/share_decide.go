@@ -140,7 +140,8 @@ func (s *shareSession) reject(f *kgo.Record, r *record.Record, attempts int, cau
 		s.mu.Unlock()
 		if err == nil {
 			s.cfg.Observer.RecordGivenUp(true)
-			log.Warn(status.DeadLettered, "dead_letter_topic", s.cfg.Settings.Delivery.DeadLetterTopic)
+			log.Warn("a record was dead-lettered", status.EventDeadLetter.Attr(),
+				"dead_letter_topic", s.cfg.Settings.Delivery.DeadLetterTopic)
 			return kgo.AckReject
 		}
 		log.Error("dead-lettering a record failed; the record waits", "error", err)

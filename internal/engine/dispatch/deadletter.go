@@ -36,7 +36,7 @@ func (d *Dispatcher) giveUp(p *Partition, it *item, s *step) {
 
 func (d *Dispatcher) tellDeadLetter(log *slog.Logger) {
 	d.cfg.Observer.RecordGivenUp(true)
-	log.Warn(status.DeadLettered, "dead_letter_topic", d.cfg.Delivery.DeadLetterTopic)
+	log.Warn("a record was dead-lettered", status.EventDeadLetter.Attr(), "dead_letter_topic", d.cfg.Delivery.DeadLetterTopic)
 }
 
 func (d *Dispatcher) tellSkipped(log *slog.Logger) {

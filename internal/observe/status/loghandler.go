@@ -6,9 +6,15 @@ import (
 	"strings"
 )
 
-// DeadLettered is the message of the log line that tells of a dead letter. By it, LogTo tells dead letters from
-// trouble.
-const DeadLettered = "a record was dead-lettered"
+// EventKind marks a log line as an event of a kind, whatever its words are. By it, [LogTo] tells events that have a list of
+// their own from trouble.
+type EventKind string
+
+// EventDeadLetter marks the line that tells of a dead letter that Kafka has.
+const EventDeadLetter EventKind = "dead_letter"
+
+// Attr is the attribute by which a line is marked.
+func (k EventKind) Attr() slog.Attr { return slog.Any("event", k) }
 
 // LogTo returns a logger that writes to log as before and keeps what is told at level warn and above, whatever level
 // log itself has: dead letters in deadLetters, all else in errors. Attributes that log has already are not told again.
@@ -30,13 +36,13 @@ func (h *handler) Enabled(ctx context.Context, level slog.Level) bool {
 
 // Handle implements slog.Handler.
 func (h *handler) Handle(ctx context.Context, r slog.Record) error {
-	switch {
-	case r.Message == DeadLettered:
-		e := h.event(&r)
-		e.Level = "" // it went as it was meant to go
-		h.deadLetters.Add(e)
-	case r.Level >= slog.LevelWarn:
-		h.errors.Add(h.event(&r))
+	if r.Level >= slog.LevelWarn {
+		switch e, kind := h.event(&r); kind {
+		case EventDeadLetter:
+			h.deadLetters.Add(e)
+		default:
+			h.errors.Add(e)
+		}
 	}
 	if !h.next.Enabled(ctx, r.Level) {
 		return nil
@@ -67,12 +73,17 @@ func (h *handler) WithGroup(name string) slog.Handler {
 }
 
 // event is a log line as an event: what tells the record in fields of its own, all else behind the message.
-func (h *handler) event(r *slog.Record) Event {
+func (h *handler) event(r *slog.Record) (Event, EventKind) {
+	var kind EventKind
 	e := Event{Time: r.Time, Level: levelName(r.Level)}
 	var cause string
 	var more []string
 	add := func(a slog.Attr) {
 		v := a.Value.Resolve()
+		if marked, ok := v.Any().(EventKind); ok {
+			kind = marked
+			return
+		}
 		switch {
 		case a.Key == "topic" && v.Kind() == slog.KindString:
 			e.Topic = v.String()
@@ -100,13 +111,16 @@ func (h *handler) event(r *slog.Record) Event {
 	if cause != "" {
 		e.Text += ": " + cause
 	}
-	if r.Message == DeadLettered && cause != "" {
-		e.Text = cause // the list says what it is
+	if kind == EventDeadLetter {
+		e.Level = "" // it went as it was meant to go
+		if cause != "" {
+			e.Text = cause // the list says what it is
+		}
 	}
 	if len(more) > 0 {
 		e.Text += " (" + strings.Join(more, ", ") + ")"
 	}
-	return e
+	return e, kind
 }
 
 func levelName(level slog.Level) string {
