@@ -5,43 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
-
-// answerable are the errors that a broker may give to each request that the engine makes, the retriable and the others.
-var answerable = map[kmsg.Key][]*kerr.Error{
-	kmsg.Fetch: {kerr.NotLeaderForPartition, kerr.FencedLeaderEpoch, kerr.UnknownLeaderEpoch,
-		kerr.UnknownTopicOrPartition, kerr.KafkaStorageError, kerr.OffsetNotAvailable, kerr.CorruptMessage,
-		kerr.UnknownServerError},
-	kmsg.ListOffsets: {kerr.NotLeaderForPartition, kerr.LeaderNotAvailable, kerr.OffsetNotAvailable,
-		kerr.UnknownLeaderEpoch},
-	kmsg.Metadata:        {kerr.LeaderNotAvailable, kerr.UnknownTopicOrPartition},
-	kmsg.FindCoordinator: {kerr.CoordinatorNotAvailable},
-	kmsg.OffsetFetch:     {kerr.CoordinatorLoadInProgress, kerr.NotCoordinator, kerr.UnstableOffsetCommit},
-	kmsg.OffsetCommit: {kerr.CoordinatorLoadInProgress, kerr.NotCoordinator, kerr.CoordinatorNotAvailable,
-		kerr.RequestTimedOut, kerr.RebalanceInProgress, kerr.UnknownMemberID, kerr.IllegalGeneration},
-	kmsg.JoinGroup: {kerr.CoordinatorLoadInProgress, kerr.NotCoordinator, kerr.UnknownMemberID},
-	kmsg.SyncGroup: {kerr.RebalanceInProgress, kerr.NotCoordinator, kerr.UnknownMemberID},
-	kmsg.Heartbeat: {kerr.RebalanceInProgress, kerr.NotCoordinator, kerr.UnknownMemberID,
-		kerr.IllegalGeneration},
-	kmsg.ConsumerGroupHeartbeat: {kerr.CoordinatorLoadInProgress, kerr.NotCoordinator, kerr.UnknownMemberID,
-		kerr.FencedMemberEpoch},
-	kmsg.LeaveGroup: {kerr.CoordinatorNotAvailable, kerr.NotCoordinator},
-	kmsg.Produce: {kerr.NotLeaderForPartition, kerr.NotEnoughReplicas, kerr.NotEnoughReplicasAfterAppend,
-		kerr.RequestTimedOut, kerr.UnknownTopicOrPartition, kerr.KafkaStorageError},
-	kmsg.InitProducerID:     {kerr.CoordinatorLoadInProgress, kerr.NotCoordinator, kerr.ConcurrentTransactions},
-	kmsg.AddPartitionsToTxn: {kerr.ConcurrentTransactions, kerr.CoordinatorLoadInProgress, kerr.NotCoordinator},
-	kmsg.AddOffsetsToTxn:    {kerr.ConcurrentTransactions, kerr.CoordinatorLoadInProgress, kerr.NotCoordinator},
-	kmsg.TxnOffsetCommit: {kerr.CoordinatorLoadInProgress, kerr.NotCoordinator, kerr.UnknownMemberID,
-		kerr.IllegalGeneration, kerr.RequestTimedOut},
-	kmsg.EndTxn:              {kerr.CoordinatorLoadInProgress, kerr.NotCoordinator, kerr.ConcurrentTransactions},
-	kmsg.ShareGroupHeartbeat: {kerr.CoordinatorLoadInProgress, kerr.NotCoordinator, kerr.UnknownMemberID},
-	kmsg.ShareFetch:          {kerr.NotLeaderForPartition, kerr.KafkaStorageError, kerr.ShareSessionNotFound},
-	kmsg.ShareAcknowledge:    {kerr.NotLeaderForPartition, kerr.ShareSessionNotFound},
-}
 
 // misfortune is one kind of fault. It ends what it began within a time, or leaves that to the calm.
 type misfortune struct {
@@ -70,30 +34,12 @@ func during(ctx context.Context, n *network, rng *rand.Rand, most time.Duration,
 }
 
 var misfortunes = []misfortune{
-	{"answers with an error", func(_ context.Context, w *world, rng *rand.Rand) {
-		keys := make([]kmsg.Key, 0, len(answerable))
-		for key := range kmsg.Key(200) {
-			if answerable[key] != nil {
-				keys = append(keys, key)
-			}
+	{"requests go wrong", func(_ context.Context, w *world, rng *rand.Rand) {
+		for range 1 + rng.IntN(4) {
+			r := w.plan.drawRule(rng)
+			w.tell("%s", r)
+			w.layer.add(r)
 		}
-		key := keys[rng.IntN(len(keys))]
-		err := answerable[key][rng.IntN(len(answerable[key]))]
-		fault := kfake.Fault{Keys: []kmsg.Key{key}, Err: err, Count: 1 + rng.IntN(8)}
-		if key == kmsg.Produce || key == kmsg.Metadata {
-			// Those of the feeder are not ours to disturb.
-			fault.Topic = []string{output, dead}[rng.IntN(2)]
-		}
-		switch key {
-		case kmsg.Heartbeat, kmsg.ConsumerGroupHeartbeat, kmsg.JoinGroup, kmsg.SyncGroup, kmsg.ShareGroupHeartbeat,
-			kmsg.EndTxn, kmsg.InitProducerID:
-			fault.TopLevel = true
-		}
-		w.tell("the next %d of %s are answered with %s", fault.Count, key.Name(), err.Message)
-		handle := w.kafka.Fault(fault)
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.faults = append(w.faults, handle)
 	}},
 	{"connections cut", func(_ context.Context, w *world, rng *rand.Rand) {
 		if r, n := w.someNetwork(rng); n != nil {
@@ -158,6 +104,20 @@ func (g *guest) setAway(away bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.away = away
+}
+
+// drawRule draws what happens to the next requests of a kind.
+func (p *plan) drawRule(rng *rand.Rand) *rule {
+	keys := p.makes()
+	r := &rule{key: keys[rng.IntN(len(keys))], left: 1 + rng.IntN(8), rng: rng}
+	if all := ways(r.key); rng.IntN(2) == 0 {
+		r.way = all[rng.IntN(len(all))]
+		return r
+	}
+	all := p.answers(r.key)
+	r.way, r.code = coded, all[rng.IntN(len(all))]
+	r.done = r.code.done && (!r.code.refused || rng.IntN(2) == 0)
+	return r
 }
 
 // happen has an event of the plan come at its time.

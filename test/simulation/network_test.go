@@ -19,20 +19,22 @@ var errCut = errors.New("the simulated network is cut")
 
 // network is the way of one copy to Kafka. Its zero value is a good one.
 type network struct {
+	name  string
 	stack *kfake.VirtualNetwork
+	layer *layer
 
-	mu    sync.Mutex
-	rng   *rand.Rand
-	away  bool // nobody can connect, and connections are gone
-	slow  time.Duration
-	lame  float64 // the share of answers that wait for slow
-	worm  float64 // the share of fetch answers with a damaged byte
-	conns map[*conn]struct{}
-	hurt  int // answers that were damaged
+	mu     sync.Mutex
+	rng    *rand.Rand
+	away   bool // nobody can connect, and connections are gone
+	slow   time.Duration
+	lame   float64       // the share of answers that wait for slow
+	worm   float64       // the share of fetch answers with a damaged byte
+	frozen chan struct{} // nothing passes until it is closed; nil where everything does
+	conns  map[*conn]struct{}
 }
 
-func newNetwork(stack *kfake.VirtualNetwork, rng *rand.Rand) *network {
-	return &network{stack: stack, rng: rng, conns: make(map[*conn]struct{})}
+func newNetwork(name string, stack *kfake.VirtualNetwork, l *layer, rng *rand.Rand) *network {
+	return &network{name: name, stack: stack, layer: l, rng: rng, conns: make(map[*conn]struct{})}
 }
 
 func (n *network) dial(ctx context.Context, kind, address string) (net.Conn, error) {
@@ -72,6 +74,10 @@ func (n *network) mend() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.away, n.slow, n.lame, n.worm = false, 0, 0, 0
+	if n.frozen != nil {
+		close(n.frozen)
+		n.frozen = nil
+	}
 }
 
 func (n *network) set(change func(*network)) {
@@ -80,82 +86,367 @@ func (n *network) set(change func(*network)) {
 	change(n)
 }
 
-// conn is the client's end of a connection to a broker. Requests and answers pass in between as wholes.
+// freeze has nothing pass any more, and nobody notice.
+func (n *network) freeze() {
+	n.set(func(n *network) {
+		if n.frozen == nil {
+			n.frozen = make(chan struct{})
+		}
+	})
+}
+
+// thawed waits until everything passes.
+func (n *network) thawed(closed <-chan struct{}) {
+	n.mu.Lock()
+	frozen := n.frozen
+	n.mu.Unlock()
+	if frozen == nil {
+		return
+	}
+	select {
+	case <-frozen:
+	case <-closed:
+	}
+}
+
+// conn is the client's end of a connection to a broker. Requests and answers pass in between as wholes, the answers in
+// the order of their requests.
 type conn struct {
 	net.Conn // the client's
 	broker   net.Conn
+	ours     net.Conn // the other end of the client's
 	n        *network
 
 	closing sync.Once
 	closed  chan struct{}
+	// under are the requests under way, in their order.
+	under chan *asked
 
-	mu    sync.Mutex
-	asked map[int32]int16 // by correlation id: the key of the request
-	since time.Time       // when the span began in which requests are counted
-	many  int
+	mu      sync.Mutex
+	asked   map[int32]*asked // by correlation id, those that the broker is to answer
+	since   time.Time        // when the span began in which requests are counted
+	many    int
+	last    []string
+	lingers bool // a request is still to arrive when the client has gone
 }
 
 const (
 	// latency is how long each answer takes at least. Without it a client that asks again at once would stop the clock.
 	latency = 200 * time.Microsecond
-	// span and tooMany are when a client asks without a break: a moment of it, such as while leaders move, is the client's
-	// way.
+	// span and tooMany are when a client asks without a break: a moment of it, such as while leaders move, is the
+	// client's way.
 	span    = 10 * time.Second
 	tooMany = 10_000
+	// waiting is more requests than a client has under way on one connection.
+	waiting = 1024
 )
 
-// count is the invariant asks-with-breaks: no client asks thousands of times a second for long. c.mu is held.
-func (c *conn) count(key int16) {
+// count is the invariant asks-with-breaks: no client asks thousands of times a second for long.
+func (c *conn) count(key kmsg.Key) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if now := time.Now(); now.Sub(c.since) > span {
 		c.since, c.many = now, 0
 	}
 	if c.many++; c.many == tooMany {
-		panic(fmt.Sprintf("asks-with-breaks: %d requests within %s, the last one %s", tooMany, span, kmsg.Key(key).Name()))
+		c.n.layer.wrong("asks-with-breaks: %s: %d requests within %s, the last one %s, after the answers %v",
+			c.n.name, tooMany, time.Since(c.since), key.Name(), c.last)
 	}
+}
+
+// remember keeps the errors that were answered last.
+func (c *conn) remember(errs []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = append(c.last, fmt.Sprint(errs))
+	c.last = c.last[max(0, len(c.last)-5):]
 }
 
 func (n *network) connect(broker net.Conn) *conn {
 	ours, clients := net.Pipe()
-	c := &conn{Conn: clients, broker: broker, n: n, closed: make(chan struct{}), asked: make(map[int32]int16)}
-	go c.pass(broker, ours, func(request []byte) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		key := int16(binary.BigEndian.Uint16(request[4:]))
-		c.asked[int32(binary.BigEndian.Uint32(request[8:]))] = key
-		c.count(key)
-	})
-	go c.pass(ours, broker, func(answer []byte) {
-		c.mu.Lock()
-		id := int32(binary.BigEndian.Uint32(answer[4:]))
-		key := kmsg.Key(c.asked[id])
-		delete(c.asked, id)
-		c.mu.Unlock()
-		select {
-		case <-time.After(latency + n.mistreat(key, answer)):
-		case <-c.closed:
-		}
-	})
+	c := &conn{
+		Conn: clients, broker: broker, ours: ours, n: n, closed: make(chan struct{}), under: make(chan *asked,
+			waiting), asked: make(map[int32]*asked),
+	}
+	go c.takeRequests()
+	go c.takeAnswers()
+	go c.giveAnswers()
 	return c
 }
 
-// pass hands messages on, each a size and that many bytes, until one end is closed, and closes both.
-func (c *conn) pass(to, from net.Conn, look func([]byte)) {
-	defer func() { _, _, _ = to.Close(), from.Close(), c.Close() }()
+// read reads one message: a size, and that many bytes.
+func read(from net.Conn) ([]byte, error) {
+	var size [4]byte
+	if _, err := io.ReadFull(from, size[:]); err != nil {
+		return nil, err
+	}
+	whole := make([]byte, 4+binary.BigEndian.Uint32(size[:]))
+	copy(whole, size[:])
+	_, err := io.ReadFull(from, whole[4:])
+	return whole, err
+}
+
+// wait waits, and reports false when the connection is closed first.
+func (c *conn) wait(d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-c.closed:
+		return false
+	}
+}
+
+// takeRequests takes requests to the broker.
+func (c *conn) takeRequests() {
+	defer func() { _ = c.Close() }()
 	for {
-		var size [4]byte
-		if _, err := io.ReadFull(from, size[:]); err != nil {
+		frame, err := read(c.ours)
+		if err != nil {
 			return
 		}
-		whole := make([]byte, 4+binary.BigEndian.Uint32(size[:]))
-		copy(whole, size[:])
-		if _, err := io.ReadFull(from, whole[4:]); err != nil {
-			return
+		a, err := newAsked(frame)
+		if err != nil {
+			panic(err) // the client is at fault
 		}
-		look(whole)
-		if _, err := to.Write(whole); err != nil {
+		c.count(a.key)
+		covered.asked(a.key)
+		c.n.thawed(c.closed)
+		if !c.pass(a, frame) {
 			return
 		}
 	}
+}
+
+// pass does to a request what the rules say, and reports false where the connection ends with it.
+func (c *conn) pass(a *asked, frame []byte) bool {
+	var instead []byte
+	r := c.n.layer.use(a.key, func(r *rule) bool {
+		switch r.way {
+		case requestCut, requestHalf, requestLate, requestTooOld:
+			return true
+		}
+		return r.way == coded && !r.done && !a.reads()
+	}, func(r *rule) (ok bool) {
+		if r.way != coded {
+			return true
+		}
+		var err error
+		instead, err = a.refuse(r.code, frame)
+		return err == nil
+	})
+	if instead != nil {
+		a.answer <- instead
+		c.under <- a
+		return true
+	}
+	if r != nil {
+		switch r.way {
+		case requestCut:
+			return false
+		case requestHalf:
+			_, _ = c.broker.Write(frame[:4+r.rng.IntN(len(frame)-4)]) // it is cut either way
+			return false
+		case requestLate:
+			if !c.wait(r.late()) {
+				return false
+			}
+		case requestTooOld:
+			c.linger(frame, r.late())
+			return false
+		}
+	}
+	if !answered(a, frame) {
+		_, err := c.broker.Write(frame)
+		return err == nil
+	}
+	c.mu.Lock()
+	c.asked[a.id] = a
+	c.mu.Unlock()
+	c.under <- a
+	_, err := c.broker.Write(frame)
+	return err == nil
+}
+
+// answered tells whether a broker answers a request: it does not where a producer wants no acknowledgement.
+func answered(a *asked, frame []byte) bool {
+	if a.key != kmsg.Produce {
+		return true
+	}
+	req, err := a.decodeRequest(frame)
+	return err != nil || req.(*kmsg.ProduceRequest).Acks != 0
+}
+
+// linger cuts the client off and has its last request arrive later, by itself.
+func (c *conn) linger(frame []byte, late time.Duration) {
+	c.mu.Lock()
+	c.lingers = true
+	c.mu.Unlock()
+	_ = c.Close() // the broker's end stays
+	c.n.layer.late.Go(func() {
+		defer func() { _ = c.broker.Close() }()
+		time.Sleep(late)
+		if _, err := c.broker.Write(frame); err == nil {
+			time.Sleep(longest) // for the broker to do it
+		}
+	})
+}
+
+// takeAnswers takes what the broker answers.
+func (c *conn) takeAnswers() {
+	defer func() { _ = c.Close() }()
+	for {
+		frame, err := read(c.broker)
+		if err != nil {
+			return
+		}
+		id := int32(binary.BigEndian.Uint32(frame[4:]))
+		c.mu.Lock()
+		a := c.asked[id]
+		delete(c.asked, id)
+		c.mu.Unlock()
+		if a != nil {
+			a.answer <- frame
+		}
+	}
+}
+
+// giveAnswers gives answers to the client, in the order of the requests.
+func (c *conn) giveAnswers() {
+	defer func() { _, _ = c.Close(), c.ours.Close() }()
+	var behind []byte // an answer that changes places with the next
+	for {
+		var a *asked
+		select {
+		case a = <-c.under:
+		case <-c.patience(behind):
+			if _, err := c.ours.Write(behind); err != nil {
+				return
+			}
+			behind = nil
+			continue
+		case <-c.closed:
+			return
+		}
+		var frame []byte
+		select {
+		case frame = <-a.answer:
+		case <-c.closed:
+			return
+		}
+		c.n.thawed(c.closed)
+		out, held := c.treat(a, frame)
+		if held {
+			behind = append(behind, frame...)
+			continue
+		}
+		for _, part := range out {
+			if part.wait > 0 && !c.wait(part.wait) {
+				return
+			}
+			if part.end {
+				return
+			}
+			if _, err := c.ours.Write(part.bytes); err != nil {
+				return
+			}
+		}
+		if behind != nil && len(out) > 0 {
+			covered.way(a.key, answerSwapped)
+			if _, err := c.ours.Write(behind); err != nil {
+				return
+			}
+			behind = nil
+		}
+	}
+}
+
+// patience is how long an answer waits for the next one to change places with it; for ever where there is none.
+func (c *conn) patience(behind []byte) <-chan time.Time {
+	if behind == nil {
+		return nil
+	}
+	return time.After(2 * time.Second)
+}
+
+// part is what happens next to an answer: a wait, then bytes that the client gets, or the end of the connection.
+type part struct {
+	wait  time.Duration
+	bytes []byte
+	end   bool
+}
+
+// treat says what becomes of an answer.
+func (c *conn) treat(a *asked, frame []byte) (out []part, held bool) {
+	wait := latency + c.n.mistreat(a.key, frame)
+	r := c.n.layer.use(a.key, func(r *rule) bool {
+		if r.way == coded {
+			return r.done || a.reads()
+		}
+		switch r.way {
+		case requestCut, requestHalf, requestLate, requestTooOld:
+			return false
+		}
+		return true
+	}, func(r *rule) bool {
+		switch r.way {
+		case coded:
+			resp, err := a.decodeAnswer(frame)
+			if err != nil || !fail(resp, r.code, r.rng) {
+				return false
+			}
+			frame = a.encode(resp)
+		case batchDamaged:
+			return damage(frame, r.rng)
+		case batchPartial, batchBomb:
+			changed, err := a.changeBatches(frame, r.way, r.rng)
+			if err != nil || changed == nil {
+				return false
+			}
+			frame = changed
+		}
+		return true
+	})
+	c.remember(told(a, frame))
+	out = []part{{wait: wait, bytes: frame}}
+	if r == nil {
+		return out, false
+	}
+	switch r.way {
+	case answerCut:
+		return []part{{wait: wait, end: true}}, false
+	case answerHalf:
+		return []part{{wait: wait, bytes: frame[:1+r.rng.IntN(len(frame)-1)]}, {end: true}}, false
+	case answerLate:
+		out[0].wait += r.late()
+	case answerLost:
+		return nil, false
+	case answerTwice:
+		out = append(out, out[0])
+	case answerSwapped:
+		return nil, true
+	case answerShort:
+		short := append([]byte(nil), frame[:8+r.rng.IntN(max(len(frame)-8, 1))]...)
+		binary.BigEndian.PutUint32(short, uint32(len(short)-4))
+		out[0].bytes = short
+	case answerDamaged:
+		out[0].bytes = disguise(frame, r.rng)
+	case answerPieces:
+		out = nil
+		for rest := frame; len(rest) > 0; {
+			n := 1 + r.rng.IntN(len(rest))
+			out = append(out, part{wait: wait, bytes: rest[:n]})
+			rest, wait = rest[n:], time.Duration(r.rng.Int64N(int64(2*time.Second)))
+		}
+	}
+	return out, false
+}
+
+// disguise damages the head of an answer: its size, or the id of the request that it belongs to. What is behind that
+// has no checksum of its own but for batches of records, so nobody could tell damage there from what a broker says.
+func disguise(frame []byte, rng *rand.Rand) []byte {
+	damaged := append([]byte(nil), frame...)
+	damaged[rng.IntN(8)] ^= 1 << rng.IntN(8)
+	return damaged
 }
 
 // mistreat damages an answer as the network of the moment does, and says how long it takes.
@@ -163,35 +454,14 @@ func (n *network) mistreat(key kmsg.Key, answer []byte) (wait time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.worm > 0 && (key == kmsg.Fetch || key == kmsg.ShareFetch) && n.rng.Float64() < n.worm {
-		n.damage(answer)
+		if damage(answer, n.rng) {
+			covered.way(key, batchDamaged)
+		}
 	}
 	if n.slow > 0 && n.rng.Float64() < n.lame {
 		return time.Duration(n.rng.Int64N(int64(n.slow)))
 	}
 	return 0
-}
-
-// damage changes a byte that the checksum of a batch covers. A batch (magic 2) begins with its base offset and length;
-// the magic byte is the 17th, the checksum follows, and it covers all that comes behind it.
-func (n *network) damage(answer []byte) {
-	var batches []int
-	for i := 4; i+61 < len(answer); i++ {
-		length := int(int32(binary.BigEndian.Uint32(answer[i+8:])))
-		records := binary.BigEndian.Uint32(answer[i+57:])
-		if answer[i+16] == 2 && answer[i] == 0 && length >= 50 && i+12+length <= len(answer) && records > 0 &&
-			records <= 1<<16 {
-			batches = append(batches, i)
-			i += 11 + length
-		}
-	}
-	if len(batches) == 0 {
-		return
-	}
-	i := batches[n.rng.IntN(len(batches))]
-	length := int(int32(binary.BigEndian.Uint32(answer[i+8:])))
-	at := i + 21 + n.rng.IntN(length-9) // behind the checksum
-	answer[at] ^= 1 << n.rng.IntN(8)
-	n.hurt++
 }
 
 func (c *conn) Close() error {
@@ -200,7 +470,13 @@ func (c *conn) Close() error {
 		c.n.mu.Lock()
 		delete(c.n.conns, c)
 		c.n.mu.Unlock()
-		_ = c.broker.Close() // what passes between them ends by that
+		c.mu.Lock()
+		lingers := c.lingers
+		c.mu.Unlock()
+		if !lingers {
+			_ = c.broker.Close() // what passes between them ends by that
+		}
+		_ = c.ours.Close()
 	})
 	return c.Conn.Close()
 }

@@ -41,7 +41,8 @@ func (r *replica) start() {
 	}
 	r.life++
 	w := r.w
-	r.net = newNetwork(&w.stack, newRand(w.plan.seed, fmt.Sprint("network ", r.name, r.life)))
+	name := fmt.Sprint(r.name, r.life)
+	r.net = newNetwork(name, &w.stack, &w.layer, newRand(w.plan.seed, "network "+name))
 	r.routes = route.NewSet(route.Options{
 		Log: w.events.logger().With("copy", r.name, "life", r.life), Metrics: telemetry.NewMetrics(),
 		Secrets: new(redact.Redactor), Process: []string{"N" + r.name, "provider"}, Connector: r.net.dial,

@@ -53,11 +53,7 @@ func simulate(t *testing.T, seed uint64) {
 		actors.Wait()
 		end()
 		w.tell("calm")
-		w.mu.Lock()
-		for _, f := range w.faults {
-			f.Remove()
-		}
-		w.mu.Unlock()
+		w.layer.clear()
 		w.guest.setAway(false)
 		w.forgetMembers()
 		for _, r := range w.copies {
@@ -73,6 +69,7 @@ func simulate(t *testing.T, seed uint64) {
 		for _, r := range w.copies {
 			r.stop(30 * time.Second)
 		}
+		w.layer.late.Wait()
 		w.judge()
 	})
 }
@@ -170,7 +167,8 @@ func (w *world) undrained() error {
 			continue
 		}
 		if info == nil || info.Commits[input][p.Partition].Offset < p.HighWatermark {
-			return fmt.Errorf("partition %d: committed %+v, of %d", p.Partition, info.Commits[input][p.Partition].Offset,
+			return fmt.Errorf("partition %d: committed %+v, of %d", p.Partition,
+				info.Commits[input][p.Partition].Offset,
 				p.HighWatermark)
 		}
 	}
@@ -300,7 +298,8 @@ func (w *world) visitsOf(at place) (list []visit) {
 func (w *world) tellVisits(at place) string {
 	text := fmt.Sprint(at, ":")
 	for _, v := range w.visitsOf(at) {
-		text += fmt.Sprintf(" [%s call %d %s..%s %s]", v.copy, v.call, v.began.Sub(w.began), v.end.Sub(w.began), v.outcome)
+		text += fmt.Sprintf(" [%s call %d %s..%s %s]", v.copy, v.call, v.began.Sub(w.began), v.end.Sub(w.began),
+			v.outcome)
 	}
 	return text
 }
@@ -345,7 +344,8 @@ func (w *world) judgeOrder(truth []*kgo.Record, byKey bool) {
 		if _, ok := first[v.place]; !ok {
 			first[v.place], calls[v.place] = v.began, v.call
 		}
-		if _, ok := given[v.place]; !ok && (v.outcome == record.Reject || (v.outcome == record.Retry || v.outcome == record.Unanswered) && limited) {
+		if _,
+			ok := given[v.place]; !ok && (v.outcome == record.Reject || (v.outcome == record.Retry || v.outcome == record.Unanswered) && limited) {
 			given[v.place] = v.end
 		}
 	}
@@ -362,7 +362,8 @@ func (w *world) judgeOrder(truth []*kgo.Record, byKey bool) {
 				finished, ok = end, true
 			}
 			if !ok || finished.After(began) {
-				w.t.Errorf("order: in lane %s %v was called at %s, before %v was finished (%s)", lane, at, began.Sub(w.began),
+				w.t.Errorf("order: in lane %s %v was called at %s, before %v was finished (%s)", lane, at,
+					began.Sub(w.began),
 					before, finished.Sub(w.began))
 				w.t.Log(w.tellVisits(before), w.tellVisits(at))
 				return

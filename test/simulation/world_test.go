@@ -33,12 +33,12 @@ type world struct {
 	kafka *kfake.Cluster
 	began time.Time
 	guest *guest
+	layer layer
 
 	events events
 
 	mu      sync.Mutex
 	commits []commit
-	faults  []*kfake.FaultHandle
 	copies  []*replica
 }
 
@@ -51,13 +51,14 @@ type commit struct {
 
 func newWorld(t *testing.T, p plan) *world {
 	w := &world{t: t, plan: p, began: time.Now()}
-	w.events.began = w.began
+	w.events.began, w.layer.wrong = w.began, t.Errorf
 	ports := make([]int, p.brokers)
 	for i := range ports {
 		ports[i] = 9092 + i
 	}
 	cluster, err := kfake.NewCluster(kfake.Ports(ports...), kfake.ListenFn(w.stack.Listen),
-		kfake.SeedTopics(p.partitions, input), kfake.SeedTopics(3, output, dead), kfake.GroupMinSessionTimeout(time.Second),
+		kfake.SeedTopics(p.partitions, input), kfake.SeedTopics(3, output, dead),
+		kfake.GroupMinSessionTimeout(time.Second),
 		kfake.BrokerConfigs(map[string]string{
 			"group.consumer.min.session.timeout.ms": "1000",
 			// Copies that are killed again and again would use up what a broker delivers, which is no fault of theirs.
@@ -89,8 +90,8 @@ func (w *world) client(opts ...kgo.Opt) *kgo.Client {
 	return cl
 }
 
-// place is a record of the input: where it stands, and its number, since another one may stand there later, in a log that
-// was cut off or a topic that was made anew.
+// place is a record of the input: where it stands, and its number, since another one may stand there later, in a log
+// that was cut off or a topic that was made anew.
 type place struct {
 	number    string
 	partition int32
