@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -19,15 +18,16 @@ import (
 
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 	"github.com/messaging-kafka/messaging-kafka/test/fleet"
+	"github.com/messaging-kafka/messaging-kafka/test/ledger"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
 // world is everything that takes part in a run.
 type world struct {
-	t     *testing.T
-	cfg   config
-	begin time.Time
+	t    *testing.T
+	cfg  config
+	told fleet.Told
 
 	kafka     *testkit.Kafka
 	admin     *kadm.Client
@@ -36,15 +36,16 @@ type world struct {
 	copies    []*providerCopy
 	component *testkit.Component
 	witness   *witness
-	producer  *producer
+	producer  *ledger.Producer
 	cemetery  *cemetery
 	callers   callers
 	origins   map[string]int // of the goroutines of a copy without a link
 
 	late counter // stops that the host lost patience with
 
+	faults fleet.Broken
+
 	mu       sync.Mutex
-	faults   map[fleet.Kind]int
 	restarts []time.Time
 	badStops []string
 }
@@ -59,7 +60,7 @@ func (w *world) badStop(format string, args ...any) {
 func TestLedger(t *testing.T) {
 	cfg := configure(t)
 	w := newWorld(t, cfg)
-	w.say("seed %d (CHAOS_SEED=%d gives the same schedule), form %s: %d records over %v, %d copies, group_protocol=%s",
+	w.told.Say("seed %d (CHAOS_SEED=%d gives the same schedule), form %s: %d records over %v, %d copies, group_protocol=%s",
 		cfg.seed, cfg.seed, cfg.form, cfg.records, cfg.duration, cfg.copies, cfg.protocol)
 
 	ctx, cancel := context.WithCancel(context.Background())
@@ -76,7 +77,7 @@ func TestLedger(t *testing.T) {
 
 	w.link(0)
 	produced := make(chan error, 1)
-	background.Go(func() { produced <- w.producer.run(ctx, cfg) })
+	background.Go(func() { produced <- w.producer.Run(ctx, cfg.records, cfg.duration) })
 	if err := fleet.Until(ctx, testkit.DefaultTimeout, w.flows); err != nil {
 		t.Fatalf("nothing flows although nothing is broken yet: %v%s", err, w.health())
 	}
@@ -88,7 +89,7 @@ func TestLedger(t *testing.T) {
 	if err := fleet.Until(ctx, 2*time.Minute, w.allServe); err != nil {
 		t.Fatalf("a copy did not come back after the faults: %v", err)
 	}
-	w.say("all is mended; the rest must run dry")
+	w.told.Say("all is mended; the rest must run dry")
 	// A copy that was starting or cut off when the link was changed last did not hear of it. All of them have the
 	// same settings from here on.
 	w.link(0)
@@ -104,12 +105,13 @@ func TestLedger(t *testing.T) {
 		t.Errorf("the rest does not run dry: %v%s", err, w.health())
 	}
 	l := w.ledger(ctx)
-	w.say("%s", w.summary(l))
+	w.told.Say("%s", w.summary(l))
 	fmt.Println()
-	holds, err := Print(os.Stdout, l.Check())
-	if err != nil {
+	rows := l.Check()
+	if err := ledger.Print(os.Stdout, rows); err != nil {
 		t.Fatal(err)
 	}
+	holds := ledger.Hold(rows)
 	if !holds || os.Getenv("CHAOS_KEEP") != "" {
 		w.keep(l)
 	}
@@ -119,7 +121,7 @@ func TestLedger(t *testing.T) {
 }
 
 func newWorld(t *testing.T, cfg config) *world {
-	w := &world{t: t, cfg: cfg, begin: time.Now(), faults: make(map[fleet.Kind]int)}
+	w := &world{t: t, cfg: cfg, told: fleet.Told(time.Now())}
 	binary := fleet.BuildProvider(t)
 	w.kafka = testkit.StartKafka(t, testkit.KafkaOptions{Nodes: brokers, Proxied: true, NoAutoCreate: true,
 		Properties: map[string]string{
@@ -132,8 +134,8 @@ func newWorld(t *testing.T, cfg config) *world {
 	client.Topic(topic, partitions, nil)
 	// The broker's own clock, so that it is known when a dead letter was there.
 	client.Topic(deadTopic, 3, map[string]string{"message.timestamp.type": "LogAppendTime"})
-	w.producer = &producer{client: client, places: make(map[ID]Place)}
-	w.cemetery = &cemetery{buried: make(map[ID]bool), next: make(map[int32]int64)}
+	w.producer = &ledger.Producer{Client: client.Client, Topic: topic, Keys: keys, Seed: cfg.seed}
+	w.cemetery = &cemetery{buried: make(map[ledger.ID]bool), next: make(map[int32]int64)}
 	w.nats = testkit.NATS(t, testkit.NATSOptions{})
 	w.callers.inboxes = make(map[string]Life)
 	w.witness = newWitness(cfg.seed)
@@ -183,10 +185,8 @@ func (w *world) breakThings(ctx context.Context) {
 
 // carryOut breaks one thing, holds, and mends it.
 func (w *world) carryOut(ctx context.Context, f fleet.Fault) {
-	w.say("%v", f)
-	w.mu.Lock()
-	w.faults[f.Kind]++
-	w.mu.Unlock()
+	w.told.Say("%v", f)
+	w.faults.Note(f)
 	switch f.Kind {
 	case KillCopy, StopCopy, TermCopy:
 		c := w.copies[f.Target-1]
@@ -256,39 +256,26 @@ func (w *world) finished() (done, dead, both int) {
 // runDry waits until every record is finished and every offset committed. It gives up when nothing has moved for a
 // long time.
 func (w *world) runDry(ctx context.Context) error {
-	const patience = 90 * time.Second
-	moved, before := time.Now(), ""
-	for {
-		_, acknowledged := w.producer.counts()
+	return fleet.RunDry(ctx, func(ctx context.Context) error {
+		_, acknowledged := w.producer.Counts()
 		calls, _, _ := w.witness.counts()
 		_, _, finished := w.finished()
-		state := fmt.Sprintf("%d of %d records finished", finished, acknowledged)
-		attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
-		ends, committed, err := fleet.Offsets(attempt, w.admin, group, topic)
-		cancel()
-		if err == nil && finished == acknowledged && maps.Equal(ends, committed) {
-			return nil
+		state := fmt.Sprintf("%d of %d records finished in %d calls", finished, acknowledged, calls)
+		ends, committed, err := fleet.Offsets(ctx, w.admin, group, topic)
+		switch {
+		case err != nil:
+			return fmt.Errorf("%s, %w", state, err)
+		case finished != acknowledged || !maps.Equal(ends, committed):
+			return fmt.Errorf("%s, committed %v of %v", state, committed, ends)
 		}
-		if err != nil {
-			state += ", " + err.Error()
-		} else {
-			state += fmt.Sprintf(", committed %v of %v", committed, ends)
-		}
-		if now := fmt.Sprint(state, calls); now != before {
-			moved, before = time.Now(), now
-		} else if time.Since(moved) > patience {
-			return errors.New(state)
-		}
-		if !fleet.Sleep(ctx, 500*time.Millisecond) {
-			return ctx.Err()
-		}
-	}
+		return nil
+	})
 }
 
 // report prints a line of progress now and then.
 func (w *world) report(ctx context.Context) {
 	for fleet.Sleep(ctx, 5*time.Second) {
-		sent, acknowledged := w.producer.counts()
+		sent, acknowledged := w.producer.Counts()
 		calls, _, open := w.witness.counts()
 		done, dead, _ := w.finished()
 		up := 0
@@ -297,7 +284,7 @@ func (w *world) report(ctx context.Context) {
 				up++
 			}
 		}
-		w.say("sent %d, acknowledged %d, calls %d (%d open), done %d, dead %d, copies %d", sent, acknowledged, calls,
+		w.told.Say("sent %d, acknowledged %d, calls %d (%d open), done %d, dead %d, copies %d", sent, acknowledged, calls,
 			open, done, dead, up)
 	}
 }
@@ -323,7 +310,7 @@ func (w *world) ledger(ctx context.Context) *Ledger {
 	}); err != nil {
 		w.t.Fatal(err)
 	}
-	w.say("the link is deleted and the copies are stopped")
+	w.told.Say("the link is deleted and the copies are stopped")
 	w.end(ctx, l)
 	if err := fleet.Until(ctx, testkit.DefaultTimeout, w.cemeteryRead); err != nil {
 		w.t.Fatal(err)
@@ -340,18 +327,16 @@ func (w *world) ledger(ctx context.Context) *Ledger {
 	if err := connections(w.nats.Server(), l.Lives); err != nil {
 		w.t.Fatal(err)
 	}
-	w.producer.mu.Lock()
-	defer w.producer.mu.Unlock()
+	if l.Produced, err = w.producer.Places(); err != nil {
+		w.t.Fatal(err)
+	}
 	w.cemetery.mu.Lock()
 	defer w.cemetery.mu.Unlock()
 	w.witness.mu.Lock()
 	defer w.witness.mu.Unlock()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.producer.failed) > 0 {
-		w.t.Fatalf("%d records could not be produced, the first: %s", len(w.producer.failed), w.producer.failed[0])
-	}
-	l.Produced, l.Dead, l.Restarts = w.producer.places, w.cemetery.dead, w.restarts
+	l.Dead, l.Restarts = w.cemetery.dead, w.restarts
 	l.BadStops = append(l.BadStops, w.badStops...)
 	l.Strangers = slices.Concat(w.witness.strangers, w.cemetery.strangers)
 	for _, c := range w.witness.calls {
@@ -371,7 +356,7 @@ func (w *world) ledger(ctx context.Context) *Ledger {
 // rules on order would mean nothing.
 func (w *world) checkOrderOfPlaces(l *Ledger) {
 	for id, place := range l.Produced {
-		if next, ok := l.Produced[ID{id.Key, id.Seq + 1}]; ok &&
+		if next, ok := l.Produced[ledger.ID{Key: id.Key, Seq: id.Seq + 1}]; ok &&
 			(next.Partition != place.Partition || next.Offset <= place.Offset) {
 			w.t.Fatalf("the producer has put %v at %v and its successor at %v", id, place, next)
 		}
@@ -465,31 +450,16 @@ func (w *world) summary(l *Ledger) string {
 	for a := Silent; a <= Trapped; a++ {
 		fmt.Fprintf(&b, "%d %v%s", answers[a], a, map[bool]string{true: ")", false: ", "}[a == Trapped])
 	}
-	fmt.Fprintf(&b, ", %d dead letters, %d lives of copies, %d stops that were too slow for the host; faults:",
-		len(l.Dead), len(l.Lives), w.late.get())
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, kind := range slices.Sorted(maps.Keys(w.faults)) {
-		fmt.Fprintf(&b, " %s %d,", kind, w.faults[kind])
-	}
-	return strings.TrimSuffix(b.String(), ",")
+	fmt.Fprintf(&b, ", %d dead letters, %d lives of copies, %d stops that were too slow for the host; faults: %v",
+		len(l.Dead), len(l.Lives), w.late.get(), &w.faults)
+	return b.String()
 }
 
-// keep leaves the ledger and the copies' logs in a folder that the test's output names, for whoever looks for a cause.
+// keep leaves the ledger and the copies' logs, for whoever looks for a cause.
 func (w *world) keep(l *Ledger) {
-	dir, err := os.MkdirTemp("", "messaging-kafka-chaos-")
-	if err != nil {
-		w.t.Errorf("keeping the ledger: %v", err)
-		return
-	}
 	files := map[string]string{"ledger.txt": l.dump()}
 	for _, c := range w.copies {
 		files[fmt.Sprintf("copy-%d.log", c.number)] = c.provider.Output()
 	}
-	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			w.t.Errorf("keeping the ledger: %v", err)
-		}
-	}
-	w.t.Logf("the ledger and the copies' logs are in %s", dir)
+	fleet.Keep(w.t, "", "chaos", files)
 }

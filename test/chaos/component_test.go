@@ -11,6 +11,7 @@ import (
 
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 	"github.com/messaging-kafka/messaging-kafka/test/fleet"
+	"github.com/messaging-kafka/messaging-kafka/test/ledger"
 )
 
 // witness is the component: it writes every call down and misbehaves by the seed.
@@ -19,8 +20,8 @@ type witness struct {
 
 	mu        sync.Mutex
 	calls     []seen
-	times     map[ID]int
-	finished  map[ID]bool
+	times     map[ledger.ID]int
+	finished  map[ledger.ID]bool
 	strangers []string
 	open      int
 }
@@ -32,12 +33,12 @@ type seen struct {
 }
 
 func newWitness(seed uint64) *witness {
-	return &witness{seed: seed, times: make(map[ID]int), finished: make(map[ID]bool)}
+	return &witness{seed: seed, times: make(map[ledger.ID]int), finished: make(map[ledger.ID]bool)}
 }
 
 // handle is a testkit.HandlerFunc.
 func (w *witness) handle(ctx context.Context, _ *testkit.Component, call testkit.Call) error {
-	id, err := parseID(string(call.Body))
+	id, err := ledger.ParseID(string(call.Body))
 	if err != nil || call.Subject != topic {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -56,7 +57,7 @@ func inboxOf(subject string) string {
 	return strings.Join(tokens[:min(2, len(tokens))], ".")
 }
 
-func (w *witness) begin(id ID, inbox string) (at, nth int) {
+func (w *witness) begin(id ledger.ID, inbox string) (at, nth int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.times[id]++
@@ -78,7 +79,7 @@ func (w *witness) end(at int, answer Answer) {
 
 // behave does the component's work on the nth call of a record. What it does depends on the seed, the record and n
 // alone. Some records can never be handled, some are rejected; the others fail now and then.
-func (w *witness) behave(ctx context.Context, id ID, nth int) (Answer, error) {
+func (w *witness) behave(ctx context.Context, id ledger.ID, nth int) (Answer, error) {
 	always := rand.New(rand.NewPCG(w.seed, uint64(id.Key)<<32|uint64(id.Seq)))
 	now := rand.New(rand.NewPCG(w.seed+uint64(nth), uint64(id.Key)<<32|uint64(id.Seq)))
 	fate, luck := always.Float64(), now.Float64()

@@ -1,13 +1,13 @@
 package chaos
 
 import (
-	"cmp"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/messaging-kafka/messaging-kafka/test/fleet"
 )
 
 // config says how much chaos there is.
@@ -45,25 +45,10 @@ func configure(t *testing.T) config {
 	if !ok {
 		t.Fatalf("CHAOS=%s: it is smoke, ci (or 1) or long", form)
 	}
-	c.form, c.copies, c.seed = form, 3, rand.Uint64N(1_000_000)
-	c.protocol = cmp.Or(os.Getenv("CHAOS_PROTOCOL"), "classic")
-	var err error
-	if text := os.Getenv("CHAOS_DURATION"); text != "" && err == nil {
-		c.duration, err = time.ParseDuration(text)
-	}
-	for name, v := range map[string]*int{"CHAOS_RECORDS": &c.records, "CHAOS_COPIES": &c.copies} {
-		if text := os.Getenv(name); text != "" && err == nil {
-			if *v, err = strconv.Atoi(text); err == nil && *v < 1 {
-				err = fmt.Errorf("%s=%s: it is a number from 1 on", name, text)
-			}
-		}
-	}
-	if text := os.Getenv("CHAOS_SEED"); text != "" && err == nil {
-		c.seed, err = strconv.ParseUint(text, 10, 64)
-	}
-	if err != nil {
-		t.Fatalf("reading the environment: %v", err)
-	}
+	c.form, c.copies, c.seed, c.protocol = form, 3, fleet.Seed(), "classic"
+	fleet.FromEnv(t, map[string]any{
+		"CHAOS_DURATION": &c.duration, "CHAOS_RECORDS": &c.records, "CHAOS_COPIES": &c.copies, "CHAOS_SEED": &c.seed, "CHAOS_PROTOCOL": &c.protocol,
+	})
 	return c
 }
 

@@ -1,35 +1,11 @@
 package chaos
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
+
+	"github.com/messaging-kafka/messaging-kafka/test/ledger"
 )
-
-// ID names a record: the seq-th one (from 1) of a key. It is the record's value too.
-type ID struct{ Key, Seq int }
-
-func (id ID) String() string { return fmt.Sprintf("k%d/%d", id.Key, id.Seq) }
-
-// parseID reads what String wrote.
-func parseID(text string) (ID, error) {
-	key, seq, ok := strings.Cut(strings.TrimPrefix(text, "k"), "/")
-	k, keyErr := strconv.Atoi(key)
-	n, seqErr := strconv.Atoi(seq)
-	if !ok || keyErr != nil || seqErr != nil {
-		return ID{}, fmt.Errorf("%.40q is no record of ours", text)
-	}
-	return ID{k, n}, nil
-}
-
-// Place is where Kafka has stored a record.
-type Place struct {
-	Partition int32
-	Offset    int64
-}
 
 // Answer is how the component ended a call.
 type Answer uint8
@@ -54,7 +30,7 @@ func (l Life) String() string { return fmt.Sprintf("copy %d life %d", l.Copy, l.
 
 // Call is one call of the component, as the component saw it.
 type Call struct {
-	ID   ID
+	ID   ledger.ID
 	Life Life // whose connection it came from
 	// Begin and End are when the component took the call and when it was through with it, answered or not. End comes
 	// before the answer is sent.
@@ -64,7 +40,7 @@ type Call struct {
 
 // DeadLetter is a record of the dead-letter topic.
 type DeadLetter struct {
-	ID ID
+	ID ledger.ID
 	// At is when the broker stored it, cut to milliseconds.
 	At       time.Time
 	Attempts int
@@ -87,10 +63,10 @@ type History struct {
 	Assigned map[int32][]time.Time
 	// TimedOut are the calls of the record at a place that the life says it waited for in vain until handle_timeout: from
 	// when it sent each to when it gave it up.
-	TimedOut map[Place][]Span
+	TimedOut map[ledger.Place][]Span
 	// GivenUp are the times at which the life said that it had given up the call of the record at a place because
 	// the partition went, or the life ended.
-	GivenUp map[Place][]time.Time
+	GivenUp map[ledger.Place][]time.Time
 }
 
 // Ledger is everything that was seen in a run.
@@ -100,8 +76,8 @@ type Ledger struct {
 	MaxAttempts   int
 	MaxInFlight   int
 
-	Produced map[ID]Place // what Kafka has acknowledged
-	Calls    []Call       // in the order of Begin
+	Produced map[ledger.ID]ledger.Place // what Kafka has acknowledged
+	Calls    []Call                     // in the order of Begin
 	Dead     []DeadLetter
 	Lives    map[Life]*History
 	// Strangers are calls and dead letters that belong to no record that was produced, or to no known life.
@@ -191,9 +167,9 @@ func (l *Ledger) heard(c *Call) bool {
 
 // verdicts returns when each record was first finished: when a call of it was answered ok to a caller that was still
 // there, or when a dead letter of it was stored. The true moment is never earlier.
-func (l *Ledger) verdicts() map[ID]time.Time {
-	first := make(map[ID]time.Time, len(l.Produced))
-	note := func(id ID, t time.Time) {
+func (l *Ledger) verdicts() map[ledger.ID]time.Time {
+	first := make(map[ledger.ID]time.Time, len(l.Produced))
+	note := func(id ledger.ID, t time.Time) {
 		if had, ok := first[id]; !ok || t.Before(had) {
 			first[id] = t
 		}
@@ -234,20 +210,10 @@ func (l *Ledger) tenure(c *Call) tenure {
 }
 
 // byRecord returns the calls of each record in the order in which they began.
-func (l *Ledger) byRecord() map[ID][]*Call {
-	calls := make(map[ID][]*Call, len(l.Produced))
+func (l *Ledger) byRecord() map[ledger.ID][]*Call {
+	calls := make(map[ledger.ID][]*Call, len(l.Produced))
 	for i := range l.Calls {
 		calls[l.Calls[i].ID] = append(calls[l.Calls[i].ID], &l.Calls[i])
 	}
 	return calls
-}
-
-// sortedIDs returns the keys of m in the order of keys and their records.
-func sortedIDs[V any](m map[ID]V) []ID {
-	ids := make([]ID, 0, len(m))
-	for id := range m {
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, func(a, b ID) int { return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Seq, b.Seq)) })
-	return ids
 }

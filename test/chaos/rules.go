@@ -1,116 +1,80 @@
 package chaos
 
 import (
-	"cmp"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
+
+	"github.com/messaging-kafka/messaging-kafka/test/ledger"
 )
 
-// Row is the ledger's word on one rule.
-type Row struct {
-	Rule    string
-	Found   string
-	Allowed string
-	Breaches
-}
-
-// Breaches are the ways in which a rule was broken. The zero value is none: the rule holds.
-type Breaches struct {
-	N int
-	// Details tell of the first ones, for somebody who looks for the cause.
-	Details []string
-}
-
-// detailsShown bounds what is told of a broken rule.
-const detailsShown = 10
-
-// add counts a breach. tell is called for the first ones only: to tell a record's story takes a look at every call.
-func (b *Breaches) add(tell func() string) {
-	b.N++
-	if len(b.Details) < detailsShown {
-		b.Details = append(b.Details, tell())
-	}
-}
-
 // Check holds the ledger against every rule.
-func (l *Ledger) Check() []Row {
-	return []Row{
+func (l *Ledger) Check() []ledger.Row {
+	return []ledger.Row{
 		l.lost(), l.strangers(), l.orderOverall(), l.orderWithin(), l.together(), l.duplicates(), l.lag(),
 		l.deadLetters(), l.leftBehind(),
 	}
 }
 
-// never makes a row of a rule that allows nothing.
-func never(rule string, broken Breaches) Row {
-	return Row{Rule: rule, Found: fmt.Sprint(broken.N), Allowed: "0", Breaches: broken}
-}
-
 // lost: every record that Kafka acknowledged was finished at least once.
-func (l *Ledger) lost() Row {
+func (l *Ledger) lost() ledger.Row {
 	finished := l.verdicts()
-	var broken Breaches
-	for _, id := range sortedIDs(l.Produced) {
+	var broken ledger.Breaches
+	for _, id := range ledger.SortedIDs(l.Produced) {
 		if _, ok := finished[id]; !ok {
-			broken.add(func() string {
+			broken.Add(func() string {
 				return fmt.Sprintf("%v at %v was neither done nor dead-lettered%s", id, l.Produced[id], l.story(id))
 			})
 		}
 	}
-	return never("1 records lost", broken)
+	return ledger.Never("1 records lost", broken)
 }
 
 // strangers: the component and the dead-letter topic got nothing but what was produced, from nobody but the copies.
-func (l *Ledger) strangers() Row {
-	return never("1 records and callers that nobody knows", breaches(l.Strangers))
-}
-
-func breaches(texts []string) Breaches {
-	return Breaches{N: len(texts), Details: texts[:min(len(texts), detailsShown)]}
+func (l *Ledger) strangers() ledger.Row {
+	return ledger.Never("1 records and callers that nobody knows", ledger.Each(l.Strangers))
 }
 
 // orderOverall: of a key, no record is begun before its predecessor was finished by whomever. It needs no notion of
 // ownership: whoever begins a record either finished its predecessor himself or took over from one who did.
-func (l *Ledger) orderOverall() Row {
+func (l *Ledger) orderOverall() ledger.Row {
 	finished := l.verdicts()
-	var broken Breaches
+	var broken ledger.Breaches
 	for i := range l.Calls {
 		c := &l.Calls[i]
 		if c.ID.Seq == 1 {
 			continue
 		}
-		before := ID{c.ID.Key, c.ID.Seq - 1}
+		before := ledger.ID{Key: c.ID.Key, Seq: c.ID.Seq - 1}
 		if at, ok := finished[before]; !ok || c.Begin.Before(at) {
-			broken.add(func() string {
+			broken.Add(func() string {
 				return fmt.Sprintf("%v was begun by %v at %s before %v was finished%s%s",
 					c.ID, c.Life, clock(c.Begin), before, l.story(before), l.story(c.ID))
 			})
 		}
 	}
-	return never("2 records begun before their predecessor's verdict", broken)
+	return ledger.Never("2 records begun before their predecessor's verdict", broken)
 }
 
 // orderWithin: within one ownership of a partition, the calls of a key are one after another, each record is the
 // successor of the one before or another attempt at it, a successor follows only on a verdict, and another attempt only
 // where there was none.
-func (l *Ledger) orderWithin() Row {
+func (l *Ledger) orderWithin() ledger.Row {
 	type line struct {
 		tenure
 		key int
 	}
 	finished := l.verdicts()
 	last := make(map[line]*Call)
-	var broken Breaches
+	var broken ledger.Breaches
 	for i := range l.Calls {
 		c := &l.Calls[i]
 		t := l.tenure(c)
 		if t.nth == 0 {
-			broken.add(func() string {
-				return fmt.Sprintf("%v was begun by %v at %s, which did not own partition %d", c.ID, c.Life,
-					clock(c.Begin), t.partition)
+			broken.Add(func() string {
+				return fmt.Sprintf("%v was begun by %v at %s, which did not own partition %d", c.ID, c.Life, clock(c.Begin),
+					t.partition)
 			})
 			continue
 		}
@@ -136,12 +100,12 @@ func (l *Ledger) orderWithin() Row {
 		default:
 			continue
 		}
-		broken.add(func() string {
+		broken.Add(func() string {
 			return fmt.Sprintf("%v was begun by %v at %s after %v, %s%s%s",
 				c.ID, c.Life, clock(c.Begin), before.ID, why, l.story(before.ID), l.story(c.ID))
 		})
 	}
-	return never("2 calls out of order within one ownership", broken)
+	return ledger.Never("2 calls out of order within one ownership", broken)
 }
 
 // answerLost tells whether the answer of a call may have been lost on its way to the caller before a time: the caller's
@@ -162,18 +126,18 @@ func (l *Ledger) answerLost(c *Call, before time.Time) bool {
 // together: no two calls are inside one record at the same time. A call that its caller was gone from is not inside
 // any more from that moment on; where the component was still at work on it when the next one began, it is counted
 // by the cause. See [Ledger.gone].
-func (l *Ledger) together() Row {
+func (l *Ledger) together() ledger.Row {
 	excused := make(map[Cause]int)
-	var broken Breaches
+	var broken ledger.Breaches
 	calls := l.byRecord()
-	for _, id := range sortedIDs(calls) {
+	for _, id := range ledger.SortedIDs(calls) {
 		for i, c := range calls[id] {
 			for _, next := range calls[id][i+1:] {
 				if !c.End.IsZero() && !next.Begin.Before(c.End) {
 					continue
 				}
 				if until, cause := l.inside(c); next.Begin.Before(until) {
-					broken.add(func() string {
+					broken.Add(func() string {
 						return fmt.Sprintf("%v at %v: %v came at %s while %v was inside%s",
 							id, l.Produced[id], next.Life, clock(next.Begin), c.Life, l.story(id))
 					})
@@ -183,7 +147,7 @@ func (l *Ledger) together() Row {
 			}
 		}
 	}
-	row := never("3 calls inside one record at once", broken)
+	row := ledger.Never("3 calls inside one record at once", broken)
 	var parts []string
 	for _, cause := range Causes {
 		parts = append(parts, fmt.Sprintf("%s %d", cause, excused[cause]))
@@ -194,7 +158,7 @@ func (l *Ledger) together() Row {
 
 // duplicates: a record is done again only where a copy could not commit or hear that it was done: for each partition
 // that got another owner, and for each loss of the lattice or of the component, at most as many as can be in flight.
-func (l *Ledger) duplicates() Row {
+func (l *Ledger) duplicates() ledger.Row {
 	dones := 0
 	for i := range l.Calls {
 		if l.Calls[i].Answer == Done {
@@ -219,11 +183,11 @@ func (l *Ledger) duplicates() Row {
 		}
 	}
 	extra, bound := dones-finished, l.MaxInFlight*(moves+losses)
-	row := Row{Rule: "4 records done again", Found: fmt.Sprint(extra),
+	row := ledger.Row{Rule: "4 records done again", Found: fmt.Sprint(extra),
 		Allowed: fmt.Sprintf("%d = %d in flight × (%d partitions moved + %d losses of lattice or component)", bound,
 			l.MaxInFlight, moves, losses)}
 	if extra > bound {
-		row.add(func() string { return fmt.Sprintf("%d are more than %d", extra, bound) })
+		row.Add(func() string { return fmt.Sprintf("%d are more than %d", extra, bound) })
 	}
 	return row
 }
@@ -237,36 +201,36 @@ func copies(lives map[Life]*History) int {
 }
 
 // lag: the group has committed the end of every partition.
-func (l *Ledger) lag() Row {
-	var broken Breaches
+func (l *Ledger) lag() ledger.Row {
+	var broken ledger.Breaches
 	var lag int64
 	for p := range int32(len(l.End)) {
 		if at := l.Committed[p]; at != l.End[p] {
 			lag += l.End[p] - at
-			broken.add(func() string {
+			broken.Add(func() string {
 				return fmt.Sprintf("partition %d: committed %d, end %d", p, at, l.End[p])
 			})
 		}
 	}
-	return Row{Rule: "5 lag at the end", Found: fmt.Sprint(lag), Allowed: "0 in each of " + fmt.Sprint(len(l.End)) +
-		" partitions", Breaches: broken}
+	return ledger.Row{Rule: "5 lag at the end", Found: fmt.Sprint(lag),
+		Allowed: "0 in each of " + fmt.Sprint(len(l.End)) + " partitions", Breaches: broken}
 }
 
 // deadLetters: each has a cause that the component gave: it rejected the record, or failed it max_attempts times in
 // one ownership. Calls that ended by a stop, a hand-over or the loss of the lattice or of the process count for
 // nothing, so no dead letter can come from a stop.
-func (l *Ledger) deadLetters() Row {
+func (l *Ledger) deadLetters() ledger.Row {
 	calls := l.byRecord()
-	var broken Breaches
+	var broken ledger.Breaches
 	for _, d := range l.Dead {
 		if !l.deserved(d, calls[d.ID]) {
-			broken.add(func() string {
+			broken.Add(func() string {
 				return fmt.Sprintf("%v was dead-lettered at %s after %d attempts for %q without reason%s",
 					d.ID, clock(d.At), d.Attempts, d.Error, l.story(d.ID))
 			})
 		}
 	}
-	row := never("6 dead letters without a cause of the component's", broken)
+	row := ledger.Never("6 dead letters without a cause of the component's", broken)
 	row.Found += fmt.Sprintf(" of %d", len(l.Dead))
 	return row
 }
@@ -310,18 +274,18 @@ func (l *Ledger) deserved(d DeadLetter, calls []*Call) bool {
 }
 
 // leftBehind: after the end the group is empty, and of the copies nothing is left.
-func (l *Ledger) leftBehind() Row {
-	broken := breaches(slices.Concat(l.ProcessesLeft, l.GoroutinesLeft, l.BadStops))
+func (l *Ledger) leftBehind() ledger.Row {
+	broken := ledger.Each(slices.Concat(l.ProcessesLeft, l.GoroutinesLeft, l.BadStops))
 	if l.MembersLeft != 0 {
-		broken.add(func() string {
+		broken.Add(func() string {
 			return fmt.Sprintf("the group has %d members (-1: nobody knows)", l.MembersLeft)
 		})
 	}
-	return never("6 members, processes and goroutines left", broken)
+	return ledger.Never("6 members, processes and goroutines left", broken)
 }
 
 // story tells what happened to a record, for a rule that was broken.
-func (l *Ledger) story(id ID) string {
+func (l *Ledger) story(id ledger.ID) string {
 	var b strings.Builder
 	type event struct {
 		at   time.Time
@@ -376,30 +340,4 @@ func clock(t time.Time) string {
 		return "never"
 	}
 	return t.Format("15:04:05.000")
-}
-
-// Print writes the rows as a table, with the details of broken rules below, and tells whether all rules hold.
-func Print(w io.Writer, rows []Row) (holds bool, err error) {
-	holds = true
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "RULE\tVERDICT\tFOUND\tALLOWED")
-	for _, r := range rows {
-		verdict := "holds"
-		if r.N > 0 {
-			verdict, holds = "BROKEN", false
-		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", r.Rule, verdict, r.Found, cmp.Or(r.Allowed, "0"))
-	}
-	if err := table.Flush(); err != nil {
-		return holds, fmt.Errorf("printing the ledger: %w", err)
-	}
-	for _, r := range rows {
-		for _, text := range r.Details {
-			fmt.Fprintf(w, "  %s: %s\n", r.Rule, text)
-		}
-		if more := r.N - len(r.Details); more > 0 {
-			fmt.Fprintf(w, "  %s: and %d more\n", r.Rule, more)
-		}
-	}
-	return holds, nil
 }

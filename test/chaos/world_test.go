@@ -7,9 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net/http"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +21,7 @@ import (
 
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 	"github.com/messaging-kafka/messaging-kafka/test/fleet"
+	"github.com/messaging-kafka/messaging-kafka/test/ledger"
 )
 
 const (
@@ -158,13 +159,8 @@ func (c *providerCopy) origins() (map[string]int, error) {
 	if !strings.Contains(dump, "goroutine 1 ") {
 		return nil, errors.New("the process left no dump of its goroutines")
 	}
-	found := make(map[string]int)
-	for line := range strings.Lines(dump) {
-		if origin, ok := strings.CutPrefix(line, "created by "); ok && !strings.HasPrefix(origin, "runtime.") {
-			origin, _, _ = strings.Cut(strings.TrimSpace(origin), " in goroutine")
-			found[origin]++
-		}
-	}
+	found := fleet.Origins(dump)
+	maps.DeleteFunc(found, func(origin string, _ int) bool { return strings.HasPrefix(origin, "runtime.") })
 	return found, nil
 }
 
@@ -188,7 +184,7 @@ func (c *providerCopy) history(lives map[Life]*History) (complaints []string, er
 	defer c.mu.Unlock()
 	for i, span := range c.lives {
 		lives[Life{c.number, i + 1}] = &History{Gone: span.To, Assigned: make(map[int32][]time.Time),
-			TimedOut: make(map[Place][]Span), GivenUp: make(map[Place][]time.Time)}
+			TimedOut: make(map[ledger.Place][]Span), GivenUp: make(map[ledger.Place][]time.Time)}
 	}
 	log := c.provider.Output()
 	for _, dump := range slices.Backward(c.dumps) {
@@ -230,12 +226,12 @@ func (c *providerCopy) history(lives map[Life]*History) (complaints []string, er
 			}
 		case "a delivery failed":
 			if strings.Contains(line.Cause, "handle_timeout") {
-				place := Place{line.Partition, line.Offset}
+				place := ledger.At(line.Partition, line.Offset)
 				h.TimedOut[place] = append(h.TimedOut[place], Span{line.Time.Add(-line.Took), line.Time})
 			}
 		case "calls were given up":
 			for _, offset := range line.Offsets {
-				place := Place{line.Partition, offset}
+				place := ledger.At(line.Partition, offset)
 				h.GivenUp[place] = append(h.GivenUp[place], line.Time)
 			}
 		}
@@ -336,9 +332,4 @@ func (c *counter) get() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.n
-}
-
-// say prints a line of progress at once; go test keeps a test's own output back.
-func (w *world) say(format string, args ...any) {
-	fmt.Fprintf(os.Stdout, "%6.1fs  %s\n", time.Since(w.begin).Seconds(), fmt.Sprintf(format, args...))
 }

@@ -4,7 +4,6 @@ package exactlyonce
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"strconv"
 	"testing"
@@ -43,20 +42,10 @@ func configure(t *testing.T) config {
 	if !ok {
 		t.Fatalf("EXACTLYONCE=%s: it is ci or long", form)
 	}
-	c.form, c.seed = form, rand.Uint64N(1_000_000)
-	var err error
-	if text := os.Getenv("EXACTLYONCE_DURATION"); text != "" {
-		c.duration, err = time.ParseDuration(text)
-	}
-	if text := os.Getenv("EXACTLYONCE_RECORDS"); text != "" && err == nil {
-		c.records, err = strconv.Atoi(text)
-	}
-	if text := os.Getenv("EXACTLYONCE_SEED"); text != "" && err == nil {
-		c.seed, err = strconv.ParseUint(text, 10, 64)
-	}
-	if err != nil {
-		t.Fatalf("reading the environment: %v", err)
-	}
+	c.form, c.seed = form, fleet.Seed()
+	fleet.FromEnv(t, map[string]any{
+		"EXACTLYONCE_DURATION": &c.duration, "EXACTLYONCE_RECORDS": &c.records, "EXACTLYONCE_SEED": &c.seed,
+	})
 	return c
 }
 

@@ -6,9 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,7 +22,7 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 func TestEachOutputIsThereExactlyOnceWhileEverythingBreaks(t *testing.T) {
 	cfg := configure(t)
 	w := newWorld(t, cfg)
-	w.say("%v", cfg)
+	w.told.Say("%v", cfg)
 	ctx, cancel := context.WithCancel(context.Background())
 	var background sync.WaitGroup
 	defer background.Wait()
@@ -32,14 +30,14 @@ func TestEachOutputIsThereExactlyOnceWhileEverythingBreaks(t *testing.T) {
 
 	produced := make(chan error, len(w.pipelines))
 	for _, p := range w.pipelines {
-		background.Go(func() { produced <- p.produce(ctx, w.client, cfg.records, cfg.duration) })
+		background.Go(func() { produced <- p.producer.Run(ctx, cfg.records, cfg.duration) })
 	}
 	background.Go(func() { w.report(ctx) })
 	if err := fleet.Until(ctx, 2*time.Minute, w.flows); err != nil {
 		t.Fatalf("nothing flows although nothing is broken yet: %v%s", err, w.health())
 	}
 	w.breakThings(ctx)
-	w.say("all is mended; the rest must run dry")
+	w.told.Say("all is mended; the rest must run dry")
 	// A copy that was starting or cut off when the links were changed last did not hear of it.
 	w.link(0)
 	for range w.pipelines {
@@ -56,7 +54,7 @@ func TestEachOutputIsThereExactlyOnceWhileEverythingBreaks(t *testing.T) {
 		w.keep()
 		t.Fatalf("the rest does not run dry: %v%s", err, w.health())
 	}
-	w.say("%s", w.summary())
+	w.told.Say("%s", w.summary())
 	w.count(ctx)
 	if t.Failed() || os.Getenv("EXACTLYONCE_KEEP") != "" {
 		w.keep()
@@ -81,25 +79,23 @@ func (w *world) report(ctx context.Context) {
 	for fleet.Sleep(ctx, 5*time.Second) {
 		var parts []string
 		for _, p := range w.pipelines {
+			_, acknowledged := p.producer.Counts()
 			p.mu.Lock()
-			parts = append(parts, fmt.Sprintf("%s %d of %d", p.name, len(p.deliveries), len(p.produced)))
+			parts = append(parts, fmt.Sprintf("%s %d of %d", p.name, len(p.deliveries), acknowledged))
 			p.mu.Unlock()
 		}
-		w.say("delivered: %s", strings.Join(parts, ", "))
+		w.told.Say("delivered: %s", strings.Join(parts, ", "))
 	}
 }
 
 // count reads what came out, prints it, and fails the test where a promise was broken.
 func (w *world) count(ctx context.Context) {
-	var details []string
+	var details strings.Builder
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "PIPELINE\tRECORDS\tOUTPUTS\tDEAD\tLOST\tTWICE\tBOTH\tOUT OF ORDER\tUNCOMMITTED\tABORTED\tCALLS\tDELIVERIES\tHANGS\tTRAPS\tRETRIES")
 	for _, p := range w.pipelines {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		if len(p.failed) > 0 {
-			w.t.Fatalf("%s: %d records could not be produced, the first: %s", p.name, len(p.failed), p.failed[0])
-		}
 		tally, aborted, err := p.tally(ctx, w)
 		if err != nil {
 			w.t.Errorf("%s: %v", p.name, err)
@@ -119,17 +115,15 @@ func (w *world) count(ctx context.Context) {
 		}
 		if broken {
 			w.t.Errorf("%s does not keep its promise", p.name)
-			for _, d := range c.Details {
-				details = append(details, p.name+": "+d)
+			if err := c.PrintDetails(&details, p.name); err != nil {
+				w.t.Error(err)
 			}
 		}
 	}
 	if err := table.Flush(); err != nil {
 		w.t.Error(err)
 	}
-	for _, d := range details {
-		fmt.Println(d)
-	}
+	fmt.Print(details.String())
 }
 
 // summary says what happened, for those who ask whether the run was hard enough.
@@ -140,12 +134,7 @@ func (w *world) summary() string {
 	for _, p := range w.logs {
 		log += p.Output()
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%d sessions ended by trouble, %d transactions of unknown end; faults:",
+	return fmt.Sprintf("%d sessions ended by trouble, %d transactions of unknown end; faults: %v",
 		strings.Count(log, "consuming is begun anew"),
-		strings.Count(log, "the end of the transaction is not known"))
-	for _, kind := range slices.Sorted(maps.Keys(w.faults)) {
-		fmt.Fprintf(&b, " %s %d,", kind, w.faults[kind])
-	}
-	return strings.TrimSuffix(b.String(), ",")
+		strings.Count(log, "the end of the transaction is not known"), &w.faults)
 }

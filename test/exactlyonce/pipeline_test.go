@@ -18,6 +18,7 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 	"github.com/messaging-kafka/messaging-kafka/test/fleet"
+	"github.com/messaging-kafka/messaging-kafka/test/ledger"
 )
 
 // pipeline is one topic that goes through a component to another one.
@@ -26,54 +27,23 @@ type pipeline struct {
 	protocol           string
 	transactions       bool
 	in, out, deadTopic string
+	producer           ledger.Producer
 	seed               uint64
 	mu                 sync.Mutex
-	produced           map[ID]Place
-	failed             []string
-	deliveries         map[ID]int
+	deliveries         map[ledger.ID]int
 	calls, hangs       int
 	traps, retries     int
 }
 
-func newPipeline(seed uint64, protocol string, transactions bool) *pipeline {
+func newPipeline(client *testkit.Client, seed uint64, protocol string, transactions bool) *pipeline {
 	name := protocol + map[bool]string{true: "-transactions", false: "-plain"}[transactions]
-	return &pipeline{
+	p := &pipeline{
 		name: name, protocol: protocol, transactions: transactions, seed: seed,
 		in: name + ".in", out: name + ".out", deadTopic: name + ".dead",
-		produced: make(map[ID]Place), deliveries: make(map[ID]int),
+		deliveries: make(map[ledger.ID]int),
 	}
-}
-
-// produce produces records evenly over a time, then waits until all are acknowledged or ctx ends.
-func (p *pipeline) produce(ctx context.Context, client *testkit.Client, records int, over time.Duration) error {
-	r := rand.New(rand.NewPCG(p.seed, 1<<40))
-	seqs := make([]int, keys)
-	begin := time.Now()
-	for sent := 0; sent < records; {
-		due := min(records, int(float64(records)*float64(time.Since(begin))/float64(over))+1)
-		for ; sent < due; sent++ {
-			key := r.IntN(keys)
-			seqs[key]++
-			p.send(ctx, client, ID{key, seqs[key]})
-		}
-		if !fleet.Sleep(ctx, 20*time.Millisecond) {
-			return ctx.Err()
-		}
-	}
-	return client.Flush(ctx)
-}
-
-func (p *pipeline) send(ctx context.Context, client *testkit.Client, id ID) {
-	client.Client.Produce(ctx, &kgo.Record{Topic: p.in, Key: id.key(), Value: []byte(id.String())},
-		func(r *kgo.Record, err error) {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			if err != nil {
-				p.failed = append(p.failed, fmt.Sprintf("%v: %v", id, err))
-				return
-			}
-			p.produced[id] = Place{r.Partition, r.Offset}
-		})
+	p.producer = ledger.Producer{Client: client.Client, Topic: p.in, Keys: keys, Seed: seed}
+	return p
 }
 
 // Headers of outputs.
@@ -91,13 +61,13 @@ func (p *pipeline) process(ctx context.Context, batch []*record.Record) ([]recor
 	p.mu.Lock()
 	p.calls++
 	for i, r := range batch {
-		id, err := parseID(string(r.Value))
+		id, err := ledger.ParseID(string(r.Value))
 		if err != nil {
 			p.mu.Unlock()
 			return nil, err
 		}
 		p.deliveries[id]++
-		now := rand.New(rand.NewPCG(p.seed+uint64(p.deliveries[id]), uint64(id.Key)<<32|uint64(id.Seq)))
+		now := rand.New(rand.NewPCG(p.seed+uint64(p.deliveries[id]), id.Number()))
 		fate := fateOf(p.seed, id)
 		switch luck := now.Float64(); {
 		case fate.Reject:
@@ -137,7 +107,7 @@ func (p *pipeline) outputs(r *record.Record, fate Fate) []record.Outgoing {
 	for i := range outs {
 		outs[i] = record.Outgoing{
 			Topic: p.out, Partition: record.AnyPartition, Key: r.Key, Value: r.Value, Headers: []record.Header{
-				{Key: headerFrom, Value: []byte(Place{r.Partition, r.Offset}.String())},
+				{Key: headerFrom, Value: []byte(ledger.At(r.Partition, r.Offset).String())},
 				{Key: headerNth, Value: []byte(strconv.Itoa(i + 1))},
 			},
 		}
@@ -159,7 +129,10 @@ func (p *pipeline) drained(ctx context.Context, admin *kadm.Client) error {
 
 // tally reads what came out. aborted is the number of records that only a read_uncommitted reader sees.
 func (p *pipeline) tally(ctx context.Context, w *world) (t *Tally, aborted int, err error) {
-	t = &Tally{Seed: p.seed, Produced: p.produced}
+	t = &Tally{Seed: p.seed}
+	if t.Produced, err = p.producer.Places(); err != nil {
+		return nil, 0, err
+	}
 	if t.End, t.Committed, err = fleet.Offsets(ctx, w.admin, p.name, p.in); err != nil {
 		return nil, 0, err
 	}
@@ -168,11 +141,11 @@ func (p *pipeline) tally(ctx context.Context, w *world) (t *Tally, aborted int, 
 		return nil, 0, err
 	}
 	for _, r := range all {
-		o := Output{At: Place{r.Partition, r.Offset}}
-		if o.ID, err = parseID(string(r.Value)); err == nil {
+		o := Output{At: ledger.At(r.Partition, r.Offset)}
+		if o.ID, err = ledger.ParseID(string(r.Value)); err == nil {
 			err = o.readHeaders(r.Headers)
 		}
-		if _, ours := p.produced[o.ID]; err != nil || !ours {
+		if _, ours := t.Produced[o.ID]; err != nil || !ours {
 			t.Strangers = append(t.Strangers, fmt.Sprintf("the output at %v: %v", o.At, err))
 			continue
 		}
@@ -184,8 +157,8 @@ func (p *pipeline) tally(ctx context.Context, w *world) (t *Tally, aborted int, 
 	}
 	aborted += stored - len(all)
 	for _, r := range all {
-		id, err := parseID(string(r.Value))
-		if _, ours := p.produced[id]; err != nil || !ours {
+		id, err := ledger.ParseID(string(r.Value))
+		if _, ours := t.Produced[id]; err != nil || !ours {
 			t.Strangers = append(t.Strangers, fmt.Sprintf("the dead letter at %d@%d: %v", r.Partition, r.Offset, err))
 			continue
 		}
@@ -198,7 +171,7 @@ func (o *Output) readHeaders(headers []kgo.RecordHeader) (err error) {
 	for _, h := range headers {
 		switch h.Key {
 		case headerFrom:
-			o.From, err = parsePlace(string(h.Value))
+			o.From, err = ledger.ParsePlace(string(h.Value))
 		case headerNth:
 			o.Nth, err = strconv.Atoi(string(h.Value))
 		}

@@ -1,29 +1,28 @@
 package exactlyonce
 
 import (
-	"cmp"
-	"fmt"
-	"slices"
 	"strings"
+
+	"github.com/messaging-kafka/messaging-kafka/test/ledger"
 )
 
 // Output is one record of the output topic.
 type Output struct {
-	ID ID
+	ID ledger.ID
 	// Nth is which of the outputs of its record it is, from 1.
 	Nth int
 	// From is the place of its record, as the component saw it; At is its own.
-	From, At Place
+	From, At ledger.Place
 }
 
 // Tally is what came out of one pipeline.
 type Tally struct {
 	Seed uint64
 	// Produced are the records that Kafka has acknowledged, with their places.
-	Produced map[ID]Place
+	Produced map[ledger.ID]ledger.Place
 	// Outputs are what a read_committed reader sees, in the order of each partition; Dead the dead letters it sees.
 	Outputs []Output
-	Dead    []ID
+	Dead    []ledger.ID
 	// Strangers are outputs and dead letters that belong to no record that was produced.
 	Strangers []string
 	// End and Committed are the offsets of the input by partition.
@@ -35,31 +34,23 @@ type Count struct {
 	Records int
 	// Lost are records of which an output is missing and no dead letter is there, or the dead letter where there must
 	// be one.
-	Lost []ID
+	Lost []ledger.ID
 	// Twice are outputs and dead letters that are there more than once, each counted once for each time too many; Both
 	// are records that have outputs and a dead letter.
 	Twice, Both int
-	Details     []string
 	// Disorder are outputs that stand behind one of a later record of the same partition (or key, see Check).
 	Disorder int
 	// Uncommitted are input partitions whose committed offset is not their end.
 	Uncommitted int
 	// Failed are dead letters of records that deserved outputs: bad luck used up their attempts.
 	Failed int
-}
-
-// most bounds the details that are kept.
-const most = 20
-
-func (c *Count) detail(format string, args ...any) {
-	if len(c.Details) < most {
-		c.Details = append(c.Details, fmt.Sprintf(format, args...))
-	}
+	// Breaches tell of all of that.
+	ledger.Breaches
 }
 
 // output names one output of a record.
 type output struct {
-	id  ID
+	id  ledger.ID
 	nth int
 }
 
@@ -72,34 +63,33 @@ func (t *Tally) Check(strict bool) Count {
 		key := output{o.ID, o.Nth}
 		times[key] = append(times[key], o)
 		if where, ok := t.Produced[o.ID]; !ok || where != o.From {
-			c.detail("output %d of %v says that its record is at %v, which was stored at %v", o.Nth, o.ID, o.From, where)
+			c.Addf("output %d of %v says that its record is at %v, which was stored at %v", o.Nth, o.ID, o.From, where)
 			c.Twice++
 		}
 		if n := len(times[key]); n > 1 {
 			c.Twice++
-			c.detail("output %d of %v (from %v) is there at %v", o.Nth, o.ID, o.From, places(times[key]))
+			c.Addf("output %d of %v (from %v) is there at %v", o.Nth, o.ID, o.From, places(times[key]))
 		}
 	}
-	dead := make(map[ID]int)
+	dead := make(map[ledger.ID]int)
 	for _, id := range t.Dead {
 		if dead[id]++; dead[id] > 1 {
 			c.Twice++
-			c.detail("dead letter of %v (from %v) is there %d times", id, t.Produced[id], dead[id])
+			c.Addf("dead letter of %v (from %v) is there %d times", id, t.Produced[id], dead[id])
 		}
 	}
 	for _, text := range t.Strangers {
 		c.Twice++
-		c.detail("%s", text)
+		c.Addf("%s", text)
 	}
-	for id := range t.Produced {
+	for _, id := range ledger.SortedIDs(t.Produced) {
 		t.checkRecord(&c, id, times, dead[id])
 	}
-	slices.SortFunc(c.Lost, func(a, b ID) int { return cmp.Or(a.Key-b.Key, a.Seq-b.Seq) })
 	t.checkOrder(&c, strict)
 	for p, end := range t.End {
 		if t.Committed[p] != end {
 			c.Uncommitted++
-			c.detail("partition %d is committed to %d of %d", p, t.Committed[p], end)
+			c.Addf("partition %d is committed to %d of %d", p, t.Committed[p], end)
 		}
 	}
 	return c
@@ -113,7 +103,7 @@ func places(outputs []Output) string {
 	return strings.Join(texts, ", ")
 }
 
-func (t *Tally) checkRecord(c *Count, id ID, times map[output][]Output, dead int) {
+func (t *Tally) checkRecord(c *Count, id ledger.ID, times map[output][]Output, dead int) {
 	fate := fateOf(t.Seed, id)
 	there := 0
 	for n := 1; n <= fate.Outputs; n++ {
@@ -125,14 +115,14 @@ func (t *Tally) checkRecord(c *Count, id ID, times map[output][]Output, dead int
 	switch {
 	case dead > 0 && there > 0:
 		c.Both++
-		c.detail("%v (from %v) has %d of %d outputs and a dead letter", id, t.Produced[id], there, fate.Outputs)
+		c.Addf("%v (from %v) has %d of %d outputs and a dead letter", id, t.Produced[id], there, fate.Outputs)
 	case dead > 0:
 		if !fate.dead() {
 			c.Failed++
 		}
 	case lost:
 		c.Lost = append(c.Lost, id)
-		c.detail("%v (from %v) has %d of %d outputs and no dead letter", id, t.Produced[id], there, fate.Outputs)
+		c.Addf("%v (from %v) has %d of %d outputs and no dead letter", id, t.Produced[id], there, fate.Outputs)
 	}
 }
 
@@ -159,7 +149,7 @@ func (t *Tally) checkOrder(c *Count, strict bool) {
 		now := step{o.From.Offset, o.Nth}
 		if before := last[l]; now.offset < before.offset || now.offset == before.offset && now.nth < before.nth {
 			c.Disorder++
-			c.detail("output %d of %v (from %v) at %v stands behind one of offset %d", o.Nth, o.ID, o.From, o.At, before.offset)
+			c.Addf("output %d of %v (from %v) at %v stands behind one of offset %d", o.Nth, o.ID, o.From, o.At, before.offset)
 			continue
 		}
 		last[l] = now

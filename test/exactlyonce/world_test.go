@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -28,9 +26,9 @@ const providerKey = "kafka"
 
 // world is everything that takes part in a run.
 type world struct {
-	t     *testing.T
-	cfg   config
-	begin time.Time
+	t    *testing.T
+	cfg  config
+	told fleet.Told
 
 	binary    string
 	kafka     *testkit.Kafka
@@ -41,9 +39,10 @@ type world struct {
 	copies    []*instance
 	pipelines []*pipeline
 
-	mu     sync.Mutex
-	faults map[fleet.Kind]int
-	logs   []*testkit.Provider
+	faults fleet.Broken
+
+	mu   sync.Mutex
+	logs []*testkit.Provider
 }
 
 // instance is one copy of the provider. Only the lane of the copies changes it.
@@ -57,7 +56,7 @@ type instance struct {
 }
 
 func newWorld(t *testing.T, cfg config) *world {
-	w := &world{t: t, cfg: cfg, begin: time.Now(), faults: make(map[fleet.Kind]int), binary: fleet.BuildProvider(t)}
+	w := &world{t: t, cfg: cfg, told: fleet.Told(time.Now()), binary: fleet.BuildProvider(t)}
 	w.kafka = testkit.StartKafka(t, testkit.KafkaOptions{Nodes: brokers, Proxied: true, NoAutoCreate: true,
 		Properties: map[string]string{
 			"group.consumer.session.timeout.ms": fmt.Sprint(sessionTime.Milliseconds()),
@@ -69,7 +68,7 @@ func newWorld(t *testing.T, cfg config) *world {
 	w.nats = testkit.NATS(t, testkit.NATSOptions{})
 	for _, protocol := range []string{"classic", "consumer"} {
 		for _, transactions := range []bool{true, false} {
-			p := newPipeline(cfg.seed, protocol, transactions)
+			p := newPipeline(w.client, cfg.seed, protocol, transactions)
 			fleet.StartProcessor(t, w.nats, p.name, p.process)
 			w.pipelines = append(w.pipelines, p)
 		}
@@ -141,10 +140,8 @@ func (w *world) breakThings(ctx context.Context) {
 
 // carryOut breaks one thing, holds, and mends it.
 func (w *world) carryOut(ctx context.Context, f fleet.Fault) {
-	w.say("%v", f)
-	w.mu.Lock()
-	w.faults[f.Kind]++
-	w.mu.Unlock()
+	w.told.Say("%v", f)
+	w.faults.Note(f)
 	switch f.Kind {
 	case killCopy, moveCopy, pauseCopy, doubleCopy, stopCopy:
 		w.carryOutOnCopy(ctx, w.copies[f.Target-1], f)
@@ -201,28 +198,13 @@ func (w *world) carryOutOnCopy(ctx context.Context, c *instance, f fleet.Fault) 
 
 // runDry waits until every record of every pipeline is committed. It gives up when nothing has moved for a long time.
 func (w *world) runDry(ctx context.Context) error {
-	const patience = 90 * time.Second
-	moved, before := time.Now(), ""
-	for {
+	return fleet.RunDry(ctx, func(ctx context.Context) error {
 		var errs []error
 		for _, p := range w.pipelines {
-			attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
-			errs = append(errs, p.drained(attempt, w.admin))
-			cancel()
+			errs = append(errs, p.drained(ctx, w.admin))
 		}
-		err := errors.Join(errs...)
-		if err == nil {
-			return nil
-		}
-		if now := err.Error(); now != before {
-			moved, before = time.Now(), now
-		} else if time.Since(moved) > patience {
-			return err
-		}
-		if !fleet.Sleep(ctx, 300*time.Millisecond) {
-			return ctx.Err()
-		}
-	}
+		return errors.Join(errs...)
+	})
 }
 
 // readAll reads a topic to its end as a read_committed reader, and returns how many records are stored in it besides
@@ -295,24 +277,13 @@ func (w *world) health() string {
 	return b.String()
 }
 
-// keep leaves the copies' logs in a folder that the test's output names, for whoever looks for a cause.
+// keep leaves the copies' logs, for whoever looks for a cause.
 func (w *world) keep() {
-	dir, err := os.MkdirTemp("", "messaging-kafka-exactlyonce-")
-	if err != nil {
-		w.t.Errorf("keeping the logs: %v", err)
-		return
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	files := make(map[string]string)
 	for i, p := range w.logs {
-		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("copy-%d.log", i+1)), []byte(p.Output()), 0o644); err != nil {
-			w.t.Errorf("keeping the logs: %v", err)
-		}
+		files[fmt.Sprintf("copy-%d.log", i+1)] = p.Output()
 	}
-	w.t.Logf("the copies' logs are in %s", dir)
-}
-
-// say prints a line of progress at once; go test keeps a test's own output back.
-func (w *world) say(format string, args ...any) {
-	fmt.Fprintf(os.Stdout, "%6.1fs  %s\n", time.Since(w.begin).Seconds(), fmt.Sprintf(format, args...))
+	fleet.Keep(w.t, "", "exactlyonce", files)
 }

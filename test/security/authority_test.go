@@ -88,5 +88,5 @@ func (a *authority) issue(t *testing.T, name string, until time.Time) (cert, key
 	}
 	cert = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 	key = string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))
-	return cert, run.secret("key of "+name+" "+serial.String(), key)
+	return cert, run.Use("key of "+name+" "+serial.String(), key)
 }

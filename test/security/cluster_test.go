@@ -38,7 +38,7 @@ type cluster struct {
 
 func startCluster(t *testing.T, version string) *cluster {
 	t.Helper()
-	watchForLeaks(t)
+	watching.Do(func() { testkit.AtExit(t, run.Check) })
 	c := &cluster{version: version, issuer: startIssuer(t)}
 	// From 4.0 on, brokers fetch keys from addresses only that the command line allows.
 	t.Setenv("KAFKA_OPTS", "-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls="+c.issuer.keysURL())
@@ -60,7 +60,7 @@ func startCluster(t *testing.T, version string) *cluster {
 		properties[prefix+"sasl.jaas.config"] = oauth + "OAuthBearerLoginModule required;"
 		properties[prefix+"sasl.server.callback.handler.class"] = oauth + "OAuthBearerValidatorCallbackHandler"
 	}
-	run.secret("password of app", password)
+	run.Use("password of app", password)
 	c.Kafka = testkit.StartKafka(t, testkit.KafkaOptions{
 		Version: version, Auth: true, ACL: true, NoAutoCreate: true, IPv6: true, Proxied: true, Password: password,
 		Properties: properties,
@@ -68,7 +68,7 @@ func startCluster(t *testing.T, version string) *cluster {
 	c.admin = kadm.NewClient(testkit.NewClient(t, c.Brokers()).Client)
 	c.ca = loadAuthority(t, readFile(t, c.Cert("ca.crt")), readFile(t, c.Cert("ca.key")))
 	c.clientCert = readFile(t, c.Cert("client.crt"))
-	c.clientKey = run.secret("key of CN=client", readFile(t, c.Cert("client.key")))
+	c.clientKey = run.Use("key of CN=client", readFile(t, c.Cert("client.key")))
 	return c
 }
 
@@ -112,8 +112,8 @@ func (c *cluster) scramUser(t *testing.T, name, secret string) {
 	ctx, cancel := context.WithTimeout(t.Context(), testkit.DefaultTimeout)
 	defer cancel()
 	responses, err := c.admin.AlterUserSCRAMs(ctx, nil, []kadm.UpsertSCRAM{{
-		User: name, Mechanism: kadm.ScramSha256, Iterations: 4096, Password: run.secret("password of "+name+" "+
-			secret[:3], secret),
+		User: name, Mechanism: kadm.ScramSha256, Iterations: 4096, Password: run.Use("password of "+name+" "+secret[:3],
+			secret),
 	}})
 	if err == nil {
 		err = responses.Error()

@@ -23,7 +23,7 @@ func everyFailure(t *testing.T, c *cluster) {
 	r := newRig(t, c, nil, nil)
 	topic := r.topic("in", 1)
 	r.kc.Topic(topic+".reply", 1, nil)
-	run.secret("a wrong password", wrong)
+	run.Use("a wrong password", wrong)
 	other := newAuthority(t)
 	otherCert, otherKey := other.issue(t, "client", time.Now().Add(time.Hour))
 	expiredCert, expiredKey := c.ca.issue(t, "client", time.Now().Add(-time.Minute))
@@ -241,7 +241,7 @@ func everyPublishFailure(t *testing.T, c *cluster) {
 			if !errors.As(err, &refused) {
 				t.Fatalf("it was not refused: %v", err)
 			}
-			run.saw("an error of publish in "+t.Name(), refused.Text)
+			run.Saw("an error of publish in "+t.Name(), refused.Text)
 			for _, word := range test.words {
 				if !strings.Contains(refused.Text, word) {
 					t.Errorf("the error lacks %q: %s", word, refused.Text)

@@ -213,7 +213,7 @@ func (r *rig) watchHealth() *healthLog {
 
 // note takes a message apart: "link reader/default: text; link writer/default: text".
 func (h *healthLog) note(message string) {
-	run.saw("health in "+h.r.t.Name(), message)
+	run.Saw("health in "+h.r.t.Name(), message)
 	now := time.Now()
 	h.mu.Lock()
 	defer h.mu.Unlock()

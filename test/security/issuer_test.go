@@ -49,7 +49,7 @@ func startIssuer(t *testing.T) *issuer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := &issuer{t: t, key: key, secret: run.secret("client secret", `s3cr3t,=;"'\ ü€+%`)}
+	i := &issuer{t: t, key: key, secret: run.Use("client secret", `s3cr3t,=;"'\ ü€+%`)}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -124,9 +124,9 @@ func (i *issuer) serveToken(w http.ResponseWriter, r *http.Request) {
 		"jti": fmt.Sprint(n),
 		"iat": time.Now().Unix(), "exp": time.Now().Add(tokenLife).Unix(),
 	})
-	run.secret(fmt.Sprintf("token %d of %s", n, i.addr), token[strings.LastIndexByte(token, '.')+1:])
-	i.answer(w, http.StatusOK,
-		map[string]any{"access_token": token, "token_type": "Bearer", "expires_in": int(tokenLife.Seconds())})
+	run.Use(fmt.Sprintf("token %d of %s", n, i.addr), token[strings.LastIndexByte(token, '.')+1:])
+	i.answer(w, http.StatusOK, map[string]any{"access_token": token, "token_type": "Bearer",
+		"expires_in": int(tokenLife.Seconds())})
 }
 
 func unescape(text string) string {

@@ -4,12 +4,20 @@
 package security
 
 import (
+	"sync"
 	"testing"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/test/ledger"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }
+
+// run has every secret that is used in the whole run of the tests, and everything that is said.
+var run ledger.Secrets
+
+// watching has what was said searched after the last test, once.
+var watching sync.Once
 
 func TestApacheKafka44(t *testing.T) { onApacheKafka(t, testkit.Kafka4) }
 

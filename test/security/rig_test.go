@@ -81,8 +81,10 @@ func newRig(t *testing.T, c *cluster, config map[string]string, secrets map[stri
 	r.host = testkit.NewFakeHost(t, r.nats, testkit.FakeHostOptions{Lattice: r.lattice, ShutdownDelay: 5 * time.Second})
 	// What crosses the lattice is there for everyone in it to read.
 	listener := r.nats.Connect()
-	if _, err := listener.Subscribe(">",
-		func(m *nats.Msg) { run.saw("a NATS message on "+m.Subject, string(m.Data)) }); err != nil {
+	if _, err := listener.Subscribe(">", func(m *nats.Msg) {
+		run.Saw("a NATS message on "+m.Subject,
+			string(m.Data))
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if err := listener.Flush(); err != nil {
@@ -94,16 +96,16 @@ func newRig(t *testing.T, c *cluster, config map[string]string, secrets map[stri
 		Binary: builtProgram(t), Config: own, Secrets: sealed(secrets),
 		HostData: func(data map[string]any) { data["log_level"] = "trace" },
 	})
-	t.Cleanup(func() { run.saw("the provider's output in "+t.Name(), r.Output()) })
+	t.Cleanup(func() { run.Saw("the provider's output in "+t.Name(), r.Output()) })
 	r.WaitHealthy() // a put before the provider listens is lost, here as with a real host
 	t.Cleanup(func() {
 		if r.Exited() {
 			t.Errorf("the provider has ended: %v", r.Err())
 			return
 		}
-		run.saw("the metrics in "+t.Name(), r.scrape("/metrics"))
+		run.Saw("the metrics in "+t.Name(), r.scrape("/metrics"))
 		for _, path := range []string{"/readyz", "/links", "/history"} {
-			run.saw(path+" in "+t.Name(), r.scrape(path))
+			run.Saw(path+" in "+t.Name(), r.scrape(path))
 		}
 		if result := r.Shutdown(); !result.Replied || result.Err != nil {
 			t.Errorf("the provider's end: %+v", result)
@@ -173,7 +175,7 @@ func reading(topic string) map[string]string {
 func (r *rig) unhealthy(component string, words ...string) string {
 	r.t.Helper()
 	text := r.WaitUnhealthy(append([]string{"link " + component + "/default: "}, words...)...)
-	run.saw("health in "+r.t.Name(), text)
+	run.Saw("health in "+r.t.Name(), text)
 	if strings.Contains(text, "EOF") {
 		r.t.Errorf("health has a bare EOF: %s", text)
 	}
@@ -191,7 +193,7 @@ func (r *rig) check(component string, config, secrets map[string]string) check.R
 		Config: config, Secrets: hidden, Identity: settings.Identity{Lattice: r.lattice, Component: component,
 			LinkName: "default"},
 	}}, check.Options{})
-	run.saw("the check in "+r.t.Name(), lines(result))
+	run.Saw("the check in "+r.t.Name(), lines(result))
 	return result
 }
 

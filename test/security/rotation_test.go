@@ -77,7 +77,7 @@ func passwordRotation(t *testing.T, c *cluster) {
 	group := r.membership("rotating")
 	f.waitMore(int64(2 * reauth / flowEvery / 2)) // sessions have had to authenticate again meanwhile
 
-	run.secret("new password of rotating", after)
+	run.Use("new password of rotating", after)
 	c.Tool(t, "configs", "--alter", "--entity-type", "users", "--entity-name", "rotating", "--add-config",
 		"SCRAM-SHA-256=[password="+after+"]")
 	r.link("rotating", with(reading(f.topic), flat(settings)...), config("sasl_password", after))

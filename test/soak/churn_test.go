@@ -10,6 +10,7 @@ import (
 
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/test/fleet"
 )
 
 // guest is a component whose links come and go, one at a time.
@@ -133,7 +134,7 @@ func (w *world) churn(ctx context.Context, g *guest, r *rand.Rand, kinds []kind)
 			}
 			w.delete(k.link(g, name))
 			w.did("links deleted")
-			sleep(ctx, time.Duration(r.IntN(300))*time.Millisecond)
+			fleet.Sleep(ctx, time.Duration(r.IntN(300))*time.Millisecond)
 		}
 	}
 }
@@ -156,7 +157,7 @@ func (w *world) stay(ctx context.Context, g *guest, r *rand.Rand, k kind, name s
 	}
 	ctx, cancel := context.WithTimeout(ctx, hold)
 	defer cancel()
-	for sleep(ctx, time.Duration(r.IntN(200))*time.Millisecond) {
+	for fleet.Sleep(ctx, time.Duration(r.IntN(200))*time.Millisecond) {
 		if k.use != nil {
 			k.use(ctx, g, name)
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
+	"github.com/messaging-kafka/messaging-kafka/test/fleet"
 )
 
 // handleTimeout is the links' setting: hanging calls take longer.
@@ -27,7 +28,7 @@ func (w *world) misbehave(ctx context.Context) error {
 	switch luck := rand.Float64(); {
 	case luck < .002:
 		w.did("calls that hang")
-		sleep(ctx, handleTimeout*3/2)
+		fleet.Sleep(ctx, handleTimeout*3/2)
 		return testkit.ErrTrap
 	case luck < .005:
 		w.did("calls that trap")
@@ -36,7 +37,7 @@ func (w *world) misbehave(ctx context.Context) error {
 		w.did("calls that are refused")
 		return errNotNow
 	}
-	sleep(ctx, time.Duration(rand.Int64N(int64(4*time.Millisecond))))
+	fleet.Sleep(ctx, time.Duration(rand.Int64N(int64(4*time.Millisecond))))
 	return nil
 }
 
@@ -48,7 +49,7 @@ func (w *world) handleOrder(ctx context.Context, c *testkit.Component, call test
 		return errors.New("reject: no order")
 	}
 	if n%500 == 7 {
-		w.ledger.rejected.set(n)
+		w.tally.rejected.Set(n)
 		return errors.New("reject: this order is not for us")
 	}
 	if err := w.misbehave(ctx); err != nil {
@@ -61,9 +62,9 @@ func (w *world) handleOrder(ctx context.Context, c *testkit.Component, call test
 			w.did("publishes of handlers that failed")
 			return err
 		}
-		w.ledger.published.set(n)
+		w.tally.published.Set(n)
 	}
-	w.ledger.done[orders].set(n)
+	w.tally.done[orders].Set(n)
 	return nil
 }
 
@@ -96,7 +97,7 @@ func (w *world) answerBatch(topic, out string) batchHandler {
 			if out != "" {
 				outcomes[i].Outputs = []record.Outgoing{{Topic: out, Partition: record.AnyPartition, Key: r.Key, Value: r.Value}}
 			}
-			w.ledger.done[topic].set(n)
+			w.tally.done[topic].Set(n)
 		}
 		return outcomes, nil
 	}
@@ -240,7 +241,7 @@ func (w *world) fillPool() {
 
 // ask asks questions over Kafka and compares the answers until ctx ends.
 func (w *world) ask(ctx context.Context) {
-	for sleep(ctx, time.Duration(50+rand.IntN(300))*time.Millisecond) {
+	for fleet.Sleep(ctx, time.Duration(50+rand.IntN(300))*time.Millisecond) {
 		call, cancel := context.WithTimeout(context.Background(), 8*time.Second)
 		question := fmt.Sprint(rand.Uint64())
 		answer, err := w.asker.Request(call, questions, []byte(question), 5*time.Second)
@@ -253,17 +254,5 @@ func (w *world) ask(ctx context.Context) {
 		default:
 			w.did("requests answered")
 		}
-	}
-}
-
-// sleep tells whether it slept to the end.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

@@ -1,12 +1,11 @@
 package soak
 
 import (
-	"fmt"
-	"math/rand/v2"
 	"os"
-	"strconv"
 	"testing"
 	"time"
+
+	"github.com/messaging-kafka/messaging-kafka/test/fleet"
 )
 
 // config says how long and how hard.
@@ -34,30 +33,15 @@ const (
 // SOAK_SEED and SOAK_OUT.
 func configure(t *testing.T) config {
 	t.Helper()
-	text := os.Getenv("SOAK_DURATION")
-	if text == "" {
+	if os.Getenv("SOAK_DURATION") == "" {
 		t.Skip("SOAK_DURATION is not set: it takes minutes; see test/README.md")
 	}
-	c := config{rate: 200, guests: 6, seed: rand.Uint64N(1_000_000), out: os.Getenv("SOAK_OUT")}
-	var err error
-	if c.duration, err = time.ParseDuration(text); err == nil && c.duration < shortest {
-		err = fmt.Errorf("SOAK_DURATION=%s: it is at least %v", text, shortest)
-	}
-	if text := os.Getenv("SOAK_RATE"); text != "" && err == nil {
-		if c.rate, err = strconv.ParseFloat(text, 64); err == nil && c.rate < 1 {
-			err = fmt.Errorf("SOAK_RATE=%s: it is a number from 1 on", text)
-		}
-	}
-	if text := os.Getenv("SOAK_LINKS"); text != "" && err == nil {
-		if c.guests, err = strconv.Atoi(text); err == nil && c.guests < 1 {
-			err = fmt.Errorf("SOAK_LINKS=%s: it is a number from 1 on", text)
-		}
-	}
-	if text := os.Getenv("SOAK_SEED"); text != "" && err == nil {
-		c.seed, err = strconv.ParseUint(text, 10, 64)
-	}
-	if err != nil {
-		t.Fatalf("reading the environment: %v", err)
+	c := config{rate: 200, guests: 6, seed: fleet.Seed()}
+	fleet.FromEnv(t, map[string]any{
+		"SOAK_DURATION": &c.duration, "SOAK_RATE": &c.rate, "SOAK_LINKS": &c.guests, "SOAK_SEED": &c.seed, "SOAK_OUT": &c.out,
+	})
+	if c.duration < shortest {
+		t.Fatalf("SOAK_DURATION=%v: it is at least %v", c.duration, shortest)
 	}
 	c.every = max(time.Second, c.duration/600)
 	c.reaping = 42 * time.Second

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/test/fleet"
 )
 
 // natsUser is the name by which the NATS server knows the provider.
@@ -54,7 +55,7 @@ func (w *world) listens() (connection uint64, err error) {
 // counts them over the whole run, for those that take turns.
 func (w *world) faults(ctx context.Context, lane int, low, high time.Duration, carryOut func(nth int, r *rand.Rand)) {
 	r := rand.New(rand.NewPCG(w.cfg.seed, uint64(lane)))
-	for wait := low / 3; sleep(ctx, wait); wait = between(r, low, high) {
+	for wait := low / 3; fleet.Sleep(ctx, wait); wait = between(r, low, high) {
 		carryOut(w.turns[lane], r) // each lane is one goroutine
 		w.turns[lane]++
 	}
@@ -70,7 +71,7 @@ func (w *world) cutLattice(nth int, r *rand.Rand) {
 	defer w.gate.Unlock()
 	// An answer says that the provider has everything that the host sent before the question.
 	var before uint64
-	if err := until(testkit.DefaultTimeout, func(ctx context.Context) (err error) {
+	if err := fleet.Until(context.Background(), testkit.DefaultTimeout, func(ctx context.Context) (err error) {
 		if before, err = w.listens(); err == nil {
 			_, err = w.provider.Health(ctx)
 		}
@@ -85,11 +86,11 @@ func (w *world) cutLattice(nth int, r *rand.Rand) {
 	} else {
 		w.did("cuts of the lattice")
 		w.lattice.Down()
-		sleep(context.Background(), between(r, 100*time.Millisecond, 3*time.Second))
+		fleet.Sleep(context.Background(), between(r, 100*time.Millisecond, 3*time.Second))
 		w.lattice.Up()
 	}
 	// The server may take the old connection for alive a moment longer.
-	if err := until(testkit.DefaultTimeout, func(context.Context) error {
+	if err := fleet.Until(context.Background(), testkit.DefaultTimeout, func(context.Context) error {
 		if now, err := w.listens(); err != nil || now != before {
 			return err
 		}
@@ -109,7 +110,7 @@ func (w *world) cutKafka(nth int, r *rand.Rand) {
 	}
 	w.did("cuts of Kafka")
 	proxy.Down()
-	sleep(context.Background(), between(r, 100*time.Millisecond, 3*time.Second))
+	fleet.Sleep(context.Background(), between(r, 100*time.Millisecond, 3*time.Second))
 	proxy.Up()
 }
 
@@ -119,27 +120,11 @@ func (w *world) stopComponent(nth int, r *rand.Rand) {
 	hold := between(r, 100*time.Millisecond, 3*time.Second)
 	if i := nth % (len(w.batches) + 1); i < len(w.batches) {
 		w.batches[i].stop()
-		sleep(context.Background(), hold)
+		fleet.Sleep(context.Background(), hold)
 		w.batches[i].start()
 		return
 	}
 	w.worker.Stop()
-	sleep(context.Background(), hold)
+	fleet.Sleep(context.Background(), hold)
 	w.worker.Start()
-}
-
-// until calls check every now and then until it returns nil, and returns its last error where it has not within
-// timeout.
-func until(timeout time.Duration, check func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	for {
-		attempt, cancel := context.WithTimeout(ctx, 5*time.Second)
-		err := check(attempt)
-		cancel()
-		if err == nil || ctx.Err() != nil {
-			return err
-		}
-		sleep(ctx, 100*time.Millisecond)
-	}
 }

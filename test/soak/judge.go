@@ -2,13 +2,13 @@ package soak
 
 import (
 	"fmt"
-	"io"
 	"maps"
 	"math"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
+
+	"github.com/messaging-kafka/messaging-kafka/test/ledger"
 )
 
 const mib = 1 << 20
@@ -32,17 +32,9 @@ const (
 // gap is how many samples in a row may be missing: the process's metrics must be there at any time.
 const gap = 5
 
-// Finding is the judge's word on one rule.
-type Finding struct {
-	Rule  string
-	Holds bool
-	// Found says what was seen, Allowed what may be.
-	Found, Allowed string
-}
-
 // Judge holds what was seen against every rule.
-func Judge(r *Run) []Finding {
-	findings := []Finding{r.watched(), r.busy()}
+func Judge(r *Run) []ledger.Row {
+	findings := []ledger.Row{r.watched(), r.busy()}
 	for _, c := range r.Counts {
 		findings = append(findings, count(c))
 	}
@@ -51,34 +43,34 @@ func Judge(r *Run) []Finding {
 	}
 	findings = append(findings, r.restHeap(), r.underLoad(LiveHeap, loadHeapFactor, loadHeapMore),
 		r.underLoad(RSS, loadRSSFactor, loadRSSMore), r.never(RSS, maxRSS), r.never(Threads, maxThreads),
-		none("series of links that are gone", r.GoneSeries))
+		ledger.Never("series of links that are gone", ledger.Each(r.GoneSeries)))
 	for _, g := range []Gauge{Goroutines, Descriptors, Subscriptions, KafkaConnections} {
 		findings = append(findings, r.same(g, Bare, Stripped))
 	}
-	return append(findings, none("nothing else went wrong", r.Complaints))
+	return append(findings, ledger.Never("nothing else went wrong", ledger.Each(r.Complaints)))
 }
 
 // same: a gauge is at rest in a later phase where it was in an earlier one. Less is no leak.
-func (r *Run) same(g Gauge, before, after Phase) Finding {
+func (r *Run) same(g Gauge, before, after Phase) ledger.Row {
 	was, is := r.at(before, g), r.at(after, g)
-	f := Finding{
+	f := ledger.Row{
 		Rule:  fmt.Sprintf("%v, %s as %s", g, after, before),
 		Found: amount(g, is), Allowed: amount(g, was),
-		Holds: is <= was,
+		Breaches: ledger.Unless(is <= was),
 	}
 	if g == Subscriptions { // one that is missing is as bad as one too many
-		f.Holds = is == was
+		f.Breaches = ledger.Unless(is == was)
 	}
 	return f
 }
 
 // restHeap: what is live at rest is about what was.
-func (r *Run) restHeap() Finding {
+func (r *Run) restHeap() ledger.Row {
 	limit := r.at(Baseline, LiveHeap)*restHeapFactor + restHeapMore
 	is := r.at(Settled, LiveHeap)
-	return Finding{
+	return ledger.Row{
 		Rule:  fmt.Sprintf("%v, %s as %s", LiveHeap, Settled, Baseline),
-		Found: amount(LiveHeap, is), Allowed: amount(LiveHeap, limit), Holds: is <= limit,
+		Found: amount(LiveHeap, is), Allowed: amount(LiveHeap, limit), Breaches: ledger.Unless(is <= limit),
 	}
 }
 
@@ -91,13 +83,14 @@ func (r *Run) at(p Phase, g Gauge) float64 {
 }
 
 // underLoad: the median over the last cycles of the load is about that over the first.
-func (r *Run) underLoad(g Gauge, factor, more float64) Finding {
+func (r *Run) underLoad(g Gauge, factor, more float64) ledger.Row {
 	early, late := r.ends()
 	was, is := median(known(early, g)), median(known(late, g))
 	limit := was*factor + more
-	return Finding{
+	return ledger.Row{
 		Rule:  fmt.Sprintf("%v under load, last cycles as first", g),
-		Found: fmt.Sprintf("%s after %s", amount(g, is), amount(g, was)), Allowed: amount(g, limit), Holds: is <= limit,
+		Found: fmt.Sprintf("%s after %s", amount(g, is), amount(g, was)), Allowed: amount(g,
+			limit), Breaches: ledger.Unless(is <= limit),
 	}
 }
 
@@ -116,17 +109,17 @@ func (r *Run) ends() (early, late []Sample) {
 }
 
 // never: a gauge was never above a limit.
-func (r *Run) never(g Gauge, limit float64) Finding {
+func (r *Run) never(g Gauge, limit float64) ledger.Row {
 	most := math.NaN()
 	if amounts := known(r.Samples, g); len(amounts) > 0 {
 		most = slices.Max(amounts)
 	}
-	return Finding{Rule: fmt.Sprintf("%v at the highest", g), Found: amount(g, most), Allowed: amount(g, limit),
-		Holds: most <= limit}
+	return ledger.Row{Rule: fmt.Sprintf("%v at the highest", g), Found: amount(g, most), Allowed: amount(g, limit),
+		Breaches: ledger.Unless(most <= limit)}
 }
 
 // watched: the process was looked at all the time.
-func (r *Run) watched() Finding {
+func (r *Run) watched() ledger.Row {
 	missing, longest := 0, time.Duration(0)
 	for i, s := range r.Samples {
 		if math.IsNaN(s.Amounts[Goroutines]) {
@@ -136,17 +129,17 @@ func (r *Run) watched() Finding {
 			longest = max(longest, s.At-r.Samples[i-1].At)
 		}
 	}
-	return Finding{
+	return ledger.Row{
 		Rule: "samples",
 		Found: fmt.Sprintf("%d, %d of them without metrics, at most %v apart", len(r.Samples), missing,
 			longest.Round(time.Millisecond)),
-		Allowed: fmt.Sprintf("%d without, %v apart", len(r.Samples)/50, gap*r.Every),
-		Holds:   len(r.Samples) > 0 && missing <= len(r.Samples)/50 && longest <= gap*r.Every,
+		Allowed:  fmt.Sprintf("%d without, %v apart", len(r.Samples)/50, gap*r.Every),
+		Breaches: ledger.Unless(len(r.Samples) > 0 && missing <= len(r.Samples)/50 && longest <= gap*r.Every),
 	}
 }
 
 // busy: what is meant to happen to the provider has happened. A quiet run proves nothing.
-func (r *Run) busy() Finding {
+func (r *Run) busy() ledger.Row {
 	var idle []string
 	total := 0
 	for _, name := range slices.Sorted(maps.Keys(r.Deeds)) {
@@ -155,10 +148,10 @@ func (r *Run) busy() Finding {
 		}
 		total += r.Deeds[name]
 	}
-	f := Finding{
-		Rule: "it had something to do", Found: fmt.Sprintf("%d things of %d kinds", total, len(r.Deeds)),
-		Allowed: "some of each",
-		Holds:   len(idle) == 0 && total > 0,
+	f := ledger.Row{
+		Rule: "it had something to do", Found: fmt.Sprintf("%d things of %d kinds", total,
+			len(r.Deeds)), Allowed: "some of each",
+		Breaches: ledger.Unless(len(idle) == 0 && total > 0),
 	}
 	if len(idle) > 0 {
 		f.Found = "never: " + strings.Join(idle, ", ")
@@ -166,28 +159,16 @@ func (r *Run) busy() Finding {
 	return f
 }
 
-func count(c Count) Finding {
-	f := Finding{
+func count(c Count) ledger.Row {
+	f := ledger.Row{
 		Rule: "records of " + c.Topic, Found: fmt.Sprintf("%d of %d, %d times again", c.Got, c.Want, c.Again),
-		Allowed: "all", Holds: c.Want > 0 && c.Got == c.Want,
+		Allowed: "all", Breaches: ledger.Unless(c.Want > 0 && c.Got == c.Want),
 	}
 	if c.Once {
 		f.Allowed = "all, none again"
-		f.Holds = f.Holds && c.Again == 0
+		f.Breaches = ledger.Unless(c.Want > 0 && c.Got == c.Want && c.Again == 0)
 	}
 	return f
-}
-
-func none(rule string, found []string) Finding {
-	const shown = 5
-	text := strings.Join(found[:min(len(found), shown)], "; ")
-	if more := len(found) - shown; more > 0 {
-		text += fmt.Sprintf("; and %d more", more)
-	}
-	if text == "" {
-		text = "nothing"
-	}
-	return Finding{Rule: rule, Found: text, Allowed: "nothing", Holds: len(found) == 0}
 }
 
 // amount writes an amount of a gauge for people.
@@ -200,26 +181,4 @@ func amount(g Gauge, v float64) string {
 	default:
 		return fmt.Sprintf("%.0f", v)
 	}
-}
-
-// Holds tells whether all rules hold.
-func Holds(findings []Finding) bool {
-	return !slices.ContainsFunc(findings, func(f Finding) bool { return !f.Holds })
-}
-
-// WriteFindings writes a table of findings.
-func WriteFindings(w io.Writer, findings []Finding) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "RULE\tVERDICT\tALLOWED\tFOUND")
-	for _, f := range findings {
-		verdict := "holds"
-		if !f.Holds {
-			verdict = "BROKEN"
-		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", f.Rule, verdict, f.Allowed, f.Found)
-	}
-	if err := table.Flush(); err != nil {
-		return fmt.Errorf("writing the findings: %w", err)
-	}
-	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/messaging-kafka/messaging-kafka/test/ledger"
 )
 
 // steady is a run of an hour in which nothing leaks. What a process holds goes up and down with the load and jitters.
@@ -101,7 +103,7 @@ func TestTheJudgeFindsEveryLeak(t *testing.T) {
 			c.change(r)
 			var broken []string
 			for _, f := range Judge(r) {
-				if !f.Holds {
+				if f.N > 0 {
 					broken = append(broken, f.Rule)
 				}
 			}
@@ -111,7 +113,7 @@ func TestTheJudgeFindsEveryLeak(t *testing.T) {
 			case c.broken != "" && (len(broken) != 1 || !strings.HasPrefix(broken[0], c.broken)):
 				t.Errorf("the judge finds %q broken, want %q alone", broken, c.broken)
 			}
-			if Holds(Judge(r)) != (c.broken == "") {
+			if ledger.Hold(Judge(r)) != (c.broken == "") {
 				t.Error("the verdict is not that of the rules")
 			}
 		})
@@ -119,7 +121,7 @@ func TestTheJudgeFindsEveryLeak(t *testing.T) {
 }
 
 func TestWhatWasNotMeasuredDoesNotPass(t *testing.T) {
-	if r := new(Run); Holds(Judge(r)) {
+	if r := new(Run); ledger.Hold(Judge(r)) {
 		t.Error("an empty run passes")
 	}
 	for name, change := range map[string]func(*Run){
@@ -136,7 +138,7 @@ func TestWhatWasNotMeasuredDoesNotPass(t *testing.T) {
 	} {
 		r := steady()
 		change(r)
-		if Holds(Judge(r)) {
+		if ledger.Hold(Judge(r)) {
 			t.Errorf("%s: passes", name)
 		}
 	}

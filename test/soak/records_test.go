@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"math/bits"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -16,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/test/ledger"
 )
 
 // Topics. Those that are read by the lasting links get the load.
@@ -43,77 +43,30 @@ var shares = []struct {
 	share float64
 }{{orders, .45}, {parcels, .25}, {lines, .2}, {sums, .1}}
 
-// marks remembers which records of a topic, by their numbers from 0 on, have come.
-type marks struct {
-	mu    sync.Mutex
-	bits  []uint64
-	n     int // different ones
-	again int
-}
-
-func (m *marks) set(i int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for i/64 >= len(m.bits) {
-		m.bits = append(m.bits, 0)
-	}
-	if bit := uint64(1) << (i % 64); m.bits[i/64]&bit == 0 {
-		m.bits[i/64] |= bit
-		m.n++
-	} else {
-		m.again++
-	}
-}
-
-// compare counts the records that have come to m or to o, and those that have come to both.
-func (m *marks) compare(o *marks) (either, both int) {
-	mine, theirs := m.copy(), o.copy()
-	longest := max(len(mine), len(theirs))
-	mine, theirs = append(mine, make([]uint64, longest-len(mine))...), append(theirs,
-		make([]uint64, longest-len(theirs))...)
-	for i := range longest {
-		either += bits.OnesCount64(mine[i] | theirs[i])
-		both += bits.OnesCount64(mine[i] & theirs[i])
-	}
-	return either, both
-}
-
-func (m *marks) copy() []uint64 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return slices.Clone(m.bits)
-}
-
-func (m *marks) counts() (n, again int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.n, m.again
-}
-
-// ledger is what became of every record.
-type ledger struct {
+// tally is what became of every record.
+type tally struct {
 	mu       sync.Mutex
 	produced map[string]int // by topic; acknowledged or under way
 
-	done      map[string]*marks // records of the load's topics, by topic: the component has finished them
-	seen      map[string]*marks // records of outputs, by topic, as a reader of committed records finds them
-	rejected  marks             // orders
-	published marks             // orders whose publish to shipped was acknowledged
+	done      map[string]*ledger.Marks // records of the load's topics, by topic: the component has finished them
+	seen      map[string]*ledger.Marks // records of outputs, by topic, as a reader of committed records finds them
+	rejected  ledger.Marks             // orders
+	published ledger.Marks             // orders whose publish to shipped was acknowledged
 }
 
-func newLedger() *ledger {
-	l := &ledger{produced: make(map[string]int), done: make(map[string]*marks), seen: make(map[string]*marks)}
+func newTally() *tally {
+	l := &tally{produced: make(map[string]int), done: make(map[string]*ledger.Marks), seen: make(map[string]*ledger.Marks)}
 	for _, s := range shares {
-		l.done[s.topic] = new(marks)
+		l.done[s.topic] = new(ledger.Marks)
 	}
 	for _, topic := range []string{deadOrders, shipped, enriched, totals} {
-		l.seen[topic] = new(marks)
+		l.seen[topic] = new(ledger.Marks)
 	}
 	return l
 }
 
 // next returns the number of the next record of a topic.
-func (l *ledger) next(topic string) int {
+func (l *tally) next(topic string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.produced[topic]++
@@ -121,23 +74,23 @@ func (l *ledger) next(topic string) int {
 }
 
 // counts says of every topic what had to come and what came.
-func (l *ledger) counts() []Count {
+func (l *tally) counts() []Count {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	count := func(topic string, want int, m *marks) Count {
-		n, again := m.counts()
+	count := func(topic string, want int, m *ledger.Marks) Count {
+		n, again := m.Counts()
 		return Count{Topic: topic, Want: want, Got: n, Again: again}
 	}
 	finished := count(orders, l.produced[orders], l.done[orders])
-	finished.Got, _ = l.done[orders].compare(l.seen[deadOrders])
+	finished.Got, _ = l.done[orders].Compare(l.seen[deadOrders])
 	list := []Count{finished, count(parcels, l.produced[parcels], l.done[parcels]),
 		count(enriched, l.produced[lines], l.seen[enriched]), count(totals, l.produced[sums], l.seen[totals])}
 	list[len(list)-1].Once = true
 	// A publish whose answer was lost was stored all the same: there may be more than were acknowledged.
-	for topic, want := range map[string]*marks{deadOrders: &l.rejected, shipped: &l.published} {
-		n, _ := want.counts()
+	for topic, want := range map[string]*ledger.Marks{deadOrders: &l.rejected, shipped: &l.published} {
+		n, _ := want.Counts()
 		c := count(topic, n, l.seen[topic])
-		_, c.Got = want.compare(l.seen[topic])
+		_, c.Got = want.Compare(l.seen[topic])
 		list = append(list, c)
 	}
 	slices.SortFunc(list, func(a, b Count) int { return cmp.Compare(a.Topic, b.Topic) })
@@ -145,16 +98,16 @@ func (l *ledger) counts() []Count {
 }
 
 // handled is how many records of the load the components have finished.
-func (l *ledger) handled() (handled, waiting int) {
+func (l *tally) handled() (handled, waiting int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	produced := 0
 	for _, s := range shares {
 		produced += l.produced[s.topic]
-		n, _ := l.done[s.topic].counts()
+		n, _ := l.done[s.topic].Counts()
 		handled += n
 	}
-	n, _ := l.rejected.counts()
+	n, _ := l.rejected.Counts()
 	handled += n
 	return handled, produced - handled
 }
@@ -212,7 +165,7 @@ func (w *world) produce(ctx context.Context, client *testkit.Client) {
 			luck := rand.Float64()
 			for _, s := range shares {
 				if luck -= s.share; luck < 0 {
-					w.produceOne(client, s.topic, value(w.ledger.next(s.topic)))
+					w.produceOne(client, s.topic, value(w.tally.next(s.topic)))
 					break
 				}
 			}
@@ -252,7 +205,7 @@ func (w *world) witness(ctx context.Context, client *testkit.Client) {
 				w.complain("%s has a record that nobody made: %v", r.Topic, err)
 				return
 			}
-			w.ledger.seen[r.Topic].set(n)
+			w.tally.seen[r.Topic].Set(n)
 		})
 	}
 }

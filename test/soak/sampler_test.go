@@ -103,7 +103,7 @@ func (w *world) measure(ctx context.Context) (Amounts, scraped, error) {
 	w.mu.Lock()
 	a[Links] = float64(len(w.inPlace))
 	w.mu.Unlock()
-	_, waiting := w.ledger.handled()
+	_, waiting := w.tally.handled()
 	a[Waiting] = float64(waiting)
 	return a, s, errors.Join(err, connErr)
 }
@@ -126,24 +126,24 @@ func (w *world) sample(ctx context.Context) {
 			return
 		}
 		if err != nil {
-			w.say("a look at the provider failed: %v", err)
+			w.told.Say("a look at the provider failed: %v", err)
 		}
-		handled, _ := w.ledger.handled()
+		handled, _ := w.tally.handled()
 		now := time.Now()
 		a[Rate] = float64(handled-last) / now.Sub(lastAt).Seconds()
 		last, lastAt = handled, now
 		w.mu.Lock()
-		w.run.Samples = append(w.run.Samples, Sample{At: now.Sub(w.begun), Amounts: a})
+		w.run.Samples = append(w.run.Samples, Sample{At: now.Sub(time.Time(w.told)), Amounts: a})
 		w.mu.Unlock()
 	}
 }
 
 // begin begins a phase and ends the one before.
 func (w *world) begin(p Phase) {
-	w.say("--- %s", p)
+	w.told.Say("--- %s", p)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	at := time.Since(w.begun)
+	at := time.Since(time.Time(w.told))
 	if n := len(w.run.Spans); n > 0 {
 		w.run.Spans[n-1].To = at
 	}
@@ -198,7 +198,7 @@ func (w *world) rest(p Phase, least time.Duration, target *Amounts) Amounts {
 				}
 			}
 			if atRest && collections >= first+2 || waited > restPatience {
-				w.say("at rest after %.1fs: %s", waited.Seconds(), restLine(mostly))
+				w.told.Say("at rest after %.1fs: %s", waited.Seconds(), restLine(mostly))
 				w.mu.Lock()
 				defer w.mu.Unlock()
 				w.run.Rest[p] = mostly

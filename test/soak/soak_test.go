@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,6 +20,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
+	"github.com/messaging-kafka/messaging-kafka/test/fleet"
+	"github.com/messaging-kafka/messaging-kafka/test/ledger"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }
@@ -31,9 +30,9 @@ const providerKey = "kafka"
 
 // world is everything that takes part in a run.
 type world struct {
-	t     *testing.T
-	cfg   config
-	begun time.Time
+	t    *testing.T
+	cfg  config
+	told fleet.Told
 
 	kafka    *testkit.Kafka
 	client   *testkit.Client
@@ -50,9 +49,9 @@ type world struct {
 	guests        []*guest
 	lasting       []testkit.Link
 
-	ledger *ledger
-	turns  [3]int       // faults of each lane so far
-	links  atomic.Int64 // puts so far
+	tally *tally
+	turns [3]int       // faults of each lane so far
+	links atomic.Int64 // puts so far
 	// gate is held by whoever cuts the provider off from the lattice, and shared by those who tell it of links.
 	gate sync.RWMutex
 
@@ -74,8 +73,8 @@ var deeds = []string{
 func TestSoak(t *testing.T) {
 	cfg := configure(t)
 	w := newWorld(t, cfg)
-	w.begun = time.Now()
-	w.say("seed %d, %v: %v of warm-up, %v of load in cycles of %v up to %.0f records/s, %d guests, a sample every %v",
+	w.told = fleet.Told(time.Now())
+	w.told.Say("seed %d, %v: %v of warm-up, %v of load in cycles of %v up to %.0f records/s, %d guests, a sample every %v",
 		cfg.seed, cfg.duration, cfg.warmUp, cfg.load, cfg.cycle, cfg.rate, cfg.guests, cfg.every)
 	ctx, cancel := context.WithCancel(context.Background())
 	var background sync.WaitGroup
@@ -111,15 +110,15 @@ func TestSoak(t *testing.T) {
 
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.run.Counts = w.ledger.counts()
+	w.run.Counts = w.tally.counts()
 	findings := Judge(&w.run)
 	fmt.Println()
-	if err := errors.Join(WriteText(os.Stdout, &w.run), WriteFindings(os.Stdout, findings)); err != nil {
+	if err := errors.Join(WriteText(os.Stdout, &w.run), ledger.Print(os.Stdout, findings)); err != nil {
 		t.Fatal(err)
 	}
-	if !Holds(findings) {
-		t.Errorf("rules are broken; SOAK_DURATION=%v SOAK_SEED=%d gives the same links and faults again",
-			cfg.duration, cfg.seed)
+	if !ledger.Hold(findings) {
+		t.Errorf("rules are broken; SOAK_DURATION=%v SOAK_SEED=%d gives the same links and faults again", cfg.duration,
+			cfg.seed)
 	}
 	w.keep(findings)
 }
@@ -127,11 +126,11 @@ func TestSoak(t *testing.T) {
 func newWorld(t *testing.T, cfg config) *world {
 	// One connection to the metrics, which then counts each time.
 	transport := &http.Transport{MaxConnsPerHost: 1}
-	w := &world{t: t, cfg: cfg, begun: time.Now(), http: http.Client{Transport: transport}, ledger: newLedger(),
+	w := &world{t: t, cfg: cfg, told: fleet.Told(time.Now()), http: http.Client{Transport: transport}, tally: newTally(),
 		inPlace: make(map[string]bool), run: Run{
 			Every: cfg.every, Cycle: cfg.cycle, Rest: make(map[Phase]Amounts), Deeds: make(map[string]int),
 		}}
-	binary := buildProvider(t)
+	binary := fleet.BuildProvider(t)
 	w.kafka = testkit.StartKafka(t, testkit.KafkaOptions{Proxied: true, NoAutoCreate: true, Properties: map[string]string{
 		"log.retention.check.interval.ms": "30000",
 		"share.auto.offset.reset":         "latest",
@@ -195,22 +194,6 @@ func newWorld(t *testing.T, cfg config) *world {
 	})
 	w.provider.WaitHealthy()
 	return w
-}
-
-// buildProvider builds the program as it is built for release.
-func buildProvider(t *testing.T) string {
-	t.Helper()
-	root, err := testkit.ProjectRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	binary := filepath.Join(t.TempDir(), "messaging-kafka")
-	build := exec.Command("go", "build", "-trimpath", "-o", binary, "./cmd/messaging-kafka")
-	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building the provider: %v\n%s", err, out)
-	}
-	return binary
 }
 
 // lastingLinks are there all the time and get the load.
@@ -278,30 +261,23 @@ func (w *world) underLoad(p Phase, duration time.Duration, next Phase) {
 	w.runDry()
 }
 
-// runDry waits until every record has come where it had to. It gives up when nothing has moved for a long time, which
-// the judge will tell.
+// runDry waits until every record has come where it had to. What does not come is for the judge to tell.
 func (w *world) runDry() {
-	const patience = time.Minute
-	moved, before := time.Now(), ""
-	for {
-		counts := w.ledger.counts()
-		if !slices.ContainsFunc(counts, func(c Count) bool { return c.Got < c.Want }) {
-			return
+	if err := fleet.RunDry(context.Background(), func(context.Context) error {
+		counts := w.tally.counts()
+		if slices.ContainsFunc(counts, func(c Count) bool { return c.Got < c.Want }) {
+			return fmt.Errorf("%+v", counts)
 		}
-		if now := fmt.Sprint(counts); now != before {
-			moved, before = time.Now(), now
-		} else if time.Since(moved) > patience {
-			w.say("the records do not run dry: %+v", counts)
-			return
-		}
-		time.Sleep(200 * time.Millisecond)
+		return nil
+	}); err != nil {
+		w.told.Say("the records do not run dry: %v", err)
 	}
 }
 
 // healthy waits until the provider says that it is well again.
 func (w *world) healthy() {
 	message := "it never answered"
-	if until(time.Minute, func(ctx context.Context) error {
+	if fleet.Until(context.Background(), time.Minute, func(ctx context.Context) error {
 		h, err := w.provider.Health(ctx)
 		if err == nil && !h.Healthy {
 			message = h.Message
@@ -333,7 +309,9 @@ func (w *world) end(leaks bool) {
 		before := len(w.provider.Output())
 		w.provider.Signal(syscall.SIGQUIT)
 		_ = w.provider.WaitExit() // the status that goes with a dump
-		w.say("goroutines without a link:\n%s", origins(w.provider.Output()[before:]))
+		for origin, n := range fleet.Origins(w.provider.Output()[before:]) {
+			w.told.Say("%6d goroutines without a link that %s has started", n, origin)
+		}
 		return
 	}
 	if result := w.provider.Shutdown(); !result.Replied || result.Err != nil {
@@ -341,63 +319,32 @@ func (w *world) end(leaks bool) {
 	}
 }
 
-// origins counts the goroutines of a dump by where they were started.
-func origins(dump string) string {
-	found := make(map[string]int)
-	for line := range strings.Lines(dump) {
-		if origin, ok := strings.CutPrefix(line, "created by "); ok {
-			origin, _, _ = strings.Cut(strings.TrimSpace(origin), " in goroutine")
-			found[origin]++
-		}
-	}
-	var b strings.Builder
-	for _, origin := range slices.Sorted(maps.Keys(found)) {
-		fmt.Fprintf(&b, "%6d %s\n", found[origin], origin)
-	}
-	return b.String()
-}
-
 // keep writes what was seen to SOAK_OUT, and of a bad run in any case.
-func (w *world) keep(findings []Finding) {
-	dir := w.cfg.out
-	var err error
-	switch {
-	case dir != "":
-		err = os.MkdirAll(dir, 0o755)
-	case w.t.Failed():
-		dir, err = os.MkdirTemp("", "messaging-kafka-soak-")
-	default:
+func (w *world) keep(findings []ledger.Row) {
+	if w.cfg.out == "" && !w.t.Failed() {
 		return
 	}
 	var text, svg, table strings.Builder
-	err = errors.Join(err, WriteText(&text, &w.run), WriteSVG(&svg, &w.run), WriteCSV(&table, &w.run),
-		WriteFindings(&text, findings), WriteDeeds(&text, &w.run))
-	for name, content := range map[string]string{
-		"soak.txt": text.String(), "soak.svg": svg.String(), "samples.csv": table.String(),
-		"provider.log": w.provider.Output(), "metrics.txt": strings.Join(w.last, "\n") + "\n",
-	} {
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644)
-		}
+	if err := errors.Join(WriteText(&text, &w.run), WriteSVG(&svg, &w.run), WriteCSV(&table, &w.run),
+		ledger.Print(&text, findings), WriteDeeds(&text, &w.run)); err != nil {
+		w.t.Errorf("writing what was seen: %v", err)
 	}
-	if err != nil {
-		w.t.Errorf("keeping what was seen: %v", err)
-		return
-	}
-	fmt.Printf("soak.svg, soak.txt, samples.csv, metrics.txt and provider.log are in %s\n", dir)
+	fleet.Keep(w.t, w.cfg.out, "soak", map[string]string{
+		"soak.txt": text.String(), "soak.svg": svg.String(), "samples.csv": table.String(), "provider.log": w.provider.Output(), "metrics.txt": strings.Join(w.last, "\n") + "\n",
+	})
 }
 
 // report prints a line of progress now and then.
 func (w *world) report(ctx context.Context) {
-	for sleep(ctx, max(10*time.Second, w.cfg.duration/60)) {
-		handled, waiting := w.ledger.handled()
+	for fleet.Sleep(ctx, max(10*time.Second, w.cfg.duration/60)) {
+		handled, waiting := w.tally.handled()
 		w.mu.Lock()
 		line := "no sample yet"
 		if n := len(w.run.Samples); n > 0 {
 			line = restLine(w.run.Samples[n-1].Amounts)
 		}
 		w.mu.Unlock()
-		w.say("%d handled, %d waiting, %d puts; %s", handled, waiting, w.links.Load(), line)
+		w.told.Say("%d handled, %d waiting, %d puts; %s", handled, waiting, w.links.Load(), line)
 	}
 }
 
@@ -411,13 +358,8 @@ func (w *world) did(what string) {
 // complain notes something that must not be.
 func (w *world) complain(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	w.say("%s", text)
+	w.told.Say("%s", text)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.run.Complaints = append(w.run.Complaints, text)
-}
-
-// say prints a line of progress at once; go test keeps a test's own output back.
-func (w *world) say(format string, args ...any) {
-	fmt.Printf("%7.1fs  %s\n", time.Since(w.begun).Seconds(), fmt.Sprintf(format, args...))
 }

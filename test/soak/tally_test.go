@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-func TestTheLedgerMissesARecordThatDidNotCome(t *testing.T) {
-	l := newLedger()
+func TestTheTallyMissesARecordThatDidNotCome(t *testing.T) {
+	l := newTally()
 	for range 200 {
 		for _, s := range shares {
 			l.next(s.topic)
@@ -15,31 +15,31 @@ func TestTheLedgerMissesARecordThatDidNotCome(t *testing.T) {
 	for i := range 200 {
 		switch { // two orders went the way of dead letters, one of them was handled as well
 		case i != 7 && i != 100:
-			l.done[orders].set(i)
+			l.done[orders].Set(i)
 		default:
-			l.rejected.set(i)
-			l.seen[deadOrders].set(i)
+			l.rejected.Set(i)
+			l.seen[deadOrders].Set(i)
 		}
-		l.done[parcels].set(i)
-		l.seen[enriched].set(i)
-		l.seen[totals].set(i)
+		l.done[parcels].Set(i)
+		l.seen[enriched].Set(i)
+		l.seen[totals].Set(i)
 	}
-	l.done[orders].set(7)
-	l.published.set(4)
-	l.seen[shipped].set(4)
-	l.seen[shipped].set(8) // its answer was lost
+	l.done[orders].Set(7)
+	l.published.Set(4)
+	l.seen[shipped].Set(4)
+	l.seen[shipped].Set(8) // its answer was lost
 	for _, c := range l.counts() {
 		if c.Got != c.Want || c.Want == 0 || c.Again != 0 || c.Once != (c.Topic == totals) {
 			t.Errorf("with every record there: %+v", c)
 		}
 	}
-	l.published.set(9)
-	l.rejected.set(20)
+	l.published.Set(9)
+	l.rejected.Set(20)
 	l.next(orders)
 	l.next(parcels)
 	l.next(lines)
 	l.next(sums)
-	l.seen[totals].set(3)
+	l.seen[totals].Set(3)
 	for _, c := range l.counts() {
 		if c.Got != c.Want-1 || (c.Topic == totals) != (c.Again == 1) {
 			t.Errorf("with one record of each missing, and one of the totals twice: %+v", c)
