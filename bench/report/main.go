@@ -13,6 +13,7 @@ import (
 
 	"github.com/messaging-kafka/messaging-kafka/bench"
 	"github.com/messaging-kafka/messaging-kafka/bench/alone"
+	"github.com/messaging-kafka/messaging-kafka/bench/chart"
 )
 
 func main() {
@@ -83,7 +84,11 @@ func documents(root string) (map[string]string, error) {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 	}
-	return map[string]string{path: text, filepath.Join(docs, "performance.svg"): providerChart(&provider).svg()}, nil
+	var drawing strings.Builder
+	if err := chart.Write(&drawing, providerChart(&provider)); err != nil {
+		return nil, err
+	}
+	return map[string]string{path: text, filepath.Join(docs, "performance.svg"): drawing.String()}, nil
 }
 
 // replace puts text between the marks of a section.

@@ -2,12 +2,14 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/messaging-kafka/messaging-kafka/bench"
 	"github.com/messaging-kafka/messaging-kafka/bench/alone"
+	"github.com/messaging-kafka/messaging-kafka/bench/chart"
 )
 
 // table writes a table in Markdown.
@@ -96,9 +98,9 @@ func ratios(r *alone.Row) string {
 }
 
 // providerChart is the ways over the numbers in flight.
-func providerChart(r *alone.Report) chart {
+func providerChart(r *alone.Report) chart.Chart {
 	const size = 1024
-	c := chart{title: "Operations of 1 KiB a second, provider alone", xTitle: "in flight"}
+	panel := chart.Panel{Width: 760, Height: 440, Logarithmic: true}
 	var flights []int
 	for _, row := range r.Rows {
 		if row.Size == size && row.InFlight > 0 && !slices.Contains(flights, row.InFlight) {
@@ -106,27 +108,34 @@ func providerChart(r *alone.Report) chart {
 		}
 	}
 	slices.Sort(flights)
-	for _, n := range flights {
-		c.places = append(c.places, strconv.Itoa(n))
+	panel.To = float64(len(flights) - 1)
+	for i, n := range flights {
+		panel.Marks = append(panel.Marks, chart.Mark{From: float64(i), To: float64(i), Name: strconv.Itoa(n)})
 	}
-	for _, l := range []line{
-		{name: "bare NATS", colour: "#555", dashed: true},
-		{name: "bare wRPC", colour: "#999", dashed: true},
-		{name: "handle", colour: "#1b6ec2"},
-		{name: "produce", colour: "#e08a00", dashed: true},
-		{name: "publish", colour: "#c23b1b"},
-		{name: "read back", colour: "#7a3", dashed: true},
-		{name: "echo", colour: "#2a8a3a"},
-		{name: "request", colour: "#8a2ab0"},
+	for _, l := range []chart.Line{
+		{Name: "bare NATS", Colour: "#777", Dashed: true},
+		{Name: "bare wRPC", Colour: "#999", Dashed: true},
+		{Name: "handle", Colour: "#1b6ec2"},
+		{Name: "produce", Colour: "#e08a00", Dashed: true},
+		{Name: "publish", Colour: "#c23b1b"},
+		{Name: "read back", Colour: "#7a3", Dashed: true},
+		{Name: "echo", Colour: "#2a8a3a"},
+		{Name: "request", Colour: "#8a2ab0"},
 	} {
-		way := strings.TrimPrefix(l.name, "bare ")
-		for _, n := range flights {
-			row, _ := alone.Find(r.Rows, way, alone.Shape{InFlight: n, Size: size})
-			l.values = append(l.values, row.PerSecond)
+		for i, n := range flights {
+			row, _ := alone.Find(r.Rows, strings.TrimPrefix(l.Name, "bare "), alone.Shape{InFlight: n, Size: size})
+			rate := row.PerSecond
+			if rate.Median <= 0 {
+				continue // not measured
+			}
+			l.Points = append(l.Points, chart.Point{X: float64(i), Y: rate.Median, Low: rate.Low, High: rate.High})
 		}
-		c.lines = append(c.lines, l)
+		panel.Lines = append(panel.Lines, l)
 	}
-	return c
+	return chart.Chart{
+		Title: "Operations of 1 KiB a second, provider alone", Note: "by calls in flight", Columns: 1,
+		Panels: []chart.Panel{panel},
+	}
 }
 
 // scaleTables are the sizes of a report.
@@ -152,4 +161,16 @@ func scaleTables(r *alone.ScaleReport) string {
 	fmt.Fprintf(&b, "The program, without symbols: %.1f MB in archives, %.1f MB with the command dev.\n",
 		float64(r.Start.Size)/1e6, float64(r.Start.SizeWithDev)/1e6)
 	return b.String()
+}
+
+// thousands writes a number with a comma every three digits.
+func thousands(v float64) string {
+	text := fmt.Sprintf("%.0f", v)
+	if math.Abs(v) < 1 {
+		return fmt.Sprintf("%g", v)
+	}
+	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
 }
