@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
@@ -22,27 +23,79 @@ type Message struct {
 type Form struct {
 	envelope bool // payload=envelope
 	named    bool // key_from=subject
+	delivery settings.Delivery
+	producer settings.Producer
+	// last is the reply topic that the last record had: records of one topic come one after another.
+	last atomic.Pointer[replyTopic]
 }
 
+// replyTopic is the reply topic for the records of a topic.
+type replyTopic struct{ of, subject string }
+
 // FormOf is the form that the settings of a link ask for.
-func FormOf(s *settings.Link) Form {
-	return Form{
+func FormOf(s *settings.Link) *Form {
+	return &Form{
 		envelope: s.Delivery.Payload == settings.PayloadEnvelope,
 		named:    s.Producer.KeyFrom == settings.KeyFromSubject,
+		delivery: s.Delivery, producer: s.Producer,
 	}
 }
 
-// Body is what somebody gets of a record who knows bodies alone.
-func (f Form) Body(r *record.Record) []byte {
+// Message makes the message of a record. An answer to it goes where the record itself says, as requests over Kafka do, if
+// the link believes that, else to the link's reply topic. Where it does not believe it, disbelieved is the topic that the
+// record has named.
+func (f *Form) Message(r *record.Record) (msg Message, disbelieved string) {
+	msg = Message{Subject: r.Topic, Body: f.body(r), ReplyTo: f.ownReply(r.Topic)}
+	address, asks := record.ReplyAddressOf(r)
+	if !asks {
+		return msg, ""
+	}
+	own := ""
+	if msg.ReplyTo != nil {
+		own = *msg.ReplyTo
+	}
+	if !f.producer.Believes(address.Topic, own) {
+		return msg, address.Topic
+	}
+	reply := address.String()
+	msg.ReplyTo = &reply
+	return msg, ""
+}
+
+// Answer makes the message of an answer to a request. Where that asks for an answer in turn, the link's own reply topic is
+// none of its places.
+func (f *Form) Answer(r *record.Record) Message {
+	msg := Message{Subject: r.Topic, Body: f.body(r)}
+	if address, asks := record.ReplyAddressOf(r); asks && f.producer.Believes(address.Topic, "") {
+		reply := address.String()
+		msg.ReplyTo = &reply
+	}
+	return msg
+}
+
+func (f *Form) body(r *record.Record) []byte {
 	if f.envelope {
 		return Encode(r)
 	}
 	return r.Value
 }
 
+// ownReply is the link's reply topic for the records of a topic, nil where there is none.
+func (f *Form) ownReply(topic string) *string {
+	if f.delivery.ReplyTopic == "" {
+		return nil
+	}
+	last := f.last.Load()
+	if last == nil || last.of != topic {
+		last = &replyTopic{of: topic, subject: f.delivery.ReplyTopicFor(topic)}
+		f.last.Store(last)
+	}
+	return &last.subject // nobody changes it
+}
+
 // Outgoing makes the record for a message. Its reply-to becomes the headers by which Kafka clients ask for answers. An
 // error is in words for the author of the message.
-func (f Form) Outgoing(msg Message) (record.Outgoing, error) {
+func (f *Form) Outgoing(msg Message) (record.Outgoing, error) {
 	out, err := f.content(msg)
 	if err == nil {
 		out.Headers, err = withReply(out.Headers, msg.ReplyTo)
@@ -54,7 +107,7 @@ func (f Form) Outgoing(msg Message) (record.Outgoing, error) {
 }
 
 // content is the record that subject and body name.
-func (f Form) content(msg Message) (record.Outgoing, error) {
+func (f *Form) content(msg Message) (record.Outgoing, error) {
 	subject := record.NamedSubject{Subject: msg.Subject}
 	if f.named {
 		var err error

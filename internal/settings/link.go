@@ -2,6 +2,7 @@ package settings
 
 import (
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -202,6 +203,11 @@ type Delivery struct {
 	Payload Payload
 	// Tombstones says what a record without a value is to the component.
 	Tombstones Tombstones
+}
+
+// ReplyTopicFor is the reply topic for the records of a topic, "" where there is none.
+func (d *Delivery) ReplyTopicFor(topic string) string {
+	return strings.ReplaceAll(d.ReplyTopic, topicTemplate, topic)
 }
 
 // Payload says what the body of a message is.

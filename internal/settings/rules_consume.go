@@ -178,7 +178,7 @@ func (p *parse) topicRules() {
 	}
 	const loop = "is one of the topics that the link reads: a component that answers every message answers its own answers without end"
 	for _, topic := range c.Topics {
-		reply := strings.ReplaceAll(d.ReplyTopic, topicTemplate, topic)
+		reply := d.ReplyTopicFor(topic)
 		if len(reply) > record.MaxTopicName {
 			p.warn(keyReplyTopic, "is a name of more than %d characters for one of the topics, which Kafka does not take",
 				record.MaxTopicName)
@@ -205,7 +205,7 @@ func (p *parse) patternReadsReplies() bool {
 	}
 	for _, rest := range []string{"", "a", "a.a", "aaaaaaaa", "1"} {
 		if topic := p.topic.prefix + rest; pattern.MatchString(topic) &&
-			pattern.MatchString(strings.ReplaceAll(reply, topicTemplate, topic)) {
+			pattern.MatchString(p.link.Delivery.ReplyTopicFor(topic)) {
 			return true
 		}
 	}

@@ -132,7 +132,7 @@ func (r *run) namedTopics() (names []string, all bool) {
 	for _, topic := range s.Consumer.Topics {
 		add(topic)
 		if r.answers() {
-			add(replyTopicOf(s, topic))
+			add(s.Delivery.ReplyTopicFor(topic))
 		}
 	}
 	add(s.Request.ReplyTopic)
@@ -151,10 +151,6 @@ func (r *run) namedTopics() (names []string, all bool) {
 
 // answers tells whether the component is told of a reply topic that it can publish to by this link.
 func (r *run) answers() bool { return r.link.Role == role.Messaging }
-
-func replyTopicOf(s *settings.Link, topic string) string {
-	return strings.ReplaceAll(s.Delivery.ReplyTopic, "{topic}", topic)
-}
 
 // collectWants lists what the link does with which topic.
 func (r *run) collectWants() {
@@ -184,7 +180,7 @@ func (r *run) collectWants() {
 		return
 	}
 	for _, topic := range reads {
-		if reply := replyTopicOf(s, topic); r.answers() && reply != "" {
+		if reply := s.Delivery.ReplyTopicFor(topic); r.answers() && reply != "" {
 			r.want(want{topic: reply, setting: replyTopic, op: kmsg.ACLOperationWrite, soft: true,
 				partitions: s.Producer.Partitions})
 		}

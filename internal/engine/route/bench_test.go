@@ -181,10 +181,11 @@ func (b *bench) receiver(does role.Role, d Delivery) record.Receiver {
 		outcomes := make([]record.Outcome, len(batch))
 		for i, r := range batch {
 			way := r.Topic + " raw"
+			msg, _ := d.Form.Message(r)
 			switch {
 			case does.Batches():
 				way = r.Topic + " record"
-			case strings.HasPrefix(string(d.Form.Body(r)), "{"):
+			case strings.HasPrefix(string(msg.Body), "{"):
 				way = r.Topic + " envelope"
 			}
 			b.mu.Lock()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/produce"
@@ -91,18 +90,10 @@ func (p *publishing) answersInVain(err error) bool {
 		return true
 	case produce.ClassNotAuthorised, produce.ClassUnknownTopic:
 		return !slices.ContainsFunc(p.settings.Consumer.Topics, func(topic string) bool {
-			return e.Topic == OwnReplyTopic(p.settings.Delivery.ReplyTopic, topic)
+			return e.Topic == p.settings.Delivery.ReplyTopicFor(topic)
 		})
 	}
 	return false
-}
-
-// topicPlaceholder stands for the record's topic in reply_topic.
-const topicPlaceholder = "{topic}"
-
-// OwnReplyTopic is what reply_topic is for the records of a topic.
-func OwnReplyTopic(setting, topic string) string {
-	return strings.ReplaceAll(setting, topicPlaceholder, topic)
 }
 
 // send publishes one record of a component.
@@ -180,12 +171,7 @@ func (r *Route) RequestMessage(ctx context.Context, from Trace, msg payload.Mess
 	if err != nil {
 		return payload.Message{}, err
 	}
-	got := payload.Message{Subject: answer.Topic, Body: p.form.Body(answer)}
-	if address, ok := record.ReplyAddressOf(answer); ok && p.settings.Producer.Believes(address.Topic, "") {
-		reply := address.String()
-		got.ReplyTo = &reply
-	}
-	return got, nil
+	return p.form.Answer(answer), nil
 }
 
 // request publishes a request of a component and waits for the answer.

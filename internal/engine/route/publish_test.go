@@ -16,11 +16,11 @@ func TestTheTraceOfACallGoesToARecordThatHasNone(t *testing.T) {
 	envelope := payload.FormOf(&settings.Link{Delivery: settings.Delivery{Payload: settings.PayloadEnvelope}})
 	named := payload.FormOf(&settings.Link{Producer: settings.Producer{KeyFrom: settings.KeyFromSubject}})
 	for sentence, c := range map[string]struct {
-		form payload.Form
+		form *payload.Form
 		msg  payload.Message
 		want []record.Header
 	}{
-		"a raw payload": {payload.Form{}, payload.Message{Subject: "t"}, []record.Header{{Key: "traceparent", Value: []byte("call")}}},
+		"a raw payload": {payload.FormOf(new(settings.Link)), payload.Message{Subject: "t"}, []record.Header{{Key: "traceparent", Value: []byte("call")}}},
 		"an envelope without": {envelope, payload.Message{Subject: "t", Body: []byte(`{"data":1}`)},
 			[]record.Header{{Key: "traceparent", Value: []byte("call")}}},
 		"an envelope with one": {envelope, payload.Message{Subject: "t", Body: []byte(`{"data":1,"kafkaheaders":"[{\"key\":\"traceparent\",\"value\":\"own\"}]"}`)},

@@ -20,7 +20,7 @@ import (
 // publishing is what somebody publishes by on one route.
 type publishing struct {
 	settings settings.Link // as they were at the start: of what can change, here are no more than credentials
-	form     payload.Form
+	form     *payload.Form
 	log      *slog.Logger
 	metrics  *telemetry.LinkMetrics
 	trace    *tracing.Link

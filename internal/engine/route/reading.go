@@ -133,10 +133,19 @@ func (s *reading) delivery() Delivery {
 	return Delivery{Settings: &s.settings, Form: payload.FormOf(&s.settings), Trace: s.trace, Log: s.log}
 }
 
+// receiver is what takes the records of the reading.
+func (s *reading) receiver() record.Receiver {
+	r := record.Receiver(loggedReceiver{s.claim.ask.Receiver(s.delivery()), &s.payloads})
+	if s.settings.Delivery.Tombstones == settings.TombstonesSkip && !s.claim.ask.Role.Batches() {
+		r = skipsTombstones{r, s.log}
+	}
+	return r
+}
+
 func (s *reading) consumerConfig() consume.Config {
 	cfg := consume.Config{
 		Settings: s.settings, Access: s.access, Component: s.claim.id.Peer,
-		Receiver: loggedReceiver{s.claim.ask.Receiver(s.delivery()), &s.payloads}, Batches: s.claim.ask.Role.Batches(),
+		Receiver: s.receiver(), Batches: s.claim.ask.Role.Batches(),
 		Produce: s.deadLetter, Limiter: s.shared.Limiter, Observer: s.metrics, Log: s.log,
 	}
 	if s.claim.ask.Role == role.Process {

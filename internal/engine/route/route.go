@@ -50,7 +50,7 @@ type Ask struct {
 // Delivery is what a reading lends to those who take its records.
 type Delivery struct {
 	Settings *settings.Link
-	Form     payload.Form
+	Form     *payload.Form
 	Trace    *tracing.Link
 	Log      *slog.Logger
 }

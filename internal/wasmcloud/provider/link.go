@@ -103,19 +103,11 @@ func (p *Provider) parse(r *route.Route, l *lattice.Link) (*route.Ask, error) {
 		if does.Batches() {
 			return p.batches(peer, name, does == role.Process, d)
 		}
-		return p.messages(peer, name, d)
+		return &deliverer{Delivery: d, component: p.calls.Component(peer, name)}
 	}}, nil
 }
 
-// messages makes what hands the records of a reading to a component as messages.
-func (p *Provider) messages(component, link string, d route.Delivery) record.Receiver {
-	return &deliverer{
-		component: p.calls.Component(component, link), replyTopic: d.Settings.Delivery.ReplyTopic, believes: d.Settings.Producer.Believes,
-		form: d.Form, skipTombstones: d.Settings.Delivery.Tombstones == settings.TombstonesSkip, trace: d.Trace, log: d.Log,
-	}
-}
-
-// batches makes what hands them over in batches.
+// batches makes what hands the records of a reading over in batches.
 func (p *Provider) batches(component, link string, process bool, d route.Delivery) record.Receiver {
 	calls := p.records
 	if d.Settings.Delivery.Batch.Binary == settings.BinaryBase64 {
