@@ -19,7 +19,6 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
-	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
 // shareSession is one membership in a share group (KIP-932). There the broker keeps the state of each record, so
@@ -27,14 +26,13 @@ import (
 // delivery, or rejected. The client takes a record that is left undecided at the next poll for accepted, so each poll
 // is followed through to its last verdict before the next.
 type shareSession struct {
-	cfg    *Config
-	log    *slog.Logger
-	cl     *kgo.Client
-	caller dispatch.Caller
-	// storeDeadLetter is nil where there is no topic for them.
-	storeDeadLetter func(context.Context, *record.Record, int, error) error
-	problems        problems
-	stable          kafka.Stable
+	cfg      *Config
+	log      *slog.Logger
+	cl       *kgo.Client
+	caller   dispatch.Caller
+	letters  dispatch.Letters
+	problems problems
+	stable   kafka.Stable
 	// fetched bounds what the client makes of a fetch, records how many of them one brings.
 	fetched *kafka.Fetched
 	records int
@@ -65,7 +63,6 @@ type shareSession struct {
 	unavailable error
 	since       time.Time
 	outputs     error // why the outputs of a record cannot be produced
-	deadLetter  error
 	running     dispatch.Calls
 	large       map[topicPartition]error // partitions that are not read because of a batch that is too large
 	waiting     int                      // of inFlight: records that no component has taken yet
@@ -77,7 +74,9 @@ type shareSession struct {
 const shareFetchWait = 50 * time.Millisecond
 
 func newShareSession(cfg *Config, records int) (*shareSession, error) {
-	s := &shareSession{cfg: cfg, log: cfg.Log, storeDeadLetter: cfg.deadLetter(), fetches: newShareFetches(), renewed: make(chan struct{}, 1), records: records, crowded: make(chan error, 1),
+	s := &shareSession{
+		cfg: cfg, log: cfg.Log, records: records, fetches: newShareFetches(),
+		renewed: make(chan struct{}, 1), crowded: make(chan error, 1),
 		large: make(map[topicPartition]error), places: make(map[topicPartition]*place), inHand: make(map[topicPartition][]int64),
 	}
 	limits := fetchLimits(cfg)
@@ -97,7 +96,8 @@ func newShareSession(cfg *Config, records int) (*shareSession, error) {
 	return s, nil
 }
 
-// readyCalls makes what calls of the component need, which end with parent at the latest.
+// readyCalls makes what calls of the component and the end of their records need, all of which ends with parent at the
+// latest.
 func (s *shareSession) readyCalls(parent context.Context) {
 	s.calls, s.giveUp = context.WithCancel(parent)
 	timeout := s.cfg.Settings.Delivery.HandleTimeout
@@ -106,6 +106,7 @@ func (s *shareSession) readyCalls(parent context.Context) {
 		Receiver: s.cfg.Receiver, Batches: s.cfg.Batches, Limiter: s.cfg.Limiter, Timeout: timeout,
 		Observer: s.cfg.Observer, Log: s.log,
 	}
+	s.letters.Store, s.letters.Delivery, s.letters.Observer = s.cfg.deadLetter(), &s.cfg.Settings.Delivery, s.cfg.Observer
 }
 
 func (s *shareSession) options() []kgo.Opt {
@@ -465,9 +466,11 @@ func (s *shareSession) close(e *ending) {
 }
 
 func (s *shareSession) status() Status {
+	letters := s.letters.Err()
 	s.mu.Lock()
 	st := Status{Dispatch: dispatch.Status{
-		InFlight: s.inFlight - s.waiting, Waiting: s.waiting, Buffered: s.buffered, Oldest: s.polled, Unavailable: s.unavailable, UnavailableSince: s.since, DeadLetter: s.deadLetter, Outputs: s.outputs,
+		InFlight: s.inFlight - s.waiting, Waiting: s.waiting, Buffered: s.buffered, Oldest: s.polled,
+		Unavailable: s.unavailable, UnavailableSince: s.since, DeadLetter: letters, Outputs: s.outputs,
 		OldestCall: s.running.Oldest(), Hanging: s.running.Hanging(time.Now()), Failing: s.running.Failing(time.Now(), s.inFlight > 0),
 	}}
 	large := maps.Clone(s.large)

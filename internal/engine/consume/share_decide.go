@@ -10,7 +10,6 @@ import (
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
-	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
@@ -74,7 +73,7 @@ func (s *shareSession) release(f *kgo.Record, r *record.Record, cause error) kgo
 	}
 	attempts := attemptsBefore(r) + int(f.DeliveryCount())
 	cause = fmt.Errorf("%w (%d): %w", errLimit, s.limit, cause)
-	if s.storeDeadLetter != nil && s.calls.Err() == nil {
+	if s.letters.Store != nil && s.calls.Err() == nil {
 		return s.reject(f, r, attempts, cause)
 	}
 	s.cfg.Observer.RecordGivenUp(false)
@@ -128,25 +127,11 @@ func (s *shareSession) finish(soft context.Context, f *kgo.Record, r *record.Rec
 // reject takes a record out of the group: to the dead-letter topic where there is one.
 func (s *shareSession) reject(f *kgo.Record, r *record.Record, attempts int, cause error) kgo.AckStatus {
 	log := s.log.With("topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "attempts", attempts, "cause", cause)
-	if s.storeDeadLetter == nil {
-		s.cfg.Observer.RecordGivenUp(false)
-		log.Warn("a record was rejected and is skipped: no dead_letter_topic is set")
-		return kgo.AckReject
+	switch {
+	case s.letters.Store == nil:
+		s.letters.Skipped(log)
+	case !s.letters.Write(s.calls, r, attempts, cause, log):
+		return s.release(f, r, errStopped)
 	}
-	for {
-		err := s.storeDeadLetter(s.calls, r, attempts, cause)
-		s.mu.Lock()
-		s.deadLetter = err
-		s.mu.Unlock()
-		if err == nil {
-			s.cfg.Observer.RecordGivenUp(true)
-			log.Warn("a record was dead-lettered", status.EventDeadLetter.Attr(),
-				"dead_letter_topic", s.cfg.Settings.Delivery.DeadLetterTopic)
-			return kgo.AckReject
-		}
-		log.Error("dead-lettering a record failed; the record waits", "error", err)
-		if !backoff.Sleep(s.calls, s.cfg.Settings.Delivery.RetryBackoffMax/2) {
-			return s.release(f, r, err)
-		}
-	}
+	return kgo.AckReject
 }

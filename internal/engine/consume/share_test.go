@@ -56,7 +56,7 @@ func TestAShareGroupHoldsARecordWhoseCallNobodyTook(t *testing.T) {
 			return record.Unavailable, fmt.Errorf("nobody: %w", ctx.Err())
 		}}
 		s, c, _ := shared(t, h, func(d *settings.Delivery) { d.MaxAttempts = 1 })
-		s.storeDeadLetter = func(context.Context, *record.Record, int, error) error {
+		s.letters.Store = func(context.Context, *record.Record, int, error) error {
 			return errors.New("there is nothing to give up")
 		}
 		got := make(chan kgo.AckStatus, 1)

@@ -77,6 +77,7 @@ func BenchmarkDeliver(b *testing.B) {
 				cfg.Receiver, cfg.Observer = instant{}, nobody{}
 				cfg.Delivery.Order, cfg.Delivery.MaxInFlight = order, 16
 				if batches > 1 {
+					cfg.Delivery.MaxInFlight = 4
 					cfg.Batch = &Batch{MaxRecords: batches, MaxBytes: 1 << 20}
 				}
 				progress := make(chan struct{}, 1)

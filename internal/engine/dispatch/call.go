@@ -15,9 +15,10 @@ type call struct {
 	probe bool    // it looks whether the gate can be opened
 	// running is the call as the dispatcher's list of calls has it.
 	running Running
-	// steps are what becomes of the items.
+	// batch are the records of the items, steps what becomes of them.
+	batch []*record.Record
 	steps []step
-	// one is the room of a call of one record, as most are: items, lanes and steps begin in it.
+	// one is the room of a call of one record, as most are: all these begin in it.
 	one struct {
 		item   [1]*item
 		lane   [1]*lane
@@ -41,27 +42,38 @@ type step struct {
 // run makes a call, acts on the outcomes, and goes on with the next call for as long as there is one: a goroutine that has
 // made a call has the stack for the next one. It is a goroutine of its own.
 func (d *Dispatcher) run(c *call) {
+	var last *call
 	for c != nil {
+		c.makeRoom(last)
 		outcomes, heard := d.deliver(c)
 		// Before dead letters and outputs are written, which can take long and says nothing about the component.
 		at := d.note(c, &heard)
 		outputs := d.walk(c, outcomes, at, heard.outputs)
-		c = d.settle(c, d.produce(c, outputs))
+		last, c = c, d.settle(c, d.produce(c, outputs))
+	}
+}
+
+// makeRoom takes over the room that the last call of the goroutine had, where it is enough: batches are large, and there
+// are many.
+func (c *call) makeRoom(last *call) {
+	switch n := len(c.items); {
+	case n == 1:
+		c.batch, c.steps = c.one.record[:0], c.one.step[:]
+	case last != nil && n <= cap(last.steps):
+		c.batch, c.steps = last.batch[:0], last.steps[:n]
+		clear(c.steps)
+	default:
+		c.batch, c.steps = make([]*record.Record, 0, n), make([]step, n)
 	}
 }
 
 // deliver makes the call. The records are its alone until it is settled: their lanes let no second call begin.
 func (d *Dispatcher) deliver(c *call) ([]record.Outcome, Heard) {
-	batch := c.one.record[:0]
-	c.steps = c.one.step[:]
-	if n := len(c.items); n > 1 {
-		batch, c.steps = make([]*record.Record, 0, n), make([]step, n)
-	}
 	for _, it := range c.items {
 		it.rec.Attempt = it.earlier + it.attempts + 1
-		batch = append(batch, it.rec)
+		c.batch = append(c.batch, it.rec)
 	}
-	return d.caller.Call(c.p.ctx, c.p.deadlines, batch)
+	return d.caller.Call(c.p.ctx, c.p.deadlines, c.batch)
 }
 
 // note takes down what a call says of the component, opens or closes the gate by it, and returns the circumstances in

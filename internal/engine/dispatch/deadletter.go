@@ -1,13 +1,83 @@
 package dispatch
 
 import (
+	"context"
 	"log/slog"
+	"sync"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
+
+// Letters writes the dead letters of records that no further delivery can help, and tells of what becomes of these.
+type Letters struct {
+	// Store stores a dead letter and returns when the broker has acknowledged it; nil where there is no topic for them.
+	Store    func(ctx context.Context, r *record.Record, attempts int, cause error) error
+	Delivery *settings.Delivery
+	Observer Observer
+
+	mu      sync.Mutex
+	waiting int   // dead letters that could not be written yet
+	err     error // the last reason
+}
+
+// Write stores a dead letter, however long Kafka keeps it waiting, and tells of it. It returns false where ctx ends first.
+func (l *Letters) Write(ctx context.Context, r *record.Record, attempts int, cause error, log *slog.Logger) bool {
+	for failures := 1; ; failures++ {
+		err := l.Store(ctx, r, attempts, cause)
+		switch {
+		case err == nil:
+			l.Written(log)
+			return true
+		case ctx.Err() != nil:
+			return false
+		}
+		log.Error("dead-lettering a record failed; the record waits",
+			"dead_letter_topic", l.Delivery.DeadLetterTopic, "error", err)
+		if failures == 1 {
+			l.wait(1, err)
+			defer func() { l.wait(-1, nil) }()
+		} else {
+			l.wait(0, err)
+		}
+		if !backoff.Sleep(ctx, Backoff(l.Delivery, failures, 0)) {
+			return false
+		}
+	}
+}
+
+// Written tells of a record that was dead-lettered.
+func (l *Letters) Written(log *slog.Logger) {
+	l.Observer.RecordGivenUp(true)
+	log.Warn("a record was dead-lettered", status.EventDeadLetter.Attr(), "dead_letter_topic", l.Delivery.DeadLetterTopic)
+}
+
+// Skipped tells of a record that was given up where there is no topic for it.
+func (l *Letters) Skipped(log *slog.Logger) {
+	l.Observer.RecordGivenUp(false)
+	log.Warn("a record was rejected and is skipped: no dead_letter_topic is set")
+}
+
+// Err is why dead letters cannot be written at present; nil when they can or none is due.
+func (l *Letters) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.waiting == 0 {
+		return nil
+	}
+	return l.err
+}
+
+func (l *Letters) wait(more int, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting += more
+	if err != nil {
+		l.err = err
+	}
+}
 
 // giveUp takes a record out of the way that no further delivery can help, and says in s what follows. The outputs of s are
 // its dead letter, where that is to be committed with its offset.
@@ -18,66 +88,16 @@ func (d *Dispatcher) giveUp(p *Partition, it *item, s *step) {
 	switch {
 	case d.cfg.Transactional && d.cfg.MakeDeadLetter != nil:
 		s.outputs = []record.Outgoing{d.cfg.MakeDeadLetter(it.rec, attempts, s.err)}
-		s.tell = func() { d.tellDeadLetter(log) }
-	case d.cfg.DeadLetter != nil:
-		if !d.deadLetter(p, it, s.err, log) {
+		s.tell = func() { d.letters.Written(log) }
+	case d.letters.Store != nil:
+		if !d.letters.Write(p.ctx, it.rec, attempts, s.err, log) {
 			s.next = Leave
-			return
 		}
-		d.tellDeadLetter(log)
 	case d.cfg.Delivery.OnReject == settings.RejectStop:
 		s.next = stand
 	case d.cfg.Transactional:
-		s.tell = func() { d.tellSkipped(log) }
+		s.tell = func() { d.letters.Skipped(log) }
 	default:
-		d.tellSkipped(log)
-	}
-}
-
-func (d *Dispatcher) tellDeadLetter(log *slog.Logger) {
-	d.cfg.Observer.RecordGivenUp(true)
-	log.Warn("a record was dead-lettered", status.EventDeadLetter.Attr(), "dead_letter_topic", d.cfg.Delivery.DeadLetterTopic)
-}
-
-func (d *Dispatcher) tellSkipped(log *slog.Logger) {
-	d.cfg.Observer.RecordGivenUp(false)
-	log.Warn("a record was rejected and is skipped: no dead_letter_topic is set")
-}
-
-// deadLetter writes the dead letter, however long Kafka keeps it waiting. It reports false when the partition went
-// away first: the next owner delivers the record anew.
-func (d *Dispatcher) deadLetter(p *Partition, it *item, cause error, log *slog.Logger) bool {
-	waits := false
-	defer func() {
-		if waits {
-			d.countDeadLetters(p, -1, nil)
-		}
-	}()
-	for failures := 1; ; failures++ {
-		err := d.cfg.DeadLetter(p.ctx, it.rec, it.earlier+it.attempts, cause)
-		if err == nil {
-			return true
-		}
-		if p.ctx.Err() != nil {
-			return false
-		}
-		log.Error("dead-lettering a record failed; the record waits", "dead_letter_topic", d.cfg.Delivery.DeadLetterTopic, "error", err)
-		if !waits {
-			waits = true
-			d.countDeadLetters(p, 1, err)
-		}
-		if !backoff.Sleep(p.ctx, Backoff(&d.cfg.Delivery, failures, 0)) {
-			return false
-		}
-	}
-}
-
-// countDeadLetters keeps, for [Status], how many records wait for their dead letter to be written, and why.
-func (d *Dispatcher) countDeadLetters(p *Partition, n int, err error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	p.deadLetters += n
-	if err != nil {
-		p.deadLetterErr = err
+		d.letters.Skipped(log)
 	}
 }

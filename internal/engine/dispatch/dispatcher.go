@@ -68,8 +68,9 @@ type Observer interface {
 
 // Dispatcher hands the records of one link to its component. All methods may be called by many goroutines at once.
 type Dispatcher struct {
-	cfg    Config
-	caller Caller
+	cfg     Config
+	caller  Caller
+	letters Letters
 
 	mu            sync.Mutex
 	turns         turns
@@ -93,14 +94,13 @@ func New(cfg Config) *Dispatcher {
 	if cfg.Progress == nil {
 		cfg.Progress = func() {}
 	}
-	return &Dispatcher{
-		cfg: cfg,
-		caller: Caller{
-			Receiver: cfg.Receiver, Batches: cfg.Batch != nil, Limiter: cfg.Limiter, Timeout: cfg.Delivery.HandleTimeout,
-			Observer: cfg.Observer, Log: cfg.Log,
-		},
-		partitions: make(map[*Partition]struct{}),
+	d := &Dispatcher{cfg: cfg, partitions: make(map[*Partition]struct{})}
+	d.caller = Caller{
+		Receiver: cfg.Receiver, Batches: cfg.Batch != nil, Limiter: cfg.Limiter, Timeout: cfg.Delivery.HandleTimeout,
+		Observer: cfg.Observer, Log: cfg.Log,
 	}
+	d.letters.Store, d.letters.Delivery, d.letters.Observer = cfg.DeadLetter, &d.cfg.Delivery, cfg.Observer
+	return d
 }
 
 // Status is a snapshot of a dispatcher.
@@ -142,19 +142,19 @@ type Held struct {
 
 // Status returns a snapshot.
 func (d *Dispatcher) Status() Status {
+	letters := d.letters.Err()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s := Status{InFlight: d.withComponent, Buffered: d.buffered, Unavailable: d.gate.cause, UnavailableSince: d.gate.since, Outputs: d.outputsErr,
-		KeylessOnly: d.keyless && !d.keyed}
+	s := Status{
+		InFlight: d.withComponent, Buffered: d.buffered, KeylessOnly: d.keyless && !d.keyed,
+		Unavailable: d.gate.cause, UnavailableSince: d.gate.since, Outputs: d.outputsErr, DeadLetter: letters,
+	}
 	for p := range d.partitions {
 		s.Waiting += p.unfinished
 		if p.items.len() > 0 {
 			if read := p.items.peek().added; s.Oldest.IsZero() || read.Before(s.Oldest) {
 				s.Oldest = read
 			}
-		}
-		if p.deadLetters > 0 {
-			s.DeadLetter = p.deadLetterErr
 		}
 		if p.held != nil {
 			s.Held = append(s.Held, Held{Topic: p.topic, Partition: p.id, Reason: p.held})

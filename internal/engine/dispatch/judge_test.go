@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -201,5 +202,46 @@ func TestOutcomesStayAsTheReceiverGaveThem(t *testing.T) {
 			t.Errorf("the outcome is now %+v", given[0])
 		}
 		d.Close(t.Context())
+	})
+}
+
+// TestALetterThatIsWrittenSaysNothingOfTheOthers: each that waits is told until it is written or its time is over.
+func TestALetterThatIsWrittenSaysNothingOfTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg, c := config(nil)
+		cfg.Delivery.RetryBackoffMax = time.Second
+		var away sync.Map // by offset
+		l := Letters{Delivery: &cfg.Delivery, Observer: c}
+		l.Store = func(_ context.Context, r *record.Record, _ int, _ error) error {
+			if _, is := away.Load(r.Offset); is {
+				return fmt.Errorf("no leader for %d", r.Offset)
+			}
+			return nil
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		written := make(map[int64]chan bool)
+		for offset := range int64(3) {
+			away.Store(offset, true)
+			done := make(chan bool, 1)
+			written[offset] = done
+			go func() { done <- l.Write(ctx, &record.Record{Offset: offset}, 1, errors.New("no"), cfg.Log) }()
+		}
+		time.Sleep(time.Minute)
+		away.Delete(int64(0))
+		if !<-written[0] || l.Err() == nil {
+			t.Errorf("when one is written of three: %v", l.Err())
+		}
+		time.Sleep(time.Minute)
+		away.Delete(int64(2))
+		if !<-written[2] || l.Err() == nil {
+			t.Errorf("when two are written of three: %v", l.Err())
+		}
+		cancel()
+		if <-written[1] || l.Err() != nil {
+			t.Errorf("when none waits: %v", l.Err())
+		}
+		if c.letters != 2 || c.skipped != 0 {
+			t.Errorf("counts %+v", c)
+		}
 	})
 }

@@ -57,9 +57,6 @@ type Partition struct {
 	outputBytes int64
 	tells       []func() // tell of the records among them that were given up
 	held        error
-	// deadLetters counts the records whose dead letter could not be written yet; deadLetterErr is the last reason.
-	deadLetters   int
-	deadLetterErr error
 	// givenUp are the offsets of the records whose calls were given up because the partition went.
 	givenUp []int64
 	closing bool
