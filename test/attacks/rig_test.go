@@ -20,7 +20,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
-	"github.com/messaging-kafka/messaging-kafka/test/fleet"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }
@@ -64,7 +63,7 @@ func newWorld(t *testing.T) *world {
 		return nil
 	})
 	w.provider = w.host.StartProvider(testkit.ProviderSpec{
-		Key: providerKey, Binary: fleet.BuildProvider(t), Config: map[string]string{"provider_max_memory": strconv.Itoa(lid)},
+		Key: providerKey, Binary: testkit.Program(t), Config: map[string]string{"provider_max_memory": strconv.Itoa(lid)},
 		HostData: func(data map[string]any) {
 			data["log_level"] = "warn"
 			key, err := nkeys.FromCurveSeed([]byte(data["provider_xkey_private_key"].(string)))

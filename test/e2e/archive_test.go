@@ -24,7 +24,7 @@ var archive struct {
 func providerArchive(t *testing.T) string {
 	t.Helper()
 	archive.once.Do(func() {
-		archive.dir, archive.err = makeArchive()
+		archive.dir, archive.err = makeArchive(testkit.Program(t))
 		testkit.AtExit(t, func() error { return os.RemoveAll(archive.dir) })
 	})
 	if archive.err != nil {
@@ -33,24 +33,14 @@ func providerArchive(t *testing.T) string {
 	return filepath.Join(archive.dir, "messaging-kafka.par")
 }
 
-func makeArchive() (dir string, err error) {
-	root, err := testkit.ProjectRoot()
-	if err != nil {
-		return "", err
-	}
+func makeArchive(program string) (dir string, err error) {
 	if dir, err = os.MkdirTemp("", "messaging-kafka-e2e-"); err != nil {
 		return "", fmt.Errorf("packing the provider: %w", err)
 	}
-	binary := filepath.Join(dir, "messaging-kafka")
-	for _, args := range [][]string{
-		{"go", "build", "-o", binary, "./cmd/messaging-kafka"},
-		{binary, "par", "--out", binary + ".par", "--issuer-key", filepath.Join(dir, "issuer.nk"), "--subject-key", filepath.Join(dir, "provider.nk")},
-	} {
-		cmd := exec.Command(args[0], args[1:]...)
-		cmd.Dir = root
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return dir, fmt.Errorf("running %v: %w: %s", args, err, out)
-		}
+	pack := exec.Command(program, "par", "--out", filepath.Join(dir, "messaging-kafka.par"),
+		"--issuer-key", filepath.Join(dir, "issuer.nk"), "--subject-key", filepath.Join(dir, "provider.nk"))
+	if out, err := pack.CombinedOutput(); err != nil {
+		return dir, fmt.Errorf("packing the provider: %w: %s", err, out)
 	}
 	return dir, nil
 }

@@ -56,7 +56,7 @@ type instance struct {
 }
 
 func newWorld(t *testing.T, cfg config) *world {
-	w := &world{t: t, cfg: cfg, told: fleet.Told(time.Now()), binary: fleet.BuildProvider(t)}
+	w := &world{t: t, cfg: cfg, told: fleet.Told(time.Now()), binary: testkit.Program(t)}
 	w.kafka = testkit.StartKafka(t, testkit.KafkaOptions{Nodes: brokers, Proxied: true, NoAutoCreate: true,
 		Properties: map[string]string{
 			"group.consumer.session.timeout.ms": fmt.Sprint(sessionTime.Milliseconds()),

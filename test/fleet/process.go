@@ -3,30 +3,12 @@ package fleet
 import (
 	"context"
 	"net"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
-
-// BuildProvider builds the program that is tested, and returns its path.
-func BuildProvider(t testing.TB) string {
-	t.Helper()
-	root, err := testkit.ProjectRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	binary := filepath.Join(t.TempDir(), "messaging-kafka")
-	build := exec.Command("go", "build", "-o", binary, "./cmd/messaging-kafka")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building the provider: %v\n%s", err, out)
-	}
-	return binary
-}
 
 // FreeAddresses returns n addresses of 127.0.0.1 that nobody listens on.
 func FreeAddresses(t testing.TB, n int) []string {

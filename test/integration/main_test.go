@@ -4,13 +4,8 @@ package integration
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"sync"
 	"testing"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
@@ -26,40 +21,6 @@ func kafka4(t *testing.T) *testkit.Kafka {
 	return testkit.RealKafka(t, testkit.KafkaOptions{Properties: map[string]string{
 		"log.cleaner.backoff.ms": "200", // compaction within a test
 	}})
-}
-
-var program struct {
-	once sync.Once
-	path string
-	err  error
-}
-
-// builtProgram is the program itself, built once for all tests.
-func builtProgram(t *testing.T) string {
-	t.Helper()
-	program.once.Do(func() {
-		dir, err := os.MkdirTemp("", "messaging-kafka-integration-")
-		if err != nil {
-			program.err = err
-			return
-		}
-		testkit.AtExit(t, func() error { return os.RemoveAll(dir) })
-		root, err := testkit.ProjectRoot()
-		if err != nil {
-			program.err = err
-			return
-		}
-		program.path = filepath.Join(dir, "messaging-kafka")
-		build := exec.Command("go", "build", "-o", program.path, "./cmd/messaging-kafka")
-		build.Dir = root
-		if out, err := build.CombinedOutput(); err != nil {
-			program.err = fmt.Errorf("building the provider: %w\n%s", err, out)
-		}
-	})
-	if program.err != nil {
-		t.Fatal(program.err)
-	}
-	return program.path
 }
 
 // inProcess runs the provider as the program does, inside the test.

@@ -157,7 +157,7 @@ func TestHealthIsThereAtOnce(t *testing.T) {
 	const starts, limit = 20, 200 * time.Millisecond
 	r := newRig(t, kafka4(t).Brokers())
 	r.link("echo", r.config(r.topic("in", 1)))
-	builtProgram(t)
+	testkit.Program(t)
 	var took []time.Duration
 	var p *node
 	for range starts {

@@ -112,7 +112,7 @@ func (r *rig) start() *node {
 func (r *rig) startProcess() *node {
 	r.t.Helper()
 	return r.add(testkit.ProviderSpec{
-		Binary:   builtProgram(r.t),
+		Binary:   testkit.Program(r.t),
 		HostData: func(data map[string]any) { data["log_level"] = "info" },
 	}, nil)
 }

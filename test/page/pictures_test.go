@@ -57,7 +57,7 @@ func takePictures(t *testing.T, folder string) {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	program := build(t)
+	program := testkit.Program(t)
 	r := newRig(t)
 	keep := func(name string, picture []byte) {
 		if err := os.WriteFile(filepath.Join(folder, name), picture, 0o644); err != nil {
@@ -94,21 +94,6 @@ func takePictures(t *testing.T, folder string) {
 		t.Fatalf("%v\n%s", err, &said)
 	}
 	keep(ofDev, terminalPicture(t, `printf 'hello\nworld\n' | messaging-kafka dev`, said.String()))
-}
-
-func build(t *testing.T) string {
-	t.Helper()
-	root, err := testkit.ProjectRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	program := filepath.Join(t.TempDir(), "messaging-kafka")
-	command := exec.Command("go", "build", "-o", program, "./cmd/messaging-kafka")
-	command.Dir = root // whose go.mod has what the program needs
-	if out, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("building the program: %v\n%s", err, out)
-	}
-	return program
 }
 
 // terminalPicture is a picture of a terminal in which a command has said something, with its colours.

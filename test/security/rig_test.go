@@ -6,14 +6,10 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -25,40 +21,6 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
-
-var program struct {
-	once sync.Once
-	path string
-	err  error
-}
-
-// builtProgram is the program itself, built once for all tests.
-func builtProgram(t *testing.T) string {
-	t.Helper()
-	program.once.Do(func() {
-		dir, err := os.MkdirTemp("", "messaging-kafka-security-")
-		if err != nil {
-			program.err = err
-			return
-		}
-		testkit.AtExit(t, func() error { return os.RemoveAll(dir) })
-		root, err := testkit.ProjectRoot()
-		if err != nil {
-			program.err = err
-			return
-		}
-		program.path = filepath.Join(dir, "messaging-kafka")
-		build := exec.Command("go", "build", "-o", program.path, "./cmd/messaging-kafka")
-		build.Dir = root
-		if out, err := build.CombinedOutput(); err != nil {
-			program.err = fmt.Errorf("building the provider: %w\n%s", err, out)
-		}
-	})
-	if program.err != nil {
-		t.Fatal(program.err)
-	}
-	return program.path
-}
 
 // rig is a lattice of its own with a provider at trace level, whose every word goes to the ledger.
 type rig struct {
@@ -93,7 +55,7 @@ func newRig(t *testing.T, c *cluster, config map[string]string, secrets map[stri
 	own := map[string]string{"admin_address": "127.0.0.1:0"}
 	maps.Copy(own, config)
 	r.Provider = r.host.StartProvider(testkit.ProviderSpec{
-		Binary: builtProgram(t), Config: own, Secrets: sealed(secrets),
+		Binary: testkit.Program(t), Config: own, Secrets: sealed(secrets),
 		HostData: func(data map[string]any) { data["log_level"] = "trace" },
 	})
 	t.Cleanup(func() { run.Saw("the provider's output in "+t.Name(), r.Output()) })

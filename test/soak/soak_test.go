@@ -130,7 +130,7 @@ func newWorld(t *testing.T, cfg config) *world {
 		inPlace: make(map[string]bool), run: Run{
 			Every: cfg.every, Cycle: cfg.cycle, Rest: make(map[Phase]Amounts), Deeds: make(map[string]int),
 		}}
-	binary := fleet.BuildProvider(t)
+	binary := testkit.Program(t)
 	w.kafka = testkit.StartKafka(t, testkit.KafkaOptions{Proxied: true, NoAutoCreate: true, Properties: map[string]string{
 		"log.retention.check.interval.ms": "30000",
 		"share.auto.offset.reset":         "latest",

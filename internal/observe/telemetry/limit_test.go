@@ -4,31 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
-// buffer is a strings.Builder that timers may write to while it is read.
-type buffer struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
-func lines(b *buffer, parts ...string) []string {
+func lines(b *testkit.Log, parts ...string) []string {
 	var found []string
 lines:
 	for line := range strings.Lines(b.String()) {
@@ -44,7 +27,7 @@ lines:
 
 func TestRepeatsAreCountedAndToldOfLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out buffer
+		var out testkit.Log
 		log, end := Limit(NewLogger(&out, "info", false))
 		link := log.With("link", "default", "component", "echo")
 		for i := range 1000 {
@@ -107,7 +90,7 @@ func TestRepeatsAreCountedAndToldOfLater(t *testing.T) {
 
 func TestKindsOfLinesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out buffer
+		var out testkit.Log
 		log, end := Limit(NewLogger(&out, "info", false))
 		for i := range 3 * maxRepeatKeys {
 			log.Warn(fmt.Sprint("message ", i))

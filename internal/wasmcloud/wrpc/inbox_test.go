@@ -1,32 +1,14 @@
 package wrpc
 
 import (
-	"bytes"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
-
-// safeBuffer is a buffer that may be read while a logger writes to it.
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *safeBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *safeBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
 
 func TestDroppedMessagesAreLogged(t *testing.T) {
 	nc := connect(t, runNATS(t, defaultPayload), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
@@ -35,7 +17,7 @@ func TestDroppedMessagesAreLogged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var log safeBuffer
+	var log testkit.Log
 	w, err := watchSubscription(sub, backlogBytes, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)

@@ -3,8 +3,6 @@ package wrpc
 import (
 	"context"
 	"fmt"
-	"log/slog"
-	"sync"
 	"testing"
 	"time"
 
@@ -13,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 func TestMain(m *testing.M) {
@@ -56,7 +55,7 @@ func connect(tb testing.TB, s *server.Server, opts ...nats.Option) *nats.Conn {
 func newClient(tb testing.TB, nc *nats.Conn, opts ClientOptions) *Client {
 	tb.Helper()
 	if opts.Logger == nil {
-		opts.Logger = testLogger(tb)
+		opts.Logger = testkit.Logger(tb)
 	}
 	c, err := NewClient(nc, opts)
 	if err != nil {
@@ -75,7 +74,7 @@ const testPrefix = "lattice.provider"
 func newServer(tb testing.TB, nc *nats.Conn, opts ServerOptions) *Server {
 	tb.Helper()
 	if opts.Logger == nil {
-		opts.Logger = testLogger(tb)
+		opts.Logger = testkit.Logger(tb)
 	}
 	opts.Prefix = testPrefix
 	s, err := NewServer(nc, opts)
@@ -125,31 +124,6 @@ func eventually(tb testing.TB, what string, ok func() bool) {
 			tb.Fatalf("it never came to this: %s", what)
 		}
 	}
-}
-
-// testLogger logs to the test, until its end: a server's last words may come after it.
-func testLogger(tb testing.TB) *slog.Logger {
-	w := &testWriter{tb: tb}
-	tb.Cleanup(func() {
-		w.mu.Lock()
-		w.tb = nil
-		w.mu.Unlock()
-	})
-	return slog.New(slog.NewTextHandler(w, nil))
-}
-
-type testWriter struct {
-	mu sync.Mutex
-	tb testing.TB
-}
-
-func (w *testWriter) Write(b []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.tb != nil {
-		w.tb.Log(string(b))
-	}
-	return len(b), nil
 }
 
 // echo returns a list<u8>.
