@@ -31,6 +31,7 @@ type network struct {
 	worm   float64       // the share of fetch answers with a damaged byte
 	frozen chan struct{} // nothing passes until it is closed; nil where everything does
 	conns  map[*conn]struct{}
+	last   []said
 }
 
 func newNetwork(name string, stack *kfake.VirtualNetwork, l *layer, rng *rand.Rand) *network {
@@ -126,7 +127,6 @@ type conn struct {
 	asked   map[int32]*asked // by correlation id, those that the broker is to answer
 	since   time.Time        // when the span began in which requests are counted
 	many    int
-	last    []string
 	lingers bool // a request is still to arrive when the client has gone
 }
 
@@ -149,17 +149,38 @@ func (c *conn) count(key kmsg.Key) {
 		c.since, c.many = now, 0
 	}
 	if c.many++; c.many == tooMany {
-		c.n.layer.wrong("asks-with-breaks: %s: %d requests within %s, the last one %s, after the answers %v",
-			c.n.name, tooMany, time.Since(c.since), key.Name(), c.last)
+		c.n.layer.wrong("asks-with-breaks: %s: %d requests within %s, the last one %s; before that: %s", c.n.name, tooMany,
+			time.Since(c.since), key.Name(), c.n.recently())
 	}
 }
 
-// remember keeps the errors that were answered last.
-func (c *conn) remember(errs []string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.last = append(c.last, fmt.Sprint(errs))
-	c.last = c.last[max(0, len(c.last)-5):]
+// remember keeps what was answered last.
+func (n *network) remember(key kmsg.Key, errs []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	line := fmt.Sprint(key.Name(), errs)
+	if last := len(n.last) - 1; last >= 0 && n.last[last].line == line {
+		n.last[last].until, n.last[last].times = time.Now(), n.last[last].times+1
+		return
+	}
+	n.last = append(n.last, said{line, time.Now(), 1})
+	n.last = n.last[max(0, len(n.last)-40):]
+}
+
+// said is what brokers have answered some times in a row.
+type said struct {
+	line  string
+	until time.Time
+	times int
+}
+
+func (n *network) recently() (text string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, s := range n.last {
+		text += fmt.Sprintf("\n\t%s ago: %s, %d times", time.Since(s.until), s.line, s.times)
+	}
+	return text
 }
 
 func (n *network) connect(broker net.Conn) *conn {
@@ -406,7 +427,7 @@ func (c *conn) treat(a *asked, frame []byte) (out []part, held bool) {
 		}
 		return true
 	})
-	c.remember(told(a, frame))
+	c.n.remember(a.key, told(a, frame))
 	out = []part{{wait: wait, bytes: frame}}
 	if r == nil {
 		return out, false

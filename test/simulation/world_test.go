@@ -51,7 +51,11 @@ type commit struct {
 
 func newWorld(t *testing.T, p plan) *world {
 	w := &world{t: t, plan: p, began: time.Now()}
-	w.events.began, w.layer.wrong = w.began, t.Errorf
+	w.events.began = w.began
+	w.layer.wrong = func(format string, args ...any) {
+		w.tell(format, args...)
+		t.Errorf(format, args...)
+	}
 	ports := make([]int, p.brokers)
 	for i := range ports {
 		ports[i] = 9092 + i

@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -157,6 +159,62 @@ func TestTheLastCommitWaitsForARebalanceToEnd(t *testing.T) {
 	if at := cl.Committed("g", "t")[0]; at != 3 || refused.Load() != 3 {
 		t.Errorf("committed %d after %d refusals, want 3 after 3", at, refused.Load())
 	}
+}
+
+// TestACommitThatArrivesLateDoesNotStay: a commit of which the connection is lost is sent again by another one. A broker
+// that stood still may read the first of them last, and goes back to it.
+func TestACommitThatArrivesLateDoesNotStay(t *testing.T) {
+	for _, protocol := range groupProtocols {
+		t.Run(protocol, func(t *testing.T) {
+			k := testkit.Kfake(t)
+			k.Topic("t", 1)
+			cl := testkit.NewClient(t, k.Brokers())
+			h := &handler{name: "a"}
+			c := start(t, k.Brokers(), h, map[string]string{"topic": "t", "group_protocol": protocol})
+			cl.WaitCommitted("g", "t", map[int32]int64{0: 0}) // where it starts
+			late := make(chan *kmsg.OffsetCommitRequest, 1)
+			k.ControlKey(int16(kmsg.OffsetCommit), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				late <- req.(*kmsg.OffsetCommitRequest)
+				return nil, errors.New("the connection is cut"), true
+			})
+			cl.ProduceText("t", "1", "2", "3")
+			first := <-late
+			cl.WaitCommitted("g", "t", map[int32]int64{0: 3})
+			cl.ProduceText("t", "4", "5")
+			cl.WaitCommitted("g", "t", map[int32]int64{0: 5})
+			resp, err := first.RequestWith(t.Context(), cl.Client)
+			if err != nil || resp.Topics[0].Partitions[0].ErrorCode != 0 {
+				t.Fatalf("the late commit is not taken: %v, %+v", err, resp)
+			}
+			c.stop()
+			if at := cl.Committed("g", "t")[0]; at != 5 {
+				t.Errorf("after the stop %d is committed, want 5", at)
+			}
+		})
+	}
+}
+
+func TestALateCommitIsAwaitedForAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var l lateCommits
+		key := kmsg.OffsetCommit.Int16()
+		l.OnBrokerE2E(kgo.BrokerMetadata{}, key, kgo.BrokerE2E{})
+		l.OnBrokerE2E(kgo.BrokerMetadata{}, kmsg.Fetch.Int16(), kgo.BrokerE2E{ReadErr: io.EOF})
+		if l.possible(time.Now()) {
+			t.Error("commits that were answered, and what is no commit, are awaited")
+		}
+		for _, lost := range []kgo.BrokerE2E{{ReadErr: io.EOF}, {WriteErr: io.EOF}} {
+			l.OnBrokerE2E(kgo.BrokerMetadata{}, key, lost)
+			time.Sleep(lateFor - 1)
+			if !l.possible(time.Now()) {
+				t.Error("it is not awaited for as long as it may come")
+			}
+			time.Sleep(1)
+			if l.possible(time.Now()) {
+				t.Error("it is awaited for ever")
+			}
+		}
+	})
 }
 
 // TestAClosedClientLeavesNothingBehind: Close has the client leave its group in a goroutine of its own, which may begin

@@ -127,12 +127,17 @@ func (cs commits) owners() iter.Seq2[topicPartition, *assignment] {
 }
 
 // uncommitted collects what has been finished since the last commit: offsets that have moved, and records beyond them.
+// Where an earlier commit may still arrive, what has been committed goes with it now and then, and in any case when
+// partitions are handed over or the session ends.
 func (s *session) uncommitted(only map[topicPartition]*assignment) commits {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	last := s.closing || only != nil
 	if only == nil {
 		only = s.assigned
 	}
+	now := time.Now()
+	late := s.late.possible(now)
 	going := make(commits)
 	for tp, a := range only {
 		if s.assigned[tp] != a {
@@ -142,7 +147,8 @@ func (s *session) uncommitted(only map[topicPartition]*assignment) commits {
 		if !ok {
 			continue
 		}
-		if c, ok := s.commitAt(a, at); ok {
+		c, ok := s.commitAt(a, at)
+		if ok || c.offset >= 0 && late && (last || now.Sub(a.committedAt) >= repeatLate) {
 			going[tp] = c
 		}
 	}

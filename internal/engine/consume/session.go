@@ -45,6 +45,7 @@ type session struct {
 	recordSize int64
 	fence      fence
 	fetching   fetching
+	late       lateCommits
 	loops      sync.WaitGroup
 	stop       context.CancelFunc
 	// kill ends the client's own context, and with it whatever the client waits for.
@@ -212,7 +213,7 @@ func newSession(cfg *Config, from *origin) (*session, error) {
 		kgo.OnPartitionsAssigned(whenReady(s.onAssigned)),
 		kgo.OnPartitionsRevoked(whenReady(s.onRevoked)),
 		kgo.OnPartitionsLost(whenReady(s.onLost)),
-		kgo.WithHooks(&s.problems, &s.fence, &s.fetching),
+		kgo.WithHooks(&s.problems, &s.fence, &s.fetching, &s.late),
 	)
 	switch {
 	case c.GroupProtocol == settings.GroupConsumer:
