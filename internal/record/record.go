@@ -75,3 +75,12 @@ type Position struct {
 	Partition int32
 	Offset    int64
 }
+
+// Result is what became of a record that was to be stored.
+type Result struct {
+	// Position is where the record was stored. Its offset is -1 where the record was not stored, or nobody has told
+	// where.
+	Position
+	// Err says why the record was not stored, or that nobody knows whether it was; nil where it was.
+	Err error
+}

@@ -31,17 +31,16 @@ type kafkaDouble struct {
 }
 
 // Send implements records.Producer. The nth record of a call gets the offset n.
-func (k *kafkaDouble) Send(_ context.Context, caller guest.Caller,
-	list []record.Outgoing) ([]record.Position, []error) {
-	positions, errs := make([]record.Position, len(list)), make([]error, len(list))
+func (k *kafkaDouble) Send(_ context.Context, caller guest.Caller, list []record.Outgoing) []record.Result {
+	results := make([]record.Result, len(list))
 	for i, r := range list {
-		positions[i] = record.Position{Topic: r.Topic, Offset: int64(i)}
+		results[i].Position = record.Position{Topic: r.Topic, Offset: int64(i)}
 		if k.fail != nil {
-			errs[i] = k.fail(r)
+			results[i].Err = k.fail(r)
 		}
 	}
 	k.sent <- sending{caller, list}
-	return positions, errs
+	return results
 }
 
 // Request implements records.Producer.

@@ -203,22 +203,27 @@ func (c *batchComponent) stop() {
 
 // send calls the provider's producer over the named link and returns the first error of any kind.
 func (c *batchComponent) send(ctx context.Context, link string, list []record.Outgoing) error {
-	var failures []error
+	var results []record.Result
 	err := c.client.Invoke(ctx, wrpc.Invocation{
 		Target: "default." + providerKey, Instance: recordsPackage + "/producer@0.1.0", Function: "send",
 		Header: nats.Header{"source-id": {c.id}, "link-name": {link}},
 		Params: wit.AppendOutgoings(nil, list),
 	}, func(d *wit.Decoder) (err error) {
-		_, failures, err = wit.DecodeSent(d)
+		results, err = wit.DecodeSent(d)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if len(failures) != len(list) {
-		return fmt.Errorf("%d results for %d records", len(failures), len(list))
+	if len(results) != len(list) {
+		return fmt.Errorf("%d results for %d records", len(results), len(list))
 	}
-	return errors.Join(failures...)
+	for i := range results {
+		if results[i].Err != nil {
+			return results[i].Err
+		}
+	}
+	return nil
 }
 
 // fillPool makes more calls at once than the provider keeps goroutines of, for the next calls: how many it keeps is

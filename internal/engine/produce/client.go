@@ -38,14 +38,13 @@ type client struct {
 	producer settings.ProducerClient
 	access   *kafka.Access
 	log      *slog.Logger
-	observer Observer
 
 	kgo    *kgo.Client
 	admin  *kadm.Client
 	buffer *semaphore.Weighted
 	alone  alone
-	// deadlines are those of records.
-	deadlines *deadline.Shared
+	// deadlines are those of records, waits those of who waits for them.
+	deadlines, waits *deadline.Shared
 	// written counts the Produce requests that brokers have been sent, in part at least; see [sentConn].
 	written atomic.Uint64
 	// identified says that the brokers let this producer be idempotent, where it has to be.
@@ -54,16 +53,21 @@ type client struct {
 
 	creating    creations
 	recreations recreations
+
+	// mu guards closing, and sends against growing once it is set.
+	mu      sync.Mutex
+	closing bool
+	sends   sync.WaitGroup // the running calls of send
 }
 
-func newClient(cluster settings.Cluster, producer settings.ProducerClient, log *slog.Logger, observer Observer, hooks []kgo.Hook, connect kafka.Connector) (*client, error) {
+func newClient(cluster settings.Cluster, producer settings.ProducerClient, log *slog.Logger, hooks []kgo.Hook, connect kafka.Connector) (*client, error) {
 	access, err := kafka.NewAccess(cluster, log)
 	if err != nil {
 		return nil, err
 	}
 	access.Watch(hooks...)
 	access.ConnectBy(connect)
-	c := &client{producer: producer, access: access, log: log, observer: observer, identifying: turn.New()}
+	c := &client{producer: producer, access: access, log: log, identifying: turn.New()}
 	opts, err := producerOptions(cluster, producer)
 	if err != nil {
 		return nil, err
@@ -74,7 +78,7 @@ func newClient(cluster settings.Cluster, producer settings.ProducerClient, log *
 	}
 	c.admin = kadm.NewClient(c.kgo)
 	c.buffer = semaphore.NewWeighted(c.bufferSize())
-	c.deadlines = newDeadlines(c.publishTimeout())
+	c.deadlines, c.waits = newDeadlines(c.publishTimeout()), newWaits(c.publishTimeout())
 	c.alone.init(append(slices.Clone(opts), kgo.ProducerBatchMaxBytes(largestBatch(producer))))
 	return c, nil
 }
@@ -162,127 +166,6 @@ func producerOptions(cluster settings.Cluster, p settings.ProducerClient) ([]kgo
 	return append(opts, kgo.ProducerBatchCompression(codec)), nil
 }
 
-// result is what became of one record. The offset is -1 unless the record was stored and the broker told where.
-type result struct {
-	position record.Position
-	err      *Error
-}
-
-// produce sends records and waits for them, at most until ctx ends or publish_timeout is over.
-func (c *client) produce(ctx context.Context, records []record.Outgoing) []result {
-	started := time.Now()
-	// Most calls come from a publisher, whose context ends in time already.
-	if end, bounded := ctx.Deadline(); !bounded || end.After(started.Add(c.publishTimeout())) {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, c.publishTimeout())
-		defer cancel()
-	}
-
-	began := c.recreations.forgotten.Load()
-	sending := c.newSending(len(records))
-	results := make([]result, len(records))
-	done := make(chan outcome, len(records)) // room for all: what comes after the end of the wait blocks nobody
-	waiting := 0
-	for i := range records {
-		results[i].position = record.Position{Topic: records[i].Topic, Partition: records[i].Partition, Offset: -1}
-		if err := c.send(ctx, sending, i, i, &records[i], done); err != nil {
-			results[i].err = err
-			continue
-		}
-		waiting++
-		// Until it is known better; overwritten by the outcome.
-		results[i].err = errPending
-	}
-	for ; waiting > 0; waiting-- {
-		o, ok := receive(ctx, done)
-		if !ok {
-			break
-		}
-		if o.givenUpEarly() && !c.maybeSent(o) {
-			if results[o.index].err = c.sendAgain(ctx, o.index, &records[o.index], done); results[o.index].err == nil {
-				results[o.index].err = errPending
-				waiting++
-			}
-			continue
-		}
-		results[o.index] = c.judge(ctx, &records[o.index], o)
-	}
-	c.forgetRecreated(began, results)
-	took := time.Since(started)
-	for i := range results {
-		r := &records[i]
-		if results[i].err == errPending {
-			results[i].err = c.undecided(ctx, r.Topic, took)
-		}
-		if c.observer != nil {
-			class := ClassOK
-			if results[i].err != nil {
-				class = results[i].err.Class
-			}
-			c.observer.Published(r.Topic, class, took, size(r))
-		}
-	}
-	return results
-}
-
-// receive waits for an outcome until ctx ends; one that is there already is taken in any case.
-func receive(ctx context.Context, done <-chan outcome) (outcome, bool) {
-	select {
-	case o := <-done:
-		return o, true
-	default:
-	}
-	select {
-	case o := <-done:
-		return o, true
-	case <-ctx.Done():
-		return outcome{}, false
-	}
-}
-
-// errPending marks a result that is still to come. It never leaves produce.
-var errPending = &Error{}
-
-// outcome is what the client reported on the record with this index.
-type outcome struct {
-	index  int
-	record *kgo.Record
-	call   *pending
-	err    error
-	// expired says that the record's own time was over then.
-	expired bool
-}
-
-// send checks a record and hands it to the client from its place in sending; its outcome comes on done, with index.
-func (c *client) send(ctx context.Context, sending *sending, place, index int, r *record.Outgoing, done chan<- outcome) *Error {
-	bytes := size(r)
-	if err := c.check(r, bytes); err != nil {
-		sending.finish()
-		return err
-	}
-	if err := c.identify(ctx, r.Topic); err != nil {
-		sending.finish()
-		return err
-	}
-	cost := int64(bytes) + recordCost
-	if err := c.buffer.Acquire(ctx, cost); err != nil {
-		sending.finish()
-		return c.neverSent(r.Topic, "too many records wait to be sent to Kafka; it was not stored", err)
-	}
-	sending.hand(c.kgo, place, r, func(o outcome) {
-		o.index = index
-		c.buffer.Release(cost)
-		done <- o
-	})
-	return nil
-}
-
-// sendAgain hands over a record that the client has given up early, for what is left of its time.
-func (c *client) sendAgain(ctx context.Context, index int, r *record.Outgoing, done chan<- outcome) *Error {
-	end, _ := ctx.Deadline() // produce has given it one
-	return c.send(ctx, c.newSendingUntil(end), 0, index, r, done)
-}
-
 // latest is the end of the times that the client can send: it turns them into nanoseconds on their way to Kafka's
 // milliseconds.
 var latest = time.Unix(0, math.MaxInt64)
@@ -305,11 +188,39 @@ func (c *client) check(r *record.Outgoing, bytes int) *Error {
 	return nil
 }
 
-// close flushes within ctx, and closes in any case.
+// enter begins a call of send, which leave ends. It reports false where the client is being closed.
+func (c *client) enter() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing {
+		return false
+	}
+	c.sends.Add(1)
+	return true
+}
+
+func (c *client) leave() { c.sends.Done() }
+
+// close waits within ctx for what is sent, and closes in any case.
 func (c *client) close(ctx context.Context) error {
-	err := c.kgo.Flush(ctx)
+	c.mu.Lock()
+	c.closing = true
+	c.mu.Unlock()
+	ended := make(chan struct{})
+	go func() {
+		c.sends.Wait()
+		close(ended)
+	}()
+	var err error
+	select {
+	case <-ended:
+		err = c.kgo.Flush(ctx) // there may be records for which nobody waits any more
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
 	c.kgo.Close()
 	c.alone.close()
+	<-ended // soon: the client fails all that it still has
 	if err != nil {
 		return fmt.Errorf("waiting for Kafka to acknowledge the last records: %w", context.Cause(ctx))
 	}
@@ -361,28 +272,33 @@ func (a *alone) close() {
 	}
 }
 
-// sendAlone sends a record in a batch of its own and waits for it.
-func (c *client) sendAlone(ctx context.Context, r *record.Outgoing) outcome {
+// sendAlone sends a record in a batch of its own and waits for it. An error says that it is not known what became of it,
+// or that it was not sent.
+func (c *client) sendAlone(p *patience, r *record.Outgoing) (*flight, error) {
+	ctx := p.context()
 	select {
 	case c.alone.turn <- struct{}{}:
 	case <-ctx.Done():
-		return outcome{err: errTurn}
+		return nil, errTurn
 	}
 	to, err := c.alone.client()
 	if err != nil {
 		<-c.alone.turn
-		return outcome{err: err}
+		return nil, err
 	}
-	done := make(chan outcome, 1)
-	c.newSending(1).hand(to, 0, r, func(o outcome) {
+	done := make(chan int, 1)
+	s := c.newSending(1, done)
+	f := &s.flights[0]
+	s.finished = func(sent *kgo.Record, err error) {
 		<-c.alone.turn
-		done <- o
-	})
+		s.cameBack(sent, err)
+	}
+	s.hand(to, f, r)
 	select {
-	case o := <-done:
-		return o
+	case <-done:
+		return f, nil
 	case <-ctx.Done():
-		return outcome{err: errUndecided}
+		return nil, errUndecided
 	}
 }
 

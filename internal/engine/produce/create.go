@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
@@ -54,14 +56,59 @@ func (c *creations) begin(topic string) (end func(exists bool), other <-chan str
 	}, nil
 }
 
+// creationRetryDelay spaces the attempts to publish to a topic that was created a moment ago: brokers learn of it
+// one after another.
+const creationRetryDelay = 100 * time.Millisecond
+
+// createAndSend creates the topics of which nothing could be stored because they are missing, and sends their records
+// again. results are those of records, which it brings up to date.
+func (c *client) createAndSend(p *patience, as settings.CreateTopics, records []record.Outgoing, parcels []parcel, results []record.Result) {
+	for {
+		var missing []int // records to send again
+		var again []record.Outgoing
+		asked := make(map[string]*Error)
+		for i := range parcels {
+			part := &parcels[i]
+			if part.answer || part.refused != nil || !allUnknown(results[part.from:part.to]) {
+				continue
+			}
+			topic := records[part.from].Topic
+			err, known := asked[topic]
+			if !known {
+				err = c.createTopic(p.context(), topic, as)
+				asked[topic] = err
+			}
+			part.refused = err
+			for j := part.from; j < part.to; j++ {
+				if err != nil {
+					results[j].Err = err
+					continue
+				}
+				missing, again = append(missing, j), append(again, records[j])
+			}
+		}
+		if len(missing) == 0 {
+			return
+		}
+		unknown := false
+		for i, result := range c.send(p, again) {
+			results[missing[i]] = result
+			unknown = unknown || ClassOf(result.Err) == ClassUnknownTopic
+		}
+		if !unknown || !backoff.Sleep(p.context(), creationRetryDelay) {
+			return
+		}
+	}
+}
+
+// allUnknown tells whether the topic of copies is not there, as opposed to one partition of it.
+func allUnknown(results []record.Result) bool {
+	return !slices.ContainsFunc(results, func(r record.Result) bool { return ClassOf(r.Err) != ClassUnknownTopic })
+}
+
 // createTopic creates a topic, or waits for another call that does. After such a wait the topic may exist or not;
 // the caller finds out when it publishes.
 func (c *client) createTopic(ctx context.Context, topic string, create settings.CreateTopics) *Error {
-	if text := record.TopicNameFault(topic); text != "" {
-		return invalid(topic, text)
-	}
-	ctx, cancel := context.WithTimeout(ctx, c.publishTimeout())
-	defer cancel()
 	end, other := c.creating.begin(topic)
 	if other != nil {
 		select {

@@ -1,6 +1,8 @@
 package produce
 
 import (
+	"errors"
+
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 )
 
@@ -49,6 +51,17 @@ func (e *Error) Error() string {
 
 // Unwrap returns the cause, nil where the provider refused the record itself.
 func (e *Error) Unwrap() error { return e.err }
+
+// ClassOf is the class of an error of a publish; nil has [ClassOK].
+func ClassOf(err error) Class {
+	if err == nil {
+		return ClassOK
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Class
+	}
+	return ClassOther
+}
 
 func invalid(topic, text string) *Error {
 	return &Error{Class: ClassInvalid, Topic: topic, Text: text}

@@ -22,6 +22,7 @@ func TestAProducerWorksAsSoonAsItsRightIsGranted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	publisher := NewPublisher(handle, settings.Producer{}, settings.CreateTopics{}, nil)
 	defer func() {
 		if err := handle.Release(within(t)); err != nil {
 			t.Error(err)
@@ -29,12 +30,12 @@ func TestAProducerWorksAsSoonAsItsRightIsGranted(t *testing.T) {
 	}()
 	for range 2 {
 		var refused *Error
-		if _, err := handle.Produce(within(t), many("out", 1, 1)...); !errors.As(err, &refused) || refused.Class != ClassNotAuthorised {
+		if _, err := produceAll(within(t), publisher, many("out", 1, 1)...); !errors.As(err, &refused) || refused.Class != ClassNotAuthorised {
 			t.Fatalf("without the right: %v", err)
 		}
 	}
 	fault.Remove()
-	if _, err := handle.Produce(within(t), many("out", 1, 1)...); err != nil {
+	if _, err := produceAll(within(t), publisher, many("out", 1, 1)...); err != nil {
 		t.Errorf("with the right: %v", err)
 	}
 }

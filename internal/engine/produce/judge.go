@@ -20,39 +20,39 @@ import (
 const limitDeadline = 2 * time.Second
 
 // judge turns what the client reported into a result.
-func (c *client) judge(ctx context.Context, r *record.Outgoing, o outcome) result {
-	if errors.Is(o.err, kerr.MessageTooLarge) {
-		return c.judgeTooLarge(ctx, r, o)
+func (c *client) judge(p *patience, r *record.Outgoing, f *flight) record.Result {
+	if errors.Is(f.err, kerr.MessageTooLarge) {
+		return c.judgeTooLarge(p, r, f)
 	}
-	return c.judgeFinal(r, o)
+	return c.judgeFinal(r, f)
 }
 
-func (c *client) judgeFinal(r *record.Outgoing, o outcome) result {
-	res := result{position: record.Position{Topic: r.Topic, Partition: r.Partition, Offset: -1}}
-	if o.err == nil {
-		res.position.Partition = o.record.Partition
-		if c.producer.Acks != settings.AcksNone { // no answer comes then, and the client makes the offset up
-			res.position.Offset = o.record.Offset
-		}
+func (c *client) judgeFinal(r *record.Outgoing, f *flight) record.Result {
+	res := record.Result{Position: nowhere(r)}
+	if f.err != nil {
+		res.Err = c.explain(r, f)
 		return res
 	}
-	res.err = c.explain(r, o)
+	res.Partition = f.record.Partition
+	if c.producer.Acks != settings.AcksNone { // no answer comes then, and the client makes the offset up
+		res.Offset = f.record.Offset
+	}
 	return res
 }
 
-func (c *client) explain(r *record.Outgoing, o outcome) *Error {
-	if o.call != nil && o.call.partitions > 0 {
-		return &Error{Class: ClassInvalid, Topic: r.Topic, err: o.err, Text: noPartition(r.Partition, o.call.partitions)}
+func (c *client) explain(r *record.Outgoing, f *flight) *Error {
+	if f.partitions > 0 {
+		return &Error{Class: ClassInvalid, Topic: r.Topic, err: f.err, Text: noPartition(r.Partition, f.partitions)}
 	}
-	if givenUp(o.err) {
-		return c.explainGivenUp(r, o)
+	if givenUp(f.err) {
+		return c.explainGivenUp(r, f)
 	}
-	d := c.access.Explain(o.err)
+	d := c.access.Explain(f.err)
 	text := d.Text
 	if d.Class == kafka.ClassUnknownTopic && r.Partition >= 0 {
 		text = fmt.Sprintf("partition %d: %s", r.Partition, text)
 	}
-	return &Error{Class: classOf(d.Class), Topic: r.Topic, Text: text, err: o.err}
+	return &Error{Class: classOf(d.Class), Topic: r.Topic, Text: text, err: f.err}
 }
 
 // noPartition says of a record that the topic has only so many partitions.
@@ -64,6 +64,8 @@ func noPartition(partition int32, partitions int) string {
 // of the record.
 func givenUp(err error) bool {
 	switch {
+	case err == nil:
+		return false
 	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
 		return false // the client asks often enough to be sure
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, kgo.ErrRecordTimeout), errors.Is(err, kgo.ErrRecordRetries), errors.Is(err, kgo.ErrClientClosed):
@@ -74,42 +76,40 @@ func givenUp(err error) bool {
 
 // givenUpEarly tells whether the client has given a record up before the record's time was over: it does so with all
 // records behind one that it gives up, since the order in the partition would break else.
-func (o *outcome) givenUpEarly() bool {
-	return !o.expired && givenUp(o.err) && !errors.Is(o.err, kgo.ErrClientClosed)
+func (f *flight) givenUpEarly() bool {
+	return !f.expired && givenUp(f.err) && !errors.Is(f.err, kgo.ErrClientClosed)
 }
 
 // maybeSent tells whether a broker may have been sent the record. The client itself is sure of less than it says: one that
 // is not idempotent gives up records that are on their way, and any takes an answer for a refusal that a leader gives which
 // has stored the record and then ceased to lead, or for a first attempt that was never answered. So what counts is whether
 // any Produce request has been written since the record was handed over.
-func (c *client) maybeSent(o outcome) bool {
-	return o.call == nil || c.written.Load() != o.call.written
-}
+func (c *client) maybeSent(f *flight) bool { return c.written.Load() != f.written }
 
 // explainGivenUp is the error of a record that the client tries to send no more.
-func (c *client) explainGivenUp(r *record.Outgoing, o outcome) *Error {
-	timedOut := errors.Is(o.err, context.DeadlineExceeded) || errors.Is(o.err, kgo.ErrRecordTimeout)
-	if !c.maybeSent(o) {
+func (c *client) explainGivenUp(r *record.Outgoing, f *flight) *Error {
+	timedOut := errors.Is(f.err, context.DeadlineExceeded) || errors.Is(f.err, kgo.ErrRecordTimeout)
+	if !c.maybeSent(f) {
 		if timedOut {
-			return c.neverSent(r.Topic, fmt.Sprintf("Kafka could not be given the record within publish_timeout (%s); it was not stored", c.publishTimeout()), o.err)
+			return c.neverSent(r.Topic, fmt.Sprintf("Kafka could not be given the record within publish_timeout (%s); it was not stored", c.publishTimeout()), f.err)
 		}
-		d := c.access.Explain(o.err)
-		return &Error{Class: classOf(d.Class), Topic: r.Topic, Text: d.Text + "; the record was not stored", err: o.err}
+		d := c.access.Explain(f.err)
+		return &Error{Class: classOf(d.Class), Topic: r.Topic, Text: d.Text + "; the record was not stored", err: f.err}
 	}
 	var text string
 	switch {
-	case timedOut && !o.expired:
+	case timedOut && !f.expired:
 		text = "a record before this one in its partition ran out of time, and was given up with all behind it"
 	case timedOut:
 		text = fmt.Sprintf("no acknowledgement from Kafka within publish_timeout (%s)", c.publishTimeout())
 	default:
-		text = c.access.Explain(o.err).Text
+		text = c.access.Explain(f.err).Text
 	}
 	text += "; whether the record was stored is not known"
 	if timedOut {
 		text += c.because()
 	}
-	return &Error{Class: ClassTimedOut, Topic: r.Topic, Text: text, err: o.err}
+	return &Error{Class: ClassTimedOut, Topic: r.Topic, Text: text, err: f.err}
 }
 
 // because goes on after a text about time that ran out, with what is known to be wrong with Kafka.
@@ -134,30 +134,35 @@ func (c *client) neverSent(topic, text string, err error) *Error {
 }
 
 // undecided is the error of a record whose fate is not known when the wait for it ends.
-func (c *client) undecided(ctx context.Context, topic string, took time.Duration) *Error {
-	text := fmt.Sprintf("no acknowledgement from Kafka after %s (publish_timeout is %s); whether the record was stored, or still will be, is not known", took.Round(time.Millisecond), c.publishTimeout()) + c.because()
-	return &Error{Class: ClassTimedOut, Topic: topic, Text: text, err: context.Cause(ctx)}
+func (c *client) undecided(p *patience, topic string) *Error {
+	text := fmt.Sprintf("no acknowledgement from Kafka after %s (publish_timeout is %s); whether the record was stored, or still will be, is not known",
+		time.Since(p.began).Round(time.Millisecond), c.publishTimeout()) + c.because()
+	return &Error{Class: ClassTimedOut, Topic: topic, Text: text, err: p.cause()}
 }
 
 // judgeTooLarge tells a record that is too large from one that shared a batch that was.
-func (c *client) judgeTooLarge(ctx context.Context, r *record.Outgoing, o outcome) result {
+func (c *client) judgeTooLarge(p *patience, r *record.Outgoing, f *flight) record.Result {
 	bytes := size(r)
-	limit, known := c.topicLimit(ctx, r.Topic)
+	limit, known := c.topicLimit(p.context(), r.Topic)
+	cause := f.err
 	if known && bytes+frameOverhead <= limit {
 		c.alone.warned.Do(func() {
 			c.log.Warn("Records are sent one by one where a batch of them is larger than the topic takes; raise the topic's max.message.bytes, or lower max_message_bytes, to keep them together",
 				"topic", r.Topic, "topic_max_message_bytes", limit, "max_message_bytes", c.producer.MaxMessageBytes)
 		})
-		again := c.sendAlone(ctx, r)
+		again, err := c.sendAlone(p, r)
 		switch {
-		case errors.Is(again.err, errTurn):
-			return c.failed(r, c.neverSent(r.Topic, "the topic takes less than max_message_bytes at once, so its records go one by one, and others were before this one", again.err))
-		case errors.Is(again.err, errUndecided):
-			return c.failed(r, c.undecided(ctx, r.Topic, c.publishTimeout()))
+		case errors.Is(err, errTurn):
+			return failed(r, c.neverSent(r.Topic, "the topic takes less than max_message_bytes at once, so its records go one by one, and others were before this one", err))
+		case errors.Is(err, errUndecided):
+			return failed(r, c.undecided(p, r.Topic))
+		case err != nil:
+			d := c.access.Explain(err)
+			return failed(r, &Error{Class: classOf(d.Class), Topic: r.Topic, Text: d.Text + "; the record was not stored", err: err})
 		case !errors.Is(again.err, kerr.MessageTooLarge):
 			return c.judgeFinal(r, again)
 		}
-		o = again
+		cause = again.err
 	}
 	text := fmt.Sprintf("the record is too large for the topic: its key, value and headers have %d bytes", bytes)
 	if known {
@@ -165,11 +170,11 @@ func (c *client) judgeTooLarge(ctx context.Context, r *record.Outgoing, o outcom
 	} else {
 		text += fmt.Sprintf(", which is within max_message_bytes (%d) and more than the topic's max.message.bytes; send less or raise that", c.producer.MaxMessageBytes)
 	}
-	return c.failed(r, &Error{Class: ClassTooLarge, Topic: r.Topic, Size: bytes, Limit: limit, Text: text, err: o.err})
+	return failed(r, &Error{Class: ClassTooLarge, Topic: r.Topic, Size: bytes, Limit: limit, Text: text, err: cause})
 }
 
-func (c *client) failed(r *record.Outgoing, err *Error) result {
-	return result{position: record.Position{Topic: r.Topic, Partition: r.Partition, Offset: -1}, err: err}
+func failed(r *record.Outgoing, err *Error) record.Result {
+	return record.Result{Position: nowhere(r), Err: err}
 }
 
 // topicLimit asks for a topic's max.message.bytes. It is not known where the user may not ask (the ACL

@@ -52,11 +52,11 @@ func TestWhatWasSentToABrokerThatStandsStillIsNotKnown(t *testing.T) {
 				change(&link.Client)
 				link.Client.PublishTimeout = 2 * time.Second
 				publisher := publisherFor(t, cluster, link, settings.CreateTopics{})
-				if _, err := publisher.Publish(t.Context(), outgoing("t", "before")); err != nil {
+				if _, err := publish(t.Context(), publisher, outgoing("t", "before")); err != nil {
 					t.Fatal(err)
 				}
 				proxy.Pause()
-				_, err := publisher.Publish(t.Context(), outgoing("t", strings.Repeat("v", size)))
+				_, err := publish(t.Context(), publisher, outgoing("t", strings.Repeat("v", size)))
 				wantNotKnown(t, err)
 				proxy.Resume()
 				testkit.Eventually(t, testkit.DefaultTimeout, func() error {
@@ -77,8 +77,8 @@ func TestWhatALeaderStoredBeforeItCeasedToLeadIsNotKnown(t *testing.T) {
 	cluster, proxy := startProxiedKafka(t, kfake.SeedTopics(1, "t"))
 	publisher := publisherFor(t, cluster, settings.Producer{}, settings.CreateTopics{})
 	// The client gives a record up at its next attempt only, which has to come before the end of publish_timeout.
-	publisher.handle.shared.deadlines = newDeadlines(3 * time.Second)
-	if _, err := publisher.Publish(t.Context(), outgoing("t", "before")); err != nil {
+	publisher.client().deadlines = newDeadlines(3 * time.Second)
+	if _, err := publish(t.Context(), publisher, outgoing("t", "before")); err != nil {
 		t.Fatal(err)
 	}
 	var attempts atomic.Int32
@@ -91,7 +91,7 @@ func TestWhatALeaderStoredBeforeItCeasedToLeadIsNotKnown(t *testing.T) {
 	})
 	ended := make(chan error, 1)
 	go func() {
-		_, err := publisher.Publish(context.Background(), outgoing("t", "v"))
+		_, err := publish(context.Background(), publisher, outgoing("t", "v"))
 		ended <- err
 	}()
 	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
@@ -117,12 +117,12 @@ func TestNobodyIsGivenUpForAnotherRecordsTime(t *testing.T) {
 	proxy := k.Proxies()[leader]
 	proxy.Down()
 	publisher := publisherFor(t, cluster, settings.Producer{}, settings.CreateTopics{})
-	c := publisher.handle.shared.client
+	c := publisher.client()
 	publish := func(value string, time *deadline.Shared, buffered int64) chan error {
 		c.deadlines = time
 		ended := make(chan error, 1)
 		go func() {
-			_, err := publisher.Publish(context.Background(), outgoing("t", value))
+			_, err := publish(context.Background(), publisher, outgoing("t", value))
 			ended <- err
 		}()
 		testkit.Eventually(t, testkit.DefaultTimeout, func() error {
@@ -149,13 +149,13 @@ func TestARecordBehindOneThatRanOutOfTimeIsToldSo(t *testing.T) {
 	t.Parallel()
 	cluster := startKafka(t, kfake.SeedTopics(1, "t"))
 	handle := acquire(t, NewPool(quiet()), cluster.settings(), producerSettings())
-	c := handle.shared.client
+	c := handle.client()
 	r := outgoing("t", "v")
-	o := outcome{err: context.DeadlineExceeded, call: &pending{written: c.written.Load()}}
+	f := flight{err: context.DeadlineExceeded, written: c.written.Load()}
 	c.written.Add(1) // somebody's
-	err := c.judge(t.Context(), &r, o).err
+	err := c.judge(c.wait(t.Context()), &r, &f).Err
 	wantNotKnown(t, err, "a record before this one")
-	if strings.Contains(err.Text, "20s") {
+	if strings.Contains(err.Error(), "20s") {
 		t.Errorf("it speaks of a time that is not over: %v", err)
 	}
 }
@@ -163,7 +163,7 @@ func TestARecordBehindOneThatRanOutOfTimeIsToldSo(t *testing.T) {
 func TestFailedCopiesOfWhichItIsNotKnownAreNotSaidToBeMissing(t *testing.T) {
 	t.Parallel()
 	copies := []record.Outgoing{{Topic: "t", Partition: 0}, {Topic: "t", Partition: 1}}
-	err := summarise(copies, []result{{}, {err: &Error{Class: ClassTimedOut, Text: "whether the record was stored is not known"}}})
+	err := summarise(copies, []record.Result{{}, {Err: &Error{Class: ClassTimedOut, Text: "whether the record was stored is not known"}}})
 	wantNotKnown(t, err, "partition 1 failed", "partition 0 was stored")
 }
 
@@ -180,14 +180,14 @@ func TestIdempotenceIsNotGivenUpInSilence(t *testing.T) {
 		}
 		return resp, nil, true
 	})
-	_, err := publisherFor(t, cluster, settings.Producer{}, settings.CreateTopics{}).Publish(t.Context(), outgoing("t", "v"))
+	_, err := publish(t.Context(), publisherFor(t, cluster, settings.Producer{}, settings.CreateTopics{}), outgoing("t", "v"))
 	wantError(t, err, ClassOther, "InitProducerId", "idempotent=false", "not sent")
 	if n := cluster.PartitionInfo("t", 0).HighWatermark; n != 0 {
 		t.Errorf("%d records are stored", n)
 	}
 	plain := settings.Producer{Client: producerSettings()}
 	plain.Client.Idempotent = false
-	if _, err := publisherFor(t, cluster, plain, settings.CreateTopics{}).Publish(t.Context(), outgoing("t", "v")); err != nil {
+	if _, err := publish(t.Context(), publisherFor(t, cluster, plain, settings.CreateTopics{}), outgoing("t", "v")); err != nil {
 		t.Errorf("with idempotent=false: %v", err)
 	}
 }
@@ -230,7 +230,7 @@ func TestAPublishWaitsForATokenThatCanBeHadAgain(t *testing.T) {
 		producer := producerSettings()
 		producer.Idempotent = idempotent
 		handle := acquire(t, NewPool(quiet()), where, producer)
-		if _, err := handle.Produce(t.Context(), outgoing("t", "v")); err != nil {
+		if _, err := produceAll(t.Context(), handle, outgoing("t", "v")); err != nil {
 			t.Errorf("idempotent=%v: %v", idempotent, err)
 		}
 		if asked.Load() < 3 {

@@ -3,10 +3,8 @@ package produce
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -53,8 +51,8 @@ func producerSettings() settings.ProducerClient {
 	}
 }
 
-// acquire returns a handle that is released at the end of the test.
-func acquire(t testing.TB, pool *Pool, cluster settings.Cluster, producer settings.ProducerClient) *Handle {
+// acquire returns a publisher without restrictions, which is released at the end of the test.
+func acquire(t testing.TB, pool *Pool, cluster settings.Cluster, producer settings.ProducerClient) *Publisher {
 	t.Helper()
 	handle, err := pool.Acquire(cluster, producer)
 	if err != nil {
@@ -66,7 +64,29 @@ func acquire(t testing.TB, pool *Pool, cluster settings.Cluster, producer settin
 		defer cancel()
 		_ = handle.Release(ctx)
 	})
-	return handle
+	return NewPublisher(handle, settings.Producer{}, settings.CreateTopics{}, nil)
+}
+
+// limited returns a publisher for a link, by what another one has.
+func limited(p *Publisher, link settings.Producer, create settings.CreateTopics) *Publisher {
+	return NewPublisher(p.handle.Load(), link, create, nil)
+}
+
+// publish publishes one record.
+func publish(ctx context.Context, p *Publisher, out record.Outgoing) (record.Position, error) {
+	result := p.Publish(ctx, out)[0]
+	return result.Position, result.Err
+}
+
+// produceAll stores records as they are, and returns the first error.
+func produceAll(ctx context.Context, p *Publisher, records ...record.Outgoing) (positions []record.Position, first error) {
+	for _, result := range p.Send(ctx, records...) {
+		positions = append(positions, result.Position)
+		if first == nil {
+			first = result.Err
+		}
+	}
+	return positions, first
 }
 
 // records reads what is in a partition, up to its end.
@@ -146,21 +166,6 @@ func wantError(t *testing.T, err error, class Class, words ...string) {
 	if strings.Contains(err.Error(), "EOF") {
 		t.Errorf("the text is not fit to be shown: %v", err)
 	}
-}
-
-// ends is an [Observer] that counts.
-type ends struct {
-	mu    sync.Mutex
-	count map[string]int
-}
-
-func (e *ends) Published(topic string, class Class, took time.Duration, bytes int) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.count == nil {
-		e.count = make(map[string]int)
-	}
-	e.count[fmt.Sprintf("%s %s %d", topic, class, bytes)]++
 }
 
 func quiet() Options { return Options{Logger: slog.New(slog.DiscardHandler)} }

@@ -70,8 +70,8 @@ func (p *givenPartition) Partition(r *kgo.Record, n int) int {
 	switch {
 	case int(r.Partition) >= n:
 		// The client fails the record then, with an error of its own that is of no use to a component author.
-		if call := callOf(r.Context); call != nil {
-			call.partitions = n
+		if c := contextOf(r.Context); c != nil {
+			c.partitions = n
 		}
 		return -1
 	case r.Partition >= 0:
@@ -93,17 +93,22 @@ type stickyPartition struct {
 // OnNewBatch implements [kgo.TopicPartitionerOnNewBatch].
 func (p *stickyPartition) OnNewBatch() { p.onNewBatch() }
 
-// pending is one record on its way. It travels as a value of the record's context, which is the only place that the
-// client leaves to a partitioner.
-type pending struct {
+// recordContext is the context of one record on its way, which is the only place that the client leaves to a partitioner.
+type recordContext struct {
+	context.Context
 	partitions int // of the topic, where the partition asked for is not one of them
-	// written is [client.written] as of the hand-over: as long as it stays the same, no broker can have the record.
-	written uint64
 }
 
-type pendingKey struct{}
+type recordContextKey struct{}
 
-func callOf(ctx context.Context) *pending {
-	p, _ := ctx.Value(pendingKey{}).(*pending)
-	return p
+func (c *recordContext) Value(key any) any {
+	if key == (recordContextKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+func contextOf(ctx context.Context) *recordContext {
+	c, _ := ctx.Value(recordContextKey{}).(*recordContext)
+	return c
 }

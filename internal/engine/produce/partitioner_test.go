@@ -1,7 +1,6 @@
 package produce
 
 import (
-	"context"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -51,8 +50,8 @@ func TestPartitionerKinds(t *testing.T) {
 		if got := p.RequiresConsistency(key); got != keyed {
 			t.Errorf("%s: a key is bound to its partition: %v", kind, got)
 		}
-		call := &pending{}
-		given := &kgo.Record{Partition: 2, Key: []byte("k"), Context: context.WithValue(t.Context(), pendingKey{}, call)}
+		call := &recordContext{Context: t.Context()}
+		given := &kgo.Record{Partition: 2, Key: []byte("k"), Context: call}
 		if got := p.Partition(given, 3); got != 2 || !p.RequiresConsistency(given) {
 			t.Errorf("%s: a given partition became %d", kind, got)
 		}

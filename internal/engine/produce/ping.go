@@ -12,17 +12,18 @@ import (
 
 // Ping asks a broker for a sign of life. Its error says, in words for the operator, why there is none and which
 // setting mends it.
-func (h *Handle) Ping(ctx context.Context) error {
-	if err := h.shared.kgo.Ping(ctx); err != nil {
-		return errors.New(h.shared.access.Explain(err).Text)
+func (p *Publisher) Ping(ctx context.Context) error {
+	c := p.client()
+	if err := c.kgo.Ping(ctx); err != nil {
+		return errors.New(c.access.Explain(err).Text)
 	}
 	return nil
 }
 
 // Writable asks whether topics are there and may be written to. It returns, in words for the operator, what is wrong
 // with those that are not; brokers before Kafka 2.3 do not tell rights. An error says that nobody could be asked.
-func (h *Handle) Writable(ctx context.Context, topics ...string) (map[string]error, error) {
-	c := h.shared
+func (p *Publisher) Writable(ctx context.Context, topics ...string) (map[string]error, error) {
+	c := p.client()
 	details, err := c.admin.Metadata(kadm.WithAuthorizedOps(ctx), topics...)
 	if err != nil {
 		return nil, errors.New(c.access.Explain(err).Text)
@@ -34,9 +35,9 @@ func (h *Handle) Writable(ctx context.Context, topics ...string) (map[string]err
 		if may := detail.AuthorizedOperations; err == nil && len(may) > 0 && !slices.Contains(may, kmsg.ACLOperationWrite) {
 			err = kerr.TopicAuthorizationFailed
 		}
-		for _, p := range detail.Partitions {
+		for _, partition := range detail.Partitions {
 			if err == nil {
-				err = p.Err
+				err = partition.Err
 			}
 		}
 		if err != nil {

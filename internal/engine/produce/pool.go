@@ -8,26 +8,17 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
-	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
-// Observer is told the end of each record, by many goroutines at once. The topic is the one asked for, whether it
-// exists or not, so it is not fit to label a metric unless the topics are limited.
-type Observer interface {
-	Published(topic string, class Class, took time.Duration, bytes int)
-}
-
 // Options are what all producers of a [Pool] share.
 type Options struct {
-	Logger   *slog.Logger // nil: no log
-	Observer Observer     // nil: nobody is told
-	Hooks    []kgo.Hook   // of all Kafka clients
+	Logger *slog.Logger // nil: no log
+	Hooks  []kgo.Hook   // of all Kafka clients
 	// Connector makes the connections to Kafka; nil: the machine's network.
 	Connector kafka.Connector
 }
@@ -35,10 +26,9 @@ type Options struct {
 // Pool holds one producer for each cluster identity. All its methods, and those of its handles, may be called by
 // many goroutines at once.
 type Pool struct {
-	log      *slog.Logger
-	observer Observer
-	hooks    []kgo.Hook
-	connect  kafka.Connector
+	log     *slog.Logger
+	hooks   []kgo.Hook
+	connect kafka.Connector
 
 	mu      sync.Mutex
 	clients map[kafka.ClusterKey]*shared // those with users
@@ -56,7 +46,7 @@ func NewPool(opts Options) *Pool {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Pool{log: log, observer: opts.Observer, hooks: opts.Hooks, connect: opts.Connector, clients: make(map[kafka.ClusterKey]*shared)}
+	return &Pool{log: log, hooks: opts.Hooks, connect: opts.Connector, clients: make(map[kafka.ClusterKey]*shared)}
 }
 
 // Acquire returns a handle on the producer for these settings, made if there is none yet. It does not wait for
@@ -67,7 +57,7 @@ func (p *Pool) Acquire(cluster settings.Cluster, producer settings.ProducerClien
 	defer p.mu.Unlock()
 	s := p.clients[key]
 	if s == nil {
-		c, err := newClient(cluster, producer, p.log, p.observer, p.hooks, p.connect)
+		c, err := newClient(cluster, producer, p.log, p.hooks, p.connect)
 		if err != nil {
 			return nil, fmt.Errorf("making a Kafka producer: %w", err)
 		}
@@ -107,51 +97,3 @@ func (h *Handle) Release(ctx context.Context) error {
 	}
 	return h.shared.close(ctx)
 }
-
-// Produce sends the records and waits until all of them are acknowledged as the settings ask (acks). The positions
-// come in the order of the records. An error is an [*Error], of the first record that has one; records that were
-// not stored have a position with offset -1 then, as all have with acks=0.
-//
-// Produce returns when ctx ends, or after publish_timeout. A record that had been sent by then may have been stored,
-// or may still be: the error says so. That is for Kafka to decide, since an idempotent producer that gave up such a
-// record could no longer tell duplicates apart.
-func (h *Handle) Produce(ctx context.Context, records ...record.Outgoing) ([]record.Position, error) {
-	results, err := h.produce(ctx, records)
-	if err != nil {
-		return nil, err
-	}
-	positions := make([]record.Position, len(results))
-	var first *Error
-	for i := range results {
-		positions[i] = results[i].position
-		if first == nil {
-			first = results[i].err
-		}
-	}
-	if first != nil {
-		return positions, first
-	}
-	return positions, nil
-}
-
-func (h *Handle) produce(ctx context.Context, records []record.Outgoing) ([]result, *Error) {
-	if h.released.Load() {
-		return nil, &Error{Class: ClassUnavailable, Text: "the link is being shut down"}
-	}
-	return h.shared.produce(ctx, records), nil
-}
-
-// CreateTopic creates a topic as the settings say, whether or not they are enabled. A topic that exists already is
-// no error. Calls for the same topic at the same time become one.
-func (h *Handle) CreateTopic(ctx context.Context, topic string, create settings.CreateTopics) error {
-	if h.released.Load() {
-		return &Error{Class: ClassUnavailable, Topic: topic, Text: "the link is being shut down"}
-	}
-	if err := h.shared.createTopic(ctx, topic, create); err != nil {
-		return err
-	}
-	return nil
-}
-
-// Access returns the way into the cluster that the producer uses, for diagnoses.
-func (h *Handle) Access() *kafka.Access { return h.shared.access }

@@ -7,86 +7,122 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
-// creationRetryDelay spaces the attempts to publish to a topic that was created a moment ago: brokers learn of it
-// one after another.
-const creationRetryDelay = 100 * time.Millisecond
-
 // Publisher publishes for one link, within what the link allows. It may be used by many goroutines at once.
 type Publisher struct {
-	handle *Handle
+	handle atomic.Pointer[Handle]
 	link   settings.Producer
 	create settings.CreateTopics
 	turn   atomic.Uint32 // the round robin of keyless records over the link's partitions
 	stored func(records, bytes int)
 }
 
-// NewPublisher returns a publisher for a link. It does not take the handle over: whoever acquired it releases it.
-func NewPublisher(handle *Handle, producer settings.Producer, create settings.CreateTopics) *Publisher {
-	return &Publisher{handle: handle, link: producer, create: create}
+// NewPublisher returns a publisher for a link, which takes the handle over. stored, unless it is nil, is called with
+// what [Publisher.Publish] has stored: the records that Kafka has acknowledged, copies included, and their bytes; by
+// many goroutines at once.
+func NewPublisher(handle *Handle, producer settings.Producer, create settings.CreateTopics, stored func(records, bytes int)) *Publisher {
+	p := &Publisher{link: producer, create: create, stored: stored}
+	p.handle.Store(handle)
+	return p
 }
 
-// Count has stored called with the records that Kafka has acknowledged, copies included, and their bytes; by many
-// goroutines at once. It is called before the first publish.
-func (p *Publisher) Count(stored func(records, bytes int)) { p.stored = stored }
+// Use has the publisher use another handle from now on, for settings that differ in nothing but credentials. It returns
+// the one before, which is to be released.
+func (p *Publisher) Use(handle *Handle) (before *Handle) { return p.handle.Swap(handle) }
 
-// count tells of the records that were stored.
-func (p *Publisher) count(records []record.Outgoing, results []result) {
-	if p.stored == nil {
-		return
-	}
-	n, bytes := 0, 0
-	for i := range results {
-		if results[i].err == nil {
-			n++
-			bytes += size(&records[i])
-		}
-	}
-	if n > 0 {
-		p.stored(n, bytes)
-	}
-}
+// Release releases the handle; see [Handle.Release].
+func (p *Publisher) Release(ctx context.Context) error { return p.handle.Load().Release(ctx) }
 
-// Publish sends a record and waits until it is acknowledged. The topic may be a whole subject: where it is a reply
-// address ([record.ParseSubject]), the record goes to that address's partition, with its correlation id as the
-// header [record.CorrelationHeader].
+func (p *Publisher) client() *client { return p.handle.Load().shared.client }
+
+// Publish publishes records side by side: it prepares them as [Publisher.Prepare] does, sends them as [Publisher.Send]
+// does, and says of each, in their order, what became of it.
 //
 // With producer_fanout=copy, one copy goes to each of producer_partitions; the position is that of the first, and an
 // error says which failed.
-//
-// An error is an [*Error]. Deadlines are those of [Handle.Produce].
-func (p *Publisher) Publish(ctx context.Context, out record.Outgoing) (record.Position, error) {
-	none := record.Position{Topic: out.Topic, Partition: out.Partition, Offset: -1}
-	out, answer, refused := p.address(out)
-	if refused == nil {
-		refused = p.allowed(out.Topic)
-	}
-	if refused != nil {
-		if o := p.handle.shared.observer; o != nil {
-			o.Published(refused.Topic, refused.Class, 0, size(&out))
+func (p *Publisher) Publish(ctx context.Context, outs ...record.Outgoing) []record.Result {
+	ready := make([]record.Outgoing, 0, len(outs))
+	parcels := make([]parcel, len(outs))
+	for i, out := range outs {
+		part := parcel{from: len(ready)}
+		out, part.answer, part.refused = p.address(out)
+		if part.refused == nil {
+			ready = p.spread(ready, out)
 		}
-		refused.Answer = answer
-		return none, refused
+		part.to = len(ready)
+		parcels[i] = part
 	}
-	position, err := p.publish(ctx, p.spread(out), p.create.Enabled && !answer)
-	if e := (*Error)(nil); answer && errors.As(err, &e) {
-		answered := *e
-		answered.Answer = true
-		return position, &answered
+	sent := p.send(ctx, ready, parcels)
+	p.count(ready, sent)
+	results := make([]record.Result, len(outs))
+	for i := range parcels {
+		part := &parcels[i]
+		var err *Error
+		if part.refused != nil {
+			results[i].Position, err = nowhere(&outs[i]), part.refused
+		} else {
+			results[i].Position = sent[part.from].Position
+			err = summarise(ready[part.from:part.to], sent[part.from:part.to])
+		}
+		if err != nil && part.answer {
+			answered := *err
+			answered.Answer = true
+			err = &answered
+		}
+		if err != nil {
+			results[i].Err = err
+		}
 	}
-	if err != nil {
-		return position, err
-	}
-	return position, nil
+	return results
 }
 
-// address resolves a reply address, and tells whether the record is an answer.
-func (p *Publisher) address(out record.Outgoing) (record.Outgoing, bool, *Error) {
+// parcel is one record to publish: its copies among those that are sent together.
+type parcel struct {
+	from, to int
+	answer   bool   // somebody else has chosen its topic
+	refused  *Error // why it is not sent
+}
+
+// Send stores records as they are, prepared or not of a component, and waits until Kafka has acknowledged them as the
+// settings ask (acks). It says of each, in their order, what became of it: where it was stored (with acks=0 the broker
+// does not tell), or an [*Error]. A topic that is missing is created first where create_topics allows it.
+//
+// Send returns when ctx ends, or after publish_timeout. A record that had been sent by then may have been stored, or may
+// still be: the error says so. That is for Kafka to decide, since an idempotent producer that gave up such a record
+// could no longer tell duplicates apart.
+func (p *Publisher) Send(ctx context.Context, ready ...record.Outgoing) []record.Result {
+	parcels := make([]parcel, len(ready))
+	for i := range parcels {
+		parcels[i] = parcel{from: i, to: i + 1}
+	}
+	return p.send(ctx, ready, parcels)
+}
+
+// Prepare appends the records that [Publisher.Publish] sends of out: the address in its topic resolved, a partition of
+// the link's chosen where the link limits them, copies as separate records. The topic may be a whole subject: where it
+// is a reply address ([record.ParseSubject]), the record goes to that address's partition, with its correlation id as
+// the header [record.CorrelationHeader].
+//
+// An error says that this link could never publish the record: its topic is no name or not one of allowed_topics, or it
+// is larger than max_message_bytes. Prepare does not look at what only Kafka knows.
+func (p *Publisher) Prepare(to []record.Outgoing, out record.Outgoing) ([]record.Outgoing, error) {
+	out, _, err := p.address(out)
+	if err == nil {
+		err = p.client().check(&out, size(&out))
+	}
+	if err != nil {
+		return to, err
+	}
+	return p.spread(to, out), nil
+}
+
+// address resolves the address in a record's topic, and refuses topics outside of allowed_topics. It tells whether the
+// record is an answer.
+func (p *Publisher) address(out record.Outgoing) (_ record.Outgoing, answer bool, _ *Error) {
 	if out.Topic == "" {
 		return out, false, invalid("", record.TopicNameFault(""))
 	}
@@ -94,7 +130,7 @@ func (p *Publisher) address(out record.Outgoing) (record.Outgoing, bool, *Error)
 	if err != nil {
 		return out, false, invalid("", err.Error())
 	}
-	answer := address.Answers() || isAnswer(out.Headers)
+	answer = address.Answers() || isAnswer(out.Headers)
 	out.Topic = address.Topic
 	if address.Partition != record.AnyPartition {
 		out.Partition = address.Partition
@@ -102,6 +138,10 @@ func (p *Publisher) address(out record.Outgoing) (record.Outgoing, bool, *Error)
 	if len(address.Correlation) > 0 {
 		// The slice of the caller is left alone.
 		out.Headers = append(slices.Clone(out.Headers), record.Header{Key: record.CorrelationHeader, Value: address.Correlation})
+	}
+	if !p.link.Allows(out.Topic) {
+		return out, answer, &Error{Class: ClassNotAuthorised, Topic: out.Topic, Text: fmt.Sprintf(
+			"this link may not publish to the topic: its allowed_topics are %s", strings.Join(p.link.AllowedTopics, ", "))}
 	}
 	return out, answer, nil
 }
@@ -122,20 +162,9 @@ func isAnswer(headers []record.Header) bool {
 	return correlated
 }
 
-// allowed refuses topics outside of allowed_topics.
-func (p *Publisher) allowed(topic string) *Error {
-	if p.link.Allows(topic) {
-		return nil
-	}
-	return &Error{Class: ClassNotAuthorised, Topic: topic, Text: fmt.Sprintf(
-		"this link may not publish to the topic: its allowed_topics are %s", strings.Join(p.link.AllowedTopics, ", "))}
-}
-
-// spread applies producer_partitions. A partition that the record asks for itself is left as it is.
-func (p *Publisher) spread(out record.Outgoing) []record.Outgoing { return p.appendSpread(nil, out) }
-
-// appendSpread is [Publisher.spread] for many records.
-func (p *Publisher) appendSpread(to []record.Outgoing, out record.Outgoing) []record.Outgoing {
+// spread appends the copies of a record, one where there is no producer_fanout=copy, to partitions of
+// producer_partitions. A partition that the record asks for itself is left as it is.
+func (p *Publisher) spread(to []record.Outgoing, out record.Outgoing) []record.Outgoing {
 	list := p.link.Partitions
 	switch {
 	case out.Partition != record.AnyPartition || len(list) == 0:
@@ -153,64 +182,79 @@ func (p *Publisher) appendSpread(to []record.Outgoing, out record.Outgoing) []re
 	return append(to, out)
 }
 
-// publish sends the copies of a record, and creates their topic where it is missing and create says so.
-func (p *Publisher) publish(ctx context.Context, copies []record.Outgoing, create bool) (record.Position, error) {
-	ctx, cancel := context.WithTimeout(ctx, p.handle.shared.publishTimeout())
-	defer cancel()
-	results, stopped := p.handle.produce(ctx, copies)
-	for stopped == nil && create && allUnknown(results) {
-		if stopped = p.handle.shared.createTopic(ctx, copies[0].Topic, p.create); stopped != nil {
-			break
+// enter returns the producer of the moment for a call that ends with [client.leave]; nil where it was released.
+func (p *Publisher) enter() *client {
+	for {
+		handle := p.handle.Load()
+		if !handle.released.Load() && handle.shared.enter() {
+			return handle.shared.client
 		}
-		var again []result
-		if again, stopped = p.handle.produce(ctx, copies); stopped != nil {
-			break
-		}
-		results = again
-		if !allUnknown(results) {
-			break
-		}
-		select {
-		case <-time.After(creationRetryDelay):
-		case <-ctx.Done():
-			return results[0].position, results[0].err
+		if p.handle.Load() == handle { // else another one took its place meanwhile
+			return nil
 		}
 	}
-	if stopped != nil {
-		return record.Position{Topic: copies[0].Topic, Partition: copies[0].Partition, Offset: -1}, stopped
-	}
-	p.count(copies, results)
-	return results[0].position, summarise(copies, results)
 }
 
-// allUnknown tells whether the topic is not there, as opposed to one partition of it.
-func allUnknown(results []result) bool {
-	return !slices.ContainsFunc(results, func(r result) bool { return r.err == nil || r.err.Class != ClassUnknownTopic })
+// send sends the records of parcels, and those again whose topic is missing and can be created.
+func (p *Publisher) send(ctx context.Context, ready []record.Outgoing, parcels []parcel) []record.Result {
+	if len(ready) == 0 {
+		return nil
+	}
+	c := p.enter()
+	if c == nil {
+		results := make([]record.Result, len(ready))
+		for i := range results {
+			results[i] = record.Result{Position: nowhere(&ready[i]), Err: &Error{Class: ClassUnavailable, Text: "the link is being shut down"}}
+		}
+		return results
+	}
+	defer c.leave()
+	wait := c.wait(ctx)
+	defer wait.end()
+	results := c.send(wait, ready)
+	if p.create.Enabled {
+		c.createAndSend(wait, p.create, ready, parcels, results)
+	}
+	return results
+}
+
+// count tells of the records that were stored.
+func (p *Publisher) count(records []record.Outgoing, results []record.Result) {
+	if p.stored == nil {
+		return
+	}
+	n, bytes := 0, 0
+	for i := range results {
+		if results[i].Err == nil {
+			n++
+			bytes += size(&records[i])
+		}
+	}
+	if n > 0 {
+		p.stored(n, bytes)
+	}
 }
 
 // summarise makes one error of those of all copies, nil where there is none.
-func summarise(copies []record.Outgoing, results []result) error {
-	if !slices.ContainsFunc(results, func(r result) bool { return r.err != nil }) {
-		return nil
-	}
+func summarise(copies []record.Outgoing, results []record.Result) *Error {
 	var first *Error
 	var stored, failed []string
 	for i := range results {
-		partition := fmt.Sprint(copies[i].Partition)
-		if results[i].err == nil {
-			stored = append(stored, partition)
-			continue
+		err, is := results[i].Err.(*Error) //nolint:errorlint // as send has made it
+		if len(copies) == 1 {
+			return err
 		}
-		failed = append(failed, partition)
+		if partition := fmt.Sprint(copies[i].Partition); is {
+			failed = append(failed, partition)
+		} else {
+			stored = append(stored, partition)
+		}
 		if first == nil {
-			first = results[i].err
+			first = err
 		}
 	}
 	if first == nil {
 		return nil
-	}
-	if len(copies) == 1 {
-		return first
 	}
 	text := fmt.Sprintf("the copy for partition %s failed: %s", strings.Join(failed, ", "), first.Text)
 	if len(stored) > 0 {

@@ -26,11 +26,11 @@ func TestPublishingToApacheKafka(t *testing.T) {
 			client.MaxMessageBytes = 1 << 20
 			pool := NewPool(quiet())
 			create := settings.CreateTopics{Enabled: true, Partitions: 3, Replication: -1}
-			super := NewPublisher(acquire(t, pool, cluster, client), settings.Producer{}, create)
+			super := limited(acquire(t, pool, cluster, client), settings.Producer{}, create)
 
 			out := outgoing("made", "v")
 			out.Key = []byte("key")
-			at, err := super.Publish(t.Context(), out)
+			at, err := publish(t.Context(), super, out)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -38,10 +38,10 @@ func TestPublishingToApacheKafka(t *testing.T) {
 				t.Errorf("the first record is at %+v, want partition %d", at, want)
 			}
 			out.Partition = 3
-			_, err = super.Publish(t.Context(), out)
+			_, err = publish(t.Context(), super, out)
 			wantError(t, err, ClassInvalid, "has 3 (0 to 2)")
 
-			_, err = super.Publish(t.Context(), outgoing("made", strings.Repeat("v", 1<<20)))
+			_, err = publish(t.Context(), super, outgoing("made", strings.Repeat("v", 1<<20)))
 			wantError(t, err, ClassTooLarge, "1048576 bytes", "1048588")
 
 			t.Run("a topic with a small limit takes many small records at once", func(t *testing.T) {
@@ -50,16 +50,16 @@ func TestPublishingToApacheKafka(t *testing.T) {
 				for range 20 {
 					records = append(records, outgoing("small", strings.Repeat("v", 1000)))
 				}
-				if _, err := super.handle.Produce(t.Context(), records...); err != nil {
+				if _, err := produceAll(t.Context(), super, records...); err != nil {
 					t.Error(err)
 				}
 			})
 
 			t.Run("a missing topic is named soon", func(t *testing.T) {
-				none := NewPublisher(super.handle, settings.Producer{}, settings.CreateTopics{})
+				none := limited(super, settings.Producer{}, settings.CreateTopics{})
 				ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 				defer cancel()
-				_, err := none.Publish(ctx, outgoing("nowhere", "v"))
+				_, err := publish(ctx, none, outgoing("nowhere", "v"))
 				wantError(t, err, ClassUnknownTopic, "nowhere")
 			})
 
@@ -69,16 +69,16 @@ func TestPublishingToApacheKafka(t *testing.T) {
 				restricted.Security = settings.Security{
 					Protocol: settings.SASLPlaintext, Mechanism: settings.ScramSHA256, Username: "app", Password: settings.NewSecret("app-secret"),
 				}
-				_, err := NewPublisher(acquire(t, pool, restricted, client), settings.Producer{}, settings.CreateTopics{}).Publish(t.Context(), outgoing("made", "v"))
+				_, err := publish(t.Context(), acquire(t, pool, restricted, client), outgoing("made", "v"))
 				wantError(t, err, ClassNotAuthorised, `"app"`, "ACL Write")
 				kafka.Tool(t, "acls", "--add", "--allow-principal", "User:app", "--operation", "Write", "--operation", "Describe", "--topic", "made")
 				// Write on a topic is enough for an idempotent producer since Kafka 3.0 (KIP-679).
-				granted := NewPublisher(acquire(t, NewPool(quiet()), restricted, client), settings.Producer{}, settings.CreateTopics{})
+				granted := acquire(t, NewPool(quiet()), restricted, client)
 				// The broker takes the new right up a moment after the tool has ended.
 				deadline, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 				defer cancel()
 				for {
-					if _, err = granted.Publish(deadline, outgoing("made", "v")); err == nil || deadline.Err() != nil {
+					if _, err = publish(deadline, granted, outgoing("made", "v")); err == nil || deadline.Err() != nil {
 						break
 					}
 				}

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
 // recreations lets a client publish again to a topic that was deleted and created anew. The client takes the new topic
@@ -18,11 +20,11 @@ type recreations struct {
 // when the records were handed over: whoever comes late does not forget a topic a second time, which would fail the
 // records on their way to the new one. The failed records themselves are not sent again: in a cluster whose brokers
 // know no topic ids they may have been stored in the new topic.
-func (c *client) forgetRecreated(began uint64, results []result) {
+func (c *client) forgetRecreated(began uint64, results []record.Result) {
 	var topics []string
 	for i := range results {
-		if err := results[i].err; err != nil && errors.Is(err, kerr.UnknownTopicID) && !slices.Contains(topics, err.Topic) {
-			topics = append(topics, err.Topic)
+		if topic := results[i].Topic; errors.Is(results[i].Err, kerr.UnknownTopicID) && !slices.Contains(topics, topic) {
+			topics = append(topics, topic)
 		}
 	}
 	if len(topics) == 0 || !c.recreations.forgotten.CompareAndSwap(began, began+1) {

@@ -58,10 +58,11 @@ const identifyDelay = 250 * time.Millisecond
 
 // identify sees that the producer is idempotent where the settings say so, before the first record is handed over: the
 // client goes on without in silence where a broker does not know how (InitProducerId).
-func (c *client) identify(ctx context.Context, topic string) *Error {
+func (c *client) identify(p *patience, topic string) *Error {
 	if !c.producer.Idempotent || c.identified.Load() {
 		return nil
 	}
+	ctx := p.context()
 	late := func(err error) *Error {
 		return c.neverSent(topic, "Kafka could not be asked for a producer id within publish_timeout ("+c.publishTimeout().String()+"); the record was not stored", err)
 	}

@@ -221,11 +221,8 @@ func (t *Transactor) produce(ctx context.Context, outputs []record.Outgoing) err
 			waiting[topic] += bytes
 		}
 		convert(&outputs[i], &converted[i])
-		var call *pending
-		if outputs[i].Partition != record.AnyPartition {
-			call = new(pending)
-			converted[i].Context = context.WithValue(ctx, pendingKey{}, call)
-		}
+		call := &recordContext{Context: ctx}
+		converted[i].Context = call
 		done := failed.Promise()
 		t.kgo.Produce(ctx, &converted[i], func(r *kgo.Record, err error) {
 			if errors.Is(err, kerr.MessageTooLarge) {
@@ -265,12 +262,9 @@ type firstFailed struct {
 	partitions int // of its topic, where the partition that it is for is not one of them
 }
 
-func (f *firstFailed) note(output *record.Outgoing, call *pending) {
+func (f *firstFailed) note(output *record.Outgoing, call *recordContext) {
 	f.once.Do(func() {
-		f.output = output
-		if call != nil {
-			f.partitions = call.partitions
-		}
+		f.output, f.partitions = output, call.partitions
 	})
 }
 

@@ -70,7 +70,7 @@ func config(t *testing.T, brokers []string) (Config, *counts) {
 		Settings: settings.Request{ReplyTopic: "answers", ReplyPartition: record.AnyPartition},
 		Create:   settings.CreateTopics{Partitions: -1, Replication: -1},
 		Access:   access,
-		Publish:  produce.NewPublisher(handle, settings.Producer{}, settings.CreateTopics{}).Publish,
+		Publish:  produce.NewPublisher(handle, settings.Producer{}, settings.CreateTopics{}, nil).Publish,
 		Observer: seen,
 		Log:      testkit.Logger(t),
 	}, seen
@@ -79,8 +79,16 @@ func config(t *testing.T, brokers []string) (Config, *counts) {
 // publishWhole makes a request end in the wait for its answer, not before that in its publish.
 func publishWhole(cfg *Config) {
 	publish := cfg.Publish
-	cfg.Publish = func(ctx context.Context, out record.Outgoing) (record.Position, error) {
-		return publish(context.WithoutCancel(ctx), out)
+	cfg.Publish = func(ctx context.Context, outs ...record.Outgoing) []record.Result {
+		return publish(context.WithoutCancel(ctx), outs...)
+	}
+}
+
+// neverPublish makes a publish a failure of the test.
+func neverPublish(t *testing.T, cfg *Config) {
+	cfg.Publish = func(context.Context, ...record.Outgoing) []record.Result {
+		t.Error("it was published")
+		return []record.Result{{Err: errors.New("published")}}
 	}
 }
 

@@ -59,9 +59,9 @@ func TestNoRequestIsSentBeforeTheEndOfTheTopicIsKnown(t *testing.T) {
 	newReplier(t, k.Brokers(), echo)
 	var sent atomic.Bool
 	publish := cfg.Publish
-	cfg.Publish = func(ctx context.Context, out record.Outgoing) (record.Position, error) {
+	cfg.Publish = func(ctx context.Context, outs ...record.Outgoing) []record.Result {
 		sent.Store(true)
-		return publish(ctx, out)
+		return publish(ctx, outs...)
 	}
 	r := start(t, cfg)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -182,10 +182,7 @@ func TestRequestsFailAtOnceWhereTheReplyTopicCannotServe(t *testing.T) {
 			}
 			cfg, _ := config(t, k.Brokers())
 			cfg.Settings.ReplyPartition, cfg.Create.Enabled = test.partition, test.create
-			cfg.Publish = func(context.Context, record.Outgoing) (record.Position, error) {
-				t.Error("it was published")
-				return record.Position{}, errors.New("published")
-			}
+			neverPublish(t, &cfg)
 			r := start(t, cfg)
 			ctx, cancel := context.WithTimeout(t.Context(), testkit.DefaultTimeout)
 			defer cancel()

@@ -54,7 +54,7 @@ type Config struct {
 	// which closes it in the end.
 	Memory *memory.Account
 	// Publish stores a request. It returns when Kafka has acknowledged it, or when that failed.
-	Publish  func(context.Context, record.Outgoing) (record.Position, error)
+	Publish  func(context.Context, ...record.Outgoing) []record.Result
 	Observer Observer
 	Log      *slog.Logger
 }
@@ -133,7 +133,7 @@ func (r *Requester) Do(ctx context.Context, out record.Outgoing) (*record.Record
 		return nil, err
 	}
 	out.Headers = r.headers(out.Headers, call.correlation)
-	if _, err := r.cfg.Publish(ctx, out); err != nil {
+	if err := r.cfg.Publish(ctx, out)[0].Err; err != nil {
 		if r.pending.remove(call) {
 			return nil, r.unsent(ctx, err)
 		}

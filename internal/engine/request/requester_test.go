@@ -185,11 +185,11 @@ func TestAnAnswerThatComesBeforeTheAcknowledgementCounts(t *testing.T) {
 			publish := cfg.Publish
 			var r *Requester
 			started := make(chan struct{})
-			cfg.Publish = func(ctx context.Context, out record.Outgoing) (record.Position, error) {
+			cfg.Publish = func(ctx context.Context, outs ...record.Outgoing) []record.Result {
 				<-started
-				position, err := publish(ctx, out)
-				if err != nil {
-					return position, err
+				results := publish(ctx, outs...)
+				if results[0].Err != nil {
+					return results
 				}
 				testkit.Eventually(t, testkit.DefaultTimeout, func() error {
 					if n := r.Pending(); n > 0 {
@@ -197,7 +197,8 @@ func TestAnAnswerThatComesBeforeTheAcknowledgementCounts(t *testing.T) {
 					}
 					return nil
 				})
-				return position, test.ack
+				results[0].Err = test.ack
+				return results
 			}
 			r = start(t, cfg)
 			close(started)
@@ -228,10 +229,7 @@ func TestSubjectsThatCannotBeRequestedFromAreRefused(t *testing.T) {
 	t.Parallel()
 	k := topics(t, 1)
 	cfg, _ := config(t, k.Brokers())
-	cfg.Publish = func(context.Context, record.Outgoing) (record.Position, error) {
-		t.Error("it was published")
-		return record.Position{}, errors.New("published")
-	}
+	neverPublish(t, &cfg)
 	r := start(t, cfg)
 	for subject, want := range map[string]string{
 		"":                        "names no topic",

@@ -3,10 +3,10 @@ package route
 import (
 	"context"
 	"fmt"
-	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"log/slog"
 	"sync"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 

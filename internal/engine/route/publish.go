@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/produce"
-	"github.com/messaging-kafka/messaging-kafka/internal/observe/tracing"
 	"github.com/messaging-kafka/messaging-kafka/internal/payload"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
@@ -60,7 +59,7 @@ func (r *Route) Publish(ctx context.Context, from Trace, msg payload.Message) er
 	began := time.Now()
 	out, err := p.outgoing(msg)
 	if err == nil {
-		err = p.send(ctx, from, out)
+		err = p.send(ctx, from, []record.Outgoing{out})[0].Err
 	}
 	p.metrics.Published(classOf(err), time.Since(began))
 	if p.answersInVain(err) {
@@ -96,50 +95,37 @@ func (p *publishing) answersInVain(err error) bool {
 	return false
 }
 
-// send publishes one record of a component.
-func (p *publishing) send(ctx context.Context, from Trace, out record.Outgoing) error {
-	list := []record.Outgoing{out}
-	ctx, span := p.trace.Send(ctx, from, list)
-	position, err := p.publish(ctx, list[0])
-	if err == nil {
-		span.Stored(position)
-	}
-	span.End(classOf(err), err)
-	return err
-}
-
-// Send produces records and returns when the broker has acknowledged or refused each, with the place and the error of
-// each, in their order.
-func (r *Route) Send(ctx context.Context, from Trace, list []record.Outgoing) ([]record.Position, []error) {
+// Send produces records and returns when the broker has acknowledged or refused each; it says of each, in their order,
+// what became of it.
+func (r *Route) Send(ctx context.Context, from Trace, list []record.Outgoing) []record.Result {
 	p, err := r.publishing(ctx)
 	if err != nil {
-		return make([]record.Position, len(list)), slices.Repeat([]error{err}, len(list))
+		return slices.Repeat([]record.Result{{Err: err}}, len(list))
 	}
 	began := time.Now()
-	ctx, span := p.trace.Send(ctx, from, list)
-	p.payloads.publishing(list...)
-	positions, errs := p.currentPublisher().PublishAll(ctx, list)
+	results := p.send(ctx, from, list)
 	took := time.Since(began)
-	endSend(span, positions, errs)
-	for i, err := range errs {
-		p.metrics.Published(classOf(err), took)
-		p.watch.published(positions[i].Topic, err)
+	for i := range results {
+		p.metrics.Published(classOf(results[i].Err), took)
 	}
-	return positions, errs
+	return results
 }
 
-// endSend ends the span of a send, with what happened to the first record that was not stored.
-func endSend(span *tracing.Span, positions []record.Position, errs []error) {
-	for _, err := range errs {
-		if err != nil {
-			span.End(classOf(err), err)
-			return
+// send publishes records of a component. The span says what happened to the first that was not stored.
+func (p *publishing) send(ctx context.Context, from Trace, list []record.Outgoing) []record.Result {
+	ctx, span := p.trace.Send(ctx, from, list)
+	results := p.publish(ctx, list...)
+	var first error
+	for i := range results {
+		if first = results[i].Err; first != nil {
+			break
 		}
 	}
-	if len(positions) == 1 {
-		span.Stored(positions[0])
+	if first == nil && len(results) == 1 {
+		span.Stored(results[0].Position)
 	}
-	span.End("", nil)
+	span.End(classOf(first), first)
+	return results
 }
 
 // ErrNoReplyTopic is the error of requests by a route that has no topic for their answers.
@@ -190,13 +176,4 @@ func (p *publishing) request(ctx context.Context, from Trace, out record.Outgoin
 	return answer, err
 }
 
-func classOf(err error) string {
-	if err == nil {
-		return string(produce.ClassOK)
-	}
-	var e *produce.Error
-	if errors.As(err, &e) {
-		return string(e.Class)
-	}
-	return string(produce.ClassOther)
-}
+func classOf(err error) string { return string(produce.ClassOf(err)) }

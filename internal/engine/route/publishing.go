@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/produce"
@@ -29,9 +28,6 @@ type publishing struct {
 	// requester is nil where the settings have no topic for answers, which it reads by answers.
 	requester *request.Requester
 	answers   *kafka.Access
-
-	mu        sync.RWMutex
-	handle    *produce.Handle
 	publisher *produce.Publisher
 }
 
@@ -45,23 +41,12 @@ func startPublishing(r *Route, ask *Ask, payloads *payloads) (*publishing, error
 	if err != nil {
 		return nil, err
 	}
-	p.produceBy(handle)
+	p.publisher = produce.NewPublisher(handle, p.settings.Producer, p.settings.Create, p.metrics.Stored)
 	if err := p.startRequester(r); err != nil {
 		return nil, errors.Join(err, handle.Release(context.Background()))
 	}
-	p.watch = watchPublishes(p.currentHandle, !ask.Settings.Consumer.Enabled())
+	p.watch = watchPublishes(p.publisher, !ask.Settings.Consumer.Enabled())
 	return p, nil
-}
-
-// produceBy has records published by handle from now on, and returns the handle that is to be released.
-func (p *publishing) produceBy(handle *produce.Handle) *produce.Handle {
-	publisher := produce.NewPublisher(handle, p.settings.Producer, p.settings.Create)
-	publisher.Count(p.metrics.Stored)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	old := p.handle
-	p.handle, p.publisher = handle, publisher
-	return old
 }
 
 func (p *publishing) startRequester(r *Route) error {
@@ -84,24 +69,14 @@ func (p *publishing) startRequester(r *Route) error {
 	return nil
 }
 
-// publish produces by the publisher of the moment; a rotation of credentials replaces it.
-func (p *publishing) publish(ctx context.Context, out record.Outgoing) (record.Position, error) {
-	p.payloads.publishing(out)
-	position, err := p.currentPublisher().Publish(ctx, out)
-	p.watch.published(position.Topic, err)
-	return position, err
-}
-
-func (p *publishing) currentPublisher() *produce.Publisher {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	return p.publisher
-}
-
-func (p *publishing) currentHandle() *produce.Handle {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	return p.handle
+// publish publishes records and notes how that ended.
+func (p *publishing) publish(ctx context.Context, list ...record.Outgoing) []record.Result {
+	p.payloads.publishing(list...)
+	results := p.publisher.Publish(ctx, list...)
+	for i := range results {
+		p.watch.published(results[i].Topic, results[i].Err)
+	}
+	return results
 }
 
 // stop ends publishing within ctx.
@@ -110,7 +85,7 @@ func (p *publishing) stop(ctx context.Context) {
 	if p.requester != nil {
 		p.requester.Stop(ctx)
 	}
-	if err := p.currentHandle().Release(ctx); err != nil {
+	if err := p.publisher.Release(ctx); err != nil {
 		p.log.Warn("publishes were cut off by the end of the link", "error", err)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"reflect"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,16 +34,15 @@ type reading struct {
 	payloads atomic.Pointer[payloads] // nil where the log must not have them
 	*consume.Consumer
 
-	// readings.mu protects these two. users are the claims that it reads for, the one whose credentials it uses last.
+	// publisher stores dead letters and what a processor returns; nil where there is neither.
+	publisher *produce.Publisher
+
+	// readings.mu protects these. users are the claims that it reads for, the one whose credentials it uses last, and
+	// cluster and client what it produces with.
 	users    []*claim
 	security settings.Security
-
-	mu        sync.RWMutex
-	handle    *produce.Handle    // nil where nothing is produced
-	publisher *produce.Publisher // of what a processor returns; nil where there is none
-	// cluster and client are what handle was made with.
-	cluster settings.Cluster
-	client  settings.ProducerClient
+	cluster  settings.Cluster
+	client   settings.ProducerClient
 }
 
 // newReading begins to read what c asks for, as the member of its group that instance names. readings.mu is held.
@@ -80,24 +78,21 @@ func (s *reading) produces() bool {
 }
 
 // produceAs has the reading produce with these settings from now on. It returns the handle that is to be released, nil
-// where there is none.
+// where there is none. readings.mu is held.
 func (s *reading) produceAs(cluster settings.Cluster, client settings.ProducerClient) (*produce.Handle, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.produces() || (s.handle != nil && client == s.client && reflect.DeepEqual(cluster, s.cluster)) {
+	if !s.produces() || (s.publisher != nil && client == s.client && reflect.DeepEqual(cluster, s.cluster)) {
 		return nil, nil
 	}
 	handle, err := s.shared.pool.Acquire(cluster, client)
 	if err != nil {
 		return nil, err
 	}
-	old := s.handle
-	s.handle, s.cluster, s.client = handle, cluster, client
-	if s.claim.ask.Role == role.Process {
-		s.publisher = produce.NewPublisher(handle, s.settings.Producer, s.settings.Create)
-		s.publisher.Count(s.metrics.Stored)
+	s.cluster, s.client = cluster, client
+	if s.publisher != nil {
+		return s.publisher.Use(handle), nil
 	}
-	return old, nil
+	s.publisher = produce.NewPublisher(handle, s.settings.Producer, s.settings.Create, s.metrics.Stored)
+	return nil, nil
 }
 
 // adopt takes over what the links of the reading say about things that can change while it runs, and the credentials
@@ -149,42 +144,27 @@ func (s *reading) consumerConfig() consume.Config {
 		Produce: s.deadLetter, Limiter: s.shared.Limiter, Observer: s.metrics, Log: s.log,
 	}
 	if s.claim.ask.Role == role.Process {
-		cfg.Outputs = &consume.Outputs{Prepare: s.prepare, Produce: s.publishAll}
+		cfg.Outputs = &consume.Outputs{Prepare: s.publisher.Prepare, Produce: s.publish}
 		cfg.TransactionalID = s.transactionalID()
 	}
 	return cfg
 }
 
-func (s *reading) producing() (*produce.Handle, *produce.Publisher) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.handle, s.publisher
-}
-
-// deadLetter stores a dead letter. The component's restrictions (allowed_topics, producer_partitions) are not those
-// of dead letters, so it goes past the publisher.
+// deadLetter stores a dead letter as it is: the component's restrictions (allowed_topics, producer_partitions) are not
+// those of dead letters.
 func (s *reading) deadLetter(ctx context.Context, out record.Outgoing) error {
-	handle, _ := s.producing()
-	_, err := handle.Produce(ctx, out)
-	return err
+	return s.publisher.Send(ctx, out)[0].Err
 }
 
-// prepare and publishAll go by the publisher of the moment; a rotation of credentials replaces it.
-func (s *reading) prepare(to []record.Outgoing, out record.Outgoing) ([]record.Outgoing, error) {
-	_, publisher := s.producing()
-	return publisher.AppendPrepared(to, out)
-}
-
-func (s *reading) publishAll(ctx context.Context, outputs []record.Outgoing) error {
+// publish stores what a component has made of records, and returns the first error.
+func (s *reading) publish(ctx context.Context, outputs []record.Outgoing) (first error) {
 	began := time.Now()
-	_, publisher := s.producing()
-	_, errs := publisher.PublishAll(ctx, outputs)
+	results := s.publisher.Publish(ctx, outputs...)
 	took := time.Since(began)
-	var first error
-	for _, err := range errs {
-		s.metrics.Published(classOf(err), took)
-		if err != nil && first == nil {
-			first = err
+	for i := range results {
+		s.metrics.Published(classOf(results[i].Err), took)
+		if first == nil {
+			first = results[i].Err
 		}
 	}
 	return first
@@ -193,11 +173,10 @@ func (s *reading) publishAll(ctx context.Context, outputs []record.Outgoing) err
 // end ends the reading within ctx.
 func (s *reading) end(ctx context.Context) {
 	s.Stop(ctx)
-	handle, _ := s.producing()
-	if handle == nil {
+	if s.publisher == nil {
 		return
 	}
-	if err := handle.Release(ctx); err != nil {
+	if err := s.publisher.Release(ctx); err != nil {
 		s.log.Warn("records that were being produced were cut off by the end of reading", "error", err)
 	}
 }

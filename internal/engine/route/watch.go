@@ -16,7 +16,7 @@ import (
 // watch finds out what is wrong with a link by which its component publishes: whether its cluster can be reached,
 // which without traffic nothing else tells, and whether the topics are well again to which a publish failed.
 type watch struct {
-	handle func() *produce.Handle
+	publisher *produce.Publisher
 	// ping is false where something else finds out about the cluster.
 	ping   bool
 	cancel context.CancelFunc
@@ -51,11 +51,11 @@ const (
 	forgetAfter = 5 * time.Minute
 )
 
-// watchPublishes watches until [watch.stop]. handle is asked for the producer of the moment.
-func watchPublishes(handle func() *produce.Handle, ping bool) *watch {
+// watchPublishes watches until [watch.stop].
+func watchPublishes(publisher *produce.Publisher, ping bool) *watch {
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &watch{
-		handle: handle, ping: ping, cancel: cancel, done: make(chan struct{}), wake: make(chan struct{}, 1),
+		publisher: publisher, ping: ping, cancel: cancel, done: make(chan struct{}), wake: make(chan struct{}, 1),
 		topics: make(map[string]badTopic),
 	}
 	if ping {
@@ -95,7 +95,7 @@ func (w *watch) reach(ctx context.Context) error {
 	}
 	attempt, cancel := context.WithTimeout(ctx, watchEvery)
 	defer cancel()
-	err := w.handle().Ping(attempt)
+	err := w.publisher.Ping(attempt)
 	if ctx.Err() != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func (w *watch) askTopics(ctx context.Context) {
 	w.mu.Unlock()
 	ask, cancel := context.WithTimeout(ctx, watchEvery)
 	defer cancel()
-	unwell, err := w.handle().Writable(ask, slices.Sorted(maps.Keys(before))...)
+	unwell, err := w.publisher.Writable(ask, slices.Sorted(maps.Keys(before))...)
 	if err != nil {
 		return // that the cluster cannot be reached is told already, or will be
 	}

@@ -16,7 +16,7 @@ import (
 // unknownTopic is the error of a publish to a topic that is not there.
 func unknownTopic(t *testing.T, publisher *produce.Publisher, topic string) error {
 	t.Helper()
-	_, err := publisher.Publish(t.Context(), record.Outgoing{Topic: topic, Partition: record.AnyPartition})
+	err := publisher.Publish(t.Context(), record.Outgoing{Topic: topic, Partition: record.AnyPartition})[0].Err
 	var failure *produce.Error
 	if !errors.As(err, &failure) || failure.Class != produce.ClassUnknownTopic {
 		t.Fatalf("publishing to %s: %v", topic, err)
@@ -35,8 +35,9 @@ func TestTopicsThatAreNotWellAreBoundedAndForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = handle.Release(t.Context()) })
-	failed := unknownTopic(t, produce.NewPublisher(handle, link.Producer, link.Create), "gone")
-	w := &watch{handle: func() *produce.Handle { return handle }, wake: make(chan struct{}, 1), topics: make(map[string]badTopic)}
+	publisher := produce.NewPublisher(handle, link.Producer, link.Create, nil)
+	failed := unknownTopic(t, publisher, "gone")
+	w := &watch{publisher: publisher, wake: make(chan struct{}, 1), topics: make(map[string]badTopic)}
 	for range 3 {
 		w.published("gone", failed)
 	}

@@ -62,7 +62,7 @@ func (w *work) rotate(now *settings.Link) bool {
 	}
 	w.settings = *now
 	if w.publishing != nil {
-		w.shared.release(w.publishing.produceBy(handle), w.log)
+		w.shared.release(w.publishing.publisher.Use(handle), w.log)
 	}
 	return true
 }

@@ -101,11 +101,8 @@ func FuzzDecodeRecords(f *testing.F) {
 				again(t, outcomes, appendOutcomes(nil, outcomes, outputs), decode)
 			}
 		}
-		if positions, errs, err := DecodeSent(NewBytesDecoder(b)); err == nil {
-			again(t, positions, AppendSent(positions, errs), func(d *Decoder) ([]record.Position, error) {
-				got, _, err := DecodeSent(d)
-				return got, err
-			})
+		if results, err := DecodeSent(NewBytesDecoder(b)); err == nil {
+			again(t, results, AppendSent(results), DecodeSent)
 		}
 		if answer, failure, err := DecodeAnswer(NewBytesDecoder(b)); err == nil && (answer == nil) == (failure == nil) {
 			t.Fatalf("an answer of %v and %v", answer, failure)

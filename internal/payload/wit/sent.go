@@ -3,35 +3,29 @@ package wit
 import "github.com/messaging-kafka/messaging-kafka/internal/record"
 
 // AppendSent returns list<result<position, send-error>>, the result of producer.send.
-func AppendSent(positions []record.Position, errs []error) []byte {
+func AppendSent(results []record.Result) []byte {
 	bound := numbersBound
-	for i := range positions {
-		bound += numbersBound + len(positions[i].Topic)
+	for i := range results {
+		bound += numbersBound + len(results[i].Topic)
 	}
-	b := AppendCount(make([]byte, 0, bound), len(positions))
-	for i := range positions {
-		if errs != nil && errs[i] != nil {
-			b = AppendSendError(AppendResult(b, false), SendErrorOf(errs[i]))
+	b := AppendCount(make([]byte, 0, bound), len(results))
+	for i := range results {
+		if err := results[i].Err; err != nil {
+			b = AppendSendError(AppendResult(b, false), SendErrorOf(err))
 			continue
 		}
-		b = appendPosition(AppendResult(b, true), positions[i])
+		b = appendPosition(AppendResult(b, true), results[i].Position)
 	}
 	return b
 }
 
-// DecodeSent reads the result of producer.send, as a component does. positions and errs are those of
-// producer.send: as long as the list, with a nil error where the record was stored, the errors [*SendError]s.
-func DecodeSent(d *Decoder) (positions []record.Position, errs []error, err error) {
+// DecodeSent reads the result of producer.send, as a component does. The errors in it are [*SendError]s.
+func DecodeSent(d *Decoder) ([]record.Result, error) {
 	r := newReader(d)
-	_, err = DecodeList(d, maxRecords, func(*Decoder) (struct{}, error) {
+	return DecodeList(d, maxRecords, func(*Decoder) (record.Result, error) {
 		position, failure, err := decodeResult(r, r.position)
-		positions, errs = append(positions, position), append(errs, failure)
-		return struct{}{}, err
+		return record.Result{Position: position, Err: failure}, err
 	})
-	if err != nil {
-		return nil, nil, err
-	}
-	return positions, errs, nil
 }
 
 // DecodeAnswer reads the result of requester.request, as a component does. failure is what the component gets

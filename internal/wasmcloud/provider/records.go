@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/produce"
@@ -68,22 +69,19 @@ const (
 )
 
 // Send implements records.Producer.
-func (s recordsProducer) Send(ctx context.Context, caller guest.Caller, list []record.Outgoing) ([]record.Position, []error) {
+func (s recordsProducer) Send(ctx context.Context, caller guest.Caller, list []record.Outgoing) []record.Result {
 	r, err := s.p.route(ctx, recordsNamespace, recordsPackage, caller)
 	if err != nil {
-		errs := make([]error, len(list))
-		for i := range errs {
-			errs[i] = s.p.fitSendError(&wit.SendError{Case: wit.Unavailable, Text: err.Error()})
-		}
-		return make([]record.Position, len(list)), errs
+		err = s.p.fitSendError(&wit.SendError{Case: wit.Unavailable, Text: err.Error()})
+		return slices.Repeat([]record.Result{{Err: err}}, len(list))
 	}
-	positions, errs := r.Send(ctx, caller.Header, list)
-	for i, err := range errs {
-		if err != nil {
-			errs[i] = s.p.fitSendError(sendError(err))
+	results := r.Send(ctx, caller.Header, list)
+	for i := range results {
+		if err := results[i].Err; err != nil {
+			results[i].Err = s.p.fitSendError(sendError(err))
 		}
 	}
-	return positions, errs
+	return results
 }
 
 // Request implements records.Producer.

@@ -64,22 +64,21 @@ func newRecordsComponent(t *testing.T, ns *testkit.NATSServer, id string, outcom
 }
 
 // send calls the provider's producer.
-func (c *recordsComponent) send(list ...record.Outgoing) ([]record.Position, []error) {
+func (c *recordsComponent) send(list ...record.Outgoing) []record.Result {
 	c.t.Helper()
-	var positions []record.Position
-	var errs []error
+	var results []record.Result
 	err := c.client.Invoke(c.t.Context(), wrpc.Invocation{
 		Target: "default.kafka", Instance: "messaging-kafka:records/producer@0.1.0", Function: "send",
 		Header: nats.Header{"source-id": {c.id}, "link-name": {"default"}},
 		Params: wit.AppendOutgoings(nil, list),
 	}, func(d *wit.Decoder) (err error) {
-		positions, errs, err = wit.DecodeSent(d)
+		results, err = wit.DecodeSent(d)
 		return err
 	})
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	return positions, errs
+	return results
 }
 
 func recordsLink(source, target, iface string, config map[string]string) testkit.Link {
@@ -215,19 +214,19 @@ func TestAComponentSendsRecords(t *testing.T) {
 	p := b.start()
 	b.host.PutLink(recordsLink("echo", "kafka", "producer", b.config("", "max_message_bytes", "1KiB", "allowed_topics", "out,big*")))
 	p.WaitHealthy()
-	positions, errs := c.send(
+	results := c.send(
 		record.Outgoing{Topic: "out", Partition: 2, Key: []byte("k"), Value: []byte("v")},
 		record.Outgoing{Topic: "out", Partition: record.AnyPartition, Value: make([]byte, 2000)},
 		record.Outgoing{Topic: "secret", Partition: record.AnyPartition},
 		record.Outgoing{Topic: "big.missing", Partition: record.AnyPartition},
 		record.Outgoing{Topic: "out", Partition: 99},
 	)
-	if errs[0] != nil || positions[0] != (record.Position{Topic: "out", Partition: 2}) {
-		t.Errorf("position %+v, error %v", positions[0], errs[0])
+	if results[0] != (record.Result{Position: record.Position{Topic: "out", Partition: 2}}) {
+		t.Errorf("the first became of %+v", results[0])
 	}
 	for i, want := range map[int]string{1: "too-large: 2000 bytes where 1024 are allowed", 2: "not-authorised:", 3: "unknown-topic:", 4: "invalid:"} {
-		if errs[i] == nil || !strings.HasPrefix(errs[i].Error(), want) {
-			t.Errorf("record %d: %v, want %s", i, errs[i], want)
+		if err := results[i].Err; err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("record %d: %v, want %s", i, err, want)
 		}
 	}
 }

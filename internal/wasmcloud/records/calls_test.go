@@ -212,11 +212,11 @@ func TestCallsThatFailAsAWhole(t *testing.T) {
 
 // kafka is a producer whose methods a test sets.
 type kafka struct {
-	send    func(context.Context, guest.Caller, []record.Outgoing) ([]record.Position, []error)
+	send    func(context.Context, guest.Caller, []record.Outgoing) []record.Result
 	request func(context.Context, guest.Caller, record.Outgoing, time.Duration) (*record.Record, error)
 }
 
-func (k *kafka) Send(ctx context.Context, c guest.Caller, list []record.Outgoing) ([]record.Position, []error) {
+func (k *kafka) Send(ctx context.Context, c guest.Caller, list []record.Outgoing) []record.Result {
 	return k.send(ctx, c, list)
 }
 
@@ -230,13 +230,12 @@ func TestSendIsServed(t *testing.T) {
 	var caller guest.Caller
 	var got []record.Outgoing
 	var left time.Duration
-	var positions []record.Position
-	var errs []error
-	k := &kafka{send: func(ctx context.Context, c guest.Caller, list []record.Outgoing) ([]record.Position, []error) {
+	var results []record.Result
+	k := &kafka{send: func(ctx context.Context, c guest.Caller, list []record.Outgoing) []record.Result {
 		caller, got = c, list
 		deadline, _ := ctx.Deadline()
 		left = time.Until(deadline)
-		return positions, errs
+		return results
 	}}
 	if err := Register(l.Server, k); err != nil {
 		t.Fatal(err)
@@ -247,20 +246,18 @@ func TestSendIsServed(t *testing.T) {
 			Headers: r.Headers})
 	}
 	header := nats.Header{"source-id": {"echo"}, "link-name": {"orders"}, "traceparent": {"00-1"}, "other": {"x"}}
-	var gotPositions []record.Position
-	var gotErrs []error
+	var gotResults []record.Result
 	send := func() error {
 		return l.call(t, "producer", "send", header, wit.AppendOutgoings(nil, list), func(d *wit.Decoder) (err error) {
-			gotPositions, gotErrs, err = wit.DecodeSent(d)
+			gotResults, err = wit.DecodeSent(d)
 			return err
 		})
 	}
 	position := record.Position{Topic: "t", Partition: 3, Offset: 1000}
-	positions = []record.Position{position, {}, {}, {}}
 	tooLarge := &wit.SendError{Case: wit.TooLarge, Size: 2, Limit: 1}
-	errs = []error{
-		nil, fmt.Errorf("publishing: %w", tooLarge), fmt.Errorf("waiting: %w", context.DeadlineExceeded),
-		errors.New("what \xff"),
+	results = []record.Result{
+		{Position: position}, {Err: fmt.Errorf("publishing: %w", tooLarge)},
+		{Err: fmt.Errorf("waiting: %w", context.DeadlineExceeded)}, {Err: errors.New("what \xff")},
 	}
 	if err := send(); err != nil {
 		t.Fatal(err)
@@ -275,16 +272,12 @@ func TestSendIsServed(t *testing.T) {
 	if left <= 0 || left > guest.MaxCall {
 		t.Errorf("the call has %v left", left)
 	}
-	wantErrs := []error{nil, tooLarge, &wit.SendError{Case: wit.TimedOut, Text: "waiting: context deadline exceeded"},
-		&wit.SendError{Case: wit.Other, Text: "what \uFFFD"}}
-	if gotPositions[0] != position || !reflect.DeepEqual(gotErrs, wantErrs) {
-		t.Errorf("the component gets %v, %v", gotPositions, gotErrs)
+	want := []record.Result{{Position: position}, {Err: tooLarge},
+		{Err: &wit.SendError{Case: wit.TimedOut, Text: "waiting: context deadline exceeded"}}, {Err: &wit.SendError{Case: wit.Other, Text: "what \uFFFD"}}}
+	if !reflect.DeepEqual(gotResults, want) {
+		t.Errorf("the component gets %v", gotResults)
 	}
-	errs = nil
-	if err := send(); err != nil || len(gotPositions) != 4 || errors.Join(gotErrs...) != nil {
-		t.Errorf("without errors the component gets %v, %v (%v)", gotPositions, gotErrs, err)
-	}
-	errs = make([]error, 3)
+	results = results[:3]
 	if err := send(); !errors.Is(err, wrpc.ErrIncomplete) {
 		t.Errorf("results of another number are %v", err)
 	}

@@ -21,9 +21,9 @@ import (
 // An error that is or wraps a [*wit.SendError] reaches the component as that; a [context.DeadlineExceeded] does as
 // [wit.TimedOut], any other one as [wit.Other].
 type Producer interface {
-	// Send produces records and returns when each of them is acknowledged or has failed. Both results are as long
-	// as records: where errs has nil, positions has where that record was stored. A nil errs says that all were.
-	Send(ctx context.Context, caller guest.Caller, records []record.Outgoing) (positions []record.Position, errs []error)
+	// Send produces records and returns when each of them is acknowledged or has failed, with a result for each, in
+	// their order.
+	Send(ctx context.Context, caller guest.Caller, records []record.Outgoing) []record.Result
 	// Request produces a request and returns the record that answers it within timeout.
 	Request(ctx context.Context, caller guest.Caller, request record.Outgoing,
 		timeout time.Duration) (*record.Record, error)
@@ -45,11 +45,11 @@ func serveSend(p Producer) wrpc.Handler {
 		}
 		ctx, cancel := context.WithTimeout(ctx, guest.MaxCall)
 		defer cancel()
-		positions, errs := p.Send(ctx, guest.CallerOf(h), list)
-		if len(positions) != len(list) || errs != nil && len(errs) != len(list) {
-			return nil, fmt.Errorf("sending %d records gave %d positions and %d errors", len(list), len(positions), len(errs))
+		results := p.Send(ctx, guest.CallerOf(h), list)
+		if len(results) != len(list) {
+			return nil, fmt.Errorf("sending %d records gave %d results", len(list), len(results))
 		}
-		return wit.AppendSent(positions, errs), nil
+		return wit.AppendSent(results), nil
 	}
 }
 
