@@ -1,8 +1,8 @@
 package settings
 
 import (
+	"path"
 	"slices"
-	"strings"
 )
 
 // Allows tells whether the link may publish to a topic.
@@ -30,24 +30,8 @@ func (p *Producer) Believes(topic, own string) bool {
 }
 
 // MatchTopic tells whether a pattern, in which * stands for any text and ? for any one character, covers a whole name.
+// Neither has anything else that [path.Match] gives a meaning to: both are made of the characters of topics and hosts.
 func MatchTopic(pattern, name string) bool {
-	// Where the rest does not fit, the last star takes one character more; earlier stars need no second try.
-	star, resume := -1, 0
-	p, n := 0, 0
-	for n < len(name) {
-		switch {
-		case p < len(pattern) && pattern[p] == '*':
-			star, resume = p, n
-			p++
-		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == name[n]):
-			p++
-			n++
-		case star >= 0:
-			resume++
-			p, n = star+1, resume
-		default:
-			return false
-		}
-	}
-	return strings.Trim(pattern[p:], "*") == ""
+	ok, err := path.Match(pattern, name)
+	return ok && err == nil
 }

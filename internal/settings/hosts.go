@@ -3,6 +3,7 @@ package settings
 import (
 	"net"
 	"net/netip"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -77,21 +78,11 @@ func parseHost(part string) (string, error) {
 	return net.JoinHostPort(strings.ToLower(host), strconv.FormatUint(n, 10)), nil
 }
 
-// isHostName is lax about what resolvers take (underscores occur in container networks), strict about what makes
-// one name two things.
-func isHostName(host string) bool {
-	if host == "" || len(host) > 253 {
-		return false
-	}
-	for _, r := range host {
-		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '.', r == '_', r > 127:
-		default:
-			return false
-		}
-	}
-	return true
-}
+// hostName is lax about what resolvers take (underscores occur in container networks), strict about what makes one name
+// two things.
+var hostName = regexp.MustCompile(`^[a-zA-Z0-9._\x{80}-\x{10ffff}-]+$`)
+
+func isHostName(host string) bool { return len(host) <= 253 && hostName.MatchString(host) }
 
 // parseListenAddress checks an address to listen on. The host may be missing, and then the colon too.
 func parseListenAddress(text string) (string, error) {

@@ -127,11 +127,7 @@ func (p *parse) clashes(own *source) {
 
 // apply gives a setting its value: the strongest that is given, or its default.
 func (p *parse) apply(s *setting) {
-	if s.def != "" {
-		if err := s.value.set(&p.draft, s.def); err != nil {
-			panic(fmt.Sprintf("declared default of %s: %v", s.name, err))
-		}
-	}
+	p.setDefault(s)
 	for _, from := range p.sources {
 		g, is := from.values[s.name]
 		if !is || (from.level == levelProvider && s.scope == scopeLink) {
@@ -147,6 +143,15 @@ func (p *parse) apply(s *setting) {
 		}
 		p.used[s.name] = g
 		return
+	}
+}
+
+func (p *parse) setDefault(s *setting) {
+	if s.def == "" {
+		return
+	}
+	if err := s.value.set(&p.draft, s.def); err != nil {
+		panic(fmt.Sprintf("declared default of %s: %v", s.name, err))
 	}
 }
 
@@ -201,6 +206,21 @@ func (p *parse) unused(why string, names ...string) {
 		if p.byLink(name) {
 			p.warn(name, "is not used: %s", why)
 		}
+	}
+}
+
+// withdraw is unused for settings that get their defaults back.
+func (p *parse) withdraw(why string, names ...string) {
+	p.unused(why, names...)
+	p.reset(names...)
+}
+
+// reset gives settings their defaults back, so that links that connect alike compare equal.
+func (p *parse) reset(names ...string) {
+	for _, name := range names {
+		s := declared[name]
+		s.value.clear(&p.draft)
+		p.setDefault(s)
 	}
 }
 

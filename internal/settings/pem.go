@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"net"
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -134,6 +135,13 @@ func crossesInClear(endpoint string) bool {
 	return !strings.EqualFold(u.Hostname(), "localhost")
 }
 
+// The characters of OAuth scopes (RFC 6749, section 3.3), and of the names and values of SASL extensions (RFC 7628, section 3.1).
+var (
+	scopeText     = regexp.MustCompile(`^[\x21\x23-\x5b\x5d-\x7e]+$`)
+	extensionName = regexp.MustCompile(`^[A-Za-z]+$`)
+	extensionText = regexp.MustCompile(`^[\t\x20-\x7e]+$`)
+)
+
 // parseScopes reads OAuth scopes, which OAuth itself separates by spaces.
 func parseScopes(text string) ([]string, error) {
 	scopes := list(strings.Join(strings.Fields(text), ","))
@@ -141,23 +149,20 @@ func parseScopes(text string) ([]string, error) {
 		return nil, refuse(text, "names no scope")
 	}
 	for _, scope := range scopes {
-		for _, r := range scope {
-			// RFC 6749, section 3.3.
-			if r < 0x21 || r > 0x7e || r == '"' || r == '\\' {
-				return nil, refuse(scope, "holds a character that no OAuth scope has")
-			}
+		if !scopeText.MatchString(scope) {
+			return nil, refuse(scope, "holds a character that no OAuth scope has")
 		}
 	}
 	return scopes, nil
 }
 
-// parseExtensions reads SASL extensions (RFC 7628, section 3.1).
+// parseExtensions reads SASL extensions.
 func parseExtensions(text string) (map[string]string, error) {
 	extensions := make(map[string]string)
 	for _, part := range list(text) {
 		name, content, found := strings.Cut(part, "=")
 		name, content = strings.TrimSpace(name), strings.TrimSpace(content)
-		if !found || content == "" || !isAlpha(name) || !isExtensionValue(content) {
+		if !found || !extensionName.MatchString(name) || !extensionText.MatchString(content) {
 			// What stands behind the = may be a key to something.
 			return nil, refuse("", "is not a list of name=value, with names of letters only")
 		}
@@ -173,25 +178,4 @@ func parseExtensions(text string) (map[string]string, error) {
 		return nil, refuse("", "names no extension")
 	}
 	return extensions, nil
-}
-
-func isAlpha(text string) bool {
-	if text == "" {
-		return false
-	}
-	for _, r := range text {
-		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z') {
-			return false
-		}
-	}
-	return true
-}
-
-func isExtensionValue(text string) bool {
-	for _, r := range text {
-		if (r < 0x20 || r > 0x7e) && r != '\t' {
-			return false
-		}
-	}
-	return true
 }

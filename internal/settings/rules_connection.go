@@ -1,7 +1,6 @@
 package settings
 
 import (
-	"crypto/tls"
 	"slices"
 	"strings"
 )
@@ -60,11 +59,10 @@ func (p *parse) tlsRules() {
 	s := &p.link.Cluster.Security
 	if !s.Protocol.UsesTLS() {
 		why := "security_protocol is " + string(s.Protocol)
-		p.unused(why, tlsKeys...)
+		p.withdraw(why, tlsKeys...)
 		if s.TLSInsecureSkipVerify { // false is what it comes to anyway
-			p.unused(why, "tls_insecure_skip_verify")
+			p.withdraw(why, "tls_insecure_skip_verify")
 		}
-		s.clearTLS()
 		return
 	}
 	// What stands nearer to the link beats the other form of the same thing further away.
@@ -107,7 +105,6 @@ func (p *parse) saslRules() {
 	s := &p.link.Cluster.Security
 	if !s.Protocol.UsesSASL() {
 		p.credentialsInVain("security_protocol is "+string(s.Protocol), s.Protocol)
-		s.clearSASL(true, true, true)
 		return
 	}
 	needed := func(name string, missing bool) {
@@ -120,9 +117,7 @@ func (p *parse) saslRules() {
 	case Plain, ScramSHA256, ScramSHA512:
 		needed("sasl_username", s.Username == "")
 		needed("sasl_password", s.Password.Empty())
-		p.unused(reason, oauthKeys...)
-		p.unused(reason, awsKeys...)
-		s.clearSASL(false, true, true)
+		p.withdraw(reason, slices.Concat(oauthKeys, awsKeys)...)
 		if s.Mechanism == Plain && !s.Protocol.UsesTLS() {
 			p.warn(keyProtocol, "is SASL_PLAINTEXT: with PLAIN, the password crosses the network in clear text")
 		}
@@ -130,9 +125,7 @@ func (p *parse) saslRules() {
 		needed("oauth_token_endpoint", s.OAuthTokenEndpoint == "")
 		needed("oauth_client_id", s.OAuthClientID == "")
 		needed("oauth_client_secret", s.OAuthClientSecret.Empty())
-		p.unused(reason, plainKeys...)
-		p.unused(reason, awsKeys...)
-		s.clearSASL(true, false, true)
+		p.withdraw(reason, slices.Concat(plainKeys, awsKeys)...)
 		if !s.Protocol.UsesTLS() {
 			p.warn(keyProtocol, "is SASL_PLAINTEXT: with OAUTHBEARER, the token crosses the network in clear text")
 		}
@@ -149,9 +142,7 @@ func (p *parse) saslRules() {
 				p.fail("aws_secret_access_key", why)
 			}
 		}
-		p.unused(reason, plainKeys...)
-		p.unused(reason, oauthKeys...)
-		s.clearSASL(true, true, false)
+		p.withdraw(reason, slices.Concat(plainKeys, oauthKeys)...)
 	default:
 		p.fail(keyMechanism, "is missing: security_protocol=%s needs it (%s)", s.Protocol,
 			strings.Join(declared[keyMechanism].value.words, ", "))
@@ -161,10 +152,9 @@ func (p *parse) saslRules() {
 // credentialsInVain complains about credentials on a link that does not use SASL. Where the protocol was not chosen
 // by anyone, the author of the credentials surely meant to use them.
 func (p *parse) credentialsInVain(reason string, protocol Protocol) {
-	var names []string
-	names = append(append(append(names, plainKeys...), oauthKeys...), awsKeys...)
+	names := slices.Concat(plainKeys, oauthKeys, awsKeys)
 	if p.given(keyProtocol) || p.given(keyMechanism) {
-		p.unused(reason, names...)
+		p.withdraw(reason, names...)
 		return
 	}
 	for _, name := range names {
@@ -174,28 +164,5 @@ func (p *parse) credentialsInVain(reason string, protocol Protocol) {
 			return
 		}
 	}
-}
-
-// clearTLS takes away what is not used, so that links that connect alike compare equal.
-func (s *Security) clearTLS() {
-	s.TLSCA, s.TLSCAFile = "", ""
-	s.TLSCert, s.TLSCertFile = "", ""
-	s.TLSKey, s.TLSKeyFile = Secret{}, ""
-	s.TLSServerName, s.TLSInsecureSkipVerify = "", false
-	s.TLSMinVersion = tls.VersionTLS12
-}
-
-// clearSASL takes away credentials of the kinds that are not used.
-func (s *Security) clearSASL(plain, oauth, aws bool) {
-	if plain {
-		s.Username, s.Password = "", Secret{}
-	}
-	if oauth {
-		s.OAuthTokenEndpoint, s.OAuthClientID, s.OAuthClientSecret = "", "", Secret{}
-		s.OAuthScope, s.OAuthExtensions = nil, nil
-	}
-	if aws {
-		s.AWSRegion, s.AWSAccessKeyID = "", ""
-		s.AWSSecretAccessKey, s.AWSSessionToken = Secret{}, Secret{}
-	}
+	p.reset(names...)
 }

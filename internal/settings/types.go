@@ -16,11 +16,12 @@ type value struct {
 	kind  string
 	words []string
 	set   func(*draft, string) error
+	clear func(*draft)
 }
 
 // into makes a value of a parser and the place of the result.
 func into[T any](kind string, parse func(string) (T, error), place func(*draft) *T) value {
-	return value{kind: kind, set: func(d *draft, text string) error {
+	return value{kind: kind, clear: func(d *draft) { *place(d) = *new(T) }, set: func(d *draft, text string) error {
 		v, err := parse(text)
 		if err != nil {
 			return err
