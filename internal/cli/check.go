@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -120,9 +119,7 @@ func (f checkFlags) run(command *cobra.Command) error {
 		}
 	}
 	if f.asJSON {
-		encoder := json.NewEncoder(out)
-		encoder.SetIndent("", "  ")
-		printing = encoder.Encode(report)
+		printing = printJSON(out, report)
 	}
 	if printing != nil {
 		return fmt.Errorf("printing what was found: %w", printing)

@@ -3,6 +3,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -110,6 +111,13 @@ data on standard input.`,
 	}
 	root.AddCommand(newCheck(), newDev(), newPar(), newStatus(), newVersion())
 	return root, started
+}
+
+// printJSON writes a value for a program, and so that a person can read it.
+func printJSON(out io.Writer, v any) error {
+	encoder := json.NewEncoder(out)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(v)
 }
 
 func isTerminal(file *os.File) bool { return term.IsTerminal(int(file.Fd())) }

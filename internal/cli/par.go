@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -219,21 +218,14 @@ func newParInspect() *cobra.Command {
 		Short:   "Verify a provider archive and show what is in it",
 		Long:    "Verify a provider archive, its hashes and its signature, and show what is in it. It fails when anything is wrong with it.",
 		Example: "  messaging-kafka par inspect messaging-kafka.par.gz",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return errors.New("inspect needs the file of one archive")
-			}
-			return nil
-		},
+		Args:    oneFile("inspect"),
 		RunE: func(command *cobra.Command, args []string) error {
 			contents, size, err := verifyFile(command, args[0])
 			if err != nil {
 				return fmt.Errorf("inspecting %s: %w", args[0], err)
 			}
 			if asJSON {
-				encoder := json.NewEncoder(command.OutOrStdout())
-				encoder.SetIndent("", "  ")
-				return encoder.Encode(contents)
+				return printJSON(command.OutOrStdout(), contents)
 			}
 			return describeArchive(command.OutOrStdout(), args[0], size, contents)
 		},

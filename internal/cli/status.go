@@ -157,9 +157,7 @@ func reportOf(a *overview.Answer) statusReport {
 
 func (f statusFlags) print(out io.Writer, answer *overview.Answer) error {
 	if f.asJSON {
-		encoder := json.NewEncoder(out)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(reportOf(answer))
+		return printJSON(out, reportOf(answer))
 	}
 	style := overview.Style{}
 	if file, ok := out.(*os.File); ok && isTerminal(file) {

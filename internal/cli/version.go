@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,9 +21,7 @@ func newVersion() *cobra.Command {
 		RunE: func(command *cobra.Command, _ []string) error {
 			info, out := version.Get(), command.OutOrStdout()
 			if asJSON {
-				encoder := json.NewEncoder(out)
-				encoder.SetIndent("", "  ")
-				return encoder.Encode(info)
+				return printJSON(out, info)
 			}
 			var text strings.Builder
 			fmt.Fprintf(&text, "messaging-kafka %s\n  commit  %s\n  built   with %s for %s\n", info.Version, info.Commit,

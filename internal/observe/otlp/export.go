@@ -45,12 +45,18 @@ type Options struct {
 type Export struct {
 	resource *resource.Resource
 	version  string
-	spans    *sdktrace.TracerProvider // nil = off, as each of the others
+	spans    *sdktrace.TracerProvider // nil = off, as logs
 	logs     *sdklog.LoggerProvider
-	meter    *sdkmetric.MeterProvider
+	all      []provider // of the signals that are on
 	outlets  []*outlet
 
 	shutdown sync.Once
+}
+
+// provider is what OpenTelemetry has for each signal.
+type provider interface {
+	ForceFlush(context.Context) error
+	Shutdown(context.Context) error
 }
 
 // Start begins to export what the sources ask for. It returns nil where that is nothing. What is wrong with them is
@@ -128,20 +134,21 @@ func (e *Export) start(sig signal, o *outlet, p *plan, from prometheus.Gatherer)
 				sdktrace.WithExportTimeout(o.to.timeout),
 			),
 		)
+		e.all = append(e.all, e.spans)
 	case metrics:
 		exporter, err := newMetricExporter(ctx, o, w)
 		if err != nil {
 			return err
 		}
 		// The metrics keep the names that they have in the registry.
-		e.meter = sdkmetric.NewMeterProvider(
+		e.all = append(e.all, sdkmetric.NewMeterProvider(
 			sdkmetric.WithResource(e.resource),
 			sdkmetric.WithReader(sdkmetric.NewPeriodicReader(exporter,
 				sdkmetric.WithProducer(bridge.NewMetricProducer(bridge.WithGatherer(from))),
 				sdkmetric.WithInterval(p.interval),
 				sdkmetric.WithTimeout(o.to.timeout),
 			)),
-		)
+		))
 	case logs:
 		exporter, err := newLogExporter(ctx, o, w)
 		if err != nil {
@@ -156,6 +163,7 @@ func (e *Export) start(sig signal, o *outlet, p *plan, from prometheus.Gatherer)
 				sdklog.WithExportTimeout(o.to.timeout),
 			)),
 		)
+		e.all = append(e.all, e.logs)
 	}
 	return nil
 }
@@ -184,11 +192,7 @@ func (e *Export) Flush(ctx context.Context) {
 	if e == nil {
 		return
 	}
-	e.each(
-		func() { _ = e.spans.ForceFlush(ctx) }, // ctx's error, or none: see outlet.export
-		func() { _ = e.meter.ForceFlush(ctx) },
-		func() { _ = e.logs.ForceFlush(ctx) },
-	)
+	e.each(func(p provider) { _ = p.ForceFlush(ctx) }) // ctx's error, or none: see outlet.export
 }
 
 // Shutdown sends what waits and ends the export. It returns when that is done or soon after ctx ends, and nothing of
@@ -202,28 +206,18 @@ func (e *Export) Shutdown(ctx context.Context) {
 			// OpenTelemetry's queues stop to wait when ctx ends, but go on to send. This makes them fail.
 			defer context.AfterFunc(ctx, o.cut)()
 		}
-		e.each(
-			func() { _ = e.spans.Shutdown(ctx) },
-			func() { _ = e.meter.Shutdown(ctx) },
-			func() { _ = e.logs.Shutdown(ctx) },
-		)
+		e.each(func(p provider) { _ = p.Shutdown(ctx) })
 		for _, o := range e.outlets {
 			<-o.ended // closing it is the last thing that each queue does
 		}
 	})
 }
 
-// each runs the functions of the signals that are on, side by side.
-func (e *Export) each(spans, metrics, logs func()) {
+// each does something with all providers, side by side.
+func (e *Export) each(do func(provider)) {
 	var all sync.WaitGroup
-	if e.spans != nil {
-		all.Go(spans)
-	}
-	if e.meter != nil {
-		all.Go(metrics)
-	}
-	if e.logs != nil {
-		all.Go(logs)
+	for _, p := range e.all {
+		all.Go(func() { do(p) })
 	}
 	all.Wait()
 }
