@@ -5,8 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/redact"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 )
 
@@ -100,18 +100,8 @@ func stateWord(s status.State) string {
 }
 
 // plain is a text on one line, without what a terminal would take for orders: topics, components and errors are named
-// by others.
-func plain(text string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\r' || r == '\t':
-			return ' '
-		case unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == unicode.ReplacementChar:
-			return '·'
-		}
-		return r
-	}, text)
-}
+// by others. In the place of that is a character that every terminal shows in one column.
+func plain(text string) string { return strings.ReplaceAll(redact.OneLine(text), "\uFFFD", "·") }
 
 // memoryWords says what a provider has taken of its memory; it is empty where that is not known.
 func memoryWords(m *status.Memory) string {
