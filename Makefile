@@ -48,8 +48,8 @@ SEED ?=
 SOAK_DURATION ?= 2h
 SOAK_OUT      ?= $(abspath $(DIST))/soak
 
-# The suites below test/ and the benchmarks have build tags, without which no tool looks at them.
-tags = $(shell sed -n 's,^//go:build \([a-z0-9]*\)$$,\1,p' test/*/*.go bench/*.go bench/*/*.go | sort -u | paste -sd, -)
+# The suites below test/, tests of packages on a real Kafka and the benchmarks have build tags, without which no tool looks at them.
+tags = $(shell grep -rhox --include='*_test.go' '//go:build [a-z0-9]*' bench internal test 2>/dev/null | cut -d' ' -f2 | grep -vx unix | sort -u | paste -sd, -)
 
 .DEFAULT_GOAL := build
 .PHONY: help build test verify lint vet staticcheck vulnerabilities tidy tidy-check par release fuzz docs bench bench-compare bench-host chaos exactly-once simulate soak soak-nightly clean

@@ -51,8 +51,18 @@ browser() {
   echo "SKIPPED: there is no chromium, so the page is not looked at: install it (Debian: apt-get install chromium)"
 }
 
+# The tests of single packages that take a real Kafka, of each version: their files have a build tag. The other tests of these
+# packages are those of make test.
+brokers() {
+  local files names
+  mapfile -t files < <(grep -rlx --include='*_test.go' '//go:build brokers' internal)
+  names=$(sed -n 's/^func \(Test[A-Za-z0-9]*\)(.*/\1/p' "${files[@]}" | paste -sd '|')
+  mapfile -t packages < <(for file in "${files[@]}"; do echo "./$(dirname "$file")"; done | sort -u)
+  gotest --format testname -- -count=1 -race -p 1 -tags brokers -timeout 20m -run "^($names)\$" "${packages[@]}"
+}
+
 # The suites, what breaks most first. A folder below test/ with tests in it that is not listed comes last.
-suites=(integration simulation e2e page security exactlyonce chaos release soak)
+suites=(brokers integration simulation e2e page security exactlyonce chaos release soak)
 for dir in test/*/; do
   suite=$(basename "$dir")
   if compgen -G "$dir*_test.go" >/dev/null && [[ " ${suites[*]} " != *" $suite "* ]]; then suites+=("$suite"); fi
@@ -82,6 +92,10 @@ export SOAK_OUT=${SOAK_OUT:-$tmp/soak}
 # Suites get the machine to themselves, one after another. Some have a build tag of their own name.
 for suite in "${suites[@]}"; do
   if [ "$suite" = page ] && [ -e "$tmp/no-browser" ]; then continue; fi
+  if [ "$suite" = brokers ]; then
+    step "go test -race, packages on real Kafkas" brokers
+    continue
+  fi
   # The simulation's second tag lets virtual time pass the Kafka client's locks.
   at=. package=./test/$suite
   if [ -e "test/$suite/go.mod" ]; then at=test/$suite package=.; fi

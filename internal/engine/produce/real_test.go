@@ -1,10 +1,17 @@
+//go:build brokers
+
 package produce
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
@@ -12,9 +19,6 @@ import (
 )
 
 func TestPublishingToApacheKafka(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starting Apache Kafka takes long")
-	}
 	for _, version := range []string{testkit.Kafka4, testkit.Kafka3} {
 		t.Run("Kafka "+version, func(t *testing.T) {
 			kafka := testkit.RealKafka(t, testkit.KafkaOptions{Version: version, Auth: true, ACL: true, NoAutoCreate: true})
@@ -85,6 +89,95 @@ func TestPublishingToApacheKafka(t *testing.T) {
 				if err != nil {
 					t.Error(err)
 				}
+			})
+		})
+	}
+}
+
+func TestTransactionsOnApacheKafka(t *testing.T) {
+	for _, version := range []string{testkit.Kafka4, testkit.Kafka3} {
+		t.Run("Kafka "+version, func(t *testing.T) {
+			k := testkit.RealKafka(t, testkit.KafkaOptions{Version: version, Auth: true, ACL: true, NoAutoCreate: true})
+			cluster := settings.Cluster{
+				Hosts: k.Brokers(), ClientID: "test", DialTimeout: 5 * time.Second, RequestTimeout: 10 * time.Second,
+				Security: settings.Security{Protocol: settings.Plaintext},
+			}
+			cl := testkit.NewClient(t, k.Brokers(), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+			cl.Topic("in", 1, nil)
+			cl.Topic("out", 1, nil)
+			cl.Topic("little", 1, map[string]string{"max.message.bytes": "4000"})
+
+			t.Run("one that is taken over cannot commit", func(t *testing.T) {
+				m := joinGroup(t, k.Brokers(), "taken").member("taken")
+				first, second := newTransactor(t, "taken", cluster), newTransactor(t, "taken", cluster)
+				if err := first.Commit(within(t), m, many("out", 2, 1), offsetOf(2)); err != nil {
+					t.Fatal(err)
+				}
+				if err := second.Init(within(t)); err != nil {
+					t.Fatal(err)
+				}
+				if err := first.Commit(within(t), m, many("out", 2, 1), offsetOf(4)); err == nil {
+					t.Error("the first one can commit all the same")
+				}
+				if err := first.Commit(within(t), m, many("out", 2, 1), offsetOf(4)); !errors.Is(err, ErrNotAborted) {
+					t.Errorf("the first one does not know that it is of no more use: %v", err)
+				}
+				if err := second.Commit(within(t), m, many("out", 1, 1), offsetOf(3)); err != nil {
+					t.Fatal(err)
+				}
+				cl.WaitCommitted("taken", "in", map[int32]int64{0: 3})
+				if n := len(cl.Read("out", 3)); n != 3 {
+					t.Errorf("%d outputs", n)
+				}
+			})
+
+			t.Run("offsets of somebody who is no member are not even sent", func(t *testing.T) {
+				joinGroup(t, k.Brokers(), "strict")
+				tx := newTransactor(t, "strict", cluster)
+				nobody := func() (Member, error) { return Member{Group: "strict", Generation: -1}, nil }
+				if err := tx.Commit(within(t), nobody, many("out", 1, 1), offsetOf(9)); !errors.Is(err, errNoMember) {
+					t.Errorf("nobody: %v", err)
+				}
+				stranger := func() (Member, error) { return Member{Group: "strict", MemberID: "stranger", Generation: 1}, nil }
+				if err := tx.Commit(within(t), stranger, many("out", 1, 1), offsetOf(9)); !errors.Is(err, kerr.UnknownMemberID) {
+					t.Errorf("a stranger: %v", err)
+				}
+			})
+
+			t.Run("a topic that takes only small batches gets them", func(t *testing.T) {
+				m := joinGroup(t, k.Brokers(), "little").member("little")
+				tx := newTransactor(t, "little", cluster)
+				outs := append(many("little", 100, 500), many("out", 1, 1)...)
+				failures := 0
+				for err := tx.Commit(within(t), m, outs, offsetOf(1)); err != nil; err = tx.Commit(within(t), m, outs, offsetOf(1)) {
+					if failures++; errors.Is(err, ErrOutput) || errors.Is(err, ErrNotAborted) || failures > 10 {
+						t.Fatal(err)
+					}
+				}
+				if failures == 0 {
+					t.Error("the batch was taken as a whole: the test shows nothing")
+				}
+				for i, r := range cl.Read("little", 100) {
+					if !strings.HasPrefix(string(r.Value), fmt.Sprint(i, "-")) {
+						t.Errorf("record %d is %.10s", i, r.Value)
+					}
+				}
+			})
+
+			t.Run("a record that is never taken is told apart, and harms no transaction after it", func(t *testing.T) {
+				m := joinGroup(t, k.Brokers(), "never").member("never")
+				tx := newTransactor(t, "never", cluster)
+				for name, outs := range map[string][]record.Outgoing{
+					"too large": many("little", 1, 9000), "no topic": many("missing", 1, 1),
+				} {
+					if err := tx.Commit(within(t), m, append(outs, many("out", 1, 1)...), offsetOf(1)); !errors.Is(err, ErrOutput) || errors.Is(err, ErrNotAborted) {
+						t.Errorf("%s: %v", name, err)
+					}
+				}
+				if err := tx.Commit(within(t), m, many("little", 1, 10), offsetOf(7)); err != nil {
+					t.Fatal(err)
+				}
+				cl.WaitCommitted("never", "in", map[int32]int64{0: 7})
 			})
 		})
 	}
