@@ -34,7 +34,7 @@ type Outcome struct {
 	// Err says in words for the operator why Kind is not [Done]. It is set with all other kinds, and with Skipped may be.
 	Err error
 	// Outputs are the records that were made of the record, to be produced before its offset is committed. There are none
-	// unless Kind is [Done].
+	// unless Kind is [Done]. A link that produces none takes the record for rejected.
 	Outputs []Outgoing
 	// After is how long the next delivery of the record should wait at least, where whoever handles it has said so; with
 	// Unavailable it is how long nobody will take calls. The engine waits no longer than its own bound, and longer than After

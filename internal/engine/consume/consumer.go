@@ -28,7 +28,7 @@ type Config struct {
 	Batches   bool
 	Component string
 	// Outputs produces what the component makes of records; nil where it makes nothing.
-	Outputs *Outputs
+	Outputs *dispatch.Outputs
 	// TransactionalID is the id of the link's transactions, the same after a restart; needed with them.
 	TransactionalID string
 	// Produce stores a dead letter; it returns when the broker has acknowledged it. It is needed where the settings
@@ -40,15 +40,6 @@ type Config struct {
 	Memory   *memory.Account
 	Observer Observer
 	Log      *slog.Logger
-}
-
-// Outputs says how the outputs of a component are produced.
-type Outputs struct {
-	// Prepare appends the records to produce of an output: its topic and size checked against what the link allows, its
-	// partition chosen where the link limits them. Its errors are final.
-	Prepare func(to []record.Outgoing, out record.Outgoing) ([]record.Outgoing, error)
-	// Produce stores outputs and returns when Kafka has acknowledged all of them, or the first error.
-	Produce func(ctx context.Context, outputs []record.Outgoing) error
 }
 
 // Observer is told what happens, for metrics. Its methods are called by many goroutines at once and must not block.

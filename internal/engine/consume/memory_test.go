@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/memory"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
@@ -59,7 +60,7 @@ func startBy(t *testing.T, k *testkit.FakeKafka, protocol string, h *handler, co
 		c.Memory = account
 		if protocol == "transactions" {
 			c.Batches, c.TransactionalID = true, "tx-"+h.name
-			c.Outputs = &Outputs{Prepare: func(to []record.Outgoing, out record.Outgoing) ([]record.Outgoing, error) {
+			c.Outputs = &dispatch.Outputs{Prepare: func(to []record.Outgoing, out record.Outgoing) ([]record.Outgoing, error) {
 				return append(to, out), nil
 			}}
 		}

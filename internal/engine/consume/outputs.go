@@ -22,28 +22,6 @@ func (cfg *Config) transactional() bool {
 	return cfg.Outputs != nil && cfg.Settings.Delivery.Transactions
 }
 
-func (cfg *Config) batch() *dispatch.Batch {
-	if !cfg.Batches {
-		return nil
-	}
-	b := cfg.Settings.Delivery.Batch
-	return &dispatch.Batch{MaxRecords: b.MaxRecords, MaxBytes: b.MaxBytes, MaxWait: b.MaxWait}
-}
-
-func (cfg *Config) produceOutputs() func(context.Context, []record.Outgoing) error {
-	if cfg.Outputs == nil {
-		return nil
-	}
-	return cfg.Outputs.Produce
-}
-
-func (cfg *Config) prepareOutput() func([]record.Outgoing, record.Outgoing) ([]record.Outgoing, error) {
-	if cfg.Outputs == nil {
-		return nil
-	}
-	return cfg.Outputs.Prepare
-}
-
 // transaction is what of one partition is to be committed together. Only the committer uses it.
 type transaction struct {
 	dispatch.Finished

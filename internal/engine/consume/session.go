@@ -175,9 +175,8 @@ func newSession(cfg *Config, from *origin) (*session, error) {
 	s.d = dispatch.New(dispatch.Config{
 		Delivery:       cfg.Settings.Delivery,
 		Receiver:       cfg.Receiver,
-		Batch:          cfg.batch(),
-		Produce:        cfg.produceOutputs(),
-		Prepare:        cfg.prepareOutput(),
+		Batches:        cfg.Batches,
+		Outputs:        cfg.Outputs,
 		Transactional:  cfg.transactional(),
 		DeadLetter:     cfg.deadLetter(),
 		MakeDeadLetter: cfg.letter(),

@@ -104,10 +104,8 @@ func (s *shareSession) finish(soft context.Context, f *kgo.Record, r *record.Rec
 	if len(outputs) == 0 {
 		return kgo.AckAccept
 	}
-	for _, out := range outputs {
-		if _, err := s.cfg.Outputs.Prepare(nil, out); err != nil {
-			return s.reject(f, r, r.Attempt, fmt.Errorf("an output for topic %s cannot be produced: %w", out.Topic, err))
-		}
+	if _, err := s.cfg.Outputs.PrepareAll(nil, outputs); err != nil {
+		return s.reject(f, r, r.Attempt, err)
 	}
 	for failures := 1; ; failures++ {
 		err := s.cfg.Outputs.Produce(s.calls, outputs)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
@@ -133,7 +134,7 @@ func TestAShareGroupHoldsARecordUntilItsOutputsAreStored(t *testing.T) {
 		d := &doubler{name: "a"}
 		s, c, _ := shared(t, nil, func(d *settings.Delivery) { d.MaxAttempts = 1 })
 		s.cfg.Receiver, s.cfg.Batches = d, true
-		s.cfg.Outputs = &Outputs{
+		s.cfg.Outputs = &dispatch.Outputs{
 			Prepare: func(to []record.Outgoing, out record.Outgoing) ([]record.Outgoing, error) {
 				return append(to, out), nil
 			},

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
@@ -58,7 +59,7 @@ func startProcessor(t *testing.T, brokers []string, d *doubler, config map[strin
 	}
 	return startWith(t, brokers, &handler{name: d.name}, full, func(cfg *Config) {
 		cfg.Receiver, cfg.Batches, cfg.TransactionalID = d, true, "tx-"+d.name
-		cfg.Outputs = &Outputs{Prepare: func(to []record.Outgoing, out record.Outgoing) ([]record.Outgoing, error) {
+		cfg.Outputs = &dispatch.Outputs{Prepare: func(to []record.Outgoing, out record.Outgoing) ([]record.Outgoing, error) {
 			if out.Topic == "forbidden" {
 				return nil, errors.New("not allowed")
 			}
@@ -162,7 +163,7 @@ func TestARecordWhoseOutputCannotBeProducedIsDeadLettered(t *testing.T) {
 	cl.ProduceText("in", "x")
 	c := startWith(t, k.Brokers(), &handler{name: "a"}, map[string]string{"topic": "in", "dead_letter_topic": "dlq"}, func(cfg *Config) {
 		cfg.Receiver, cfg.Batches = &doubler{name: "a"}, true
-		cfg.Outputs = &Outputs{
+		cfg.Outputs = &dispatch.Outputs{
 			Prepare: func([]record.Outgoing, record.Outgoing) ([]record.Outgoing, error) {
 				return nil, errors.New("not among allowed_topics")
 			},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -44,7 +45,8 @@ func (s *batchScript) seen() [][]int64 {
 func batchConfig(s *batchScript) (Config, *counts) {
 	cfg, c := config(nil)
 	cfg.Delivery.MaxInFlight = 4
-	cfg.Receiver, cfg.Batch = s, &Batch{MaxRecords: 500, MaxBytes: 1 << 20, MaxWait: 5 * time.Millisecond}
+	cfg.Receiver, cfg.Batches = s, true
+	cfg.Delivery.Batch = settings.Batch{MaxRecords: 500, MaxBytes: 1 << 20, MaxWait: 5 * time.Millisecond}
 	return cfg, c
 }
 
@@ -124,8 +126,8 @@ func TestABatchIsBoundedInBytes(t *testing.T) {
 			return done(batch)
 		}}
 		cfg, _ := batchConfig(s)
-		cfg.Batch.MaxBytes = 1000
-		cfg.Batch.MaxWait = 0
+		cfg.Delivery.Batch.MaxBytes = 1000
+		cfg.Delivery.Batch.MaxWait = 0
 		cfg.Delivery.Order = settings.OrderPartition
 		d := New(cfg)
 		p := d.Open("t", 0, 0)
@@ -307,7 +309,7 @@ func TestAnOutputThatCannotBeProducedHoldsUpNoOtherOfItsBatch(t *testing.T) {
 		stored := map[string]int{}
 		cfg, _ := batchConfig(s)
 		cfg.Delivery.MaxInFlight = 1
-		cfg.Produce = func(_ context.Context, outputs []record.Outgoing) (err error) {
+		cfg.Outputs.Produce = func(_ context.Context, outputs []record.Outgoing) (err error) {
 			for _, o := range outputs {
 				if string(o.Value) == "7" {
 					err = errors.New("Kafka does not take it")
@@ -351,7 +353,7 @@ func TestARecordHoldsItsPartitionOnlyWhenAllBeforeItIsStored(t *testing.T) {
 		cfg, _ := batchConfig(s)
 		cfg.Delivery.OnReject = settings.RejectStop
 		var back atomic.Bool
-		cfg.Produce = func(context.Context, []record.Outgoing) error {
+		cfg.Outputs.Produce = func(context.Context, []record.Outgoing) error {
 			if back.Load() {
 				return nil
 			}
@@ -375,6 +377,31 @@ func TestARecordHoldsItsPartitionOnlyWhenAllBeforeItIsStored(t *testing.T) {
 	})
 }
 
+// TestOutputsOfALinkThatProducesNone: who returns them by mistake brings nobody down, and loses nothing in silence.
+func TestOutputsOfALinkThatProducesNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &batchScript{handle: func(_ context.Context, batch []*record.Record) []record.Outcome {
+			return record.Each(len(batch), record.Outcome{Kind: record.Done, Outputs: []record.Outgoing{{Topic: "out"}}})
+		}}
+		cfg, _ := batchConfig(s)
+		cfg.Outputs = nil
+		var why string
+		cfg.DeadLetter = func(_ context.Context, _ *record.Record, _ int, cause error) error {
+			why = cause.Error()
+			return nil
+		}
+		d := New(cfg)
+		p := d.Open("t", 0, 0)
+		p.Add(keyed(1), first)
+		synctest.Wait()
+		mustCommit(t, p, 1)
+		if !strings.Contains(why, "the link produces none") {
+			t.Errorf("the dead letter says %q", why)
+		}
+		d.Close(t.Context())
+	})
+}
+
 func TestOutputs(t *testing.T) {
 	process := func(_ context.Context, batch []*record.Record) []record.Outcome {
 		outcomes := done(batch)
@@ -390,7 +417,7 @@ func TestOutputs(t *testing.T) {
 			away := true
 			s := &batchScript{handle: process}
 			cfg, _ := batchConfig(s)
-			cfg.Produce = func(_ context.Context, outputs []record.Outgoing) error {
+			cfg.Outputs.Produce = func(_ context.Context, outputs []record.Outgoing) error {
 				mu.Lock()
 				defer mu.Unlock()
 				if away {
@@ -432,7 +459,7 @@ func TestOutputs(t *testing.T) {
 				return process(ctx, batch)
 			}}
 			cfg, _ := batchConfig(s)
-			cfg.Transactional, cfg.Batch.MaxRecords = true, 1
+			cfg.Transactional, cfg.Delivery.Batch.MaxRecords = true, 1
 			d := New(cfg)
 			p := d.Open("t", 0, 0)
 			p.Add(keyed(3, "a", "b", "c"), first)
@@ -531,7 +558,7 @@ func TestNoHistoryOfBatchesBreaksTheRules(t *testing.T) {
 					return outcomes
 				}
 				cfg, _ := batchConfig(s)
-				cfg.Batch.MaxRecords = 1 + rng.Intn(20)
+				cfg.Delivery.Batch.MaxRecords = 1 + rng.Intn(20)
 				d := New(cfg)
 				p := d.Open("t", 0, 0)
 				rs := keyed(300)
@@ -574,7 +601,7 @@ func TestOutputsThatFillTheBufferAreTakenBeforeThereAreMore(t *testing.T) {
 			return fat(ctx, batch)
 		}}
 		cfg, _ := batchConfig(s)
-		cfg.Transactional, cfg.Batch.MaxRecords, cfg.Delivery.MaxInFlight, cfg.Delivery.MaxBuffer = true, 1, 1, 1500
+		cfg.Transactional, cfg.Delivery.Batch.MaxRecords, cfg.Delivery.MaxInFlight, cfg.Delivery.MaxBuffer = true, 1, 1, 1500
 		d := New(cfg)
 		p := d.Open("t", 0, 0)
 		p.Add(keyed(9, "a", "b", "c", "d", "e", "f", "g", "h", "i"), first)

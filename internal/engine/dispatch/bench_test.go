@@ -78,7 +78,7 @@ func BenchmarkDeliver(b *testing.B) {
 				cfg.Delivery.Order, cfg.Delivery.MaxInFlight = order, 16
 				if batches > 1 {
 					cfg.Delivery.MaxInFlight = 4
-					cfg.Batch = &Batch{MaxRecords: batches, MaxBytes: 1 << 20}
+					cfg.Batches, cfg.Delivery.Batch = true, settings.Batch{MaxRecords: batches, MaxBytes: 1 << 20}
 				}
 				progress := make(chan struct{}, 1)
 				cfg.Progress = func() {

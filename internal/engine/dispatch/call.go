@@ -152,22 +152,16 @@ func (d *Dispatcher) walk(c *call, outcomes []record.Outcome, at Circumstances, 
 // prepare appends the outputs of a record to made, as they are to be stored. A record whose outputs can never be is given
 // up.
 func (d *Dispatcher) prepare(s *step, outputs, made []record.Outgoing) []record.Outgoing {
-	before := len(made)
-	if d.cfg.Prepare != nil {
-		for _, out := range outputs {
-			more, err := d.cfg.Prepare(made, out)
-			if err != nil {
-				s.next, s.err = GiveUp, fmt.Errorf("an output for topic %s cannot be produced: %w", out.Topic, err)
-				return made[:before]
-			}
-			made = more
-		}
+	more, err := d.cfg.Outputs.PrepareAll(made, outputs)
+	if err != nil {
+		s.next, s.err = GiveUp, err
+		return made
 	}
-	if d.cfg.Prepare == nil || !d.cfg.Transactional {
-		made = append(made[:before], outputs...) // whoever produces them prepares them
+	if !d.cfg.Transactional {
+		more = append(made, outputs...) // whoever produces them prepares them
 	}
-	s.outputs = made[before:len(made):len(made)]
-	return made
+	s.outputs = more[len(made):len(more):len(more)]
+	return more
 }
 
 // produce stores the outputs of the records that are finished with a call; with transactions whoever commits does.
@@ -175,7 +169,7 @@ func (d *Dispatcher) produce(c *call, outputs []record.Outgoing) error {
 	if d.cfg.Transactional || len(outputs) == 0 {
 		return nil
 	}
-	err := d.cfg.Produce(c.p.ctx, outputs)
+	err := d.cfg.Outputs.Produce(c.p.ctx, outputs)
 	if c.p.ctx.Err() != nil {
 		return err // which may be why
 	}
@@ -193,9 +187,9 @@ func (d *Dispatcher) produce(c *call, outputs []record.Outgoing) error {
 func (d *Dispatcher) settle(c *call, unstored error) (next *call) {
 	p := c.p
 	d.mu.Lock()
-	d.inFlight--
-	d.withComponent -= len(c.items)
-	p.inFlight--
+	d.callsInFlight--
+	d.recordsInFlight -= len(c.items)
+	p.callsInFlight--
 	for i, it := range c.items {
 		s := &c.steps[i]
 		switch {
@@ -220,7 +214,7 @@ func (d *Dispatcher) settle(c *call, unstored error) (next *call) {
 			p.goOn(l)
 		}
 	}
-	if p.closing && p.inFlight == 0 {
+	if p.closing && p.callsInFlight == 0 {
 		close(p.drained)
 	}
 	next = d.begin(true)

@@ -135,6 +135,9 @@ func config(s *script) (Config, *counts) {
 			RetryBackoff: 100 * time.Millisecond, RetryBackoffMax: 30 * time.Second, OnReject: settings.RejectSkip,
 		},
 		Receiver: s,
+		Outputs: &Outputs{Prepare: func(to []record.Outgoing, out record.Outgoing) ([]record.Outgoing, error) {
+			return append(to, out), nil
+		}},
 		Observer: c,
 		Log:      slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}, c

@@ -2,6 +2,8 @@ package dispatch
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -16,16 +18,11 @@ import (
 // Config is what a [Dispatcher] needs. Receiver, Log and Observer must not be nil.
 type Config struct {
 	Delivery settings.Delivery
-	// Receiver takes the records: one by one, or as Batch says where that is set.
+	// Receiver takes the records, with Batches in batches as Delivery.Batch says: each is of one partition.
 	Receiver record.Receiver
-	Batch    *Batch
-	// Produce stores the outputs of a record that its component has processed, and returns when Kafka has acknowledged
-	// them. It is needed where the component has outputs and Transactional is false.
-	Produce func(ctx context.Context, outputs []record.Outgoing) error
-	// Prepare appends the records to produce of an output, which are what [Partition.TakeFinished] returns of it; nil leaves
-	// outputs as they are. A record with an output of which it returns an error is treated as rejected: no further
-	// delivery can help.
-	Prepare func(to []record.Outgoing, out record.Outgoing) ([]record.Outgoing, error)
+	Batches  bool
+	// Outputs says how the outputs of records are produced; nil where there are none.
+	Outputs *Outputs
 	// Transactional leaves outputs to whoever commits: see [Partition.TakeFinished].
 	Transactional bool
 	// DeadLetter stores a record that no further delivery can help and returns when the broker has acknowledged it.
@@ -43,13 +40,28 @@ type Config struct {
 	Log      *slog.Logger
 }
 
-// Batch says how batches are made. A batch holds records of one partition.
-type Batch struct {
-	MaxRecords int
-	MaxBytes   int64
-	// MaxWait is how long a record may wait for others to fill its batch. It waits only while the component is busy with
-	// another batch: what comes to an idle component goes at once.
-	MaxWait time.Duration
+// Outputs says how the outputs of records are produced.
+type Outputs struct {
+	// Prepare appends the records to produce of an output: its topic and size checked against what the link allows, its
+	// partition chosen where the link limits them. A record with an output of which it returns an error is treated as
+	// rejected: no further delivery can help. Whoever commits with [Config.Transactional] gets what it returns.
+	Prepare func(to []record.Outgoing, out record.Outgoing) ([]record.Outgoing, error)
+	// Produce prepares and stores outputs, and returns when Kafka has acknowledged all of them, or the first error.
+	Produce func(ctx context.Context, outputs []record.Outgoing) error
+}
+
+// PrepareAll appends the records to produce of the outputs of a record.
+func (o *Outputs) PrepareAll(to, outputs []record.Outgoing) ([]record.Outgoing, error) {
+	for i := range outputs {
+		if o == nil {
+			return nil, errors.New("records were made of it, and the link produces none")
+		}
+		var err error
+		if to, err = o.Prepare(to, outputs[i]); err != nil {
+			return nil, fmt.Errorf("an output for topic %s cannot be produced: %w", outputs[i].Topic, err)
+		}
+	}
+	return to, nil
 }
 
 // Observer is told what happens, for metrics. Its methods are called by many goroutines at once and must not block.
@@ -72,21 +84,21 @@ type Dispatcher struct {
 	caller  Caller
 	letters Letters
 
-	mu            sync.Mutex
-	turns         turns
-	turn          uint64      // the next one to give out
-	inFlight      int         // calls
-	withComponent int         // records in these calls
-	fill          *time.Timer // wakes a partition that waits for its batch to fill
-	buffered      int64
-	charged       int64 // what of buffered is in the account
-	outputBytes   int64 // the size of the outputs that can be taken
-	keyed         bool  // a record with a key has been read
-	keyless       bool  // one without has, and waits for others of its kind
-	calls         Calls
-	gate          gate
-	outputsErr    error // why outputs could not be produced the last time
-	partitions    map[*Partition]struct{}
+	mu              sync.Mutex
+	turns           turns
+	turn            uint64 // the next one to give out
+	callsInFlight   int
+	recordsInFlight int         // in these calls
+	fill            *time.Timer // wakes a partition that waits for its batch to fill
+	buffered        int64
+	charged         int64 // what of buffered is in the account
+	outputBytes     int64 // the size of the outputs that can be taken
+	keyed           bool  // a record with a key has been read
+	keyless         bool  // one without has, and waits for others of its kind
+	calls           Calls
+	gate            gate
+	outputsErr      error // why outputs could not be produced the last time
+	partitions      map[*Partition]struct{}
 }
 
 // New makes a Dispatcher without partitions.
@@ -96,7 +108,7 @@ func New(cfg Config) *Dispatcher {
 	}
 	d := &Dispatcher{cfg: cfg, partitions: make(map[*Partition]struct{})}
 	d.caller = Caller{
-		Receiver: cfg.Receiver, Batches: cfg.Batch != nil, Limiter: cfg.Limiter, Timeout: cfg.Delivery.HandleTimeout,
+		Receiver: cfg.Receiver, Batches: cfg.Batches, Limiter: cfg.Limiter, Timeout: cfg.Delivery.HandleTimeout,
 		Observer: cfg.Observer, Log: cfg.Log,
 	}
 	d.letters.Store, d.letters.Delivery, d.letters.Observer = cfg.DeadLetter, &d.cfg.Delivery, cfg.Observer
@@ -146,7 +158,7 @@ func (d *Dispatcher) Status() Status {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := Status{
-		InFlight: d.withComponent, Buffered: d.buffered, KeylessOnly: d.keyless && !d.keyed,
+		InFlight: d.recordsInFlight, Buffered: d.buffered, KeylessOnly: d.keyless && !d.keyed,
 		Unavailable: d.gate.cause, UnavailableSince: d.gate.since, Outputs: d.outputsErr, DeadLetter: letters,
 	}
 	for p := range d.partitions {
@@ -162,7 +174,7 @@ func (d *Dispatcher) Status() Status {
 	}
 	s.OldestCall, s.Hanging = d.calls.Oldest(), d.calls.Hanging(time.Now())
 	s.Failing = d.calls.Failing(time.Now(), s.Waiting > 0)
-	s.Waiting = max(0, s.Waiting-d.withComponent)
+	s.Waiting = max(0, s.Waiting-d.recordsInFlight)
 	return s
 }
 
@@ -200,7 +212,7 @@ func (d *Dispatcher) schedule() { d.begin(false) }
 // caller to run. d.mu is held.
 func (d *Dispatcher) begin(keep bool) (kept *call) {
 	var filling []*Partition
-	for d.inFlight < d.cfg.Delivery.MaxInFlight && d.turns.len() > 0 && !d.outputsFill() {
+	for d.callsInFlight < d.cfg.Delivery.MaxInFlight && d.turns.len() > 0 && !d.outputsFill() {
 		p := d.turns.pop()
 		if p.closing || p.held != nil {
 			// The partition is on its way out or stands still: its lanes are simply forgotten. Offsets, not lanes,
@@ -222,9 +234,9 @@ func (d *Dispatcher) begin(keep bool) (kept *call) {
 		}
 		c.probe = d.gate.cause != nil
 		d.calls.Begin(&c.running, c.items[0].rec, time.Now())
-		d.inFlight++
-		d.withComponent += len(c.items)
-		p.inFlight++
+		d.callsInFlight++
+		d.recordsInFlight += len(c.items)
+		p.callsInFlight++
 		if keep && kept == nil {
 			kept = c
 		} else {
@@ -247,8 +259,8 @@ func (d *Dispatcher) outputsFill() bool {
 // letFill tells whether a partition should wait until its batch is full, and sees to it that the wait ends. d.mu is
 // held.
 func (d *Dispatcher) letFill(p *Partition) bool {
-	b := d.cfg.Batch
-	if b == nil || b.MaxWait <= 0 || d.inFlight == 0 || p.readyItems >= b.MaxRecords {
+	b := &d.cfg.Delivery.Batch
+	if !d.cfg.Batches || b.MaxWait <= 0 || d.callsInFlight == 0 || p.readyItems >= b.MaxRecords {
 		return false
 	}
 	left := b.MaxWait - time.Since(p.readySince)

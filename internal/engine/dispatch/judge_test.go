@@ -149,7 +149,10 @@ func TestAnotherNumberOfOutcomesIsNoAnswer(t *testing.T) {
 						causes = append(causes, fmt.Sprintf("%d: %v", attempts, cause))
 						return nil
 					}
-					cfg.Produce = func(context.Context, []record.Outgoing) error { t.Error("outputs were produced"); return nil }
+					cfg.Outputs.Produce = func(context.Context, []record.Outgoing) error {
+						t.Error("outputs were produced")
+						return nil
+					}
 					d := New(cfg)
 					p := d.Open("t", 0, 0)
 					p.Add(keyed(3, "a", "b", "c"), first)

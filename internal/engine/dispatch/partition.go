@@ -41,13 +41,13 @@ type Partition struct {
 	next  int64 // the lowest offset that Add still takes
 	// doneAhead counts the finished records among items. known is what an earlier owner has finished of what is still to
 	// come; lastAhead is what ahead found last, once freed.
-	doneAhead  int
-	known      []Range
-	lastAhead  []Range
-	freed      bool
-	unfinished int
-	buffered   int64
-	inFlight   int // calls
+	doneAhead     int
+	known         []Range
+	lastAhead     []Range
+	freed         bool
+	unfinished    int
+	buffered      int64
+	callsInFlight int
 	committable
 	// uncommitted is what is finished and not committed yet, lastStamp the time of the last record of it.
 	uncommitted uncommitted
@@ -61,7 +61,7 @@ type Partition struct {
 	givenUp []int64
 	closing bool
 	lost    bool
-	drained chan struct{} // closed when closing and inFlight is 0
+	drained chan struct{} // closed when closing and callsInFlight is 0
 }
 
 // committable is the position up to which a partition is finished.
@@ -286,8 +286,8 @@ func (p *Partition) gather() *call {
 	c := &call{p: p}
 	c.items, c.lanes = c.one.item[:0], c.one.lane[:0]
 	most, mostBytes := 1, int64(0)
-	if b := p.d.cfg.Batch; b != nil {
-		most, mostBytes = b.MaxRecords, b.MaxBytes
+	if p.d.cfg.Batches {
+		most, mostBytes = p.d.cfg.Delivery.Batch.MaxRecords, p.d.cfg.Delivery.Batch.MaxBytes
 	}
 	var bytes int64
 	for p.ready.len() > 0 && len(c.items) < most {
@@ -469,7 +469,7 @@ func (p *Partition) beginClose(lost bool) {
 	for l := range p.backingOff {
 		l.timer.Stop()
 	}
-	if p.inFlight == 0 {
+	if p.callsInFlight == 0 {
 		close(p.drained)
 	}
 }

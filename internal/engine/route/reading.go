@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/consume"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/produce"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/telemetry"
@@ -144,7 +145,7 @@ func (s *reading) consumerConfig() consume.Config {
 		Produce: s.deadLetter, Limiter: s.shared.Limiter, Observer: s.metrics, Log: s.log,
 	}
 	if s.claim.ask.Role == role.Process {
-		cfg.Outputs = &consume.Outputs{Prepare: s.publisher.Prepare, Produce: s.publish}
+		cfg.Outputs = &dispatch.Outputs{Prepare: s.publisher.Prepare, Produce: s.publish}
 		cfg.TransactionalID = s.transactionalID()
 	}
 	return cfg
