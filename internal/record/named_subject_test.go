@@ -36,19 +36,7 @@ func TestParseNamedSubject(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := ParseNamedSubject(test.subject)
-			if test.wantErr != "" {
-				if err == nil || !strings.Contains(err.Error(), test.wantErr) {
-					t.Fatalf("got %+v and error %v, want an error with %q", got, err, test.wantErr)
-				}
-				return
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !reflect.DeepEqual(got, test.want) {
-				t.Errorf("got %+v, want %+v", got, test.want)
-			}
+			checkParsed(t, ParseNamedSubject, test.subject, test.want, test.wantErr)
 		})
 	}
 }
@@ -98,4 +86,16 @@ func FuzzParseNamedSubject(f *testing.F) {
 			t.Errorf("%q gave %+v (%v), want %+v", written, got, err, want)
 		}
 	})
+}
+
+// checkParsed fails the test unless what parse makes of a subject is want, or an error with wantErr in it.
+func checkParsed[T any](t *testing.T, parse func(string) (T, error), subject string, want T, wantErr string) {
+	t.Helper()
+	got, err := parse(subject)
+	switch {
+	case wantErr != "" && (err == nil || !strings.Contains(err.Error(), wantErr)):
+		t.Errorf("got %+v and error %v, want an error with %q", got, err, wantErr)
+	case wantErr == "" && (err != nil || !reflect.DeepEqual(got, want)):
+		t.Errorf("got %+v and error %v, want %+v", got, err, want)
+	}
 }

@@ -2,7 +2,6 @@ package record
 
 import (
 	"reflect"
-	"strings"
 	"testing"
 )
 
@@ -35,19 +34,7 @@ func TestParseSubject(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := ParseSubject(test.subject)
-			if test.wantErr != "" {
-				if err == nil || !strings.Contains(err.Error(), test.wantErr) {
-					t.Fatalf("got %+v and error %v, want an error with %q", got, err, test.wantErr)
-				}
-				return
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !reflect.DeepEqual(got, test.want) {
-				t.Errorf("got %+v, want %+v", got, test.want)
-			}
+			checkParsed(t, ParseSubject, test.subject, test.want, test.wantErr)
 		})
 	}
 }

@@ -23,28 +23,17 @@ const linkVariants = 4
 
 func lanes(copies, brokers int) []fleet.Lane {
 	const ms, s = time.Millisecond, time.Second
-	return []fleet.Lane{
+	return append(fleet.KafkaLanes(brokers, 8*s, 12*s, fleet.Choose(ResetLattice, 3, 0, 0, copies),
+		fleet.Choose(CutLattice, 3, 200*ms, 5*s, copies)), []fleet.Lane{
 		{Name: "copies", Min: 4 * s, Max: 12 * s, Choices: []fleet.Choice{
 			fleet.Choose(KillCopy, 4, 200*ms, 8*s, copies),
 			fleet.Choose(StopCopy, 4, 200*ms, 5*s, copies),
 			fleet.Choose(TermCopy, 2, 200*ms, 5*s, copies),
-		}},
-		{Name: "brokers", Min: 6 * s, Max: 15 * s, Choices: []fleet.Choice{
-			fleet.Choose(fleet.KillBroker, 1, 500*ms, 6*s, brokers),
-			fleet.Choose(fleet.PauseBroker, 1, 1*s, 10*s, brokers),
-		}},
-		{Name: "network", Min: 3 * s, Max: 9 * s, Choices: []fleet.Choice{
-			fleet.Choose(fleet.ResetKafka, 3, 0, 0, brokers),
-			fleet.Choose(fleet.CutKafka, 3, 500*ms, 10*s, brokers),
-			fleet.Choose(fleet.CutAllKafka, 1, 8*s, 12*s, 1),
-			fleet.Choose(fleet.SwallowKafka, 1, 8*s, 12*s, 1),
-			fleet.Choose(ResetLattice, 3, 0, 0, copies),
-			fleet.Choose(CutLattice, 3, 200*ms, 5*s, copies),
 		}},
 		{Name: "component", Min: 10 * s, Max: 30 * s, Choices: []fleet.Choice{fleet.Choose(NoComponent, 1, 500*ms, 6*s, 1)}},
 		{Name: "links", Min: 8 * s, Max: 20 * s, Choices: []fleet.Choice{
 			fleet.Choose(ReplaceLink, 2, 0, 0, linkVariants),
 			fleet.Choose(DeleteLink, 1, 50*ms, 3*s, linkVariants),
 		}},
-	}
+	}...)
 }

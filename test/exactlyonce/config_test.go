@@ -107,7 +107,7 @@ const linkVariants = 3
 
 func lanes() []fleet.Lane {
 	const ms, s = time.Millisecond, time.Second
-	return []fleet.Lane{
+	return append(fleet.KafkaLanes(brokers, 2*s, 10*s, fleet.Choose(resetLattice, 2, 0, 0, copies)), []fleet.Lane{
 		{Name: "copies", Min: 2 * s, Max: 6 * s, Choices: []fleet.Choice{
 			fleet.Choose(killCopy, 4, 100*ms, 3*s, copies),
 			fleet.Choose(moveCopy, 2, 100*ms, 3*s, copies),
@@ -115,22 +115,11 @@ func lanes() []fleet.Lane {
 			fleet.Choose(doubleCopy, 2, sessionTime-2*s, sessionTime+3*s, copies),
 			fleet.Choose(stopCopy, 1, 100*ms, 3*s, copies),
 		}},
-		{Name: "brokers", Min: 6 * s, Max: 14 * s, Choices: []fleet.Choice{
-			fleet.Choose(fleet.KillBroker, 2, 500*ms, 5*s, brokers),
-			fleet.Choose(fleet.PauseBroker, 1, 1*s, 8*s, brokers),
-		}},
-		{Name: "network", Min: 3 * s, Max: 9 * s, Choices: []fleet.Choice{
-			fleet.Choose(fleet.ResetKafka, 4, 0, 0, brokers),
-			fleet.Choose(fleet.CutKafka, 2, 500*ms, 8*s, brokers),
-			fleet.Choose(fleet.CutAllKafka, 1, 2*s, 10*s, 1),
-			fleet.Choose(fleet.SwallowKafka, 1, 2*s, 10*s, 1),
-			fleet.Choose(resetLattice, 2, 0, 0, copies),
-		}},
 		{Name: "links", Min: 6 * s, Max: 15 * s, Choices: []fleet.Choice{
 			fleet.Choose(replaceLinks, 2, 0, 0, linkVariants),
 			fleet.Choose(deleteLinks, 1, 50*ms, 2*s, linkVariants),
 		}},
-	}
+	}...)
 }
 
 func (c config) String() string {

@@ -57,6 +57,24 @@ type Lane struct {
 	Choices  []Choice
 }
 
+// KafkaLanes are the lanes of brokers, and of the network with what else is broken there. Kafka is cut off as a whole for as
+// long as least and most say.
+func KafkaLanes(brokers int, least, most time.Duration, more ...Choice) []Lane {
+	const ms, s = time.Millisecond, time.Second
+	return []Lane{
+		{Name: "brokers", Min: 6 * s, Max: 15 * s, Choices: []Choice{
+			Choose(KillBroker, 1, 500*ms, 6*s, brokers),
+			Choose(PauseBroker, 1, 1*s, 10*s, brokers),
+		}},
+		{Name: "network", Min: 3 * s, Max: 9 * s, Choices: append([]Choice{
+			Choose(ResetKafka, 3, 0, 0, brokers),
+			Choose(CutKafka, 3, 500*ms, 10*s, brokers),
+			Choose(CutAllKafka, 1, least, most, 1),
+			Choose(SwallowKafka, 1, least, most, 1),
+		}, more...)},
+	}
+}
+
 // Schedule returns the faults of each lane by its name: as many as can happen within duration. The same arguments
 // give the same schedule. When a fault happens depends also on how long the ones before took to be mended.
 func Schedule(seed uint64, duration time.Duration, lanes []Lane) map[string][]Fault {

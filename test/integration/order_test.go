@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
@@ -50,16 +52,29 @@ func checkOrder(t *testing.T, calls []call, want []string, laneOf func(string) s
 	}
 }
 
+// orders are the settings that keep an order, with the lane that a record is in by its body.
+var orders = []struct {
+	order  string
+	laneOf func(string) string
+}{
+	{"key", keyOf},
+	{"partition", func(string) string { return "" }},
+}
+
+// runDry produces records, starts the provider, and returns the calls that it took to have them all done.
+func (r *rig) runDry(j *journal, topic string, all []*kgo.Record) (*node, []call) {
+	r.t.Helper()
+	r.kc.Produce(all...)
+	p := r.start()
+	j.waitDone(r.t, len(all))
+	r.kc.WaitDrained(r.group("echo"), topic)
+	return p, j.history()
+}
+
 func TestKeysKeepTheirOrderAndDoNotWaitForEachOther(t *testing.T) {
 	const records, keys, handling = 100, 10, 100 * time.Millisecond
 	took := make(map[string]time.Duration)
-	for _, test := range []struct {
-		order  string
-		laneOf func(string) string
-	}{
-		{"key", keyOf},
-		{"partition", func(string) string { return "" }},
-	} {
+	for _, test := range orders {
 		t.Run("order="+test.order, func(t *testing.T) {
 			r := newRig(t, kafka4(t).Brokers())
 			in := r.topic("in", 1)
@@ -77,11 +92,7 @@ func TestKeysKeepTheirOrderAndDoNotWaitForEachOther(t *testing.T) {
 			for i, rec := range all {
 				rec.Value = fmt.Appendf(nil, "%s:%d", rec.Key, i/keys)
 			}
-			r.kc.Produce(all...)
-			p := r.start()
-			j.waitDone(t, records)
-			r.kc.WaitDrained(r.group("echo"), in)
-			calls := j.history()
+			p, calls := r.runDry(j, in, all)
 			took[test.order] = calls[len(calls)-1].end.Sub(calls[0].begin)
 			t.Logf("%d records of %d keys, %v each: %v", records, keys, handling, took[test.order].Round(time.Millisecond))
 			checkOrder(t, calls, valuesOf(all), test.laneOf)
@@ -97,13 +108,7 @@ func TestOrderSurvivesFailuresAndRetries(t *testing.T) {
 	const records, keys = 300, 10
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	for _, test := range []struct {
-		order  string
-		laneOf func(string) string
-	}{
-		{"key", keyOf},
-		{"partition", func(string) string { return "" }},
-	} {
+	for _, test := range orders {
 		t.Run("order="+test.order, func(t *testing.T) {
 			r := newRig(t, kafka4(t).Brokers())
 			in := r.topic("in", 1)
@@ -128,11 +133,7 @@ func TestOrderSurvivesFailuresAndRetries(t *testing.T) {
 			for i, rec := range all {
 				rec.Value = fmt.Appendf(nil, "%s:%d", rec.Key, i/keys)
 			}
-			r.kc.Produce(all...)
-			p := r.start()
-			j.waitDone(t, records)
-			r.kc.WaitDrained(r.group("echo"), in)
-			calls := j.history()
+			p, calls := r.runDry(j, in, all)
 			if len(calls) <= records {
 				t.Errorf("%d calls for %d records: nothing failed", len(calls), records)
 			}

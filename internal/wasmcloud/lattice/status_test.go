@@ -1,11 +1,9 @@
 package lattice
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -38,18 +36,7 @@ func newTeller(t *testing.T) (*teller, *testkit.Provider, *nats.Conn) {
 	handler := &teller{recorder: newRecorder()}
 	ns := testkit.NATS(t, testkit.NATSOptions{})
 	host := testkit.NewFakeHost(t, ns, testkit.FakeHostOptions{})
-	p := host.StartProvider(testkit.ProviderSpec{Run: func(ctx context.Context, stdin io.Reader) error {
-		data, err := hostdata.Read(ctx, stdin)
-		if err != nil {
-			return err
-		}
-		s, err := Connect(ctx, data, Options{})
-		if err != nil {
-			return err
-		}
-		defer s.Close()
-		return s.Run(ctx, handler)
-	}})
+	p := host.StartProvider(testkit.ProviderSpec{Run: runner(handler, new(atomic.Pointer[Session]))})
 	p.WaitHealthy()
 	return handler, p, ns.Connect()
 }
