@@ -103,7 +103,7 @@ func (p *Provider) parse(r *route.Route, l *lattice.Link) (*route.Ask, error) {
 		if does.Batches() {
 			return p.batches(peer, name, does == role.Process, d)
 		}
-		return &deliverer{Delivery: d, component: p.calls.Component(peer, name)}
+		return &messageReceiver{Delivery: d, component: p.calls.Component(peer, name)}
 	}}, nil
 }
 
@@ -113,5 +113,5 @@ func (p *Provider) batches(component, link string, process bool, d route.Deliver
 	if d.Settings.Delivery.Batch.Binary == settings.BinaryBase64 {
 		calls = calls.WithBase64()
 	}
-	return &batchDeliverer{calls: calls, component: component, link: link, process: process, trace: d.Trace}
+	return &batchReceiver{calls: calls, component: component, link: link, process: process, trace: d.Trace}
 }

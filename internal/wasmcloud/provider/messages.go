@@ -14,15 +14,15 @@ import (
 // rejectPrefix at the start of a component's error text says that another delivery of the record cannot help.
 const rejectPrefix = "reject:"
 
-// deliverer hands records to one component as wasmcloud:messaging@0.2.0 messages: the topic is the subject, the value,
+// messageReceiver hands records to one component as wasmcloud:messaging@0.2.0 messages: the topic is the subject, the value,
 // or the record in an envelope, the body, and each record makes a call. It is a [record.Receiver].
-type deliverer struct {
+type messageReceiver struct {
 	route.Delivery
 	component *messaging.Component
 }
 
 // Receive implements record.Receiver.
-func (d *deliverer) Receive(ctx context.Context, batch []*record.Record) []record.Outcome {
+func (d *messageReceiver) Receive(ctx context.Context, batch []*record.Record) []record.Outcome {
 	if len(batch) == 1 {
 		return record.Each(1, d.deliver(ctx, batch[0]))
 	}
@@ -33,7 +33,7 @@ func (d *deliverer) Receive(ctx context.Context, batch []*record.Record) []recor
 	return outcomes
 }
 
-func (d *deliverer) deliver(ctx context.Context, r *record.Record) record.Outcome {
+func (d *messageReceiver) deliver(ctx context.Context, r *record.Record) record.Outcome {
 	msg, disbelieved := d.Form.Message(r)
 	if disbelieved != "" {
 		d.Log.Warn("a record asks for its answer in a topic that reply_topics_from_records does not have: it is delivered as if it asked for none",

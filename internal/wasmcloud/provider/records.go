@@ -15,8 +15,8 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/records"
 )
 
-// batchDeliverer hands batches of records to one component by messaging-kafka:records. It is a [record.Receiver].
-type batchDeliverer struct {
+// batchReceiver hands batches of records to one component by messaging-kafka:records. It is a [record.Receiver].
+type batchReceiver struct {
 	calls     *records.HandlerClient
 	component string
 	link      string
@@ -25,7 +25,7 @@ type batchDeliverer struct {
 }
 
 // Receive implements record.Receiver.
-func (d *batchDeliverer) Receive(ctx context.Context, batch []*record.Record) []record.Outcome {
+func (d *batchReceiver) Receive(ctx context.Context, batch []*record.Record) []record.Outcome {
 	ctx, span := d.trace.ProcessBatch(ctx, batch)
 	var alone *record.Record
 	if len(batch) == 1 {
