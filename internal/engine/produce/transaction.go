@@ -34,7 +34,9 @@ type Transactor struct {
 	id     string
 	kgo    *kgo.Client
 	access *kafka.Access
-	life   context.CancelFunc
+	// ended is done when the client is closed, or is about to be; life has it be.
+	ended context.Context
+	life  context.CancelFunc
 	// chunks bounds, by topic, the bytes that are produced before their acknowledgement is waited for. It has the topics
 	// that have refused a batch as too large: the client fills batches up to max_message_bytes, and a broker refuses a batch
 	// of many small records as a whole.
@@ -67,7 +69,7 @@ func NewTransactor(id string, access *kafka.Access, cluster settings.Cluster, pr
 		return nil, err
 	}
 	log.Debug("transactional producer made", "transactional_id", id)
-	return &Transactor{id: id, kgo: cl, access: access, life: life, chunks: make(map[string]int), beginning: turn.New()}, nil
+	return &Transactor{id: id, kgo: cl, access: access, ended: ctx, life: life, chunks: make(map[string]int), beginning: turn.New()}, nil
 }
 
 // Init settles what a producer with the same id has left open, which is aborted: until then, or until its time is over,
@@ -140,9 +142,18 @@ func (e *OutputError) Error() string {
 func (e *OutputError) Unwrap() error { return e.err }
 
 // Commit stores outputs and offsets in one transaction. With any error but [ErrNotAborted] nothing of it can be read.
-// It is over soon after ctx ends. member is asked for the member right before it is needed, and again when the group has
+// It is over soon after ctx ends, and where nothing else would end it, so is the Transactor. member is asked for the member right before it is needed, and again when the group has
 // moved on meanwhile; its error fails the transaction.
 func (t *Transactor) Commit(ctx context.Context, member func() (Member, error), outputs []record.Outgoing, offsets []kmsg.TxnOffsetCommitRequestTopic) error {
+	err := t.commit(ctx, member, outputs, offsets)
+	// The client of one that was closed knows its producer id still and begins transactions, none of which it can end.
+	if err != nil && t.ended.Err() != nil && !errors.Is(err, ErrNotAborted) {
+		return fmt.Errorf("%w: %w", ErrNotAborted, err)
+	}
+	return err
+}
+
+func (t *Transactor) commit(ctx context.Context, member func() (Member, error), outputs []record.Outgoing, offsets []kmsg.TxnOffsetCommitRequestTopic) error {
 	work, cancel := workTime(ctx)
 	defer cancel()
 	// First of all, because the client would do it without a time limit when the transaction begins, and take a broker
@@ -150,8 +161,6 @@ func (t *Transactor) Commit(ctx context.Context, member func() (Member, error), 
 	switch err := t.Init(work); {
 	case errors.Is(err, ErrNotAborted):
 		return err
-	case errors.Is(err, kgo.ErrClientClosed):
-		return fmt.Errorf("%w: %w", ErrNotAborted, err)
 	case err != nil && !errors.As(err, new(*kerr.Error)):
 		return err
 	}

@@ -119,3 +119,22 @@ func TestATransactionEndsWithItsContextWhateverKafkaDoes(t *testing.T) {
 		})
 	}
 }
+
+// A transaction that has to be cut off closes its client. That knows its producer id still and begins the next ones, none of
+// which can end: whoever uses it must hear that it is of no more use.
+func TestATransactorThatWasClosedIsOfNoMoreUse(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("in", 1)
+	k.Topic("out", 1)
+	m := joinGroup(t, k.Brokers(), "g").member("g")
+	tx := newTransactor(t, "tx", settings.Cluster{Hosts: k.Brokers(), Security: settings.Security{Protocol: settings.Plaintext}})
+	if err := tx.Commit(within(t), m, many("out", 3, 1), offsetOf(3)); err != nil {
+		t.Fatal(err)
+	}
+	tx.Close()
+	for range 2 {
+		if err := tx.Commit(within(t), m, many("out", 3, 1), offsetOf(6)); !errors.Is(err, ErrNotAborted) {
+			t.Errorf("it says %v, want that its end is not known", err)
+		}
+	}
+}
