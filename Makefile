@@ -135,7 +135,7 @@ chaos: ## break things while records flow, and count them
 	./test/chaos.sh
 
 simulate: ## run the engine in virtual time against faults at random for FOR (5m), or SEED alone
-	$(if $(SEED),SIMULATE_SEED='$(SEED)' SIMULATE_LOG=1 $(GO) test -tags synctests -count=1 -v -run '^TestSeed$$',SIMULATE_FOR='$(FOR)' $(GO) test -tags synctests -count=1 -timeout 0 -run '^TestFreshSeeds$$') ./test/simulation
+	$(GO) run ./test/simulation/simulate $(if $(SEED),-run '$(SEED)',-for '$(FOR)')
 
 soak: ## let load and links come and go for SOAK_DURATION (2h), and look for what is left behind
 	SOAK_DURATION='$(SOAK_DURATION)' SOAK_OUT='$(SOAK_OUT)' MESSAGING_KAFKA_REQUIRE_ALL=1 $(GO) test -count=1 -v -timeout 0 -run '^TestSoak$$' ./test/soak

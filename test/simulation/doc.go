@@ -5,9 +5,10 @@
 // copies that are killed, stopped and started. Then the faults end, everything has to drain, and the invariants are
 // checked against what the log really holds. docs/delivery.md refers to them by their names.
 //
-// Goroutines run in an order that a seed does not fix, so a seed repeats the story of a run and, nearly always, its
-// end, but not each interleaving.
+// Each run that make simulate makes has a process of its own, built so that goroutines run in an order that the seed
+// fixes: it is repeated to the byte. In the tests of this package they do not, so there a seed repeats the story of a
+// run and, nearly always, its end, but not each interleaving.
 //
 //	make simulate                 fresh seeds for five minutes; FOR=1h for as long
-//	make simulate SEED=7          one seed, with its story, and the log of each copy where it fails
+//	make simulate SEED=7          one seed, with its story
 package simulation

@@ -6,7 +6,10 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"testing"
 	"time"
+
+	"github.com/messaging-kafka/messaging-kafka/test/simulation/replay"
 )
 
 // events is all that happens in a run, in its order: what the world does, what the copies log. It is the same for the
@@ -15,32 +18,48 @@ type events struct {
 	began time.Time
 
 	mu    sync.Mutex
-	lines []string
-	// story has those lines that a person reads first: the faults, the deeds, the lives of copies.
-	story []string
+	lines []string // each with its level before it
 }
 
-func (e *events) stamp(line string) string {
-	return fmt.Sprintf("%12s  %s", time.Since(e.began).Round(time.Millisecond), line)
-}
-
-// tell adds a line to the story.
-func (e *events) tell(line string) {
-	line = e.stamp(line)
+func (e *events) add(level byte, line string) {
+	at := time.Since(e.began)
+	line = fmt.Sprintf("%c %4d:%02d.%06d  %s", level, int(at.Minutes()), int(at.Seconds())%60, at.Microseconds()%1e6, line)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.lines, e.story = append(e.lines, line), append(e.story, line)
-	if os.Getenv("SIMULATE_TRACE") != "" { // for a run that does not end
-		fmt.Fprintln(os.Stderr, line)
+	e.lines = append(e.lines, line)
+}
+
+// told are the lines of a level.
+func (e *events) told(level byte) (lines []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, line := range e.lines {
+		if line[0] == level {
+			lines = append(lines, line[2:])
+		}
 	}
+	return lines
+}
+
+// write writes everything to where the environment says.
+func (e *events) write() error {
+	path := os.Getenv(logFile)
+	if path == "" {
+		return nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return os.WriteFile(path, []byte(strings.Join(e.lines, "\n")+"\n"), 0o600)
 }
 
 // Write implements io.Writer, for what copies log: one line each time.
 func (e *events) Write(p []byte) (int, error) {
-	line := e.stamp(strings.TrimSuffix(string(p), "\n"))
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.lines = append(e.lines, line)
+	line := strings.TrimSuffix(string(p), "\n")
+	level := byte(replay.Detail)
+	if strings.HasPrefix(line, "level=WARN") || strings.HasPrefix(line, "level=ERROR") {
+		level = replay.Warning
+	}
+	e.add(level, line)
 	return len(p), nil
 }
 
@@ -57,4 +76,48 @@ func (e *events) logger() *slog.Logger {
 	}))
 }
 
-func (w *world) tell(format string, args ...any) { w.events.tell(fmt.Sprintf(format, args...)) }
+// tell adds a line to the story.
+func (w *world) tell(format string, args ...any) {
+	w.events.add(replay.Story, fmt.Sprintf(format, args...))
+}
+
+// fail tells that an invariant does not hold.
+func (w *world) fail(invariant, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	w.tell("%s does not hold: %s", invariant, text)
+	w.t.Errorf("%s: %s", invariant, text)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.failures = append(w.failures, replay.Failure{Invariant: invariant, Text: text})
+}
+
+// result is what came of the run.
+func (w *world) result() replay.Result {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r := replay.Result{
+		Failures: w.failures, Simulated: time.Since(w.began), Kinds: make(map[string]int), Settings: w.plan.drawn,
+		Records: w.plan.records, Copies: w.plan.copies, Calls: len(w.guest.calls), Trouble: w.plan.trouble,
+	}
+	for _, e := range w.plan.all {
+		r.Events, r.At = append(r.Events, e.number), append(r.At, e.at)
+	}
+	for _, e := range w.plan.events {
+		r.Kinds[e.what]++
+	}
+	return r
+}
+
+// The levels of lines are where those who read them look.
+func TestEventsKnowTheirLevel(t *testing.T) {
+	e := &events{began: time.Now()}
+	e.add(replay.Story, "a fault")
+	log := e.logger()
+	log.Debug("a detail")
+	log.Warn("a warning", "n", 1)
+	for level, want := range map[byte]string{replay.Story: "a fault", replay.Detail: "a detail", replay.Warning: "n=1"} {
+		if got := e.told(level); len(got) != 1 || !strings.Contains(got[0], want) {
+			t.Errorf("level %c has %q, want one line with %q", level, got, want)
+		}
+	}
+}

@@ -20,7 +20,7 @@ type layer struct {
 	// late are requests that still arrive though their connections are gone.
 	late sync.WaitGroup
 	// wrong is told when a copy does what it must not.
-	wrong func(format string, args ...any)
+	wrong func(invariant, format string, args ...any)
 
 	mu    sync.Mutex
 	rules []*rule

@@ -149,7 +149,7 @@ func (c *conn) count(key kmsg.Key) {
 		c.since, c.many = now, 0
 	}
 	if c.many++; c.many == tooMany {
-		c.n.layer.wrong("asks-with-breaks: %s: %d requests within %s, the last one %s; before that: %s", c.n.name, tooMany,
+		c.n.layer.wrong("asks-with-breaks", "%s: %d requests within %s, the last one %s; before that: %s", c.n.name, tooMany,
 			time.Since(c.since), key.Name(), c.n.recently())
 	}
 }

@@ -1,11 +1,15 @@
 package simulation
 
 import (
+	"fmt"
 	"hash/fnv"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/settings/role"
+	"github.com/messaging-kafka/messaging-kafka/test/simulation/replay"
 )
 
 // plan is what a seed draws before anything begins.
@@ -20,8 +24,11 @@ type plan struct {
 	records    int
 	keys       int
 	trouble    time.Duration // for how long faults come
+	pause      time.Duration // between records, on average
 	config     map[string]string
 	events     []event
+	all        []event  // those that a run may leave out, too
+	drawn      []string // the names of the settings that were drawn
 }
 
 // role is what the link that reads has the copies do.
@@ -59,7 +66,9 @@ func (p *plan) drawEvents() {
 	}
 }
 
-func draw(seed uint64) plan {
+// draw draws the plan of a run: all that its seed has, then what the run leaves out is taken away.
+func draw(run replay.Run) plan {
+	seed := run.Seed
 	rng := newRand(seed, "plan")
 	pick := func(of ...string) string { return of[rng.IntN(len(of))] }
 	p := plan{
@@ -102,7 +111,9 @@ func draw(seed uint64) plan {
 	if p.processor {
 		p.config["batch_max_records"] = pick("1", "7", "100")
 	}
+	p.pause = p.trouble / time.Duration(p.records+1)
 	p.drawEvents()
+	p.reduce(run)
 	return p
 }
 
@@ -111,4 +122,38 @@ func newRand(seed uint64, actor string) *rand.Rand {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(actor))
 	return rand.New(rand.NewPCG(seed, h.Sum64()))
+}
+
+// essential are settings without which a run would be another one.
+var essential = []string{"topic", "consumer_group", "start", "group_protocol", "transactions"}
+
+// reduce takes away what a run leaves out.
+func (p *plan) reduce(run replay.Run) {
+	p.all = p.events
+	p.events = slices.DeleteFunc(slices.Clone(p.events), func(e event) bool { return !run.Has(e.number) })
+	most := func(drawn, most int) int {
+		if most > 0 {
+			return min(drawn, most)
+		}
+		return drawn
+	}
+	p.records, p.copies = most(p.records, run.Records), most(p.copies, run.Copies)
+	p.trouble = time.Duration(most(int(p.trouble), int(run.Trouble)))
+	p.drawn = slices.DeleteFunc(slices.Sorted(maps.Keys(p.config)), func(name string) bool { return slices.Contains(essential, name) })
+	for _, name := range run.Plain {
+		delete(p.config, name)
+	}
+}
+
+// describe tells the plan to a person.
+func (p *plan) describe() []string {
+	lines := []string{
+		fmt.Sprintf("seed %d: %d copies, %d brokers, %d partitions; %d records with %d keys within %s", p.seed, p.copies, p.brokers, p.partitions,
+			p.records, p.keys, p.trouble),
+		"the link is of " + p.role().String(),
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.config)) {
+		lines = append(lines, "  "+name+"="+p.config[name])
+	}
+	return lines
 }

@@ -99,7 +99,7 @@ func (r *replica) stop(within time.Duration) {
 	}
 	routes.Stop(ctx)
 	if took := time.Since(began); took > within+time.Second {
-		r.w.t.Errorf("stop-bounded: %s stopped after %s, had %s", r.name, took, within)
+		r.w.fail("stop-bounded", "%s stopped after %s, had %s", r.name, took, within)
 	}
 	routes.Close()
 	r.w.tell("%s has stopped", r.name)

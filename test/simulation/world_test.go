@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
+	"github.com/messaging-kafka/messaging-kafka/test/simulation/replay"
 )
 
 const (
@@ -37,9 +38,10 @@ type world struct {
 
 	events events
 
-	mu      sync.Mutex
-	commits []commit
-	copies  []*replica
+	mu       sync.Mutex
+	failures []replay.Failure
+	commits  []commit
+	copies   []*replica
 }
 
 // commit is an offset that the group had at a moment.
@@ -52,10 +54,7 @@ type commit struct {
 func newWorld(t *testing.T, p plan) *world {
 	w := &world{t: t, plan: p, began: time.Now()}
 	w.events.began = w.began
-	w.layer.wrong = func(format string, args ...any) {
-		w.tell(format, args...)
-		t.Errorf(format, args...)
-	}
+	w.layer.wrong = w.fail
 	ports := make([]int, p.brokers)
 	for i := range ports {
 		ports[i] = 9092 + i
@@ -206,6 +205,8 @@ func (g *guest) deliver(ctx context.Context, name string, call int, r *record.Re
 	if _, already := g.done[at]; o.Kind == record.Done && !already {
 		g.done[at] = time.Now()
 	}
+	g.w.events.add(replay.Call, fmt.Sprintf("%s: call %d with %v, try %d: %s after %s", name, call, at, try, o.Kind,
+		time.Since(g.calls[index].began)))
 	return o
 }
 
