@@ -40,7 +40,8 @@ var wings = []struct {
 	{name: "payload", may: []string{"base", "record", "settings"}},
 	{name: "observe", may: []string{"base", "record", "settings", "payload"}},
 	{name: "engine", may: []string{"base", "record", "settings", "payload", "observe"}},
-	{name: "wasmcloud", may: []string{"base", "record", "settings", "payload", "observe", "engine"}},
+	{name: "process", may: []string{"base", "settings", "observe", "engine"}},
+	{name: "wasmcloud", may: []string{"base", "record", "settings", "payload", "observe", "engine", "process"}},
 	{name: "cli", may: []string{"base", "record", "settings", "payload", "observe", "engine", "wasmcloud"}},
 	// Helpers of tests stand beside the house; testkit/rpc pairs two ends of wRPC.
 	{name: "testkit", may: []string{"wasmcloud"}},
@@ -65,6 +66,7 @@ var rules = []struct {
 		name: "the engine knows no NATS, no front-end and no server", packages: []string{"engine"},
 		never: slices.Concat(natsClient, own("wasmcloud", "observe/admin")),
 	},
+	{name: "what surrounds routes knows no NATS and no front-end", packages: []string{"process"}, never: slices.Concat(natsClient, own("wasmcloud"))},
 	{name: "the dispatcher knows no Kafka client", packages: []string{"engine/dispatch"}, never: kafkaClient},
 	{
 		name: "the lattice's side of the front-end knows no Kafka",
@@ -191,7 +193,7 @@ var entries = []string{"engine/route", "engine/produce"}
 
 func TestFrontEndsEnterTheEngineByRoutes(t *testing.T) {
 	packages := list(t)
-	for _, p := range below(packages, "wasmcloud") {
+	for _, p := range slices.Concat(below(packages, "wasmcloud"), below(packages, "process")) {
 		for _, imported := range p.Imports {
 			kafka := slices.ContainsFunc(kafkaClient, func(client string) bool { return isOrIsIn(imported, client) })
 			if kafka || wingOf(imported) == "engine" && !slices.Contains(own(entries...), imported) {

@@ -26,15 +26,9 @@ func (p *Provider) callerOf(h nats.Header) string {
 // tooLong is how long a call waits for a place before health tells of it.
 const tooLong = 5 * time.Second
 
-// ownProblems are what is wrong with the provider and no link's.
-func (p *Provider) ownProblems() status.Problems {
-	p.mu.RLock()
-	trouble := p.trouble
-	p.mu.RUnlock()
+// pressure is what is wrong with the provider besides its links: that components make more calls than can be served.
+func (p *Provider) pressure() status.Problems {
 	var list status.Problems
-	if trouble != nil {
-		list.Add(status.ProblemConfig, "provider config: "+trouble.Error())
-	}
 	pressure := p.server.Pressure()
 	if pressure.Refused > 0 {
 		who := "the last was of a component without a link"
@@ -47,9 +41,6 @@ func (p *Provider) ownProblems() status.Problems {
 	if pressure.Waiting >= tooLong {
 		list.Add(status.ProblemCalls, fmt.Sprintf("calls of components have waited for up to %s to be served: as many run as may",
 			pressure.Waiting.Round(time.Second)))
-	}
-	for i := range list {
-		list[i].Text = p.secrets.Text(list[i].Text)
 	}
 	return list
 }

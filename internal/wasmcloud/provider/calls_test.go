@@ -3,15 +3,12 @@ package provider
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/messaging-kafka/messaging-kafka/internal/base/redact"
-	"github.com/messaging-kafka/messaging-kafka/internal/engine/route"
-	"github.com/messaging-kafka/messaging-kafka/internal/observe/telemetry"
+	"github.com/messaging-kafka/messaging-kafka/internal/process"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/hostdata"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/lattice"
@@ -40,6 +37,7 @@ func TestAPeerThatDribblesCallsHoldsUpNobody(t *testing.T) {
 	p := b.start()
 	link := testkit.TargetLink("echo", "kafka", b.config(""))
 	b.host.PutLink(link)
+	waitLinked(t, echo) // else it has its places with those who have no link
 	p.WaitHealthy()
 
 	const calls = 9000 // more than may run and wait and be awaited together
@@ -71,12 +69,11 @@ func TestAPeerThatDribblesCallsHoldsUpNobody(t *testing.T) {
 
 func TestCallersComeAndGoWithTheirLinks(t *testing.T) {
 	t.Parallel()
-	log := slog.New(slog.DiscardHandler)
 	p := &Provider{
-		data: &hostdata.Data{}, log: log, links: map[lattice.LinkID]*lattice.Link{}, callers: map[string]int{},
-		routes: route.NewSet(route.Options{Log: log, Metrics: telemetry.NewMetrics(), Secrets: new(redact.Redactor)}),
+		Process: process.Start(process.Options{}), data: &hostdata.Data{},
+		links: map[lattice.LinkID]*lattice.Link{}, callers: map[string]int{},
 	}
-	defer p.routes.Close()
+	defer p.Close()
 	id := func(d lattice.Direction, name string) lattice.LinkID {
 		return lattice.LinkID{Direction: d, Peer: "echo", Namespace: "wasmcloud", Package: "messaging", Name: name}
 	}
@@ -98,5 +95,5 @@ func TestCallersComeAndGoWithTheirLinks(t *testing.T) {
 		t.Error("a component without a link may call")
 	}
 	p.DeleteLink(id(lattice.AsSource, "default"))
-	p.routes.Stop(t.Context())
+	p.Routes.Stop(t.Context())
 }

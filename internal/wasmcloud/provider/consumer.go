@@ -18,7 +18,7 @@ var _ messaging.Consumer = (*Provider)(nil)
 // Publish implements messaging.Consumer: it produces to the topic that the subject names and returns when the broker
 // has acknowledged.
 func (p *Provider) Publish(ctx context.Context, caller messaging.Caller, msg messaging.BrokerMessage) (err error) {
-	defer func() { err = p.secrets.Err(err) }()
+	defer func() { err = p.Secrets.Err(err) }()
 	r, err := p.route(ctx, "wasmcloud", "messaging", caller)
 	if err != nil {
 		return err
@@ -40,7 +40,7 @@ func (e finalAnswer) Unwrap() error { return e.error }
 
 // Request implements messaging.Consumer.
 func (p *Provider) Request(ctx context.Context, caller messaging.Caller, subject string, body []byte, timeout time.Duration) (_ messaging.BrokerMessage, err error) {
-	defer func() { err = p.secrets.Err(err) }()
+	defer func() { err = p.Secrets.Err(err) }()
 	r, err := p.route(ctx, "wasmcloud", "messaging", caller)
 	if err != nil {
 		return messaging.BrokerMessage{}, err
@@ -57,7 +57,7 @@ const linkPatience = time.Second
 func (p *Provider) route(ctx context.Context, namespace, pkg string, caller guest.Caller) (*route.Route, error) {
 	ctx, cancel := context.WithTimeout(ctx, linkPatience)
 	defer cancel()
-	r := p.routes.Find(ctx, idOf(lattice.LinkID{
+	r := p.Routes.Find(ctx, idOf(lattice.LinkID{
 		Direction: lattice.AsTarget, Peer: caller.ComponentID, Namespace: namespace, Package: pkg, Name: caller.LinkName,
 	}))
 	if r == nil {

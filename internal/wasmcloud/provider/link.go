@@ -42,12 +42,12 @@ func (p *Provider) DeleteLink(id lattice.LinkID) {
 	}
 	delete(p.links, id)
 	p.mu.Unlock()
-	p.routes.Drop(idOf(id))
+	p.Routes.Drop(idOf(id))
 }
 
 // open returns the route of a link, nil once the provider stops.
 func (p *Provider) open(id lattice.LinkID) *route.Route {
-	return p.routes.Open(idOf(id), route.Label{Package: id.Namespace + ":" + id.Package, Direction: id.Direction.String()})
+	return p.Routes.Open(idOf(id), route.Label{Package: id.Namespace + ":" + id.Package, Direction: id.Direction.String()})
 }
 
 // keep remembers what was put last.
@@ -77,11 +77,9 @@ func (p *Provider) parse(r *route.Route, l *lattice.Link) (*route.Ask, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.mu.RLock()
-	defaults := p.config
-	p.mu.RUnlock()
+	defaults, secrets := p.Defaults()
 	parsed, warnings, err := settings.ParseLink(settings.Input{
-		Defaults: defaults, DefaultSecrets: p.data.Secrets,
+		Defaults: defaults, DefaultSecrets: secrets,
 		Config: l.Config, Secrets: l.Secrets, Batches: does.Batches(), Records: does.Records(),
 		Identity: settings.Identity{
 			Lattice: p.data.Lattice, Component: l.ID.Peer, LinkName: l.ID.Name,

@@ -8,19 +8,9 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/hostdata"
 )
 
-// ownSecrets are the provider's own: of its config and secrets, of its connection to the lattice, and of the environment's
-// variables for collectors.
-func ownSecrets(data *hostdata.Data, getenv func(string) string) []string {
-	config := map[string]string{"lattice_rpc_url": data.LatticeURL}
-	if getenv != nil {
-		for _, signal := range []string{"", "_TRACES", "_METRICS", "_LOGS"} {
-			for _, what := range []string{"_HEADERS", "_ENDPOINT"} {
-				key := "OTEL_EXPORTER_OTLP" + signal + what
-				config[key] = getenv(key)
-			}
-		}
-	}
-	values := append(settings.SecretValues(data.Config, data.Secrets), settings.SecretValues(config, nil)...)
+// latticeSecrets are those of the connection to the lattice.
+func latticeSecrets(data *hostdata.Data) []string {
+	values := settings.SecretValues(map[string]string{"lattice_rpc_url": data.LatticeURL}, nil)
 	return append(values, data.LatticeUserJWT.Reveal(), data.LatticeUserSeed.Reveal(), data.ProviderXKeyPrivate.Reveal())
 }
 
@@ -28,8 +18,8 @@ func ownSecrets(data *hostdata.Data, getenv func(string) string) []string {
 func (p *Provider) fitSendError(err error) error {
 	if e, ok := errors.AsType[*wit.SendError](err); ok {
 		fit := *e
-		fit.Text = p.secrets.Text(e.Text)
+		fit.Text = p.Secrets.Text(e.Text)
 		return &fit
 	}
-	return p.secrets.Err(err)
+	return p.Secrets.Err(err)
 }

@@ -4,19 +4,13 @@ import (
 	"context"
 	"slices"
 
-	"github.com/nats-io/nats.go"
-
-	"github.com/messaging-kafka/messaging-kafka/internal/base/version"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/telemetry"
 )
 
 // Status implements admin.Source.
 func (p *Provider) Status(context.Context) status.Provider {
-	s := p.routes.Status(status.Provider{
-		Version: version.Get().Version, ProviderKey: p.data.ProviderKey, Lattice: p.data.Lattice, HostID: p.data.HostID,
-		InstanceID: p.data.InstanceID, Problems: p.ownProblems(),
-	})
+	s := p.Process.Status(p.pressure())
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	interfaces := make(map[string][]string, len(p.links))
@@ -36,13 +30,13 @@ func (p *Provider) TellStatus(limit int) ([]byte, error) {
 	return status.Encode(p.Status(context.Background()), limit)
 }
 
-// snapshot is what metrics ask for at each scrape.
-func (p *Provider) snapshot(conn *nats.Conn) telemetry.Snapshot {
-	s := p.routes.Snapshot()
+// Snapshot implements process.FrontEnd.
+func (p *Provider) Snapshot() telemetry.Snapshot {
+	s := p.Routes.Snapshot()
 	s.Healthy = p.Health().Healthy
-	calls, wire := p.server.Stats(), conn.Stats()
+	calls, wire := p.server.Stats(), p.conn.Stats()
 	s.Lattice = telemetry.LatticeCounts{
-		Connected: conn.IsConnected(), Reconnects: wire.Reconnects,
+		Connected: p.conn.IsConnected(), Reconnects: wire.Reconnects,
 		Calls: calls.Calls, Repeats: calls.AcceptsRepeated, Refused: calls.Refused,
 		Unclosed: calls.Unclosed, Malformed: calls.Malformed, Failed: calls.Failed,
 		RunningCalls: calls.Running, WaitingCalls: calls.Waiting, AwaitedCalls: calls.Awaited,
