@@ -55,7 +55,9 @@ func TestAFrontEndWithRoutesIsShown(t *testing.T) {
 		}
 		return string(body)
 	}
-	testkit.Eventually(t, testkit.DefaultTimeout, func() error { return missing(get("/links"), `"version":"v1"`, `"host_id":"host"`, `"component":"echo"`, "unexpected EOF") })
+	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
+		return missing(get("/links"), `"version":"v1"`, `"host_id":"host"`, `"component":"echo"`, "unexpected EOF")
+	})
 	if err := missing(get("/metrics"), "messaging_kafka_link_state", `component="echo"`); err != nil {
 		t.Error(err)
 	}
