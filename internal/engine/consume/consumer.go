@@ -83,7 +83,7 @@ type running interface {
 	// close ends the session in order, within the time of e, which may be brought forward meanwhile.
 	close(e *ending)
 	status() Status
-	partitions(now time.Time) []PartitionProgress
+	partitions(now time.Time) []status.Partition
 }
 
 const (
@@ -213,21 +213,8 @@ type Status struct {
 	// all is well.
 	Problems status.Problems
 	// Joined tells whether the link is a member of its group.
-	Joined bool
-	// Partitions are the partitions that the group has given to this copy.
-	Partitions []PartitionStatus
-	Dispatch   dispatch.Status
-}
-
-// PartitionStatus says how far one partition is.
-type PartitionStatus struct {
-	Topic     string
-	Partition int32
-	// Committed is the offset that the group has committed, -1 where that is not known.
-	Committed int64
-	// End is the end of the partition as of the last fetch, -1 before the first.
-	End  int64
-	Load dispatch.Load
+	Joined   bool
+	Dispatch dispatch.Status
 }
 
 // Status returns a snapshot.

@@ -106,7 +106,7 @@ func TestAfterAStopOnlyTheUnfinishedComeAgain(t *testing.T) {
 				last := start(t, k.Brokers(), &handler{name: "c"}, config)
 				last.h.waitCalls(t, 3)
 				testkit.Eventually(t, patience, func() error {
-					if p := last.Status().Partitions; len(p) != 1 || p[0].Load.Span > 0 {
+					if p := last.Partitions(); len(p) != 1 || p[0].OldestUnfinishedSeconds > 0 {
 						return errors.New("not all is finished")
 					}
 					return nil

@@ -257,7 +257,7 @@ func (c *copyOf) waitProblem(parts ...string) {
 // owned returns the partitions of a topic that the copy has.
 func (c *copyOf) owned(topic string) []int32 {
 	var ids []int32
-	for _, p := range c.Status().Partitions {
+	for _, p := range c.Partitions() {
 		if p.Topic == topic {
 			ids = append(ids, p.Partition)
 		}

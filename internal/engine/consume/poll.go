@@ -166,7 +166,7 @@ func (a *assignment) full(share int64) bool {
 }
 
 // standsStill tells whether a partition waits for the operator.
-func (a *assignment) standsStill() bool { return a.stopped != nil || a.Load().Held }
+func (a *assignment) standsStill() bool { return a.stopped != nil || a.Held() != nil }
 
 // take hands fetched records to the dispatcher.
 //

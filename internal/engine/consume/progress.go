@@ -2,7 +2,6 @@ package consume
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -12,38 +11,12 @@ import (
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 )
 
-// PartitionProgress says how far a partition is, and how far behind.
-type PartitionProgress struct {
-	Topic     string
-	Partition int32
-	// Committed is the offset that the group has committed, End the end of what the link may read: the last stable
-	// offset where it reads only what is committed, else the high watermark. -1 is unknown.
-	Committed, End int64
-	// Lag is the number of offsets between the two, as all of Kafka's tools count; -1 where one of them is unknown.
-	Lag int64
-	// LagTime is how long ago the first record was written, by its timestamp, that is not committed; 0 where there is
-	// none. Where no record has come yet that would tell, it is the time for which the partition has been behind as far
-	// as this copy knows. LagKnown is false where Lag is -1.
-	LagTime  time.Duration
-	LagKnown bool
-	// LastCommit is when this copy committed last; zero if it has not.
-	LastCommit time.Time
-	// Uncommitted is for how long the lowest finished record has been waiting for a commit; 0 where none waits.
-	Uncommitted time.Duration
-	// OldestUnfinished is the age of the lowest unfinished record since it was read; 0 where there is none. Nothing
-	// behind it can be committed before it is finished.
-	OldestUnfinished time.Duration
-	// BufferedBytes is what the records that wait or are being handled take in memory.
-	BufferedBytes int64
-	// Held says why the partition stands still; "" where it does not.
-	Held string
-}
-
-// Progress returns how far the partitions are that the group has given to this copy, sorted by topic and number. A
-// member of a share group has no partitions of its own, and so none here.
-func (c *Consumer) Progress() []PartitionProgress {
+// Partitions returns how far the partitions are that the group has given to this copy, and how far behind, sorted by
+// topic and number. A member of a share group has no partitions of its own, and so none here.
+func (c *Consumer) Partitions() []status.Partition {
 	c.mu.Lock()
 	s := c.current
 	c.mu.Unlock()
@@ -53,55 +26,42 @@ func (c *Consumer) Progress() []PartitionProgress {
 	return s.partitions(time.Now())
 }
 
-func (s *session) partitions(now time.Time) []PartitionProgress {
+func (s *session) partitions(now time.Time) []status.Partition {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := make([]PartitionProgress, 0, len(s.assigned))
+	list := make([]status.Partition, 0, len(s.assigned))
 	for tp, a := range s.assigned {
-		list = append(list, a.progress(tp, now))
+		list = append(list, a.describe(tp, now))
 	}
-	slices.SortFunc(list, func(a, b PartitionProgress) int {
+	slices.SortFunc(list, func(a, b status.Partition) int {
 		return compareTopicPartitions(topicPartition{a.Topic, a.Partition}, topicPartition{b.Topic, b.Partition})
 	})
 	return list
 }
 
-// progress is read with session.mu held.
-func (a *assignment) progress(tp topicPartition, now time.Time) PartitionProgress {
-	g := a.Progress()
-	p := PartitionProgress{
-		Topic: tp.topic, Partition: tp.partition, Committed: a.committed, End: a.end, Lag: -1,
-		LastCommit: a.committedAt, BufferedBytes: g.Bytes,
-		Uncommitted: since(now, g.FinishedSince), OldestUnfinished: since(now, g.OldestRead),
-	}
-	switch {
-	case a.stopped != nil:
+// describe is called with session.mu held. Lag is counted as all of Kafka's tools count it. In time it is, where no record
+// has come yet that would tell, the time for which the partition has been behind as far as this copy knows.
+func (a *assignment) describe(tp topicPartition, now time.Time) status.Partition {
+	p := status.Partition{Topic: tp.topic, Partition: tp.partition, Committed: a.committed, End: a.end, Lag: -1}
+	waits := a.Describe(&p, now)
+	if a.stopped != nil {
 		p.Held = a.stopped.Error()
-	case g.Held != nil:
-		p.Held = fmt.Sprintf("on_reject=stop: %v", g.Held)
+	}
+	if !a.committedAt.IsZero() {
+		age := max(0, now.Sub(a.committedAt)).Seconds()
+		p.CommitAgeSeconds = &age
 	}
 	if a.committed < 0 || a.end < 0 {
 		return p
 	}
-	p.Lag, p.LagKnown = max(0, a.end-a.committed), true
-	if p.Lag == 0 {
-		return p
+	p.Lag, p.LagSeconds = max(0, a.end-a.committed), new(float64)
+	if waits.IsZero() {
+		waits = a.behindSince
 	}
-	for _, began := range []time.Time{g.OldestWritten, g.FinishedSince, g.OldestRead, a.behindSince} {
-		if !began.IsZero() {
-			p.LagTime = since(now, began)
-			break
-		}
+	if p.Lag > 0 && !waits.IsZero() {
+		*p.LagSeconds = max(0, now.Sub(waits)).Seconds()
 	}
 	return p
-}
-
-// since is the time from then to now, 0 where then is zero or, by another machine's clock, to come.
-func since(now, then time.Time) time.Duration {
-	if then.IsZero() {
-		return 0
-	}
-	return max(0, now.Sub(then))
 }
 
 // setCommitted notes an offset that Kafka has taken. session.mu is held.
@@ -205,4 +165,4 @@ func (s *session) fetchedEnd(f *kgo.FetchPartition) int64 {
 }
 
 // partitions implements running: a share group gives no partitions to its members.
-func (s *shareSession) partitions(time.Time) []PartitionProgress { return nil }
+func (s *shareSession) partitions(time.Time) []status.Partition { return nil }

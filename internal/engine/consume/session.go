@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -285,18 +287,21 @@ func (s *session) status() Status {
 	st.Joined, st.Problems = s.problems.list()
 	s.mu.Lock()
 	s.addUnsettled(&st)
-	for tp, a := range s.assigned {
-		st.Partitions = append(st.Partitions, PartitionStatus{
-			Topic: tp.topic, Partition: tp.partition, Committed: a.committed, End: a.end, Load: a.Load(),
-		})
+	var held status.Problems
+	for _, tp := range slices.SortedFunc(maps.Keys(s.assigned), compareTopicPartitions) {
+		a := s.assigned[tp]
 		if a.stopped != nil {
 			st.Problems.Add(status.ProblemPartition, fmt.Sprintf("%s is not read: %v", tp, a.stopped))
+		}
+		if reason := a.Held(); reason != nil {
+			held.Add(status.ProblemHeld, fmt.Sprintf("%s stands still (on_reject=stop): %v", tp, reason))
 		}
 	}
 	s.mu.Unlock()
 	addOpenTransactions(&st.Problems, &s.stable)
 	addMemoryProblem(&st.Problems, s.cfg.Memory)
 	addDispatchProblems(&st.Problems, &st.Dispatch, s.cfg)
+	st.Problems = append(st.Problems, held...)
 	return st
 }
 
@@ -332,8 +337,5 @@ func addDispatchProblems(ps *status.Problems, d *dispatch.Status, cfg *Config) {
 	}
 	if d.DeadLetter != nil {
 		ps.Add(status.ProblemDeadLetters, fmt.Sprintf("dead letters cannot be written to %s: %v", cfg.Settings.Delivery.DeadLetterTopic, d.DeadLetter))
-	}
-	for _, h := range d.Held {
-		ps.Add(status.ProblemHeld, fmt.Sprintf("%s/%d stands still (on_reject=stop): %v", h.Topic, h.Partition, h.Reason))
 	}
 }

@@ -137,19 +137,10 @@ type Status struct {
 	Unavailable error
 	// UnavailableSince is when that began.
 	UnavailableSince time.Time
-	// Held are the partitions that a rejected record holds, with the reason.
-	Held []Held
 	// Outputs says why the outputs of the component cannot be produced; nil when they can.
 	Outputs error
 	// DeadLetter says why dead letters cannot be written at present; nil when they can or none is due.
 	DeadLetter error
-}
-
-// Held is a partition that stands still until its link is put anew.
-type Held struct {
-	Topic     string
-	Partition int32
-	Reason    error
 }
 
 // Status returns a snapshot.
@@ -167,9 +158,6 @@ func (d *Dispatcher) Status() Status {
 			if read := p.items.peek().added; s.Oldest.IsZero() || read.Before(s.Oldest) {
 				s.Oldest = read
 			}
-		}
-		if p.held != nil {
-			s.Held = append(s.Held, Held{Topic: p.topic, Partition: p.id, Reason: p.held})
 		}
 	}
 	s.OldestCall, s.Hanging = d.calls.Oldest(), d.calls.Hanging(time.Now())

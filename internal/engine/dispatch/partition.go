@@ -417,10 +417,6 @@ type Load struct {
 	Bytes int64
 	// Span is the number of records from the lowest unfinished one on, finished ones among them included.
 	Span int
-	// Oldest is when the lowest unfinished record was read; zero if there is none.
-	Oldest time.Time
-	// Held tells that the partition stands still.
-	Held bool
 	// Outputs is the size of the outputs that [Partition.TakeFinished] would return. They are part of Bytes.
 	Outputs int64
 }
@@ -429,11 +425,7 @@ type Load struct {
 func (p *Partition) Load() Load {
 	p.d.mu.Lock()
 	defer p.d.mu.Unlock()
-	l := Load{Bytes: p.buffered, Span: p.items.len(), Held: p.held != nil, Outputs: p.outputBytes}
-	if l.Span > 0 {
-		l.Oldest = p.items.peek().added
-	}
-	return l
+	return Load{Bytes: p.buffered, Span: p.items.len(), Outputs: p.outputBytes}
 }
 
 // Close ends the assignment in order: no call starts any more, running calls may finish until ctx ends and are given

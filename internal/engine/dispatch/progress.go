@@ -1,8 +1,10 @@
 package dispatch
 
 import (
+	"fmt"
 	"time"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
@@ -28,7 +30,7 @@ func (p *Partition) noteFinished(stamp int64) {
 	p.lastStamp = stamp
 }
 
-// Committed notes that Kafka has taken an offset, for [Partition.Progress]. What was finished while it was on its way
+// Committed notes that Kafka has taken an offset, for [Partition.Describe]. What was finished while it was on its way
 // is put down as finished now.
 func (p *Partition) Committed(offset int64) {
 	p.d.mu.Lock()
@@ -41,38 +43,43 @@ func (p *Partition) Committed(offset int64) {
 	}
 }
 
-// Progress says how old what a partition has not got done is.
-type Progress struct {
-	// Next is the offset of the next record that is to be read; [NotYet] before the first is known.
-	Next int64
-	// OldestRead is when the lowest unfinished record was read; zero if there is none.
-	OldestRead time.Time
-	// OldestWritten is the timestamp of the lowest record that is not committed, of those that have been read. It is
-	// zero where there is no such record, and where it has no timestamp.
-	OldestWritten time.Time
-	// FinishedSince is when the lowest record was finished that is not committed yet; zero where there is none.
-	FinishedSince time.Time
-	// Bytes is what the records that wait or are being handled take in memory.
-	Bytes int64
-	// Held is why the partition stands still; nil where it does not.
-	Held error
-}
-
-// Progress returns how old what the partition has not got done is. It is for those who look now and then.
-func (p *Partition) Progress() Progress {
+// Describe writes into to how old what the partition has not got done is, what that takes in memory, and why the partition
+// stands still. It returns since when what is not committed waits for that, as far as the partition knows: since the
+// first such record was written, by its timestamp, or else was finished or read. It is for those who look now and then.
+func (p *Partition) Describe(to *status.Partition, now time.Time) (waits time.Time) {
 	p.d.mu.Lock()
 	defer p.d.mu.Unlock()
-	g := Progress{Next: p.next, FinishedSince: p.uncommitted.since, Bytes: p.buffered, Held: p.held}
+	to.BufferedBytes = p.buffered
+	if p.held != nil {
+		to.Held = fmt.Sprintf("on_reject=stop: %v", p.held)
+	}
+	waits = p.uncommitted.since
 	stamp := p.uncommitted.stamp
+	to.UncommittedSeconds = secondsSince(now, waits)
 	if p.items.len() > 0 {
 		oldest := p.items.peek()
-		g.OldestRead = oldest.added
-		if g.FinishedSince.IsZero() {
-			stamp = oldest.stamp
+		to.OldestUnfinishedSeconds = secondsSince(now, oldest.added)
+		if waits.IsZero() {
+			waits, stamp = oldest.added, oldest.stamp
 		}
 	}
 	if stamp > 0 {
-		g.OldestWritten = time.UnixMilli(stamp)
+		waits = time.UnixMilli(stamp)
 	}
-	return g
+	return waits
+}
+
+// secondsSince is the time from then to now, 0 where then is zero or, by another machine's clock, to come.
+func secondsSince(now, then time.Time) float64 {
+	if then.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(then)).Seconds()
+}
+
+// Held is why the partition stands still until its link is put anew; nil where it does not.
+func (p *Partition) Held() error {
+	p.d.mu.Lock()
+	defer p.d.mu.Unlock()
+	return p.held
 }

@@ -6,11 +6,20 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
-func TestProgressTellsWhatACommitWaitsForAndHowOldItIs(t *testing.T) {
+// described is what a partition tells of itself: seconds since the lowest unfinished record was read, and since the lowest
+// uncommitted one was finished, and since when a commit is waited for.
+func described(p *Partition) (unfinished, uncommitted float64, waits time.Time) {
+	var is status.Partition
+	waits = p.Describe(&is, time.Now())
+	return is.OldestUnfinishedSeconds, is.UncommittedSeconds, waits
+}
+
+func TestAPartitionTellsWhatACommitWaitsForAndHowOldItIs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		written := began.Add(-time.Hour).Truncate(time.Millisecond)
@@ -24,8 +33,8 @@ func TestProgressTellsWhatACommitWaitsForAndHowOldItIs(t *testing.T) {
 		cfg.Delivery.Order = settings.OrderPartition
 		d := New(cfg)
 		p := d.Open("t", 0, 0)
-		if g := p.Progress(); !g.OldestRead.IsZero() || !g.OldestWritten.IsZero() || !g.FinishedSince.IsZero() || g.Next != 0 {
-			t.Errorf("of nothing: %+v", g)
+		if unfinished, uncommitted, waits := described(p); unfinished != 0 || uncommitted != 0 || !waits.IsZero() {
+			t.Errorf("of nothing: %v, %v, %v", unfinished, uncommitted, waits)
 		}
 		batch := make([]*record.Record, 3)
 		for i := range batch {
@@ -35,28 +44,32 @@ func TestProgressTellsWhatACommitWaitsForAndHowOldItIs(t *testing.T) {
 		synctest.Wait()
 		time.Sleep(time.Second)
 		// 0 is finished and waits for a commit, 1 is with the component, 2 behind it.
-		g := p.Progress()
-		if !g.OldestRead.Equal(began) || !g.OldestWritten.Equal(written) || !g.FinishedSince.Equal(began) || g.Bytes < 2*300 || g.Bytes != p.Load().Bytes || g.Next != 3 {
-			t.Errorf("while the second is handled: %+v", g)
+		unfinished, uncommitted, waits := described(p)
+		if unfinished != 1 || uncommitted != 1 || !waits.Equal(written) || p.Next() != 3 {
+			t.Errorf("while the second is handled: %v, %v, %v", unfinished, uncommitted, waits)
+		}
+		var is status.Partition
+		if p.Describe(&is, time.Now()); is.BufferedBytes < 2*300 || is.BufferedBytes != p.Load().Bytes {
+			t.Errorf("%d bytes are held, and %d told", p.Load().Bytes, is.BufferedBytes)
 		}
 		if s := d.Status(); !s.Oldest.Equal(began) {
 			t.Errorf("the oldest of all: %v", s.Oldest)
 		}
 		p.Committed(1)
-		if g := p.Progress(); !g.OldestWritten.Equal(batch[1].Timestamp) || !g.FinishedSince.IsZero() {
-			t.Errorf("after the commit: %+v", g)
+		if _, uncommitted, waits := described(p); uncommitted != 0 || !waits.Equal(batch[1].Timestamp) {
+			t.Errorf("after the commit: %v, %v", uncommitted, waits)
 		}
 		close(release)
 		synctest.Wait()
-		finished := time.Now()
 		time.Sleep(time.Second)
 		p.Committed(2) // the third was finished while the second's commit was on its way
-		if g := p.Progress(); !g.OldestWritten.Equal(batch[2].Timestamp) || g.FinishedSince.Before(finished) {
-			t.Errorf("after a commit of less than what is finished: %+v", g)
+		time.Sleep(time.Second)
+		if _, uncommitted, waits := described(p); uncommitted != 1 || !waits.Equal(batch[2].Timestamp) {
+			t.Errorf("after a commit of less than what is finished: %v, %v", uncommitted, waits)
 		}
 		p.Committed(3)
-		if g := p.Progress(); !g.OldestRead.IsZero() || !g.OldestWritten.IsZero() || !g.FinishedSince.IsZero() {
-			t.Errorf("after all: %+v", g)
+		if unfinished, uncommitted, waits := described(p); unfinished != 0 || uncommitted != 0 || !waits.IsZero() {
+			t.Errorf("after all: %v, %v, %v", unfinished, uncommitted, waits)
 		}
 		d.Close(t.Context())
 	})

@@ -48,14 +48,14 @@ func (s *reading) load(now time.Time) telemetry.ConsumerLoad {
 	if !d.Oldest.IsZero() {
 		l.OldestUnfinished = now.Sub(d.Oldest).Seconds()
 	}
-	for _, p := range s.Progress() {
+	l.Partitions = s.Partitions()
+	for i := range l.Partitions {
+		p := &l.Partitions[i]
 		if p.Held != "" {
 			l.Held++
 		}
-		l.CommitAge = max(l.CommitAge, p.Uncommitted.Seconds())
-		l.Partitions = append(l.Partitions, telemetry.PartitionLag{
-			Topic: s.shared.Secrets.Value(p.Topic), Partition: p.Partition, Committed: p.Committed, Lag: p.Lag, LagSeconds: p.LagTime.Seconds(),
-		})
+		l.CommitAge = max(l.CommitAge, p.UncommittedSeconds)
+		p.Topic = s.shared.Secrets.Value(p.Topic)
 	}
 	return l
 }

@@ -235,19 +235,5 @@ func describeConsumer(s *status.Link, c *consume.Consumer, now time.Time) {
 	if !d.Oldest.IsZero() {
 		s.OldestUnfinishedSeconds = max(0, now.Sub(d.Oldest).Seconds())
 	}
-	for _, p := range c.Progress() {
-		one := status.Partition{
-			Topic: p.Topic, Partition: p.Partition, Committed: p.Committed, End: p.End, Lag: p.Lag,
-			OldestUnfinishedSeconds: p.OldestUnfinished.Seconds(), BufferedBytes: p.BufferedBytes, Held: p.Held,
-		}
-		if p.LagKnown {
-			seconds := p.LagTime.Seconds()
-			one.LagSeconds = &seconds
-		}
-		if !p.LastCommit.IsZero() {
-			seconds := max(0, now.Sub(p.LastCommit).Seconds())
-			one.CommitAgeSeconds = &seconds
-		}
-		s.Partitions = append(s.Partitions, one)
-	}
+	s.Partitions = c.Partitions()
 }

@@ -183,9 +183,14 @@ type Partition struct {
 	// where that is unknown.
 	LagSeconds *float64 `json:"lag_seconds,omitempty"`
 	// CommitAgeSeconds is how long ago the offset was last committed by this copy; nil where it has not been.
-	CommitAgeSeconds        *float64 `json:"commit_age_seconds,omitempty"`
-	OldestUnfinishedSeconds float64  `json:"oldest_unfinished_seconds"`
-	BufferedBytes           int64    `json:"buffered_bytes"`
+	CommitAgeSeconds *float64 `json:"commit_age_seconds,omitempty"`
+	// OldestUnfinishedSeconds is the age of the lowest unfinished record since it was read, 0 where there is none: nothing
+	// behind it can be committed before it is finished.
+	OldestUnfinishedSeconds float64 `json:"oldest_unfinished_seconds"`
+	// UncommittedSeconds is for how long the lowest finished record has been waiting for a commit, 0 where none waits. It
+	// is for the metrics of the link.
+	UncommittedSeconds float64 `json:"-"`
+	BufferedBytes      int64   `json:"buffered_bytes"`
 	// Held says why the partition stands still, "" where it does not.
 	Held string `json:"held,omitempty"`
 }

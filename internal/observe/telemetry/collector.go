@@ -37,16 +37,7 @@ type ConsumerLoad struct {
 	OldestUnfinished float64
 	CommitAge        float64
 	Held             int
-	Partitions       []PartitionLag
-}
-
-// PartitionLag is how far one partition is. Lag and Committed below 0 are not known.
-type PartitionLag struct {
-	Topic      string
-	Partition  int32
-	Committed  int64
-	Lag        int64
-	LagSeconds float64
+	Partitions       []status.Partition
 }
 
 // MemoryCounts are what the process may take of memory, what of that is for what comes from others, how much of it is
@@ -130,9 +121,9 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 			if p.Committed >= 0 {
 				send(committedOffset, float64(p.Committed), l.Component, l.Link, p.Topic, id)
 			}
-			if p.Lag >= 0 {
+			if p.Lag >= 0 && p.LagSeconds != nil {
 				send(lagRecords, float64(p.Lag), l.Component, l.Link, p.Topic, id)
-				send(lagSeconds, p.LagSeconds, l.Component, l.Link, p.Topic, id)
+				send(lagSeconds, *p.LagSeconds, l.Component, l.Link, p.Topic, id)
 			}
 		}
 	}
@@ -190,14 +181,14 @@ func merged(consumers []ConsumerLoad) []ConsumerLoad {
 	return list
 }
 
-func mergedPartitions(a, b []PartitionLag) []PartitionLag {
+func mergedPartitions(a, b []status.Partition) []status.Partition {
 	all := append(a[:len(a):len(a)], b...)
 	type key struct {
 		topic     string
 		partition int32
 	}
 	places := make(map[key]int, len(all))
-	var list []PartitionLag
+	var list []status.Partition
 	for _, p := range all {
 		k := key{p.Topic, p.Partition}
 		at, there := places[k]

@@ -9,17 +9,21 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 )
 
+func lag(topic string, partition int32, committed, records int64, seconds float64) status.Partition {
+	return status.Partition{Topic: topic, Partition: partition, Committed: committed, Lag: records, LagSeconds: &seconds}
+}
+
 func TestGaugesAreAskedForAtTheScrapeAndGoWithTheirLink(t *testing.T) {
 	m := NewMetrics()
 	now := Snapshot{
 		Links: []LinkHealth{{"echo", "default", "wasmcloud:messaging", "target", status.Failing}},
 		Consumers: []ConsumerLoad{
 			{Component: "echo", Link: "default", InFlight: 2, Waiting: 3, BufferedBytes: 500, OldestUnfinished: 4, CommitAge: 1,
-				Held: 1, Partitions: []PartitionLag{
-					{"t", 0, 10, 5, 2.5}, {"t", 1, -1, -1, 0}, {"u", 0, 3, 0, 0},
+				Held: 1, Partitions: []status.Partition{
+					lag("t", 0, 10, 5, 2.5), {Topic: "t", Partition: 1, Committed: -1, Lag: -1}, lag("u", 0, 3, 0, 0),
 				}},
 			// A link of the same name, for the other package, in another group.
-			{Component: "echo", Link: "default", InFlight: 1, OldestUnfinished: 9, FailedCalls: 216, OldestCall: 75, Partitions: []PartitionLag{{"t", 0, 7, 8, 6}}},
+			{Component: "echo", Link: "default", InFlight: 1, OldestUnfinished: 9, FailedCalls: 216, OldestCall: 75, Partitions: []status.Partition{lag("t", 0, 7, 8, 6)}},
 		},
 		Lattice: LatticeCounts{Connected: true, Reconnects: 2, Calls: 7, Repeats: 1, Failed: 3, RunningCalls: 4},
 	}
@@ -76,7 +80,7 @@ func TestEveryDeclaredMetricIsThereAndNoOther(t *testing.T) {
 	m := NewMetrics()
 	m.Ask(func() Snapshot {
 		return Snapshot{Links: []LinkHealth{{"c", "l", "p", "target", "healthy"}}, Consumers: []ConsumerLoad{
-			{Component: "c", Link: "l", Partitions: []PartitionLag{{"t", 0, 1, 1, 1}}},
+			{Component: "c", Link: "l", Partitions: []status.Partition{lag("t", 0, 1, 1, 1)}},
 		}}
 	})
 	for d, v := range m.counters {
