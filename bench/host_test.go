@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -144,9 +145,7 @@ func setUp(t *testing.T) *echoBench {
 		admin.Topic(name, partitions, nil)
 	}
 	config := map[string]string{"hosts": kafka.Brokers()[0], "topic": topic, "order": "none"} // records have no key
-	for key, value := range link {
-		config[key] = value
-	}
+	maps.Copy(config, link)
 	host.PutConfig("link", config)
 	host.PutLink(testkit.ControlLink{Source: "echo", Target: "kafka", Interface: "consumer",
 		TargetConfig: []string{"link"}})

@@ -37,7 +37,7 @@ var limitsOf = map[string][]string{
 	Handle: {NATS, WRPC}, Publish: {NATS, WRPC, Produce}, Echo: {ReadBack}, Request: {ReadBack},
 }
 
-// The processes besides those of package bench.
+// Component is the process that the component runs in; package bench names the others.
 const Component = "component"
 
 // Report is all that a run finds out.

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	_ "net/http/pprof" // serves the profiles
@@ -52,7 +53,7 @@ func run() error {
 	go func() { failed <- profiles.ListenAndServe() }()
 	defer func() {
 		_ = profiles.Close() // the process ends anyway
-		if err := <-failed; err != http.ErrServerClosed {
+		if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
 			fmt.Fprintf(os.Stderr, "profiled provider: serving profiles: %v\n", err)
 		}
 	}()

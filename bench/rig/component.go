@@ -37,11 +37,14 @@ const (
 	BareSubject = "bench.component.bare"
 )
 
-// EchoID names a component that publishes each message to its reply-to, SinkID one that takes each message at once,
-// GateID one that takes it only while a job opens its gate.
+// EchoID names a component that publishes each message to its reply-to.
 func EchoID(name string) string { return "echo-" + name }
-func SinkID(name string) string { return "sink-" + name } //nolint:revive // see EchoID
-func GateID(name string) string { return "gate-" + name } //nolint:revive // see EchoID
+
+// SinkID names a component that takes each message at once.
+func SinkID(name string) string { return "sink-" + name }
+
+// GateID names a component that takes a message only while a job opens its gate.
+func GateID(name string) string { return "gate-" + name }
 
 // StartComponent starts the process for components of a lattice: their ids, each with the provider that it publishes
 // to.
@@ -306,7 +309,7 @@ func Drive(job Job, call func(context.Context) error) (Result, error) {
 }
 
 // handle opens the gate for the time of a load.
-func (w *world) handle(job Job, g *guest) (Result, error) {
+func (*world) handle(job Job, g *guest) (Result, error) {
 	g.gate.set(true)
 	defer g.gate.set(false)
 	time.Sleep(job.Ramp)

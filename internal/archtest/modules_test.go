@@ -81,7 +81,8 @@ func TestModulesForTestsStandOnTheProgramAsItIsBuilt(t *testing.T) {
 	for _, folder := range folders {
 		m := readGoMod(t, filepath.Join("../..", folder))
 		if want := path.Join(program.Module.Path, folder); m.Module.Path != want {
-			t.Errorf("the module in %s is %s, want %s: elsewhere it could not import what is internal", folder, m.Module.Path, want)
+			t.Errorf("the module in %s is %s, want %s: elsewhere it could not import what is internal", folder,
+				m.Module.Path, want)
 		}
 		if m.Go != program.Go {
 			t.Errorf("the module in %s is for Go %s, the program's for %s", folder, m.Go, program.Go)
@@ -95,7 +96,8 @@ func TestModulesForTestsStandOnTheProgramAsItIsBuilt(t *testing.T) {
 		}
 		for _, r := range m.Require {
 			if version, both := versions[r.Path]; both && version != r.Version {
-				t.Errorf("the module in %s has %s %s, the program has %s (go -C %s get %s@%s)", folder, r.Path, r.Version, version, folder, r.Path, version)
+				t.Errorf("the module in %s has %s %s, the program has %s (go -C %s get %s@%s)", folder, r.Path, r.Version, version,
+					folder, r.Path, version)
 			}
 		}
 	}
@@ -104,7 +106,8 @@ func TestModulesForTestsStandOnTheProgramAsItIsBuilt(t *testing.T) {
 // What is in the program is one thing, what tests it another.
 func TestTheProgramsModuleHasNothingThatOnlyAFewTestsNeed(t *testing.T) {
 	for _, r := range readGoMod(t, "../..").Require {
-		for _, only := range []string{"github.com/prometheus/prometheus", "github.com/chromedp/", "honnef.co/", "gotest.tools/", "golang.org/x/vuln", "golang.org/x/perf"} {
+		for _, only := range []string{"github.com/prometheus/prometheus", "github.com/chromedp/", "honnef.co/",
+			"gotest.tools/", "golang.org/x/vuln", "golang.org/x/perf"} {
 			if strings.HasPrefix(r.Path, only) {
 				t.Errorf("the program's module requires %s: it belongs into a module for tests", r.Path)
 			}

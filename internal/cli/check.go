@@ -291,7 +291,7 @@ func readBounded(path string, in io.Reader) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer file.Close()
+		defer file.Close() //nolint:errcheck // it was only read
 		in = file
 	}
 	text, err := io.ReadAll(io.LimitReader(in, maxInput+1))

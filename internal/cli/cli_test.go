@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -34,7 +35,7 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 			}
 		})
 		for _, child := range command.Commands() {
-			visit(child, append(path[:len(path):len(path)], child.Name()))
+			visit(child, append(slices.Clip(path), child.Name()))
 		}
 	}
 	root, _ := newRoot()

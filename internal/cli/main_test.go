@@ -24,10 +24,11 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		defer os.RemoveAll(folder)
+		defer os.RemoveAll(folder) //nolint:errcheck // the system clears what stays
 		program = filepath.Join(folder, "messaging-kafka")
 		build := exec.Command("go", "build", "-o", program, "-ldflags",
-			"-X github.com/messaging-kafka/messaging-kafka/internal/base/version.version=9.8.7 -X github.com/messaging-kafka/messaging-kafka/internal/base/version.commit=0123456789abcdef", "github.com/messaging-kafka/messaging-kafka/cmd/messaging-kafka")
+			"-X github.com/messaging-kafka/messaging-kafka/internal/base/version.version=9.8.7 -X github.com/messaging-kafka/messaging-kafka/internal/base/version.commit=0123456789abcdef",
+			"github.com/messaging-kafka/messaging-kafka/cmd/messaging-kafka")
 		if out, err := build.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "building the program: %v\n%s", err, out)
 			return 1

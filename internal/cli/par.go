@@ -243,7 +243,7 @@ func verifyFile(command *cobra.Command, path string) (contents *par.Contents, si
 		}
 		return nil, 0, err
 	}
-	defer file.Close()
+	defer file.Close() //nolint:errcheck // it was only read
 	info, err := file.Stat()
 	if err != nil {
 		return nil, 0, err

@@ -111,7 +111,7 @@ func TestParPacksGivenBinariesWithGivenKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
+	defer file.Close() //nolint:errcheck // it was only read
 	contents, err := par.Verify(t.Context(), file, time.Now())
 	if err != nil {
 		t.Fatal(err)

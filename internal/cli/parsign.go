@@ -43,7 +43,7 @@ func signFile(command *cobra.Command, key par.Key, path, publicKey string) error
 	if err != nil {
 		return fmt.Errorf("signing: %w", err)
 	}
-	defer file.Close()
+	defer file.Close() //nolint:errcheck // it was only read
 	signature, err := key.Sign(file)
 	if err != nil {
 		return fmt.Errorf("signing %s: %w", path, err)
@@ -84,7 +84,7 @@ func newParVerify() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("verifying: %w", err)
 			}
-			defer file.Close()
+			defer file.Close() //nolint:errcheck // it was only read
 			if err := par.VerifyDetached(issuer, file, signature); err != nil {
 				return fmt.Errorf("verifying %s: %w", args[0], err)
 			}

@@ -126,6 +126,7 @@ func verdict(answer *overview.Answer) error {
 		return nil
 	case overview.NotAsked:
 		return notAsked(fmt.Errorf("no answer: %s", strings.Join(answer.Silent, "; ")))
+	case overview.SomeUnhealthy:
 	}
 	var bad []string
 	for i := range answer.Providers {
@@ -201,17 +202,17 @@ func (f statusFlags) watchOn(ctx context.Context, asker overview.Asker, out io.W
 	}
 }
 
-func (f statusFlags) printLines(out io.Writer, answer *overview.Answer) error {
+func (statusFlags) printLines(out io.Writer, answer *overview.Answer) error {
 	return overview.Lines(out, answer)
 }
 
-func (f statusFlags) printJSONLine(out io.Writer, answer *overview.Answer) error {
+func (statusFlags) printJSONLine(out io.Writer, answer *overview.Answer) error {
 	return json.NewEncoder(out).Encode(reportOf(answer))
 }
 
 // redraw draws each answer over the one before: from the top of the terminal, each line to its end, then all below.
 func (f statusFlags) redraw(file *os.File) func(io.Writer, *overview.Answer) error {
-	const clear, home, toLineEnd, toEnd = "\x1b[2J", "\x1b[H", "\x1b[K", "\x1b[J"
+	const wipe, home, toLineEnd, toEnd = "\x1b[2J", "\x1b[H", "\x1b[K", "\x1b[J"
 	first := true
 	return func(out io.Writer, answer *overview.Answer) error {
 		width, height, err := term.GetSize(int(file.Fd()))
@@ -232,7 +233,7 @@ func (f statusFlags) redraw(file *os.File) func(io.Writer, *overview.Answer) err
 		}
 		text := home + strings.Join(lines, toLineEnd+"\n") + toLineEnd + "\n" + toEnd
 		if first {
-			text, first = clear+text, false
+			text, first = wipe+text, false
 		}
 		_, err = io.WriteString(out, text)
 		return err

@@ -41,9 +41,9 @@ func FormOf(s *settings.Link) *Form {
 	}
 }
 
-// Message makes the message of a record. An answer to it goes where the record itself says, as requests over Kafka do, if
-// the link believes that, else to the link's reply topic. Where it does not believe it, disbelieved is the topic that the
-// record has named.
+// Message makes the message of a record. An answer to it goes where the record itself says, as requests over Kafka do,
+// if the link believes that, else to the link's reply topic. Where it does not believe it, disbelieved is the topic
+// that the record has named.
 func (f *Form) Message(r *record.Record) (msg Message, disbelieved string) {
 	msg = Message{Subject: r.Topic, Body: f.body(r), ReplyTo: f.ownReply(r.Topic)}
 	address, asks := record.ReplyAddressOf(r)
@@ -62,8 +62,8 @@ func (f *Form) Message(r *record.Record) (msg Message, disbelieved string) {
 	return msg, ""
 }
 
-// Answer makes the message of an answer to a request. Where that asks for an answer in turn, the link's own reply topic is
-// none of its places.
+// Answer makes the message of an answer to a request. Where that asks for an answer in turn, the link's own reply topic
+// is none of its places.
 func (f *Form) Answer(r *record.Record) Message {
 	msg := Message{Subject: r.Topic, Body: f.body(r)}
 	if address, asks := record.ReplyAddressOf(r); asks && f.producer.Believes(address.Topic, "") {

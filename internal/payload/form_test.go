@@ -28,7 +28,8 @@ func TestAMessageSaysWhereItsAnswerGoes(t *testing.T) {
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			f := FormOf(&settings.Link{
-				Delivery: settings.Delivery{ReplyTopic: c.replyTopic}, Producer: settings.Producer{ReplyTopicsFromRecords: c.believed},
+				Delivery: settings.Delivery{ReplyTopic: c.replyTopic},
+				Producer: settings.Producer{ReplyTopicsFromRecords: c.believed},
 			})
 			for range 2 { // the second time from memory
 				msg, disbelieved := f.Message(&record.Record{Topic: "orders", Value: []byte("v"), Headers: c.headers})
@@ -40,7 +41,8 @@ func TestAMessageSaysWhereItsAnswerGoes(t *testing.T) {
 					t.Errorf("got %+v with reply to %q and %q disbelieved", msg, got, disbelieved)
 				}
 			}
-			if msg, _ := f.Message(&record.Record{Topic: "other"}); c.replyTopic == "{topic}.reply" && *msg.ReplyTo != "other.reply" {
+			if msg, _ := f.Message(&record.Record{Topic: "other"}); c.replyTopic == "{topic}.reply" &&
+				*msg.ReplyTo != "other.reply" {
 				t.Errorf("a record of another topic has %q", *msg.ReplyTo)
 			}
 		})
@@ -56,7 +58,8 @@ func TestAnAnswerDoesNotGoBackToWhereItCameFrom(t *testing.T) {
 		t.Errorf("the link's own reply topic is believed of an answer: %q", *msg.ReplyTo)
 	}
 	f = FormOf(&settings.Link{Producer: settings.Producer{ReplyTopicsFromRecords: []string{"answers"}}})
-	if msg := f.Answer(&record.Record{Topic: "answers", Headers: asks}); msg.ReplyTo == nil || !strings.HasPrefix(*msg.ReplyTo, "answers") {
+	if msg := f.Answer(&record.Record{Topic: "answers", Headers: asks}); msg.ReplyTo == nil ||
+		!strings.HasPrefix(*msg.ReplyTo, "answers") {
 		t.Errorf("an address that the link believes is not told: %+v", msg)
 	}
 }

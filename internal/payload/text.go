@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -133,7 +134,7 @@ func escapedUnit(raw []byte) (rune, bool) {
 	}
 	var unit rune
 	for _, c := range raw[2:6] {
-		digit := bytes.IndexByte([]byte(hexDigits), c|0x20)
+		digit := strings.IndexByte(hexDigits, c|0x20)
 		unit = unit<<4 | rune(digit)
 	}
 	return unit, true

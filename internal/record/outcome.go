@@ -5,22 +5,23 @@ import (
 	"time"
 )
 
-// Receiver takes records and says of each what became of it. It is the seam between the engine, which reads Kafka and calls
-// it, and a front-end, which hands records to whoever handles them: neither knows how the other works.
+// Receiver takes records and says of each what became of it. It is the seam between the engine, which reads Kafka and
+// calls it, and a front-end, which hands records to whoever handles them: neither knows how the other works.
 //
-// Receive gets records of one partition in the order of their offsets, one at least, and returns an outcome for each, in the
-// order of batch. A batch of one is the plain case; links that hand records over one by one make no other. Many goroutines
-// call it at once, never with the same record.
+// Receive gets records of one partition in the order of their offsets, one at least, and returns an outcome for each,
+// in the order of batch. A batch of one is the plain case; links that hand records over one by one make no other. Many
+// goroutines call it at once, never with the same record.
 //
 // ctx ends when the call has had its time (handle_timeout), or when the partition goes away and its calls are given up.
-// Receive returns soon after that, with [Unanswered] or [Unavailable] for each record that it has no answer for; whoever
-// handles the records may be at work on them still. An answer that came in time counts as it was given.
+// Receive returns soon after that, with [Unanswered] or [Unavailable] for each record that it has no answer for;
+// whoever handles the records may be at work on them still. An answer that came in time counts as it was given.
 //
-// Records and their bytes never change while Receive runs, and their bytes never do. A Receiver may keep them after it has
-// returned, but they count in no buffer then: what keeps them has a bound of its own. It neither keeps nor changes batch.
+// Records and their bytes never change while Receive runs, and their bytes never do. A Receiver may keep them after it
+// has returned, but they count in no buffer then: what keeps them has a bound of its own. It neither keeps nor changes
+// batch.
 //
-// The engine reads outcomes and does not change them, so the same slice may be returned again and again. Outputs are the
-// engine's until Kafka has them, which can be long after: their memory is not used again.
+// The engine reads outcomes and does not change them, so the same slice may be returned again and again. Outputs are
+// the engine's until Kafka has them, which can be long after: their memory is not used again.
 //
 // A Receiver that returns more or fewer outcomes than there are records has answered for none of them. The engine calls
 // Receivers in one place, which takes that for [Unanswered] of the whole batch.
@@ -37,8 +38,8 @@ type Outcome struct {
 	// unless Kind is [Done]. A link that produces none takes the record for rejected.
 	Outputs []Outgoing
 	// After is how long the next delivery of the record should wait at least, where whoever handles it has said so; with
-	// Unavailable it is how long nobody will take calls. The engine waits no longer than its own bound, and longer than After
-	// where its back-off does.
+	// Unavailable it is how long nobody will take calls. The engine waits no longer than its own bound, and longer than
+	// After where its back-off does.
 	After time.Duration
 }
 

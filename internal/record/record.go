@@ -3,7 +3,10 @@
 // Kafka's client nor NATS, which is what lets the engine be tested without either.
 package record
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Header is one record header. Kafka allows a key to repeat and keeps the order, so headers are a list. A nil
 // Value is Kafka's null, which differs from an empty value.
@@ -44,9 +47,9 @@ func size(key, value []byte, headers []Header) int {
 // Header returns the value of the last header with the given key (the last one wins in Kafka's own clients) and
 // whether there is one.
 func (r *Record) Header(key string) ([]byte, bool) {
-	for i := len(r.Headers) - 1; i >= 0; i-- {
-		if r.Headers[i].Key == key {
-			return r.Headers[i].Value, true
+	for _, h := range slices.Backward(r.Headers) {
+		if h.Key == key {
+			return h.Value, true
 		}
 	}
 	return nil, false

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"maps"
 	"strings"
 	"testing"
 )
@@ -34,9 +35,7 @@ func TestLinksThatCannotBothReadAreTold(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			parse := func(c config) *Link {
 				full := config{"hosts": "k1", "consumer_group": "g"}
-				for k, v := range c {
-					full[k] = v
-				}
+				maps.Copy(full, c)
 				l, _, err := ParseLink(Input{Config: full, Identity: echo})
 				if err != nil {
 					t.Fatal(err)

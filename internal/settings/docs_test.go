@@ -116,6 +116,7 @@ func (s *setting) docName() string {
 		name += " *(link)*"
 	case scopeProvider:
 		name += " *(provider)*"
+	case scopeBoth:
 	}
 	if s.sensitive {
 		name += " *(secret)*"

@@ -35,6 +35,7 @@ type Cluster struct {
 // Protocol is Kafka's security.protocol.
 type Protocol string
 
+// The protocols, by Kafka's names.
 const (
 	Plaintext     Protocol = "PLAINTEXT"
 	TLS           Protocol = "SSL"
@@ -51,6 +52,7 @@ func (p Protocol) UsesSASL() bool { return p == SASLPlaintext || p == SASLTLS }
 // Mechanism is Kafka's sasl.mechanism.
 type Mechanism string
 
+// The mechanisms, by Kafka's names.
 const (
 	Plain       Mechanism = "PLAIN"
 	ScramSHA256 Mechanism = "SCRAM-SHA-256"
@@ -106,9 +108,13 @@ const (
 type StartKind uint8
 
 const (
+	// StartLatest begins at the end of the topic, as it is at the first assignment.
 	StartLatest StartKind = iota
+	// StartEarliest begins with the oldest record that is kept.
 	StartEarliest
+	// StartTime begins with the first record from a time on.
 	StartTime
+	// StartBack begins with the first record from a time before now on.
 	StartBack
 )
 
@@ -122,6 +128,7 @@ type Start struct {
 // OutOfRange says what happens when the group's offset is no longer in the log.
 type OutOfRange string
 
+// What on_offset_out_of_range may be.
 const (
 	OutOfRangeEarliest OutOfRange = "earliest"
 	OutOfRangeLatest   OutOfRange = "latest"
@@ -172,6 +179,7 @@ const (
 // OnReject says what happens to a rejected record where no dead-letter topic is set.
 type OnReject string
 
+// What on_reject may be.
 const (
 	RejectSkip OnReject = "skip"
 	RejectStop OnReject = "stop"
@@ -273,6 +281,7 @@ const (
 // Acks is Kafka's acks.
 type Acks string
 
+// What acks may be, by Kafka's names.
 const (
 	AcksAll    Acks = "all"
 	AcksLeader Acks = "1"
@@ -284,14 +293,17 @@ type Partitioner string
 
 const (
 	// PartitionerMurmur2 hashes keys as Kafka's Java client does and sticks to a partition per batch without a key.
-	PartitionerMurmur2    Partitioner = "murmur2"
-	PartitionerSticky     Partitioner = "sticky"
+	PartitionerMurmur2 Partitioner = "murmur2"
+	// PartitionerSticky sticks to a partition per batch whether there is a key or not.
+	PartitionerSticky Partitioner = "sticky"
+	// PartitionerRoundRobin takes one partition after another.
 	PartitionerRoundRobin Partitioner = "round_robin"
 )
 
 // Compression is Kafka's compression.type.
 type Compression string
 
+// The compressions, by Kafka's names.
 const (
 	CompressionNone   Compression = "none"
 	CompressionGzip   Compression = "gzip"

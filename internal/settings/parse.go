@@ -166,8 +166,7 @@ func (p *parse) try(s *setting, g given) *Error {
 		return nil
 	}
 	problem := err.Error()
-	var bad *badValue
-	if errors.As(err, &bad) {
+	if bad, ok := errors.AsType[*badValue](err); ok {
 		problem = bad.problem(!g.secret && !s.sensitive)
 	}
 	return &Error{Key: s.name, Problem: problem}

@@ -135,7 +135,8 @@ func crossesInClear(endpoint string) bool {
 	return !strings.EqualFold(u.Hostname(), "localhost")
 }
 
-// The characters of OAuth scopes (RFC 6749, section 3.3), and of the names and values of SASL extensions (RFC 7628, section 3.1).
+// The characters of OAuth scopes (RFC 6749, section 3.3), and of the names and values of SASL extensions (RFC 7628,
+// section 3.1).
 var (
 	scopeText     = regexp.MustCompile(`^[\x21\x23-\x5b\x5d-\x7e]+$`)
 	extensionName = regexp.MustCompile(`^[A-Za-z]+$`)

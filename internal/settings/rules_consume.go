@@ -89,6 +89,7 @@ func (p *parse) timeoutRules() {
 func (p *parse) groupProtocolRules() {
 	c := &p.link.Consumer
 	switch c.GroupProtocol {
+	case GroupClassic:
 	case GroupConsumer:
 		p.unused("with group_protocol=consumer the broker decides (group.consumer.session.timeout.ms)", "session_timeout")
 	case GroupShare:

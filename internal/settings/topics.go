@@ -73,8 +73,7 @@ func parseTopicPattern(text string) (topicChoice, error) {
 	}
 	if err != nil {
 		why := "unknown error"
-		var syntaxErr *syntax.Error
-		if errors.As(err, &syntaxErr) {
+		if syntaxErr, ok := errors.AsType[*syntax.Error](err); ok {
 			why = syntaxErr.Code.String()
 		}
 		return topicChoice{}, refuse(text, "is not a regular expression in RE2 syntax (%s)", why)

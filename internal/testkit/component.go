@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -217,7 +218,7 @@ func (c *Component) receive(ctx context.Context, inbox string, m *nats.Msg) (Mes
 		if len(next.Data) == 0 {
 			return Message{}, errors.New("the params end within the message")
 		}
-		buf = append(buf[:len(buf):len(buf)], next.Data...)
+		buf = append(slices.Clip(buf), next.Data...)
 	}
 }
 

@@ -12,7 +12,7 @@ const DefaultTimeout = 30 * time.Second
 const pollInterval = 5 * time.Millisecond
 
 // Eventually calls check until it returns nil and fails the test at once with check's last error when it has not
-// within timeout. check runs on the test's own goroutine, so it may use t; a check that blocks blocks the test.
+// within timeout. check runs on the test's own goroutine, so it may use t; one that blocks holds the test up.
 func Eventually(t testing.TB, timeout time.Duration, check func() error) {
 	t.Helper()
 	begin := time.Now()

@@ -47,7 +47,7 @@ func (c *Client) open(opts ...kgo.Opt) *kgo.Client {
 	return cl
 }
 
-func (c *Client) context() (context.Context, context.CancelFunc) {
+func (*Client) context() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), DefaultTimeout)
 }
 

@@ -3,6 +3,7 @@ package testkit
 import (
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 
@@ -41,8 +42,8 @@ func Main(m *testing.M, ignore ...goleak.Option) {
 	stops := shared.stops
 	shared.stops = nil
 	shared.mu.Unlock()
-	for i := len(stops) - 1; i >= 0; i-- {
-		if err := stops[i](); err != nil {
+	for _, stop := range slices.Backward(stops) {
+		if err := stop(); err != nil {
 			fmt.Fprintf(os.Stderr, "testkit: stopping what the tests shared: %v\n", err)
 			code = max(code, 1)
 		}

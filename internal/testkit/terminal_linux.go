@@ -23,7 +23,7 @@ func NewTerminal(t testing.TB) *Terminal {
 	if err != nil {
 		t.Skipf("this machine gives no terminal: %v", err)
 	}
-	t.Cleanup(func() { keys.Close() })
+	t.Cleanup(func() { _ = keys.Close() })
 	if err := unix.IoctlSetPointerInt(int(keys.Fd()), unix.TIOCSPTLCK, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -45,6 +45,6 @@ func NewTerminal(t testing.TB) *Terminal {
 		// It ends with an error when the other side is closed.
 		_, _ = io.Copy(terminal.Screen, keys)
 	}()
-	t.Cleanup(func() { tty.Close(); <-watched })
+	t.Cleanup(func() { _ = tty.Close(); <-watched })
 	return terminal
 }

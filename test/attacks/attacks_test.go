@@ -261,7 +261,7 @@ func (w *world) manyTopics() {
 		}
 		for n := range 150 {
 			topic := kmsg.NewMetadataResponseTopic()
-			topic.Topic, topic.Partitions = kmsg.StringPtr(fmt.Sprint("many", n)), partitions
+			topic.Topic, topic.Partitions = new(fmt.Sprint("many", n)), partitions
 			resp.Topics = append(resp.Topics, topic)
 		}
 		return resp, nil, true

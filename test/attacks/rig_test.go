@@ -117,7 +117,7 @@ func (w *world) append(topic string, partitions, times int, batch []byte) {
 	req.Acks, req.TimeoutMillis = -1, 30_000
 	meta := kmsg.NewPtrMetadataRequest()
 	mt := kmsg.NewMetadataRequestTopic()
-	mt.Topic = kmsg.StringPtr(topic)
+	mt.Topic = new(topic)
 	meta.Topics = append(meta.Topics, mt)
 	ctx, cancel := context.WithTimeout(w.t.Context(), testkit.DefaultTimeout)
 	defer cancel()

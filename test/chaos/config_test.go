@@ -47,7 +47,8 @@ func configure(t *testing.T) config {
 	}
 	c.form, c.copies, c.seed, c.protocol = form, 3, fleet.Seed(), "classic"
 	fleet.FromEnv(t, map[string]any{
-		"CHAOS_DURATION": &c.duration, "CHAOS_RECORDS": &c.records, "CHAOS_COPIES": &c.copies, "CHAOS_SEED": &c.seed, "CHAOS_PROTOCOL": &c.protocol,
+		"CHAOS_DURATION": &c.duration, "CHAOS_RECORDS": &c.records, "CHAOS_COPIES": &c.copies, "CHAOS_SEED": &c.seed,
+		"CHAOS_PROTOCOL": &c.protocol,
 	})
 	return c
 }

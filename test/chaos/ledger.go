@@ -13,9 +13,13 @@ type Answer uint8
 const (
 	// Silent is a call that the component never answered: it hangs, or went away with the component.
 	Silent Answer = iota
+	// Done is a call that returned ok.
 	Done
+	// Failed is one that returned an error.
 	Failed
+	// Rejected is one whose error begins with reject.
 	Rejected
+	// Trapped is one that ended in a trap.
 	Trapped
 )
 
@@ -98,6 +102,7 @@ type Ledger struct {
 // Cause says why a call is not waited for any more though the component may still be at work on it.
 type Cause string
 
+// The causes.
 const (
 	CauseProcess Cause = "process gone"
 	CauseLattice Cause = "lattice cut"

@@ -103,6 +103,8 @@ func (c *providerCopy) end(kind fleet.Kind) {
 		} else if err := c.provider.Err(); err != nil {
 			c.w.badStop("%v ended with %v on SIGTERM", c, err)
 		}
+	default:
+		panic("this fault is for no copy: " + string(kind))
 	}
 	c.gone()
 }

@@ -124,8 +124,6 @@ func handle(t *testing.T, h *messaging.HandlerClient, msg messaging.BrokerMessag
 	}
 }
 
-func to(subject string) *string { return &subject }
-
 func TestARealComponentEchoes(t *testing.T) {
 	ns, host := startEcho(t, 4, "default", "other")
 	nc := ns.Connect()
@@ -157,7 +155,7 @@ func TestARealComponentEchoes(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if err := handle(t, h, messaging.BrokerMessage{Subject: "in", Body: []byte(test.body),
-				ReplyTo: to("out")}); err != nil {
+				ReplyTo: new("out")}); err != nil {
 				t.Fatal(err)
 			}
 			p := <-got
@@ -187,7 +185,7 @@ func TestARealComponentEchoes(t *testing.T) {
 		"!what":                  `unknown command "what"`,
 	} {
 		t.Run("an error for "+body, func(t *testing.T) {
-			err := handle(t, h, messaging.BrokerMessage{Subject: "in", Body: []byte(body), ReplyTo: to("out")})
+			err := handle(t, h, messaging.BrokerMessage{Subject: "in", Body: []byte(body), ReplyTo: new("out")})
 			var guest *messaging.GuestError
 			if !errors.As(err, &guest) || guest.Text != want {
 				t.Errorf("%v, want the component's error %q", err, want)
@@ -195,7 +193,7 @@ func TestARealComponentEchoes(t *testing.T) {
 		})
 	}
 	t.Run("a trap is no answer", func(t *testing.T) {
-		err := handle(t, h, messaging.BrokerMessage{Subject: "in", Body: []byte("!trap"), ReplyTo: to("out")})
+		err := handle(t, h, messaging.BrokerMessage{Subject: "in", Body: []byte("!trap"), ReplyTo: new("out")})
 		if !errors.Is(err, wrpc.ErrIncomplete) {
 			t.Errorf("%v, want %v", err, wrpc.ErrIncomplete)
 		}
@@ -207,7 +205,7 @@ func TestARealComponentEchoes(t *testing.T) {
 			defer cancel()
 			err := h.Component("echo", "default").HandleMessage(ctx, messaging.BrokerMessage{Subject: "in"})
 			if !errors.Is(err, wrpc.ErrNoResponders) {
-				return fmt.Errorf("calling a component that is gone: %v, want %w", err, wrpc.ErrNoResponders)
+				return fmt.Errorf("calling a component that is gone: %w, want %w", err, wrpc.ErrNoResponders)
 			}
 			return nil
 		})
@@ -225,7 +223,7 @@ func TestNoNestedCallIsLost(t *testing.T) {
 	serve(t, nc, host.Lattice(), consumer{publish: func(published) error { publishes.Add(1); return nil }})
 	h := handler(t, nc, host.Lattice())
 	body := bytes.Repeat([]byte("x"), 1024)
-	if err := handle(t, h, messaging.BrokerMessage{Subject: "in", Body: body, ReplyTo: to("out")}); err != nil {
+	if err := handle(t, h, messaging.BrokerMessage{Subject: "in", Body: body, ReplyTo: new("out")}); err != nil {
 		t.Fatal(err)
 	}
 
@@ -237,7 +235,7 @@ func TestNoNestedCallIsLost(t *testing.T) {
 			for next.Add(1) <= calls {
 				ctx, cancel := context.WithTimeout(t.Context(), testkit.DefaultTimeout)
 				err := h.Component("echo", "default").HandleMessage(ctx,
-					messaging.BrokerMessage{Subject: "in", Body: body, ReplyTo: to("out")})
+					messaging.BrokerMessage{Subject: "in", Body: body, ReplyTo: new("out")})
 				cancel()
 				if err != nil && failed.Add(1) <= 10 {
 					t.Errorf("a call is lost: %v", err)

@@ -193,6 +193,8 @@ func (w *world) carryOutOnCopy(ctx context.Context, c *instance, f fleet.Fault) 
 		first.Signal(syscall.SIGCONT)
 		fleet.Sleep(ctx, 3*time.Second)
 		first.Kill()
+	default:
+		panic("this fault is for no copy: " + string(f.Kind))
 	}
 }
 
@@ -264,7 +266,8 @@ func (w *world) health() string {
 		c.mu.Lock()
 		admin := c.admin
 		c.mu.Unlock()
-		page, err := "", error(nil)
+		var page string
+		var err error
 		if resp, getErr := client.Get("http://" + admin + "/healthz"); getErr != nil {
 			err = getErr
 		} else {

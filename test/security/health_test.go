@@ -132,7 +132,7 @@ func (p *publishing) goesOn(t *testing.T) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if p.ok.Load() < from+2 {
-			return fmt.Errorf("nothing is published: %v", p.last)
+			return fmt.Errorf("nothing is published: %w", p.last)
 		}
 		return nil
 	})

@@ -40,7 +40,8 @@ func findBatches(answer []byte) (found []int) {
 	for i := 4; i+atRecords < len(answer); i++ {
 		length := int(int32(binary.BigEndian.Uint32(answer[i+atLength:])))
 		records := binary.BigEndian.Uint32(answer[i+atCount:])
-		if answer[i+atMagic] == 2 && answer[i] == 0 && length >= 50 && i+12+length <= len(answer) && records > 0 && records <= 1<<16 {
+		if answer[i+atMagic] == 2 && answer[i] == 0 && length >= 50 && i+12+length <= len(answer) && records > 0 &&
+			records <= 1<<16 {
 			found = append(found, i)
 			i += 11 + length
 		}

@@ -25,8 +25,8 @@ import (
 // patience is how long, of virtual time, everything may take to drain after the last fault.
 const patience = 15 * time.Minute
 
-// simulate runs what a seed draws, as far as the run has it. What comes of it is told before t ends, as it does when the
-// run fails.
+// simulate runs what a seed draws, as far as the run has it. What comes of it is told before t ends, as it does when
+// the run fails.
 func simulate(t *testing.T, run replay.Run, tell func(replay.Result) error) {
 	cryptotest.SetGlobalRandom(t, run.Seed)
 	synctest.Test(t, func(t *testing.T) {
@@ -71,8 +71,8 @@ func simulate(t *testing.T, run replay.Run, tell func(replay.Result) error) {
 	})
 }
 
-// shuffle has the runtime's own choices, such as which of several ready cases a select takes, differ from seed to seed where
-// they are the same in each process.
+// shuffle has the runtime's own choices, such as which of several ready cases a select takes, differ from seed to seed
+// where they are the same in each process.
 func shuffle(seed uint64) {
 	ready := make(chan struct{})
 	close(ready)
@@ -267,8 +267,8 @@ func (w *world) readAll(topic string, opts ...kgo.Opt) []*kgo.Record {
 	return all
 }
 
-// What the environment says: which run, where its result and all that happened are to be written, and for how long seeds
-// that nobody has chosen are run.
+// What the environment says: which run, where its result and all that happened are to be written, and for how long
+// seeds that nobody has chosen are run.
 const (
 	runName    = "SIMULATE_RUN"
 	resultFile = "SIMULATE_RESULT"

@@ -52,6 +52,6 @@ func configure(t *testing.T) config {
 	c.load = c.duration - c.warmUp - c.reaping - atRest
 	// Six cycles at least, so that the first can be compared with the last; none so short that a fault outlasts it.
 	c.cycle = min(max((c.load/6).Truncate(time.Second), 5*time.Second), 10*time.Minute)
-	c.load = c.load / c.cycle * c.cycle
+	c.load = c.load.Truncate(c.cycle)
 	return c
 }

@@ -330,7 +330,8 @@ func (w *world) keep(findings []ledger.Row) {
 		w.t.Errorf("writing what was seen: %v", err)
 	}
 	fleet.Keep(w.t, w.cfg.out, "soak", map[string]string{
-		"soak.txt": text.String(), "soak.svg": svg.String(), "samples.csv": table.String(), "provider.log": w.provider.Output(), "metrics.txt": strings.Join(w.last, "\n") + "\n",
+		"soak.txt": text.String(), "soak.svg": svg.String(), "samples.csv": table.String(),
+		"provider.log": w.provider.Output(), "metrics.txt": strings.Join(w.last, "\n") + "\n",
 	})
 }
 

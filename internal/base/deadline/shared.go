@@ -11,7 +11,7 @@ import (
 // with its parent, costs each of them more than it is worth: nearly all end early, and the few that do not may as well
 // end a little earlier or later than to the nanosecond. It is safe for concurrent use.
 type Shared struct {
-	parent      context.Context //nolint:containedctx // the contexts given out are its children
+	parent      context.Context // the contexts given out are its children
 	least, most time.Duration
 	cause       error
 

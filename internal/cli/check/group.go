@@ -114,6 +114,7 @@ func (r *run) describeGroup(ctx context.Context, classic *kmsg.DescribeGroupsRes
 		if d, err := admin.DescribeShareGroups(ctx, name); err == nil && d[name].Err == nil {
 			state, members = d[name].GroupState, len(d[name].Members)
 		}
+	case settings.GroupClassic: // that is what classic says
 	}
 	if state == "Dead" || state == "" {
 		return "it does not exist yet, and begins with the first member"

@@ -273,10 +273,10 @@ func (r *run) featured(key kmsg.Key, feature string) bool {
 	if !r.versions.HasKey(int16(key)) {
 		return false
 	}
-	any, on := false, false
+	known, on := false, false
 	r.versions.EachFinalizedFeature(func(name string, level int16) {
-		any = true
+		known = true
 		on = on || (name == feature && level > 0)
 	})
-	return on || !any // a cluster that tells of no features cannot be asked
+	return on || !known // a cluster that tells of no features cannot be asked
 }

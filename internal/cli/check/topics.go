@@ -103,7 +103,7 @@ func (r *run) askMetadata(ctx context.Context, names []string) error {
 	req.AllowAutoTopicCreation, req.IncludeTopicAuthorizedOperations = false, true
 	for _, name := range names {
 		t := kmsg.NewMetadataRequestTopic()
-		t.Topic = kmsg.StringPtr(name)
+		t.Topic = new(name)
 		req.Topics = append(req.Topics, t)
 	}
 	resp, err := ask[*kmsg.MetadataResponse](ctx, r.client, req)

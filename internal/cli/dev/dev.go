@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -157,10 +158,10 @@ func (r *runner) onStop(what string, do func(context.Context) error) {
 
 func (r *runner) stop(ctx context.Context) error {
 	var all []error
-	for i := len(r.stops) - 1; i >= 0; i-- {
+	for _, stop := range slices.Backward(r.stops) {
 		ctx, cancel := context.WithTimeout(ctx, stopTimeout)
-		if err := r.stops[i].do(ctx); err != nil {
-			all = append(all, fmt.Errorf("stopping %s: %w", r.stops[i].what, err))
+		if err := stop.do(ctx); err != nil {
+			all = append(all, fmt.Errorf("stopping %s: %w", stop.what, err))
 		}
 		cancel()
 	}

@@ -146,7 +146,8 @@ func (h *host) hostData(url, level string, config map[string]string) ([]byte, er
 	}
 	h.linkKey = public
 	data, err := json.Marshal(map[string]any{
-		"host_id": h.id, "lattice_rpc_prefix": h.lattice, "provider_key": providerKey, "instance_id": nuid.Next(), "link_name": linkName,
+		"host_id": h.id, "lattice_rpc_prefix": h.lattice, "provider_key": providerKey, "instance_id": nuid.Next(),
+		"link_name":       linkName,
 		"config":          config,
 		"lattice_rpc_url": url, "host_xkey_public_key": own, "provider_xkey_private_key": seed,
 		"default_rpc_timeout_ms": rpcTimeout.Milliseconds(), "log_level": level,

@@ -59,8 +59,7 @@ func (r *runner) connectNATS(address string) (*nats.Conn, error) {
 		nats.ClosedHandler(func(*nats.Conn) { close(closed) }),
 	)
 	if err != nil {
-		var bad *url.Error
-		if errors.As(err, &bad) {
+		if _, ok := errors.AsType[*url.Error](err); ok {
 			err = errors.New("this is no URL") // its own text repeats it, in which there may be a password
 		}
 		return nil, fmt.Errorf("connecting to NATS at %s: %w", redact.URLs(address), err)

@@ -76,7 +76,7 @@ type input struct {
 
 // readLines begins to read. stop calls a blocked read off, waits for the goroutine, and gives the terminal back.
 func (r *runner) readLines() (in *input, stop func() error, err error) {
-	in = &input{lines: make(chan line)}
+	reading := &input{lines: make(chan line)}
 	ctx, cancel := context.WithCancel(context.Background())
 	source, release := r.opts.In, func() error { return nil }
 	interrupt := release
@@ -97,12 +97,12 @@ func (r *runner) readLines() (in *input, stop func() error, err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		defer close(in.lines)
+		defer close(reading.lines)
 		// At once, and not at stop: from here on Ctrl-C is a signal again.
 		defer restore()
-		in.err = in.forward(ctx, next)
+		reading.err = reading.forward(ctx, next)
 	}()
-	return in, func() error {
+	return reading, func() error {
 		cancel()
 		err := interrupt()
 		<-done

@@ -61,8 +61,7 @@ func ByNATS(opts NATSOptions) (Asker, error) {
 	}
 	nc, err := nats.Connect(opts.URL, options...)
 	if err != nil {
-		var bad *url.Error
-		if errors.As(err, &bad) {
+		if _, ok := errors.AsType[*url.Error](err); ok {
 			err = errors.New("this is no URL") // its own text repeats it, in which there may be a password
 		}
 		return nil, fmt.Errorf("connecting to NATS at %s: %w", redact.URLs(opts.URL), err)

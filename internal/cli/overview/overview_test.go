@@ -21,8 +21,6 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-func ptr[T any](v T) *T { return &v }
-
 // sample is a provider with a link of every state.
 func sample() status.Provider {
 	return status.Provider{
@@ -31,9 +29,9 @@ func sample() status.Provider {
 		Links: []status.Link{
 			{Component: "orders", Name: "default", Package: "messaging-kafka:records", Direction: status.Source,
 				State: status.Healthy, Since: noon.Add(-26 * time.Hour),
-				InFlight: 12, Waiting: 3400, Rates: status.Rates{In: 1234.5, Out: 12.34, HandleP99: ptr(.0123)},
-				Partitions: []status.Partition{{Topic: "o", Lag: 1200, LagSeconds: ptr(5.25)},
-					{Topic: "o", Partition: 7, Lag: 34, LagSeconds: ptr(1.0), Held: "a record\nwas rejected"}}},
+				InFlight: 12, Waiting: 3400, Rates: status.Rates{In: 1234.5, Out: 12.34, HandleP99: new(.0123)},
+				Partitions: []status.Partition{{Topic: "o", Lag: 1200, LagSeconds: new(5.25)},
+					{Topic: "o", Partition: 7, Lag: 34, LagSeconds: new(1.0), Held: "a record\nwas rejected"}}},
 			{Component: "mailer", Name: "default", State: status.Unhealthy, Reason: "no \x1b[31mbroker", Since: noon.Add(-184 * time.Second)},
 			{Component: "web", Name: "default", State: status.Starting, Reason: "starting", Since: noon.Add(-time.Second)},
 		},

@@ -237,7 +237,7 @@ func (p *printer) details(l *status.Link) {
 func (p *printer) sentence(colour, text string) {
 	const indent = "  "
 	line := ""
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		if p.style.Wrap > 0 && line != "" && visible(indent+line+" "+word) > p.style.Wrap {
 			p.line(indent + p.paint(colour, line))
 			line = ""

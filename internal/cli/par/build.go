@@ -160,7 +160,7 @@ func digestBinary(ctx context.Context, binary Binary) (digest, error) {
 	if err != nil {
 		return digest{}, err
 	}
-	defer file.Close()
+	defer file.Close() //nolint:errcheck // it was only read
 	hash := sha256.New()
 	size, err := io.Copy(hash, reader{ctx, file})
 	if err != nil {
@@ -177,7 +177,7 @@ func (d digest) pack(ctx context.Context, add func(name string, mode, size int64
 	if err != nil {
 		return err
 	}
-	defer file.Close()
+	defer file.Close() //nolint:errcheck // it was only read
 	hash := sha256.New()
 	err = add(d.Target+".bin", 0o755, d.size, io.TeeReader(reader{ctx, file}, hash))
 	grew := errors.Is(err, tar.ErrWriteTooLong)
@@ -201,7 +201,7 @@ func openBinary(binary Binary) (*os.File, error) {
 		err = errors.New("not a regular file")
 	}
 	if err != nil {
-		file.Close()
+		_ = file.Close() // it was only looked at
 		return nil, fmt.Errorf("opening the binary for %s: %s: %w", binary.Target, binary.Path, err)
 	}
 	return file, nil
@@ -213,7 +213,7 @@ func BuildFile(ctx context.Context, path string, options Options) error {
 	if err != nil {
 		return fmt.Errorf("creating the archive: %w", err)
 	}
-	defer os.Remove(temporary.Name()) // fails once it is renamed, as it should
+	defer os.Remove(temporary.Name()) //nolint:errcheck // it fails once the file is renamed, as it should
 	err = Build(ctx, temporary, options)
 	if err == nil {
 		// Archives are for everybody to read, unlike the private files that temporaryBeside makes.

@@ -243,8 +243,8 @@ type largeAnswer struct {
 	at  time.Time
 }
 
-// TooLarge returns an [*AnswerTooLargeError] while a broker gives answers that are too large to be read, and for a minute
-// after, else nil. The client asks again and again by itself, and tells nobody.
+// TooLarge returns an [*AnswerTooLargeError] while a broker gives answers that are too large to be read, and for a
+// minute after, else nil. The client asks again and again by itself, and tells nobody.
 func (a *Access) TooLarge() error {
 	if l := a.health.large.Load(); l != nil && time.Since(l.at) < largeMemory {
 		return l.err

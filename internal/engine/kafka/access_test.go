@@ -25,7 +25,8 @@ func TestSASLMechanismsTakeEachOthersPlace(t *testing.T) {
 		kfake.Superuser("SCRAM-SHA-256", "scram=user", pass),
 		kfake.Superuser("SCRAM-SHA-512", "scram512", pass))
 	security := func(m settings.Mechanism, user string) settings.Security {
-		return settings.Security{Protocol: settings.SASLPlaintext, Mechanism: m, Username: user, Password: settings.NewSecret(pass)}
+		return settings.Security{Protocol: settings.SASLPlaintext, Mechanism: m, Username: user,
+			Password: settings.NewSecret(pass)}
 	}
 	access := newAccess(t, clusterAt(security(settings.Plain, "plain,user"), addr))
 	// One set of options, made before any change: what changes later has to reach the clients made with it.
@@ -55,7 +56,8 @@ func TestSASLMechanismsTakeEachOthersPlace(t *testing.T) {
 func TestChangedPasswordReachesNewConnectionsOfARunningClient(t *testing.T) {
 	t.Parallel()
 	_, addr := startKafka(t, kfake.EnableSASL(), kfake.Superuser("PLAIN", "app", "new"))
-	security := settings.Security{Protocol: settings.SASLPlaintext, Mechanism: settings.Plain, Username: "app", Password: settings.NewSecret("old")}
+	security := settings.Security{Protocol: settings.SASLPlaintext, Mechanism: settings.Plain, Username: "app",
+		Password: settings.NewSecret("old")}
 	access := newAccess(t, clusterAt(security, addr))
 	client := newClient(t, access)
 	if err := ping(t, client); err == nil {
@@ -80,7 +82,8 @@ func TestUpdateRefusesWhatARunningClientCannotFollow(t *testing.T) {
 	if !errors.Is(err, ErrNewClientNeeded) {
 		t.Errorf("got %v", err)
 	}
-	if err := access.Update(settings.Security{Protocol: settings.TLS, TLSCA: "no PEM"}); err == nil || !strings.Contains(err.Error(), "tls_ca") {
+	if err := access.Update(settings.Security{Protocol: settings.TLS, TLSCA: "no PEM"}); err == nil ||
+		!strings.Contains(err.Error(), "tls_ca") {
 		t.Errorf("got %v", err)
 	}
 	if p := access.state.Load().Protocol; p != settings.Plaintext {

@@ -13,8 +13,8 @@ import (
 // 25 times as large; one of this size names some 150,000 partitions. Answers with records have bounds of their own.
 const maxAnswer = 8 << 20
 
-// clientMaxAnswer is what the client bounds every answer by. What is larger still is mostly no answer of Kafka, of which
-// the client says what it is.
+// clientMaxAnswer is what the client bounds every answer by. What is larger still is mostly no answer of Kafka, of
+// which the client says what it is.
 const clientMaxAnswer = 100 << 20
 
 // AnswerTooLargeError is why a connection was given up: a broker sent an answer larger than any of its kind should be.

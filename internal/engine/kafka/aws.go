@@ -66,8 +66,8 @@ func (e *AWSError) Is(target error) bool {
 	return target == context.Canceled && errors.Is(e.Err, target)
 }
 
-// Temporary tells the Kafka client to try again, as [TokenError.Temporary] does: the credentials of containers and machines
-// come from services that may be away for a while.
+// Temporary tells the Kafka client to try again, as [TokenError.Temporary] does: the credentials of containers and
+// machines come from services that may be away for a while.
 func (e *AWSError) Temporary() bool { return true }
 
 var errNoAWSRegion = errors.New("the AWS region is not known: it is neither in the broker's name nor in the environment; set aws_region")

@@ -10,12 +10,13 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/base/memory"
 )
 
-// FuzzDecompress decompresses what anybody may have written into a topic: nothing becomes larger than a batch may be, and what
-// is taken of the budget for it is given back.
+// FuzzDecompress decompresses what anybody may have written into a topic: nothing becomes larger than a batch may be,
+// and what is taken of the budget for it is given back.
 func FuzzDecompress(f *testing.F) {
 	const most = 64 << 10
 	text := []byte(strings.Repeat("record ", 1000))
-	for _, codec := range []kgo.CompressionCodec{kgo.GzipCompression(), kgo.SnappyCompression(), kgo.Lz4Compression(), kgo.ZstdCompression()} {
+	for _, codec := range []kgo.CompressionCodec{kgo.GzipCompression(), kgo.SnappyCompression(), kgo.Lz4Compression(),
+		kgo.ZstdCompression()} {
 		compressor, err := kgo.DefaultCompressor(codec)
 		if err != nil {
 			f.Fatal(err)

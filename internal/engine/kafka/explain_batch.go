@@ -29,8 +29,9 @@ func (e *BatchError) Error() string {
 // Unwrap returns what is wrong with the batch.
 func (e *BatchError) Unwrap() error { return e.Err }
 
-// ReadError is the error err of a fetched partition: a [BatchError] where it came up in a batch that came from Kafka, and
-// not in what the client asked besides. next is the offset that was to be read next, [NoOffset] where it is not known.
+// ReadError is the error err of a fetched partition: a [BatchError] where it came up in a batch that came from Kafka,
+// and not in what the client asked besides. next is the offset that was to be read next, [NoOffset] where it is not
+// known.
 func ReadError(f *kgo.FetchPartition, err error, next int64) error {
 	_, answered := errors.AsType[*kerr.Error](err)
 	_, tooLarge := errors.AsType[*kgo.ErrDecompressTooLarge](err)
@@ -54,6 +55,7 @@ func explainBatch(err error, _ situation) (Diagnosis, bool) {
 	if large, ok := errors.AsType[*BatchTooLargeError](err); ok {
 		return sprintf(ClassTooLarge, "%s %s", which, large.about())
 	}
-	return sprintf(ClassDamagedBatch, "%s is damaged (%v): it is fetched again and again, and nothing behind it is read; make another replica the partition's leader, or have the records deleted up to behind it (kafka-delete-records.sh)",
+	return sprintf(ClassDamagedBatch,
+		"%s is damaged (%v): it is fetched again and again, and nothing behind it is read; make another replica the partition's leader, or have the records deleted up to behind it (kafka-delete-records.sh)",
 		which, batch.Err)
 }

@@ -28,21 +28,25 @@ func explainTLS(err error, in situation) (Diagnosis, bool) {
 
 	// x509 errors arrive by value inside *tls.CertificateVerificationError.
 	if e, ok := errors.AsType[x509.HostnameError](err); ok {
-		return sprintf(ClassTLSServerName, "the certificate of %s is for %s, not for %q: set tls_server_name to a name that it holds, or use such a name in hosts and in the broker's advertised.listeners",
+		return sprintf(ClassTLSServerName,
+			"the certificate of %s is for %s, not for %q: set tls_server_name to a name that it holds, or use such a name in hosts and in the broker's advertised.listeners",
 			where, strings.Join(namesOf(e.Certificate), ", "), e.Host)
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return sprintf(ClassTLSUnknownCA, "the certificate of %s is signed by a certificate authority that is not trusted: put that authority's certificate in tls_ca", where)
+		return sprintf(ClassTLSUnknownCA,
+			"the certificate of %s is signed by a certificate authority that is not trusted: put that authority's certificate in tls_ca", where)
 	}
 	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
 		if e.Reason == x509.Expired {
-			return sprintf(ClassTLSExpired, "the certificate of %s has expired or is not valid yet (valid from %s to %s): renew it, or set this machine's clock",
+			return sprintf(ClassTLSExpired,
+				"the certificate of %s has expired or is not valid yet (valid from %s to %s): renew it, or set this machine's clock",
 				where, e.Cert.NotBefore.UTC().Format("2006-01-02 15:04 MST"), e.Cert.NotAfter.UTC().Format("2006-01-02 15:04 MST"))
 		}
 		return sprintf(ClassTLSOther, "the certificate of %s is not acceptable: %v", where, e)
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		return sprintf(ClassTLSToPlaintext, "%s does not speak TLS on this port: set security_protocol to PLAINTEXT or SASL_PLAINTEXT, or connect to the port of a TLS listener", where)
+		return sprintf(ClassTLSToPlaintext,
+			"%s does not speak TLS on this port: set security_protocol to PLAINTEXT or SASL_PLAINTEXT, or connect to the port of a TLS listener", where)
 	}
 	text := err.Error()
 	switch {
@@ -51,9 +55,11 @@ func explainTLS(err error, in situation) (Diagnosis, bool) {
 	case strings.Contains(text, "remote error: tls: "):
 		return explainAlert(text, where, in)
 	case inHandshake && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)):
-		return sprintf(ClassTLSToPlaintext, "%s closed the connection during the TLS handshake, as brokers do on a port without TLS: set security_protocol to PLAINTEXT or SASL_PLAINTEXT, or connect to the port of a TLS listener", where)
+		return sprintf(ClassTLSToPlaintext,
+			"%s closed the connection during the TLS handshake, as brokers do on a port without TLS: set security_protocol to PLAINTEXT or SASL_PLAINTEXT, or connect to the port of a TLS listener", where)
 	case inHandshake && strings.Contains(text, "protocol version"):
-		return sprintf(ClassTLSOther, "%s and this client have no TLS version in common: %v; check tls_min_version", where, dial.Err)
+		return sprintf(ClassTLSOther, "%s and this client have no TLS version in common: %v; check tls_min_version",
+			where, dial.Err)
 	case inHandshake && !isTimeout(err):
 		return sprintf(ClassTLSOther, "making a TLS connection to %s: %v", where, dial.Err)
 	}
@@ -61,7 +67,8 @@ func explainTLS(err error, in situation) (Diagnosis, bool) {
 }
 
 func plaintextToTLS(where string) (Diagnosis, bool) {
-	return sprintf(ClassPlaintextToTLS, "%s expects TLS on this port: set security_protocol to SSL or SASL_SSL, or connect to the port of a listener without TLS", where)
+	return sprintf(ClassPlaintextToTLS,
+		"%s expects TLS on this port: set security_protocol to SSL or SASL_SSL, or connect to the port of a listener without TLS", where)
 }
 
 // explainAlert knows what the other side of TLS complained about. A TLS 1.3 server checks the client's certificate
@@ -71,14 +78,18 @@ func explainAlert(text, where string, in situation) (Diagnosis, bool) {
 	switch {
 	case strings.HasPrefix(alert, "certificate required") && in.hasCert:
 		// A client keeps back a certificate of none of the authorities that the other side names.
-		return sprintf(ClassTLSClientCert, "%s does not accept the client certificate: tls_cert is not signed by an authority that the broker trusts", where)
+		return sprintf(ClassTLSClientCert,
+			"%s does not accept the client certificate: tls_cert is not signed by an authority that the broker trusts", where)
 	case strings.HasPrefix(alert, "certificate required"),
-		(strings.HasPrefix(alert, "bad certificate") || strings.HasPrefix(alert, "handshake failure")) && in.known && !in.hasCert:
+		(strings.HasPrefix(alert, "bad certificate") || strings.HasPrefix(alert, "handshake failure")) &&
+			in.known && !in.hasCert:
 		return sprintf(ClassTLSClientCert, "%s wants a client certificate: set tls_cert and tls_key", where)
 	case strings.Contains(alert, "certificate"), strings.Contains(alert, "unknown certificate authority"):
-		return sprintf(ClassTLSClientCert, "%s does not accept the client certificate (%s): check tls_cert and tls_key, and that the broker trusts the authority that signed it", where, alert)
+		return sprintf(ClassTLSClientCert,
+			"%s does not accept the client certificate (%s): check tls_cert and tls_key, and that the broker trusts the authority that signed it", where, alert)
 	case strings.Contains(alert, "protocol version"):
-		return sprintf(ClassTLSOther, "%s accepts none of the TLS versions offered: lower tls_min_version, or update the broker", where)
+		return sprintf(ClassTLSOther,
+			"%s accepts none of the TLS versions offered: lower tls_min_version, or update the broker", where)
 	case strings.Contains(alert, "unrecognized name"):
 		return sprintf(ClassTLSServerName, "%s does not know the server name it was asked for: set tls_server_name", where)
 	}
@@ -111,19 +122,23 @@ func explainNetwork(err error, in situation) (Diagnosis, bool) {
 	where := in.place(addressOf(err))
 	if dialling && !dial.Seed && !dial.TLS {
 		// The bootstrap address worked, or this one would not be known.
-		return sprintf(ClassAdvertised, "a broker told clients to connect to %s, and that address cannot be reached from here (%s): set the broker's advertised.listeners to an address that can, or make this one reachable",
+		return sprintf(ClassAdvertised,
+			"a broker told clients to connect to %s, and that address cannot be reached from here (%s): set the broker's advertised.listeners to an address that can, or make this one reachable",
 			where, reason(dial.Err))
 	}
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
-		return sprintf(ClassDNS, "the name of %s cannot be resolved (%s): check hosts and the DNS of this machine", where, reason(err))
+		return sprintf(ClassDNS, "the name of %s cannot be resolved (%s): check hosts and the DNS of this machine",
+			where, reason(err))
 	}
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return sprintf(ClassRefused, "nothing listens at %s (connection refused): check hosts, and that Kafka is up", where)
 	case dialling && isTimeout(err) && dial.TLS:
-		return sprintf(ClassTimeout, "%s accepted the connection and then did not answer the TLS handshake in time, as a port without TLS may do: check that security_protocol is the one of this port", where)
+		return sprintf(ClassTimeout,
+			"%s accepted the connection and then did not answer the TLS handshake in time, as a port without TLS may do: check that security_protocol is the one of this port", where)
 	case dialling && isTimeout(err):
-		return sprintf(ClassTimeout, "connecting to %s took too long: check hosts and the firewalls on the way, or raise dial_timeout", where)
+		return sprintf(ClassTimeout,
+			"connecting to %s took too long: check hosts and the firewalls on the way, or raise dial_timeout", where)
 	case dialling && (errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH)):
 		return sprintf(ClassNetwork, "there is no route to %s: check hosts and the network", where)
 	case dialling:
@@ -137,8 +152,10 @@ func explainNetwork(err error, in situation) (Diagnosis, bool) {
 	}
 	// A connection that broke before it was usable broke at its first words, unless it uses SASL: then those were
 	// answered (the client reports them as above), and what broke it came after.
-	if isInit(err) && in.known && in.protocol.UsesSASL() && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
-		return sprintf(ClassAuthentication, "%s closed the connection during authentication: it may not accept the credentials of %s (sasl_username, sasl_password, or the settings of the sasl_mechanism in use, which is %s)",
+	if isInit(err) && in.known && in.protocol.UsesSASL() &&
+		(errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
+		return sprintf(ClassAuthentication,
+			"%s closed the connection during authentication: it may not accept the credentials of %s (sasl_username, sasl_password, or the settings of the sasl_mechanism in use, which is %s)",
 			where, in.who(), in.mechanism)
 	}
 	if isInit(err) && in.known && !in.protocol.UsesTLS() {
@@ -166,13 +183,17 @@ func explainFirstRead(text, where string, in situation) (Diagnosis, bool) {
 		if in.known && in.protocol.UsesSASL() {
 			return sprintf(ClassClosed, "%s closed the connection%s", where, in.closedHint())
 		}
-		return sprintf(ClassSASLNeeded, "%s closed the connection without a word after the first request, as brokers do where they require authentication: set security_protocol to SASL_SSL or SASL_PLAINTEXT, and sasl_mechanism", where)
+		return sprintf(ClassSASLNeeded,
+			"%s closed the connection without a word after the first request, as brokers do where they require authentication: set security_protocol to SASL_SSL or SASL_PLAINTEXT, and sasl_mechanism", where)
 	case in.known && in.protocol.UsesTLS() && !in.hasCert:
-		return sprintf(ClassTLSClientCert, "%s closed the connection right after the TLS handshake: if it requires a client certificate, set tls_cert and tls_key", where)
+		return sprintf(ClassTLSClientCert,
+			"%s closed the connection right after the TLS handshake: if it requires a client certificate, set tls_cert and tls_key", where)
 	case in.known && in.protocol.UsesTLS():
-		return sprintf(ClassClosed, "%s closed the connection right after the TLS handshake: it may not accept the client certificate in tls_cert, or not be a Kafka broker", where)
+		return sprintf(ClassClosed,
+			"%s closed the connection right after the TLS handshake: it may not accept the client certificate in tls_cert, or not be a Kafka broker", where)
 	default:
-		return sprintf(ClassPlaintextToTLS, "%s closed the connection at the first request, as a port that expects TLS does: set security_protocol to SSL or SASL_SSL, or connect to the port of a listener without TLS (if the broker is restarting, this passes)", where)
+		return sprintf(ClassPlaintextToTLS,
+			"%s closed the connection at the first request, as a port that expects TLS does: set security_protocol to SSL or SASL_SSL, or connect to the port of a listener without TLS (if the broker is restarting, this passes)", where)
 	}
 }
 
@@ -224,17 +245,22 @@ func explainClient(err error, in situation) (Diagnosis, bool) {
 	case strings.Contains(err.Error(), "broker connection has died"), strings.Contains(err.Error(), "unknown broker"):
 		return sprintf(ClassClosed, "the connection to %s is over, as when a broker goes or moves: a new one is made", where)
 	case strings.Contains(err.Error(), "did not reply with that broker in the broker list"):
-		return sprintf(ClassCoordinator, "%s names a broker for this that is not in its list of brokers: that broker may be starting or gone", where)
-	case strings.Contains(err.Error(), "correlation ID mismatch"), strings.Contains(err.Error(), "invalid negative response size"):
-		return sprintf(ClassOther, "%s sent an answer that is no Kafka answer: check that this is the port of a Kafka broker", where)
+		return sprintf(ClassCoordinator,
+			"%s names a broker for this that is not in its list of brokers: that broker may be starting or gone", where)
+	case strings.Contains(err.Error(), "correlation ID mismatch"), strings.Contains(err.Error(),
+		"invalid negative response size"):
+		return sprintf(ClassOther, "%s sent an answer that is no Kafka answer: check that this is the port of a Kafka broker",
+			where)
 	case strings.Contains(err.Error(), "omitted a requested partition from an OffsetFetch"):
 		return sprintf(ClassCoordinator, "the group's coordinator does not tell the partition's offset")
 	case strings.Contains(err.Error(), "broker is too old"):
 		return Diagnosis{ClassBrokerTooOld, brokerTooOldText}, true
 	case strings.Contains(err.Error(), "response exceeds BrokerMaxReadBytes"):
-		return sprintf(ClassOther, "%s sent an answer that is no Kafka answer or too large: check that this is the port of a Kafka broker, and fetch_max_bytes", where)
+		return sprintf(ClassOther,
+			"%s sent an answer that is no Kafka answer or too large: check that this is the port of a Kafka broker, and fetch_max_bytes", where)
 	case isTimeout(err):
-		return sprintf(ClassTimeout, "%s did not answer in time: it may be overloaded or unreachable; request_timeout bounds the wait", where)
+		return sprintf(ClassTimeout,
+			"%s did not answer in time: it may be overloaded or unreachable; request_timeout bounds the wait", where)
 	case errors.Is(err, context.Canceled):
 		return sprintf(ClassShutDown, "given up before Kafka answered")
 	}

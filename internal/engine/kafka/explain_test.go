@@ -27,7 +27,8 @@ func TestConnectionFailures(t *testing.T) {
 	plain := settings.Security{Protocol: settings.Plaintext}
 	secure := settings.Security{Protocol: settings.TLS, TLSCA: ca.pem}
 	password := func(m settings.Mechanism, user, pass string) settings.Security {
-		return settings.Security{Protocol: settings.SASLPlaintext, Mechanism: m, Username: user, Password: settings.NewSecret(pass)}
+		return settings.Security{Protocol: settings.SASLPlaintext, Mechanism: m, Username: user,
+			Password: settings.NewSecret(pass)}
 	}
 	mutual := func(minVersion, maxVersion uint16) *tls.Config {
 		config := ca.server(soon(), "127.0.0.1")
@@ -61,7 +62,8 @@ func TestConnectionFailures(t *testing.T) {
 			})
 		}, secure, ClassTLSToPlaintext, []string{"does not speak TLS", "security_protocol"}},
 		"plaintext to a TLS broker": {kafka(kfake.TLS(ca.server(soon(), "127.0.0.1"))), plain, ClassPlaintextToTLS, []string{"expects TLS", "SSL"}},
-		"SASL_PLAINTEXT to a TLS broker": {kafka(kfake.TLS(ca.server(soon(), "127.0.0.1"))), password(settings.Plain, "app", "x"),
+		"SASL_PLAINTEXT to a TLS broker": {kafka(kfake.TLS(ca.server(soon(), "127.0.0.1"))),
+			password(settings.Plain, "app", "x"),
 			ClassPlaintextToTLS, []string{"expects TLS", "SASL_SSL"}},
 		"a certificate for another name": {kafka(kfake.TLS(ca.server(soon(), "kafka.example.org"))), secure, ClassTLSServerName, []string{"kafka.example.org", "127.0.0.1", "tls_server_name"}},
 		"an unknown authority": {kafka(kfake.TLS(ca.server(soon(), "127.0.0.1"))), settings.Security{Protocol: settings.TLS, TLSCA: otherCA.pem},
@@ -77,7 +79,8 @@ func TestConnectionFailures(t *testing.T) {
 			settings.Security{Protocol: settings.TLS, TLSCA: ca.pem, TLSCert: clientCert, TLSKey: settings.NewSecret(clientKey)},
 			ClassTLSClientCert, []string{"tls_cert", "does not accept"}},
 		"no TLS version in common": {kafka(kfake.TLS(mutual(tls.VersionTLS12, tls.VersionTLS12))),
-			settings.Security{Protocol: settings.TLS, TLSCA: ca.pem, TLSMinVersion: tls.VersionTLS13}, ClassTLSOther, []string{"tls_min_version"}},
+			settings.Security{Protocol: settings.TLS, TLSCA: ca.pem, TLSMinVersion: tls.VersionTLS13}, ClassTLSOther,
+			[]string{"tls_min_version"}},
 		"a wrong password for PLAIN":                       {kafka(kfake.EnableSASL(), kfake.Superuser("PLAIN", "app", "right")), password(settings.Plain, "app", "wrong-secret"), ClassAuthentication, []string{`"app"`, "sasl_password", "PLAIN"}},
 		"a wrong password for SCRAM-SHA-256":               {sasl, password(settings.ScramSHA256, "app", "wrong-secret"), ClassAuthentication, []string{`"app"`, "sasl_password"}},
 		"a password that the broker refuses with a reason": {refusesPassword, password(settings.Plain, "app", "wrong-secret"), ClassAuthentication, []string{`"app"`, "sasl_password", "PLAIN"}},
@@ -246,35 +249,41 @@ func TestBrokerAnswersAreExplained(t *testing.T) {
 		class Class
 		words []string
 	}{
-		kerr.TopicAuthorizationFailed:                               {ClassTopicRights, []string{`"app"`, "Write", "Read"}},
-		kerr.GroupAuthorizationFailed:                               {ClassGroupRights, []string{`"app"`, "consumer_group"}},
-		kerr.ClusterAuthorizationFailed:                             {ClassClusterRights, []string{`"app"`, "IdempotentWrite", "idempotent=false"}},
-		kerr.TransactionalIDAuthorizationFailed:                     {ClassTransactionRights, []string{"transactional id"}},
-		kerr.UnknownTopicOrPartition:                                {ClassUnknownTopic, []string{"create_topics"}},
-		kerr.MessageTooLarge:                                        {ClassTooLarge, []string{"max.message.bytes"}},
-		kerr.ThrottlingQuotaExceeded:                                {ClassThrottled, []string{"quota"}},
-		kerr.UnsupportedVersion:                                     {ClassBrokerTooOld, []string{"too old", "group_protocol"}},
-		kerr.FencedInstanceID:                                       {ClassFenced, []string{"group_instance_id"}},
-		kerr.InconsistentGroupProtocol:                              {ClassGroupProtocol, []string{"consumer_group", "group_protocol"}},
-		kerr.GroupMaxSizeReached:                                    {ClassGroupFull, []string{"group.max.size"}},
-		kerr.InvalidSessionTimeout:                                  {ClassSessionTimeout, []string{"session_timeout"}},
-		kerr.NotEnoughReplicas:                                      {ClassReplicas, []string{"min.insync.replicas"}},
-		kerr.UnsupportedCompressionType:                             {ClassBrokerTooOld, []string{"compression"}},
-		kerr.FencedMemberEpoch:                                      {ClassCoordinator, []string{"joins again"}},
-		&kgo.ErrGroupSession{Err: kerr.GroupAuthorizationFailed}:    {ClassGroupRights, []string{"consumer_group"}},
-		&BatchError{Offset: 3, Err: errors.New("encoded crc 1")}:    {ClassDamagedBatch, []string{"offset 3", "another replica", "encoded crc 1"}},
+		kerr.TopicAuthorizationFailed: {ClassTopicRights, []string{`"app"`, "Write", "Read"}},
+		kerr.GroupAuthorizationFailed: {ClassGroupRights, []string{`"app"`, "consumer_group"}},
+		kerr.ClusterAuthorizationFailed: {ClassClusterRights,
+			[]string{`"app"`, "IdempotentWrite", "idempotent=false"}},
+		kerr.TransactionalIDAuthorizationFailed: {ClassTransactionRights, []string{"transactional id"}},
+		kerr.UnknownTopicOrPartition:            {ClassUnknownTopic, []string{"create_topics"}},
+		kerr.MessageTooLarge:                    {ClassTooLarge, []string{"max.message.bytes"}},
+		kerr.ThrottlingQuotaExceeded:            {ClassThrottled, []string{"quota"}},
+		kerr.UnsupportedVersion: {ClassBrokerTooOld,
+			[]string{"too old", "group_protocol"}},
+		kerr.FencedInstanceID: {ClassFenced, []string{"group_instance_id"}},
+		kerr.InconsistentGroupProtocol: {ClassGroupProtocol,
+			[]string{"consumer_group", "group_protocol"}},
+		kerr.GroupMaxSizeReached:                                 {ClassGroupFull, []string{"group.max.size"}},
+		kerr.InvalidSessionTimeout:                               {ClassSessionTimeout, []string{"session_timeout"}},
+		kerr.NotEnoughReplicas:                                   {ClassReplicas, []string{"min.insync.replicas"}},
+		kerr.UnsupportedCompressionType:                          {ClassBrokerTooOld, []string{"compression"}},
+		kerr.FencedMemberEpoch:                                   {ClassCoordinator, []string{"joins again"}},
+		&kgo.ErrGroupSession{Err: kerr.GroupAuthorizationFailed}: {ClassGroupRights, []string{"consumer_group"}},
+		&BatchError{Offset: 3, Err: errors.New("encoded crc 1")}: {ClassDamagedBatch,
+			[]string{"offset 3", "another replica", "encoded crc 1"}},
 		&BatchError{Offset: NoOffset, Err: errors.New("too short")}: {ClassDamagedBatch, []string{"a batch is damaged"}},
-		kgo.ErrRecordTimeout:                                        {ClassTimeout, []string{"publish_timeout"}},
-		kgo.ErrClientClosed:                                         {ClassShutDown, nil},
-		context.DeadlineExceeded:                                    {ClassTimeout, []string{"request_timeout"}},
-		context.Canceled:                                            {ClassShutDown, nil},
-		io.EOF:                                                      {ClassClosed, []string{"127.0.0.1:1", "closed the connection", "security_protocol"}},
-		io.ErrUnexpectedEOF:                                         {ClassClosed, []string{"closed the connection"}},
+		kgo.ErrRecordTimeout:     {ClassTimeout, []string{"publish_timeout"}},
+		kgo.ErrClientClosed:      {ClassShutDown, nil},
+		context.DeadlineExceeded: {ClassTimeout, []string{"request_timeout"}},
+		context.Canceled:         {ClassShutDown, nil},
+		io.EOF: {ClassClosed,
+			[]string{"127.0.0.1:1", "closed the connection", "security_protocol"}},
+		io.ErrUnexpectedEOF: {ClassClosed, []string{"closed the connection"}},
 	} {
 		t.Run(err.Error(), func(t *testing.T) {
 			t.Parallel()
 			access := newAccess(t, clusterAt(settings.Security{
-				Protocol: settings.SASLPlaintext, Mechanism: settings.ScramSHA512, Username: "app", Password: settings.NewSecret("hush-hush"),
+				Protocol: settings.SASLPlaintext, Mechanism: settings.ScramSHA512, Username: "app",
+				Password: settings.NewSecret("hush-hush"),
 			}, "127.0.0.1:1"))
 			got := access.Explain(fmt.Errorf("doing something: %w", err))
 			if got.Class != test.class {
@@ -310,7 +319,8 @@ func TestUnknownErrorsKeepTheirText(t *testing.T) {
 	if got := Explain(errors.New("the moon is full")); got.Class != ClassOther || got.Text != "the moon is full" {
 		t.Errorf("got %+v", got)
 	}
-	if got := Explain(fmt.Errorf("x: %w", kerr.InvalidConfig)); got.Class != ClassOther || !strings.Contains(got.Text, "INVALID_CONFIG") {
+	if got := Explain(fmt.Errorf("x: %w", kerr.InvalidConfig)); got.Class != ClassOther ||
+		!strings.Contains(got.Text, "INVALID_CONFIG") {
 		t.Errorf("got %+v", got)
 	}
 	if got := Explain(nil); got.Class != ClassNone {

@@ -14,14 +14,16 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/base/memory"
 )
 
-// ErrNoRoom is the error of a partition whose next batch was not decompressed, since what was fetched before has not been
-// taken yet, or the provider has no memory left for it. The partition is fetched again from where it was; nothing is lost.
+// ErrNoRoom is the error of a partition whose next batch was not decompressed, since what was fetched before has not
+// been taken yet, or the provider has no memory left for it. The partition is fetched again from where it was; nothing
+// is lost.
 var ErrNoRoom = errors.New("no room for the next batch yet")
 
-// BatchTooLargeError is the error of a partition whose next batch takes more memory, once it is decompressed, than there
-// is for one. The partition stands before it.
+// BatchTooLargeError is the error of a partition whose next batch takes more memory, once it is decompressed, than
+// there is for one. The partition stands before it.
 type BatchTooLargeError struct {
-	// Limit is what a batch may take, in bytes of records or, where Structs is set, of them with the structs that hold them.
+	// Limit is what a batch may take, in bytes of records or, where Structs is set, of them with the structs that hold
+	// them.
 	Limit   int64
 	Structs bool
 	// Setting is what lets the batch through when it is raised.
@@ -53,8 +55,8 @@ type FetchLimits struct {
 	Whole bool
 }
 
-// batchCost is how many times [FetchLimits.Batch] the records of a batch may take: they are structs that are larger than
-// small records are.
+// batchCost is how many times [FetchLimits.Batch] the records of a batch may take: they are structs that are larger
+// than small records are.
 const batchCost = 4
 
 // Fetched bounds what a client holds of what it has fetched and nobody has taken from it. The client's own limits count
@@ -183,12 +185,13 @@ var (
 // Options are those of the client.
 func (f *Fetched) Options() []kgo.Opt { return []kgo.Opt{kgo.WithDecompressor(f), kgo.WithHooks(f)} }
 
-// Decompress implements [kgo.Decompressor]. What it refuses, the client fetches again: an error that comes behind batches
-// of the same partition makes the client forget what is behind them, and one that comes first is the partition's.
+// Decompress implements [kgo.Decompressor]. What it refuses, the client fetches again: an error that comes behind
+// batches of the same partition makes the client forget what is behind them, and one that comes first is the
+// partition's.
 //
-// Not so in share groups, where the client tells the broker that records behind an error do not exist. There, nothing is
-// returned in place of the batch, which the client takes for damaged, and gives the records back; [Fetched.Refusal] says
-// why.
+// Not so in share groups, where the client tells the broker that records behind an error do not exist. There, nothing
+// is returned in place of the batch, which the client takes for damaged, and gives the records back; [Fetched.Refusal]
+// says why.
 func (f *Fetched) Decompress(src []byte, codec kgo.CompressionCodecType) ([]byte, error) {
 	if codec == kgo.CodecNone {
 		return src, nil
@@ -289,8 +292,8 @@ func (f *Fetched) OnFetchBatchRead(_ kgo.BrokerMetadata, _ string, _ int32, m kg
 }
 
 // Taken is called with what a poll has returned, once that is not needed any more, and forgets its records: the client
-// would hold them until the last one of the same fetch has been polled. In share groups, where the client needs them, it
-// does not. left is the number of records that the client still holds. It returns about what they took.
+// would hold them until the last one of the same fetch has been polled. In share groups, where the client needs them,
+// it does not. left is the number of records that the client still holds. It returns about what they took.
 func (f *Fetched) Taken(fetches kgo.Fetches, left int64) (took int64) {
 	fetches.EachRecord(func(r *kgo.Record) { took += fetchedMemory(r) })
 	if !f.limits.Whole {

@@ -119,7 +119,8 @@ func TestInAShareGroupARefusedBatchIsEmptyAndNoError(t *testing.T) {
 // itself, however false, within its limit.
 func TestLargeBatchesAreDecompressedIntoWhatTheyNeed(t *testing.T) {
 	const size = 12 << 20
-	for name, codec := range map[kgo.CompressionCodecType]kgo.CompressionCodec{kgo.CodecGzip: kgo.GzipCompression(), kgo.CodecLz4: kgo.Lz4Compression()} {
+	for name, codec := range map[kgo.CompressionCodecType]kgo.CompressionCodec{kgo.CodecGzip: kgo.GzipCompression(),
+		kgo.CodecLz4: kgo.Lz4Compression()} {
 		compressor, err := kgo.DefaultCompressor(codec)
 		if err != nil {
 			t.Fatal(err)

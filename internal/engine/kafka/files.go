@@ -31,10 +31,11 @@ func (e *FileError) Error() string {
 // Unwrap returns the cause.
 func (e *FileError) Unwrap() error { return e.Err }
 
-// statFile returns what is known of a file without reading it. One that is no regular file is an error: a device may never
-// end, and a pipe may have nobody who writes to it.
+// statFile returns what is known of a file without reading it. One that is no regular file is an error: a device may
+// never end, and a pipe may have nobody who writes to it.
 func statFile(setting, path string, s *settings.Security) (fs.FileInfo, error) {
-	info, err := withFile(path, s, os.Stat, func(root *os.Root, rest string) (fs.FileInfo, error) { return root.Stat(rest) })
+	info, err := withFile(path, s, os.Stat,
+		func(root *os.Root, rest string) (fs.FileInfo, error) { return root.Stat(rest) })
 	if err == nil {
 		err = checkFile(path, info)
 	}
@@ -105,9 +106,10 @@ func kindOf(mode fs.FileMode) string {
 
 var errOutside = errors.New("the file is in none of the folders that provider_allowed_folders has")
 
-// withFile calls anywhere with the path of a file or, where only some folders are allowed, within with the one that it is
-// in: what that opens is in it, wherever symbolic links point.
-func withFile[T any](path string, s *settings.Security, anywhere func(string) (T, error), within func(*os.Root, string) (T, error)) (T, error) {
+// withFile calls anywhere with the path of a file or, where only some folders are allowed, within with the one that it
+// is in: what that opens is in it, wherever symbolic links point.
+func withFile[T any](path string, s *settings.Security, anywhere func(string) (T, error),
+	within func(*os.Root, string) (T, error)) (T, error) {
 	var none T
 	folder, rest, ok := s.AllowedFile(path)
 	switch {

@@ -113,7 +113,8 @@ func TestNoFileOutsideOfTheAllowedFoldersIsRead(t *testing.T) {
 		}
 	}
 	// As Kubernetes mounts secrets: the name is a link within the folder.
-	for name, to := range map[string]string{"inside": "ca.pem", "outside": filepath.Join(other, "ca.pem"), "up": "../" + filepath.Base(other) + "/ca.pem"} {
+	for name, to := range map[string]string{"inside": "ca.pem", "outside": filepath.Join(other, "ca.pem"),
+		"up": "../" + filepath.Base(other) + "/ca.pem"} {
 		if err := os.Symlink(to, filepath.Join(allowed, name)); err != nil {
 			t.Fatal(err)
 		}
@@ -121,10 +122,13 @@ func TestNoFileOutsideOfTheAllowedFoldersIsRead(t *testing.T) {
 	for path, want := range map[string]bool{
 		filepath.Join(allowed, "ca.pem"): true, filepath.Join(allowed, "inside"): true, allowed + "/./ca.pem": true,
 		filepath.Join(other, "ca.pem"): false, filepath.Join(allowed, "outside"): false, filepath.Join(allowed, "up"): false,
-		allowed + "/../" + filepath.Base(other) + "/ca.pem": false, allowed: false, "ca.pem": false, allowed + "x/ca.pem": false,
+		allowed + "/../" + filepath.Base(other) + "/ca.pem": false, allowed: false, "ca.pem": false, allowed +
+			"x/ca.pem": false,
 	} {
-		security := settings.Security{Protocol: settings.TLS, TLSCAFile: path, AllowedFolders: []string{filepath.Clean(allowed)}}
-		source, err := newTLSSource(security, newAccess(t, clusterAt(settings.Security{Protocol: settings.Plaintext}, "127.0.0.1:1")).log)
+		security := settings.Security{Protocol: settings.TLS, TLSCAFile: path,
+			AllowedFolders: []string{filepath.Clean(allowed)}}
+		source, err := newTLSSource(security,
+			newAccess(t, clusterAt(settings.Security{Protocol: settings.Plaintext}, "127.0.0.1:1")).log)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -175,7 +179,8 @@ func selfSigned(t *testing.T) (cert, key string) {
 	return newAuthority(t, "files").issue(soon(), 2, "files.example.com")
 }
 
-// TestNothingOfAFileIsShown: a link may name any file, and what stands in the place of a PEM block's name is whatever is in it.
+// TestNothingOfAFileIsShown: a link may name any file, and what stands in the place of a PEM block's name is whatever
+// is in it.
 func TestNothingOfAFileIsShown(t *testing.T) {
 	t.Parallel()
 	const canary = "canary-of-another-file"
@@ -192,7 +197,8 @@ func TestNothingOfAFileIsShown(t *testing.T) {
 		"a key of another":    {other, key, "not that of the certificate"},
 	} {
 		dir := t.TempDir()
-		security := settings.Security{Protocol: settings.TLS, TLSCertFile: filepath.Join(dir, "cert"), TLSKeyFile: filepath.Join(dir, "key")}
+		security := settings.Security{Protocol: settings.TLS, TLSCertFile: filepath.Join(dir, "cert"),
+			TLSKeyFile: filepath.Join(dir, "key")}
 		for path, text := range map[string]string{security.TLSCertFile: test.cert, security.TLSKeyFile: test.key} {
 			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 				t.Fatal(err)

@@ -20,8 +20,8 @@ const (
 	KindStreams  GroupKind = "streams"
 )
 
-// KindOfGroup asks of which kind a group is. It needs the ACL Describe on it, which Read implies. Brokers that do not know
-// a kind have no group of it.
+// KindOfGroup asks of which kind a group is. It needs the ACL Describe on it, which Read implies. Brokers that do not
+// know a kind have no group of it.
 func KindOfGroup(ctx context.Context, cl kmsg.Requestor, group string) (GroupKind, error) {
 	share := kmsg.NewPtrShareGroupDescribeRequest()
 	share.GroupIDs = []string{group}

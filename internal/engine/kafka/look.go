@@ -19,12 +19,13 @@ const (
 	FoundNothing Found = iota
 	// FoundBatch is a partition that has a batch there, which can be read.
 	FoundBatch
-	// FoundUnopened is a partition that has a batch there, of which it is not known whether it can be read: it is compressed.
+	// FoundUnopened is a partition that has a batch there, of which it is not known whether it can be read: it is
+	// compressed.
 	FoundUnopened
 )
 
-// ErrNoAnswer is wrapped by errors of [LookAt] that say nothing about the partition: the cluster did not answer, or not in
-// time.
+// ErrNoAnswer is wrapped by errors of [LookAt] that say nothing about the partition: the cluster did not answer, or not
+// in time.
 var ErrNoAnswer = errors.New("the cluster does not answer")
 
 var errUnopened = errors.New("the batch is not opened")
@@ -35,9 +36,10 @@ type unopened struct{}
 func (unopened) Decompress([]byte, kgo.CompressionCodecType) ([]byte, error) { return nil, errUnopened }
 
 // LookAt fetches a partition from an offset on, past what the client reads by itself: that tells of records and of some
-// errors, and never that a partition without records can be read again. The error is that of the partition. No more than
-// one batch is fetched.
-func LookAt(ctx context.Context, cl *kgo.Client, topic string, partition int32, at int64, committed bool) (Found, error) {
+// errors, and never that a partition without records can be read again. The error is that of the partition. No more
+// than one batch is fetched.
+func LookAt(ctx context.Context, cl *kgo.Client, topic string, partition int32, at int64,
+	committed bool) (Found, error) {
 	details, err := kadm.NewClient(cl).Metadata(ctx, topic)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrNoAnswer, err)

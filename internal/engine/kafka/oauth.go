@@ -51,8 +51,8 @@ const (
 	tokenMargin = time.Second
 )
 
-// renewing is the wait before the renewal of a token that is still good is tried again, fetching that before connections
-// that have none ask again.
+// renewing is the wait before the renewal of a token that is still good is tried again, fetching that before
+// connections that have none ask again.
 var (
 	renewing = backoff.Backoff{First: time.Second, Most: 30 * time.Second}
 	fetching = backoff.Backoff{First: time.Second, Most: 5 * time.Second}
@@ -84,14 +84,14 @@ func (e *TokenError) Error() string {
 	return fmt.Sprintf("getting a token from %s: %v", e.Endpoint, e.Err)
 }
 
-// Is tells whether the call was cancelled. Nothing else of the cause is shown to whoever asks for kinds of errors: the Kafka
-// client would take an endpoint that is away, or too slow, for a broker that is.
+// Is tells whether the call was cancelled. Nothing else of the cause is shown to whoever asks for kinds of errors: the
+// Kafka client would take an endpoint that is away, or too slow, for a broker that is.
 func (e *TokenError) Is(target error) bool {
 	return target == context.Canceled && errors.Is(e.Err, target)
 }
 
-// Temporary tells the Kafka client to try again, so that what waits for a connection goes on waiting: false only where the
-// endpoint has refused the credentials.
+// Temporary tells the Kafka client to try again, so that what waits for a connection goes on waiting: false only where
+// the endpoint has refused the credentials.
 func (e *TokenError) Temporary() bool {
 	var refused *oauth2.RetrieveError
 	if !errors.As(e.Err, &refused) {
@@ -166,8 +166,9 @@ func (t *tokenSource) ask(ctx context.Context) (*oauth2.Token, error) {
 }
 
 // auth returns the token for one authentication. A token serves several (a client has several connections to each
-// broker). In the last quarter of its life a new one is asked for: brokers end a session with its token, so one made with
-// an old token would have to authenticate again at once. Where there is no new one, the old one serves until its end.
+// broker). In the last quarter of its life a new one is asked for: brokers end a session with its token, so one made
+// with an old token would have to authenticate again at once. Where there is no new one, the old one serves until its
+// end.
 func (t *tokenSource) auth(ctx context.Context) (oauth.Auth, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
@@ -202,8 +203,8 @@ func (t *tokenSource) authWith(token string, err error) (oauth.Auth, error) {
 	return oauth.Auth{Token: token, Extensions: t.extensions}, nil
 }
 
-// kept returns the token or the error that there is without asking anybody. Without either it says how long an answer may
-// be waited for.
+// kept returns the token or the error that there is without asking anybody. Without either it says how long an answer
+// may be waited for.
 func (t *tokenSource) kept() (token string, wait time.Duration, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -272,7 +273,8 @@ func (t *tokenSource) adopt(from *tokenSource) {
 		return
 	}
 	a, b := &t.config, &from.config
-	if a.TokenURL != b.TokenURL || a.ClientID != b.ClientID || a.ClientSecret != b.ClientSecret || !slices.Equal(a.Scopes, b.Scopes) {
+	if a.TokenURL != b.TokenURL || a.ClientID != b.ClientID || a.ClientSecret != b.ClientSecret ||
+		!slices.Equal(a.Scopes, b.Scopes) {
 		return
 	}
 	from.mu.Lock()

@@ -43,7 +43,8 @@ func TestTheWayToABrokerStepByStep(t *testing.T) {
 		t.Errorf("own certificate %v, %v", own, err)
 	}
 
-	if _, err := access.Resolve(t.Context(), "broker.invalid:9092"); access.Explain(err).Class != ClassDNS && access.Explain(err).Class != ClassAdvertised {
+	if _, err := access.Resolve(t.Context(), "broker.invalid:9092"); access.Explain(err).Class != ClassDNS &&
+		access.Explain(err).Class != ClassAdvertised {
 		t.Errorf("a name that does not exist: %v", err)
 	}
 	if _, err := access.Connect(t.Context(), closedPort(t)); err == nil {
@@ -59,7 +60,8 @@ func TestAQuotaExplainsWhatTookTooLong(t *testing.T) {
 	}
 	access.health.OnBrokerThrottle(kgo.BrokerMetadata{Host: "10.0.0.1", Port: 9092}, 3*time.Second, true)
 	d := access.Explain(context.DeadlineExceeded)
-	if d.Class != ClassThrottled || !strings.Contains(d.Text, "10.0.0.1:9092") || !strings.Contains(d.Text, "3s") || !strings.Contains(d.Text, "producer_byte_rate") {
+	if d.Class != ClassThrottled || !strings.Contains(d.Text, "10.0.0.1:9092") || !strings.Contains(d.Text, "3s") ||
+		!strings.Contains(d.Text, "producer_byte_rate") {
 		t.Errorf("with a quota: %+v", d)
 	}
 	if err := access.health.throttled(time.Now().Add(2 * throttleMemory)); err != nil {

@@ -21,7 +21,8 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
-var errIssuer = &oauth2.RetrieveError{Response: &http.Response{StatusCode: http.StatusInternalServerError}, ErrorCode: "overloaded"}
+var errIssuer = &oauth2.RetrieveError{Response: &http.Response{StatusCode: http.StatusInternalServerError},
+	ErrorCode: "overloaded"}
 
 // fakeIssuer gives tokens of two minutes, numbered, but for the times in which it fails.
 type fakeIssuer struct {
@@ -48,7 +49,8 @@ func (f *fakeIssuer) fetch(ctx context.Context) (*oauth2.Token, error) {
 
 func sourceOf(t *testing.T, f *fakeIssuer, log *testkit.Log) *tokenSource {
 	t.Helper()
-	s, err := newTokenSource(settings.Security{OAuthTokenEndpoint: "https://login.example.com/token"}, 30*time.Second, log.Logger())
+	s, err := newTokenSource(settings.Security{OAuthTokenEndpoint: "https://login.example.com/token"},
+		30*time.Second, log.Logger())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +60,8 @@ func sourceOf(t *testing.T, f *fakeIssuer, log *testkit.Log) *tokenSource {
 }
 
 // authAt authenticates when the time has come.
-func authAt(t *testing.T, f *fakeIssuer, s *tokenSource, at time.Duration) (token string, took time.Duration, err error) {
+func authAt(t *testing.T, f *fakeIssuer, s *tokenSource, at time.Duration) (token string,
+	took time.Duration, err error) {
 	t.Helper()
 	time.Sleep(time.Until(f.begin.Add(at)))
 	begin := time.Now()
@@ -186,8 +189,10 @@ func TestOneAsksWhileOthersGoOnWithTheOldToken(t *testing.T) {
 
 func TestErrorsOfTokensThatPassAreTriedAgain(t *testing.T) {
 	t.Parallel()
-	for code, want := range map[int]bool{307: false, 400: false, 401: false, 403: false, 408: true, 429: true, 500: true, 503: true} {
-		err := fmt.Errorf("connecting: %w", &TokenError{Err: &oauth2.RetrieveError{Response: &http.Response{StatusCode: code}}})
+	for code, want := range map[int]bool{307: false, 400: false, 401: false, 403: false, 408: true, 429: true,
+		500: true, 503: true} {
+		err := fmt.Errorf("connecting: %w",
+			&TokenError{Err: &oauth2.RetrieveError{Response: &http.Response{StatusCode: code}}})
 		if got := kgo.IsRetryableBrokerErr(err); got != want {
 			t.Errorf("status %d: %v", code, got)
 		}
@@ -212,7 +217,8 @@ func TestATokenOutlastsChangesOfOtherSettings(t *testing.T) {
 	if err := access.Update(changed); err != nil {
 		t.Fatal(err)
 	}
-	if message, err := first(t, access); err != nil || !strings.Contains(message, "token-1") || !strings.Contains(message, "lkc-2") {
+	if message, err := first(t, access); err != nil || !strings.Contains(message, "token-1") ||
+		!strings.Contains(message, "lkc-2") {
 		t.Errorf("got %q, %v", message, err)
 	}
 	changed.OAuthScope = []string{"other"}
@@ -244,7 +250,8 @@ func TestARedirectIsNotFollowedWithTheSecret(t *testing.T) {
 			if err == nil {
 				t.Fatal("a token of a third host was taken")
 			}
-			if text := access.Explain(err).Text; !strings.Contains(text, "redirects") || !strings.Contains(text, fmt.Sprint(code)) {
+			if text := access.Explain(err).Text; !strings.Contains(text, "redirects") ||
+				!strings.Contains(text, fmt.Sprint(code)) {
 				t.Errorf("got %s", text)
 			}
 			if n := told.Load(); n != 0 {

@@ -53,10 +53,12 @@ type Standing struct {
 func (s *Standing) String() string {
 	producer := ""
 	if s.ProducerID >= 0 {
-		producer = fmt.Sprintf(" (producer id %d, which wrote last at %s)", s.ProducerID, s.WroteLast.UTC().Format(time.RFC3339))
+		producer = fmt.Sprintf(" (producer id %d, which wrote last at %s)", s.ProducerID,
+			s.WroteLast.UTC().Format(time.RFC3339))
 	}
 	return fmt.Sprintf("the last stable offset of %s/%d stands at %d since %s: a transaction that began there%s is still open, and %d offsets behind it cannot be read until it ends; where its producer is gone, kafka-transactions.sh abort --topic %s --partition %d --start-offset %d ends it",
-		s.Topic, s.Partition, s.Offset, s.Since.UTC().Format(time.RFC3339), producer, s.End-s.Offset, s.Topic, s.Partition, s.Offset)
+		s.Topic, s.Partition, s.Offset, s.Since.UTC().Format(time.RFC3339), producer, s.End-s.Offset, s.Topic,
+		s.Partition, s.Offset)
 }
 
 // Look asks for the partitions, which are all that are watched from now on. Those whose leaders do not answer stay as
@@ -137,8 +139,8 @@ func (s *Stable) Standing(now time.Time) []Standing {
 	return list
 }
 
-// EndsRequest asks for the ends of partitions, by topic: with the isolation level 0 their high watermarks, with 1 their last
-// stable offsets.
+// EndsRequest asks for the ends of partitions, by topic: with the isolation level 0 their high watermarks, with 1 their
+// last stable offsets.
 func EndsRequest(partitions map[string][]int32, isolation int8) *kmsg.ListOffsetsRequest {
 	req := kmsg.NewPtrListOffsetsRequest()
 	req.ReplicaID, req.IsolationLevel = -1, isolation

@@ -153,8 +153,8 @@ func (t *tlsSource) build() (*tls.Config, error) {
 	return config, nil
 }
 
-// pairTrouble says why certificate and key are no pair. The standard library's texts would show what stands in the place of
-// the names of PEM blocks, whatever file a link has named.
+// pairTrouble says why certificate and key are no pair. The standard library's texts would show what stands in the
+// place of the names of PEM blocks, whatever file a link has named.
 func pairTrouble(cert, key []byte) string {
 	switch {
 	case !hasBlock(cert, "CERTIFICATE"):

@@ -112,14 +112,16 @@ func TestOAuthFailuresAreNamedWithoutTheSecret(t *testing.T) {
 			t.Fatalf("%s: no error", name)
 		}
 		got := access.Explain(err)
-		if got.Class != ClassToken || !strings.Contains(got.Text, "oauth_token_endpoint") || !strings.Contains(got.Text, security.OAuthTokenEndpoint) {
+		if got.Class != ClassToken || !strings.Contains(got.Text, "oauth_token_endpoint") ||
+			!strings.Contains(got.Text, security.OAuthTokenEndpoint) {
 			t.Errorf("%s: got %+v", name, got)
 		}
 		if strings.Contains(got.Text+err.Error(), "client-secret") {
 			t.Errorf("%s: the secret is shown: %s", name, got.Text)
 		}
 	}
-	if _, err := first(t, newAccess(t, clusterAt(refusing.security(), "127.0.0.1:1"))); !strings.Contains(err.Error(), "invalid_client: no such client") {
+	if _, err := first(t, newAccess(t, clusterAt(refusing.security(), "127.0.0.1:1"))); !strings.Contains(err.Error(),
+		"invalid_client: no such client") {
 		t.Errorf("the endpoint's reason is missing: %v", err)
 	}
 }
@@ -190,14 +192,16 @@ func TestAWSRegion(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", host, got, want)
 		}
 	}
-	source := newAWSSource(settings.Security{AWSRegion: "eu-north-1", AWSAccessKeyID: "AKID", AWSSecretAccessKey: settings.NewSecret("s")}, time.Second)
+	source := newAWSSource(settings.Security{AWSRegion: "eu-north-1", AWSAccessKeyID: "AKID",
+		AWSSecretAccessKey: settings.NewSecret("s")}, time.Second)
 	creds, region, err := source.signingInput(t.Context(), "broker.example.org")
 	if err != nil || region != "eu-north-1" || creds.AccessKeyID != "AKID" {
 		t.Errorf("got %q, %q, %v", creds.AccessKeyID, region, err)
 	}
 	// Neither the settings nor the name nor the environment tell the region.
 	source.region, source.loaded = "", &aws.Config{}
-	if _, _, err := source.signingInput(t.Context(), "broker.example.org"); err == nil || !strings.Contains(err.Error(), "aws_region") {
+	if _, _, err := source.signingInput(t.Context(), "broker.example.org"); err == nil ||
+		!strings.Contains(err.Error(), "aws_region") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -26,8 +26,8 @@ func MayMatch(topic string, internal bool) bool {
 // ErrNoMatch says that the pattern of the setting topic matches nothing at present.
 var ErrNoMatch = errors.New("the pattern matches no topic that exists and that this user may see (ACL Describe); the link waits for one")
 
-// NoPartition returns an error that names the first of the partitions that a topic with count of them does not have, nil
-// where it has all.
+// NoPartition returns an error that names the first of the partitions that a topic with count of them does not have,
+// nil where it has all.
 func NoPartition(partitions []int32, count int) error {
 	for _, p := range partitions {
 		if int(p) >= count {
@@ -37,9 +37,10 @@ func NoPartition(partitions []int32, count int) error {
 	return nil
 }
 
-// CreateTopic creates a topic as the setting create_topics says. A topic that exists is none to create: another copy was
-// faster, or the broker that said it is missing is behind.
-func CreateTopic(ctx context.Context, admin *kadm.Client, topic string, as settings.CreateTopics, log *slog.Logger) error {
+// CreateTopic creates a topic as the setting create_topics says. A topic that exists is none to create: another copy
+// was faster, or the broker that said it is missing is behind.
+func CreateTopic(ctx context.Context, admin *kadm.Client, topic string, as settings.CreateTopics,
+	log *slog.Logger) error {
 	_, err := admin.CreateTopic(ctx, as.Partitions, as.Replication, nil, topic)
 	if errors.Is(err, kerr.TopicAlreadyExists) {
 		return nil

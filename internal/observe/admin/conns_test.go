@@ -147,7 +147,7 @@ func TestTheConnectionThatIsIdleForLongestMakesRoom(t *testing.T) {
 			theirs = append(theirs, <-accepted)
 		}
 		request := func(c *conn) *http.Request {
-			r, err := http.NewRequestWithContext(withConn(t.Context(), c), "GET", "/", nil)
+			r, err := http.NewRequestWithContext(withConn(t.Context(), c), http.MethodGet, "/", nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -231,31 +231,38 @@ func TestOnlyTheServersOwnNamesAreAnswered(t *testing.T) {
 		for _, path := range []string{"/", "/links", "/metrics", "/healthz", "/readyz", "/history", "/none"} {
 			conn := dial(t, "http://"+address,
 				fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", path, host))
-			answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			body, err := io.ReadAll(answer.Body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			code := answer.StatusCode
+			code, body := answerOn(t, conn)
 			if path == "/none" && want == 200 {
 				code -= 204
 			}
-			if code != want || want == 421 && !strings.Contains(string(body), "admin_hosts") {
-				t.Errorf("%s of %s: %d %.100q", path, host, answer.StatusCode, body)
+			if code != want || want == 421 && !strings.Contains(body, "admin_hosts") {
+				t.Errorf("%s of %s: %d %.100q", path, host, code, body)
 			}
 		}
 	}
 	// In the first line of the request it counts, too.
 	conn := dial(t, "http://"+address,
 		"GET http://evil.example/links HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-	if answer, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || answer.StatusCode != 421 {
-		t.Errorf("%v, %v", answer, err)
+	if code, _ := answerOn(t, conn); code != http.StatusMisdirectedRequest {
+		t.Errorf("answered %d", code)
 	}
 	conn = dial(t, "http://"+address, "GET /healthz HTTP/1.0\r\n\r\n") // as old load balancers ask
-	if answer, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || answer.StatusCode != 200 {
-		t.Errorf("%v, %v", answer, err)
+	if code, _ := answerOn(t, conn); code != http.StatusOK {
+		t.Errorf("answered %d", code)
 	}
+}
+
+// answerOn reads the answer that comes on a connection.
+func answerOn(t *testing.T, conn net.Conn) (code int, body string) {
+	t.Helper()
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	read, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.StatusCode, string(read)
 }

@@ -12,9 +12,10 @@ import (
 )
 
 const (
-	// HistoryInterval is the time between two points of the history, HistoryPoints how many are kept: 15 minutes.
+	// HistoryInterval is the time between two points of the history.
 	HistoryInterval = 5 * time.Second
-	HistoryPoints   = 180
+	// HistoryPoints is how many points are kept: 15 minutes.
+	HistoryPoints = 180
 )
 
 // History is what /history answers. All series have one value for each of Times, null where nothing is known.

@@ -75,7 +75,7 @@ func Start(cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	listener, err := net.Listen("tcp", withHost(cfg.Address))
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", withHost(cfg.Address))
 	if err != nil {
 		return nil, fmt.Errorf("listening on admin_address: %w", err)
 	}

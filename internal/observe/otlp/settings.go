@@ -223,7 +223,7 @@ func (r *reading) endpoint(sig signal, grpc bool) (*url.URL, error) {
 	special := "OTEL_EXPORTER_OTLP_" + sig.variable() + "_ENDPOINT"
 	hostSpecial := [...]string{r.host.TracesEndpoint, r.host.MetricsEndpoint, r.host.LogsEndpoint}[sig]
 
-	asIs := func(u *url.URL) {}
+	asIs := func(*url.URL) {}
 	below := func(u *url.URL) { u.Path = strings.TrimSuffix(u.Path, "/") + sig.path() }
 	belowRoot := func(u *url.URL) {
 		if u.Path == "" || u.Path == "/" {

@@ -50,6 +50,7 @@ func mend(a slog.Attr) slog.Attr {
 		if text := a.Value.String(); !utf8.ValidString(text) {
 			a.Value = slog.StringValue(valid(text))
 		}
+	default: // numbers, times and truth are text that is well
 	}
 	return a
 }

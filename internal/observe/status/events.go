@@ -1,6 +1,7 @@
 package status
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
@@ -41,8 +42,8 @@ func (e *Events) List() []Event {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	list := make([]Event, 0, len(e.last))
-	for i := len(e.last) - 1; i >= 0; i-- {
-		list = append(list, e.last[i])
+	for _, event := range slices.Backward(e.last) {
+		list = append(list, event)
 	}
 	return list
 }

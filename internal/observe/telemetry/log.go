@@ -50,6 +50,7 @@ func nameLevels(_ []string, a slog.Attr) slog.Attr {
 		a.Value = slog.StringValue("TRACE")
 	case LevelCritical:
 		a.Value = slog.StringValue("CRITICAL")
+	default: // the others have names of slog's
 	}
 	return a
 }

@@ -2,6 +2,7 @@ package tracing
 
 import (
 	"context"
+	"slices"
 
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
@@ -41,9 +42,9 @@ func headersOf(list []record.Header) map[string][]string {
 
 // last returns the value of the last header with a key, which is the one that counts in Kafka's own clients.
 func last(list []record.Header, key string) ([]byte, bool) {
-	for i := len(list) - 1; i >= 0; i-- {
-		if list[i].Key == key {
-			return list[i].Value, true
+	for _, header := range slices.Backward(list) {
+		if header.Key == key {
+			return header.Value, true
 		}
 	}
 	return nil, false
@@ -58,7 +59,7 @@ func Add(list []record.Header, from map[string][]string) []record.Header {
 	if _, own := last(list, parentHeader); own {
 		return list
 	}
-	list = list[:len(list):len(list)]
+	list = slices.Clip(list)
 	for _, key := range keys {
 		if v := from[key]; len(v) > 0 && v[0] != "" && len(v[0]) <= maxHeader {
 			if _, own := last(list, key); !own {
@@ -81,7 +82,7 @@ func (c carrier) Get(key string) string {
 	return ""
 }
 func (c carrier) Set(key, value string) { c[key] = []string{value} }
-func (c carrier) Keys() []string        { return keys[:] }
+func (carrier) Keys() []string          { return keys[:] }
 
 // spanContextOf reads the span that trace headers name; it is not valid where they name none.
 func spanContextOf(h map[string][]string) trace.SpanContext {

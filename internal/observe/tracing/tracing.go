@@ -136,6 +136,7 @@ func (l *Link) start(ctx context.Context, parent trace.SpanContext, name string,
 		opts = append(opts, trace.WithNewRoot())
 	}
 	ctx, span := l.tracer.Start(ctx, name, opts...)
+	//nolint:spancheck // it is for the caller to end, by Span.End
 	return ctx, &Span{span: span, headers: headersFor(span.SpanContext(), from), value: l.value, text: l.text}
 }
 

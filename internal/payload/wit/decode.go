@@ -294,7 +294,8 @@ func Grow[T any](d *Decoder, list []T, n int) ([]T, error) {
 	return grown, nil
 }
 
-// DecodeList reads a list of at most most elements, each with elem. Memory grows with the elements that have come.
+// DecodeList reads a list, each element with elem, and refuses one of more than most. Memory grows with the elements
+// that have come.
 func DecodeList[T any](d *Decoder, most int, elem func(*Decoder) (T, error)) ([]T, error) {
 	n, err := d.Count(most)
 	if err != nil {

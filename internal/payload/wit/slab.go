@@ -1,6 +1,7 @@
 package wit
 
 import (
+	"slices"
 	"unsafe"
 )
 
@@ -31,5 +32,5 @@ func (s *slab[T]) begin(d *Decoder, n int) ([]T, error) {
 // end returns the list as it is to be kept.
 func (s *slab[T]) end(list []T) []T {
 	s.free = list[len(list):]
-	return list[:len(list):len(list)]
+	return slices.Clip(list)
 }

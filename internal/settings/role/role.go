@@ -18,8 +18,9 @@ const (
 	Messaging Role = iota
 	// Messages calls wasmcloud:messaging/handler: one message a call.
 	Messages
-	// Handle and Process call messaging-kafka:records/handler and processor: batches of records.
+	// Handle calls messaging-kafka:records/handler: batches of records, one verdict for each.
 	Handle
+	// Process calls messaging-kafka:records/processor: the same, and outcomes have records to publish.
 	Process
 	// Produce serves messaging-kafka:records/producer and requester.
 	Produce

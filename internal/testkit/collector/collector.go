@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -194,9 +195,7 @@ func (c *Collector) serveHTTP(w http.ResponseWriter, r *http.Request, msg proto.
 			c.hang(r.Context())
 			return
 		}
-		for k, v := range a.Header {
-			w.Header()[k] = v
-		}
+		maps.Copy(w.Header(), a.Header)
 		w.WriteHeader(a.Status)
 		_, _ = w.Write(a.Body)
 		return

@@ -17,8 +17,8 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
-// Data is what the host says, as far as the provider has a use for it. A key that the host left out is the zero value of its
-// field. Data formats, logs and marshals as a summary without values.
+// Data is what the host says, as far as the provider has a use for it. A key that the host left out is the zero value
+// of its field. Data formats, logs and marshals as a summary without values.
 type Data struct {
 	// HostID is the host's public nkey (N…), by which a shutdown meant for another host's copy is told apart.
 	HostID  string `json:"host_id"`

@@ -40,16 +40,16 @@ func DecodeLink(b []byte) (Link, error) {
 
 // String names the link.
 func (l Link) String() string {
-	interfaces := ""
+	var interfaces strings.Builder
 	for i, name := range l.Interfaces {
 		if i == maxShown {
-			interfaces += " …"
+			interfaces.WriteString(" …")
 			break
 		}
-		interfaces += " " + shown(name)
+		interfaces.WriteString(" " + shown(name))
 	}
 	return fmt.Sprintf("link %s from %s to %s (%s:%s %s)", shown(l.Name), shown(l.SourceID), shown(l.Target),
-		shown(l.WITNamespace), shown(l.WITPackage), strings.TrimSpace(interfaces))
+		shown(l.WITNamespace), shown(l.WITPackage), strings.TrimSpace(interfaces.String()))
 }
 
 // maxShown bounds what is shown of lists, and maxShownName of names: whoever may put a link chooses both.
@@ -66,8 +66,8 @@ func (l Link) LogValue() slog.Value { return slog.StringValue(l.String()) }
 // MarshalJSON implements json.Marshaler with the link's names.
 func (l Link) MarshalJSON() ([]byte, error) { return json.Marshal(l.String()) }
 
-// Sealed is an encrypted map of secrets, which hosts write as an array of numbers. It is not shown either: whoever later gets
-// hold of a key could open what a log kept.
+// Sealed is an encrypted map of secrets, which hosts write as an array of numbers. It is not shown either: whoever
+// later gets hold of a key could open what a log kept.
 type Sealed []byte
 
 // String tells how much there is.

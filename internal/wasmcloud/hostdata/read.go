@@ -54,8 +54,7 @@ func Decode(line []byte) (*Data, error) {
 	decoded := make([]byte, base64.StdEncoding.DecodedLen(len(line)))
 	n, err := base64.StdEncoding.Decode(decoded, line)
 	if err != nil {
-		var at base64.CorruptInputError
-		if errors.As(err, &at) {
+		if at, ok := errors.AsType[base64.CorruptInputError](err); ok {
 			return nil, fmt.Errorf("no valid base64, from byte %d on", int64(at))
 		}
 		return nil, errors.New("no valid base64")

@@ -71,20 +71,17 @@ func unmarshal(b []byte, into any) error {
 	if err == nil {
 		return nil
 	}
-	var wrongType *json.UnmarshalTypeError
-	if errors.As(err, &wrongType) {
+	if wrongType, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		kind, _, _ := strings.Cut(wrongType.Value, " ") // "number 12" holds the number
 		if wrongType.Field == "" {
 			return fmt.Errorf("a JSON %s stands where %s is wanted", kind, describe(wrongType))
 		}
 		return fmt.Errorf("field %q is or holds a JSON %s where %s is wanted", wrongType.Field, kind, describe(wrongType))
 	}
-	var secret *badSecretError
-	if errors.As(err, &secret) {
+	if secret, ok := errors.AsType[*badSecretError](err); ok {
 		return secret
 	}
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Errorf("no valid JSON, from byte %d on", syntax.Offset)
 	}
 	return errors.New("no valid value") // base64 of bytes, for one

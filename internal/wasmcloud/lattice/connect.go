@@ -88,8 +88,7 @@ func (s *Session) connect(ctx context.Context) error {
 				"provider", s.data.ProviderKey)
 			return nil
 		}
-		var badURL *url.Error
-		if errors.As(err, &badURL) {
+		if _, ok := errors.AsType[*url.Error](err); ok {
 			return errors.New("the lattice URL cannot be read") // its own text may hold a password
 		}
 		level := slog.LevelDebug

@@ -124,7 +124,7 @@ func TestARefusedSubscriptionShowsInHealth(t *testing.T) {
 	r := newRecorder()
 	data := &hostdata.Data{Lattice: "default", ProviderKey: "kafka", LatticeURL: "nats://provider:p@" + ns.Addr()}
 	stop := runSession(t, data, Options{}, r)
-	defer stop()
+	defer func() { _ = stop() }()
 	host := ns.Connect(nats.UserInfo("host", "h"))
 	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
 		msg, err := host.Request("wasmbus.rpc.default.kafka.health", nil, testkit.DefaultTimeout)

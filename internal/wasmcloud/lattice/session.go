@@ -112,7 +112,7 @@ func (s *Session) Run(ctx context.Context, h Handler) error {
 	}
 	if err := r.subscribe(ctx); err != nil {
 		close(r.worked)
-		r.end(nil, s.options.StopTimeout)
+		_ = r.end(nil, s.options.StopTimeout) // what failed it is told below
 		if ctx.Err() != nil {
 			s.log.Info("lattice session ends before it began", "cause", context.Cause(ctx))
 			return nil

@@ -37,7 +37,7 @@ func (r *run) end(msg *nats.Msg, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 
-	r.unsubscribe(r.changeSubs)
+	unsubscribe(r.changeSubs)
 	close(r.quit)
 	select {
 	case <-r.worked:
@@ -58,7 +58,7 @@ func (r *run) end(msg *nats.Msg, timeout time.Duration) error {
 		}
 	}
 
-	r.unsubscribe(r.requestSubs)
+	unsubscribe(r.requestSubs)
 	r.answering.Lock()
 	r.ended = true
 	r.answering.Unlock()
@@ -77,7 +77,7 @@ func (r *run) end(msg *nats.Msg, timeout time.Duration) error {
 	}
 }
 
-func (r *run) unsubscribe(subs []*nats.Subscription) {
+func unsubscribe(subs []*nats.Subscription) {
 	for _, sub := range subs {
 		// It fails only where the connection is closed, and then there is no subscription any more.
 		_ = sub.Unsubscribe()

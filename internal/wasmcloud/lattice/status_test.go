@@ -114,7 +114,7 @@ func TestAUserWithoutTheRightToBeAskedForTheStatusIsHealthy(t *testing.T) {
 	var log testkit.Log
 	data := &hostdata.Data{Lattice: "default", ProviderKey: "kafka", LatticeURL: "nats://provider:p@" + ns.Addr()}
 	stop := runSession(t, data, Options{Logger: log.Logger()}, &teller{recorder: newRecorder()})
-	defer stop()
+	defer func() { _ = stop() }()
 	host := ns.Connect(nats.UserInfo("host", "h"))
 	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
 		if !log.Contains("level=WARN") || !log.Contains("does not let the provider be asked for its status") {

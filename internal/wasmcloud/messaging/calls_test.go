@@ -122,7 +122,7 @@ func TestPublishIsServed(t *testing.T) {
 			if !reflect.DeepEqual(caller, c.caller) {
 				t.Errorf("the caller is %+v, want %+v", caller, c.caller)
 			}
-			if want := (BrokerMessage{Subject: "orders", Body: []byte("hi"), ReplyTo: ptr("r")}); !reflect.DeepEqual(msg, want) {
+			if want := (BrokerMessage{Subject: "orders", Body: []byte("hi"), ReplyTo: new("r")}); !reflect.DeepEqual(msg, want) {
 				t.Errorf("the message is %+v, want %+v", msg, want)
 			}
 			if left <= 0 || left > guest.MaxCall {
@@ -196,7 +196,7 @@ func TestHandleMessageCallsTheComponent(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := NewHandlerClient(l.Client, "lattice", "kafka")
-	want := BrokerMessage{Subject: "orders", Body: make([]byte, 3<<20), ReplyTo: ptr("orders.reply")}
+	want := BrokerMessage{Subject: "orders", Body: make([]byte, 3<<20), ReplyTo: new("orders.reply")}
 
 	ctx := guest.WithTraceHeaders(rpc.WithPatience(t),
 		nats.Header{"Traceparent": {"00-1"}, "tracestate": {"s"}, "other": {"x"}})

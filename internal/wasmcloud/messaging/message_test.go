@@ -13,18 +13,16 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/wrpc"
 )
 
-func ptr(s string) *string { return &s }
-
 var golden = []struct {
 	name  string
 	msg   BrokerMessage
 	bytes string
 }{
 	{"without reply-to", BrokerMessage{Subject: "orders", Body: []byte("hi")}, "\x06orders\x02hi\x00"},
-	{"with reply-to", BrokerMessage{Subject: "orders", Body: []byte("hi"), ReplyTo: ptr("orders.reply")},
+	{"with reply-to", BrokerMessage{Subject: "orders", Body: []byte("hi"), ReplyTo: new("orders.reply")},
 		"\x06orders\x02hi\x01\x0corders.reply"},
 	{"with an empty body", BrokerMessage{Subject: "orders", Body: []byte{}}, "\x06orders\x00\x00"},
-	{"with an empty reply-to", BrokerMessage{Body: []byte{0xff, 0}, ReplyTo: ptr("")}, "\x00\x02\xff\x00\x01\x00"},
+	{"with an empty reply-to", BrokerMessage{Body: []byte{0xff, 0}, ReplyTo: new("")}, "\x00\x02\xff\x00\x01\x00"},
 }
 
 func TestBrokerMessagesHaveTheirBytes(t *testing.T) {

@@ -35,12 +35,14 @@ func (p *Provider) pressure() status.Problems {
 		if pressure.Source != "" {
 			who = fmt.Sprintf("the last was of component %s", text.Clip(pressure.Source, 100))
 		}
-		list.Add(status.ProblemCalls, fmt.Sprintf("%d calls of components were refused since %s because there are too many at once; %s",
-			pressure.Refused, pressure.Since.UTC().Format(time.TimeOnly+"Z"), who))
+		list.Add(status.ProblemCalls,
+			fmt.Sprintf("%d calls of components were refused since %s because there are too many at once; %s",
+				pressure.Refused, pressure.Since.UTC().Format(time.TimeOnly+"Z"), who))
 	}
 	if pressure.Waiting >= tooLong {
-		list.Add(status.ProblemCalls, fmt.Sprintf("calls of components have waited for up to %s to be served: as many run as may",
-			pressure.Waiting.Round(time.Second)))
+		list.Add(status.ProblemCalls,
+			fmt.Sprintf("calls of components have waited for up to %s to be served: as many run as may",
+				pressure.Waiting.Round(time.Second)))
 	}
 	return list
 }

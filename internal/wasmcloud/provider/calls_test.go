@@ -59,7 +59,8 @@ func TestAPeerThatDribblesCallsHoldsUpNobody(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := p.WaitUnhealthy("calls of components were refused"); !strings.Contains(got, "the last was of a component without a link") {
+	if got := p.WaitUnhealthy("calls of components were refused"); !strings.Contains(got,
+		"the last was of a component without a link") {
 		t.Errorf("health says %q", got)
 	}
 	if got := b.kc.Read("out", 20); len(got) != 20 {

@@ -39,7 +39,8 @@ func (e finalAnswer) Error() string { return rejectPrefix + " " + e.error.Error(
 func (e finalAnswer) Unwrap() error { return e.error }
 
 // Request implements messaging.Consumer.
-func (p *Provider) Request(ctx context.Context, caller messaging.Caller, subject string, body []byte, timeout time.Duration) (_ messaging.BrokerMessage, err error) {
+func (p *Provider) Request(ctx context.Context, caller messaging.Caller, subject string, body []byte,
+	timeout time.Duration) (_ messaging.BrokerMessage, err error) {
 	defer func() { err = p.Secrets.Err(err) }()
 	r, err := p.route(ctx, "wasmcloud", "messaging", caller)
 	if err != nil {

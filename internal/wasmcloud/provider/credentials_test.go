@@ -7,7 +7,8 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
-// TestTheProvidersPasswordDoesNotReachALinksBroker has a link name a broker of its own, which speaks neither TLS nor SCRAM.
+// TestTheProvidersPasswordDoesNotReachALinksBroker has a link name a broker of its own, which speaks neither TLS nor
+// SCRAM.
 func TestTheProvidersPasswordDoesNotReachALinksBroker(t *testing.T) {
 	b := newBench(t)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -29,8 +30,9 @@ func TestTheProvidersPasswordDoesNotReachALinksBroker(t *testing.T) {
 	}()
 	testkit.NewComponent(t, b.nats, testkit.ComponentOptions{})
 	p := b.host.StartProvider(testkit.ProviderSpec{
-		Run:     inProcess(t),
-		Config:  map[string]string{"hosts": "kafka.example.com:9093", "security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-512", "sasl_username": "operator"},
+		Run: inProcess(t),
+		Config: map[string]string{"hosts": "kafka.example.com:9093", "security_protocol": "SASL_SSL",
+			"sasl_mechanism": "SCRAM-SHA-512", "sasl_username": "operator"},
 		Secrets: map[string]testkit.SecretValue{"sasl_password": testkit.SecretText("hush-hush")},
 	})
 	p.WaitHealthy()

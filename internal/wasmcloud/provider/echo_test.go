@@ -31,7 +31,8 @@ func inEveryForm(secret string) []string {
 	b := []byte(secret)
 	return []string{
 		secret, string(asJSON), url.QueryEscape(secret), url.PathEscape(secret), hex.EncodeToString(b),
-		base64.StdEncoding.EncodeToString(b), base64.RawURLEncoding.EncodeToString(b), base64.StdEncoding.EncodeToString([]byte("user:" + secret)),
+		base64.StdEncoding.EncodeToString(b), base64.RawURLEncoding.EncodeToString(b),
+		base64.StdEncoding.EncodeToString([]byte("user:" + secret)),
 		"\x1b[31m" + secret + "\nlevel=ERROR msg=forged",
 	}
 }
@@ -39,7 +40,8 @@ func inEveryForm(secret string) []string {
 // Servers that repeat what they were sent have it put nowhere, whatever they make of it.
 func TestWhatServersRepeatIsToldWithoutSecrets(t *testing.T) {
 	// Of the kinds of characters that each form writes otherwise.
-	const password, clientSecret, apiKey, topic = `pass+w"ord/&<1>`, `client+s"ecret/&<2>`, "api-key-in-a-url", "topic-that-is-secret"
+	const password, clientSecret, apiKey, topic = `pass+w"ord/&<1>`, `client+s"ecret/&<2>`, "api-key-in-a-url",
+		"topic-that-is-secret"
 	said := func(secrets ...string) func() string {
 		var texts []string
 		for _, s := range secrets {
@@ -57,7 +59,7 @@ func TestWhatServersRepeatIsToldWithoutSecrets(t *testing.T) {
 		asked.Add(1)
 		resp := req.ResponseKind().(*kmsg.SASLAuthenticateResponse)
 		resp.ErrorCode = kerr.SaslAuthenticationFailed.Code
-		resp.ErrorMessage = kmsg.StringPtr(brokerSays())
+		resp.ErrorMessage = new(brokerSays())
 		return resp, nil, true
 	})
 	b.kafka.ControlKey(int16(kmsg.SASLHandshake), func(req kmsg.Request) (kmsg.Response, error, bool) {
@@ -87,12 +89,15 @@ func TestWhatServersRepeatIsToldWithoutSecrets(t *testing.T) {
 		HostData: func(data map[string]any) { data["log_level"] = "trace" },
 	})
 	p.WaitHealthy()
-	plain := testkit.TargetLink("echo", "kafka", b.config("", "security_protocol", "SASL_PLAINTEXT", "sasl_mechanism", "PLAIN", "sasl_username", "user",
-		"publish_timeout", "1s"))
-	plain.TargetSecrets = map[string]testkit.SecretValue{"sasl_password": testkit.SecretText(password), "topic": testkit.SecretText(topic)}
+	plain := testkit.TargetLink("echo", "kafka",
+		b.config("", "security_protocol", "SASL_PLAINTEXT", "sasl_mechanism", "PLAIN", "sasl_username", "user",
+			"publish_timeout", "1s"))
+	plain.TargetSecrets = map[string]testkit.SecretValue{"sasl_password": testkit.SecretText(password),
+		"topic": testkit.SecretText(topic)}
 	b.host.PutLink(plain)
-	tokens := testkit.TargetLink("other", "kafka", b.config("", "security_protocol", "SASL_PLAINTEXT", "sasl_mechanism", "OAUTHBEARER",
-		"oauth_client_id", "user", "oauth_token_endpoint", issuer.URL+"/token?apikey="+url.QueryEscape(apiKey)))
+	tokens := testkit.TargetLink("other", "kafka",
+		b.config("", "security_protocol", "SASL_PLAINTEXT", "sasl_mechanism", "OAUTHBEARER",
+			"oauth_client_id", "user", "oauth_token_endpoint", issuer.URL+"/token?apikey="+url.QueryEscape(apiKey)))
 	tokens.TargetSecrets = map[string]testkit.SecretValue{"oauth_client_secret": testkit.SecretText(clientSecret)}
 	b.host.PutLink(tokens)
 

@@ -26,7 +26,8 @@ func TestALinkWhoseComponentFailsOnEveryCallIsFailing(t *testing.T) {
 				return errors.New("no database")
 			}
 			if kind == "wasmcloud:messaging" {
-				testkit.NewComponent(t, b.nats, testkit.ComponentOptions{Handler: func(context.Context, *testkit.Component, testkit.Call) error { return fail() }})
+				testkit.NewComponent(t, b.nats,
+					testkit.ComponentOptions{Handler: func(context.Context, *testkit.Component, testkit.Call) error { return fail() }})
 				b.host.PutLink(testkit.SourceLink("kafka", "echo", b.config("in")))
 			} else {
 				newRecordsComponent(t, b.nats, "echo", func(batch []*record.Record) []record.Outcome {
@@ -48,7 +49,8 @@ func TestALinkWhoseComponentFailsOnEveryCallIsFailing(t *testing.T) {
 				t.Errorf("health says %q (%v)", text, err)
 			}
 			b.awaitStatus(func(s *status.Provider) error {
-				if l := s.Links[0]; l.State != status.Failing || !l.Problems.Has(status.ProblemFailing) || !strings.Contains(l.Reason, "no database") ||
+				if l := s.Links[0]; l.State != status.Failing || !l.Problems.Has(status.ProblemFailing) ||
+					!strings.Contains(l.Reason, "no database") ||
 					len(l.RecentErrors) == 0 || !strings.Contains(l.RecentErrors[0].Text, "not healthy") {
 					return fmt.Errorf("the status tells %+v", l)
 				}

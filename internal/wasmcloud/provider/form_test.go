@@ -47,14 +47,15 @@ func TestEnvelopesCarryWholeRecordsInAndOut(t *testing.T) {
 	b := newBench(t)
 	b.topics("in", "in.reply")
 	bodies := make(chan map[string]any, 10)
-	testkit.NewComponent(t, b.nats, testkit.ComponentOptions{Handler: func(ctx context.Context, c *testkit.Component, call testkit.Call) error {
-		var m map[string]any
-		if err := json.Unmarshal(call.Body, &m); err != nil {
-			return err
-		}
-		bodies <- m
-		return testkit.Echo(ctx, c, call)
-	}})
+	testkit.NewComponent(t, b.nats,
+		testkit.ComponentOptions{Handler: func(ctx context.Context, c *testkit.Component, call testkit.Call) error {
+			var m map[string]any
+			if err := json.Unmarshal(call.Body, &m); err != nil {
+				return err
+			}
+			bodies <- m
+			return testkit.Echo(ctx, c, call)
+		}})
 	p := b.start()
 	b.host.PutLink(testkit.TargetLink("echo", "kafka", b.config("in", "payload", "envelope")))
 	p.WaitHealthy()
@@ -142,11 +143,14 @@ func TestASubjectNamesKeyAndHeaders(t *testing.T) {
 	b.host.PutLink(testkit.TargetLink("echo", "kafka", b.config("", "key_from", "subject", "allowed_topics", "out")))
 	waitLinked(t, c)
 	p.WaitHealthy()
-	if err := c.Publish(t.Context(), testkit.Message{Subject: "out?key=a%00b&header.x=1&partition=2&header.x&correlation=00ff", Body: []byte("v")}); err != nil {
+	if err := c.Publish(t.Context(),
+		testkit.Message{Subject: "out?key=a%00b&header.x=1&partition=2&header.x&correlation=00ff",
+			Body: []byte("v")}); err != nil {
 		t.Fatal(err)
 	}
 	r := b.kc.Read("out", 1)[0]
-	want := []kgo.RecordHeader{{Key: "x", Value: []byte("1")}, {Key: "x"}, {Key: "kafka_correlationId", Value: []byte{0, 0xff}}}
+	want := []kgo.RecordHeader{{Key: "x", Value: []byte("1")}, {Key: "x"},
+		{Key: "kafka_correlationId", Value: []byte{0, 0xff}}}
 	if string(r.Key) != "a\x00b" || string(r.Value) != "v" || r.Partition != 2 || !reflect.DeepEqual(r.Headers, want) {
 		t.Errorf("published %+v", r)
 	}
@@ -160,8 +164,9 @@ func TestASubjectNamesKeyAndHeaders(t *testing.T) {
 func waitLinked(t *testing.T, c *testkit.Component) {
 	t.Helper()
 	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
-		if err := c.Publish(t.Context(), testkit.Message{Subject: "?"}); err == nil || strings.Contains(err.Error(), "no link named") {
-			return fmt.Errorf("publishing to no topic: %v", err)
+		if err := c.Publish(t.Context(), testkit.Message{Subject: "?"}); err == nil ||
+			strings.Contains(err.Error(), "no link named") {
+			return fmt.Errorf("publishing to no topic: %w", err)
 		}
 		return nil
 	})
@@ -211,7 +216,8 @@ func TestAnEnvelopeThatIsNoneIsRefusedByItsField(t *testing.T) {
 	mustRefuse(t, publish("out", `{"kafkakey":"k"}`), "data: is missing")
 	mustRefuse(t, publish("out", `{"data":1,"kafkaheaders":"[{}]"}`), "kafkaheaders: header 0")
 	mustRefuse(t, publish("out?key=k", `{"data":1,"kafkakey":"k"}`), "both name a key")
-	if err := publish("out?key=k&header.b=2", `{"data":1,"kafkaheaders":"[{\"key\":\"a\",\"value\":\"1\"}]","kafkapartition":1}`); err != nil {
+	if err := publish("out?key=k&header.b=2",
+		`{"data":1,"kafkaheaders":"[{\"key\":\"a\",\"value\":\"1\"}]","kafkapartition":1}`); err != nil {
 		t.Fatal(err)
 	}
 	if err := publish("out?partition=2", `{"data":1,"kafkapartition":0}`); err != nil {
@@ -222,7 +228,8 @@ func TestAnEnvelopeThatIsNoneIsRefusedByItsField(t *testing.T) {
 		t.Errorf("the partition of the subject does not count: %+v", all)
 	}
 	all = slices.DeleteFunc(all, func(r *kgo.Record) bool { return r.Key == nil })
-	if r := all[0]; string(r.Key) != "k" || r.Partition != 1 || !reflect.DeepEqual(r.Headers, kafkaHeaders("a", "1", "b", "2")) {
+	if r := all[0]; string(r.Key) != "k" || r.Partition != 1 ||
+		!reflect.DeepEqual(r.Headers, kafkaHeaders("a", "1", "b", "2")) {
 		t.Errorf("published %+v", r)
 	}
 }
@@ -231,20 +238,26 @@ func TestRequestsAndAnswersHaveEnvelopes(t *testing.T) {
 	b := newBench(t)
 	b.topics("questions", "answers")
 	asker := testkit.NewComponent(t, b.nats, testkit.ComponentOptions{ID: "asker"})
-	testkit.NewComponent(t, b.nats, testkit.ComponentOptions{ID: "echo", Handler: func(ctx context.Context, c *testkit.Component, call testkit.Call) error {
-		return c.Publish(ctx, testkit.Message{Subject: *call.ReplyTo + "&key=answer", Body: call.Body})
-	}})
+	testkit.NewComponent(t, b.nats,
+		testkit.ComponentOptions{ID: "echo",
+			Handler: func(ctx context.Context, c *testkit.Component, call testkit.Call) error {
+				return c.Publish(ctx, testkit.Message{Subject: *call.ReplyTo + "&key=answer", Body: call.Body})
+			}})
 	p := b.start()
-	b.host.PutLink(testkit.TargetLink("asker", "kafka", b.config("", "request_reply_topic", "answers", "payload", "envelope")))
-	b.host.PutLink(testkit.TargetLink("echo", "kafka", b.config("questions", "key_from", "subject", "reply_topics_from_records", "answers")))
+	b.host.PutLink(testkit.TargetLink("asker", "kafka",
+		b.config("", "request_reply_topic", "answers", "payload", "envelope")))
+	b.host.PutLink(testkit.TargetLink("echo", "kafka",
+		b.config("questions", "key_from", "subject", "reply_topics_from_records", "answers")))
 	waitLinked(t, asker)
 	p.WaitHealthy()
-	m, err := asker.Request(t.Context(), "questions", []byte(`{"kafkakey":"q","datacontenttype":"text/plain","data":"who?"}`), testkit.DefaultTimeout)
+	m, err := asker.Request(t.Context(), "questions",
+		[]byte(`{"kafkakey":"q","datacontenttype":"text/plain","data":"who?"}`), testkit.DefaultTimeout)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var answer map[string]any
-	if err := json.Unmarshal(m.Body, &answer); err != nil || answer["data"] != "who?" || answer["kafkakey"] != "answer" || answer["kafkatopic"] != "answers" {
+	if err := json.Unmarshal(m.Body, &answer); err != nil || answer["data"] != "who?" || answer["kafkakey"] != "answer" ||
+		answer["kafkatopic"] != "answers" {
 		t.Errorf("answer %s (%v)", m.Body, err)
 	}
 	if r := b.kc.Read("questions", 1)[0]; string(r.Key) != "q" || string(r.Value) != "who?" {

@@ -13,12 +13,13 @@ func TestRecordsWithoutAKeyComeBackInTheOrderInWhichTheyWereSent(t *testing.T) {
 	b := newBench(t)
 	b.kafka.Topic("in", 1)
 	b.kafka.Topic("in.reply", 1)
-	testkit.NewComponent(t, b.nats, testkit.ComponentOptions{Handler: func(ctx context.Context, c *testkit.Component, call testkit.Call) error {
-		if string(call.Body) == "one" {
-			time.Sleep(100 * time.Millisecond) // the later ones would overtake it
-		}
-		return testkit.Echo(ctx, c, call)
-	}})
+	testkit.NewComponent(t, b.nats,
+		testkit.ComponentOptions{Handler: func(ctx context.Context, c *testkit.Component, call testkit.Call) error {
+			if string(call.Body) == "one" {
+				time.Sleep(100 * time.Millisecond) // the later ones would overtake it
+			}
+			return testkit.Echo(ctx, c, call)
+		}})
 	p := b.start()
 	b.host.PutLink(testkit.TargetLink("echo", "kafka", b.config("in")))
 	p.WaitHealthy()

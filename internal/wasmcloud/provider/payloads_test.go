@@ -32,7 +32,8 @@ func TestPayloadsAreInTheLogOnlyWhereTheLinkAllowsIt(t *testing.T) {
 			b.kc.Read("in.reply", 1)
 			b.kc.WaitDrained("wasmcloud.default.echo.default", "in")
 			text := log.String()
-			shown := strings.Contains(text, `msg="delivering a record"`) && strings.Contains(text, `msg="publishing a record"`) && strings.Count(text, secret) == 2
+			shown := strings.Contains(text, `msg="delivering a record"`) &&
+				strings.Contains(text, `msg="publishing a record"`) && strings.Count(text, secret) == 2
 			switch warned := strings.Contains(text, "level=WARN msg=\"log_payloads=true"); {
 			case allowed == "true" && (!shown || !warned):
 				t.Errorf("the log holds the payload %d times, want 2, with a warning: %v", strings.Count(text, secret), warned)
@@ -40,7 +41,8 @@ func TestPayloadsAreInTheLogOnlyWhereTheLinkAllowsIt(t *testing.T) {
 				t.Error("the log holds a payload")
 			}
 			for line := range strings.Lines(text) {
-				if strings.Contains(line, " a record\"") && (!strings.Contains(line, "link=default") || !strings.Contains(line, "component=echo")) {
+				if strings.Contains(line, " a record\"") &&
+					(!strings.Contains(line, "link=default") || !strings.Contains(line, "component=echo")) {
 					t.Errorf("a line does not say whose it is: %s", line)
 				}
 			}

@@ -62,7 +62,8 @@ func restrictedBench(t *testing.T, subscribe, publish []string) (*bench, testkit
 	}})
 	b.host = testkit.NewFakeHost(t, b.nats, testkit.FakeHostOptions{})
 	b.kc = testkit.NewClient(t, b.kafka.Brokers())
-	return b, testkit.ProviderSpec{Run: inProcess(t), HostData: func(data map[string]any) { data["lattice_rpc_user_seed"] = string(seed) }}
+	return b, testkit.ProviderSpec{Run: inProcess(t),
+		HostData: func(data map[string]any) { data["lattice_rpc_user_seed"] = string(seed) }}
 }
 
 func TestTheDocumentedNATSPermissionsAreEnough(t *testing.T) {
@@ -84,7 +85,8 @@ func TestTheDocumentedNATSPermissionsAreEnough(t *testing.T) {
 	if err := component.Publish(t.Context(), testkit.Message{Subject: "in.reply", Body: []byte("c")}); err != nil {
 		t.Error(err)
 	}
-	if m, err := asker.Request(t.Context(), "questions", []byte("who?"), testkit.DefaultTimeout); err != nil || string(m.Body) != "who?" {
+	if m, err := asker.Request(t.Context(), "questions", []byte("who?"), testkit.DefaultTimeout); err != nil ||
+		string(m.Body) != "who?" {
 		t.Errorf("answer %+v, %v", m, err)
 	}
 	p.UpdateConfig(map[string]string{"max_in_flight": "many"})
@@ -137,8 +139,10 @@ func TestTheRestrictedNATSUserIsRestricted(t *testing.T) {
 		t.Fatal(err)
 	}
 	violations := make(chan error, 10)
-	nc := b.nats.Connect(nats.Nkey(public, user.Sign), nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { violations <- err }))
-	for _, subject := range []string{"wasmbus.ctl.v1.default.host.ping", "wasmbus.rpc.default.kafka.linkdefs.put", "default.other.wrpc.0.0.1.wasi:http/x.y", "default.kafka.wrpc.0.0.1.wasmcloud:messaging/consumer@0.2.0.publish"} {
+	nc := b.nats.Connect(nats.Nkey(public, user.Sign),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { violations <- err }))
+	for _, subject := range []string{"wasmbus.ctl.v1.default.host.ping", "wasmbus.rpc.default.kafka.linkdefs.put",
+		"default.other.wrpc.0.0.1.wasi:http/x.y", "default.kafka.wrpc.0.0.1.wasmcloud:messaging/consumer@0.2.0.publish"} {
 		if err := nc.Publish(subject, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -146,7 +150,8 @@ func TestTheRestrictedNATSUserIsRestricted(t *testing.T) {
 			t.Errorf("publishing to %s: %v", subject, err)
 		}
 	}
-	for _, subject := range []string{">", "default.>", "default.other.wrpc.>", "wasmbus.>", "wasmbus.rpc.default.other.health"} {
+	for _, subject := range []string{">", "default.>", "default.other.wrpc.>", "wasmbus.>",
+		"wasmbus.rpc.default.other.health"} {
 		if _, err := nc.SubscribeSync(subject); err != nil {
 			t.Fatal(err)
 		}

@@ -85,7 +85,8 @@ func (s recordsProducer) Send(ctx context.Context, caller guest.Caller, list []r
 }
 
 // Request implements records.Producer.
-func (s recordsProducer) Request(ctx context.Context, caller guest.Caller, out record.Outgoing, timeout time.Duration) (*record.Record, error) {
+func (s recordsProducer) Request(ctx context.Context, caller guest.Caller, out record.Outgoing,
+	timeout time.Duration) (*record.Record, error) {
 	r, err := s.p.route(ctx, recordsNamespace, recordsPackage, caller)
 	if err != nil {
 		return nil, s.p.fitSendError(&wit.SendError{Case: wit.Unavailable, Text: err.Error()})

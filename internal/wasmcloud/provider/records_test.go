@@ -23,7 +23,8 @@ type recordsComponent struct {
 	id     string
 }
 
-func newRecordsComponent(t *testing.T, ns *testkit.NATSServer, id string, outcomes func([]*record.Record) []record.Outcome) *recordsComponent {
+func newRecordsComponent(t *testing.T, ns *testkit.NATSServer, id string,
+	outcomes func([]*record.Record) []record.Outcome) *recordsComponent {
 	t.Helper()
 	nc := ns.Connect()
 	client, err := wrpc.NewClient(nc, wrpc.ClientOptions{})
@@ -35,13 +36,14 @@ func newRecordsComponent(t *testing.T, ns *testkit.NATSServer, id string, outcom
 		t.Fatal(err)
 	}
 	serve := func(name, function string, answer func([]byte, []record.Outcome) []byte) {
-		if err := server.Handle("messaging-kafka:records/"+name+"@0.1.0", function, func(_ context.Context, _ nats.Header, params *wit.Decoder) ([]byte, error) {
-			batch, err := wit.DecodeBatch(params)
-			if err != nil {
-				return nil, err
-			}
-			return answer(nil, outcomes(batch)), nil
-		}); err != nil {
+		if err := server.Handle("messaging-kafka:records/"+name+"@0.1.0", function,
+			func(_ context.Context, _ nats.Header, params *wit.Decoder) ([]byte, error) {
+				batch, err := wit.DecodeBatch(params)
+				if err != nil {
+					return nil, err
+				}
+				return answer(nil, outcomes(batch)), nil
+			}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -82,7 +84,8 @@ func (c *recordsComponent) send(list ...record.Outgoing) []record.Result {
 }
 
 func recordsLink(source, target, iface string, config map[string]string) testkit.Link {
-	l := testkit.Link{Source: source, Target: target, Namespace: "messaging-kafka", Package: "records", Interfaces: []string{iface}}
+	l := testkit.Link{Source: source, Target: target, Namespace: "messaging-kafka", Package: "records",
+		Interfaces: []string{iface}}
 	if source == "kafka" {
 		l.SourceConfig = config
 	} else {
@@ -98,7 +101,8 @@ func TestWholeRecordsGoInAndOut(t *testing.T) {
 		outcomes := make([]record.Outcome, len(batch))
 		for i, r := range batch {
 			outcomes[i] = record.Outcome{Kind: record.Done, Outputs: []record.Outgoing{{
-				Topic: "out", Partition: record.AnyPartition, Key: r.Key, Value: r.Value, Headers: r.Headers, Timestamp: r.Timestamp,
+				Topic: "out", Partition: record.AnyPartition, Key: r.Key, Value: r.Value, Headers: r.Headers,
+				Timestamp: r.Timestamp,
 			}}}
 		}
 		return outcomes
@@ -127,7 +131,8 @@ func TestWholeRecordsGoInAndOut(t *testing.T) {
 func sameRecord(a, b *kgo.Record) bool {
 	same := func(x, y []byte) bool { return string(x) == string(y) && (x == nil) == (y == nil) }
 	return same(a.Key, b.Key) && same(a.Value, b.Value) && a.Timestamp.Equal(b.Timestamp) &&
-		slices.EqualFunc(a.Headers, b.Headers, func(x, y kgo.RecordHeader) bool { return x.Key == y.Key && same(x.Value, y.Value) })
+		slices.EqualFunc(a.Headers, b.Headers,
+			func(x, y kgo.RecordHeader) bool { return x.Key == y.Key && same(x.Value, y.Value) })
 }
 
 func TestOutputsBelongToTheTraceOfTheirRecord(t *testing.T) {
@@ -196,7 +201,8 @@ func TestABatchHasAVerdictForEachRecord(t *testing.T) {
 	})
 	b.kc.ProduceText("in", "a", "bad", "later", "z")
 	p := b.start()
-	b.host.PutLink(recordsLink("kafka", "echo", "handler", b.config("in", "dead_letter_topic", "dlq", "max_in_flight", "1", "order", "none")))
+	b.host.PutLink(recordsLink("kafka", "echo", "handler",
+		b.config("in", "dead_letter_topic", "dlq", "max_in_flight", "1", "order", "none")))
 	if letter := b.kc.Read("dlq", 1)[0]; string(letter.Value) != "bad" {
 		t.Errorf("dead letter %q", letter.Value)
 	}
@@ -212,7 +218,8 @@ func TestAComponentSendsRecords(t *testing.T) {
 	b.topics("out")
 	c := newRecordsComponent(t, b.nats, "echo", nil)
 	p := b.start()
-	b.host.PutLink(recordsLink("echo", "kafka", "producer", b.config("", "max_message_bytes", "1KiB", "allowed_topics", "out,big*")))
+	b.host.PutLink(recordsLink("echo", "kafka", "producer",
+		b.config("", "max_message_bytes", "1KiB", "allowed_topics", "out,big*")))
 	p.WaitHealthy()
 	results := c.send(
 		record.Outgoing{Topic: "out", Partition: 2, Key: []byte("k"), Value: []byte("v")},
@@ -224,7 +231,8 @@ func TestAComponentSendsRecords(t *testing.T) {
 	if results[0] != (record.Result{Position: record.Position{Topic: "out", Partition: 2}}) {
 		t.Errorf("the first became of %+v", results[0])
 	}
-	for i, want := range map[int]string{1: "too-large: 2000 bytes where 1024 are allowed", 2: "not-authorised:", 3: "unknown-topic:", 4: "invalid:"} {
+	for i, want := range map[int]string{1: "too-large: 2000 bytes where 1024 are allowed", 2: "not-authorised:",
+		3: "unknown-topic:", 4: "invalid:"} {
 		if err := results[i].Err; err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("record %d: %v, want %s", i, err, want)
 		}

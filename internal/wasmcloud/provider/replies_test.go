@@ -72,14 +72,15 @@ func TestAStrangersReplyTopicIsNotBelieved(t *testing.T) {
 			b := newBench(t)
 			b.topics("in", "in.reply", "vault")
 			seen := make(chan string, 100)
-			testkit.NewComponent(t, b.nats, testkit.ComponentOptions{Handler: func(_ context.Context, _ *testkit.Component, call testkit.Call) error {
-				to := "none"
-				if call.ReplyTo != nil {
-					to = *call.ReplyTo
-				}
-				seen <- to
-				return nil
-			}})
+			testkit.NewComponent(t, b.nats,
+				testkit.ComponentOptions{Handler: func(_ context.Context, _ *testkit.Component, call testkit.Call) error {
+					to := "none"
+					if call.ReplyTo != nil {
+						to = *call.ReplyTo
+					}
+					seen <- to
+					return nil
+				}})
 			p := b.start()
 			b.host.PutLink(testkit.TargetLink("echo", "kafka", b.config("in", test.config...)))
 			p.WaitHealthy()
@@ -99,7 +100,8 @@ func TestAnAnswerThatCannotBePublishedHoldsUpNobody(t *testing.T) {
 		why    string
 	}{
 		"to a topic that is not there": {[]string{"reply_topics_from_records", "*"}, "nowhere", correlation("id"), "does not exist"},
-		"not even where topics may be created": {[]string{"reply_topics_from_records", "*", "create_topics", "true"}, "nowhere",
+		"not even where topics may be created": {[]string{"reply_topics_from_records", "*", "create_topics", "true"},
+			"nowhere",
 			correlation("id"), "does not exist"},
 		"without a correlation": {[]string{"reply_topics_from_records", "*", "create_topics", "true"}, "nowhere",
 			kgo.RecordHeader{Key: "other"}, "does not exist"},
@@ -111,7 +113,8 @@ func TestAnAnswerThatCannotBePublishedHoldsUpNobody(t *testing.T) {
 			component := &passedOn{}
 			testkit.NewComponent(t, b.nats, testkit.ComponentOptions{Handler: component.handle})
 			p := b.start()
-			b.host.PutLink(testkit.TargetLink("echo", "kafka", b.config("in", append(test.config, "dead_letter_topic", "dead", "max_attempts", "0")...)))
+			b.host.PutLink(testkit.TargetLink("echo", "kafka",
+				b.config("in", append(test.config, "dead_letter_topic", "dead", "max_attempts", "0")...)))
 			p.WaitHealthy()
 			b.kc.Produce(strange("in", "strange", test.askFor, test.header))
 			b.kc.Produce(&kgo.Record{Topic: "in", Partition: 0, Key: []byte("k"), Value: []byte("honest")})
@@ -119,7 +122,8 @@ func TestAnAnswerThatCannotBePublishedHoldsUpNobody(t *testing.T) {
 				t.Errorf("answered: %v", got)
 			}
 			dead := b.kc.Read("dead", 1)[0]
-			if why := headerText(dead, "kafka_dlt-exception-message"); !strings.Contains(why, test.why) || strings.HasPrefix(why, "reject:") {
+			if why := headerText(dead, "kafka_dlt-exception-message"); !strings.Contains(why, test.why) ||
+				strings.HasPrefix(why, "reject:") {
 				t.Errorf("the dead letter says %q", why)
 			}
 			if attempts := headerBytes(dead, "kafka_deliveryAttempt"); string(attempts) != "\x00\x00\x00\x01" {
@@ -165,7 +169,8 @@ func TestAnAnswersOwnReplyTopicIsNotBelieved(t *testing.T) {
 	p.WaitHealthy()
 	go func() {
 		question := b.kc.Read("questions", 1)[0]
-		b.kc.Produce(strange("answers", "because", "vault", kgo.RecordHeader{Key: "kafka_correlationId", Value: headerBytes(question, "kafka_correlationId")}))
+		b.kc.Produce(strange("answers", "because", "vault",
+			kgo.RecordHeader{Key: "kafka_correlationId", Value: headerBytes(question, "kafka_correlationId")}))
 	}()
 	m, err := asker.Request(t.Context(), "questions", []byte("why?"), testkit.DefaultTimeout)
 	if err != nil || string(m.Body) != "because" || m.ReplyTo != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
-// Thousands of links come and go while others publish and the host asks how it goes. What a link costs when it goes must
-// not grow with how many there are.
+// Thousands of links come and go while others publish and the host asks how it goes. What a link costs when it goes
+// must not grow with how many there are.
 func TestLinksComeAndGoByTheThousandWhileOthersAreServed(t *testing.T) {
 	const links = 1000
 	b := newBench(t)

@@ -51,12 +51,13 @@ func linkOf(s *status.Provider, id string) *status.Link {
 func TestTheStatusTellsWhatALinkHasDone(t *testing.T) {
 	b := newBench(t)
 	b.topics("in", "in.reply", "dead")
-	component := testkit.NewComponent(t, b.nats, testkit.ComponentOptions{Handler: func(ctx context.Context, c *testkit.Component, call testkit.Call) error {
-		if string(call.Body) == "bad" {
-			return errors.New("this one is bad")
-		}
-		return testkit.Echo(ctx, c, call)
-	}})
+	component := testkit.NewComponent(t, b.nats,
+		testkit.ComponentOptions{Handler: func(ctx context.Context, c *testkit.Component, call testkit.Call) error {
+			if string(call.Body) == "bad" {
+				return errors.New("this one is bad")
+			}
+			return testkit.Echo(ctx, c, call)
+		}})
 	b.start()
 	b.host.PutLink(testkit.TargetLink("echo", "kafka", b.config("in", "dead_letter_topic", "dead", "max_attempts", "1")))
 	b.host.PutLink(testkit.SourceLink("kafka", "other", b.config("not-there")))
@@ -84,10 +85,12 @@ func TestTheStatusTellsWhatALinkHasDone(t *testing.T) {
 	}
 	l := linkOf(&s, "echo/default")
 	c := l.Counters
-	if c.RecordsIn != 4 || c.RecordsOut != 3 || c.DeadLetters != 1 || c.Deliveries["done"] != 3 || c.HandleSeconds == nil || c.HandleSeconds.Count != 4 {
+	if c.RecordsIn != 4 || c.RecordsOut != 3 || c.DeadLetters != 1 || c.Deliveries["done"] != 3 ||
+		c.HandleSeconds == nil || c.HandleSeconds.Count != 4 {
 		t.Errorf("counters %+v", c)
 	}
-	if l.Group != "wasmcloud.default.echo.default" || len(l.Topics) != 1 || l.Topics[0] != "in" || l.Interfaces[0] != "consumer" ||
+	if l.Group != "wasmcloud.default.echo.default" || len(l.Topics) != 1 || l.Topics[0] != "in" ||
+		l.Interfaces[0] != "consumer" ||
 		l.Package != "wasmcloud:messaging" || l.Direction != status.Target || l.Since.IsZero() {
 		t.Errorf("the link is told as %+v", l)
 	}
@@ -101,11 +104,13 @@ func TestTheStatusTellsWhatALinkHasDone(t *testing.T) {
 	if total != 4 {
 		t.Errorf("%d offsets are committed", total)
 	}
-	if len(l.RecentDeadLetters) != 1 || !strings.Contains(l.RecentDeadLetters[0].Text, "this one is bad") || l.RecentDeadLetters[0].Topic != "in" || l.RecentDeadLetters[0].Offset == nil {
+	if len(l.RecentDeadLetters) != 1 || !strings.Contains(l.RecentDeadLetters[0].Text, "this one is bad") ||
+		l.RecentDeadLetters[0].Topic != "in" || l.RecentDeadLetters[0].Offset == nil {
 		t.Errorf("dead letters %+v", l.RecentDeadLetters)
 	}
 	other := linkOf(&s, "other/default (as source)")
-	if !strings.Contains(other.Reason, "not-there") || !strings.Contains(other.RecentErrors[0].Text, "not-there") || other.RecentErrors[0].Level != "WARN" {
+	if !strings.Contains(other.Reason, "not-there") || !strings.Contains(other.RecentErrors[0].Text, "not-there") ||
+		other.RecentErrors[0].Level != "WARN" {
 		t.Errorf("the other link is told as %+v", other)
 	}
 
@@ -141,10 +146,12 @@ func TestLinksThatShareAConsumerAreCountedOnce(t *testing.T) {
 	b.kc.Read("in.reply", 2)
 	b.awaitStatus(func(s *status.Provider) error {
 		target, source := linkOf(s, "echo/default"), linkOf(s, "echo/default (as source)")
-		if target.Counters.RecordsIn != 2 || target.Counters.RecordsOut != 2 || len(target.Partitions) != 3 || target.SharedWith != "" {
+		if target.Counters.RecordsIn != 2 || target.Counters.RecordsOut != 2 || len(target.Partitions) != 3 ||
+			target.SharedWith != "" {
 			return fmt.Errorf("target %+v", target)
 		}
-		if source.Counters.RecordsIn != 0 || source.Counters.RecordsOut != 0 || len(source.Partitions) != 0 || source.SharedWith != "echo/default" {
+		if source.Counters.RecordsIn != 0 || source.Counters.RecordsOut != 0 || len(source.Partitions) != 0 ||
+			source.SharedWith != "echo/default" {
 			return fmt.Errorf("source %+v", source)
 		}
 		return nil
@@ -195,7 +202,8 @@ func TestTheAdminAddressServesTheSameStatus(t *testing.T) {
 	}
 	b.host.PutLink(testkit.TargetLink("other", "kafka", b.config("not-there")))
 	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
-		if code, body := get("/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "link other/default: ") || !strings.Contains(body, "not-there") {
+		if code, body := get("/readyz"); code != http.StatusServiceUnavailable ||
+			!strings.Contains(body, "link other/default: ") || !strings.Contains(body, "not-there") {
 			return fmt.Errorf("readyz: %d %s", code, body)
 		}
 		return nil
@@ -203,7 +211,8 @@ func TestTheAdminAddressServesTheSameStatus(t *testing.T) {
 	if code, body := get("/healthz"); code != http.StatusOK {
 		t.Errorf("healthz: %d %s", code, body)
 	}
-	if code, body := get("/metrics"); code != http.StatusOK || !strings.Contains(body, `messaging_kafka_fetched_records_total{component="echo",link="default"} 1`) {
+	if code, body := get("/metrics"); code != http.StatusOK ||
+		!strings.Contains(body, `messaging_kafka_fetched_records_total{component="echo",link="default"} 1`) {
 		t.Errorf("metrics: %d %.2000s", code, body)
 	}
 	if code, body := get("/"); code != http.StatusOK || !strings.Contains(body, "<!DOCTYPE html>") {

@@ -47,17 +47,18 @@ func TestHandlersThatFinishDuringAStopCanPublish(t *testing.T) {
 			b.topics("in", "in.reply")
 			begun, stopping := make(chan struct{}), make(chan struct{})
 			log := slog.New(&whenLogged{testkit.Logger(t).Handler(), "host asks for shutdown", stopping})
-			testkit.NewComponent(t, b.nats, testkit.ComponentOptions{Handler: func(ctx context.Context, c *testkit.Component, call testkit.Call) error {
-				close(begun)
-				<-stopping
-				for i := range publishes {
-					if err := c.Publish(ctx, testkit.Message{Subject: *call.ReplyTo, Body: call.Body}); err != nil {
-						t.Errorf("publish %d during the stop: %v", i, err)
-						return err
+			testkit.NewComponent(t, b.nats,
+				testkit.ComponentOptions{Handler: func(ctx context.Context, c *testkit.Component, call testkit.Call) error {
+					close(begun)
+					<-stopping
+					for i := range publishes {
+						if err := c.Publish(ctx, testkit.Message{Subject: *call.ReplyTo, Body: call.Body}); err != nil {
+							t.Errorf("publish %d during the stop: %v", i, err)
+							return err
+						}
 					}
-				}
-				return nil
-			}})
+					return nil
+				}})
 			for _, link := range links(b) {
 				b.host.PutLink(link)
 			}
@@ -87,19 +88,22 @@ func TestHandlersThatFinishDuringAStopCanPublish(t *testing.T) {
 	}
 }
 
-// TestAShutdownEndsTheReadingOfALinkThatWasDeletedBefore: the link has 15 s for its end, and then only the shutdown's time.
+// TestAShutdownEndsTheReadingOfALinkThatWasDeletedBefore: the link has 15 s for its end, and then only the shutdown's
+// time.
 func TestAShutdownEndsTheReadingOfALinkThatWasDeletedBefore(t *testing.T) {
 	b := newBench(t)
 	b.topics("in")
 	stuck := make(chan struct{})
-	testkit.NewComponent(t, b.nats, testkit.ComponentOptions{Handler: func(ctx context.Context, _ *testkit.Component, call testkit.Call) error {
-		if string(call.Body) == "stuck" {
-			close(stuck)
-			<-ctx.Done()
-		}
-		return ctx.Err()
-	}})
-	l := testkit.TargetLink("echo", "kafka", b.config("in", "drain_timeout", "14s", "commit_interval", "5m", "order", "none"))
+	testkit.NewComponent(t, b.nats,
+		testkit.ComponentOptions{Handler: func(ctx context.Context, _ *testkit.Component, call testkit.Call) error {
+			if string(call.Body) == "stuck" {
+				close(stuck)
+				<-ctx.Done()
+			}
+			return ctx.Err()
+		}})
+	l := testkit.TargetLink("echo", "kafka",
+		b.config("in", "drain_timeout", "14s", "commit_interval", "5m", "order", "none"))
 	b.host.PutLink(l)
 	p := b.host.StartProvider(testkit.ProviderSpec{Run: func(ctx context.Context, stdin io.Reader) error {
 		data, err := hostdata.Read(ctx, stdin)

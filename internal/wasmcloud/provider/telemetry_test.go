@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 	"testing"
 
@@ -38,7 +39,8 @@ func (b *bench) observed(otel map[string]any, config map[string]string) *testkit
 }
 
 // quick has everything sent at once.
-var quick = map[string]string{"OTEL_BSP_SCHEDULE_DELAY": "20", "OTEL_BLRP_SCHEDULE_DELAY": "20", "OTEL_METRIC_EXPORT_INTERVAL": "50"}
+var quick = map[string]string{"OTEL_BSP_SCHEDULE_DELAY": "20", "OTEL_BLRP_SCHEDULE_DELAY": "20",
+	"OTEL_METRIC_EXPORT_INTERVAL": "50"}
 
 const (
 	producerTrace = "0123456789abcdef0123456789abcdef"
@@ -99,10 +101,12 @@ func TestARecordItsHandlingAndWhatItPublishesAreOneTrace(t *testing.T) {
 
 			spans := named(t, c, "process in", "send in.reply")
 			process, send := spans["process in"], spans["send in.reply"]
-			if id(process.TraceId) != producerTrace || id(process.ParentSpanId) != producerSpan || process.Kind != tracepb.Span_SPAN_KIND_CONSUMER {
+			if id(process.TraceId) != producerTrace || id(process.ParentSpanId) != producerSpan ||
+				process.Kind != tracepb.Span_SPAN_KIND_CONSUMER {
 				t.Errorf("process span %v", process)
 			}
-			if id(send.TraceId) != producerTrace || id(send.ParentSpanId) != id(process.SpanId) || send.Kind != tracepb.Span_SPAN_KIND_PRODUCER {
+			if id(send.TraceId) != producerTrace || id(send.ParentSpanId) != id(process.SpanId) ||
+				send.Kind != tracepb.Span_SPAN_KIND_PRODUCER {
 				t.Errorf("send span %v", send)
 			}
 			if got, want := kafkaHeader(out, "traceparent"), "00-"+producerTrace+"-"+id(send.SpanId)+"-01"; got != want {
@@ -114,13 +118,16 @@ func TestARecordItsHandlingAndWhatItPublishesAreOneTrace(t *testing.T) {
 			a := collector.Attributes(process.Attributes)
 			for key, want := range map[string]any{
 				"messaging.system": "kafka", "messaging.destination.name": "in", "messaging.kafka.offset": int64(0),
-				"messaging.consumer.group.name": "wasmcloud.default.echo.default", "wasmcloud.component.id": "echo", "wasmcloud.link.name": "default",
+				"messaging.consumer.group.name": "wasmcloud.default.echo.default", "wasmcloud.component.id": "echo",
+				"wasmcloud.link.name": "default",
 			} {
 				if a[key] != want {
 					t.Errorf("attribute %s = %v, want %v", key, a[key], want)
 				}
 			}
-			if s := collector.Attributes(send.Attributes); s["messaging.destination.partition.id"] != fmt.Sprint(out.Partition) || s["messaging.kafka.offset"] != out.Offset {
+			s := collector.Attributes(send.Attributes)
+			if s["messaging.destination.partition.id"] != fmt.Sprint(out.Partition) ||
+				s["messaging.kafka.offset"] != out.Offset {
 				t.Errorf("position in the send span: %v", s)
 			}
 			c.WaitMetric("messaging_kafka_fetched_records_total")
@@ -157,7 +164,8 @@ func TestWhatSamplingLeftOutIsNotSentAndStaysOneTrace(t *testing.T) {
 	p.WaitHealthy()
 	b.kc.Produce(traced("in", "left out", strings.TrimSuffix(sampled, "1")+"0"))
 	out := b.kc.Read("in.reply", 1)[0]
-	if got := kafkaHeader(out, "traceparent"); !strings.HasPrefix(got, "00-"+producerTrace+"-") || !strings.HasSuffix(got, "-00") {
+	if got := kafkaHeader(out, "traceparent"); !strings.HasPrefix(got, "00-"+producerTrace+"-") ||
+		!strings.HasSuffix(got, "-00") {
 		t.Errorf("traceparent %q", got)
 	}
 	b.kc.Produce(traced("in", "taken", sampled))
@@ -172,15 +180,17 @@ func TestAFailedDeliveryIsAnErrorInItsSpan(t *testing.T) {
 	b := newBench(t)
 	b.topics("in", "dlq")
 	c := collector.New(t, collector.Options{})
-	testkit.NewComponent(t, b.nats, testkit.ComponentOptions{Handler: func(context.Context, *testkit.Component, testkit.Call) error {
-		return errors.New("reject: no such order")
-	}})
+	testkit.NewComponent(t, b.nats,
+		testkit.ComponentOptions{Handler: func(context.Context, *testkit.Component, testkit.Call) error {
+			return errors.New("reject: no such order")
+		}})
 	p := b.observed(map[string]any{"enable_traces": true, "observability_endpoint": c.URL()}, quick)
 	b.host.PutLink(testkit.SourceLink("kafka", "echo", b.config("in", "dead_letter_topic", "dlq")))
 	p.WaitHealthy()
 	b.kc.Produce(traced("in", "x", sampled))
 	s := named(t, c, "process in")["process in"]
-	if s.Status.GetCode() != tracepb.Status_STATUS_CODE_ERROR || s.Status.Message != "no such order" || collector.Attributes(s.Attributes)["error.type"] != "reject" {
+	if s.Status.GetCode() != tracepb.Status_STATUS_CODE_ERROR || s.Status.Message != "no such order" ||
+		collector.Attributes(s.Attributes)["error.type"] != "reject" {
 		t.Errorf("span %v", s)
 	}
 	if letter := b.kc.Read("dlq", 1)[0]; kafkaHeader(letter, "traceparent") != sampled {
@@ -204,7 +214,8 @@ func TestARequestAndItsAnswerAreOneTrace(t *testing.T) {
 	}
 	spans := named(t, c, "request questions", "process questions", "send answers")
 	request, process, send := spans["request questions"], spans["process questions"], spans["send answers"]
-	if len(request.ParentSpanId) != 0 || request.Kind != tracepb.Span_SPAN_KIND_CLIENT || id(process.ParentSpanId) != id(request.SpanId) ||
+	if len(request.ParentSpanId) != 0 || request.Kind != tracepb.Span_SPAN_KIND_CLIENT ||
+		id(process.ParentSpanId) != id(request.SpanId) ||
 		id(send.ParentSpanId) != id(process.SpanId) || id(send.TraceId) != id(request.TraceId) {
 		t.Errorf("request %v\nprocess %v\nsend %v", request, process, send)
 	}
@@ -217,7 +228,8 @@ func TestARequestAndItsAnswerAreOneTrace(t *testing.T) {
 func copies(batch []*record.Record) []record.Outcome {
 	outcomes := make([]record.Outcome, len(batch))
 	for i, r := range batch {
-		outcomes[i] = record.Outcome{Kind: record.Done, Outputs: []record.Outgoing{{Topic: "out", Partition: record.AnyPartition, Value: r.Value}}}
+		outcomes[i] = record.Outcome{Kind: record.Done,
+			Outputs: []record.Outgoing{{Topic: "out", Partition: record.AnyPartition, Value: r.Value}}}
 	}
 	return outcomes
 }
@@ -234,7 +246,8 @@ func TestOutputsOfABatchStayInTheTracesOfTheirRecords(t *testing.T) {
 			const other = "fedcba9876543210fedcba9876543210"
 			b.kc.Produce(traced("in", "one", sampled), traced("in", "two", "00-"+other+"-"+producerSpan+"-01"))
 			p := b.observed(otel, quick)
-			b.host.PutLink(recordsLink("kafka", "echo", "processor", b.config("in", "batch_max_records", "2", "batch_max_wait", "10s")))
+			b.host.PutLink(recordsLink("kafka", "echo", "processor",
+				b.config("in", "batch_max_records", "2", "batch_max_wait", "10s")))
 			p.WaitHealthy()
 			traces := map[string]string{}
 			for _, r := range b.kc.Read("out", 2) {
@@ -248,10 +261,12 @@ func TestOutputsOfABatchStayInTheTracesOfTheirRecords(t *testing.T) {
 			}
 			spans := named(t, c, "process in", "create out")
 			process, create := spans["process in"], spans["create out"]
-			if len(process.ParentSpanId) != 0 || len(process.Links) != 2 || collector.Attributes(process.Attributes)["messaging.batch.message_count"] != int64(2) {
+			if len(process.ParentSpanId) != 0 || len(process.Links) != 2 ||
+				collector.Attributes(process.Attributes)["messaging.batch.message_count"] != int64(2) {
 				t.Errorf("process span %v", process)
 			}
-			if id(create.ParentSpanId) != producerSpan || len(create.Links) != 1 || id(create.Links[0].SpanId) != id(process.SpanId) {
+			if id(create.ParentSpanId) != producerSpan || len(create.Links) != 1 ||
+				id(create.Links[0].SpanId) != id(process.SpanId) {
 				t.Errorf("create span %v", create)
 			}
 		})
@@ -268,7 +283,8 @@ func TestRecordsThatAComponentSendsAreBelowTheSend(t *testing.T) {
 	p.WaitHealthy()
 	component.send(
 		record.Outgoing{Topic: "out", Partition: 0, Value: []byte("a")},
-		record.Outgoing{Topic: "out", Partition: 0, Value: []byte("b"), Headers: []record.Header{{Key: "traceparent", Value: []byte(sampled)}}},
+		record.Outgoing{Topic: "out", Partition: 0, Value: []byte("b"),
+			Headers: []record.Header{{Key: "traceparent", Value: []byte(sampled)}}},
 	)
 	s := named(t, c, "send out")["send out"]
 	for _, r := range b.kc.Read("out", 2) {
@@ -280,21 +296,21 @@ func TestRecordsThatAComponentSendsAreBelowTheSend(t *testing.T) {
 			t.Errorf("record %s is below %s, want %s", r.Value, got, want)
 		}
 	}
-	if len(s.Links) != 1 || id(s.Links[0].TraceId) != producerTrace || collector.Attributes(s.Attributes)["messaging.batch.message_count"] != int64(2) {
+	if len(s.Links) != 1 || id(s.Links[0].TraceId) != producerTrace ||
+		collector.Attributes(s.Attributes)["messaging.batch.message_count"] != int64(2) {
 		t.Errorf("span %v", s)
 	}
 }
 
 func TestADeadCollectorHoldsUpNeitherRecordsNorTheShutdown(t *testing.T) {
-	for sentence, endpoint := range map[string]string{"refuses": "http://127.0.0.1:1", "never answers": collector.Dead(t)} {
+	for sentence, endpoint := range map[string]string{"refuses": "http://127.0.0.1:1",
+		"never answers": collector.Dead(t)} {
 		t.Run(sentence, func(t *testing.T) {
 			b := newBench(t)
 			b.topics("in", "in.reply")
 			testkit.NewComponent(t, b.nats, testkit.ComponentOptions{})
 			config := map[string]string{"OTEL_BSP_MAX_QUEUE_SIZE": "16"} // which is full at once
-			for k, v := range quick {
-				config[k] = v
-			}
+			maps.Copy(config, quick)
 			p := b.observed(map[string]any{"enable_observability": true, "observability_endpoint": endpoint}, config)
 			b.host.PutLink(testkit.TargetLink("echo", "kafka", b.config("in")))
 			p.WaitHealthy()
@@ -312,7 +328,8 @@ func TestADeadCollectorHoldsUpNeitherRecordsNorTheShutdown(t *testing.T) {
 func TestNothingSecretIsExported(t *testing.T) {
 	const password, token = "hunter2-password", "hunter2-token"
 	b := &bench{t: t, nats: testkit.NATS(t, testkit.NATSOptions{})}
-	b.kafka = testkit.Kfake(t, kfake.EnableSASL(), kfake.Superuser("PLAIN", "user", password), kfake.SeedTopics(1, "in", "in.reply"))
+	b.kafka = testkit.Kfake(t, kfake.EnableSASL(), kfake.Superuser("PLAIN", "user", password),
+		kfake.SeedTopics(1, "in", "in.reply"))
 	b.host = testkit.NewFakeHost(t, b.nats, testkit.FakeHostOptions{})
 	b.kc = testkit.NewClient(t, b.kafka.Brokers(), kgo.SASL(plain.Auth{User: "user", Pass: password}.AsMechanism()))
 	c := collector.New(t, collector.Options{Token: token})
@@ -326,11 +343,13 @@ func TestNothingSecretIsExported(t *testing.T) {
 		},
 	})
 	p.WaitHealthy()
-	l := testkit.TargetLink("echo", "kafka", b.config("in", "security_protocol", "SASL_PLAINTEXT", "sasl_mechanism", "PLAIN", "sasl_username", "user"))
+	l := testkit.TargetLink("echo", "kafka", b.config("in", "security_protocol", "SASL_PLAINTEXT", "sasl_mechanism",
+		"PLAIN", "sasl_username", "user"))
 	l.TargetSecrets = map[string]testkit.SecretValue{"sasl_password": testkit.SecretText(password)}
 	b.host.PutLink(l)
 	p.WaitHealthy()
-	b.kc.Produce(&kgo.Record{Topic: "in", Key: []byte("a-key"), Value: []byte("a-payload"), Headers: []kgo.RecordHeader{{Key: "h", Value: []byte("a-header")}}})
+	b.kc.Produce(&kgo.Record{Topic: "in", Key: []byte("a-key"), Value: []byte("a-payload"),
+		Headers: []kgo.RecordHeader{{Key: "h", Value: []byte("a-header")}}})
 	b.kc.Read("in.reply", 1)
 	named(t, c, "process in", "send in.reply")
 	l.Source = "other"

@@ -14,17 +14,19 @@ import (
 )
 
 // eachPackage runs a test with a link of each WIT package to a component, which counts what it handles.
-func eachPackage(t *testing.T, test func(t *testing.T, b *bench, put func(more ...string), component func() (handled *atomic.Int64))) {
+func eachPackage(t *testing.T,
+	test func(t *testing.T, b *bench, put func(more ...string), component func() (handled *atomic.Int64))) {
 	t.Run("wasmcloud:messaging", func(t *testing.T) {
 		b := newBench(t)
 		test(t, b, func(more ...string) {
 			b.host.PutLink(testkit.SourceLink("kafka", "echo", b.config("in", more...)))
 		}, func() *atomic.Int64 {
 			var handled atomic.Int64
-			testkit.NewComponent(t, b.nats, testkit.ComponentOptions{Handler: func(context.Context, *testkit.Component, testkit.Call) error {
-				handled.Add(1)
-				return nil
-			}})
+			testkit.NewComponent(t, b.nats,
+				testkit.ComponentOptions{Handler: func(context.Context, *testkit.Component, testkit.Call) error {
+					handled.Add(1)
+					return nil
+				}})
 			return &handled
 		})
 	})
@@ -103,7 +105,8 @@ func (b *bench) scaled(component string, to int) {
 	b.t.Helper()
 	event, err := json.Marshal(map[string]any{
 		"type": "com.wasmcloud.lattice.component_scaled",
-		"data": map[string]any{"component_id": component, "host_id": b.host.ID(), "max_instances": to, "image_ref": "x", "annotations": map[string]string{}},
+		"data": map[string]any{"component_id": component, "host_id": b.host.ID(), "max_instances": to, "image_ref": "x",
+			"annotations": map[string]string{}},
 	})
 	if err != nil {
 		b.t.Fatal(err)
@@ -165,15 +168,17 @@ func TestACallOfAHostThatIsKilledIsMadeAgainSoonAndNotCounted(t *testing.T) {
 	b := newBench(t)
 	b.topics("in", "dlq")
 	begun := make(chan struct{}, 100)
-	hang := testkit.NewComponent(t, b.nats, testkit.ComponentOptions{Handler: func(ctx context.Context, _ *testkit.Component, call testkit.Call) error {
-		if string(call.Body) == "hangs" {
-			begun <- struct{}{}
-			return testkit.ErrHang
-		}
-		return nil
-	}})
+	hang := testkit.NewComponent(t, b.nats,
+		testkit.ComponentOptions{Handler: func(ctx context.Context, _ *testkit.Component, call testkit.Call) error {
+			if string(call.Body) == "hangs" {
+				begun <- struct{}{}
+				return testkit.ErrHang
+			}
+			return nil
+		}})
 	p := b.start()
-	b.host.PutLink(testkit.SourceLink("kafka", "echo", b.config("in", "handle_timeout", "10m", "max_attempts", "1", "dead_letter_topic", "dlq")))
+	b.host.PutLink(testkit.SourceLink("kafka", "echo",
+		b.config("in", "handle_timeout", "10m", "max_attempts", "1", "dead_letter_topic", "dlq")))
 	p.WaitHealthy()
 	b.kc.ProduceText("in", "hangs")
 	<-begun
@@ -181,10 +186,11 @@ func TestACallOfAHostThatIsKilledIsMadeAgainSoonAndNotCounted(t *testing.T) {
 	hang.Stop()
 	p.WaitUnhealthy("component echo takes no calls")
 	var handled atomic.Int64
-	testkit.NewComponent(t, b.nats, testkit.ComponentOptions{Handler: func(context.Context, *testkit.Component, testkit.Call) error {
-		handled.Add(1)
-		return nil
-	}})
+	testkit.NewComponent(t, b.nats,
+		testkit.ComponentOptions{Handler: func(context.Context, *testkit.Component, testkit.Call) error {
+			handled.Add(1)
+			return nil
+		}})
 	b.kc.WaitDrained("wasmcloud.default.echo.default", "in")
 	if n := handled.Load(); n != 1 {
 		t.Errorf("%d records were handled", n)
@@ -232,7 +238,8 @@ func TestAMissingNATSRightHoldsRecordsAndIsNamed(t *testing.T) {
 			c := testkit.NewComponent(t, b.nats, testkit.ComponentOptions{})
 			p := b.host.StartProvider(spec)
 			p.WaitHealthy()
-			b.host.PutLink(testkit.SourceLink("kafka", "echo", b.config("in", "max_attempts", "1", "dead_letter_topic", "dlq", "handle_timeout", "10m")))
+			b.host.PutLink(testkit.SourceLink("kafka", "echo",
+				b.config("in", "max_attempts", "1", "dead_letter_topic", "dlq", "handle_timeout", "10m")))
 			b.kc.ProduceText("in", "a", "b", "c")
 			p.WaitUnhealthy("component echo takes no calls", "the lattice refuses the call", "Permissions Violation")
 			b.noDeadLetters("dlq")

@@ -18,10 +18,12 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 func TestWhatAServerRefusesIsRead(t *testing.T) {
 	deny := &server.SubjectPermission{Deny: []string{"denied.>"}}
 	ns := testkit.NATS(t, testkit.NATSOptions{Configure: func(o *server.Options) {
-		o.Users = []*server.User{{Username: "u", Password: "u", Permissions: &server.Permissions{Publish: deny, Subscribe: deny}}}
+		o.Users = []*server.User{{Username: "u", Password: "u",
+			Permissions: &server.Permissions{Publish: deny, Subscribe: deny}}}
 	}})
 	told := make(chan error, 10)
-	nc := ns.Connect(nats.UserInfo("u", "u"), nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { told <- err }))
+	nc := ns.Connect(nats.UserInfo("u", "u"),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { told <- err }))
 	for want, do := range map[Refusal]func() error{
 		{Subject: "denied.a", Subscription: true}: func() error {
 			_, err := nc.Subscribe("denied.a", func(*nats.Msg) {})

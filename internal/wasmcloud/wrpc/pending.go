@@ -15,7 +15,7 @@ import (
 // sleeps on.
 type pending struct {
 	client  *Client
-	ctx     context.Context //nolint:containedctx // a Source's Next has no parameter for it; lives as long as the call
+	ctx     context.Context // a Source's Next has no parameter for it; lives as long as the call
 	subject string          // of the invocation
 	number  uint64          // calls made later have higher ones
 	results stream
@@ -60,7 +60,7 @@ func (p *pending) accept(m *nats.Msg) {
 	}
 	if !p.client.opts.Inboxes.Answer(m.Reply) {
 		err := acceptError(m)
-		s.failLocked(err)
+		_ = s.failLocked(err) // the same error
 		s.mu.Unlock()
 		if errors.Is(err, ErrNoResponders) {
 			p.client.peers.missing(p.subject, p.number)
@@ -101,7 +101,7 @@ func (p *pending) awaitAccept(ctx context.Context) (string, error) {
 			return p.peer, nil
 		}
 		if s.end != nil {
-			if s.end == io.EOF {
+			if errors.Is(s.end, io.EOF) {
 				return "", ErrIncomplete
 			}
 			return "", s.end
@@ -121,7 +121,7 @@ func (p *pending) taken() bool {
 }
 
 func (p *pending) takenLocked() bool {
-	return p.peer != "" || p.results.total > 0 || p.results.end == io.EOF
+	return p.peer != "" || p.results.total > 0 || errors.Is(p.results.end, io.EOF)
 }
 
 // servedBy returns the reply subject of the accept, "" where none has come.
@@ -137,6 +137,6 @@ func (p *pending) lose(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.end == nil && !p.takenLocked() {
-		s.failLocked(err)
+		_ = s.failLocked(err) // the same error
 	}
 }

@@ -186,6 +186,7 @@ func TestPlacesAddUp(t *testing.T) {
 					in = append(in, c)
 				case placeWaiting:
 					waits[c] = true
+				case placeNone, placeAwaited:
 				}
 			case len(in) == 0:
 			case n == 3:

@@ -287,7 +287,7 @@ func (s *Server) begin(c *call) {
 func (s *Server) serve(c *call) {
 	for {
 		c.run()
-		c = nil // it may be large
+		c = nil //nolint:wastedassign // it may be large, and the wait for the next long
 		if s.rested.Add(1) > maxRested {
 			s.rested.Add(-1)
 			return

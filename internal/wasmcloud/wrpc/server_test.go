@@ -218,7 +218,7 @@ func TestAcceptIsNotRepeatedOnceParamsHaveCome(t *testing.T) {
 		for {
 			b, err := d.U8()
 			if err != nil {
-				return nil, nil // the end of the parameters
+				return nil, nil //nolint:nilerr // the end of the parameters
 			}
 			read <- b
 		}
