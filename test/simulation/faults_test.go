@@ -122,7 +122,7 @@ func (p *plan) drawRule(rng *rand.Rand) *rule {
 
 // happen has an event of the plan come at its time.
 func (w *world) happen(ctx context.Context, e event) {
-	for _, m := range misfortunes {
+	for _, m := range happenings() {
 		if m.name == e.what && sleep(ctx, e.at-time.Since(w.began)) {
 			m.do(ctx, w, newRand(w.plan.seed, fmt.Sprint("event ", e.number)))
 		}

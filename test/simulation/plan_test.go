@@ -52,7 +52,7 @@ type event struct {
 func (p *plan) drawEvents() {
 	rng := newRand(p.seed, "events")
 	var kinds []string
-	for _, m := range misfortunes {
+	for _, m := range happenings() {
 		if rng.IntN(2) == 0 {
 			kinds = append(kinds, m.name)
 		}

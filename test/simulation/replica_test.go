@@ -13,7 +13,6 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/route"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/telemetry"
-	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings/role"
 )
@@ -29,14 +28,11 @@ type replica struct {
 	routes *route.Set // nil where it does not live
 }
 
-// readingID is the route by which the input is read.
-var readingID = route.ID{Peer: "guest", Name: "default", Variant: "1"}
-
 // start begins a life of the copy.
 func (r *replica) start() {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	if r.routes != nil {
+		r.mu.Unlock()
 		return
 	}
 	r.life++
@@ -48,11 +44,10 @@ func (r *replica) start() {
 		Secrets: new(redact.Redactor), Process: []string{"N" + r.name, "provider"}, Connector: r.net.dial,
 	})
 	w.tell("%s starts (life %d)", r.name, r.life)
-	does := w.plan.role()
-	r.routes.Open(readingID, route.Label{Direction: status.Source}).Apply(route.Ask{
-		Role: does, Settings: r.settings(does, w.plan.config),
-		Receiver: func(route.Delivery) record.Receiver { return receiver{w.guest, r.name} },
-	})
+	r.mu.Unlock()
+	for _, l := range w.theLinks() {
+		r.put(&l)
+	}
 }
 
 // settings are those of a link with a config.

@@ -90,6 +90,14 @@ func (w *world) calm() {
 	w.layer.clear()
 	w.guest.setAway(false)
 	w.forgetMembers()
+	for i := range w.links {
+		l := w.change(i, func(l *link) { l.there = l.there || i == 0 })
+		for _, r := range w.copies {
+			if l.there {
+				r.put(&l)
+			}
+		}
+	}
 	for _, r := range w.copies {
 		r.mu.Lock()
 		n := r.net

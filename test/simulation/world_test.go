@@ -42,6 +42,7 @@ type world struct {
 	failures []replay.Failure
 	commits  []commit
 	copies   []*replica
+	links    []*link
 }
 
 // commit is an offset that the group had at a moment.
@@ -75,6 +76,7 @@ func newWorld(t *testing.T, p plan) *world {
 		cluster.SetGroupConfigs(group,
 			map[string]string{"share.auto.offset.reset": "earliest", "share.isolation.level": "read_committed"})
 	}
+	w.links = p.links()
 	w.guest = &guest{w: w, done: make(map[place]time.Time), tries: make(map[place]int)}
 	for i := range p.copies {
 		w.copies = append(w.copies, &replica{w: w, name: string(rune('A' + i))})
