@@ -42,7 +42,8 @@ var wings = []struct {
 	{name: "engine", may: []string{"base", "record", "settings", "payload", "observe"}},
 	{name: "process", may: []string{"base", "settings", "observe", "engine"}},
 	{name: "wasmcloud", may: []string{"base", "record", "settings", "payload", "observe", "engine", "process"}},
-	{name: "cli", may: []string{"base", "record", "settings", "payload", "observe", "engine", "wasmcloud"}},
+	{name: "bridge", may: []string{"base", "record", "settings", "payload", "observe", "engine", "process"}},
+	{name: "cli", may: []string{"base", "record", "settings", "payload", "observe", "engine", "process", "wasmcloud", "bridge"}},
 	// Helpers of tests stand beside the house; testkit/rpc pairs two ends of wRPC.
 	{name: "testkit", may: []string{"wasmcloud"}},
 	{name: "archtest"},
@@ -64,9 +65,9 @@ var rules = []struct {
 	{name: "what is to be seen knows no NATS", packages: []string{"observe"}, never: natsClient},
 	{
 		name: "the engine knows no NATS, no front-end and no server", packages: []string{"engine"},
-		never: slices.Concat(natsClient, own("wasmcloud", "observe/admin")),
+		never: slices.Concat(natsClient, own("wasmcloud", "bridge", "observe/admin")),
 	},
-	{name: "what surrounds routes knows no NATS and no front-end", packages: []string{"process"}, never: slices.Concat(natsClient, own("wasmcloud"))},
+	{name: "what surrounds routes knows no NATS and no front-end", packages: []string{"process"}, never: slices.Concat(natsClient, own("wasmcloud", "bridge"))},
 	{name: "the dispatcher knows no Kafka client", packages: []string{"engine/dispatch"}, never: kafkaClient},
 	{
 		name: "the lattice's side of the front-end knows no Kafka",
@@ -193,7 +194,7 @@ var entries = []string{"engine/route", "engine/produce"}
 
 func TestFrontEndsEnterTheEngineByRoutes(t *testing.T) {
 	packages := list(t)
-	for _, p := range slices.Concat(below(packages, "wasmcloud"), below(packages, "process")) {
+	for _, p := range slices.Concat(below(packages, "wasmcloud"), below(packages, "bridge"), below(packages, "process")) {
 		for _, imported := range p.Imports {
 			kafka := slices.ContainsFunc(kafkaClient, func(client string) bool { return isOrIsIn(imported, client) })
 			if kafka || wingOf(imported) == "engine" && !slices.Contains(own(entries...), imported) {

@@ -39,6 +39,18 @@ func NewBytesDecoder(b []byte) *Decoder { return &Decoder{buf: b, left: int64(le
 // Ended tells whether the source has yielded all that it had, or failed.
 func (d *Decoder) Ended() bool { return d.end != nil }
 
+// End returns an error where something follows the values that were read.
+func (d *Decoder) End() error {
+	switch err := d.fill(); {
+	case err == nil:
+		return fmt.Errorf("there is more behind the value: %w", ErrMalformed)
+	case errors.Is(err, ErrIncomplete):
+		return nil
+	default:
+		return err
+	}
+}
+
 // fill makes sure that there is an unread byte.
 func (d *Decoder) fill() error {
 	for len(d.buf) == 0 {

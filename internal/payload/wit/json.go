@@ -1,0 +1,291 @@
+package wit
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"time"
+	"unicode/utf8"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/payload"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
+)
+
+// The JSON forms of values have the names of the WIT. Null is none; {"text": …} and {"base64": …} are bytes.
+
+// jsonPayload is types.payload: nil is none.
+type jsonPayload []byte
+
+func (p jsonPayload) MarshalJSON() ([]byte, error) {
+	switch {
+	case p == nil:
+		return []byte("null"), nil
+	case utf8.Valid(p):
+		return json.Marshal(struct {
+			Text string `json:"text"`
+		}{string(p)})
+	default:
+		return json.Marshal(struct {
+			Base64 []byte `json:"base64"`
+		}{p})
+	}
+}
+
+func (p *jsonPayload) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" {
+		*p = nil
+		return nil
+	}
+	var v struct {
+		Text   *string `json:"text"`
+		Base64 *string `json:"base64"`
+	}
+	if err := unmarshal(b, &v); err != nil {
+		return errors.New(`a payload is null, {"text": …} or {"base64": …}`)
+	}
+	switch {
+	case (v.Text == nil) == (v.Base64 == nil):
+		return errors.New(`a payload has one of "text" and "base64"`)
+	case v.Text != nil:
+		*p = []byte(*v.Text)
+	default:
+		raw, err := base64.StdEncoding.DecodeString(*v.Base64)
+		if err != nil {
+			return fmt.Errorf("a payload's base64: %w", err)
+		}
+		*p = raw
+	}
+	if *p == nil {
+		*p = []byte{}
+	}
+	return nil
+}
+
+type jsonHeader struct {
+	Name  string      `json:"name"`
+	Value jsonPayload `json:"value"`
+}
+
+type jsonIncoming struct {
+	Topic     string       `json:"topic"`
+	Partition int32        `json:"partition"`
+	Offset    int64        `json:"offset"`
+	Timestamp int64        `json:"timestamp"`
+	Key       jsonPayload  `json:"key"`
+	Value     jsonPayload  `json:"value"`
+	Headers   []jsonHeader `json:"headers"`
+	Attempt   uint32       `json:"attempt"`
+}
+
+type jsonOutgoing struct {
+	Topic     string       `json:"topic"`
+	Partition *int32       `json:"partition,omitempty"`
+	Key       jsonPayload  `json:"key"`
+	Value     jsonPayload  `json:"value"`
+	Headers   []jsonHeader `json:"headers,omitempty"`
+	Timestamp *int64       `json:"timestamp,omitempty"`
+}
+
+type jsonOutcome struct {
+	OK     *[]jsonOutgoing `json:"ok,omitempty"`
+	Retry  *string         `json:"retry,omitempty"`
+	Reject *string         `json:"reject,omitempty"`
+}
+
+func headersJSON(list []record.Header) []jsonHeader {
+	headers := make([]jsonHeader, len(list))
+	for i, h := range list {
+		headers[i] = jsonHeader{Name: h.Key, Value: h.Value}
+	}
+	return headers
+}
+
+func incomingJSON(r *record.Record) jsonIncoming {
+	return jsonIncoming{
+		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Timestamp: max(0, r.Timestamp.UnixMilli()),
+		Key: r.Key, Value: r.Value, Headers: headersJSON(r.Headers), Attempt: uint32(min(max(1, int64(r.Attempt)), math.MaxUint32)),
+	}
+}
+
+func outgoingJSON(o *record.Outgoing) jsonOutgoing {
+	j := jsonOutgoing{Topic: o.Topic, Key: o.Key, Value: o.Value, Headers: headersJSON(o.Headers)}
+	if o.Partition >= 0 {
+		j.Partition = &o.Partition
+	}
+	if !o.Timestamp.IsZero() {
+		ms := max(0, o.Timestamp.UnixMilli())
+		j.Timestamp = &ms
+	}
+	return j
+}
+
+func (j *jsonOutgoing) record() (record.Outgoing, error) {
+	o := record.Outgoing{Topic: j.Topic, Partition: record.AnyPartition, Key: j.Key, Value: j.Value}
+	if j.Topic == "" {
+		return o, errors.New("an outgoing record has no topic")
+	}
+	if j.Partition != nil {
+		if o.Partition = *j.Partition; o.Partition < 0 {
+			return o, errors.New("a partition is below 0")
+		}
+	}
+	if j.Timestamp != nil {
+		o.Timestamp = time.UnixMilli(*j.Timestamp)
+	}
+	for _, h := range j.Headers {
+		o.Headers = append(o.Headers, record.Header{Key: h.Name, Value: h.Value})
+	}
+	return o, nil
+}
+
+// AppendBatchJSON appends list<incoming> as JSON.
+func AppendBatchJSON(b []byte, batch []*record.Record) []byte {
+	list := make([]jsonIncoming, len(batch))
+	for i, r := range batch {
+		list[i] = incomingJSON(r)
+	}
+	return appendJSON(b, list)
+}
+
+// AppendProcessedJSON appends list<result<list<outgoing>, failure>> as JSON.
+func AppendProcessedJSON(b []byte, outcomes []record.Outcome) []byte {
+	list := make([]jsonOutcome, len(outcomes))
+	for i := range outcomes {
+		o := &outcomes[i]
+		text := ""
+		if o.Err != nil {
+			text = ErrorText(o.Err.Error())
+		}
+		switch o.Kind {
+		case record.Done, record.Skipped:
+			outputs := make([]jsonOutgoing, len(o.Outputs))
+			for k := range o.Outputs {
+				outputs[k] = outgoingJSON(&o.Outputs[k])
+			}
+			list[i].OK = &outputs
+		case record.Reject:
+			list[i].Reject = &text
+		default:
+			list[i].Retry = &text
+		}
+	}
+	return appendJSON(b, list)
+}
+
+// DecodeProcessedJSON reads what [AppendProcessedJSON] writes, for a batch of n records; another number is an error.
+func DecodeProcessedJSON(b []byte, n int) ([]record.Outcome, error) {
+	var list []jsonOutcome
+	if err := unmarshal(b, &list); err != nil {
+		return nil, err
+	}
+	if len(list) != n {
+		return nil, wrongNumber(len(list), n)
+	}
+	outcomes := make([]record.Outcome, n)
+	for i := range list {
+		if err := list[i].outcome(&outcomes[i]); err != nil {
+			return nil, fmt.Errorf("result %d: %w", i, err)
+		}
+	}
+	return outcomes, nil
+}
+
+func (j *jsonOutcome) outcome(o *record.Outcome) error {
+	var text *string
+	switch {
+	case j.OK != nil && j.Retry == nil && j.Reject == nil:
+		o.Kind = record.Done
+		for k := range *j.OK {
+			out, err := (*j.OK)[k].record()
+			if err != nil {
+				return fmt.Errorf("output %d: %w", k, err)
+			}
+			o.Outputs = append(o.Outputs, out)
+		}
+		return nil
+	case j.OK == nil && j.Retry != nil && j.Reject == nil:
+		o.Kind, text = record.Retry, j.Retry
+	case j.OK == nil && j.Retry == nil && j.Reject != nil:
+		o.Kind, text = record.Reject, j.Reject
+	default:
+		return errors.New(`a result has one of "ok", "retry" and "reject"`)
+	}
+	reason := ErrorText(*text)
+	if reason == "" {
+		reason = noReason
+	}
+	o.Err = errors.New(reason)
+	return nil
+}
+
+type jsonMessage struct {
+	Subject string  `json:"subject"`
+	Body    []byte  `json:"body"`
+	ReplyTo *string `json:"reply-to,omitempty"`
+}
+
+// AppendMessagesJSON appends list<broker-message> as JSON.
+func AppendMessagesJSON(b []byte, list []payload.Message) []byte {
+	out := make([]jsonMessage, len(list))
+	for i, m := range list {
+		body := m.Body
+		if body == nil {
+			body = []byte{}
+		}
+		out[i] = jsonMessage{Subject: m.Subject, Body: body, ReplyTo: m.ReplyTo}
+	}
+	return appendJSON(b, out)
+}
+
+type jsonResult struct {
+	OK    bool    `json:"ok,omitempty"`
+	Error *string `json:"error,omitempty"`
+}
+
+// DecodeResultsJSON reads the JSON form of list<result<_, string>> of n elements: {"ok": true} or {"error": "text"} each.
+func DecodeResultsJSON(b []byte, n int) ([]*string, error) {
+	var list []jsonResult
+	if err := unmarshal(b, &list); err != nil {
+		return nil, err
+	}
+	if len(list) != n {
+		return nil, wrongNumber(len(list), n)
+	}
+	failures := make([]*string, n)
+	for i, r := range list {
+		if r.OK == (r.Error != nil) {
+			return nil, fmt.Errorf(`result %d: %w: it has one of "ok": true and "error"`, i, ErrMalformed)
+		}
+		if failures[i] = r.Error; r.Error != nil {
+			*failures[i] = ErrorText(*r.Error)
+		}
+	}
+	return failures, nil
+}
+
+// unmarshal reads one JSON value that is all there is and has no member that is not known. Its errors repeat nothing of
+// the value but names.
+func unmarshal(b []byte, to any) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(to); err != nil {
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: there is more behind the value", ErrMalformed)
+	}
+	return nil
+}
+
+// appendJSON appends v, which can be written.
+func appendJSON(b []byte, v any) []byte {
+	out, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("writing JSON of %T: %v", v, err)) // none of the types can fail
+	}
+	return append(b, out...)
+}

@@ -1,0 +1,79 @@
+package wit
+
+import (
+	"fmt"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/payload"
+)
+
+// maxMessages is how many messages one list may have.
+const maxMessages = 1 << 18
+
+// AppendMessage appends a broker-message of wasmcloud:messaging@0.2.0.
+func AppendMessage(b []byte, m payload.Message) []byte {
+	b = AppendString(b, m.Subject)
+	b = AppendBytes(b, m.Body)
+	return AppendOptionString(b, m.ReplyTo)
+}
+
+// AppendMessages appends list<broker-message>.
+func AppendMessages(b []byte, list []payload.Message) []byte {
+	b = AppendCount(b, len(list))
+	for _, m := range list {
+		b = AppendMessage(b, m)
+	}
+	return b
+}
+
+// DecodeMessage reads a broker-message. Its body shares memory with what d reads.
+func DecodeMessage(d *Decoder) (m payload.Message, err error) {
+	if m.Subject, err = d.String(); err != nil {
+		return m, fmt.Errorf("decoding broker-message.subject: %w", err)
+	}
+	if m.Body, err = d.Bytes(); err != nil {
+		return m, fmt.Errorf("decoding broker-message.body: %w", err)
+	}
+	if m.ReplyTo, err = d.OptionString(); err != nil {
+		return m, fmt.Errorf("decoding broker-message.reply-to: %w", err)
+	}
+	return m, nil
+}
+
+// DecodeMessages reads list<broker-message>.
+func DecodeMessages(d *Decoder) ([]payload.Message, error) { return DecodeList(d, maxMessages, DecodeMessage) }
+
+// AppendResults appends list<result<_, string>>, of which nil is a result without an error.
+func AppendResults(b []byte, failures []*string) []byte {
+	b = AppendCount(b, len(failures))
+	for _, failure := range failures {
+		if b = AppendResult(b, failure == nil); failure != nil {
+			b = AppendString(b, ErrorText(*failure))
+		}
+	}
+	return b
+}
+
+// DecodeResults reads list<result<_, string>> of n elements; another number is an error.
+func DecodeResults(b []byte, n int) ([]*string, error) {
+	d := NewBytesDecoder(b)
+	failures, err := DecodeList(d, maxMessages, func(d *Decoder) (*string, error) {
+		ok, err := d.Result()
+		if ok || err != nil {
+			return nil, err
+		}
+		text, err := d.String()
+		text = ErrorText(text)
+		return &text, err
+	})
+	if err == nil {
+		err = d.End()
+	}
+	if err == nil && len(failures) != n {
+		err = wrongNumber(len(failures), n)
+	}
+	return failures, err
+}
+
+func wrongNumber(results, n int) error {
+	return fmt.Errorf("the component returned %d results for a batch of %d: there must be one for each", results, n)
+}
