@@ -40,7 +40,9 @@ func DecodeMessage(d *Decoder) (m payload.Message, err error) {
 }
 
 // DecodeMessages reads list<broker-message>.
-func DecodeMessages(d *Decoder) ([]payload.Message, error) { return DecodeList(d, maxMessages, DecodeMessage) }
+func DecodeMessages(d *Decoder) ([]payload.Message, error) {
+	return DecodeList(d, maxMessages, DecodeMessage)
+}
 
 // AppendResults appends list<result<_, string>>, of which nil is a result without an error.
 func AppendResults(b []byte, failures []*string) []byte {
