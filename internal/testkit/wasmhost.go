@@ -421,24 +421,13 @@ func (h *Host) waitOutcome(good, bad, field, id string) {
 // Kill kills the host's process at once (SIGKILL). Its providers live on until they notice.
 func (h *Host) Kill() {
 	h.t.Helper()
-	h.end(syscall.SIGKILL)
-}
-
-// Stop ends the host in good order (SIGTERM), which kills its providers without asking them.
-func (h *Host) Stop() {
-	h.t.Helper()
-	h.end(syscall.SIGTERM)
-}
-
-func (h *Host) end(sig syscall.Signal) {
-	h.t.Helper()
-	if err := h.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := h.cmd.Process.Signal(syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		h.t.Errorf("ending the host: %v", err)
 	}
 	select {
 	case <-h.exited:
 	case <-time.After(DefaultTimeout):
-		h.t.Errorf("the host did not end within %v of %v", DefaultTimeout, sig)
+		h.t.Errorf("the host did not end within %v of being killed", DefaultTimeout)
 	}
 	_ = h.stdin.Close() // its reader is gone
 }
