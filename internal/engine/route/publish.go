@@ -31,26 +31,29 @@ func (e *AnswerError) Unwrap() error { return e.err }
 
 // publishing returns what is published by. Settings that are being carried out for the first time are waited for.
 func (r *Route) publishing(ctx context.Context) (*publishing, error) {
+	unusable := func(format string, args ...any) (*publishing, error) {
+		return nil, &UnusableError{r.shared.Secrets.Err(fmt.Errorf(format, args...))}
+	}
 	select {
 	case <-r.settled:
 	case <-ctx.Done():
-		return nil, &UnusableError{fmt.Errorf("waiting for link %s: %w", r, ctx.Err())}
+		return unusable("waiting for link %s: %w", r, ctx.Err())
 	}
 	now, refused := r.state()
 	switch {
 	case refused != nil:
-		return nil, &UnusableError{fmt.Errorf("link %s: %w", r, refused)}
+		return unusable("link %s: %w", r, refused)
 	case now == nil:
-		return nil, &UnusableError{fmt.Errorf("link %s has just been deleted", r)}
+		return unusable("link %s has just been deleted", r)
 	case now.publishing == nil:
-		return nil, &UnusableError{fmt.Errorf("link %s is not for publishing: its interface is %s", r, now.ask.Role)}
+		return unusable("link %s is not for publishing: its interface is %s", r, now.ask.Role)
 	default:
 		return now.publishing, nil
 	}
 }
 
 // Publish produces the record that a message is and returns when the broker has acknowledged it. Its errors are
-// [*produce.Error], [*UnusableError] or [*AnswerError].
+// [*produce.Error], [*UnusableError] or [*AnswerError]. As those of all that routes do, they say nothing secret.
 func (r *Route) Publish(ctx context.Context, from Trace, msg payload.Message) error {
 	p, err := r.publishing(ctx)
 	if err != nil {
@@ -62,10 +65,11 @@ func (r *Route) Publish(ctx context.Context, from Trace, msg payload.Message) er
 		err = p.send(ctx, from, []record.Outgoing{out})[0].Err
 	}
 	p.metrics.Published(classOf(err), time.Since(began))
+	fit := r.shared.Secrets.Err(err)
 	if p.answersInVain(err) {
-		return &AnswerError{err}
+		return &AnswerError{fit}
 	}
-	return err
+	return fit
 }
 
 // outgoing makes the record for a message.
@@ -107,6 +111,7 @@ func (r *Route) Send(ctx context.Context, from Trace, list []record.Outgoing) []
 	took := time.Since(began)
 	for i := range results {
 		p.metrics.Published(classOf(results[i].Err), took)
+		results[i].Err = r.shared.Secrets.Err(results[i].Err)
 	}
 	return results
 }
@@ -137,7 +142,8 @@ func (r *Route) Request(ctx context.Context, from Trace, out record.Outgoing, ti
 	if err != nil {
 		return nil, err
 	}
-	return p.request(ctx, from, out, timeout)
+	answer, err := p.request(ctx, from, out, timeout)
+	return answer, r.shared.Secrets.Err(err)
 }
 
 // RequestMessage produces a message as a request and waits for the answer, as a message, for so long.
@@ -151,11 +157,11 @@ func (r *Route) RequestMessage(ctx context.Context, from Trace, msg payload.Mess
 	}
 	out, err := p.outgoing(msg)
 	if err != nil {
-		return payload.Message{}, err
+		return payload.Message{}, r.shared.Secrets.Err(err)
 	}
 	answer, err := p.request(ctx, from, out, timeout)
 	if err != nil {
-		return payload.Message{}, err
+		return payload.Message{}, r.shared.Secrets.Err(err)
 	}
 	return p.form.Answer(answer), nil
 }
