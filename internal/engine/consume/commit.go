@@ -69,16 +69,21 @@ type commits map[topicPartition]commitOf
 
 // commitOf is what is to be committed of one partition.
 type commitOf struct {
-	owner  *assignment
-	offset int64
-	epoch  int32
+	owner *assignment
+	commit
+}
+
+// commit is what Kafka keeps of a partition, or is to keep.
+type commit struct {
+	offset int64 // -1: not known
+	epoch  int32 // the leader epoch that the offset came with
 	meta   commitMetadata
 	// ahead are the finished records beyond offset, as the metadata has them.
 	ahead string
 }
 
 // text is the metadata of the commit, nil where there is none.
-func (c commitOf) text() *string {
+func (c commit) text() *string {
 	text := c.meta.String()
 	if text == "" {
 		return nil
@@ -92,28 +97,30 @@ func (c commitOf) text() *string {
 // commitAt is what is to be committed of an assignment that is at a position. ok is false where that has been committed
 // already. s.mu is held.
 func (s *session) commitAt(a *assignment, at dispatch.Position) (c commitOf, ok bool) {
-	c = commitOf{owner: a, offset: at.Offset, epoch: at.Epoch, meta: a.meta}
-	if c.offset < 0 {
-		// Nothing is finished but records beyond the lowest one.
-		c.offset, c.epoch = a.committed, a.committedEpoch
+	c = commitOf{owner: a, commit: a.committed}
+	if at.Offset >= 0 { // else nothing is finished but records beyond the lowest one
+		c.offset, c.epoch = at.Offset, at.Epoch
 	}
+	c.ahead = ""
 	if c.offset < 0 {
 		return c, false
 	}
 	if c.meta.knowsTopic() && !s.offsetsAlone {
 		c.ahead = encodeAhead(c.offset, at.Ahead)
 	}
-	return c, c.offset != a.committed || c.ahead != a.committedAhead
+	return c, c.offset != a.committed.offset || c.ahead != a.committed.ahead
 }
 
 // taken notes that Kafka has taken a commit. s.mu is held.
 func (c commitOf) taken() {
-	if c.offset == c.owner.committed {
-		c.owner.committedAt = time.Now() // no step ahead
-	} else {
-		c.owner.setCommitted(c.offset)
+	a := c.owner
+	step := c.offset != a.committed.offset
+	a.committed, a.committedAt = c.commit, time.Now()
+	if step {
+		a.behindSince = time.Time{}
+		a.noteBehind(a.committedAt)
+		a.Committed(c.offset)
 	}
-	c.owner.committedEpoch, c.owner.committedAhead = c.epoch, c.ahead
 }
 
 func (cs commits) owners() iter.Seq2[topicPartition, *assignment] {

@@ -47,7 +47,7 @@ func TestFinishedRangesComeBackFromTheMetadataOfACommit(t *testing.T) {
 		"a very long run, far off": {[]dispatch.Range{{From: 1 << 40, To: 1 << 41, Epoch: 1 << 30}}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			text := *commitOf{offset: 1000, meta: known, ahead: encodeAhead(1000, c.ahead)}.text()
+			text := *commit{offset: 1000, meta: known, ahead: encodeAhead(1000, c.ahead)}.text()
 			if len(text) > 3000 {
 				t.Errorf("the metadata has %d bytes", len(text))
 			}

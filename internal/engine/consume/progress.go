@@ -42,7 +42,7 @@ func (s *session) partitions(now time.Time) []status.Partition {
 // describe is called with session.mu held. Lag is counted as all of Kafka's tools count it. In time it is, where no record
 // has come yet that would tell, the time for which the partition has been behind as far as this copy knows.
 func (a *assignment) describe(tp topicPartition, now time.Time) status.Partition {
-	p := status.Partition{Topic: tp.topic, Partition: tp.partition, Committed: a.committed, End: a.end, Lag: -1}
+	p := status.Partition{Topic: tp.topic, Partition: tp.partition, Committed: a.committed.offset, End: a.end, Lag: -1}
 	waits := a.Describe(&p, now)
 	if a.stopped != nil {
 		p.Held = a.stopped.Error()
@@ -51,10 +51,10 @@ func (a *assignment) describe(tp topicPartition, now time.Time) status.Partition
 		age := max(0, now.Sub(a.committedAt)).Seconds()
 		p.CommitAgeSeconds = &age
 	}
-	if a.committed < 0 || a.end < 0 {
+	if a.committed.offset < 0 || a.end < 0 {
 		return p
 	}
-	p.Lag, p.LagSeconds = max(0, a.end-a.committed), new(float64)
+	p.Lag, p.LagSeconds = max(0, a.end-a.committed.offset), new(float64)
 	if waits.IsZero() {
 		waits = a.behindSince
 	}
@@ -62,14 +62,6 @@ func (a *assignment) describe(tp topicPartition, now time.Time) status.Partition
 		*p.LagSeconds = max(0, now.Sub(waits)).Seconds()
 	}
 	return p
-}
-
-// setCommitted notes an offset that Kafka has taken. session.mu is held.
-func (a *assignment) setCommitted(offset int64) {
-	a.committed, a.committedAt = offset, time.Now()
-	a.behindSince = time.Time{}
-	a.noteBehind(a.committedAt)
-	a.Committed(offset)
 }
 
 // setEnd notes the end of the partition. session.mu is held.
@@ -80,7 +72,7 @@ func (a *assignment) setEnd(end int64) {
 
 func (a *assignment) noteBehind(now time.Time) {
 	switch {
-	case a.committed < 0 || a.end < 0 || a.end <= a.committed:
+	case a.committed.offset < 0 || a.end < 0 || a.end <= a.committed.offset:
 		a.behindSince = time.Time{}
 	case a.behindSince.IsZero():
 		a.behindSince = now
@@ -108,7 +100,7 @@ func (s *session) unmeasured(now time.Time) map[string][]int32 {
 	defer s.mu.Unlock()
 	ask := make(map[string][]int32)
 	for tp, a := range s.assigned {
-		if a.committed >= 0 && now.Sub(a.endAt) >= endsEvery && now.Sub(a.askedAt) >= endsEvery {
+		if a.committed.offset >= 0 && now.Sub(a.endAt) >= endsEvery && now.Sub(a.askedAt) >= endsEvery {
 			a.askedAt = now
 			ask[tp.topic] = append(ask[tp.topic], tp.partition)
 		}

@@ -90,7 +90,7 @@ func TestAHeldPartitionTellsItsReasonAndItsEndGrowsAllTheSame(t *testing.T) {
 
 func TestWhereTheEndIsNotKnownTheLagIsNot(t *testing.T) {
 	d := dispatch.New(dispatch.Config{})
-	a := &assignment{Partition: d.Open("t", 0, 5), committed: 5, end: -1}
+	a := &assignment{Partition: d.Open("t", 0, 5), committed: commit{offset: 5}, end: -1}
 	if p := a.describe(topicPartition{"t", 0}, time.Now()); p.Lag != -1 || p.LagSeconds != nil || p.CommitAgeSeconds != nil {
 		t.Errorf("without an end: %+v", p)
 	}

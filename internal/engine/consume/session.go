@@ -97,25 +97,19 @@ func (tp topicPartition) String() string {
 // assignment is a partition that the group has given to this session. session.mu protects it.
 type assignment struct {
 	*dispatch.Partition
-	committed   int64 // -1: not known
-	committedAt time.Time
-	// committedEpoch is the leader epoch that the committed offset came with, committedAhead what its metadata says of
-	// finished records beyond it.
-	committedEpoch int32
-	committedAhead string
-	end            int64     // -1: not known
-	endAt          time.Time // when it was
-	askedAt        time.Time // when the end was last asked for
-	behindSince    time.Time // since when, to our knowledge, committed is below end without a step ahead
-	paused         bool
+	committed   commit    // its metadata goes with every commit of the partition
+	committedAt time.Time // by this session
+	end         int64     // -1: not known
+	endAt       time.Time // when it was
+	askedAt     time.Time // when the end was last asked for
+	behindSince time.Time // since when, to our knowledge, committed is below end without a step ahead
+	paused      bool
 	failure
 	// stopped is why the partition is not read any more, nil when it is.
 	stopped error
 	// member is the id of the membership that the partition was given to.
 	member string
-	// meta goes with every commit of the partition.
-	meta commitMetadata
-	tx   transaction
+	tx     transaction
 }
 
 // clientOptions are the options that all kinds of groups share.

@@ -138,7 +138,7 @@ func unseen(err error) bool { return errors.Is(err, kerr.TopicAuthorizationFaile
 func (s *session) addUnsettled(st *Status) {
 	var finding []topicPartition
 	for tp, a := range s.assigned {
-		if a.committed < 0 {
+		if a.committed.offset < 0 {
 			finding = append(finding, tp)
 		}
 	}

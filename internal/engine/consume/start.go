@@ -85,7 +85,7 @@ func (s *session) decideStarts(ctx context.Context, fetched map[string]map[int32
 					ahead = nil // nobody can tell whether they are of this topic
 				}
 				at := offset.EpochOffset()
-				s.begin(tp, at.Offset, commitOf{offset: at.Offset, epoch: at.Epoch, meta: meta, ahead: encodeAhead(c.At, ahead)}, ahead)
+				s.begin(tp, at.Offset, commit{offset: at.Offset, epoch: at.Epoch, meta: meta, ahead: encodeAhead(c.At, ahead)}, ahead)
 			}
 		}
 	}
@@ -106,11 +106,11 @@ func firstPartitions(commits map[int32]kadm.OffsetResponse) int {
 
 // begin lets the dispatcher take records of an assigned partition from an offset on, but for those ahead, which are
 // finished. committed is what the group has committed.
-func (s *session) begin(tp topicPartition, from int64, committed commitOf, ahead []dispatch.Range) {
+func (s *session) begin(tp topicPartition, from int64, committed commit, ahead []dispatch.Range) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if a := s.assigned[tp]; a != nil {
-		a.committed, a.committedEpoch, a.committedAhead, a.meta = committed.offset, committed.epoch, committed.ahead, committed.meta
+		a.committed = committed
 		if len(ahead) > 0 {
 			s.log.Info("records behind an unfinished one are finished already, and passed over", "topic", tp.topic,
 				"partition", tp.partition, "from", from, "finished_up_to", ahead[len(ahead)-1].To)
@@ -157,7 +157,7 @@ func (p *pins) resolve(ctx context.Context, fetched map[string]map[int32]kgo.Off
 			if owner == nil {
 				return fmt.Errorf("pinning the start: %s is not this session's any more", tp)
 			}
-			going[tp] = commitOf{owner: owner, offset: found.Offset, epoch: -1, meta: meta}
+			going[tp] = commitOf{owner, commit{offset: found.Offset, epoch: -1, meta: meta}}
 		}
 	}
 	if len(going) == 0 {
@@ -171,7 +171,7 @@ func (p *pins) resolve(ctx context.Context, fetched map[string]map[int32]kgo.Off
 	}
 	for tp, c := range going {
 		fetched[tp.topic][tp.partition] = kgo.NewOffset().At(c.offset).WithEpoch(-1)
-		p.s.begin(tp, c.offset, c, nil)
+		p.s.begin(tp, c.offset, c.commit, nil)
 	}
 	return nil
 }

@@ -53,8 +53,8 @@ func BenchmarkAcknowledge(b *testing.B) {
 	for len(open) > 0 {
 		acknowledge()
 	}
-	if want := p.Next(); p.committable.offset != want {
-		b.Errorf("the offset to commit is %d, want %d", p.committable.offset, want)
+	if want := p.Next(); p.committable.Offset != want {
+		b.Errorf("the offset to commit is %d, want %d", p.committable.Offset, want)
 	}
 	d.Close(b.Context())
 }

@@ -32,7 +32,8 @@ func (p *Partition) position() (at Position, ok bool) {
 	if p.lost {
 		return Position{}, false
 	}
-	at = Position{Offset: p.committable.offset, Epoch: p.committable.epoch, Ahead: p.ahead()}
+	at = p.committable
+	at.Ahead = p.ahead()
 	return at, at.Offset >= 0 || len(at.Ahead) > 0
 }
 

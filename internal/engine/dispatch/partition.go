@@ -48,7 +48,8 @@ type Partition struct {
 	unfinished    int
 	buffered      int64
 	callsInFlight int
-	committable
+	// committable is the position up to which all is finished; its Ahead is left out.
+	committable Position
 	// uncommitted is what is finished and not committed yet, lastStamp the time of the last record of it.
 	uncommitted uncommitted
 	lastStamp   int64
@@ -62,12 +63,6 @@ type Partition struct {
 	closing bool
 	lost    bool
 	drained chan struct{} // closed when closing and callsInFlight is 0
-}
-
-// committable is the position up to which a partition is finished.
-type committable struct {
-	offset int64 // the offset to commit, or -1
-	epoch  int32
 }
 
 // item is one record on its way, or an offset that needs no delivery.
@@ -125,7 +120,7 @@ func (d *Dispatcher) Open(topic string, id int32, from int64) *Partition {
 		lanes:       make(map[string]*lane),
 		backingOff:  make(map[*lane]struct{}),
 		next:        from,
-		committable: committable{offset: -1, epoch: -1},
+		committable: Position{Offset: -1, Epoch: -1},
 		drained:     make(chan struct{}),
 	}
 	d.mu.Lock()
@@ -363,7 +358,7 @@ func (p *Partition) advance() {
 	for p.items.len() > 0 && p.items.peek().done {
 		it := p.items.pop()
 		p.doneAhead--
-		p.committable = committable{offset: it.nextOffset, epoch: it.epoch}
+		p.committable = Position{Offset: it.nextOffset, Epoch: it.epoch}
 		p.noteFinished(it.stamp)
 		p.outputs = append(p.outputs, it.outputs...)
 		p.offer(costOf(it.outputs))

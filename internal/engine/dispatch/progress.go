@@ -36,7 +36,7 @@ func (p *Partition) Committed(offset int64) {
 	p.d.mu.Lock()
 	defer p.d.mu.Unlock()
 	switch {
-	case p.committable.offset <= offset:
+	case p.committable.Offset <= offset:
 		p.uncommitted = uncommitted{}
 	case !p.uncommitted.since.IsZero():
 		p.uncommitted = uncommitted{since: time.Now(), stamp: p.lastStamp}
