@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -18,6 +19,7 @@ func (w *world) judge() {
 	buried := w.readDead()
 	w.judgeLoss(truth, buried)
 	w.judgeCommits(truth, buried)
+	w.judgeOwners()
 	if order := w.plan.config["order"]; order == "key" || order == "partition" {
 		w.judgeOrder(truth, order == "key")
 	}
@@ -152,6 +154,81 @@ func (w *world) judgeOutputs(truth []*kgo.Record, buried map[place]bool) {
 		if got := seen[at.String()]; got != want {
 			w.fail("exactly-once", "%v has %d outputs, want %d: %s", at, got, want, w.tellVisits(at))
 			return
+		}
+	}
+}
+
+const (
+	// silence is how long a partition may stand with records to be read before a copy must say so, calm for how long all
+	// copies must have been well at a stretch for that to be missing: one that joins anew is well for a moment.
+	silence = 3 * time.Minute
+	calm    = time.Minute
+)
+
+// watchHealth is the invariant health-tells: while a partition has had something to commit and nothing was committed for
+// some minutes, a copy says that something is wrong.
+func (w *world) watchHealth(ctx context.Context) {
+	if w.plan.protocol == "share" {
+		return // the broker keeps what is decided to itself
+	}
+	ill := time.Now() // when a copy last said that something is wrong
+	moved, last := make(map[int32]time.Time), make(map[int32]int64)
+	for sleep(ctx, 5*time.Second) {
+		now, info := time.Now(), w.kafka.GroupInfo(group)
+		if !w.allWellFor(silence) {
+			ill = now
+		}
+		for _, p := range w.kafka.PartitionInfos(input) {
+			committed := int64(-1)
+			if info != nil {
+				if c, ok := info.Commits[input][p.Partition]; ok {
+					committed = c.Offset
+				}
+			}
+			if committed >= p.HighWatermark || p.HighWatermark == 0 || committed != last[p.Partition] || moved[p.Partition].IsZero() {
+				moved[p.Partition], last[p.Partition] = now, committed
+			}
+			if stood := now.Sub(moved[p.Partition]); stood > silence && now.Sub(ill) > calm {
+				w.fail("health-tells", "partition %d stands at %d of %d for %s, and all copies are well", p.Partition, committed, p.HighWatermark, stood)
+				return
+			}
+		}
+	}
+}
+
+// allWellFor tells whether copies live, all for so long at least, and are well.
+func (w *world) allWellFor(span time.Duration) bool {
+	lives := false
+	for _, r := range w.copies {
+		r.mu.Lock()
+		routes, since := r.routes, r.since
+		r.mu.Unlock()
+		if routes == nil {
+			continue
+		}
+		if lives = true; time.Since(since) < span || len(routes.Problems()) > 0 {
+			return false
+		}
+	}
+	return lives && len(w.theLinks()) > 0
+}
+
+// judgeOwners is the invariant one-owner: no copy is called with a record while another one is still at work on it. Where
+// only the broker knows how long a member is taken for alive, one that it gave up may be.
+func (w *world) judgeOwners() {
+	if w.plan.protocol != "classic" {
+		return
+	}
+	busy := make(map[place]visit)
+	for _, v := range w.guest.calls {
+		before, ok := busy[v.place]
+		if ok && before.copy != v.copy && (before.end.IsZero() || before.end.After(v.began)) {
+			w.fail("one-owner", "%v is with %s from %s on, and %s is at work on it until %s", v.place, v.copy, v.began.Sub(w.began), before.copy,
+				before.end.Sub(w.began))
+			return
+		}
+		if !ok || v.end.After(before.end) {
+			busy[v.place] = v
 		}
 	}
 }

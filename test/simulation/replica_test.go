@@ -24,6 +24,7 @@ type replica struct {
 
 	mu     sync.Mutex
 	life   int
+	since  time.Time // when it began
 	net    *network
 	routes *route.Set // nil where it does not live
 }
@@ -36,6 +37,7 @@ func (r *replica) start() {
 		return
 	}
 	r.life++
+	r.since = time.Now()
 	w := r.w
 	name := fmt.Sprint(r.name, r.life)
 	r.net = newNetwork(name, &w.stack, &w.layer, newRand(w.plan.seed, "network "+name))

@@ -53,6 +53,7 @@ func simulate(t *testing.T, run replay.Run, tell func(replay.Result) error) {
 		watching, stopWatching := context.WithCancel(t.Context())
 		var actors, watchers sync.WaitGroup
 		watchers.Go(func() { w.watchCommits(watching) })
+		watchers.Go(func() { w.watchHealth(watching) })
 		actors.Go(func() { w.feed(trouble) })
 		for _, e := range p.events {
 			actors.Go(func() { w.happen(trouble, e) })
