@@ -18,7 +18,7 @@ import (
 type Role byte
 
 // The roles that an archive needs. The value is the nkey prefix byte, whose upper five bits become the first letter of
-// the key's text.
+// the key's text. The role of a service is wasmCloud's own, which the library nkeys refuses to read and to write.
 const (
 	RoleAccount Role = 0 << 3  // "A…", seed "SA…": the issuer that signs
 	RoleService Role = 21 << 3 // "V…", seed "SV…": the provider that is signed for

@@ -16,6 +16,9 @@ const grace = 500 * time.Millisecond
 // conns is a listener that has at most so many connections open, and soon room for the next: an idle one is closed for
 // it. A connection is idle while no request of it is being answered. Those that have had an answer go first, then those
 // that have sent nothing, or half a request, for the longest time.
+//
+// A limit that only has further connections wait, as netutil.LimitListener is, would have probes wait for whoever holds
+// all connections open, until the orchestrator kills the process.
 type conns struct {
 	net.Listener
 	most int
