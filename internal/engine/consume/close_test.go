@@ -70,6 +70,7 @@ func joinIdle(ctx context.Context, cl *testkit.Client, group, topic string, sess
 }
 
 func TestAStopIsNotHeldUpByARebalanceThatWaitsForOtherMembers(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 4)
 	cl := testkit.NewClient(t, k.Brokers())
@@ -111,6 +112,7 @@ func TestAStopIsNotHeldUpByARebalanceThatWaitsForOtherMembers(t *testing.T) {
 }
 
 func TestAStopIsNotHeldUpByARevocationThatWaitsForCalls(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 2)
 	manual := testkit.NewClient(t, k.Brokers(), kgo.RecordPartitioner(kgo.ManualPartitioner()))
@@ -137,6 +139,7 @@ func TestAStopIsNotHeldUpByARevocationThatWaitsForCalls(t *testing.T) {
 }
 
 func TestTheLastCommitWaitsForARebalanceToEnd(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 1)
 	cl := testkit.NewClient(t, k.Brokers())
@@ -221,6 +224,7 @@ func TestALateCommitIsAwaitedForAMinute(t *testing.T) {
 // after all else of Close. It waits for those that poll, and one of them is Close itself, where it found something to
 // throw away, such as the error of a group whose broker is gone.
 func TestAClosedClientLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
 	k := testkit.KfakeProxied(t)
 	k.Topic("in", 1)
 	release := make(chan struct{})
@@ -309,6 +313,7 @@ func TestAStopWhileASessionIsGivenUpKeepsItsTime(t *testing.T) {
 }
 
 func TestAMemberOfAKIP848GroupLeavesItWhereTheClientIsTooSlow(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 1)
 	cl := testkit.NewClient(t, k.Brokers())
@@ -335,6 +340,7 @@ func TestAMemberOfAKIP848GroupLeavesItWhereTheClientIsTooSlow(t *testing.T) {
 
 // TestAStaticMemberOfAKIP848GroupSaysThatItWillBeBack, by its instance id, which brokers demand.
 func TestAStaticMemberOfAKIP848GroupSaysThatItWillBeBack(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 1)
 	var asItself atomic.Int32

@@ -28,6 +28,7 @@ func numbered(n int) []string {
 }
 
 func TestEveryRecordIsHandledAndTheLagIsZero(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 3)
 	cl := testkit.NewClient(t, k.Brokers())
@@ -62,6 +63,7 @@ func cmpText(a, b string) int {
 }
 
 func TestTheStartIsPinnedByACommit(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 2)
 	cl := testkit.NewClient(t, k.Brokers())
@@ -80,6 +82,7 @@ func TestTheStartIsPinnedByACommit(t *testing.T) {
 }
 
 func TestStartAtATimeAndBack(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	cl := testkit.NewClient(t, k.Brokers())
 	now := time.Now().Truncate(time.Millisecond)
@@ -99,6 +102,7 @@ func TestStartAtATimeAndBack(t *testing.T) {
 }
 
 func TestAPartitionAddedLaterIsReadFromItsStart(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 1)
 	cl := testkit.NewClient(t, k.Brokers())
@@ -114,6 +118,7 @@ func TestAPartitionAddedLaterIsReadFromItsStart(t *testing.T) {
 }
 
 func TestDeadLettersKeepTheRecordAndItsHistory(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 1)
 	k.Topic("t.dlq", 1)
@@ -182,6 +187,7 @@ func TestDeadLettersKeepTheRecordAndItsHistory(t *testing.T) {
 }
 
 func TestTransactionMarkersLeaveNoLag(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 1)
 	cl := testkit.NewClient(t, k.Brokers())
@@ -204,6 +210,7 @@ func TestTransactionMarkersLeaveNoLag(t *testing.T) {
 }
 
 func TestOutOfRange(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		policy settings.OutOfRange
 		want   []string
@@ -214,6 +221,7 @@ func TestOutOfRange(t *testing.T) {
 		{settings.OutOfRangeStop, nil, 0},
 	} {
 		t.Run(string(tc.policy), func(t *testing.T) {
+			t.Parallel()
 			k := testkit.Kfake(t)
 			k.Topic("t", 1)
 			cl := testkit.NewClient(t, k.Brokers())
@@ -247,6 +255,7 @@ func TestOutOfRange(t *testing.T) {
 }
 
 func TestAnOffsetBeyondTheEndOfTheLog(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		policy settings.OutOfRange
 		want   []string
@@ -258,6 +267,7 @@ func TestAnOffsetBeyondTheEndOfTheLog(t *testing.T) {
 	} {
 		for _, group := range []string{"classic", "consumer"} {
 			t.Run(string(tc.policy)+" "+group, func(t *testing.T) {
+				t.Parallel()
 				k := testkit.Kfake(t)
 				k.Topic("t", 1)
 				cl := testkit.NewClient(t, k.Brokers())
@@ -293,6 +303,7 @@ func TestAnOffsetBeyondTheEndOfTheLog(t *testing.T) {
 
 // A replica that is behind refuses an offset that the log has: nothing is lost, and nothing is to be read again.
 func TestAnOffsetThatTheLogHoldsIsKept(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 1)
 	cl := testkit.NewClient(t, k.Brokers())
@@ -311,6 +322,7 @@ func TestAnOffsetThatTheLogHoldsIsKept(t *testing.T) {
 }
 
 func TestAMissingTopicIsNamedAndFoundWhenItComes(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	cl := testkit.NewClient(t, k.Brokers())
 	h := &handler{name: "a"}
@@ -323,6 +335,7 @@ func TestAMissingTopicIsNamedAndFoundWhenItComes(t *testing.T) {
 }
 
 func TestCreateTopicsCreatesWhatIsMissing(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	cl := testkit.NewClient(t, k.Brokers())
 	c := start(t, k.Brokers(), &handler{name: "a"}, map[string]string{"topic": "new", "create_topics": "true", "create_topics_partitions": "3"})
@@ -337,6 +350,7 @@ func TestATopicDeletedAndCreatedAgainIsReadFromItsStart(t *testing.T) {
 	t.Parallel()
 	for _, away := range []bool{false, true} {
 		t.Run(fmt.Sprint("while away: ", away), func(t *testing.T) {
+			t.Parallel()
 			k := testkit.Kfake(t)
 			k.Topic("t", 1)
 			cl := testkit.NewClient(t, k.Brokers())
@@ -365,6 +379,7 @@ func TestATopicDeletedAndCreatedAgainIsReadFromItsStart(t *testing.T) {
 }
 
 func TestAPatternFollowsTopics(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("orders.eu", 1)
 	k.Topic("other", 1)

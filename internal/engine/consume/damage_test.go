@@ -47,8 +47,10 @@ func TestWhatComesWithADamagedBatchIsHandled(t *testing.T) {
 		"magic":    otherMagic, // of which the client says that it goes on behind its first record
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			for _, group := range []string{"classic", "consumer"} {
 				t.Run(group, func(t *testing.T) {
+					t.Parallel()
 					k := testkit.Kfake(t)
 					k.Topic("t", 1)
 					cl := testkit.NewClient(t, k.Brokers())
@@ -100,6 +102,7 @@ func TestADamagedBatchHoldsItsPartitionUntilAReplicaHasItWell(t *testing.T) {
 }
 
 func TestRecordsAfterALossAreHandledThoughTheLossIsToldBehindThem(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 1)
 	cl := testkit.NewClient(t, k.Brokers())
@@ -135,8 +138,10 @@ func TestRecordsAfterALossAreHandledThoughTheLossIsToldBehindThem(t *testing.T) 
 
 // The client finds the loss by itself: the leader fences its epoch, and has another end for it.
 func TestALossThatTheClientFindsIsReadAgainFromThere(t *testing.T) {
+	t.Parallel()
 	for _, group := range []string{"classic", "consumer"} {
 		t.Run(group, func(t *testing.T) {
+			t.Parallel()
 			k := testkit.Kfake(t)
 			k.Topic("t", 1)
 			cl := testkit.NewClient(t, k.Brokers())
@@ -223,6 +228,7 @@ func TestAnErrorThatIsToldOnceStandsUntilThePartitionIsRead(t *testing.T) {
 }
 
 func TestAPartitionThatTheClientHasLeftIsReadAgainWhenItCanBe(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 1)
 	cl := testkit.NewClient(t, k.Brokers())
@@ -242,6 +248,7 @@ func TestAPartitionWithoutNewRecordsIsWellAgainWhenAFetchSaysSo(t *testing.T) {
 	t.Parallel()
 	for _, group := range []string{"classic", "consumer", "share"} {
 		t.Run(group, func(t *testing.T) {
+			t.Parallel()
 			k := testkit.Kfake(t)
 			k.Topic("t", 1)
 			c := start(t, k.Brokers(), &handler{name: "a"}, map[string]string{"topic": "t", "group_protocol": group})
@@ -256,6 +263,7 @@ func TestAPartitionWithoutNewRecordsIsWellAgainWhenAFetchSaysSo(t *testing.T) {
 
 // Errors that pass by themselves the client keeps to itself, however long they last.
 func TestAnErrorThatTheClientKeepsToItselfIsTold(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 1)
 	cl := testkit.NewClient(t, k.Brokers())
@@ -279,6 +287,7 @@ func TestAnErrorThatTheClientKeepsToItselfIsTold(t *testing.T) {
 
 // A record came into a partition that the client does not read any more, and said nothing of.
 func TestAPartitionOfWhichNothingComesIsFetchedAnewAndThenTold(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 1)
 	cl := testkit.NewClient(t, k.Brokers())

@@ -42,6 +42,7 @@ func refuseOffsets(k *testkit.FakeKafka, n int, with *kerr.Error) {
 }
 
 func TestADeadLetterIsPartOfTheTransaction(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	for _, topic := range []string{"in", "out", "dead"} {
 		k.Topic(topic, 1)
@@ -74,6 +75,7 @@ func TestADeadLetterIsPartOfTheTransaction(t *testing.T) {
 }
 
 func TestOutputsThatFillTheBufferAreCommittedBeforeTheInterval(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("in", 1)
 	k.Topic("out", 1)
@@ -91,6 +93,7 @@ func TestOutputsThatFillTheBufferAreCommittedBeforeTheInterval(t *testing.T) {
 }
 
 func TestReadingGoesOnWhenOutputsHaveLeftTheBuffer(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("in", 1)
 	k.Topic("out", 1)
@@ -133,6 +136,7 @@ func TestAnOutputThatKafkaRefusesHoldsUpItsOwnPartitionAlone(t *testing.T) {
 }
 
 func TestTopicsOfOutputsAreCreated(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("in", 1)
 	cl := testkit.NewClient(t, k.Brokers())
@@ -147,6 +151,7 @@ func TestTopicsOfOutputsAreCreated(t *testing.T) {
 }
 
 func TestARightThatIsMissingForTransactionsIsTold(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("in", 1)
 	k.ControlKey(kmsg.InitProducerID.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
@@ -161,6 +166,7 @@ func TestARightThatIsMissingForTransactionsIsTold(t *testing.T) {
 }
 
 func TestWhatAnEarlierLifeHasLeftOpenIsSettledBeforeThereAreRecords(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("in", 1)
 	began := make(chan struct{}, 1)
@@ -195,7 +201,7 @@ func TestAMemberThatTheGroupHasForgottenCommitsNothingAsAnother(t *testing.T) {
 				return forgotten.join(req)
 			})
 			d := &doubler{name: "a"}
-			settings := map[string]string{"transactions": transactions, "group_protocol": "classic"}
+			settings := map[string]string{"transactions": transactions, "group_protocol": "classic", "session_timeout": "6s"}
 			c := startProcessor(t, k.Brokers(), d, settings)
 			cl.ProduceText("in", numbered(40)...)
 			cl.WaitDrained("g", "in")
@@ -248,6 +254,7 @@ func (f *forgetMember) join(kreq kmsg.Request) (resp kmsg.Response, err error, h
 }
 
 func TestAStopEndsInTimeWhileATransactionHangs(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("in", 1)
 	k.Topic("out", 1)
@@ -277,7 +284,7 @@ func TestACommitThatIsTriedAgainGoesOutAsNoOtherMember(t *testing.T) {
 			k := testkit.Kfake(t)
 			k.Topic("in", 1)
 			cl := testkit.NewClient(t, k.Brokers())
-			c := startProcessor(t, k.Brokers(), silent, map[string]string{"transactions": transactions, "group_protocol": "classic"})
+			c := startProcessor(t, k.Brokers(), silent, map[string]string{"transactions": transactions, "group_protocol": "classic", "session_timeout": "6s"})
 			waitOwned(t, "in", 1, c)
 			s := c.session()
 			member, _ := s.cl.GroupMetadata()

@@ -30,6 +30,7 @@ func swallowHeartbeats(t *testing.T, k *testkit.FakeKafka, member string) {
 }
 
 func TestACopyThatTheGroupCannotHearGivesItsCallsUpBeforeAnotherHasThem(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t, kfake.BrokerConfigs(map[string]string{"group.min.session.timeout.ms": "500"}))
 	k.Topic("t", 1)
 	cl := testkit.NewClient(t, k.Brokers())
@@ -69,6 +70,7 @@ func TestACopyThatTheGroupCannotHearGivesItsCallsUpBeforeAnotherHasThem(t *testi
 }
 
 func TestAFenceCountsFromTheLastHeartbeatThatWasAnswered(t *testing.T) {
+	t.Parallel()
 	const heartbeat, join, fetch = 12, 11, 1
 	f := fence{session: 10 * time.Second, rebalance: time.Minute}
 	within := func(left, low, high time.Duration) {

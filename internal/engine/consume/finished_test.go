@@ -80,7 +80,7 @@ func TestAfterAStopOnlyTheUnfinishedComeAgain(t *testing.T) {
 				k.Topic("t", 1)
 				cl := testkit.NewClient(t, k.Brokers())
 				cl.Produce(keyedNumbers("t", 0, 200)...)
-				config := map[string]string{"topic": "t", "group_protocol": protocol, "retry_backoff": "1m", "retry_backoff_max": "1m", "commit_interval": "5m"}
+				config := map[string]string{"topic": "t", "group_protocol": protocol, "retry_backoff": "1m", "retry_backoff_max": "1m", "commit_interval": "5m", "session_timeout": "6s"}
 				ctx, cancel := context.WithTimeout(t.Context(), patience)
 				defer cancel()
 				if crash {
@@ -144,6 +144,7 @@ func TestWhoGetsAPartitionGetsOnlyTheUnfinished(t *testing.T) {
 // TestWithTransactionsWhatHasOutputsComesAgain: they are stored with the offset that moves over their record, in order, and
 // a record counts as finished before that only where it has none.
 func TestWithTransactionsWhatHasOutputsComesAgain(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("in", 1)
 	k.Topic("out", 1)
@@ -193,6 +194,7 @@ func TestWithTransactionsWhatHasOutputsComesAgain(t *testing.T) {
 }
 
 func TestWhatWasFinishedOfATopicSaysNothingOfItsSuccessor(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 1)
 	cl := testkit.NewClient(t, k.Brokers())

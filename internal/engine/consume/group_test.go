@@ -18,6 +18,7 @@ import (
 )
 
 func TestARevokedPartitionIsHandedOverOnlyWhenItsCallIsOver(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 2)
 	cl := testkit.NewClient(t, k.Brokers(), kgo.RecordPartitioner(kgo.ManualPartitioner()))
@@ -92,6 +93,7 @@ func TestACallThatOutlivesTheRebalanceIsGivenUp(t *testing.T) {
 }
 
 func TestConsumerPartitionsAreSharedByTheGroup(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 6)
 	k.Topic("small", 2)
@@ -135,6 +137,7 @@ func TestConsumerPartitionsAreSharedByTheGroup(t *testing.T) {
 }
 
 func TestAMemberWithOtherPartitionsIsRefused(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 4)
 	start(t, k.Brokers(), &handler{name: "a"}, map[string]string{"topic": "t", "consumer_partitions": "0,1"}).waitHealthy()
@@ -146,6 +149,7 @@ func TestAMemberWithOtherPartitionsIsRefused(t *testing.T) {
 }
 
 func TestAFullBufferStopsFetchingAndOneStuckPartitionDoesNotStopTheOthers(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 2)
 	cl := testkit.NewClient(t, k.Brokers(), kgo.RecordPartitioner(kgo.ManualPartitioner()))

@@ -21,7 +21,8 @@ import (
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
-const patience = 20 * time.Second
+// patience is how long a test waits for what happens at once where nothing is wrong, on a machine where many tests run.
+const patience = 2 * testkit.DefaultTimeout
 
 // call is what a component of a test was called with.
 type call struct {
@@ -144,7 +145,8 @@ type copyOf struct {
 	link   settings.Link
 }
 
-// start starts a consumer with link settings as a user writes them.
+// start starts a consumer with link settings as a user writes them. Unless a test is about it, no time of the group is over
+// while other tests have the processors.
 func start(t *testing.T, brokers []string, h *handler, config map[string]string) *copyOf {
 	t.Helper()
 	return startWith(t, brokers, h, config, func(*Config) {})
@@ -155,7 +157,7 @@ func startWith(t *testing.T, brokers []string, h *handler, config map[string]str
 	t.Helper()
 	full := map[string]string{
 		"hosts": strings.Join(brokers, ","), "consumer_group": "g", "start": "earliest", "commit_interval": "20ms",
-		"fetch_max_wait": "100ms", "session_timeout": "6s", "rebalance_timeout": "10s", "retry_backoff": "5ms",
+		"fetch_max_wait": "100ms", "session_timeout": "30s", "rebalance_timeout": "30s", "retry_backoff": "5ms",
 	}
 	for k, v := range config {
 		full[k] = v

@@ -68,17 +68,19 @@ func startBy(t *testing.T, k *testkit.FakeKafka, protocol string, h *handler, co
 }
 
 func TestABatchThatIsTooLargeStandsItsPartitionAndNoOther(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range protocols() {
 		for name, codec := range codecs {
 			t.Run(protocol+"/"+name, func(t *testing.T) {
+				t.Parallel()
 				k := testkit.Kfake(t)
 				k.Topic("t", 2)
 				cl := compressor(t, k.Brokers(), codec)
 				cl.Produce(to(0, "before"))
-				cl.Produce(&kgo.Record{Topic: "t", Partition: 0, Value: make([]byte, 18<<20)})
+				cl.Produce(&kgo.Record{Topic: "t", Partition: 0, Value: make([]byte, 18<<18)})
 				cl.Produce(to(0, "behind"), to(1, "other"))
 				h := &handler{name: "a"}
-				c := startBy(t, k, protocol, h, map[string]string{"max_buffer": "8MiB", "max_in_flight": "8"}, nil)
+				c := startBy(t, k, protocol, h, map[string]string{"max_buffer": "2MiB", "max_in_flight": "8"}, nil)
 				c.waitProblem("reading t/0", "max_buffer")
 				h.waitCalls(t, 2)
 				cl.Produce(to(1, "later"))
@@ -90,10 +92,10 @@ func TestABatchThatIsTooLargeStandsItsPartitionAndNoOther(t *testing.T) {
 				c.stop()
 				// The setting lets it through, and nothing was lost.
 				h = &handler{name: "a"}
-				c = startBy(t, k, protocol, h, map[string]string{"max_buffer": "64MiB", "max_in_flight": "8"}, nil)
+				c = startBy(t, k, protocol, h, map[string]string{"max_buffer": "16MiB", "max_in_flight": "8"}, nil)
 				testkit.Eventually(t, patience, func() error {
 					got := h.values()
-					if !slices.Contains(got, "behind") || !slices.ContainsFunc(got, func(v string) bool { return len(v) == 18<<20 }) {
+					if !slices.Contains(got, "behind") || !slices.ContainsFunc(got, func(v string) bool { return len(v) == 18<<18 }) {
 						return fmt.Errorf("%d records came, not both the large one and the one behind it", len(got))
 					}
 					return nil
@@ -105,6 +107,7 @@ func TestABatchThatIsTooLargeStandsItsPartitionAndNoOther(t *testing.T) {
 }
 
 func TestAPartitionGoesOnWhenTheBatchIsDeleted(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 1)
 	cl := compressor(t, k.Brokers(), kgo.ZstdCompression())
@@ -121,7 +124,7 @@ func TestAPartitionGoesOnWhenTheBatchIsDeleted(t *testing.T) {
 }
 
 // What a stuck link holds is its buffer and what the client fetched, whatever the records are made of. The bounds count
-// the copies that the buffer and the client have of the same bytes.
+// the copies that the buffer and the client have of the same bytes; all records at once are more than they allow.
 func TestWhatAStuckLinkHolds(t *testing.T) {
 	text := bytes.Repeat([]byte(`{"id":1,"name":"a","ok":true}`), 1<<20/29)
 	headers := make([]kgo.RecordHeader, 100)
@@ -137,14 +140,14 @@ func TestWhatAStuckLinkHolds(t *testing.T) {
 		bound      int64
 		batch      int32
 	}{
-		{"zeros", 1, 480, func() *kgo.Record { return &kgo.Record{Value: make([]byte, 1<<20)} }, "32MiB", 80 << 20, 2 << 20},
-		{"text", 1, 512, func() *kgo.Record { return &kgo.Record{Value: text} }, "1MiB", 8 << 20, 2 << 20},
-		{"small records", 50, 11_000, func() *kgo.Record { return &kgo.Record{Value: []byte("v")} }, "32MiB", 80 << 20, 1 << 20},
+		{"zeros", 1, 160, func() *kgo.Record { return &kgo.Record{Value: make([]byte, 1<<20)} }, "32MiB", 80 << 20, 2 << 20},
+		{"text", 1, 64, func() *kgo.Record { return &kgo.Record{Value: text} }, "1MiB", 8 << 20, 2 << 20},
+		{"small records", 50, 5_000, func() *kgo.Record { return &kgo.Record{Value: []byte("v")} }, "32MiB", 80 << 20, 1 << 20},
 		{"headers", 1, 20_000, func() *kgo.Record { return &kgo.Record{Value: []byte("v"), Headers: headers} }, "32MiB", 80 << 20, 1 << 20},
 	} {
 		for _, codec := range []string{"none", "zstd"} { // test/attacks has the others, with the whole program
 			if codec == "none" && (attack.name == "zeros" || attack.name == "text") {
-				continue // half a gigabyte in Kafka, which is in this process
+				continue // as many bytes in Kafka, which is in this process
 			}
 			t.Run(attack.name+"/"+codec, func(t *testing.T) {
 				k := testkit.Kfake(t)
@@ -212,6 +215,7 @@ func waitQuiet(t *testing.T, c *copyOf) {
 }
 
 func TestALinkThatFillsTheBudgetDoesNotKeepOthersFromReading(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 1)
 	k.Topic("calm", 1)
@@ -244,6 +248,7 @@ func TestALinkThatFillsTheBudgetDoesNotKeepOthersFromReading(t *testing.T) {
 
 // The client makes 25 times as much of an answer about topics, and asks for all of them where a pattern is read.
 func TestAnAnswerAboutTooManyTopicsIsNotRead(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 1)
 	var large atomic.Bool

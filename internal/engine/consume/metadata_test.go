@@ -32,6 +32,7 @@ func every(offset, n, step int64) []dispatch.Range {
 }
 
 func TestFinishedRangesComeBackFromTheMetadataOfACommit(t *testing.T) {
+	t.Parallel()
 	known := commitMetadata{topicID: kadm.TopicID{1, 2, 3}, partitions: 3, selection: "abcdefgh"}
 	for name, c := range map[string]struct {
 		ahead []dispatch.Range
@@ -91,6 +92,7 @@ func TestFinishedRangesComeBackFromTheMetadataOfACommit(t *testing.T) {
 }
 
 func TestMetadataThatCannotBeReadTellsNothing(t *testing.T) {
+	t.Parallel()
 	known := commitMetadata{topicID: kadm.TopicID{1}, partitions: 3}
 	good := known.String()
 	f := aheadField + encodeAhead(10, every(10, 100, 3))

@@ -14,6 +14,7 @@ func TestPartitionsThatATopicDoesNotHaveAreNamed(t *testing.T) {
 		"0,7": "topic t: there is no partition 7: it has 3 (0 to 2)",
 	} {
 		t.Run(list, func(t *testing.T) {
+			t.Parallel()
 			k := testkit.Kfake(t)
 			k.Topic("t", 3)
 			cl := testkit.NewClient(t, k.Brokers())
@@ -36,6 +37,7 @@ func TestAPatternThatMatchesNothingIsNamed(t *testing.T) {
 	t.Parallel()
 	for _, protocol := range allProtocols {
 		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
 			k := testkit.Kfake(t)
 			k.Topic("other", 1)
 			k.Topic("__consumer_offsets", 1)

@@ -14,6 +14,7 @@ func TestAPatternNeverMatchesInternalTopics(t *testing.T) {
 	t.Parallel()
 	for _, protocol := range allProtocols {
 		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
 			k := testkit.Kfake(t)
 			cl := testkit.NewClient(t, k.Brokers())
 			flagged := map[string]string{"kfake.is_internal": "true"}

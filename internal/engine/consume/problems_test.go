@@ -17,6 +17,7 @@ import (
 )
 
 func TestACauseIsToldOnce(t *testing.T) {
+	t.Parallel()
 	access, err := kafka.NewAccess(settings.Cluster{Hosts: []string{"127.0.0.1:9"}, Security: settings.Security{Protocol: settings.Plaintext}}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -62,8 +63,10 @@ func TestACauseIsToldOnce(t *testing.T) {
 }
 
 func TestAMembershipThatEndsSaysWhyAndNotThatOthersHaveThePartitions(t *testing.T) {
+	t.Parallel()
 	for _, group := range []string{"classic", "consumer"} {
 		t.Run(group, func(t *testing.T) {
+			t.Parallel()
 			k := testkit.Kfake(t)
 			k.Topic("t", 2)
 			c := start(t, k.Brokers(), &handler{name: "a"}, map[string]string{"topic": "t", "group_protocol": group})

@@ -31,6 +31,7 @@ func (c *copyOf) waitProgress(want func(status.Partition) bool) status.Partition
 }
 
 func TestProgressTellsLagAsKafkaCountsItAndInTime(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 1)
 	cl := testkit.NewClient(t, k.Brokers())
@@ -68,6 +69,7 @@ func TestProgressTellsLagAsKafkaCountsItAndInTime(t *testing.T) {
 }
 
 func TestAHeldPartitionTellsItsReasonAndItsEndGrowsAllTheSame(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 1)
 	cl := testkit.NewClient(t, k.Brokers())
@@ -89,6 +91,7 @@ func TestAHeldPartitionTellsItsReasonAndItsEndGrowsAllTheSame(t *testing.T) {
 }
 
 func TestWhereTheEndIsNotKnownTheLagIsNot(t *testing.T) {
+	t.Parallel()
 	d := dispatch.New(dispatch.Config{})
 	a := &assignment{Partition: d.Open("t", 0, 5), committed: commit{offset: 5}, end: -1}
 	if p := a.describe(topicPartition{"t", 0}, time.Now()); p.Lag != -1 || p.LagSeconds != nil || p.CommitAgeSeconds != nil {

@@ -10,9 +10,11 @@ import (
 )
 
 func TestATopicThatIsCreatedAgainDoesNotStopTheOthers(t *testing.T) {
+	t.Parallel()
 	for name, topics := range map[string]string{"by its name": "t,other", "by a pattern": "/t|other/"} {
 		for _, protocol := range allProtocols {
 			t.Run(name+", "+protocol, func(t *testing.T) {
+				t.Parallel()
 				k := testkit.Kfake(t)
 				k.Topic("t", 1)
 				k.Topic("other", 1)

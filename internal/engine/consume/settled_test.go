@@ -47,8 +47,10 @@ func (c *copyOf) waitStarting(texts ...string) {
 }
 
 func TestHealthWaitsForThePositionOfEachPartition(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range groupProtocols {
 		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
 			k := testkit.Kfake(t)
 			k.Topic("t", 1)
 			cl := testkit.NewClient(t, k.Brokers())
@@ -66,6 +68,7 @@ func TestHealthWaitsForThePositionOfEachPartition(t *testing.T) {
 }
 
 func TestHealthOfAShareGroupWaitsForTheFirstFetch(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 1)
 	cl := testkit.NewClient(t, k.Brokers())
@@ -82,6 +85,7 @@ func TestHealthOfAShareGroupWaitsForTheFirstFetch(t *testing.T) {
 
 // While records are handled nothing is fetched: those that came say that their partition is read.
 func TestHealthOfAShareGroupDoesNotWaitForRecordsThatAreHandledForLong(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 1)
 	testkit.NewClient(t, k.Brokers()).ProduceText("t", "x")
@@ -145,8 +149,10 @@ func nobody(k *testkit.FakeKafka, protocol string) (stop func()) {
 }
 
 func TestACopyWithoutPartitionsIsHealthyWhenOthersHaveThem(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range allProtocols {
 		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
 			k := testkit.Kfake(t)
 			k.Topic("t", 1)
 			config := map[string]string{"topic": "t", "group_protocol": protocol}
@@ -177,6 +183,7 @@ func TestACopyWithoutPartitionsIsHealthyWhenOthersHaveThem(t *testing.T) {
 }
 
 func TestHealthWaitsUntilATopicThatComesLaterIsGivenToSomebody(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("early", 1)
 	cl := testkit.NewClient(t, k.Brokers())
@@ -205,8 +212,10 @@ func TestHealthWaitsUntilATopicThatComesLaterIsGivenToSomebody(t *testing.T) {
 }
 
 func TestAPartitionAddedLaterIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range allProtocols {
 		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
 			k := testkit.Kfake(t)
 			k.Topic("t", 1)
 			cl := testkit.NewClient(t, k.Brokers())

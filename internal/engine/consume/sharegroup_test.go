@@ -34,8 +34,10 @@ func produceTransactions(t *testing.T, brokers []string, topic string) {
 
 // TestAShareGroupGetsNoAbortedRecords unless the link asks for them: the group's own config is the other way round.
 func TestAShareGroupGetsNoAbortedRecords(t *testing.T) {
+	t.Parallel()
 	for isolation, want := range map[string]int{"": 5, "read_committed": 5, "read_uncommitted": 15} {
 		t.Run("isolation="+isolation, func(t *testing.T) {
+			t.Parallel()
 			k := testkit.Kfake(t)
 			k.Topic("t", 1)
 			produceTransactions(t, k.Brokers(), "t")
@@ -62,8 +64,10 @@ func TestAShareGroupGetsNoAbortedRecords(t *testing.T) {
 
 // TestAShareGroupWhoseIDIsTakenIsTold, and does not ask the broker without end: the client itself tells nobody.
 func TestAShareGroupWhoseIDIsTakenIsTold(t *testing.T) {
+	t.Parallel()
 	for _, taken := range []string{"an offset", "a classic member", "a member of KIP-848"} {
 		t.Run("by "+taken, func(t *testing.T) {
+			t.Parallel()
 			k := testkit.Kfake(t)
 			k.Topic("t", 1)
 			cl := testkit.NewClient(t, k.Brokers())
@@ -94,10 +98,12 @@ func TestAShareGroupWhoseIDIsTakenIsTold(t *testing.T) {
 
 // TestAGroupOfAnotherKindOnAShareGroupIsTold: it is there, but no group of the kind that the link asks for.
 func TestAGroupOfAnotherKindOnAShareGroupIsTold(t *testing.T) {
+	t.Parallel()
 	for protocol, parts := range map[string][]string{
 		"classic": {"group", "another consumer_group", "group_protocol"}, "consumer": {"kind", "share group", "another consumer_group", "group_protocol"},
 	} {
 		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
 			k := testkit.Kfake(t)
 			k.Topic("t", 1)
 			first := start(t, k.Brokers(), &handler{name: "a"}, map[string]string{"topic": "t", "group_protocol": "share"})
@@ -110,6 +116,7 @@ func TestAGroupOfAnotherKindOnAShareGroupIsTold(t *testing.T) {
 
 // TestAShareGroupTellsOfRecordsThatWereLost: those that went from the log before they were delivered, and no others.
 func TestAShareGroupTellsOfRecordsThatWereLost(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 1)
 	cl := testkit.NewClient(t, k.Brokers())
@@ -163,6 +170,7 @@ func TestAShareGroupTellsOfRecordsThatWereLost(t *testing.T) {
 
 // TestAShareGroupSaysHowManyRecordsWait for a component that takes no calls.
 func TestAShareGroupSaysHowManyRecordsWait(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 1)
 	values := make([]string, 10)

@@ -15,6 +15,7 @@ import (
 )
 
 func TestAShareGroupKnowsWhereToStartBeforeItIsJoined(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("t", 1)
 	cl := testkit.NewClient(t, k.Brokers())
@@ -45,6 +46,7 @@ func TestAShareGroupKnowsWhereToStartBeforeItIsJoined(t *testing.T) {
 }
 
 func TestAShareConsumerThatHasNotJoinedStops(t *testing.T) {
+	t.Parallel()
 	k := testkit.KfakeProxied(t)
 	k.Proxies()[0].Down()
 	c := start(t, k.Brokers(), &handler{name: "a"}, map[string]string{"topic": "t", "group_protocol": "share"})
@@ -56,6 +58,7 @@ func TestAShareConsumerThatHasNotJoinedStops(t *testing.T) {
 var groupProtocols = []string{"classic", "consumer"}
 
 func TestATopicThatComesLaterIsReadFromItsStart(t *testing.T) {
+	t.Parallel()
 	for name, config := range map[string]map[string]string{
 		"by its name":              {"topic": "late"},
 		"by its name, with others": {"topic": "early,late"},
@@ -64,6 +67,7 @@ func TestATopicThatComesLaterIsReadFromItsStart(t *testing.T) {
 	} {
 		for _, protocol := range groupProtocols {
 			t.Run(name+", "+protocol, func(t *testing.T) {
+				t.Parallel()
 				k := testkit.Kfake(t)
 				k.Topic("early", 2)
 				cl := testkit.NewClient(t, k.Brokers())
@@ -100,9 +104,11 @@ func TestATopicThatComesLaterIsReadFromItsStart(t *testing.T) {
 }
 
 func TestATopicThatComesWhileTheLinkIsAwayIsReadFromItsStart(t *testing.T) {
+	t.Parallel()
 	for name, topics := range map[string]string{"by its name": "early,late", "by a pattern": "/early|late/"} {
 		for _, protocol := range groupProtocols {
 			t.Run(name+", "+protocol, func(t *testing.T) {
+				t.Parallel()
 				k := testkit.Kfake(t)
 				k.Topic("early", 1)
 				cl := testkit.NewClient(t, k.Brokers())
@@ -125,6 +131,7 @@ func TestATopicThatComesWhileTheLinkIsAwayIsReadFromItsStart(t *testing.T) {
 }
 
 func TestATopicThatTheLinkIsGivenLaterBeginsWhereStartSays(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("first", 1)
 	k.Topic("old", 1)
@@ -151,8 +158,10 @@ func TestATopicThatTheLinkIsGivenLaterBeginsWhereStartSays(t *testing.T) {
 
 // Kafka forgets a group's offsets of a topic that is deleted.
 func TestATopicCreatedAgainIsReadFromItsStartThoughTheGroupHasNoOffsetOfIt(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range groupProtocols {
 		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
 			k := testkit.Kfake(t)
 			k.Topic("t", 1)
 			cl := testkit.NewClient(t, k.Brokers())

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
@@ -91,6 +92,7 @@ func values(rs []*kgo.Record) []string {
 }
 
 func TestOutputsAndOffsetsAreCommittedTogether(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("in", 3)
 	k.Topic("out", 2)
@@ -108,6 +110,7 @@ func TestOutputsAndOffsetsAreCommittedTogether(t *testing.T) {
 }
 
 func TestAFailedTransactionHasNoEffectAndIsRepeated(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("in", 1)
 	k.Topic("out", 1)
@@ -126,11 +129,12 @@ func TestAFailedTransactionHasNoEffectAndIsRepeated(t *testing.T) {
 }
 
 func TestAfterACopyIsGoneInTheMiddleEachOutputIsThereOnce(t *testing.T) {
-	k := testkit.Kfake(t)
+	t.Parallel()
+	k := testkit.Kfake(t, kfake.BrokerConfigs(map[string]string{"group.min.session.timeout.ms": "500"}))
 	k.Topic("in", 4)
 	k.Topic("out", 2)
 	cl := testkit.NewClient(t, k.Brokers())
-	// Copies come and go while the records flow; none of them ends in order.
+	// Copies come and go while the records flow; none of them ends in order, so the next one waits for the session to be over.
 	for i := range 5 {
 		cl.ProduceText("in", numbered(400)[80*i:80*(i+1)]...)
 		reached := make(chan struct{}, 1)
@@ -141,7 +145,7 @@ func TestAfterACopyIsGoneInTheMiddleEachOutputIsThereOnce(t *testing.T) {
 			}
 			return nil
 		}}
-		c := startProcessor(t, k.Brokers(), d, map[string]string{"batch_max_records": "7"})
+		c := startProcessor(t, k.Brokers(), d, map[string]string{"batch_max_records": "7", "session_timeout": "2s"})
 		<-reached
 		hurry, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -155,6 +159,7 @@ func TestAfterACopyIsGoneInTheMiddleEachOutputIsThereOnce(t *testing.T) {
 }
 
 func TestARecordWhoseOutputCannotBeProducedIsDeadLettered(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	for _, topic := range []string{"in", "out", "dlq"} {
 		k.Topic(topic, 1)
@@ -179,6 +184,7 @@ func TestARecordWhoseOutputCannotBeProducedIsDeadLettered(t *testing.T) {
 
 // What Kafka never takes of one partition holds up that partition alone, and health says what it is.
 func TestAnOutputThatKafkaRefusesHoldsUpItsPartitionAlone(t *testing.T) {
+	t.Parallel()
 	for name, refused := range map[string]struct {
 		output record.Outgoing
 		says   []string
@@ -194,6 +200,7 @@ func TestAnOutputThatKafkaRefusesHoldsUpItsPartitionAlone(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			k := testkit.Kfake(t)
 			k.Topic("in", 2)
 			k.Topic("out", 1)
