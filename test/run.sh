@@ -17,8 +17,9 @@ if [ -n "${PACKAGES:-}" ]; then
 else
   mapfile -t packages < <(go list ./... | grep -Ev '/test/' || true)
 fi
-# Two packages at a time suit two cores: many of them start brokers, and all are slower under the race detector.
-step "go test -race, ${#packages[@]} packages" gotest -- -count=1 -race -p 2 -timeout 20m "${packages[@]}"
+# Two packages at a time suit two cores: many of them start brokers, and all are slower under the race detector. Within a package
+# tests wait more than they work, so more of them run at once than there are processors.
+step "go test -race, ${#packages[@]} packages" gotest -- -count=1 -race -p 2 -parallel 6 -timeout 20m "${packages[@]}"
 if [ -z "${PACKAGES:-}" ]; then
   # Prometheus' parser, which only this test needs, is in a module of its own.
   step "go test -race ./deploy/observability" within deploy/observability gotest -- -count=1 -race -timeout 10m .

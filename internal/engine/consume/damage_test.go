@@ -230,17 +230,21 @@ func TestAnErrorThatIsToldOnceStandsUntilThePartitionIsRead(t *testing.T) {
 func TestAPartitionThatTheClientHasLeftIsReadAgainWhenItCanBe(t *testing.T) {
 	t.Parallel()
 	k := testkit.Kfake(t)
-	k.Topic("t", 1)
-	cl := testkit.NewClient(t, k.Brokers())
+	k.Topic("t", 2)
+	cl := testkit.NewClient(t, k.Brokers(), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	h := &handler{name: "a"}
 	c := start(t, k.Brokers(), h, map[string]string{"topic": "t"})
-	cl.WaitCommitted("g", "t", map[int32]int64{0: 0})
+	cl.WaitCommitted("g", "t", map[int32]int64{0: 0, 1: 0})
 	c.current.(*session).take(t.Context(), kgo.Fetches{{Topics: []kgo.FetchTopic{{Topic: "t", Partitions: []kgo.FetchPartition{{
 		Err: &kgo.ErrDecompressTooLarge{Topic: "t"},
 	}}}}}})
 	c.waitProblem("reading t/0")
-	cl.ProduceText("t", "after")
+	// The other partition is read meanwhile. It ends the poll that had begun before the error, of which that poll knows nothing:
+	// the error did not come by it.
+	cl.Produce(&kgo.Record{Topic: "t", Partition: 1, Value: []byte("meanwhile")})
 	h.waitCalls(t, 1)
+	cl.Produce(&kgo.Record{Topic: "t", Partition: 0, Value: []byte("after")})
+	h.waitCalls(t, 2)
 	c.waitHealthy()
 }
 
