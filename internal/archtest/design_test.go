@@ -276,7 +276,7 @@ func lockIn(e ast.Expr) string {
 var (
 	section  = regexp.MustCompile(`(?m)^##+ (.*)$`)
 	tableRow = regexp.MustCompile(`(?m)^\| ([^|]*) \|.*\|$`)
-	codeSpan = regexp.MustCompile("`([^`]+)`")
+	codeSpan = regexp.MustCompile("`([^`\n]+)`")
 )
 
 // design is the text below a heading of DESIGN.md, up to the next one.
@@ -377,5 +377,42 @@ func TestLocksAreThoseOfTheTable(t *testing.T) {
 		if _, exists := s.locks[name]; !exists {
 			t.Errorf("the table of locks in DESIGN.md names %s, and there is no such lock", name)
 		}
+	}
+}
+
+// Files are named by their package and name, as in dispatch/judge.go, or as a pattern.
+func TestFilesThatTheDesignNamesExist(t *testing.T) {
+	text, err := os.ReadFile("../../DESIGN.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]bool{}
+	err = filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			files[filepath.Base(filepath.Dir(path))+"/"+entry.Name()] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	for _, span := range codeSpan.FindAllStringSubmatch(string(text), -1) {
+		parts := strings.Split(span[1], "/")
+		if !strings.HasSuffix(span[1], ".go") || len(parts) < 2 || parts[0] == "docs" {
+			continue
+		}
+		named++
+		pattern := strings.Join(parts[len(parts)-2:], "/")
+		found := slices.ContainsFunc(slices.Collect(maps.Keys(files)), func(file string) bool {
+			matches, err := filepath.Match(pattern, file)
+			return err == nil && matches
+		})
+		if !found {
+			t.Errorf("DESIGN.md names %s, and there is no such file", span[1])
+		}
+	}
+	if named < 40 {
+		t.Errorf("DESIGN.md names only %d files", named)
 	}
 }
