@@ -52,7 +52,7 @@ SOAK_OUT      ?= $(abspath $(DIST))/soak
 tags = $(shell grep -rhox --include='*_test.go' '//go:build [a-z0-9]*' bench internal test 2>/dev/null | cut -d' ' -f2 | grep -vx unix | sort -u | paste -sd, -)
 
 .DEFAULT_GOAL := build
-.PHONY: help build test verify lint vet staticcheck vulnerabilities tidy tidy-check par release fuzz docs bench bench-compare bench-host chaos exactly-once simulate soak soak-nightly clean
+.PHONY: help build test verify lint vet staticcheck vulnerabilities tidy tidy-check par release fuzz docs bench bench-compare bench-host chaos exactly-once simulate simulate-faults soak soak-nightly clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -136,6 +136,9 @@ chaos: ## break things while records flow, and count them
 
 simulate: ## run the engine in virtual time against faults at random for FOR (5m), or SEED alone
 	$(GO) run ./test/simulation/simulate $(if $(SEED),-run '$(SEED)',-for '$(FOR)')
+
+simulate-faults: ## bring back known faults one at a time, and count the seeds until each is found
+	$(GO) run ./test/simulation/simulate -known
 
 soak: ## let load and links come and go for SOAK_DURATION (2h), and look for what is left behind
 	SOAK_DURATION='$(SOAK_DURATION)' SOAK_OUT='$(SOAK_OUT)' MESSAGING_KAFKA_REQUIRE_ALL=1 $(GO) test -count=1 -v -timeout 0 -run '^TestSoak$$' ./test/soak

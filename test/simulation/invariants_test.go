@@ -20,6 +20,7 @@ func (w *world) judge() {
 	w.judgeLoss(truth, buried)
 	w.judgeCommits(truth, buried)
 	w.judgeOwners()
+	w.judgeGivenUp(truth, buried)
 	if order := w.plan.config["order"]; order == "key" || order == "partition" {
 		w.judgeOrder(truth, order == "key")
 	}
@@ -229,6 +230,25 @@ func (w *world) judgeOwners() {
 		}
 		if !ok || v.end.After(before.end) {
 			busy[v.place] = v
+		}
+	}
+}
+
+// judgeGivenUp is the invariant given-up-by-rule: a dead letter is of a record that was rejected, or has had its attempts. In
+// a share group the broker counts deliveries that no call came of.
+func (w *world) judgeGivenUp(truth []*kgo.Record, buried map[place]bool) {
+	limit, err := strconv.Atoi(w.plan.config["max_attempts"])
+	if w.plan.protocol == "share" || err != nil {
+		return
+	}
+	rejected := make(map[place]bool)
+	for _, v := range w.guest.calls {
+		rejected[v.place] = rejected[v.place] || v.outcome == record.Reject
+	}
+	for _, r := range truth {
+		if at := storedAt(r); buried[at] && !rejected[at] && w.guest.tries[at] < limit {
+			w.fail("given-up-by-rule", "%v is a dead letter after fewer than %d attempts: %s", at, limit, w.tellVisits(at))
+			return
 		}
 	}
 }

@@ -4,6 +4,7 @@
 //
 //	simulate -for 5m         seeds that nobody has chosen
 //	simulate -run 7          one run, with its story
+//	simulate -known          the faults of test/simulation/faults, brought back one at a time
 package main
 
 import (
@@ -40,6 +41,9 @@ func run(ctx context.Context) error {
 	all := flag.Bool("all", false, "with -run, print everything that happened and not the story alone")
 	keep := flag.String("build", "", "build the program to this path, and run nothing")
 	check := flag.Bool("check", false, "repeat each run, and not some")
+	known := flag.Bool("known", false, "bring back the faults of test/simulation/faults one at a time, and count seeds until each is found")
+	only := flag.String("fault", "", "with -known, this one alone")
+	most := flag.Int("seeds", 500, "with -known, how many seeds are tried for each")
 	flag.Parse()
 	// Its name is of one length, see program.do.
 	folder := filepath.Join(os.TempDir(), fmt.Sprintf("simulate%010d", os.Getpid()))
@@ -47,6 +51,9 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(folder) }() // what is left over lies among temporary files
+	if *known {
+		return knownFaults(ctx, folder, *only, *most, *workers)
+	}
 	program, err := build(ctx, folder, "")
 	if err != nil {
 		return err
