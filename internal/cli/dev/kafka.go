@@ -16,6 +16,7 @@ import (
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/telemetry"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
@@ -49,7 +50,9 @@ func (r *runner) startKafka(ctx context.Context) (map[string]string, error) {
 		return nil, err
 	}
 	r.group = link.Consumer.Group
-	access, err := kafka.NewAccess(link.Cluster, r.log)
+	log, end := telemetry.Limit(r.log)
+	r.onStop("the log of Kafka's client", func(context.Context) error { end(); return nil })
+	access, err := kafka.NewAccess(link.Cluster, log)
 	if err != nil {
 		return nil, err
 	}

@@ -237,42 +237,31 @@ func TestClusterKey(t *testing.T) {
 	}
 }
 
-func TestLogAdapterCountsRepeats(t *testing.T) {
+func TestTheClientsRoutineIsForDebugging(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	log := newLogAdapter(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})))
-	now := time.Unix(1000, 0)
-	log.now = func() time.Time { return now }
+	log := logAdapter{slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	if got := log.Level(); got != kgo.LogLevelInfo {
 		t.Errorf("at debug, the client's level is %v", got)
 	}
-	for range 5 {
-		log.Log(kgo.LogLevelWarn, "unable to dial", "addr", "a:1", "err", errors.New("no"))
-	}
-	log.Log(kgo.LogLevelWarn, "unable to dial", "addr", "b:1", "err", errors.New("no"))
-	now = now.Add(repeatWindow)
-	log.Log(kgo.LogLevelWarn, "unable to dial", "addr", "a:1", "err", errors.New("no"))
-	log.Log(kgo.LogLevelInfo, "routine")
+	log.Log(kgo.LogLevelError, "broken", "addr", "a:1")
+	log.Log(kgo.LogLevelWarn, "unable to dial", "addr", "a:1")
 	log.Log(kgo.LogLevelInfo, "routine")
 	log.Log(kgo.LogLevelDebug, "wordy")
+	log.Log(kgo.LogLevelWarn, "join group failed") // what the client tells its user as well
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-	if len(lines) != 5 {
-		t.Fatalf("got %d lines, want 5:\n%s", len(lines), &out)
+	want := []string{"level=ERROR|broken|addr=a:1", "level=WARN|unable to dial|addr=a:1", "level=DEBUG|routine", "level=DEBUG|join group"}
+	if len(lines) != len(want) {
+		t.Fatalf("got %d lines, want %d:\n%s", len(lines), len(want), &out)
 	}
-	if !strings.Contains(lines[2], "repeats_left_out=4") {
-		t.Errorf("the third line lacks the count: %s", lines[2])
+	for i, line := range lines {
+		for part := range strings.SplitSeq(want[i], "|") {
+			if !strings.Contains(line, part) {
+				t.Errorf("line %d lacks %q: %s", i, part, line)
+			}
+		}
 	}
-	if strings.Contains(lines[0], "repeats") || !strings.Contains(lines[3], "level=DEBUG") {
-		t.Errorf("unexpected lines:\n%s", &out)
-	}
-	for i := range 3 * maxRepeatKeys {
-		log.admit(strings.Repeat("x", i))
-	}
-	if n := len(log.repeats); n > maxRepeatKeys {
-		t.Errorf("%d repeats are remembered, the bound is %d", n, maxRepeatKeys)
-	}
-	silent := newLogAdapter(slog.New(slog.DiscardHandler))
-	if got := silent.Level(); got != kgo.LogLevelNone {
+	if got := (logAdapter{slog.New(slog.DiscardHandler)}).Level(); got != kgo.LogLevelNone {
 		t.Errorf("without a log, the client's level is %v", got)
 	}
 }

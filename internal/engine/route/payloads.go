@@ -4,10 +4,10 @@ import (
 	"context"
 	"encoding/hex"
 	"log/slog"
-	"strings"
 	"sync/atomic"
 	"unicode/utf8"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
@@ -52,13 +52,11 @@ func payloadText(b []byte) string {
 	if b == nil {
 		return "(null)"
 	}
-	more := ""
+	const limit = maxLoggedPayload + len("…")
 	if utf8.Valid(b) {
-		if len(b) > maxLoggedPayload {
-			b, more = b[:maxLoggedPayload], "…"
-		}
-		return strings.ToValidUTF8(string(b), "") + more // the cut may have gone through a character
+		return text.Clip(string(b[:min(len(b), limit+1)]), limit)
 	}
+	more := ""
 	if len(b) > maxLoggedPayload/2 {
 		b, more = b[:maxLoggedPayload/2], "…"
 	}

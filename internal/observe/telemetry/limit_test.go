@@ -88,6 +88,22 @@ func TestRepeatsAreCountedAndToldOfLater(t *testing.T) {
 	})
 }
 
+// A Kafka client warns at each attempt to reach a broker.
+func TestEachBrokerIsNews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out testkit.Log
+		log, end := Limit(NewLogger(&out, "info", false))
+		for range 100 {
+			log.Warn("kafka client: unable to open connection to broker", "addr", "a:9092", "broker", "seed_0")
+		}
+		log.Warn("kafka client: unable to open connection to broker", "addr", "b:9092", "broker", "seed_0")
+		if a, b := len(lines(&out, "addr=a:9092")), len(lines(&out, "addr=b:9092")); a != repeatBurst || b != 1 {
+			t.Errorf("%d lines about one broker and %d about another were written", a, b)
+		}
+		end()
+	})
+}
+
 func TestKindsOfLinesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out testkit.Log
