@@ -62,6 +62,20 @@ func TestACauseIsToldOnce(t *testing.T) {
 	}
 }
 
+// TestWhyAPlaceWasNotFoundGoesWithItsAssignment: the next one may bring this copy no partition of which a place is asked
+// for, and then nothing else would say that all is well.
+func TestWhyAPlaceWasNotFoundGoesWithItsAssignment(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("t", 1)
+	c := start(t, k.Brokers(), &handler{name: "a"}, map[string]string{"topic": "t"})
+	c.waitHealthy()
+	s := c.session()
+	s.problems.setStart(kerr.TopicAuthorizationFailed)
+	c.waitProblem("not authorised for the topic")
+	s.onAssigned(t.Context(), s.cl, nil)
+	c.waitHealthy()
+}
+
 func TestAMembershipThatEndsSaysWhyAndNotThatOthersHaveThePartitions(t *testing.T) {
 	t.Parallel()
 	for _, group := range []string{"classic", "consumer"} {
