@@ -86,7 +86,7 @@ var passing = map[string][]string{
 
 // deeds are what an operator does with links.
 var deeds = []misfortune{
-	{"link replaced", func(ctx context.Context, w *world, rng *rand.Rand) {
+	{name: "link replaced", do: func(ctx context.Context, w *world, rng *rand.Rand) {
 		names := slices.Sorted(maps.Keys(passing))
 		name := names[rng.IntN(len(names))]
 		value := passing[name][rng.IntN(len(passing[name]))]
@@ -101,7 +101,7 @@ var deeds = []misfortune{
 			w.everywhere(ctx, rng, func(r *replica) { r.put(&l) })
 		}
 	}},
-	{"link deleted", func(ctx context.Context, w *world, rng *rand.Rand) {
+	{name: "link deleted", do: func(ctx context.Context, w *world, rng *rand.Rand) {
 		i := rng.IntN(len(w.links))
 		l := w.change(i, func(l *link) { l.there = false })
 		w.tell("link %s is deleted", l.role)
@@ -115,7 +115,7 @@ var deeds = []misfortune{
 		w.tell("link %s is put", l.role)
 		w.everywhere(ctx, rng, func(r *replica) { r.put(&l) })
 	}},
-	{"link put again", func(ctx context.Context, w *world, rng *rand.Rand) {
+	{name: "link put again", do: func(ctx context.Context, w *world, rng *rand.Rand) {
 		l := w.change(rng.IntN(len(w.links)), func(l *link) { l.there = true })
 		w.tell("link %s is put again", l.role)
 		w.everywhere(ctx, rng, func(r *replica) { r.put(&l) })

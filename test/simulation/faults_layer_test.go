@@ -24,6 +24,7 @@ type layer struct {
 
 	mu    sync.Mutex
 	rules []*rule
+	ids   []string // transactional ids that were begun with
 }
 
 // rule has something happen to the next requests of a kind, whoever makes them.

@@ -11,6 +11,8 @@ import (
 type misfortune struct {
 	name string
 	do   func(ctx context.Context, w *world, rng *rand.Rand)
+	// fits tells of which plans it can be part; nil is all of them.
+	fits func(*plan) bool
 }
 
 func (w *world) anyCopy(rng *rand.Rand) *replica { return w.copies[rng.IntN(len(w.copies))] }
@@ -34,20 +36,20 @@ func during(ctx context.Context, n *network, rng *rand.Rand, most time.Duration,
 }
 
 var misfortunes = []misfortune{
-	{"requests go wrong", func(_ context.Context, w *world, rng *rand.Rand) {
+	{name: "requests go wrong", do: func(_ context.Context, w *world, rng *rand.Rand) {
 		for range 1 + rng.IntN(4) {
 			r := w.plan.drawRule(rng)
 			w.tell("%s", r)
 			w.layer.add(r)
 		}
 	}},
-	{"connections cut", func(_ context.Context, w *world, rng *rand.Rand) {
+	{name: "connections cut", do: func(_ context.Context, w *world, rng *rand.Rand) {
 		if r, n := w.someNetwork(rng); n != nil {
 			w.tell("the connections of %s are cut", r.name)
 			n.cut(false)
 		}
 	}},
-	{"network away", func(ctx context.Context, w *world, rng *rand.Rand) {
+	{name: "network away", do: func(ctx context.Context, w *world, rng *rand.Rand) {
 		if r, n := w.someNetwork(rng); n != nil {
 			w.tell("%s is cut off", r.name)
 			n.cut(true)
@@ -56,28 +58,28 @@ var misfortunes = []misfortune{
 			n.mend()
 		}
 	}},
-	{"slow answers", func(ctx context.Context, w *world, rng *rand.Rand) {
+	{name: "slow answers", do: func(ctx context.Context, w *world, rng *rand.Rand) {
 		if r, n := w.someNetwork(rng); n != nil {
 			slow := time.Duration(rng.Int64N(int64(15 * time.Second)))
 			w.tell("answers to %s take up to %s", r.name, slow)
 			during(ctx, n, rng, time.Minute, func(n *network) { n.slow, n.lame = slow, 0.2 })
 		}
 	}},
-	{"damaged batches", func(ctx context.Context, w *world, rng *rand.Rand) {
+	{name: "damaged batches", do: func(ctx context.Context, w *world, rng *rand.Rand) {
 		if r, n := w.someNetwork(rng); n != nil {
 			w.tell("fetched batches of %s are damaged", r.name)
 			during(ctx, n, rng, 20*time.Second, func(n *network) { n.worm = 0.5 })
 		}
 	}},
-	{"leaders move", func(_ context.Context, w *world, _ *rand.Rand) {
+	{name: "leaders move", do: func(_ context.Context, w *world, _ *rand.Rand) {
 		w.tell("leaders move")
 		w.kafka.ShufflePartitionLeaders()
 	}},
-	{"coordinators move", func(_ context.Context, w *world, _ *rand.Rand) {
+	{name: "coordinators move", do: func(_ context.Context, w *world, _ *rand.Rand) {
 		w.tell("coordinators move")
 		w.kafka.RehashCoordinators()
 	}},
-	{"killed", func(ctx context.Context, w *world, rng *rand.Rand) {
+	{name: "killed", do: func(ctx context.Context, w *world, rng *rand.Rand) {
 		r := w.anyCopy(rng)
 		if r.set() != nil {
 			r.kill()
@@ -85,19 +87,34 @@ var misfortunes = []misfortune{
 			r.start()
 		}
 	}},
-	{"restarted", func(ctx context.Context, w *world, rng *rand.Rand) {
+	{name: "restarted", do: func(ctx context.Context, w *world, rng *rand.Rand) {
 		r := w.anyCopy(rng)
 		r.stop([]time.Duration{250 * time.Millisecond, 5 * time.Second, 15 * time.Second}[rng.IntN(3)])
 		sleep(ctx, time.Duration(rng.Int64N(int64(5*time.Second))))
 		r.start()
 	}},
-	{"component away", func(ctx context.Context, w *world, rng *rand.Rand) {
+	{name: "component away", do: func(ctx context.Context, w *world, rng *rand.Rand) {
 		w.tell("the component is away")
 		w.guest.setAway(true)
 		sleep(ctx, time.Duration(rng.Int64N(int64(30*time.Second))))
 		w.guest.setAway(false)
 		w.tell("the component is back")
 	}},
+	{name: "frozen", do: frozen},
+	// Share groups of the fake broker do not follow the start of the log.
+	{name: "log start moves", do: logStartMoves, fits: func(p *plan) bool { return p.protocol != "share" }},
+	{name: "retention", do: retention, fits: func(p *plan) bool { return p.protocol != "share" }},
+	{name: "topic made anew", do: topicMadeAnew},
+	{name: "partitions added", do: partitionsAdded},
+	{name: "transaction hangs", do: transactionHangs},
+	{name: "producer fenced", do: producerFenced, fits: func(p *plan) bool { return p.exactly }},
+	{name: "members forgotten", do: membersForgotten},
+	{name: "stranger joins", do: strangerJoins},
+	{name: "instance fenced", do: instanceFenced, fits: func(p *plan) bool {
+		return p.config["group_instance_id"] != ""
+	}},
+	{name: "clock jumps", do: clockJumps},
+	{name: "large batches", do: largeBatches},
 }
 
 func (g *guest) setAway(away bool) {
@@ -124,6 +141,7 @@ func (p *plan) drawRule(rng *rand.Rand) *rule {
 func (w *world) happen(ctx context.Context, e event) {
 	for _, m := range happenings() {
 		if m.name == e.what && sleep(ctx, e.at-time.Since(w.began)) {
+			covered.kind(m.name)
 			m.do(ctx, w, newRand(w.plan.seed, fmt.Sprint("event ", e.number)))
 		}
 	}

@@ -2,10 +2,12 @@ package simulation
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -15,7 +17,7 @@ import (
 
 // judge checks the invariants, when all is over.
 func (w *world) judge() {
-	truth := w.readAll(input)
+	truth := w.readAll(input, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	buried := w.readDead()
 	w.judgeLoss(truth, buried)
 	w.judgeCommits(truth, buried)
@@ -32,7 +34,7 @@ func (w *world) judge() {
 // judgeLoss is the invariant nothing-lost: each record that a reader can see is done or dead-lettered, or skipped by
 // rule.
 func (w *world) judgeLoss(truth []*kgo.Record, buried map[place]bool) {
-	if len(truth) < w.plan.records {
+	if len(truth) < w.plan.records && !w.gone.Load() {
 		w.fail("world", "the feeder has stored %d of %d", len(truth), w.plan.records)
 	}
 	lost := 0
@@ -77,10 +79,11 @@ func (w *world) tellVisits(at place) string {
 
 // judgeCommits is the invariant commit-behind-finished: no offset is committed beyond a record that is not finished.
 func (w *world) judgeCommits(truth []*kgo.Record, buried map[place]bool) {
+	id := topicField(w.kafka.TopicInfo(input).TopicID)
 	for _, c := range w.commits {
 		for _, r := range truth {
 			at := storedAt(r)
-			if r.Partition != c.partition || r.Offset >= c.offset || buried[at] || w.skipped(at) {
+			if r.Partition != c.partition || r.Offset >= c.offset || buried[at] || w.skipped(at) || !c.about(r, id) {
 				continue
 			}
 			if done, ok := w.guest.done[at]; !ok || done.After(c.at) {
@@ -91,6 +94,15 @@ func (w *world) judgeCommits(truth []*kgo.Record, buried map[place]bool) {
 		}
 	}
 }
+
+// about tells whether a commit says anything of a record: it does not where it is of another topic of the name, or of
+// the log of an earlier leader.
+func (c commit) about(r *kgo.Record, topic string) bool {
+	return r.LeaderEpoch <= c.epoch && (c.metadata == "" || strings.Contains(c.metadata, topic))
+}
+
+// topicField is how the text of a commit names its topic.
+func topicField(id [16]byte) string { return "t=" + base64.RawURLEncoding.EncodeToString(id[:]) }
 
 // judgeOrder is the invariant order: no record is called while one before it, of its key or partition, was never
 // finished.

@@ -75,6 +75,14 @@ func (n *network) mend() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.away, n.slow, n.lame, n.worm = false, 0, 0, 0
+	n.thawNow()
+}
+
+// thaw has everything pass again.
+func (n *network) thaw() { n.set((*network).thawNow) }
+
+// thawNow is thaw. n.mu is held.
+func (n *network) thawNow() {
 	if n.frozen != nil {
 		close(n.frozen)
 		n.frozen = nil
@@ -132,11 +140,11 @@ type conn struct {
 
 const (
 	// latency is how long each answer takes at least. Without it a client that asks again at once would stop the clock.
-	latency = 200 * time.Microsecond
+	latency = time.Millisecond
 	// span and tooMany are when a client asks without a break: a moment of it, such as while leaders move, is the
 	// client's way.
-	span    = 10 * time.Second
-	tooMany = 10_000
+	span    = 30 * time.Second
+	tooMany = 20_000
 	// waiting is more requests than a client has under way on one connection.
 	waiting = 1024
 )
@@ -231,6 +239,7 @@ func (c *conn) takeRequests() {
 		}
 		c.count(a.key)
 		covered.asked(a.key)
+		c.n.layer.note(a, frame)
 		c.n.thawed(c.closed)
 		if !c.pass(a, frame) {
 			return

@@ -53,7 +53,7 @@ func (p *plan) drawEvents() {
 	rng := newRand(p.seed, "events")
 	var kinds []string
 	for _, m := range happenings() {
-		if rng.IntN(2) == 0 {
+		if drawn := rng.IntN(2) == 0; drawn && (m.fits == nil || m.fits(p)) {
 			kinds = append(kinds, m.name)
 		}
 	}

@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/cryptotest"
 	"testing/synctest"
@@ -134,13 +136,21 @@ func (w *world) feed(ctx context.Context) {
 	rng := newRand(w.plan.seed, "feed")
 	plain := w.client(kgo.DefaultProduceTopic(input))
 	defer plain.Close()
+	var failed atomic.Bool
 	for i := range w.plan.records {
 		number := fmt.Appendf(nil, "%d", i)
 		r := &kgo.Record{Value: number, Headers: []kgo.RecordHeader{{Key: numberHeader, Value: number}}}
 		if k := rng.IntN(w.plan.keys + 1); k > 0 {
 			r.Key = fmt.Appendf(nil, "k%d", k)
 		}
-		plain.Produce(context.Background(), r, nil)
+		if failed.Swap(false) {
+			plain.PurgeTopicsFromProducing(input) // it is another topic, which the client finds no more by itself
+		}
+		plain.Produce(context.Background(), r, func(_ *kgo.Record, err error) {
+			if err != nil {
+				failed.Store(true)
+			}
+		})
 		if rng.IntN(20) > 0 {
 			sleep(ctx, time.Duration(rng.Int64N(int64(2*w.plan.pause))))
 		}
@@ -162,7 +172,7 @@ func (w *world) watchCommits(ctx context.Context) {
 		for partition, c := range info.Commits[input] {
 			if old, ok := last[partition]; !ok || old != c.Offset {
 				last[partition] = c.Offset
-				w.commits = append(w.commits, commit{partition, c.Offset, now})
+				w.commits = append(w.commits, commit{partition, c.Offset, c.LeaderEpoch, c.Metadata, now})
 			}
 		}
 	}
@@ -191,6 +201,11 @@ func (w *world) undrained() error {
 			return fmt.Errorf("%s says %q", r.name, ps.Texts())
 		}
 	}
+	for _, p := range w.kafka.PartitionInfos(input) {
+		if p.LastStableOffset < p.HighWatermark {
+			return fmt.Errorf("partition %d has an open transaction", p.Partition)
+		}
+	}
 	if w.plan.protocol == "share" {
 		return w.undecided()
 	}
@@ -210,14 +225,16 @@ func (w *world) undrained() error {
 
 // undecided tells of records of a share group that are neither done nor dead letters.
 func (w *world) undecided() error {
+	left := w.readAll(input, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	buried := w.readDead()
 	w.guest.mu.Lock()
 	defer w.guest.mu.Unlock()
-	for at := range w.guest.done {
-		buried[at] = true
-	}
-	if decided := len(buried); decided < w.plan.records {
-		return fmt.Errorf("%d of %d records are done or dead letters", decided, w.plan.records)
+	left = slices.DeleteFunc(left, func(r *kgo.Record) bool {
+		_, done := w.guest.done[storedAt(r)]
+		return done || buried[storedAt(r)]
+	})
+	if len(left) > 0 {
+		return fmt.Errorf("%d records are neither done nor dead letters, the first is %v", len(left), storedAt(left[0]))
 	}
 	return nil
 }
@@ -247,8 +264,8 @@ func (w *world) readAll(topic string, opts ...kgo.Opt) []*kgo.Record {
 	defer cl.Close()
 	left := make(map[int32]int64)
 	for _, p := range w.kafka.PartitionInfos(topic) {
-		if p.HighWatermark > p.LogStartOffset {
-			left[p.Partition] = p.HighWatermark
+		if p.LastStableOffset > p.LogStartOffset {
+			left[p.Partition] = p.LastStableOffset
 		}
 	}
 	var all []*kgo.Record

@@ -9,12 +9,14 @@ import (
 	"hash/fnv"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/turn"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/test/simulation/replay"
 )
@@ -35,6 +37,9 @@ type world struct {
 	began time.Time
 	guest *guest
 	layer layer
+	// gone tells that records of the input were deleted, remaking is held while the topic is another one.
+	gone     atomic.Bool
+	remaking turn.Turn
 
 	events events
 
@@ -49,11 +54,13 @@ type world struct {
 type commit struct {
 	partition int32
 	offset    int64
+	epoch     int32
+	metadata  string
 	at        time.Time
 }
 
 func newWorld(t *testing.T, p plan) *world {
-	w := &world{t: t, plan: p, began: time.Now()}
+	w := &world{t: t, plan: p, began: time.Now(), remaking: turn.New()}
 	w.events.began = w.began
 	w.layer.wrong = w.fail
 	ports := make([]int, p.brokers)
