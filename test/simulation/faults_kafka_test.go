@@ -189,6 +189,7 @@ func membersForgotten(ctx context.Context, w *world, rng *rand.Rand) {
 	if info == nil {
 		return
 	}
+	w.evicted()
 	cl := w.client()
 	defer cl.Close()
 	for _, m := range info.Members {
@@ -252,6 +253,7 @@ func instanceFenced(ctx context.Context, w *world, rng *rand.Rand) {
 		}
 	}
 	if len(ids) > 0 {
+		w.evicted()
 		w.strange(ctx, rng, ids[rng.IntN(len(ids))])
 	}
 }

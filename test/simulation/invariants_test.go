@@ -226,8 +226,23 @@ func (w *world) allWellFor(span time.Duration) bool {
 	return lives && len(w.theLinks()) > 0
 }
 
+// unheard is for how long a member may not hear that it is none any more.
+const unheard = time.Minute
+
+// evicted notes that members were thrown out of the group which it had no reason to give up.
+func (w *world) evicted() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.evictions = append(w.evictions, time.Now())
+}
+
+func (w *world) evictedBefore(at time.Time) bool {
+	return slices.ContainsFunc(w.evictions, func(e time.Time) bool { return !e.After(at) && at.Sub(e) < unheard })
+}
+
 // judgeOwners is the invariant one-owner: no copy is called with a record while another one is still at work on it. Where
-// only the broker knows how long a member is taken for alive, one that it gave up may be.
+// only the broker knows how long a member is taken for alive, one that it gave up may be; and so may one that the group
+// has forgotten before its time, until it hears of that.
 func (w *world) judgeOwners() {
 	if w.plan.protocol != "classic" {
 		return
@@ -235,7 +250,7 @@ func (w *world) judgeOwners() {
 	busy := make(map[place]visit)
 	for _, v := range w.guest.calls {
 		before, ok := busy[v.place]
-		if ok && before.copy != v.copy && (before.end.IsZero() || before.end.After(v.began)) {
+		if ok && before.copy != v.copy && (before.end.IsZero() || before.end.After(v.began)) && !w.evictedBefore(v.began) {
 			w.fail("one-owner", "%v is with %s from %s on, and %s is at work on it until %s", v.place, v.copy, v.began.Sub(w.began), before.copy,
 				before.end.Sub(w.began))
 			return

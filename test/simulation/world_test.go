@@ -46,8 +46,10 @@ type world struct {
 	mu       sync.Mutex
 	failures []replay.Failure
 	commits  []commit
-	copies   []*replica
-	links    []*link
+	// evictions are when members were thrown out.
+	evictions []time.Time
+	copies    []*replica
+	links     []*link
 }
 
 // commit is an offset that the group had at a moment.
