@@ -7,7 +7,6 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -228,56 +227,6 @@ func TestSettingsAndMetricsInDocumentsExist(t *testing.T) {
 				t.Errorf("%s speaks of the metric %q, which there is not", file, name)
 			}
 		}
-	}
-}
-
-// commandLine is a call of the program in a document, up to a comment, a pipe or the end.
-var commandLine = regexp.MustCompile(`(?m)(?:^    |^\$ |` + "`" + `)(?:\$ )?(?:dist/)?messaging-kafka((?: [^\n` +
-	"`" + `#|]+)?)`)
-
-func TestCommandsInDocumentsExist(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "messaging-kafka")
-	build := exec.Command("go", "build", "-o", program, "./cmd/messaging-kafka")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building: %v\n%s", err, out)
-	}
-	help := map[string]string{}
-	ask := func(command string) string {
-		if _, known := help[command]; !known {
-			out, err := exec.Command(program, append(strings.Fields(command), "--help")...).CombinedOutput()
-			if err != nil {
-				t.Errorf("there is no command %q: %v", command, err)
-			}
-			help[command] = string(out)
-		}
-		return help[command]
-	}
-	seen := 0
-	for _, file := range documents(t) {
-		text := strings.ReplaceAll(read(t, file), "\\\n", " ")
-		for _, m := range commandLine.FindAllStringSubmatch(text, -1) {
-			words := strings.Fields(m[1])
-			if len(words) == 0 || !regexp.MustCompile(`^[a-z]+$`).MatchString(words[0]) {
-				continue // the program as a name
-			}
-			command := words[0]
-			if len(words) > 1 && command == "par" && words[1] == "inspect" {
-				command += " inspect"
-			}
-			known := ask(command)
-			seen++
-			for _, word := range words {
-				flag, _, _ := strings.Cut(word, "=")
-				if strings.HasPrefix(flag, "--") &&
-					!regexp.MustCompile(`(?m)^ +(-\w, )?`+regexp.QuoteMeta(flag)+`\b`).MatchString(known) {
-					t.Errorf("%s: messaging-kafka %s has no flag %s", file, command, flag)
-				}
-			}
-		}
-	}
-	if seen < 20 {
-		t.Errorf("only %d commands are looked at", seen)
 	}
 }
 

@@ -96,25 +96,34 @@ type pkg struct {
 // list returns the packages of the module and all that they depend on.
 func list(t *testing.T) map[string]pkg {
 	t.Helper()
+	packages, err := listed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return packages
+}
+
+// listed asks go list once for all tests: nothing changes the code meanwhile.
+var listed = sync.OnceValues(func() (map[string]pkg, error) {
 	var errOut bytes.Buffer
 	cmd := exec.Command("go", "list", "-deps", "-json=ImportPath,Imports,Deps", root()+"...")
 	cmd.Stderr = &errOut
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("listing packages: %v\n%s", err, &errOut)
+		return nil, fmt.Errorf("listing packages: %w\n%s", err, &errOut)
 	}
 	packages := map[string]pkg{}
 	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
 		var p pkg
 		switch err := dec.Decode(&p); {
 		case errors.Is(err, io.EOF):
-			return packages
+			return packages, nil
 		case err != nil:
-			t.Fatalf("reading the output of go list: %v", err)
+			return nil, fmt.Errorf("reading the output of go list: %w", err)
 		}
 		packages[p.ImportPath] = p
 	}
-}
+})
 
 // isOrIsIn tells whether an import path is prefix or lies below it.
 func isOrIsIn(path, prefix string) bool {
