@@ -79,7 +79,8 @@ func publish(ctx context.Context, p *Publisher, out record.Outgoing) (record.Pos
 }
 
 // produceAll stores records as they are, and returns the first error.
-func produceAll(ctx context.Context, p *Publisher, records ...record.Outgoing) (positions []record.Position, first error) {
+func produceAll(ctx context.Context, p *Publisher, records ...record.Outgoing) (positions []record.Position,
+	first error) {
 	for _, result := range p.Send(ctx, records...) {
 		positions = append(positions, result.Position)
 		if first == nil {

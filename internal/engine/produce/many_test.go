@@ -17,11 +17,11 @@ func TestOfManyRecordsEachHasItsResult(t *testing.T) {
 	t.Parallel()
 	cluster := startKafka(t, kfake.SeedTopics(3, "t"))
 	var stored, bytes int
-	link := settings.Producer{AllowedTopics: []string{"t", "made", "answers"}, Partitions: []int32{2, 0}, Fanout: settings.FanoutCopy}
+	link := settings.Producer{AllowedTopics: []string{"t", "made", "answers"}, Partitions: []int32{2, 0},
+		Fanout: settings.FanoutCopy}
 	handle := acquire(t, NewPool(quiet()), cluster.settings(), producerSettings()).handle.Load()
-	publisher := NewPublisher(handle, link, settings.CreateTopics{Enabled: true, Partitions: 3, Replication: 1}, func(n, size int) {
-		stored, bytes = stored+n, bytes+size
-	})
+	create := settings.CreateTopics{Enabled: true, Partitions: 3, Replication: 1}
+	publisher := NewPublisher(handle, link, create, func(n, size int) { stored, bytes = stored+n, bytes+size })
 	given := outgoing("t", "given")
 	given.Partition = 1
 	nowhere := outgoing("t", "nowhere")
@@ -75,7 +75,8 @@ func TestSentRecordsGoAsTheyAre(t *testing.T) {
 	cluster := startKafka(t)
 	handle := acquire(t, NewPool(quiet()), cluster.settings(), producerSettings()).handle.Load()
 	publisher := NewPublisher(handle, settings.Producer{AllowedTopics: []string{"other"}, Partitions: []int32{0}},
-		settings.CreateTopics{Enabled: true, Partitions: 2, Replication: 1}, func(int, int) { t.Error("it is counted as a publish of the link") })
+		settings.CreateTopics{Enabled: true, Partitions: 2, Replication: 1},
+		func(int, int) { t.Error("it is counted as a publish of the link") })
 	// An answer whose handling failed is a dead letter, and no answer.
 	letter := outgoing("letters", "v")
 	letter.Partition, letter.Headers = 1, []record.Header{{Key: record.CorrelationHeader, Value: []byte("id")}}
@@ -89,7 +90,8 @@ func TestSentRecordsGoAsTheyAre(t *testing.T) {
 func TestPreparedIsWhatIsPublished(t *testing.T) {
 	t.Parallel()
 	cluster := startKafka(t)
-	publisher := publisherFor(t, cluster, settings.Producer{AllowedTopics: []string{"t"}, Partitions: []int32{2, 0}, Fanout: settings.FanoutCopy}, settings.CreateTopics{})
+	link := settings.Producer{AllowedTopics: []string{"t"}, Partitions: []int32{2, 0}, Fanout: settings.FanoutCopy}
+	publisher := publisherFor(t, cluster, link, settings.CreateTopics{})
 	ready, err := publisher.Prepare([]record.Outgoing{{Topic: "before"}}, outgoing("t?correlation=6964", "v"))
 	if err != nil || len(ready) != 3 {
 		t.Fatalf("prepared are %+v (%v)", ready, err)

@@ -105,8 +105,9 @@ func TestProduceReturnsWhereTheRecordsAre(t *testing.T) {
 	cluster := startKafka(t, kfake.SeedTopics(3, "t"))
 	handle := acquire(t, NewPool(quiet()), cluster.settings(), producerSettings())
 	stamp := time.UnixMilli(1_600_000_000_123)
-	positions, err := produceAll(t.Context(), handle, record.Outgoing{Topic: "t", Partition: 2, Key: []byte("k"), Value: []byte("first"), Timestamp: stamp,
-		Headers: []record.Header{{Key: "h", Value: []byte("1")}, {Key: "h", Value: nil}}},
+	positions, err := produceAll(t.Context(), handle,
+		record.Outgoing{Topic: "t", Partition: 2, Key: []byte("k"), Value: []byte("first"), Timestamp: stamp,
+			Headers: []record.Header{{Key: "h", Value: []byte("1")}, {Key: "h", Value: nil}}},
 		record.Outgoing{Topic: "t", Partition: 2, Key: []byte{}, Value: nil},
 		record.Outgoing{Topic: "t", Partition: 0, Value: []byte("other")})
 	if err != nil {

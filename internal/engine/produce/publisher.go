@@ -24,7 +24,8 @@ type Publisher struct {
 // NewPublisher returns a publisher for a link, which takes the handle over. stored, unless it is nil, is called with
 // what [Publisher.Publish] has stored: the records that Kafka has acknowledged, copies included, and their bytes; by
 // many goroutines at once.
-func NewPublisher(handle *Handle, producer settings.Producer, create settings.CreateTopics, stored func(records, bytes int)) *Publisher {
+func NewPublisher(handle *Handle, producer settings.Producer, create settings.CreateTopics,
+	stored func(records, bytes int)) *Publisher {
 	p := &Publisher{link: producer, create: create, stored: stored}
 	p.handle.Store(handle)
 	return p
@@ -204,7 +205,8 @@ func (p *Publisher) send(ctx context.Context, ready []record.Outgoing, parcels [
 	if c == nil {
 		results := make([]record.Result, len(ready))
 		for i := range results {
-			results[i] = record.Result{Position: nowhere(&ready[i]), Err: &Error{Class: ClassUnavailable, Text: "the link is being shut down"}}
+			results[i].Position = nowhere(&ready[i])
+			results[i].Err = &Error{Class: ClassUnavailable, Text: "the link is being shut down"}
 		}
 		return results
 	}

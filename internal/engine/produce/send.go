@@ -129,7 +129,8 @@ func (c *client) newSendingUntil(end time.Time, done chan<- int) *sending {
 	return c.newSendingWithin(within, 1, done, nil, cancel)
 }
 
-func (c *client) newSendingWithin(within context.Context, n int, done chan<- int, lease *deadline.Lease, cancel context.CancelFunc) *sending {
+func (c *client) newSendingWithin(within context.Context, n int, done chan<- int, lease *deadline.Lease,
+	cancel context.CancelFunc) *sending {
 	s := &sending{client: c, within: within, lease: lease, cancel: cancel, flights: make([]flight, n), done: done}
 	s.finished = s.cameBack
 	s.left.Store(int64(n))
