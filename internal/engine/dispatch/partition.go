@@ -461,13 +461,6 @@ func (p *Partition) beginClose(lost bool) {
 	}
 }
 
-// isClosing tells whether the assignment is coming to its end.
-func (p *Partition) isClosing() bool {
-	p.d.mu.Lock()
-	defer p.d.mu.Unlock()
-	return p.closing
-}
-
 // endClose gives up what still runs, waits for it, and frees what the partition held.
 func (p *Partition) endClose() {
 	p.giveUp()
