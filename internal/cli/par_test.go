@@ -111,7 +111,7 @@ func TestParPacksGivenBinariesWithGivenKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close() //nolint:errcheck // it was only read
+	defer file.Close()
 	contents, err := par.Verify(t.Context(), file, time.Now())
 	if err != nil {
 		t.Fatal(err)

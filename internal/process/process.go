@@ -1,9 +1,9 @@
-// Package process has what surrounds routes in a process, whoever they are for: a log without secrets, telemetry and its
-// export, the bound on the memory of the process, the process's own settings, and the address at which all of that is to be
-// seen.
+// Package process has what surrounds routes in a process, whoever they are for: a log without secrets, telemetry and
+// its export, the bound on the memory of the process, the process's own settings, and the address at which all of that
+// is to be seen.
 //
-// A front-end calls [Start], opens routes in [Process.Routes], has itself shown by [Process.Serve], and calls [Process.Close]
-// last of all.
+// A front-end calls [Start], opens routes in [Process.Routes], has itself shown by [Process.Serve], and calls
+// [Process.Close] last of all.
 package process
 
 import (
@@ -37,7 +37,8 @@ type Options struct {
 	Hide []string
 	// Identity tells this copy of the program from all others.
 	Identity otlp.Identity
-	// Host is what a host says of OpenTelemetry. Getenv reads the OTEL_* variables, as os.Getenv does; nil = there are none.
+	// Host is what a host says of OpenTelemetry. Getenv reads the OTEL_* variables, as os.Getenv does; nil = there are
+	// none.
 	Host   otlp.HostConfig
 	Getenv func(string) string
 }
@@ -67,8 +68,8 @@ type Process struct {
 	unseen  error             // why the admin address is not served
 }
 
-// exportTimeout bounds what the end waits for telemetry to get away: a collector that does not answer must hold up neither
-// a host nor an operator.
+// exportTimeout bounds what the end waits for telemetry to get away: a collector that does not answer must hold up
+// neither a host nor an operator.
 const exportTimeout = time.Second
 
 // Start makes what surrounds routes. Nothing of it fails: what is wrong is told by the log and by health.
@@ -77,7 +78,8 @@ func Start(o Options) *Process {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	p := &Process{
-		Secrets: new(redact.Redactor), identity: o.Identity, secrets: o.Secrets, metrics: telemetry.NewMetrics(), config: o.Config,
+		Secrets: new(redact.Redactor), identity: o.Identity, secrets: o.Secrets, metrics: telemetry.NewMetrics(),
+		config: o.Config,
 	}
 	p.Secrets.Add(settings.SecretValues(o.Config, o.Secrets)...)
 	p.Secrets.Add(settings.SecretValues(exportVariables(o.Getenv), nil)...)
@@ -95,7 +97,8 @@ func Start(o Options) *Process {
 	p.Lid = memory.FindLid(p.Own.MaxMemory)
 	p.Memory = p.Lid.Budget()
 	unbind := p.Lid.Set()
-	p.Log.Info("the memory of the process is bounded", "bytes", p.Lid.Bytes, "from", p.Lid.From, "budget", p.Memory.Status().Limit)
+	p.Log.Info("the memory of the process is bounded", "bytes", p.Lid.Bytes, "from", p.Lid.From, "budget",
+		p.Memory.Status().Limit)
 	p.Routes = route.NewSet(route.Options{
 		Log: p.Log, Metrics: p.metrics, Secrets: p.Secrets, Memory: p.Memory, Lid: p.Lid,
 		Tracer:  tracing.New(p.export.TracerProvider(), o.Identity.Version).Fit(p.Secrets.Value, p.Secrets.Text),
@@ -165,7 +168,8 @@ func (p *Process) Problems(found status.Problems) status.Problems {
 	return list
 }
 
-// Health says in words what is wrong with the process and its routes, "" where nothing is. found is what the front-end finds.
+// Health says in words what is wrong with the process and its routes, "" where nothing is. found is what the front-end
+// finds.
 func (p *Process) Health(found status.Problems) string {
 	return strings.Join(append(p.Problems(found).Texts(), p.Routes.Problems().Texts()...), "; ")
 }
@@ -173,7 +177,8 @@ func (p *Process) Health(found status.Problems) string {
 // Status tells how the process and its routes are. found is what the front-end finds.
 func (p *Process) Status(found status.Problems) status.Provider {
 	return p.Routes.Status(status.Provider{
-		Version: p.identity.Version, ProviderKey: p.identity.ProviderKey, Lattice: p.identity.Lattice, HostID: p.identity.HostID,
+		Version: p.identity.Version, ProviderKey: p.identity.ProviderKey, Lattice: p.identity.Lattice,
+		HostID:     p.identity.HostID,
 		InstanceID: p.identity.InstanceID, Problems: p.Problems(found),
 	})
 }

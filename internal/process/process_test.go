@@ -95,7 +95,8 @@ func TestWhatIsWrongWithTheProcessIsToldUntilItIsMended(t *testing.T) {
 		t.Errorf("provider_max_in_flight is %d: the default is to be used", own)
 	}
 	p.Configure(address)
-	if text := p.Health(nil); strings.Contains(text, "provider_max_in_flight") || missing(text, "listening on admin_address") != nil {
+	if text := p.Health(nil); strings.Contains(text, "provider_max_in_flight") ||
+		missing(text, "listening on admin_address") != nil {
 		t.Errorf("health says %q", text)
 	}
 	found := status.Problems{{Kind: status.ProblemCalls, Text: "too many"}}

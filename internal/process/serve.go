@@ -9,8 +9,8 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/telemetry"
 )
 
-// FrontEnd is what the page and the metrics ask a front-end. Both begin with what the process knows, see [Process.Status]
-// and [route.Set.Snapshot].
+// FrontEnd is what the page and the metrics ask a front-end. Both begin with what the process knows, see
+// [Process.Status] and [route.Set.Snapshot].
 type FrontEnd interface {
 	admin.Source
 	Snapshot() telemetry.Snapshot
@@ -37,7 +37,8 @@ func (p *Process) Serve(f FrontEnd, listening func(net.Addr)) (stop func()) {
 		p.mu.Unlock()
 		return func() {}
 	}
-	p.Log.Info("serving metrics and health", "address", server.Addr().String(), "page", "http://"+server.Addr().String()+"/")
+	p.Log.Info("serving metrics and health", "address", server.Addr().String(), "page",
+		"http://"+server.Addr().String()+"/")
 	if listening != nil {
 		listening(server.Addr())
 	}

@@ -2,6 +2,7 @@ package testkit
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -78,7 +79,7 @@ func TestAMissingToolIsNamed(t *testing.T) {
 		if script == "kafka-up" {
 			_, err = runScript(nil, "test/kafka/"+script)
 		}
-		if _, ok := err.(errMissingTool); !ok || !strings.Contains(err.Error(), tool+" ") {
+		if _, ok := errors.AsType[errMissingTool](err); !ok || !strings.Contains(err.Error(), tool+" ") {
 			t.Errorf("%s: %v, want word of %s", script, err, tool)
 		}
 	}

@@ -57,8 +57,8 @@ type Lane struct {
 	Choices  []Choice
 }
 
-// KafkaLanes are the lanes of brokers, and of the network with what else is broken there. Kafka is cut off as a whole for as
-// long as least and most say.
+// KafkaLanes are the lanes of brokers, and of the network with what else is broken there. Kafka is cut off as a whole
+// for as long as least and most say.
 func KafkaLanes(brokers int, least, most time.Duration, more ...Choice) []Lane {
 	const ms, s = time.Millisecond, time.Second
 	return []Lane{

@@ -171,7 +171,7 @@ func checkArchive(t *testing.T, path, keys, program string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close() //nolint:errcheck // it was only read
+	defer file.Close()
 	contents, err := par.Verify(t.Context(), file, time.Now())
 	if err != nil {
 		t.Fatal(err)

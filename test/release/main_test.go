@@ -54,7 +54,7 @@ func isStatic(t *testing.T, path string, machine elf.Machine, arch string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close() //nolint:errcheck // it was only read
+	defer file.Close()
 	libraries, err := file.ImportedLibraries()
 	if err != nil || len(libraries) > 0 || file.Machine != machine {
 		t.Errorf("%s is for %s and needs %v (%v)", path, file.Machine, libraries, err)

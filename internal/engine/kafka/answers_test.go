@@ -60,8 +60,8 @@ func TestAnswersWithoutRecordsAreBounded(t *testing.T) {
 				}
 				_, _ = there.Write(answer(c.size, 7, []byte("body")))
 			}()
-			got, err := make([]byte, 8+3+8+4), error(nil)
-			_, err = io.ReadFull(conn, got)
+			got := make([]byte, 8+3+8+4)
+			_, err := io.ReadFull(conn, got)
 			large, refused := errors.AsType[*AnswerTooLargeError](err)
 			if refused != c.refused || refused && (large.Bytes != int64(c.size) || told != err) || !refused && err != nil {
 				t.Errorf("got %v, told %v", err, told)

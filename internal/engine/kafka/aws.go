@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/twmb/franz-go/pkg/sasl"
@@ -68,7 +68,7 @@ func (e *AWSError) Is(target error) bool {
 
 // Temporary tells the Kafka client to try again, as [TokenError.Temporary] does: the credentials of containers and
 // machines come from services that may be away for a while.
-func (e *AWSError) Temporary() bool { return true }
+func (*AWSError) Temporary() bool { return true }
 
 var errNoAWSRegion = errors.New("the AWS region is not known: it is neither in the broker's name nor in the environment; set aws_region")
 

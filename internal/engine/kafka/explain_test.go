@@ -151,7 +151,7 @@ func refusesPassword(t *testing.T) string {
 		cluster.KeepControl()
 		resp := req.ResponseKind().(*kmsg.SASLAuthenticateResponse)
 		resp.ErrorCode = kerr.SaslAuthenticationFailed.Code
-		resp.ErrorMessage = kmsg.StringPtr("Authentication failed: Invalid username or password")
+		resp.ErrorMessage = new("Authentication failed: Invalid username or password")
 		return resp, nil, true
 	})
 	return addr

@@ -121,6 +121,7 @@ func (s sized) GetDecompressBytes(src []byte, codec kgo.CompressionCodecType) []
 		}
 	case kgo.CodecLz4:
 		n = lz4Size(src)
+	case kgo.CodecNone, kgo.CodecSnappy, kgo.CodecZstd:
 	}
 	if n <= 0 {
 		return nil

@@ -66,8 +66,7 @@ type TokenError struct {
 }
 
 func (e *TokenError) Error() string {
-	var refused *oauth2.RetrieveError
-	if errors.As(e.Err, &refused) {
+	if refused, ok := errors.AsType[*oauth2.RetrieveError](e.Err); ok {
 		// The error's own text has the whole body of the answer, which is the endpoint's to fill.
 		text := refused.ErrorCode
 		if refused.ErrorDescription != "" {

@@ -115,7 +115,7 @@ func (t *tlsSource) build() (*tls.Config, error) {
 		ServerName: s.TLSServerName,
 		MinVersion: s.TLSMinVersion,
 		// Asked for by name by the operator, and warned about by the settings.
-		InsecureSkipVerify: s.TLSInsecureSkipVerify, //nolint:gosec
+		InsecureSkipVerify: s.TLSInsecureSkipVerify,
 	}
 	if config.MinVersion == 0 {
 		config.MinVersion = tls.VersionTLS12

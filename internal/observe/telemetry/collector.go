@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -182,7 +183,7 @@ func merged(consumers []ConsumerLoad) []ConsumerLoad {
 }
 
 func mergedPartitions(a, b []status.Partition) []status.Partition {
-	all := append(a[:len(a):len(a)], b...)
+	all := append(slices.Clip(a), b...)
 	type key struct {
 		topic     string
 		partition int32

@@ -135,9 +135,10 @@ func (l *Link) start(ctx context.Context, parent trace.SpanContext, name string,
 	} else {
 		opts = append(opts, trace.WithNewRoot())
 	}
-	ctx, span := l.tracer.Start(ctx, name, opts...)
-	//nolint:spancheck // it is for the caller to end, by Span.End
-	return ctx, &Span{span: span, headers: headersFor(span.SpanContext(), from), value: l.value, text: l.text}
+	ctx, span := l.tracer.Start(ctx, name, opts...) //nolint:spancheck // it is for the caller to end, by Span.End
+	return ctx, &Span{                              //nolint:spancheck // likewise
+		span: span, headers: headersFor(span.SpanContext(), from), value: l.value, text: l.text,
+	}
 }
 
 func partition(p int32) attribute.KeyValue {

@@ -107,7 +107,8 @@ func headersJSON(list []record.Header) []jsonHeader {
 func incomingJSON(r *record.Record) jsonIncoming {
 	return jsonIncoming{
 		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Timestamp: max(0, r.Timestamp.UnixMilli()),
-		Key: r.Key, Value: r.Value, Headers: headersJSON(r.Headers), Attempt: uint32(min(max(1, int64(r.Attempt)), math.MaxUint32)),
+		Key: r.Key, Value: r.Value, Headers: headersJSON(r.Headers),
+		Attempt: uint32(min(max(1, int64(r.Attempt)), math.MaxUint32)),
 	}
 }
 
@@ -246,7 +247,8 @@ type jsonResult struct {
 	Error *string `json:"error,omitempty"`
 }
 
-// DecodeResultsJSON reads the JSON form of list<result<_, string>> of n elements: {"ok": true} or {"error": "text"} each.
+// DecodeResultsJSON reads the JSON form of list<result<_, string>> of n elements: {"ok": true} or {"error": "text"}
+// each.
 func DecodeResultsJSON(b []byte, n int) ([]*string, error) {
 	var list []jsonResult
 	if err := unmarshal(b, &list); err != nil {

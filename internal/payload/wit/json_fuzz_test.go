@@ -39,7 +39,8 @@ func kindsAndTexts(outcomes []record.Outcome) []any {
 			all = append(all, o.Err.Error())
 		}
 		for _, out := range o.Outputs {
-			all = append(all, out.Topic, out.Partition, out.Timestamp.UnixMilli(), string(out.Key), out.Key == nil, string(out.Value), out.Value == nil, len(out.Headers))
+			all = append(all, out.Topic, out.Partition, out.Timestamp.UnixMilli(), string(out.Key), out.Key == nil,
+				string(out.Value), out.Value == nil, len(out.Headers))
 		}
 	}
 	return all

@@ -15,7 +15,7 @@ func TestTheProvidersPasswordDoesNotReachALinksBroker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close() //nolint:errcheck // the test is over
+	defer listener.Close()
 	came := make(chan string, 16)
 	go func() {
 		for {

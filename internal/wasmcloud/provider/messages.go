@@ -14,8 +14,8 @@ import (
 // rejectPrefix at the start of a component's error text says that another delivery of the record cannot help.
 const rejectPrefix = "reject:"
 
-// messageReceiver hands records to one component as wasmcloud:messaging@0.2.0 messages: the topic is the subject, the value,
-// or the record in an envelope, the body, and each record makes a call. It is a [record.Receiver].
+// messageReceiver hands records to one component as wasmcloud:messaging@0.2.0 messages: the topic is the subject, the
+// value, or the record in an envelope, the body, and each record makes a call. It is a [record.Receiver].
 type messageReceiver struct {
 	route.Delivery
 	component *messaging.Component
