@@ -19,6 +19,8 @@ TARGETS ?=
 
 # Tools have a go.mod of their own, which pins them with their sums.
 tool = $(GO) tool -modfile='$(CURDIR)/test/tools/go.mod'
+# Fetched and built at the first call, which takes minutes; from then on it needs no network.
+GOLANGCI = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # Where govulncheck looks vulnerabilities up. Empty = the Go team's database, by the network; file:///PATH is a copy of it.
 VULNDB ?=
 
@@ -52,7 +54,7 @@ SOAK_OUT      ?= $(abspath $(DIST))/soak
 tags = $(shell grep -rhox --include='*_test.go' '//go:build [a-z0-9]*' bench internal test 2>/dev/null | cut -d' ' -f2 | grep -vx unix | sort -u | paste -sd, -)
 
 .DEFAULT_GOAL := build
-.PHONY: help build test verify lint vet staticcheck vulnerabilities tidy tidy-check par release fuzz docs bench bench-compare bench-host chaos exactly-once simulate simulate-faults soak soak-nightly clean
+.PHONY: help build test verify lint vet staticcheck golangci vulnerabilities tidy tidy-check par release fuzz docs bench bench-compare bench-host chaos exactly-once simulate simulate-faults soak soak-nightly clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -75,6 +77,10 @@ vet:
 
 staticcheck:
 	$(call in_modules,$(tool) staticcheck -tags '$(tags)' ./...)
+
+# Built from a go.mod of its own, as its authors say: its hundreds of modules would move the versions of the other tools.
+golangci: ## check the code by the linters of .golangci.yml
+	$(GO) run $(GOLANGCI) run --build-tags '$(tags)' ./...
 
 tidy: ## have every go.mod and go.sum say what is used
 	$(call in_modules,$(GO) mod tidy)
