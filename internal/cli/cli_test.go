@@ -74,7 +74,7 @@ func TestWrongCommandLinesEndWithTwo(t *testing.T) {
 		"an unknown target":     {[]string{"par", "--binary", "mips-linux=./x"}, "aarch64-linux"},
 		"a target twice":        {[]string{"par", "--binary", "x86_64-linux=a", "--binary", "linux/amd64=b"}, "twice"},
 		"a bad time":            {[]string{"par", "--issued-at", "yesterday"}, "RFC 3339"},
-		"no file to inspect":    {[]string{"par", "inspect"}, "needs the file"},
+		"no file to inspect":    {[]string{"par", "inspect"}, "needs one file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := run(t, "", nil, test.args...)

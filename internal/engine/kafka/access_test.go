@@ -250,7 +250,9 @@ func TestTheClientsRoutineIsForDebugging(t *testing.T) {
 	log.Log(kgo.LogLevelDebug, "wordy")
 	log.Log(kgo.LogLevelWarn, "join group failed") // what the client tells its user as well
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-	want := []string{"level=ERROR|broken|addr=a:1", "level=WARN|unable to dial|addr=a:1", "level=DEBUG|routine", "level=DEBUG|join group"}
+	want := []string{
+		"level=ERROR|broken|addr=a:1", "level=WARN|unable to dial|addr=a:1", "level=DEBUG|routine", "level=DEBUG|join group",
+	}
 	if len(lines) != len(want) {
 		t.Fatalf("got %d lines, want %d:\n%s", len(lines), len(want), &out)
 	}

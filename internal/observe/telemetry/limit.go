@@ -22,9 +22,9 @@ const (
 var repeatAttrs = []string{"component", "link", "direction", "topic", "setting", "signal", "broker", "addr", "subject"}
 
 // Limit returns a logger that writes to log as before, but of warnings and errors of one kind (of one message and link,
-// and about one topic or broker) only so many in half a minute. The others are counted; at the end of that time the last of them
-// is written, with their number as repeats_left_out. The function that it returns writes what is left to write, and
-// ends that; it is called once, when nothing is logged any more.
+// and about one topic or broker) only so many in half a minute. The others are counted; at the end of that time the
+// last of them is written, with their number as repeats_left_out. The function that it returns writes what is left to
+// write, and ends that; it is called once, when nothing is logged any more.
 func Limit(log *slog.Logger) (*slog.Logger, func()) {
 	l := &limiter{kinds: make(map[string]*repeats), window: repeatWindow}
 	return slog.New(&limited{next: log.Handler(), limiter: l}), l.close
