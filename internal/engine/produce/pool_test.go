@@ -17,6 +17,7 @@ import (
 
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 func TestLinksToOneClusterShareAProducer(t *testing.T) {
@@ -389,21 +390,26 @@ func TestSmallRecordsDoNotFailWithTheirBatch(t *testing.T) {
 
 func TestAReleaseThatMayWaitNoLongerEndsThePublishes(t *testing.T) {
 	t.Parallel()
-	cluster := startKafka(t, kfake.SeedTopics(1, "t"))
-	arrived, goOn := make(chan struct{}, 10), make(chan struct{})
-	cluster.answer(kmsg.Produce, func(kmsg.Request) (kmsg.Response, error, bool) {
-		arrived <- struct{}{}
-		cluster.SleepControl(func() { <-goOn })
-		return nil, nil, false
-	})
-	defer close(goOn)
+	cluster, proxy := startProxiedKafka(t, kfake.SeedTopics(1, "t"))
 	publisher := acquire(t, NewPool(quiet()), cluster.settings(), producerSettings())
+	if _, err := publish(t.Context(), publisher, outgoing("t", "before")); err != nil {
+		t.Fatal(err)
+	}
+	proxy.Pause()
+	defer proxy.Resume()
+	c := publisher.client()
+	before := c.written.Load()
 	published := make(chan error, 1)
 	go func() {
 		_, err := publish(context.Background(), publisher, outgoing("t", "v"))
 		published <- err
 	}()
-	<-arrived
+	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
+		if c.written.Load() == before {
+			return errors.New("the record is not on its way")
+		}
+		return nil
+	})
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := publisher.Release(ended); !errors.Is(err, context.Canceled) {
