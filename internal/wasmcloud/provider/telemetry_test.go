@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -314,9 +315,7 @@ func TestADeadCollectorHoldsUpNeitherRecordsNorTheShutdown(t *testing.T) {
 			p := b.observed(map[string]any{"enable_observability": true, "observability_endpoint": endpoint}, config)
 			b.host.PutLink(testkit.TargetLink("echo", "kafka", b.config("in")))
 			p.WaitHealthy()
-			for range 300 {
-				b.kc.ProduceText("in", "x")
-			}
+			b.kc.ProduceText("in", slices.Repeat([]string{"x"}, 300)...)
 			b.kc.Read("in.reply", 300)
 			if r := p.Shutdown(); !r.Replied {
 				t.Errorf("shutdown was not answered in time: %+v", r)
