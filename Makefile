@@ -20,7 +20,6 @@ TARGETS ?=
 # Tools have a go.mod of their own, which pins them with their sums.
 tool = $(GO) tool -modfile='$(CURDIR)/test/tools/go.mod'
 # Fetched and built at the first call, which takes minutes; from then on it needs no network.
-GOLANGCI = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # Where govulncheck looks vulnerabilities up. Empty = the Go team's database, by the network; file:///PATH is a copy of it.
 VULNDB ?=
 
@@ -68,7 +67,7 @@ test: ## run the tests that everybody runs, in minutes, and name those that this
 verify: ## run all the rest: real hosts, brokers and browsers, security, chaos, releases (SUITES="e2e page")
 	SUITES='$(SUITES)' ./test/verify.sh
 
-lint: vet staticcheck vulnerabilities ## check the code without running it
+lint: vet staticcheck golangci vulnerabilities ## check the code without running it
 
 vet:
 	@unformatted=$$($$($(GO) env GOROOT)/bin/gofmt -l .); \
@@ -78,17 +77,18 @@ vet:
 staticcheck:
 	$(call in_modules,$(tool) staticcheck -tags '$(tags)' ./...)
 
-# Built from a go.mod of its own, as its authors say: its hundreds of modules would move the versions of the other tools.
 golangci: ## check the code by the linters of .golangci.yml
-	$(GO) run $(GOLANGCI) run --build-tags '$(tags)' ./...
+	$(GO) tool -modfile='$(abspath test/tools/lint/go.mod)' golangci-lint run --build-tags '$(tags)' ./...
 
 tidy: ## have every go.mod and go.sum say what is used
 	$(call in_modules,$(GO) mod tidy)
 	$(GO) -C test/tools mod tidy
+	$(GO) -C test/tools/lint mod tidy
 
 tidy-check:
 	$(call in_modules,$(GO) mod tidy -diff)
 	$(GO) -C test/tools mod tidy -diff
+	$(GO) -C test/tools/lint mod tidy -diff
 
 # The database is the one thing here that needs the network each time. Without it nothing is known, and that is said;
 # with a copy of one's own (VULNDB) there is no excuse. Modules for tests alone have nothing that is shipped.

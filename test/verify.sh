@@ -74,6 +74,7 @@ uses() { [[ " ${suites[*]} " == *" $1 "* ]]; } # uses SUITE
 
 if [ -z "$chosen" ] || [ "$chosen" = - ]; then
   step "staticcheck" online make --no-print-directory staticcheck
+  step "golangci-lint (its first build takes minutes)" online make --no-print-directory golangci
   step "govulncheck" vulnerabilities
   step "go.mod is tidy, in all modules" online make --no-print-directory tidy-check
   # What it says is for a reader; on a machine that others use, no figure of time would be worth a failure.

@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -266,10 +268,41 @@ func (k *Kafka) StartNode(t testing.TB, node int) {
 	k.run(t, "test/kafka/kafka-up", k.upArgs("--node", strconv.Itoa(node))...)
 }
 
-// PauseNode stops a node's process without ending it (SIGSTOP): its connections stay open and nothing answers.
+// PauseNode stops a node's process without ending it (SIGSTOP): its connections stay open and nothing answers. On Linux
+// it waits for the last thread to stop, which may still answer for a moment.
 func (k *Kafka) PauseNode(t testing.TB, node int) {
 	t.Helper()
 	k.signal(t, node, syscall.SIGSTOP)
+	if runtime.GOOS != "linux" {
+		return
+	}
+	pid := k.PID(t, node)
+	Eventually(t, DefaultTimeout, func() error { return allStopped(pid) })
+}
+
+// allStopped returns an error while a thread of a process runs: the state stands behind the name, which is in
+// parentheses (proc_pid_stat(5)).
+func allStopped(pid int) error {
+	stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil {
+		return err
+	}
+	if len(stats) == 0 {
+		return fmt.Errorf("process %d has no threads", pid)
+	}
+	for _, path := range stats {
+		text, err := os.ReadFile(path)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // it has ended
+		}
+		if err != nil {
+			return err
+		}
+		if i := bytes.LastIndex(text, []byte(") T")); i < 0 {
+			return fmt.Errorf("a thread still runs: %.60s", text)
+		}
+	}
+	return nil
 }
 
 // ResumeNode lets a paused node go on.

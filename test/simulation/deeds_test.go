@@ -22,8 +22,8 @@ type link struct {
 	there     bool
 }
 
-// links are the one that reads and, where the component takes messages, the one of the other direction, which shares its
-// reading.
+// links are the one that reads and, where the component takes messages, the one of the other direction, which shares
+// its reading.
 func (p *plan) links() []*link {
 	list := []*link{{
 		id: route.ID{Peer: "guest", Name: "default", Variant: "1"}, role: p.role(), direction: status.Source, config: p.config, there: true,

@@ -20,8 +20,9 @@ func (a *asked) reads() bool {
 		kmsg.DescribeProducers,
 		kmsg.DescribeShareGroupOffsets:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // A batch (magic 2) begins with its base offset and length. The magic byte is the 17th, the checksum follows and covers

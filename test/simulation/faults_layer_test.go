@@ -93,6 +93,7 @@ func ways(key kmsg.Key) []way {
 	case kmsg.ShareFetch:
 		// Part of a batch comes in no answer of a share group: there a record is given to somebody or is not.
 		list = append(list, batchDamaged, batchBomb)
+	default:
 	}
 	return list
 }
@@ -320,8 +321,8 @@ func fail(resp kmsg.Response, c code, rng *rand.Rand) bool {
 
 // innermost finds where in an answer a code can be put that is not the answer's own, and replaces no other one.
 func innermost(v reflect.Value, depth int, code int16) (may []func()) {
-	for i := range v.NumField() {
-		if field := v.Field(i); structs(field) {
+	for _, field := range v.Fields() {
+		if structs(field) {
 			for j := range field.Len() {
 				may = append(may, innermost(field.Index(j), depth+1, code)...)
 			}

@@ -178,8 +178,8 @@ const (
 	calm    = time.Minute
 )
 
-// watchHealth is the invariant health-tells: while a partition has had something to commit and nothing was committed for
-// some minutes, a copy says that something is wrong.
+// watchHealth is the invariant health-tells: while a partition has had something to commit and nothing was committed
+// for some minutes, a copy says that something is wrong.
 func (w *world) watchHealth(ctx context.Context) {
 	if w.plan.protocol == "share" {
 		return // the broker keeps what is decided to itself
@@ -240,9 +240,9 @@ func (w *world) evictedBefore(at time.Time) bool {
 	return slices.ContainsFunc(w.evictions, func(e time.Time) bool { return !e.After(at) && at.Sub(e) < unheard })
 }
 
-// judgeOwners is the invariant one-owner: no copy is called with a record while another one is still at work on it. Where
-// only the broker knows how long a member is taken for alive, one that it gave up may be; and so may one that the group
-// has forgotten before its time, until it hears of that.
+// judgeOwners is the invariant one-owner: no copy is called with a record while another one is still at work on it.
+// Where only the broker knows how long a member is taken for alive, one that it gave up may be; and so may one that the
+// group has forgotten before its time, until it hears of that.
 func (w *world) judgeOwners() {
 	if w.plan.protocol != "classic" {
 		return
@@ -261,8 +261,8 @@ func (w *world) judgeOwners() {
 	}
 }
 
-// judgeGivenUp is the invariant given-up-by-rule: a dead letter is of a record that was rejected, or has had its attempts. In
-// a share group the broker counts deliveries that no call came of.
+// judgeGivenUp is the invariant given-up-by-rule: a dead letter is of a record that was rejected, or has had its
+// attempts. In a share group the broker counts deliveries that no call came of.
 func (w *world) judgeGivenUp(truth []*kgo.Record, buried map[place]bool) {
 	limit, err := strconv.Atoi(w.plan.config["max_attempts"])
 	if w.plan.protocol == "share" || err != nil {

@@ -254,8 +254,9 @@ func (c *conn) pass(a *asked, frame []byte) bool {
 		switch r.way {
 		case requestCut, requestHalf, requestLate, requestTooOld:
 			return true
+		default:
+			return r.way == coded && !r.done && !a.reads()
 		}
-		return r.way == coded && !r.done && !a.reads()
 	}, func(r *rule) (ok bool) {
 		if r.way != coded {
 			return true
@@ -283,6 +284,7 @@ func (c *conn) pass(a *asked, frame []byte) bool {
 		case requestTooOld:
 			c.linger(frame, r.late())
 			return false
+		default:
 		}
 	}
 	if !answered(a, frame) {
@@ -415,8 +417,9 @@ func (c *conn) treat(a *asked, frame []byte) (out []part, held bool) {
 		switch r.way {
 		case requestCut, requestHalf, requestLate, requestTooOld:
 			return false
+		default:
+			return true
 		}
-		return true
 	}, func(r *rule) bool {
 		switch r.way {
 		case coded:
@@ -433,6 +436,7 @@ func (c *conn) treat(a *asked, frame []byte) (out []part, held bool) {
 				return false
 			}
 			frame = changed
+		default:
 		}
 		return true
 	})
@@ -467,6 +471,7 @@ func (c *conn) treat(a *asked, frame []byte) (out []part, held bool) {
 			out = append(out, part{wait: wait, bytes: rest[:n]})
 			rest, wait = rest[n:], time.Duration(r.rng.Int64N(int64(2*time.Second)))
 		}
+	default:
 	}
 	return out, false
 }

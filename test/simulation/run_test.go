@@ -332,8 +332,8 @@ func TestSeeds(t *testing.T) {
 	}
 }
 
-// TestFreshSeeds runs seeds that nobody has chosen for as long as SIMULATE_FOR says. Where it says nothing, seeds of share
-// groups are left out: see "What is known to be red" in docs/simulation.md.
+// TestFreshSeeds runs seeds that nobody has chosen for as long as SIMULATE_FOR says. Where it says nothing, seeds of
+// share groups are left out: see "What is known to be red" in docs/simulation.md.
 func TestFreshSeeds(t *testing.T) {
 	asked := os.Getenv(freshFor)
 	span, err := time.ParseDuration(cmp.Or(asked, "20s"))

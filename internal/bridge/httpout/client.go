@@ -120,9 +120,9 @@ type broken struct {
 	err   error
 }
 
-// post sends one request and returns its answer, or how it got none. A request whose connection breaks before anything of
-// an answer is there is sent once more: a connection that was kept may be one that the other end has closed already, and of
-// an application that is gone nobody knows until the next connection is refused.
+// post sends one request and returns its answer, or how it got none. A request whose connection breaks before anything
+// of an answer is there is sent once more: a connection that was kept may be one that the other end has closed already,
+// and of an application that is gone nobody knows until the next connection is refused.
 func (c *client) post(ctx context.Context, header http.Header, body []byte) (*answer, *broken) {
 	a, failed := c.try(ctx, header, body)
 	if failed != nil && failed.taken && ctx.Err() == nil && !errors.Is(failed.err, errOversize) {

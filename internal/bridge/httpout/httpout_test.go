@@ -240,8 +240,8 @@ func TestATimeThatIsOverCountsOnceTheRequestIsThere(t *testing.T) {
 	})
 }
 
-// TestABrokenConnectionIsTriedOnceMore: a connection that was kept may be one that the other end closed; one that breaks
-// twice is the application's doing.
+// TestABrokenConnectionIsTriedOnceMore: a connection that was kept may be one that the other end closed; one that
+// breaks twice is the application's doing.
 func TestABrokenConnectionIsTriedOnceMore(t *testing.T) {
 	var calls, breaks atomic.Int32
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {

@@ -28,8 +28,8 @@ type Messages struct {
 	message func(*record.Record) (payload.Message, bool)
 }
 
-// NewMessages returns the receiver of a route. message makes the message of a record; false says that the route's settings
-// skip it. trace may be nil.
+// NewMessages returns the receiver of a route. message makes the message of a record; false says that the route's
+// settings skip it. trace may be nil.
 func NewMessages(
 	o Options, format Format, message func(*record.Record) (payload.Message, bool), trace *tracing.Link,
 ) (*Messages, error) {
@@ -73,7 +73,8 @@ func (m *Messages) Receive(ctx context.Context, batch []*record.Record) []record
 
 func (m *Messages) results(ctx context.Context, header http.Header, list []payload.Message) []record.Outcome {
 	n := len(list)
-	mediaType, body := wit.MessagesType, []byte(nil)
+	var body []byte
+	mediaType := wit.MessagesType
 	if m.format == JSON {
 		mediaType, body = wit.MessagesTypeJSON, wit.AppendMessagesJSON(nil, list)
 	} else {

@@ -14,8 +14,8 @@ import (
 // judge says what an answer's status means for a request of n records: Done where its body has to be looked at.
 //
 // Statuses that speak of the one who answers and not of the records (nobody there, credentials, a redirect) hold the
-// records. Of a request with several records a failure says nothing of the single ones: each goes alone then, and gets a
-// status of its own.
+// records. Of a request with several records a failure says nothing of the single ones: each goes alone then, and gets
+// a status of its own.
 func judge(a *answer, n int, now time.Time) record.Outcome {
 	o := record.Outcome{After: retryAfter(a.header, now)}
 	switch status := a.status; {

@@ -59,9 +59,9 @@ func (s *session) closeTransactor() {
 // leave leaves the group. A static member of a classic group stays in it: it is awaited until the session timeout. One
 // of a KIP-848 group says that it will be back, or the broker would not let its successor in before that.
 //
-// The client may take too long. It does not leave a classic group while its request to join waits for an answer, which the
-// broker gives only when all other members have joined as well, or the rebalance timeout has thrown them out. A request
-// past the client makes the broker answer at once: it knows no such member any more.
+// The client may take too long. It does not leave a classic group while its request to join waits for an answer, which
+// the broker gives only when all other members have joined as well, or the rebalance timeout has thrown them out. A
+// request past the client makes the broker answer at once: it knows no such member any more.
 func (s *session) leave(e *ending) error {
 	c := &s.cfg.Settings.Consumer
 	// The client takes the other protocol where a broker is too old for KIP-848.

@@ -29,7 +29,8 @@ func (c *copyOf) stopWithin(limit time.Duration) {
 	c.stopWithinTime(300*time.Millisecond, limit)
 }
 
-// stopWithinTime stops a consumer that has some time for that, and fails the test when it has not ended long after that.
+// stopWithinTime stops a consumer that has some time for that, and fails the test when it has not ended long after
+// that.
 func (c *copyOf) stopWithinTime(within, limit time.Duration) {
 	c.t.Helper()
 	ended := make(chan struct{})
@@ -164,8 +165,8 @@ func TestTheLastCommitWaitsForARebalanceToEnd(t *testing.T) {
 	}
 }
 
-// TestACommitThatArrivesLateDoesNotStay: a commit of which the connection is lost is sent again by another one. A broker
-// that stood still may read the first of them last, and goes back to it.
+// TestACommitThatArrivesLateDoesNotStay: a commit of which the connection is lost is sent again by another one. A
+// broker that stood still may read the first of them last, and goes back to it.
 func TestACommitThatArrivesLateDoesNotStay(t *testing.T) {
 	for _, protocol := range groupProtocols {
 		t.Run(protocol, func(t *testing.T) {

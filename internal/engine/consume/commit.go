@@ -165,10 +165,10 @@ func (s *session) uncommitted(only map[topicPartition]*assignment) commits {
 // errOtherMember ends a session whose partitions were given to another membership than it has now.
 var errOtherMember = errors.New("the group has forgotten this member, and taken it in again as another: its partitions may have had another owner meanwhile")
 
-// memberOf returns the member as which partitions may be committed, and ends the session where there is none. The client
-// takes a new membership without a word where the group has forgotten the old one before the member could join a
-// rebalance, and goes on with its partitions: the broker would take offsets of them that are behind another owner's, and
-// outputs a second time.
+// memberOf returns the member as which partitions may be committed, and ends the session where there is none. The
+// client takes a new membership without a word where the group has forgotten the old one before the member could join a
+// rebalance, and goes on with its partitions: the broker would take offsets of them that are behind another owner's,
+// and outputs a second time.
 //
 // The membership is read once, and whoever asks sends that one: each request anew, since the client may have taken
 // another one since the request before.
@@ -211,8 +211,8 @@ func (s *session) send(ctx context.Context, going commits) error {
 	}
 }
 
-// tooMuchMetadata tells whether a broker takes less metadata than brokers do by default. From then on the session commits
-// offsets alone.
+// tooMuchMetadata tells whether a broker takes less metadata than brokers do by default. From then on the session
+// commits offsets alone.
 func (s *session) tooMuchMetadata(err error) bool {
 	if !errors.Is(err, kerr.OffsetMetadataTooLarge) || s.offsetsAlone {
 		return false

@@ -88,8 +88,9 @@ func TestStartAtATimeAndBack(t *testing.T) {
 	now := time.Now().Truncate(time.Millisecond)
 	for name, at := range map[string]string{"time": now.Add(-90 * time.Minute).UTC().Format(time.RFC3339), "back": "90m"} {
 		k.Topic(name, 1)
-		for _, age := range []time.Duration{3, 2, 1, 0} {
-			cl.Produce(&kgo.Record{Topic: name, Value: fmt.Append(nil, int64(age)), Timestamp: now.Add(-age * time.Hour)})
+		for _, age := range []int{3, 2, 1, 0} {
+			at := now.Add(-time.Duration(age) * time.Hour)
+			cl.Produce(&kgo.Record{Topic: name, Value: fmt.Append(nil, age), Timestamp: at})
 		}
 		h := &handler{name: name}
 		start(t, k.Brokers(), h, map[string]string{"topic": name, "start": at, "consumer_group": name, "max_in_flight": "1"})

@@ -188,8 +188,8 @@ func (c *Consumer) setFailure(err error) {
 }
 
 // Stop ends consuming: no call of the component starts any more, running ones may finish within the link's
-// drain_timeout, what is finished is committed and the group is left. All of that is bounded by ctx: when it ends,
-// the rest is given up, and delivered again by whoever reads the partition next. Where Stop is called more than once, the
+// drain_timeout, what is finished is committed and the group is left. All of that is bounded by ctx: when it ends, the
+// rest is given up, and delivered again by whoever reads the partition next. Where Stop is called more than once, the
 // ctx that ends first counts.
 func (c *Consumer) Stop(ctx context.Context) {
 	c.Hurry(ctx)

@@ -239,8 +239,8 @@ func TestAPartitionThatTheClientHasLeftIsReadAgainWhenItCanBe(t *testing.T) {
 		Err: &kgo.ErrDecompressTooLarge{Topic: "t"},
 	}}}}}})
 	c.waitProblem("reading t/0")
-	// The other partition is read meanwhile. It ends the poll that had begun before the error, of which that poll knows nothing:
-	// the error did not come by it.
+	// The other partition is read meanwhile. It ends the poll that had begun before the error, of which that poll knows
+	// nothing: the error did not come by it.
 	cl.Produce(&kgo.Record{Topic: "t", Partition: 1, Value: []byte("meanwhile")})
 	h.waitCalls(t, 1)
 	cl.Produce(&kgo.Record{Topic: "t", Partition: 0, Value: []byte("after")})

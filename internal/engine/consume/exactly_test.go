@@ -275,7 +275,8 @@ func TestAStopEndsInTimeWhileATransactionHangs(t *testing.T) {
 	c.Stop(hurry)
 }
 
-// TestACommitThatIsTriedAgainGoesOutAsNoOtherMember: the client can take a new membership between two tries of one commit.
+// TestACommitThatIsTriedAgainGoesOutAsNoOtherMember: the client can take a new membership between two tries of one
+// commit.
 func TestACommitThatIsTriedAgainGoesOutAsNoOtherMember(t *testing.T) {
 	silent := &doubler{name: "silent", outcome: func(_ *record.Record, o *record.Outcome) { o.Outputs = nil }}
 	for name, transactions := range map[string]string{"offsets alone with transactions": "true", "without transactions": "false"} {

@@ -141,8 +141,8 @@ func TestWhoGetsAPartitionGetsOnlyTheUnfinished(t *testing.T) {
 	}
 }
 
-// TestWithTransactionsWhatHasOutputsComesAgain: they are stored with the offset that moves over their record, in order, and
-// a record counts as finished before that only where it has none.
+// TestWithTransactionsWhatHasOutputsComesAgain: they are stored with the offset that moves over their record, in order,
+// and a record counts as finished before that only where it has none.
 func TestWithTransactionsWhatHasOutputsComesAgain(t *testing.T) {
 	t.Parallel()
 	k := testkit.Kfake(t)

@@ -3,6 +3,7 @@ package consume
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -145,8 +146,8 @@ type copyOf struct {
 	link   settings.Link
 }
 
-// start starts a consumer with link settings as a user writes them. Unless a test is about it, no time of the group is over
-// while other tests have the processors.
+// start starts a consumer with link settings as a user writes them. Unless a test is about it, no time of the group is
+// over while other tests have the processors.
 func start(t *testing.T, brokers []string, h *handler, config map[string]string) *copyOf {
 	t.Helper()
 	return startWith(t, brokers, h, config, func(*Config) {})
@@ -159,9 +160,7 @@ func startWith(t *testing.T, brokers []string, h *handler, config map[string]str
 		"hosts": strings.Join(brokers, ","), "consumer_group": "g", "start": "earliest", "commit_interval": "20ms",
 		"fetch_max_wait": "100ms", "session_timeout": "30s", "rebalance_timeout": "30s", "retry_backoff": "5ms",
 	}
-	for k, v := range config {
-		full[k] = v
-	}
+	maps.Copy(full, config)
 	link, warnings, err := settings.ParseLink(settings.Input{Config: full, Identity: settings.Identity{
 		Lattice: "l", Component: "echo", LinkName: "default", HostID: "N" + h.name,
 	}})

@@ -35,8 +35,8 @@ func mostFetch(cfg *Config, brokers int) int32 {
 // firstFetch is what fetches may bring at first.
 func firstFetch(cfg *Config) int32 { return min(mostFetch(cfg, 1), firstFetchBytes) }
 
-// fetchLimits bound what the client holds. A batch may be as large as the buffer, and as two of the largest records that
-// the link may publish.
+// fetchLimits bound what the client holds. A batch may be as large as the buffer, and as two of the largest records
+// that the link may publish.
 func fetchLimits(cfg *Config) kafka.FetchLimits {
 	buffer := cfg.Settings.Delivery.MaxBuffer
 	return kafka.FetchLimits{
@@ -62,8 +62,8 @@ func (s *session) pollSize() int {
 	return int(min(max(pollBytes/max(size, 1), 1), maxPoll))
 }
 
-// fitFetches makes fetches smaller when they bring more than there is room for, which would be fetched again, and larger
-// again, slowly, when they do not.
+// fitFetches makes fetches smaller when they bring more than there is room for, which would be fetched again, and
+// larger again, slowly, when they do not.
 func (s *session) fitFetches() {
 	squeezed := s.fetched.Squeezed()
 	s.mu.Lock()
@@ -80,8 +80,8 @@ func (s *session) fitFetches() {
 	}
 }
 
-// crowded lets a partition rest that was refused room for its next batch, and for longer each time: it is fetched again,
-// and what it holds may be megabytes.
+// crowded lets a partition rest that was refused room for its next batch, and for longer each time: it is fetched
+// again, and what it holds may be megabytes.
 func (s *session) crowded(tp topicPartition, a *assignment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -52,9 +53,7 @@ func startBy(t *testing.T, k *testkit.FakeKafka, protocol string, h *handler, co
 	if protocol != "transactions" {
 		full["group_protocol"] = protocol
 	}
-	for key, v := range config {
-		full[key] = v
-	}
+	maps.Copy(full, config)
 	full["transactions"] = fmt.Sprint(protocol == "transactions")
 	return startWith(t, k.Brokers(), h, full, func(c *Config) {
 		c.Memory = account
@@ -260,7 +259,7 @@ func TestAnAnswerAboutTooManyTopicsIsNotRead(t *testing.T) {
 		resp := req.ResponseKind().(*kmsg.MetadataResponse)
 		for n := range 40 {
 			topic := kmsg.NewMetadataResponseTopic()
-			topic.Topic = kmsg.StringPtr(fmt.Sprint("many", n))
+			topic.Topic = new(fmt.Sprint("many", n))
 			for p := range int32(10_000) {
 				partition := kmsg.NewMetadataResponseTopicPartition()
 				partition.Partition, partition.Replicas, partition.ISR = p, []int32{0, 1, 2}, []int32{0, 1, 2}

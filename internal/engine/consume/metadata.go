@@ -14,11 +14,11 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
 )
 
-// commitMetadata is the first part of the text that goes with each committed offset. It tells a later session
-// three things that an offset alone cannot: which topic it is of, should the topic have been deleted and created again under
-// its name meanwhile; how many partitions the topic had when the group began, and for which selection of topics it began (see
-// origin), so that a partition or topic that was added later is read from its start and not, as a group's first ones are,
-// from where the setting start says.
+// commitMetadata is the first part of the text that goes with each committed offset. It tells a later session three
+// things that an offset alone cannot: which topic it is of, should the topic have been deleted and created again under
+// its name meanwhile; how many partitions the topic had when the group began, and for which selection of topics it
+// began (see origin), so that a partition or topic that was added later is read from its start and not, as a group's
+// first ones are, from where the setting start says.
 type commitMetadata struct {
 	topicID    kadm.TopicID
 	partitions int
@@ -83,11 +83,12 @@ func parseMetadata(text string, offset int64) (m commitMetadata, ahead []dispatc
 	return m, ahead
 }
 
-// Ranges are written after the offset that they belong to, so that they count for no other: there are tools that set an offset
-// and keep the text of the one before. They are in sections of one leader epoch each. A section is its epoch, its kind, and either the number of runs
-// and for each the offsets from the end of the one before and its length; or the offsets up to its first one, the number
-// of bytes, and bits for the offsets from there on. Numbers are varints. Whichever is shorter is taken: runs where few
-// records stand between many, bits where many do. What does not fit is left out from the end, and delivered again.
+// Ranges are written after the offset that they belong to, so that they count for no other: there are tools that set an
+// offset and keep the text of the one before. They are in sections of one leader epoch each. A section is its epoch,
+// its kind, and either the number of runs and for each the offsets from the end of the one before and its length; or
+// the offsets up to its first one, the number of bytes, and bits for the offsets from there on. Numbers are varints.
+// Whichever is shorter is taken: runs where few records stand between many, bits where many do. What does not fit is
+// left out from the end, and delivered again.
 const (
 	sectionRuns = 0
 	sectionBits = 1

@@ -49,8 +49,8 @@ type watcher struct {
 	wanted []topicPartition
 }
 
-// watch reports, again and again until ctx ends, whether the topics of the link are there and read. A token in now makes it
-// look at once.
+// watch reports, again and again until ctx ends, whether the topics of the link are there and read. A token in now
+// makes it look at once.
 func (w *watcher) watch(ctx context.Context, now <-chan struct{}) {
 	for {
 		wait := checkEvery

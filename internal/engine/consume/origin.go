@@ -17,12 +17,12 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
-// origin tells which topics the link was to read when its group began to read them. A topic that came later is read from
-// its start: whoever put the link was to get its records, whatever the setting start says of those before.
+// origin tells which topics the link was to read when its group began to read them. A topic that came later is read
+// from its start: whoever put the link was to get its records, whatever the setting start says of those before.
 //
 // It is found by the consumer's first look at the cluster and kept for all its sessions. What lies before that look is
-// told by the group's offsets, each of which goes with the selection of topics for which it was made: where there is one
-// for this selection, a topic without any came after it.
+// told by the group's offsets, each of which goes with the selection of topics for which it was made: where there is
+// one for this selection, a topic without any came after it.
 type origin struct {
 	// selection stands for the value of the setting topic.
 	selection string
@@ -53,16 +53,16 @@ func (o *origin) wait(ctx context.Context) error {
 	}
 }
 
-// cameLater tells of a topic that was not there at the origin, or that was deleted since and created again. The origin is
-// known.
+// cameLater tells of a topic that was not there at the origin, or that was deleted since and created again. The origin
+// is known.
 func (o *origin) cameLater(topic string, id kadm.TopicID) bool {
 	none := kadm.TopicID{}
 	was, there := o.topics[topic]
 	return !there || was != none && id != none && was != id
 }
 
-// findOrigin asks for the origin where it is not known. The monitor alone does so, before it tells anybody of a topic that
-// is missing.
+// findOrigin asks for the origin where it is not known. The monitor alone does so, before it tells anybody of a topic
+// that is missing.
 func (s *session) findOrigin(ctx context.Context) error {
 	select {
 	case <-s.origin.known:

@@ -103,8 +103,8 @@ func (s *session) finished() {
 	}
 }
 
-// pace resumes paused partitions as soon as half their share is free, and lets outputs be committed that take as much. It
-// is a loop of its own, since the poll loop may be waiting for records of the others.
+// pace resumes paused partitions as soon as half their share is free, and lets outputs be committed that take as much.
+// It is a loop of its own, since the poll loop may be waiting for records of the others.
 func (s *session) pace(ctx context.Context) {
 	for {
 		select {

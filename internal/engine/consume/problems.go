@@ -60,8 +60,8 @@ func (p *problems) OnGroupManageError(err error) {
 	p.groupErr, p.member = err, false
 }
 
-// joined notes a new assignment. Why places were not found was about the one before, which has ended with that; this one
-// may hold no partition for which there would be another word.
+// joined notes a new assignment. Why places were not found was about the one before, which has ended with that; this
+// one may hold no partition for which there would be another word.
 func (p *problems) joined() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -62,8 +62,8 @@ func TestACauseIsToldOnce(t *testing.T) {
 	}
 }
 
-// TestWhyAPlaceWasNotFoundGoesWithItsAssignment: the next one may bring this copy no partition of which a place is asked
-// for, and then nothing else would say that all is well.
+// TestWhyAPlaceWasNotFoundGoesWithItsAssignment: the next one may bring this copy no partition of which a place is
+// asked for, and then nothing else would say that all is well.
 func TestWhyAPlaceWasNotFoundGoesWithItsAssignment(t *testing.T) {
 	k := testkit.Kfake(t)
 	k.Topic("t", 1)

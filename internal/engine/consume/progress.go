@@ -39,8 +39,8 @@ func (s *session) partitions(now time.Time) []status.Partition {
 	return list
 }
 
-// describe is called with session.mu held. Lag is counted as all of Kafka's tools count it. In time it is, where no record
-// has come yet that would tell, the time for which the partition has been behind as far as this copy knows.
+// describe is called with session.mu held. Lag is counted as all of Kafka's tools count it. In time it is, where no
+// record has come yet that would tell, the time for which the partition has been behind as far as this copy knows.
 func (a *assignment) describe(tp topicPartition, now time.Time) status.Partition {
 	p := status.Partition{Topic: tp.topic, Partition: tp.partition, Committed: a.committed.offset, End: a.end, Lag: -1}
 	waits := a.Describe(&p, now)
@@ -157,4 +157,4 @@ func (s *session) fetchedEnd(f *kgo.FetchPartition) int64 {
 }
 
 // partitions implements running: a share group gives no partitions to its members.
-func (s *shareSession) partitions(time.Time) []status.Partition { return nil }
+func (*shareSession) partitions(time.Time) []status.Partition { return nil }

@@ -32,9 +32,9 @@ type quiet struct {
 	nudged   bool // it was fetched anew for that, and still nothing came
 }
 
-// look asks for partitions of which the client tells nothing. Of one that failed, that it can be read again is
-// known only when records come or a fetch of ours finds none; and some errors it tells once, or not at all, while it does
-// not read the partition any more.
+// look asks for partitions of which the client tells nothing. Of one that failed, that it can be read again is known
+// only when records come or a fetch of ours finds none; and some errors it tells once, or not at all, while it does not
+// read the partition any more.
 func (s *session) look(ctx context.Context) {
 	for last := time.Now(); backoff.Sleep(ctx, measureEvery); {
 		if s.cfg.Settings.Consumer.ReadCommitted && time.Since(last) >= kafka.StableEvery {

@@ -16,8 +16,8 @@ const giveUpTime = time.Second
 
 var errRecreated = errors.New("the topic was deleted and created again: it is to be read from its start")
 
-// recreated notes a topic that the client goes on to take for the one that was deleted. The partition stands still until
-// its topic has been begun anew; the others do not notice.
+// recreated notes a topic that the client goes on to take for the one that was deleted. The partition stands still
+// until its topic has been begun anew; the others do not notice.
 func (s *session) recreated(tp topicPartition, a *assignment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -28,8 +28,8 @@ func (s *session) recreated(tp topicPartition, a *assignment) {
 	signal(s.renewing)
 }
 
-// renew begins topics anew that were deleted and created again. It is a loop of its own, since calls for the old ones may
-// take their time to end.
+// renew begins topics anew that were deleted and created again. It is a loop of its own, since calls for the old ones
+// may take their time to end.
 func (s *session) renew(ctx context.Context) {
 	for {
 		select {
@@ -47,8 +47,8 @@ func (s *session) renew(ctx context.Context) {
 	}
 }
 
-// renewTopic ends what is read of a topic as when its partitions are handed over, and has the client forget it and find it
-// again. The group gives its partitions out anew, and startOffsets finds that they are of another topic.
+// renewTopic ends what is read of a topic as when its partitions are handed over, and has the client forget it and find
+// it again. The group gives its partitions out anew, and startOffsets finds that they are of another topic.
 func (s *session) renewTopic(ctx context.Context, topic string) {
 	going := make(map[topicPartition]*assignment)
 	s.mu.Lock()

@@ -141,7 +141,8 @@ func clientOptions(cfg *Config) []kgo.Opt {
 }
 
 // heartbeatEvery is how often a member asks whether the group has changed. It is how long a partition lies idle when a
-// copy hands it over, so it is shorter than the 3 s of Kafka's own clients; a heartbeat costs the broker next to nothing.
+// copy hands it over, so it is shorter than the 3 s of Kafka's own clients; a heartbeat costs the broker next to
+// nothing.
 const heartbeatEvery = time.Second
 
 func newSession(cfg *Config, from *origin) (*session, error) {

@@ -16,8 +16,8 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
-// settled is what a member knows of who reads the partitions of its link. It is what health waits for before it says that
-// all is well: who waits for that and produces then must not find that nobody reads yet. session.mu protects it.
+// settled is what a member knows of who reads the partitions of its link. It is what health waits for before it says
+// that all is well: who waits for that and produces then must not find that nobody reads yet. session.mu protects it.
 type settled struct {
 	// all tells that every partition had a reader since the group was joined. From then on the group moves them by itself,
 	// and only those that are new are waited for.
@@ -35,8 +35,8 @@ func (s *session) unsettle() {
 	s.settled = settled{losses: s.settled.losses + 1}
 }
 
-// awaited finds out which of the partitions that the link is to read the group has given to nobody. A member that has none
-// itself, because there are more members than partitions, is well when others have them.
+// awaited finds out which of the partitions that the link is to read the group has given to nobody. A member that has
+// none itself, because there are more members than partitions, is well when others have them.
 func (s *session) awaited(ctx context.Context, wanted []topicPartition, ids map[kadm.TopicID]string) []trouble {
 	if !s.problems.isMember() {
 		return nil // that it is joining is told already

@@ -15,8 +15,8 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
-// holdRequests holds all requests of a kind from now on until the function that it returns is called, and tells by held that
-// one has come.
+// holdRequests holds all requests of a kind from now on until the function that it returns is called, and tells by held
+// that one has come.
 func holdRequests(t *testing.T, k *testkit.FakeKafka, key kmsg.Key) (held <-chan struct{}, release func()) {
 	t.Helper()
 	came, goOn := make(chan struct{}), make(chan struct{})

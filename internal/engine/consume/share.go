@@ -146,7 +146,8 @@ func (s *shareSession) run(ctx context.Context) error {
 }
 
 // join makes the client, which joins the group by itself, when the group is a share group that knows where to start and
-// which records are meant: with the first fetch of a partition the broker decides where it begins, and for good. Only the end of ctx is no error and leaves no client.
+// which records are meant: with the first fetch of a partition the broker decides where it begins, and for good. Only
+// the end of ctx is no error and leaves no client.
 func (s *shareSession) join(ctx context.Context) error {
 	plain, err := kgo.NewClient(s.cfg.Access.Options()...)
 	if err != nil {
@@ -178,7 +179,7 @@ func (s *shareSession) join(ctx context.Context) error {
 	}
 }
 
-func (s *shareSession) knowsShareGroups(ctx context.Context, plain *kgo.Client) error {
+func (*shareSession) knowsShareGroups(ctx context.Context, plain *kgo.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	return checkShareProtocol(ctx, kadm.NewClient(plain))
@@ -260,8 +261,8 @@ func (s *shareSession) poll(ctx context.Context) {
 	}
 }
 
-// renew has the client forget topics that were deleted and created again, which it would take for the old ones for ever,
-// and find them anew.
+// renew has the client forget topics that were deleted and created again, which it would take for the old ones for
+// ever, and find them anew.
 func (s *shareSession) renew(topics []string) {
 	if len(topics) == 0 {
 		return
@@ -317,9 +318,9 @@ func (s *shareSession) handle(ctx context.Context, fetched []*kgo.Record) {
 	}
 }
 
-// These end a session whose fetches bring more than there is room for. The next one fetches fewer records, or, so that it
-// is known in which partition a batch is too large, one by one. Each time that records are given back brings them nearer
-// to the number of deliveries after which the broker drops them, so these are large steps.
+// These end a session whose fetches bring more than there is room for. The next one fetches fewer records, or, so that
+// it is known in which partition a batch is too large, one by one. Each time that records are given back brings them
+// nearer to the number of deliveries after which the broker drops them, so these are large steps.
 var (
 	errCrowded = errors.New("a fetch brought more than there is memory for")
 	errLarge   = errors.New("a fetch brought a batch that is larger than there is memory for")

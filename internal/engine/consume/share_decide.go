@@ -65,8 +65,8 @@ func (s *shareSession) last(f *kgo.Record) bool {
 	return s.limit > 0 && int(f.DeliveryCount()) >= s.limit
 }
 
-// release gives a record back that has no verdict. Where the broker does not deliver it again, that is its end: it gets a
-// dead letter, or at least a line that tells of it.
+// release gives a record back that has no verdict. Where the broker does not deliver it again, that is its end: it gets
+// a dead letter, or at least a line that tells of it.
 func (s *shareSession) release(f *kgo.Record, r *record.Record, cause error) kgo.AckStatus {
 	if !s.last(f) {
 		return kgo.AckRelease
@@ -82,8 +82,8 @@ func (s *shareSession) release(f *kgo.Record, r *record.Record, cause error) kgo
 	return kgo.AckRelease
 }
 
-// deliver makes a call for one record. Components that take batches get batches of one: the broker, not we, decides which
-// records come together, and each has an outcome of its own.
+// deliver makes a call for one record. Components that take batches get batches of one: the broker, not we, decides
+// which records come together, and each has an outcome of its own.
 func (s *shareSession) deliver(r *record.Record) (record.Outcome, dispatch.Heard) {
 	var running dispatch.Running
 	s.mu.Lock()

@@ -14,12 +14,13 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 )
 
-// enoughFetches is how many fetches a broker has to answer until it has surely been asked for a partition that the group
-// has given out: the first may have been on its way when that was done.
+// enoughFetches is how many fetches a broker has to answer until it has surely been asked for a partition that the
+// group has given out: the first may have been on its way when that was done.
 const enoughFetches = 2
 
-// shareFetches counts the fetches of a share group that brokers have answered. With its first fetch of a partition a broker
-// decides where the group begins in it, so nothing that is produced afterwards is passed over. It is a hook of the client.
+// shareFetches counts the fetches of a share group that brokers have answered. With its first fetch of a partition a
+// broker decides where the group begins in it, so nothing that is produced afterwards is passed over. It is a hook of
+// the client.
 type shareFetches struct {
 	// answered has room for one token: a fetch was answered.
 	answered chan struct{}
@@ -66,13 +67,13 @@ func (h *shareFetches) forget(topics []string) {
 	maps.DeleteFunc(h.came, func(tp topicPartition, _ struct{}) bool { return slices.Contains(topics, tp.topic) })
 }
 
-// wait waits until all partitions, of which it gets the leaders, have been fetched, or one of them where any is enough.
-func (h *shareFetches) wait(ctx context.Context, leaders map[topicPartition]int32, any bool) error {
+// wait waits until all partitions, of which it gets the leaders, have been fetched, or one of them where one is enough.
+func (h *shareFetches) wait(ctx context.Context, leaders map[topicPartition]int32, one bool) error {
 	h.mu.Lock()
 	before := maps.Clone(h.byBroker)
 	h.mu.Unlock()
 	for {
-		if left := h.unfetched(leaders, before); len(left) == 0 || any && len(left) < len(leaders) {
+		if left := h.unfetched(leaders, before); len(left) == 0 || one && len(left) < len(leaders) {
 			return nil
 		}
 		select {
@@ -95,9 +96,9 @@ func (h *shareFetches) unfetched(leaders map[topicPartition]int32, before map[in
 	return left
 }
 
-// awaited finds out which of the partitions that the link is to read the group has given to nobody, and waits for the first
-// answers to fetches of those that it has given out. The client does not tell its part of them: where there are other
-// members, an answer from any leader is enough.
+// awaited finds out which of the partitions that the link is to read the group has given to nobody, and waits for the
+// first answers to fetches of those that it has given out. The client does not tell its part of them: where there are
+// other members, an answer from any leader is enough.
 func (s *shareSession) awaited(ctx context.Context, wanted []topicPartition, _ map[kadm.TopicID]string) []trouble {
 	if !s.problems.isMember() {
 		s.settled = nil

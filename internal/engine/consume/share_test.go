@@ -45,7 +45,8 @@ func shared(t *testing.T, h *handler, change func(*settings.Delivery)) (*shareSe
 	return s, c, log
 }
 
-// TestAShareGroupHoldsARecordWhoseCallNobodyTook: releasing it would count a delivery, and dead-lettering it would lose it.
+// TestAShareGroupHoldsARecordWhoseCallNobodyTook: releasing it would count a delivery, and dead-lettering it would lose
+// it.
 func TestAShareGroupHoldsARecordWhoseCallNobodyTook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var thawed atomic.Bool

@@ -35,6 +35,7 @@ var kafkaConfigs = map[string]string{configReset: "latest", configIsolation: "re
 func shareConfigs(c *settings.Consumer) map[string]string {
 	want := map[string]string{configReset: "latest", configIsolation: "read_uncommitted"}
 	switch c.Start.Kind {
+	case settings.StartLatest:
 	case settings.StartEarliest:
 		want[configReset] = "earliest"
 	case settings.StartTime:
@@ -50,8 +51,8 @@ func shareConfigs(c *settings.Consumer) map[string]string {
 
 func isoDuration(d time.Duration) string { return fmt.Sprintf("PT%dS", max(1, int64(d.Seconds()))) }
 
-// configure sets those of the group's configs that are not as the link asks. Where they may not be described, those that
-// are asked to be what Kafka has by itself are left alone, so that no right is needed for them.
+// configure sets those of the group's configs that are not as the link asks. Where they may not be described, those
+// that are asked to be what Kafka has by itself are left alone, so that no right is needed for them.
 func (s *shareSession) configure(ctx context.Context, cl *kgo.Client) []trouble {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
@@ -230,8 +231,8 @@ func (s *shareSession) comparePlaces(ctx context.Context, adm *kadm.Client, topi
 	return nil
 }
 
-// compare takes note of where the group is in a partition, -1 where the broker does not know it yet, of how many records
-// from there on are decided, and of where the log begins.
+// compare takes note of where the group is in a partition, -1 where the broker does not know it yet, of how many
+// records from there on are decided, and of where the log begins.
 func (s *shareSession) compare(tp topicPartition, at, done, start int64) {
 	s.mu.Lock()
 	before := s.places[tp]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -55,9 +56,7 @@ func (d *doubler) Receive(ctx context.Context, batch []*record.Record) []record.
 // startProcessor starts a consumer whose component is d, with transactions.
 func startProcessor(t *testing.T, brokers []string, d *doubler, config map[string]string) *copyOf {
 	full := map[string]string{"topic": "in", "transactions": "true", "commit_interval": "20ms"}
-	for k, v := range config {
-		full[k] = v
-	}
+	maps.Copy(full, config)
 	return startWith(t, brokers, &handler{name: d.name}, full, func(cfg *Config) {
 		cfg.Receiver, cfg.Batches, cfg.TransactionalID = d, true, "tx-"+d.name
 		cfg.Outputs = &dispatch.Outputs{Prepare: func(to []record.Outgoing, out record.Outgoing) ([]record.Outgoing, error) {
@@ -134,7 +133,8 @@ func TestAfterACopyIsGoneInTheMiddleEachOutputIsThereOnce(t *testing.T) {
 	k.Topic("in", 4)
 	k.Topic("out", 2)
 	cl := testkit.NewClient(t, k.Brokers())
-	// Copies come and go while the records flow; none of them ends in order, so the next one waits for the session to be over.
+	// Copies come and go while the records flow; none of them ends in order, so the next one waits for the session to be
+	// over.
 	for i := range 5 {
 		cl.ProduceText("in", numbered(400)[80*i:80*(i+1)]...)
 		reached := make(chan struct{}, 1)

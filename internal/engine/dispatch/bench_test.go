@@ -68,7 +68,8 @@ func (nobody) Delivered(record.Kind, time.Duration) {}
 func (nobody) GivenUp(time.Duration)                {}
 func (nobody) RecordGivenUp(bool)                   {}
 
-// BenchmarkDeliver is what a record costs from its arrival until it is finished, its call apart, one by one and in batches.
+// BenchmarkDeliver is what a record costs from its arrival until it is finished, its call apart, one by one and in
+// batches.
 func BenchmarkDeliver(b *testing.B) {
 	for _, batches := range []int{1, 100} {
 		for _, order := range []settings.Order{settings.OrderKey, settings.OrderNone} {

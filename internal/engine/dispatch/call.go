@@ -39,8 +39,8 @@ type step struct {
 	tell func()
 }
 
-// run makes a call, acts on the outcomes, and goes on with the next call for as long as there is one: a goroutine that has
-// made a call has the stack for the next one. It is a goroutine of its own.
+// run makes a call, acts on the outcomes, and goes on with the next call for as long as there is one: a goroutine that
+// has made a call has the stack for the next one. It is a goroutine of its own.
 func (d *Dispatcher) run(c *call) {
 	var last *call
 	for c != nil {
@@ -53,8 +53,8 @@ func (d *Dispatcher) run(c *call) {
 	}
 }
 
-// makeRoom takes over the room that the last call of the goroutine had, where it is enough: batches are large, and there
-// are many.
+// makeRoom takes over the room that the last call of the goroutine had, where it is enough: batches are large, and
+// there are many.
 func (c *call) makeRoom(last *call) {
 	switch n := len(c.items); {
 	case n == 1:
@@ -108,13 +108,14 @@ func (d *Dispatcher) note(c *call, heard *Heard) Circumstances {
 // mostVain is how often a record is handled in vain, since one before it in its lane failed, until it is called alone.
 const mostVain = 2
 
-// walk goes through each lane of a call, side by side: for as long as records are finished or given up it goes on, and at
-// the first that has to come again it stops. What is behind that one comes again after it, whatever its outcome. The walk
-// writes dead letters, and returns the outputs that are to be produced.
+// walk goes through each lane of a call, side by side: for as long as records are finished or given up it goes on, and
+// at the first that has to come again it stops. What is behind that one comes again after it, whatever its outcome. The
+// walk writes dead letters, and returns the outputs that are to be produced.
 //
 // A call that has failed as a whole is not made again as it was: each of its records comes again alone. So does, at the
 // second time, a record that was handled in vain because one before it failed. Otherwise all that stand behind were
-// handled again with each record that fails, or with each that is found not to be the one that makes the component trap.
+// handled again with each record that fails, or with each that is found not to be the one that makes the component
+// trap.
 func (d *Dispatcher) walk(c *call, outcomes []record.Outcome, at Circumstances, outputs int) []record.Outgoing {
 	var made []record.Outgoing
 	if outputs > 0 {
@@ -149,8 +150,8 @@ func (d *Dispatcher) walk(c *call, outcomes []record.Outcome, at Circumstances, 
 	return made
 }
 
-// prepare appends the outputs of a record to made, as they are to be stored. A record whose outputs can never be is given
-// up.
+// prepare appends the outputs of a record to made, as they are to be stored. A record whose outputs can never be is
+// given up.
 func (d *Dispatcher) prepare(s *step, outputs, made []record.Outgoing) []record.Outgoing {
 	more, err := d.cfg.Outputs.PrepareAll(made, outputs)
 	if err != nil {
@@ -182,8 +183,9 @@ func (d *Dispatcher) produce(c *call, outputs []record.Outgoing) error {
 	return err
 }
 
-// settle carries out what was decided of a call, and lets other calls begin, but for one that it returns. unstored is why
-// outputs could not be produced: their records come again, and an output that was stored all the same is there twice then.
+// settle carries out what was decided of a call, and lets other calls begin, but for one that it returns. unstored is
+// why outputs could not be produced: their records come again, and an output that was stored all the same is there
+// twice then.
 func (d *Dispatcher) settle(c *call, unstored error) (next *call) {
 	p := c.p
 	d.mu.Lock()

@@ -113,8 +113,8 @@ func (c *Calls) Oldest() time.Time {
 	return c.first.began
 }
 
-// Hanging tells of calls that have been under way for the time failingFor and longer, while none has gone well; nil where
-// there are none.
+// Hanging tells of calls that have been under way for the time failingFor and longer, while none has gone well; nil
+// where there are none.
 func (c *Calls) Hanging(now time.Time) *Hanging {
 	if c.first == nil || now.Sub(c.first.began) < failingFor || c.worked.After(c.first.began) {
 		return nil

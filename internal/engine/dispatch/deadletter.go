@@ -23,7 +23,8 @@ type Letters struct {
 	err     error // the last reason
 }
 
-// Write stores a dead letter, however long Kafka keeps it waiting, and tells of it. It returns false where ctx ends first.
+// Write stores a dead letter, however long Kafka keeps it waiting, and tells of it. It returns false where ctx ends
+// first.
 func (l *Letters) Write(ctx context.Context, r *record.Record, attempts int, cause error, log *slog.Logger) bool {
 	for failures := 1; ; failures++ {
 		err := l.Store(ctx, r, attempts, cause)
@@ -51,7 +52,8 @@ func (l *Letters) Write(ctx context.Context, r *record.Record, attempts int, cau
 // Written tells of a record that was dead-lettered.
 func (l *Letters) Written(log *slog.Logger) {
 	l.Observer.RecordGivenUp(true)
-	log.Warn("a record was dead-lettered", status.EventDeadLetter.Attr(), "dead_letter_topic", l.Delivery.DeadLetterTopic)
+	log.Warn("a record was dead-lettered", status.EventDeadLetter.Attr(), //nolint:sloglint // its type marks the line
+		"dead_letter_topic", l.Delivery.DeadLetterTopic)
 }
 
 // Skipped tells of a record that was given up where there is no topic for it.
@@ -79,8 +81,8 @@ func (l *Letters) wait(more int, err error) {
 	}
 }
 
-// giveUp takes a record out of the way that no further delivery can help, and says in s what follows. The outputs of s are
-// its dead letter, where that is to be committed with its offset.
+// giveUp takes a record out of the way that no further delivery can help, and says in s what follows. The outputs of s
+// are its dead letter, where that is to be committed with its offset.
 func (d *Dispatcher) giveUp(p *Partition, it *item, s *step) {
 	s.next = Finish
 	attempts := it.earlier + it.attempts

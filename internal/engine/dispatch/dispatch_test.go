@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand"
 	"slices"
@@ -139,7 +138,7 @@ func config(s *script) (Config, *counts) {
 			return append(to, out), nil
 		}},
 		Observer: c,
-		Log:      slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Log:      slog.New(slog.DiscardHandler),
 	}, c
 }
 
@@ -221,8 +220,8 @@ func TestRecordsOfOneKeyGoOneAfterAnotherAndKeysAtOnce(t *testing.T) {
 	}
 }
 
-// TestKeylessRecordsKeepTheirOrder: those of a partition wait for each other and for no record with a key, be it the empty
-// one, until order=none frees them.
+// TestKeylessRecordsKeepTheirOrder: those of a partition wait for each other and for no record with a key, be it the
+// empty one, until order=none frees them.
 func TestKeylessRecordsKeepTheirOrder(t *testing.T) {
 	for order, atOnce := range map[settings.Order]int{settings.OrderKey: 4, settings.OrderPartition: 2, settings.OrderNone: 20} {
 		t.Run(string(order), func(t *testing.T) {
@@ -774,8 +773,8 @@ func TestACallEndsAtHandleTimeoutAndCounts(t *testing.T) {
 
 // TestNoHistoryBreaksTheRules runs random verdicts over random keys and partitions, with partitions closed in the
 // middle, and checks the histories: order within a key, no two calls of a key at once, no offset passed over.
-// TestACallThatNobodyTookIsHeldAndDoesNotCount: handle_timeout that is over before anybody has taken the call says nothing
-// of the record.
+// TestACallThatNobodyTookIsHeldAndDoesNotCount: handle_timeout that is over before anybody has taken the call says
+// nothing of the record.
 func TestACallThatNobodyTookIsHeldAndDoesNotCount(t *testing.T) {
 	for _, batches := range []bool{false, true} {
 		t.Run(fmt.Sprintf("batches %t", batches), func(t *testing.T) {
@@ -826,8 +825,8 @@ func TestACallThatNobodyTookIsHeldAndDoesNotCount(t *testing.T) {
 	}
 }
 
-// TestACallThatWasUnderWayDoesNotOpenTheGate: it says nothing about whether the next one is taken, and a busy host would get
-// all that wait at once, behind those that it has not come to yet.
+// TestACallThatWasUnderWayDoesNotOpenTheGate: it says nothing about whether the next one is taken, and a busy host
+// would get all that wait at once, behind those that it has not come to yet.
 func TestACallThatWasUnderWayDoesNotOpenTheGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var back atomic.Bool

@@ -130,8 +130,8 @@ type Status struct {
 	// Failing tells how the component fails, Hanging which calls it does not come to an end with; nil where it does not.
 	Failing *Failing
 	Hanging *Hanging
-	// KeylessOnly tells that records were read, all of them without a key, and that order=key has those of a partition wait
-	// for each other.
+	// KeylessOnly tells that records were read, all of them without a key, and that order=key has those of a partition
+	// wait for each other.
 	KeylessOnly bool
 	// Unavailable says why no component can be reached; nil when one can.
 	Unavailable error

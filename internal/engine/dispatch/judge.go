@@ -12,17 +12,18 @@ import (
 type Decision uint8
 
 const (
-	// Finish: the record needs no further delivery.
+	// Finish says that the record needs no further delivery.
 	Finish Decision = iota
-	// GiveUp: no further delivery can help. The record is dead-lettered or skipped, or its partition stands still.
+	// GiveUp says that no further delivery can help. The record is dead-lettered or skipped, or its partition stands
+	// still.
 	GiveUp
-	// Again: it is delivered again after a back-off.
+	// Again says that it is delivered again after a back-off.
 	Again
-	// Alone: it is delivered again, in a call of its own.
+	// Alone says that it is delivered again, in a call of its own.
 	Alone
-	// Wait: it is held until somebody takes calls.
+	// Wait says that it is held until somebody takes calls.
 	Wait
-	// Leave: it is left to whoever reads the partition next.
+	// Leave says that it is left to whoever reads the partition next.
 	Leave
 
 	// The following are the dispatcher's own, of records that Judge has had finished or given up.

@@ -162,6 +162,7 @@ func (p *Partition) Add(records []*record.Record, earlier func(*record.Record) i
 			p.makeReady(l)
 		case laneReady:
 			p.readyItems++
+		case laneCalling, laneBackingOff: // it is its turn later
 		}
 	}
 	d.schedule()
@@ -206,8 +207,8 @@ const (
 	laneCost = int64(unsafe.Sizeof(soloLane{}))
 )
 
-// slab is how many items, or lanes, are allocated at once. One that is in use holds on to so many, which all are as good
-// as empty once they are done.
+// slab is how many items, or lanes, are allocated at once. One that is in use holds on to so many, which all are as
+// good as empty once they are done.
 const slab = 32
 
 func (p *Partition) newItem() *item {
@@ -382,8 +383,8 @@ type Finished struct {
 // GivenUp is how many records below the offset were given up.
 func (f *Finished) GivenUp() int { return len(f.tells) }
 
-// Committed says that the offset has been committed, and all outputs with it: only now are the records below it given up
-// that were dead-lettered or skipped, and told of. It is called without a lock.
+// Committed says that the offset has been committed, and all outputs with it: only now are the records below it given
+// up that were dead-lettered or skipped, and told of. It is called without a lock.
 func (f *Finished) Committed() {
 	for _, tell := range f.tells {
 		tell()

@@ -43,9 +43,10 @@ func (p *Partition) Committed(offset int64) {
 	}
 }
 
-// Describe writes into to how old what the partition has not got done is, what that takes in memory, and why the partition
-// stands still. It returns since when what is not committed waits for that, as far as the partition knows: since the
-// first such record was written, by its timestamp, or else was finished or read. It is for those who look now and then.
+// Describe writes into to how old what the partition has not got done is, what that takes in memory, and why the
+// partition stands still. It returns since when what is not committed waits for that, as far as the partition knows:
+// since the first such record was written, by its timestamp, or else was finished or read. It is for those who look now
+// and then.
 func (p *Partition) Describe(to *status.Partition, now time.Time) (waits time.Time) {
 	p.d.mu.Lock()
 	defer p.d.mu.Unlock()

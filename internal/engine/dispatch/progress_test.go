@@ -11,8 +11,8 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
-// described is what a partition tells of itself: seconds since the lowest unfinished record was read, and since the lowest
-// uncommitted one was finished, and since when a commit is waited for.
+// described is what a partition tells of itself: seconds since the lowest unfinished record was read, and since the
+// lowest uncommitted one was finished, and since when a commit is waited for.
 func described(p *Partition) (unfinished, uncommitted float64, waits time.Time) {
 	var is status.Partition
 	waits = p.Describe(&is, time.Now())

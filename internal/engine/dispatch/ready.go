@@ -8,10 +8,10 @@ import (
 // turns are the partitions that have ready lanes, each once, and readyLanes the lanes of one partition whose first
 // record may be called. The record whose turn is lowest goes first, in both.
 //
-// Turns are given out as records come from Kafka, so that the oldest record goes first and not the lane that has
-// waited longest: the offset that can be committed is the lowest unfinished one, and what is finished beyond it has to be
-// told range by range. A record that failed gets a new turn, behind all that
-// wait: records that fail again and again must not keep the others from their slots.
+// Turns are given out as records come from Kafka, so that the oldest record goes first and not the lane that has waited
+// longest: the offset that can be committed is the lowest unfinished one, and what is finished beyond it has to be told
+// range by range. A record that failed gets a new turn, behind all that wait: records that fail again and again must
+// not keep the others from their slots.
 type turns struct{ partitions turnHeap[*Partition] }
 
 func (t *turns) len() int { return len(t.partitions) }
@@ -30,8 +30,8 @@ func (t *turns) drop(p *Partition) {
 	}
 }
 
-// readyLanes keeps lanes whose turns come in order, as those of new records do, in a queue, and only others, of lanes that
-// go on or come again, in a heap.
+// readyLanes keeps lanes whose turns come in order, as those of new records do, in a queue, and only others, of lanes
+// that go on or come again, in a heap.
 type readyLanes struct {
 	inOrder queue[*lane]
 	last    uint64 // the turn of the last of inOrder
@@ -101,7 +101,7 @@ func (h *turnHeap[T]) Pop() any {
 
 func (l *lane) turn() uint64 { return l.head().turn }
 
-func (l *lane) moved(int) {}
+func (*lane) moved(int) {}
 
 func (p *Partition) turn() uint64 { return p.ready.peek().turn() }
 

@@ -272,8 +272,8 @@ func (a *alone) close() {
 	}
 }
 
-// sendAlone sends a record in a batch of its own and waits for it. An error says that it is not known what became of it,
-// or that it was not sent.
+// sendAlone sends a record in a batch of its own and waits for it. An error says that it is not known what became of
+// it, or that it was not sent.
 func (c *client) sendAlone(p *patience, r *record.Outgoing) (*flight, error) {
 	ctx := p.context()
 	select {

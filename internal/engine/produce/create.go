@@ -131,6 +131,7 @@ func (c *client) createTopic(ctx context.Context, topic string, create settings.
 			Text: "the topic does not exist, and create_topics cannot help: the user needs the ACL Create on the topic or the cluster"}
 	case kafka.ClassTimeout:
 		return c.neverSent(topic, "the topic does not exist, and creating it took too long", err)
+	default:
 	}
 	return &Error{Class: classOf(d.Class), Topic: topic, err: err, Text: fmt.Sprintf("the topic does not exist, and creating it failed: %s", d.Text)}
 }

@@ -60,8 +60,8 @@ func noPartition(partition int32, partitions int) string {
 	return fmt.Sprintf("there is no partition %d: the topic has %d (0 to %d)", partition, partitions, partitions-1)
 }
 
-// givenUp tells whether an error is the client's own end of its attempts, as opposed to a broker's or the client's refusal
-// of the record.
+// givenUp tells whether an error is the client's own end of its attempts, as opposed to a broker's or the client's
+// refusal of the record.
 func givenUp(err error) bool {
 	switch {
 	case err == nil:
@@ -80,10 +80,10 @@ func (f *flight) givenUpEarly() bool {
 	return !f.expired && givenUp(f.err) && !errors.Is(f.err, kgo.ErrClientClosed)
 }
 
-// maybeSent tells whether a broker may have been sent the record. The client itself is sure of less than it says: one that
-// is not idempotent gives up records that are on their way, and any takes an answer for a refusal that a leader gives which
-// has stored the record and then ceased to lead, or for a first attempt that was never answered. So what counts is whether
-// any Produce request has been written since the record was handed over.
+// maybeSent tells whether a broker may have been sent the record. The client itself is sure of less than it says: one
+// that is not idempotent gives up records that are on their way, and any takes an answer for a refusal that a leader
+// gives which has stored the record and then ceased to lead, or for a first attempt that was never answered. So what
+// counts is whether any Produce request has been written since the record was handed over.
 func (c *client) maybeSent(f *flight) bool { return c.written.Load() != f.written }
 
 // explainGivenUp is the error of a record that the client tries to send no more.

@@ -21,7 +21,8 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
-// startProxiedKafka is [startKafka] behind a proxy that can hold back what it is sent, as a broker that stands still does.
+// startProxiedKafka is [startKafka] behind a proxy that can hold back what it is sent, as a broker that stands still
+// does.
 func startProxiedKafka(t *testing.T, opts ...kfake.Opt) (*kafkaCluster, *testkit.Proxy) {
 	t.Helper()
 	k := testkit.KfakeProxied(t, opts...)
@@ -70,8 +71,8 @@ func TestWhatWasSentToABrokerThatStandsStillIsNotKnown(t *testing.T) {
 	}
 }
 
-// TestWhatALeaderStoredBeforeItCeasedToLeadIsNotKnown has the answer to a first attempt lost and all others refused with an
-// error that the client takes for a proof that nothing is stored.
+// TestWhatALeaderStoredBeforeItCeasedToLeadIsNotKnown has the answer to a first attempt lost and all others refused
+// with an error that the client takes for a proof that nothing is stored.
 func TestWhatALeaderStoredBeforeItCeasedToLeadIsNotKnown(t *testing.T) {
 	t.Parallel()
 	cluster, proxy := startProxiedKafka(t, kfake.SeedTopics(1, "t"))

@@ -2,6 +2,7 @@ package produce
 
 import (
 	"context"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -21,8 +22,8 @@ func murmur2(data []byte) uint32 {
 		h *= m
 		h ^= k
 	}
-	for i := len(data) - 1; i >= 0; i-- {
-		h ^= uint32(data[i]) << (8 * i)
+	for i, b := range slices.Backward(data) {
+		h ^= uint32(b) << (8 * i)
 		if i == 0 {
 			h *= m
 		}
@@ -93,7 +94,8 @@ type stickyPartition struct {
 // OnNewBatch implements [kgo.TopicPartitionerOnNewBatch].
 func (p *stickyPartition) OnNewBatch() { p.onNewBatch() }
 
-// recordContext is the context of one record on its way, which is the only place that the client leaves to a partitioner.
+// recordContext is the context of one record on its way, which is the only place that the client leaves to a
+// partitioner.
 type recordContext struct {
 	context.Context
 	partitions int // of the topic, where the partition asked for is not one of them

@@ -92,8 +92,8 @@ type parcel struct {
 // settings ask (acks). It says of each, in their order, what became of it: where it was stored (with acks=0 the broker
 // does not tell), or an [*Error]. A topic that is missing is created first where create_topics allows it.
 //
-// Send returns when ctx ends, or after publish_timeout. A record that had been sent by then may have been stored, or may
-// still be: the error says so. That is for Kafka to decide, since an idempotent producer that gave up such a record
+// Send returns when ctx ends, or after publish_timeout. A record that had been sent by then may have been stored, or
+// may still be: the error says so. That is for Kafka to decide, since an idempotent producer that gave up such a record
 // could no longer tell duplicates apart.
 func (p *Publisher) Send(ctx context.Context, ready ...record.Outgoing) []record.Result {
 	parcels := make([]parcel, len(ready))
@@ -148,8 +148,8 @@ func (p *Publisher) address(out record.Outgoing) (_ record.Outgoing, answer bool
 }
 
 // isAnswer tells an answer from other records by its headers, as components make it that have whole records: it has the
-// correlation id of a request and asks for no answer itself. Whoever sent the request has chosen the topic, so that is not
-// created.
+// correlation id of a request and asks for no answer itself. Whoever sent the request has chosen the topic, so that is
+// not created.
 func isAnswer(headers []record.Header) bool {
 	correlated := false
 	for _, h := range headers {

@@ -11,7 +11,8 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
-// patience is how long a caller waits: until its context ends, or publish_timeout is over. Most need no context for both.
+// patience is how long a caller waits: until its context ends, or publish_timeout is over. Most need no context for
+// both.
 type patience struct {
 	caller context.Context
 	limit  *deadline.Lease
@@ -100,8 +101,8 @@ type flight struct {
 	handed, judged bool
 }
 
-// margin is how much earlier than their callers' wait the time of records ends, so that a record that was never sent can
-// still be told from one that may have been.
+// margin is how much earlier than their callers' wait the time of records ends, so that a record that was never sent
+// can still be told from one that may have been.
 func margin(publishTimeout time.Duration) time.Duration {
 	return min(publishTimeout/20, 250*time.Millisecond)
 }
@@ -206,11 +207,11 @@ func (c *client) send(p *patience, records []record.Outgoing) []record.Result {
 		}
 		f := &s.flights[i]
 		if f.givenUpEarly() && !c.maybeSent(f) {
-			if err := c.takeAgain(p, f, &records[i], done); err == nil {
+			err := c.takeAgain(p, f, &records[i], done)
+			if err == nil {
 				continue
-			} else {
-				results[i].Err = err
 			}
+			results[i].Err = err
 		} else {
 			results[i] = c.judge(p, &records[i], f)
 		}

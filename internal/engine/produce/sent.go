@@ -24,8 +24,8 @@ func (c *client) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	return &sentConn{Conn: conn, written: &c.written}, nil
 }
 
-// sentConn counts the Produce requests that begin to be written. The client tells of a request when it has been written;
-// one that stands half-way in a broker that does not read is written in full when that goes on.
+// sentConn counts the Produce requests that begin to be written. The client tells of a request when it has been
+// written; one that stands half-way in a broker that does not read is written in full when that goes on.
 type sentConn struct {
 	net.Conn
 	written *atomic.Uint64
@@ -39,13 +39,13 @@ func (c *sentConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// refusedID returns the answer of a broker that gives this producer no id and does not by itself begin to. It asks past the
-// client's own state, which keeps such an answer for ever: a right that is granted later would change nothing. That brokers
-// do not answer, or do not know the request, is for the client to judge.
+// refusedID returns the answer of a broker that gives this producer no id and does not by itself begin to. It asks past
+// the client's own state, which keeps such an answer for ever: a right that is granted later would change nothing. That
+// brokers do not answer, or do not know the request, is for the client to judge.
 func (c *client) refusedID(ctx context.Context) error {
 	resp, err := kmsg.NewPtrInitProducerIDRequest().RequestWith(ctx, c.kgo)
 	if err != nil {
-		return nil
+		return nil //nolint:nilerr // see above: the client says so itself, and tries again
 	}
 	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil && !kerr.IsRetriable(err) && !errors.Is(err, kerr.ConcurrentTransactions) {
 		return err

@@ -38,8 +38,8 @@ type Transactor struct {
 	ended context.Context
 	life  context.CancelFunc
 	// chunks bounds, by topic, the bytes that are produced before their acknowledgement is waited for. It has the topics
-	// that have refused a batch as too large: the client fills batches up to max_message_bytes, and a broker refuses a batch
-	// of many small records as a whole.
+	// that have refused a batch as too large: the client fills batches up to max_message_bytes, and a broker refuses a
+	// batch of many small records as a whole.
 	chunks map[string]int
 
 	beginning turn.Turn
@@ -105,7 +105,7 @@ func (t *Transactor) lasting(err error) bool {
 	case last == nil || !reflect.TypeOf(err).Comparable():
 		return false
 	}
-	return last == err
+	return last == err //nolint:errorlint // the very value that the client keeps, not one that is like it
 }
 
 // Member is a group's member, by which the broker tells whether offsets are still its to commit.
@@ -125,7 +125,8 @@ var (
 	errNoMember = errors.New("not a member of the group")
 )
 
-// OutputError says which output has failed a transaction, and why. It wraps [ErrOutput] where Kafka has refused it for good.
+// OutputError says which output has failed a transaction, and why. It wraps [ErrOutput] where Kafka has refused it for
+// good.
 type OutputError struct {
 	Topic string // what the output was for
 	Text  string // why, in words for the operator
@@ -142,8 +143,8 @@ func (e *OutputError) Error() string {
 func (e *OutputError) Unwrap() error { return e.err }
 
 // Commit stores outputs and offsets in one transaction. With any error but [ErrNotAborted] nothing of it can be read.
-// It is over soon after ctx ends, and where nothing else would end it, so is the Transactor. member is asked for the member right before it is needed, and again when the group has
-// moved on meanwhile; its error fails the transaction.
+// It is over soon after ctx ends, and where nothing else would end it, so is the Transactor. member is asked for the
+// member right before it is needed, and again when the group has moved on meanwhile; its error fails the transaction.
 func (t *Transactor) Commit(ctx context.Context, member func() (Member, error), outputs []record.Outgoing, offsets []kmsg.TxnOffsetCommitRequestTopic) error {
 	err := t.commit(ctx, member, outputs, offsets)
 	// The client of one that was closed knows its producer id still and begins transactions, none of which it can end.
@@ -231,7 +232,7 @@ func (t *Transactor) produce(ctx context.Context, outputs []record.Outgoing) err
 		}
 		convert(&outputs[i], &converted[i])
 		call := &recordContext{Context: ctx}
-		converted[i].Context = call
+		converted[i].Context = call //nolint:fatcontext // each record has one, around the same
 		done := failed.Promise()
 		t.kgo.Produce(ctx, &converted[i], func(r *kgo.Record, err error) {
 			if errors.Is(err, kerr.MessageTooLarge) {
@@ -403,7 +404,8 @@ func again(ctx context.Context, tries int, wait time.Duration, passing func(erro
 	}
 }
 
-// Close ends the producer, and with it a Commit that is under way. A transaction that is under way is left to the broker.
+// Close ends the producer, and with it a Commit that is under way. A transaction that is under way is left to the
+// broker.
 func (t *Transactor) Close() {
 	t.closing.Do(func() {
 		t.life()

@@ -12,8 +12,8 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
-// breakable is a way to Kafka that can be broken, with an error that is none of the operating system's, as those of names
-// and certificates are not.
+// breakable is a way to Kafka that can be broken, with an error that is none of the operating system's, as those of
+// names and certificates are not.
 type breakable struct {
 	mu     sync.Mutex
 	broken error
@@ -45,7 +45,8 @@ func (b *breakable) set(broken error) {
 	}
 }
 
-// A broker that cannot be dialed for a reason that the client takes for final must not end the link's transactions for ever.
+// A broker that cannot be dialed for a reason that the client takes for final must not end the link's transactions for
+// ever.
 func TestATransactorThatCanBeginNoMoreSaysSo(t *testing.T) {
 	k := testkit.Kfake(t)
 	k.Topic("in", 1)

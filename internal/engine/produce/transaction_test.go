@@ -121,8 +121,8 @@ func TestATransactionEndsWithItsContextWhateverKafkaDoes(t *testing.T) {
 	}
 }
 
-// A transaction that has to be cut off closes its client. That knows its producer id still and begins the next ones, none of
-// which can end: whoever uses it must hear that it is of no more use.
+// A transaction that has to be cut off closes its client. That knows its producer id still and begins the next ones,
+// none of which can end: whoever uses it must hear that it is of no more use.
 func TestATransactorThatWasClosedIsOfNoMoreUse(t *testing.T) {
 	k := testkit.Kfake(t)
 	k.Topic("in", 1)

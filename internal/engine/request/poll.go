@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -99,7 +100,8 @@ func (rd *reader) rest(rests map[int32]*resting, partition int32, err error) {
 }
 
 // goOn has partitions fetched again whose rest is over. Of some batches that it cannot read the client goes on behind
-// the first record, and a partition with a batch that is too large for it, it leaves for good: it is told our place anew.
+// the first record, and a partition with a batch that is too large for it, it leaves for good: it is told our place
+// anew.
 func (rd *reader) goOn(ctx context.Context, rests map[int32]*resting) {
 	if ctx.Err() != nil {
 		return
@@ -149,9 +151,9 @@ func (rd *reader) take(answer *kgo.Record) {
 
 // correlationOf returns the value of the last correlation header, as Spring reads it, nil where there is none.
 func correlationOf(r *kgo.Record) []byte {
-	for i := len(r.Headers) - 1; i >= 0; i-- {
-		if r.Headers[i].Key == record.CorrelationHeader {
-			return r.Headers[i].Value
+	for _, h := range slices.Backward(r.Headers) {
+		if h.Key == record.CorrelationHeader {
+			return h.Value
 		}
 	}
 	return nil

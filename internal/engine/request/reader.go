@@ -198,8 +198,8 @@ func (rd *reader) check(ctx context.Context) error {
 	return nil
 }
 
-// look fetches from partitions that have failed and of which nothing has come since: one without answers does not say that
-// it can be read again.
+// look fetches from partitions that have failed and of which nothing has come since: one without answers does not say
+// that it can be read again.
 func (rd *reader) look(ctx context.Context) {
 	for partition, since := range rd.state.failing(time.Now().Add(-lookAfter)) {
 		place, ok := rd.place(partition)

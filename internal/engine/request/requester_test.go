@@ -88,13 +88,13 @@ func inFlight(t *testing.T, brokers []string) {
 	})
 	var all []*counts
 	var calls sync.WaitGroup
-	for copy := range copies {
+	for member := range copies {
 		cfg, seen := config(t, brokers)
 		all = append(all, seen)
 		r := start(t, cfg)
 		for caller := range callers {
 			calls.Go(func() {
-				text := fmt.Sprintf("%d of copy %d", caller, copy)
+				text := fmt.Sprintf("%d of member %d", caller, member)
 				got, err := ask(t, r, text)
 				if err != nil {
 					t.Errorf("%s: %v", text, err)

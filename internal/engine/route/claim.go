@@ -38,8 +38,8 @@ func newClaim(r *Route, ask *Ask) *claim {
 	}
 }
 
-// claimKey is equal for those who ask for the same records, from the same brokers, delivered to the same peer in the same
-// way.
+// claimKey is equal for those who ask for the same records, from the same brokers, delivered to the same peer in the
+// same way.
 func claimKey(id ID, ask *Ask) string {
 	return fmt.Sprintf("%s|%s|%s|%s", id.Peer, id.Name, ask.Role.Delivery(), ask.Settings.Reading())
 }

@@ -22,7 +22,8 @@ func (e *UnusableError) Error() string { return e.err.Error() }
 
 func (e *UnusableError) Unwrap() error { return e.err }
 
-// AnswerError is about the address at which a record asks for its answer: the same each time that the record is handled.
+// AnswerError is about the address at which a record asks for its answer: the same each time that the record is
+// handled.
 type AnswerError struct{ err error }
 
 func (e *AnswerError) Error() string { return e.err.Error() }
@@ -81,8 +82,8 @@ func (p *publishing) outgoing(msg payload.Message) (record.Outgoing, error) {
 	return out, nil
 }
 
-// answersInVain tells whether an error is about the address that a request asks for its answer at, so that it is the same
-// each time. Trouble with the link's own reply topic is the operator's, who mends it.
+// answersInVain tells whether an error is about the address that a request asks for its answer at, so that it is the
+// same each time. Trouble with the link's own reply topic is the operator's, who mends it.
 func (p *publishing) answersInVain(err error) bool {
 	e, ok := errors.AsType[*produce.Error](err)
 	if !ok || !e.Answer {
@@ -95,8 +96,9 @@ func (p *publishing) answersInVain(err error) bool {
 		return !slices.ContainsFunc(p.settings.Consumer.Topics, func(topic string) bool {
 			return e.Topic == p.settings.Delivery.ReplyTopicFor(topic)
 		})
+	default:
+		return false
 	}
-	return false
 }
 
 // Send produces records and returns when the broker has acknowledged or refused each; it says of each, in their order,

@@ -22,9 +22,9 @@ type readings struct {
 	shutdown context.Context
 }
 
-// read has what c asks for read, or not, in view of what others read and ask for: with others who ask for the same; not at
-// all where one that comes before c would get part of the records in another way; and not yet while what stands against it
-// ends.
+// read has what c asks for read, or not, in view of what others read and ask for: with others who ask for the same; not
+// at all where one that comes before c would get part of the records in another way; and not yet while what stands
+// against it ends.
 func (s *readings) read(ctx context.Context, c *claim) {
 	s.register(c)
 	s.mu.Lock()
@@ -120,8 +120,8 @@ func (s *readings) leave(ctx context.Context, c *claim) {
 	s.wake()
 }
 
-// hurry has the ends of links that were deleted or replaced just before give way to a shutdown: what they have finished is
-// committed and their groups are left in the shutdown's time.
+// hurry has the ends of links that were deleted or replaced just before give way to a shutdown: what they have finished
+// is committed and their groups are left in the shutdown's time.
 func (s *readings) hurry(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -124,9 +124,9 @@ func (r *Route) signal() {
 	}
 }
 
-// Apply has the route do what is asked, soon: in the background it takes the place of what was asked before. Where nothing
-// but credentials differ, these are exchanged while all goes on; else the component publishes by the new settings at once,
-// and is given records by them when what read before has ended.
+// Apply has the route do what is asked, soon: in the background it takes the place of what was asked before. Where
+// nothing but credentials differ, these are exchanged while all goes on; else the component publishes by the new
+// settings at once, and is given records by them when what read before has ended.
 func (r *Route) Apply(want Ask) {
 	r.mu.Lock()
 	r.want, r.rejected, r.changed = &want, nil, true
@@ -142,8 +142,8 @@ func (r *Route) Refuse(err error) {
 	r.signal()
 }
 
-// Hide has secrets taken out of all that the set tells, as long as the route is there. Those of the call before are kept
-// as well: connections that still have them may be answered yet.
+// Hide has secrets taken out of all that the set tells, as long as the route is there. Those of the call before are
+// kept as well: connections that still have them may be answered yet.
 func (r *Route) Hide(secrets []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -212,8 +212,8 @@ func (r *Route) read(c *claim) {
 	r.readings.read(ctx, c)
 }
 
-// waitBefore waits until the links of the same name that come before a link have been carried out for the first time. So
-// what they read does not depend on which of them was faster.
+// waitBefore waits until the links of the same name that come before a link have been carried out for the first time.
+// So what they read does not depend on which of them was faster.
 func (s *Set) waitBefore(ctx context.Context, id ID) {
 	s.mu.RLock()
 	var before []*Route

@@ -385,8 +385,8 @@ func TestLinksThatChangeOneAfterTheOtherShareAgain(t *testing.T) {
 	}
 }
 
-// TestTheInstanceIDOfASharedReadingSurvivesARestart, in whatever order the host tells of the links: else the member that
-// was would keep its partitions from being read until its session is over.
+// TestTheInstanceIDOfASharedReadingSurvivesARestart, in whatever order the host tells of the links: else the member
+// that was would keep its partitions from being read until its session is over.
 func TestTheInstanceIDOfASharedReadingSurvivesARestart(t *testing.T) {
 	virtually(t, func(b *bench) {
 		b.topics("in", "in.reply")

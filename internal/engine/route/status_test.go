@@ -21,9 +21,9 @@ func TestTheLogTellsOfALinkThatGoesUpAndDownOnceInAWhile(t *testing.T) {
 		o.tell([]ID{id}, map[ID]*Route{id: unit}, []status.Link{l}, begin.Add(after))
 	}
 	ill, again := `msg="the link is not healthy"`, `msg="the link is healthy again"`
-	expect := func(what string, times, agains int) {
+	expect := func(what string, times, repeats int) {
 		t.Helper()
-		if text := log.String(); strings.Count(text, ill) != times || strings.Count(text, again) != agains {
+		if text := log.String(); strings.Count(text, ill) != times || strings.Count(text, again) != repeats {
 			t.Errorf("%s: the log says\n%s", what, text)
 		}
 	}

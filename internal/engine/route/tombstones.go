@@ -7,8 +7,8 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
-// skipsTombstones finishes records without a value (tombstones=skip). Routes that have the setting hand records over one by
-// one.
+// skipsTombstones finishes records without a value (tombstones=skip). Routes that have the setting hand records over
+// one by one.
 type skipsTombstones struct {
 	record.Receiver
 	log *slog.Logger

@@ -1,5 +1,5 @@
-// Package replay names runs of the simulation and holds what comes of one, so that a run in one process can be told of and
-// repeated in another.
+// Package replay names runs of the simulation and holds what comes of one, so that a run in one process can be told of
+// and repeated in another.
 package replay
 
 import (

@@ -42,8 +42,8 @@ func knownFaults(ctx context.Context, folder, only string, most, workers int) er
 	return nil
 }
 
-// find counts the seeds until one fails in a copy of what was committed last, with a patch. The invariant is "" where none
-// fails.
+// find counts the seeds until one fails in a copy of what was committed last, with a patch. The invariant is "" where
+// none fails.
 func find(ctx context.Context, folder, patch string, most, workers int) (seeds int, invariant string, err error) {
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		return 0, "", err

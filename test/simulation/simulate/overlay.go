@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// change is one that has the Go runtime do the same thing each time. Nothing of it goes into a program that is shipped: it is
-// laid over the sources for the building of the test's program alone.
+// change is one that has the Go runtime do the same thing each time. Nothing of it goes into a program that is shipped:
+// it is laid over the sources for the building of the test's program alone.
 type change struct {
 	file, what, with string
 	why              string

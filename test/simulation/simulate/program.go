@@ -82,7 +82,7 @@ func (p *program) do(ctx context.Context, run replay.Run) (*outcome, error) {
 		return o, nil
 	case !errors.Is(err, os.ErrNotExist):
 		return nil, err
-	case ctx.Err() != nil && context.Cause(ctx) != context.DeadlineExceeded:
+	case ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.DeadlineExceeded):
 		return nil, ctx.Err()
 	}
 	// It has not come to its end.
