@@ -23,7 +23,7 @@ func startManifest(t *testing.T, name string) *testkit.Client {
 	manifest := "examples/" + name + "/wadm.yaml"
 	wasm, archive := testkit.ComponentWasm(t, name), providerArchive(t)
 	kafka := testkit.RealKafka(t, testkit.KafkaOptions{})
-	check := exec.Command(strings.TrimSuffix(archive, ".par"), "check", "--manifest", filepath.Join("../..", manifest),
+	check := exec.Command(testkit.Program(t), "check", "--manifest", filepath.Join("../..", manifest),
 		"--set", "hosts="+kafka.Brokers()[0])
 	if out, err := check.CombinedOutput(); err != nil {
 		t.Errorf("checking the manifest: %v\n%s", err, out)

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os/exec"
-	"path/filepath"
 	"testing"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
@@ -29,7 +28,7 @@ func TestStatusFindsTheProviderOfARealHost(t *testing.T) {
 	host.WaitHealthy("kafka")
 
 	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
-		command := exec.CommandContext(t.Context(), filepath.Join(filepath.Dir(par), "messaging-kafka"), "status", "--nats",
+		command := exec.CommandContext(t.Context(), testkit.Program(t), "status", "--nats",
 			ns.URL(), "--lattice", "watched", "--json")
 		var errOut bytes.Buffer
 		command.Stderr = &errOut
