@@ -298,7 +298,7 @@ func allStopped(pid int) error {
 		if err != nil {
 			return err
 		}
-		if i := bytes.LastIndex(text, []byte(") T")); i < 0 {
+		if !bytes.Contains(text, []byte(") T")) {
 			return fmt.Errorf("a thread still runs: %.60s", text)
 		}
 	}

@@ -186,3 +186,23 @@ func (b *broken) outcome() record.Outcome {
 	}
 	return record.Outcome{Kind: record.Unavailable, Err: fmt.Errorf("the application cannot be reached: %w", b.err)}
 }
+
+// exchange posts a body for n records and returns the answer's, of the same media type. Where there is none to read,
+// all is what became of each record, and nil elsewhere.
+func (c *client) exchange(
+	ctx context.Context, header http.Header, body []byte, mediaType string, n int,
+) (answered []byte, all []record.Outcome) {
+	header.Set("Content-Type", mediaType)
+	header.Set("Accept", mediaType)
+	a, failed := c.post(ctx, header, body)
+	if failed != nil {
+		return nil, record.Each(n, failed.outcome())
+	}
+	if o := judge(a, n, time.Now()); o.Kind != record.Done || len(a.body) == 0 {
+		return nil, record.Each(n, o)
+	}
+	if got := a.mediaType(); got != mediaType {
+		return nil, record.Each(n, unreadable(fmt.Errorf("its answer is %q where %s was asked for", got, mediaType)))
+	}
+	return a.body, nil
+}

@@ -3,11 +3,9 @@ package httpout
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/tracing"
 	"github.com/messaging-kafka/messaging-kafka/internal/payload"
@@ -80,26 +78,15 @@ func (m *Messages) results(ctx context.Context, header http.Header, list []paylo
 	} else {
 		body = wit.AppendMessages(nil, list)
 	}
-	header.Set("Content-Type", mediaType)
-	header.Set("Accept", mediaType)
-	a, failed := m.client.post(ctx, header, body)
-	if failed != nil {
-		return record.Each(n, failed.outcome())
-	}
-	if o := judge(a, n, time.Now()); o.Kind != record.Done {
-		return record.Each(n, o)
-	}
-	if len(a.body) == 0 {
-		return record.Each(n, record.Outcome{Kind: record.Done})
-	}
-	if got := a.mediaType(); got != mediaType {
-		return record.Each(n, unreadable(fmt.Errorf("its answer is %q where %s was asked for", got, mediaType)))
+	answered, all := m.client.exchange(ctx, header, body, mediaType, n)
+	if all != nil {
+		return all
 	}
 	decode := wit.DecodeResults
 	if m.format == JSON {
 		decode = wit.DecodeResultsJSON
 	}
-	texts, err := decode(a.body, n)
+	texts, err := decode(answered, n)
 	if err != nil {
 		return record.Each(n, unreadable(err))
 	}

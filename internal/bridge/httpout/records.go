@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/tracing"
 	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
@@ -59,8 +58,6 @@ func (r *Records) Receive(ctx context.Context, batch []*record.Record) []record.
 	} else {
 		body = wit.AppendBatch(nil, batch, r.base64)
 	}
-	header.Set("Content-Type", mediaType)
-	header.Set("Accept", mediaType)
 	outcomes := r.outcomes(ctx, header, body, mediaType, len(batch))
 	for i := range outcomes {
 		for j := range outcomes[i].Outputs {
@@ -72,20 +69,11 @@ func (r *Records) Receive(ctx context.Context, batch []*record.Record) []record.
 }
 
 func (r *Records) outcomes(ctx context.Context, header http.Header, body []byte, mediaType string, n int) []record.Outcome {
-	a, failed := r.client.post(ctx, header, body)
-	if failed != nil {
-		return record.Each(n, failed.outcome())
+	answered, all := r.client.exchange(ctx, header, body, mediaType, n)
+	if all != nil {
+		return all
 	}
-	if o := judge(a, n, time.Now()); o.Kind != record.Done {
-		return record.Each(n, o)
-	}
-	if len(a.body) == 0 {
-		return record.Each(n, record.Outcome{Kind: record.Done})
-	}
-	if got := a.mediaType(); got != mediaType {
-		return record.Each(n, unreadable(fmt.Errorf("its answer is %q where %s was asked for", got, mediaType)))
-	}
-	outcomes, err := r.decode(a.body, n)
+	outcomes, err := r.decode(answered, n)
 	if err != nil {
 		return record.Each(n, unreadable(err))
 	}
