@@ -95,12 +95,15 @@ func TestTheNextDeliveryWaitsAsLongAsItIsTold(t *testing.T) {
 func TestAProbeDoesNotComeBeforeItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
+		var mu sync.Mutex
 		var later []time.Duration
 		cfg, _ := config(nil)
 		cfg.Receiver = receive(func(_ context.Context, batch []*record.Record) []record.Outcome {
 			at := time.Since(began)
 			if at > 0 {
+				mu.Lock()
 				later = append(later, at)
+				mu.Unlock()
 			}
 			o := record.Outcome{Kind: record.Unavailable, Err: errors.New("busy")}
 			switch key := string(batch[0].Key); {
@@ -117,6 +120,8 @@ func TestAProbeDoesNotComeBeforeItsTime(t *testing.T) {
 		p.Add(keyed(4, "slow", "a", "b", "c"), first)
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
 		if len(later) == 0 || later[0] != time.Minute+20*time.Millisecond {
 			t.Errorf("calls at %v", later)
 		}
