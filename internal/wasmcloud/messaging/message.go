@@ -4,8 +4,7 @@
 package messaging
 
 import (
-	"fmt"
-
+	"github.com/messaging-kafka/messaging-kafka/internal/payload"
 	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 )
 
@@ -34,25 +33,16 @@ func (m *BrokerMessage) size() int {
 
 // AppendBrokerMessage appends the encoded record to b. Subject and ReplyTo must be UTF-8.
 func AppendBrokerMessage(b []byte, m BrokerMessage) []byte {
-	b = wit.AppendString(b, m.Subject)
-	b = wit.AppendBytes(b, m.Body)
-	return wit.AppendOptionString(b, m.ReplyTo)
+	return wit.AppendMessage(b, payload.Message(m))
 }
 
 // DecodeBrokerMessage reads the record.
 func DecodeBrokerMessage(d *wit.Decoder) (BrokerMessage, error) {
-	var m BrokerMessage
-	var err error
-	if m.Subject, err = d.String(); err != nil {
-		return BrokerMessage{}, fmt.Errorf("decoding broker-message.subject: %w", err)
+	m, err := wit.DecodeMessage(d)
+	if err != nil {
+		return BrokerMessage{}, err
 	}
-	if m.Body, err = d.Bytes(); err != nil {
-		return BrokerMessage{}, fmt.Errorf("decoding broker-message.body: %w", err)
-	}
-	if m.ReplyTo, err = d.OptionString(); err != nil {
-		return BrokerMessage{}, fmt.Errorf("decoding broker-message.reply-to: %w", err)
-	}
-	return m, nil
+	return BrokerMessage(m), nil
 }
 
 // appendFailure appends result::err(err's text).
