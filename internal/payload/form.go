@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
@@ -156,4 +157,15 @@ func withReply(headers []record.Header, replyTo *string) ([]record.Header, error
 		headers = append(headers, record.Header{Key: record.CorrelationHeader, Value: reply.Correlation})
 	}
 	return headers, nil
+}
+
+// RejectPrefix at the start of a component's error text says that another delivery of the record cannot help.
+const RejectPrefix = "reject:"
+
+// Failed is what a component's error text says of the message's record.
+func Failed(text string) record.Outcome {
+	if reason, reject := strings.CutPrefix(text, RejectPrefix); reject {
+		return record.Outcome{Kind: record.Reject, Err: errors.New(strings.TrimSpace(reason))}
+	}
+	return record.Outcome{Kind: record.Retry, Err: errors.New(text)}
 }

@@ -2,19 +2,14 @@ package httpout
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"net/http"
-	"strings"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/tracing"
 	"github.com/messaging-kafka/messaging-kafka/internal/payload"
 	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
-
-// rejectPrefix at the start of a component's error text says that another delivery of the record cannot help.
-const rejectPrefix = "reject:"
 
 // Messages hands records over as messages of wasmcloud:messaging (deliver=http-messages), for components that know
 // subjects and bodies alone. The answer has a result for each.
@@ -102,8 +97,5 @@ func verdict(failure *string) record.Outcome {
 	if failure == nil {
 		return record.Outcome{Kind: record.Done}
 	}
-	if reason, reject := strings.CutPrefix(*failure, rejectPrefix); reject {
-		return record.Outcome{Kind: record.Reject, Err: errors.New(strings.TrimSpace(reason))}
-	}
-	return record.Outcome{Kind: record.Retry, Err: errors.New(*failure)}
+	return payload.Failed(*failure)
 }

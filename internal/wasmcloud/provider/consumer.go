@@ -34,7 +34,7 @@ func (p *Provider) Publish(ctx context.Context, caller messaging.Caller, msg mes
 // delivery of the request with that: one that is sent again would hold up what is behind it for ever.
 type finalAnswer struct{ error }
 
-func (e finalAnswer) Error() string { return rejectPrefix + " " + e.error.Error() }
+func (e finalAnswer) Error() string { return payload.RejectPrefix + " " + e.error.Error() }
 
 func (e finalAnswer) Unwrap() error { return e.error }
 

@@ -3,16 +3,13 @@ package provider
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/route"
+	"github.com/messaging-kafka/messaging-kafka/internal/payload"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/guest"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/messaging"
 )
-
-// rejectPrefix at the start of a component's error text says that another delivery of the record cannot help.
-const rejectPrefix = "reject:"
 
 // messageReceiver hands records to one component as wasmcloud:messaging@0.2.0 messages: the topic is the subject, the
 // value, or the record in an envelope, the body, and each record makes a call. It is a [record.Receiver].
@@ -52,10 +49,7 @@ func outcomeOf(err error) record.Outcome {
 		return record.Outcome{Kind: record.Done}
 	}
 	if failure, ok := errors.AsType[*messaging.GuestError](err); ok {
-		if text, reject := strings.CutPrefix(failure.Text, rejectPrefix); reject {
-			return record.Outcome{Kind: record.Reject, Err: errors.New(strings.TrimSpace(text))}
-		}
-		return record.Outcome{Kind: record.Retry, Err: errors.New(failure.Text)}
+		return payload.Failed(failure.Text)
 	}
 	return guest.Failed(err)
 }
