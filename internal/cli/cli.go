@@ -109,7 +109,7 @@ data on standard input.`,
 		},
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(newCheck(), newDev(), newPar(), newStatus(), newVersion())
+	root.AddCommand(newBridge(), newCheck(), newDev(), newPar(), newStatus(), newVersion())
 	return root, started
 }
 

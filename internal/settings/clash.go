@@ -19,8 +19,8 @@ func (l *Link) Reading() string {
 	}
 	// What addresses of answers the component is given depends on these two.
 	replies := &l.Producer
-	return fmt.Sprintf("%q|%v|%q|%+v|%+v|%q|%t%q", l.Cluster.Hosts, l.Cluster.Security.Protocol.UsesSASL(),
-		pattern, c, l.Delivery,
+	return fmt.Sprintf("%q|%v|%q|%+v|%+v|%+v|%q|%t%q", l.Cluster.Hosts, l.Cluster.Security.Protocol.UsesSASL(),
+		pattern, c, l.Delivery, l.HTTP,
 		replies.AllowedTopics, replies.ReplyTopicsFromRecords == nil, replies.ReplyTopicsFromRecords)
 }
 

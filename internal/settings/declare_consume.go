@@ -21,7 +21,7 @@ func consumeSection() section {
 			{
 				name: "consumer_group", kafka: "group.id", hints: []string{"group", "consumer_group_id", "groupid"},
 				scope:  scopeLink,
-				defDoc: "`wasmcloud.<lattice>.<component>.<link name>`", example: "orders-mailer",
+				defDoc: "`wasmcloud.<lattice>.<component>.<link name>`; on a route `<name of the bridge>.<name of the route>`", example: "orders-mailer",
 				doc:   "Group that shares the topics. The default makes all copies of the provider share the work of one link.",
 				value: text(func(d *draft) *string { return &d.link.Consumer.Group }),
 			},

@@ -116,6 +116,8 @@ func (s *setting) docName() string {
 		name += " *(link)*"
 	case scopeProvider:
 		name += " *(provider)*"
+	case scopeRoute:
+		name += " *(route)*"
 	case scopeBoth:
 	}
 	if s.sensitive {

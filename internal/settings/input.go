@@ -21,6 +21,9 @@ type Input struct {
 	Batches bool
 	// Records tells that the link is of messaging-kafka:records, which has no use for settings about messages.
 	Records bool
+	// Route tells that these are the settings of a bridge's route, which says by itself whether it has batches or records.
+	// Its Identity has the name of the bridge as Component, and its own as LinkName.
+	Route bool
 }
 
 // Identity says whose settings are parsed. The defaults of consumer_group and group_instance_id are made of it;

@@ -14,6 +14,8 @@ type Link struct {
 	Delivery Delivery
 	Producer Producer
 	Request  Request
+	// HTTP says where a bridge's route hands records over; links of wasmCloud have none.
+	HTTP HTTP
 	// Create says which topics may be created, and how.
 	Create CreateTopics
 	// LogPayloads allows record values in the log at debug level.

@@ -23,6 +23,7 @@ type parse struct {
 	identity Identity
 	batches  bool
 	records  bool
+	route    bool
 	// sources are in the order in which they are asked, the strongest first.
 	sources []*source
 	// used holds the value that each setting got, if it got one; failed the settings whose value was refused.
@@ -39,12 +40,12 @@ type parse struct {
 func ParseLink(in Input) (Link, []Warning, error) {
 	own := newSource(levelLink, in.Config, in.Secrets)
 	p := &parse{
-		identity: in.Identity, batches: in.Batches, records: in.Records,
+		identity: in.Identity, batches: in.Batches, records: in.Records, route: in.Route,
 		sources: []*source{own, newSource(levelProvider, in.Defaults, in.DefaultSecrets)},
 		used:    make(map[string]given),
 		failed:  make(map[string]bool),
 	}
-	isLink := func(s *setting) bool { return s.scope != scopeProvider }
+	isLink := func(s *setting) bool { return s.scope != scopeProvider && (in.Route || s.scope != scopeRoute) }
 	own.warnUnknown(isLink)
 	p.clashes(own)
 	inOrder(func(s *setting) {
@@ -54,8 +55,17 @@ func ParseLink(in Input) (Link, []Warning, error) {
 			}
 			return
 		}
+		if s.scope == scopeRoute && !in.Route {
+			if _, is := own.values[s.name]; is {
+				p.fail(s.name, "belongs on a route of `messaging-kafka bridge`, and this is a link of wasmCloud: leave it out")
+			}
+			return
+		}
 		p.apply(s)
 	})
+	if p.route {
+		p.shapeRoute()
+	}
 	p.connectionRules()
 	p.securityRules()
 	p.destinationRules()
@@ -64,6 +74,9 @@ func ParseLink(in Input) (Link, []Warning, error) {
 	p.messageRules()
 	p.topicRules()
 	p.publishRules()
+	if p.route {
+		p.routeRules()
+	}
 	warnings := append(own.warnings, p.warnings...)
 	if len(p.errors) > 0 {
 		sortErrors(p.errors)
@@ -84,7 +97,7 @@ func ParseProvider(config map[string]string, secrets map[string]Secret) (Provide
 		failed:  make(map[string]bool),
 	}
 	own.unknown = slices.DeleteFunc(own.unknown, isTelemetry)
-	own.warnUnknown(func(s *setting) bool { return s.scope != scopeLink })
+	own.warnUnknown(func(s *setting) bool { return s.scope != scopeLink && s.scope != scopeRoute })
 	p.clashes(own)
 	inOrder(func(s *setting) {
 		g, is := own.values[s.name]
@@ -92,6 +105,10 @@ func ParseProvider(config map[string]string, secrets map[string]Secret) (Provide
 		case scopeLink:
 			if is {
 				own.warn(g.spelling, "belongs on a link and is not used in the provider's own config")
+			}
+		case scopeRoute:
+			if is {
+				own.warn(g.spelling, "belongs on a route of `messaging-kafka bridge` and is not used here")
 			}
 		case scopeProvider:
 			p.apply(s)
@@ -130,7 +147,7 @@ func (p *parse) apply(s *setting) {
 	p.setDefault(s)
 	for _, from := range p.sources {
 		g, is := from.values[s.name]
-		if !is || (from.level == levelProvider && s.scope == scopeLink) {
+		if !is || (from.level == levelProvider && (s.scope == scopeLink || s.scope == scopeRoute)) {
 			continue
 		}
 		if problem := p.try(s, g); problem != nil {

@@ -25,7 +25,7 @@ func (p *parse) consumeRules() {
 	c := &p.link.Consumer
 	c.Topics, c.TopicPattern = p.topic.names, p.topic.pattern
 	if c.Group == "" {
-		c.Group = p.identity.group()
+		c.Group = p.identity.group(p.route)
 	}
 	if c.InstanceID == instanceAuto {
 		c.InstanceID = p.identity.instance(p.link.Cluster.ClientID)
@@ -106,9 +106,13 @@ func (p *parse) groupProtocolRules() {
 	}
 }
 
-// group is the default group: the same on every host, so that copies of the provider share the work.
-func (id Identity) group() string {
-	parts := []string{"wasmcloud"}
+// group is the default group: the same on every host, so that copies of the provider, or of a bridge with this route,
+// share the work.
+func (id Identity) group(route bool) string {
+	var parts []string
+	if !route {
+		parts = append(parts, "wasmcloud")
+	}
 	for _, part := range []string{id.Lattice, id.Component, id.LinkName} {
 		if part != "" {
 			parts = append(parts, part)

@@ -94,7 +94,7 @@ func urlSecrets(text string, all bool) []string {
 		}
 		for name, texts := range u.Query() {
 			for _, v := range texts {
-				if all || len(v) >= 16 || provesWho(name) {
+				if all || len(v) >= 16 || ProvesWho(name) {
 					values = append(values, v)
 				}
 			}
@@ -103,7 +103,8 @@ func urlSecrets(text string, all bool) []string {
 	return values
 }
 
-func provesWho(name string) bool {
+// ProvesWho tells whether what goes by a name is likely to prove who somebody is: a password, a token, a key.
+func ProvesWho(name string) bool {
 	name = strings.ToLower(name)
 	for _, part := range []string{"key", "token", "secret", "pass", "pwd", "sig", "auth", "cred", "code", "jwt"} {
 		if strings.Contains(name, part) {

@@ -18,6 +18,8 @@ const (
 	scopeLink
 	// scopeProvider settings are about the provider as a whole.
 	scopeProvider
+	// scopeRoute settings belong to a route of a bridge.
+	scopeRoute
 )
 
 // setting declares one setting. Parser, checks, suggestions and documentation have no other source.
@@ -56,6 +58,7 @@ var sections = []section{
 	publishSection(),
 	requestSection(),
 	topicSection(),
+	routeSection(),
 	providerSection(),
 }
 

@@ -35,6 +35,8 @@ type reading struct {
 	payloads atomic.Pointer[payloads] // nil where the log must not have them
 	*consume.Consumer
 
+	// receives is what the front-end has made to take the records.
+	receives record.Receiver
 	// publisher stores dead letters and what a processor returns; nil where there is neither.
 	publisher *produce.Publisher
 
@@ -131,7 +133,8 @@ func (s *reading) delivery() Delivery {
 
 // receiver is what takes the records of the reading.
 func (s *reading) receiver() record.Receiver {
-	r := record.Receiver(loggedReceiver{s.claim.ask.Receiver(s.delivery()), &s.payloads})
+	s.receives = s.claim.ask.Receiver(s.delivery())
+	r := record.Receiver(loggedReceiver{s.receives, &s.payloads})
 	if s.settings.Delivery.Tombstones == settings.TombstonesSkip && !s.claim.ask.Role.Batches() {
 		r = skipsTombstones{r, s.log}
 	}
@@ -174,6 +177,9 @@ func (s *reading) publish(ctx context.Context, outputs []record.Outgoing) (first
 // end ends the reading within ctx.
 func (s *reading) end(ctx context.Context) {
 	s.Stop(ctx)
+	if c, closes := s.receives.(interface{ Close() }); closes {
+		c.Close()
+	}
 	if s.publisher == nil {
 		return
 	}

@@ -43,7 +43,8 @@ type Ask struct {
 	Role     role.Role
 	Settings settings.Link
 	// Receiver makes what takes the records of a reading, in batches where the role has them. It is called when a reading
-	// begins, which can serve two routes and outlive the one for which it began.
+	// begins, which can serve two routes and outlive the one for which it began. A receiver that has a method Close is
+	// closed when its reading has ended.
 	Receiver func(Delivery) record.Receiver
 }
 

@@ -2,6 +2,7 @@
 package telemetry
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"strings"
@@ -30,6 +31,14 @@ func Level(name string) slog.Level {
 	default:
 		return slog.LevelInfo
 	}
+}
+
+// CheckLevel says what is wrong with the name of a level that a person has typed.
+func CheckLevel(name string) error {
+	if Level(name) == slog.LevelInfo && !strings.EqualFold(strings.TrimSpace(name), "info") {
+		return fmt.Errorf("%q is not one of trace, debug, info, warn, error, critical", name)
+	}
+	return nil
 }
 
 // NewLogger makes the log of a provider: JSON where the host asks for structured logging, else text.

@@ -1,0 +1,134 @@
+// Package bridge is the front-end for everything that speaks HTTP: it carries out the routes of a file, each of which
+// hands the records of its topics over by [httpout].
+//
+// [Run] is one bridge from its start to its end. What it does with a file is here; what a file may say is
+// internal/bridge/config's to know, and what becomes of records is the engine's.
+package bridge
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/base/version"
+	"github.com/messaging-kafka/messaging-kafka/internal/bridge/config"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/route"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/otlp"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/telemetry"
+	"github.com/messaging-kafka/messaging-kafka/internal/process"
+)
+
+// Options are what a bridge needs besides its file.
+type Options struct {
+	// Path is that of the file.
+	Path string
+	Log  *slog.Logger
+	// Lookup finds variables of the environment, as os.LookupEnv does.
+	Lookup func(name string) (string, bool)
+	// OnAdmin is called with the address on which the admin address is served; nil is not.
+	OnAdmin func(net.Addr)
+}
+
+// Bridge is a running bridge. Its methods may be called by many goroutines at once.
+type Bridge struct {
+	*process.Process
+	o    Options
+	host string
+
+	mu     sync.RWMutex
+	config *config.Config
+}
+
+// shutdownTimeout is how long a bridge may take to end where its file does not say. Orchestrators give half a minute.
+const shutdownTimeout = 10 * time.Second
+
+// Run carries out the routes of a file until ctx ends. It returns nil after an end in order, and [config.Errors] where
+// the file cannot be used.
+func Run(ctx context.Context, o Options) (err error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("asking for the name of the machine: %w", err)
+	}
+	read, err := config.Read(config.Options{Path: o.Path, Lookup: o.Lookup, Host: host})
+	if err != nil {
+		return err
+	}
+	around := process.Start(process.Options{
+		Log: o.Log, Config: read.Own, Secrets: read.OwnSecrets, Hide: read.Hide,
+		Getenv: func(name string) string {
+			value, _ := o.Lookup(name)
+			return value
+		},
+		Identity: otlp.Identity{
+			Version: version.Get().Version, InstanceID: rand.Text(), ProviderKey: read.Name, HostID: host,
+		},
+	})
+	defer around.Close()
+	defer func() { err = around.Secrets.Err(err) }()
+	b := &Bridge{Process: around, o: o, host: host}
+	defer b.Serve(b, o.OnAdmin)()
+	b.apply(read)
+	<-ctx.Done()
+	b.stop()
+	return nil
+}
+
+// stop ends the routes in order.
+func (b *Bridge) stop() {
+	timeout := shutdownTimeout
+	if _, said := b.config.Own["provider_shutdown_timeout"]; said {
+		timeout = b.Own.ShutdownTimeout
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	b.Log.Info("the bridge ends", "within", timeout)
+	b.Routes.Stop(ctx)
+	b.Flush(ctx)
+}
+
+// apply has the routes do what a file says. Those that it does not change go on.
+func (b *Bridge) apply(now *config.Config) {
+	for _, w := range now.Warnings {
+		b.Log.Warn(w.Text, "setting", w.Key, "line", w.Line)
+	}
+	b.mu.Lock()
+	before := b.config
+	b.config = now
+	b.mu.Unlock()
+	wanted := make(map[route.ID]bool)
+	for _, r := range now.Routes {
+		for _, part := range parts(now.Name, r) {
+			wanted[part.id] = true
+			if opened := b.Routes.Open(part.id, part.label); opened != nil {
+				opened.Hide(r.Hide)
+				opened.Apply(part.ask)
+			}
+		}
+	}
+	if before == nil {
+		return
+	}
+	for _, r := range before.Routes {
+		for _, part := range parts(before.Name, r) {
+			if !wanted[part.id] {
+				b.Routes.Drop(part.id)
+			}
+		}
+	}
+}
+
+// Status implements admin.Source.
+func (b *Bridge) Status(context.Context) status.Provider { return b.Process.Status(nil) }
+
+// Snapshot implements process.FrontEnd.
+func (b *Bridge) Snapshot() telemetry.Snapshot {
+	s := b.Routes.Snapshot()
+	s.Healthy = b.Health(nil) == ""
+	return s
+}

@@ -1,0 +1,404 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/agnivade/levenshtein"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/settings"
+)
+
+// Config is a file of a bridge that can be used. It is not changed once it has been read.
+type Config struct {
+	// Name is that of the bridge; groups begin with it.
+	Name string
+	// Own and OwnSecrets are the settings of the process, and what routes have by default.
+	Own        map[string]string
+	OwnSecrets map[string]settings.Secret
+	// Routes are sorted by name.
+	Routes []*Route
+	// Hide is what nothing may tell.
+	Hide []string
+	// Warnings are in the order of lines.
+	Warnings []Warning
+}
+
+// Route is one entry of routes.
+type Route struct {
+	Name string
+	// Config and Secrets are what its settings were made of, without those above the routes.
+	Config  map[string]string
+	Secrets map[string]settings.Secret
+	// Hide is what nothing may tell, as long as the route is there.
+	Hide     []string
+	Settings settings.Link
+
+	line int
+}
+
+// Reads tells whether the route hands records over.
+func (r *Route) Reads() bool { return r.Settings.HTTP.Deliver != "" }
+
+// Input is what the settings of a route are parsed from.
+func (c *Config) Input(r *Route, host string) settings.Input {
+	return settings.Input{
+		Defaults: c.Own, DefaultSecrets: c.OwnSecrets, Config: r.Config, Secrets: r.Secrets, Route: true,
+		Identity: settings.Identity{Component: c.Name, LinkName: r.Name, HostID: host},
+	}
+}
+
+// Options say where a file is and what it may refer to.
+type Options struct {
+	Path string
+	// Lookup finds variables of the environment, as os.LookupEnv does.
+	Lookup func(name string) (string, bool)
+	// Host names the machine, for routes with group_instance_id=auto.
+	Host string
+}
+
+// maxFile bounds the file.
+const maxFile = 4 << 20
+
+// defaultName is the name of a bridge that has none.
+const defaultName = "bridge"
+
+// Read reads a file. Its error is [Errors].
+func Read(o Options) (*Config, error) {
+	content, err := readFile(o.Path, maxFile)
+	if err != nil {
+		return nil, Errors{{File: o.Path, Problem: "cannot be read: " + err.Error()}}
+	}
+	return Parse(content, o)
+}
+
+// reader is one reading of a file.
+type reader struct {
+	Options
+	config *Config
+	errors Errors
+	routes []entry
+	// settings are all that are declared, by name.
+	settings map[string]settings.Description
+}
+
+// Parse reads the content of a file. Its error is [Errors].
+func Parse(content []byte, o Options) (*Config, error) {
+	entries, err := parseYAML(o.Path, content)
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{
+		Options: o, settings: make(map[string]settings.Description),
+		config: &Config{Name: defaultName, Own: make(map[string]string), OwnSecrets: make(map[string]settings.Secret)},
+	}
+	for _, d := range settings.Describe() {
+		r.settings[d.Name] = d
+	}
+	r.top(entries)
+	r.readRoutes()
+	r.finish()
+	if len(r.errors) > 0 {
+		slices.SortStableFunc(r.errors, func(a, b *Error) int { return cmp.Compare(a.Line, b.Line) })
+		return nil, r.errors
+	}
+	slices.SortStableFunc(r.config.Warnings, func(a, b Warning) int { return cmp.Compare(a.Line, b.Line) })
+	return r.config, nil
+}
+
+func (r *reader) fail(line int, key, format string, args ...any) {
+	r.errors = append(r.errors, &Error{File: r.Path, Line: line, Key: key, Problem: fmt.Sprintf(format, args...)})
+}
+
+func (r *reader) warn(line int, key, format string, args ...any) {
+	r.config.Warnings = append(r.config.Warnings, Warning{line, key, fmt.Sprintf(format, args...)})
+}
+
+// The keys of the file that are no settings.
+const (
+	keyName   = "name"
+	keyRoutes = "routes"
+)
+
+// ownKeys are those above the routes.
+var ownKeys = []string{keyName, keyRoutes}
+
+// top reads what stands above the routes.
+func (r *reader) top(entries []entry) {
+	own := sources{config: r.config.Own, secrets: r.config.OwnSecrets}
+	for _, e := range entries {
+		switch e.key {
+		case keyName:
+			if t, ok := r.text(e.key, e); ok {
+				r.config.Name = t.value
+			}
+		case keyRoutes:
+			if r.isMapping(e.key, e) {
+				r.routes = e.inner
+			}
+		default:
+			if isTelemetry(e.key) {
+				r.setting("", e, settings.Description{Name: e.key}, &own)
+				continue
+			}
+			r.put("", e, &own, func(d settings.Description) bool {
+				return d.Place == settings.OnLinksOrAbove || d.Place == settings.Above && d.Name != natsOnly
+			}, ownKeys)
+		}
+	}
+	r.config.Hide = append(r.config.Hide, own.hide...)
+	if len(r.routes) == 0 && len(r.errors) == 0 {
+		r.fail(0, keyRoutes, "is missing: a bridge needs one at least")
+	}
+	if !settings.IsName(r.config.Name) {
+		r.fail(0, keyName, "is not a name: 1 to 100 of the characters a-z A-Z 0-9 . _ -")
+	}
+}
+
+// natsOnly is the setting of the process that says nothing where there is no lattice.
+const natsOnly = "provider_inbox_prefixes"
+
+// isTelemetry tells whether a key is one of OpenTelemetry's variables.
+func isTelemetry(key string) bool { return strings.HasPrefix(strings.ToUpper(key), "OTEL_") }
+
+func (r *reader) isMapping(key string, e entry) bool {
+	switch {
+	case e.problem != "":
+		r.fail(e.line, key, "%s", e.problem)
+	case !e.mapping:
+		r.fail(e.line, key, "is no mapping of names")
+	default:
+		return true
+	}
+	return false
+}
+
+// sources are what settings are made of.
+type sources struct {
+	config  map[string]string
+	secrets map[string]settings.Secret
+	hide    []string
+}
+
+// fileSuffix ends the keys that name the file of a secret.
+const fileSuffix = "_file"
+
+// put takes an entry that must be a setting which fits where it stands, or the file of one that is sensitive. others are
+// the keys that are known there as well.
+func (r *reader) put(above string, e entry, to *sources, fits func(settings.Description) bool, others []string) {
+	key := above + shown(e.key)
+	d, known := r.settings[e.key]
+	if known && fits(d) {
+		r.setting(above, e, d, to)
+		return
+	}
+	if name, file := strings.CutSuffix(e.key, fileSuffix); file && !known {
+		if d, known := r.settings[name]; known && fits(d) && d.Sensitive {
+			r.secretFile(key, e, name, to)
+			return
+		}
+	}
+	switch {
+	case known && d.Name == natsOnly:
+		r.fail(e.line, key, "is about wasmCloud's lattice, which a bridge has none of: leave it out")
+	case known && above == "":
+		r.fail(e.line, key, "belongs on a route: write it below %s.NAME", keyRoutes)
+	case known:
+		r.fail(e.line, key, "is about the process as a whole: write it above the routes")
+	default:
+		r.fail(e.line, key, "is not known here; the nearest known key is %s", r.nearest(e.key, fits, others))
+	}
+}
+
+// nearest is the key that is most like one that is not known.
+func (r *reader) nearest(key string, fits func(settings.Description) bool, others []string) string {
+	best, distance := "", 0
+	try := func(name, spelling string) {
+		if d := levenshtein.ComputeDistance(key, spelling); best == "" || d < distance {
+			best, distance = name, d
+		}
+	}
+	if runes := []rune(key); len(runes) > maxShownKey {
+		key = string(runes[:maxShownKey]) // the distance takes time by the product of the lengths
+	}
+	for _, name := range others {
+		try(name, name)
+	}
+	for _, d := range settings.Describe() {
+		if !fits(d) {
+			continue
+		}
+		for _, spelling := range append(d.OtherNames, d.Name) {
+			try(d.Name, spelling)
+		}
+		if d.Sensitive {
+			try(d.Name+fileSuffix, d.Name+fileSuffix)
+		}
+	}
+	return best
+}
+
+// setting takes the value of a setting.
+func (r *reader) setting(above string, e entry, d settings.Description, to *sources) {
+	key := above + e.key
+	t, ok := r.text(key, e)
+	if !ok {
+		return
+	}
+	if _, both := to.secrets[d.Name]; both {
+		r.fail(e.line, key, "is given as well as %s%s; leave one", key, fileSuffix)
+		return
+	}
+	switch {
+	case d.Sensitive:
+		if !t.hidden {
+			r.warn(e.line, key, "stands in the file itself, for everyone who can read that; write ${VARIABLE}, or %s%s with the path of a file",
+				d.Name, fileSuffix)
+		}
+		fallthrough
+	case t.hidden: // errors about it must not repeat it
+		to.secrets[d.Name] = settings.NewSecret(t.value)
+	default:
+		to.config[d.Name] = t.value
+	}
+	if d.Sensitive {
+		to.hide = append(to.hide, settings.SecretValues(nil, map[string]settings.Secret{d.Name: to.secrets[d.Name]})...)
+	} else {
+		to.hide = append(to.hide, settings.SecretValues(map[string]string{d.Name: t.value}, nil)...)
+	}
+	to.hide = append(to.hide, t.secrets...)
+}
+
+// secretFile takes a secret from the file that a key names.
+func (r *reader) secretFile(key string, e entry, name string, to *sources) {
+	secret, ok := r.fromFile(key, e)
+	if !ok {
+		return
+	}
+	if _, both := to.secrets[name]; both {
+		r.fail(e.line, key, "is given as well as %s; leave one", name)
+		return
+	}
+	to.secrets[name] = secret
+	to.hide = append(to.hide, settings.SecretValues(nil, map[string]settings.Secret{name: secret})...)
+}
+
+// fromFile reads the secret in the file that an entry names.
+func (r *reader) fromFile(key string, e entry) (settings.Secret, bool) {
+	t, ok := r.text(key, e)
+	if !ok {
+		return settings.Secret{}, false
+	}
+	content, err := readSecret(filepath.Dir(r.Path), t.value)
+	if err != nil {
+		r.fail(e.line, key, "cannot be read: %v", err)
+		return settings.Secret{}, false
+	}
+	return settings.NewSecret(content), true
+}
+
+// text is the value of an entry that is no mapping, with variables in their places.
+func (r *reader) text(key string, e entry) (given, bool) {
+	switch {
+	case e.problem != "":
+		r.fail(e.line, key, "%s", e.problem)
+		return given{}, false
+	case e.mapping:
+		r.fail(e.line, key, "is a mapping, where a value is wanted")
+		return given{}, false
+	}
+	t, err := expand(e.value, r.Lookup)
+	switch {
+	case err != nil:
+		r.fail(e.line, key, "%v", err)
+	case strings.TrimSpace(t.value) == "":
+		r.fail(e.line, key, "is empty: give it a value, or leave it out")
+	default:
+		return t, true
+	}
+	return given{}, false
+}
+
+// readRoutes reads the routes, which need what stands above them.
+func (r *reader) readRoutes() {
+	for _, e := range r.routes {
+		key := keyRoutes + "." + shown(e.key)
+		if !settings.IsName(e.key) {
+			r.fail(e.line, key, "is not a name: 1 to 100 of the characters a-z A-Z 0-9 . _ -")
+			continue
+		}
+		if !r.isMapping(key, e) {
+			continue
+		}
+		found := sources{config: make(map[string]string), secrets: make(map[string]settings.Secret)}
+		before, lines := len(r.errors), make(map[string]int)
+		for _, inner := range e.inner {
+			lines[strings.TrimSuffix(inner.key, fileSuffix)] = inner.line
+			lines[inner.key] = inner.line
+			r.put(key+".", inner, &found, func(d settings.Description) bool { return d.Place != settings.Above }, nil)
+		}
+		route := &Route{Name: e.key, Config: found.config, Secrets: found.secrets, Hide: found.hide, line: e.line}
+		parsed, warnings, err := settings.ParseLink(r.config.Input(route, r.Host))
+		for _, w := range warnings {
+			r.warn(cmp.Or(lines[w.Key], e.line), key+"."+w.Key, "%s", w.Text)
+		}
+		if err != nil {
+			r.refuse(key, e.line, lines, err, len(r.errors) > before)
+			continue
+		}
+		route.Settings = parsed
+		r.config.Routes = append(r.config.Routes, route)
+	}
+	slices.SortFunc(r.config.Routes, func(a, b *Route) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// refuse tells what is wrong with the settings of a route. Of what is missing nothing is told where there were keys that
+// could not be taken: one of them may have been meant.
+func (r *reader) refuse(route string, line int, lines map[string]int, err error, others bool) {
+	var all settings.Errors
+	if !errors.As(err, &all) {
+		r.fail(line, route, "%v", err)
+		return
+	}
+	for _, one := range all {
+		at, written := lines[one.Key]
+		if others && !written {
+			continue
+		}
+		r.fail(cmp.Or(at, line), route+"."+one.Key, "%s", one.Problem)
+	}
+}
+
+// finish looks at the file as a whole.
+func (r *reader) finish() {
+	c := r.config
+	r.ownSettings()
+	for i, route := range c.Routes {
+		if !route.Reads() {
+			r.fail(route.line, keyRoutes+"."+route.Name, "does nothing: set topic, deliver and url")
+		}
+		for _, other := range c.Routes[:i] {
+			if text, certain := route.Settings.Clash(&other.Settings, true); certain {
+				r.fail(route.line, keyRoutes+"."+route.Name, "route %s %s", other.Name, text)
+			}
+		}
+	}
+}
+
+// ownSettings checks the settings of the process.
+func (r *reader) ownSettings() {
+	_, warnings, err := settings.ParseProvider(r.config.Own, r.config.OwnSecrets)
+	for _, w := range warnings {
+		r.warn(0, w.Key, "%s", w.Text)
+	}
+	var all settings.Errors
+	if errors.As(err, &all) {
+		for _, one := range all {
+			r.fail(0, one.Key, "%s", one.Problem)
+		}
+	}
+}

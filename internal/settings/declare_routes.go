@@ -1,0 +1,77 @@
+package settings
+
+// Names of settings that the rules about routes speak of.
+const (
+	keyDeliver         = "deliver"
+	keyURL             = "url"
+	keyHTTPHost        = "http_host"
+	keyHTTPConnections = "http_connections"
+	keyHTTPProtocol    = "http_protocol"
+	keyHTTPFormat      = "http_format"
+	keyHTTPMaxAnswer   = "http_max_answer"
+	keyBearerToken     = "http_bearer_token"
+	keyHMACKey         = "http_hmac_key"
+)
+
+func routeSection() section {
+	return section{
+		title: "Routes of a bridge: delivery by HTTP",
+		intro: "These settings stand on routes of `messaging-kafka bridge` only ([bridge.md](bridge.md)). A link of wasmCloud that has one is refused.",
+		settings: []setting{
+			{
+				name: keyDeliver, hints: []string{"delivery", "deliver_as", "sink"}, scope: scopeRoute,
+				defDoc: "none: the route only publishes", example: "http-records",
+				doc: "How the records of `topic` are handed over: `http-records` posts batches of whole records and takes a verdict, or the records that were made of it, for each; `http-messages` posts messages for components of `wasmcloud:messaging`, one at a time unless `batch_max_records` is given.",
+				value: word(func(d *draft) *Deliver { return &d.link.HTTP.Deliver }, nil,
+					DeliverRecords, DeliverMessages),
+			},
+			{
+				name: keyURL, hints: []string{"endpoint", "uri", "address"}, scope: scopeRoute,
+				example: "https://shop.example.com/records",
+				doc:     "Where the records are posted. Redirects are not followed, and what stands before an `@` is refused: credentials go to `http_bearer_token`.",
+				value:   into("URL", parseURL, func(d *draft) *string { return &d.link.HTTP.URL }),
+			},
+			{
+				name: keyHTTPHost, hints: []string{"host_header", "http_host_header"}, scope: scopeRoute,
+				defDoc: "the host of `url`", example: "shop.example.com",
+				doc:   "Host header of the requests, for hosts that choose the application by it.",
+				value: into("host, or host:port", parseHTTPHost, func(d *draft) *string { return &d.link.HTTP.Host }),
+			},
+			{
+				name: keyHTTPConnections, hints: []string{"connections", "max_connections", "http_max_connections"}, scope: scopeRoute,
+				defDoc: "what `max_in_flight` is", example: "8",
+				doc:   "Most connections that are open to `url` at once. Kubernetes and most balancers choose by connection, so that the load is even only over several. With `http_protocol=h2` one connection carries many requests.",
+				value: number(1, 10_000, "connections", func(d *draft) *int { return &d.link.HTTP.Connections }),
+			},
+			{
+				name: keyHTTPProtocol, hints: []string{"http_version", "http2"}, scope: scopeRoute,
+				def: "http1", example: "h2",
+				doc: "`http1` is HTTP/1.1 with connections that are kept; `h2` is HTTP/2, over `http://` in clear without an upgrade (h2c).",
+				value: word(func(d *draft) *HTTPProtocol { return &d.link.HTTP.Protocol },
+					map[string]HTTPProtocol{"http/1.1": HTTP1, "http/2": HTTP2, "http2": HTTP2, "h2c": HTTP2}, HTTP1, HTTP2),
+			},
+			{
+				name: keyHTTPFormat, hints: []string{"body_format", "http_body"}, scope: scopeRoute,
+				def: "value", example: "json",
+				doc:   "How bodies are written with `deliver=http-records` and `http-messages`: `value` is the component model's value encoding, which is small and fast, `json` is JSON of the same shape.",
+				value: word(func(d *draft) *HTTPFormat { return &d.link.HTTP.Format }, nil, FormatValue, FormatJSON),
+			},
+			{
+				name: keyHTTPMaxAnswer, hints: []string{"max_answer", "max_response_bytes", "http_max_response"}, scope: scopeRoute,
+				def: "8MiB", example: "64MiB",
+				doc:   "Largest answer that is read. A larger one fails its request.",
+				value: size("1KiB", "256MiB", func(d *draft) *int64 { return &d.link.HTTP.MaxAnswer }),
+			},
+			{
+				name: keyBearerToken, hints: []string{"bearer_token", "http_token", "http_authorization"}, scope: scopeRoute, sensitive: true,
+				doc:   "Token that each request carries as `Authorization: Bearer`. It goes to the `url` of its own route only.",
+				value: secretText(func(d *draft) *Secret { return &d.link.HTTP.BearerToken }),
+			},
+			{
+				name: keyHMACKey, hints: []string{"hmac_key", "http_signing_key", "http_hmac_secret"}, scope: scopeRoute, sensitive: true,
+				doc:   "Key that each request is signed with: `Messaging-Kafka-Signature: t=<unix seconds>,v1=<HMAC-SHA-256 of \"<t>.<body>\" in hexadecimal>`.",
+				value: secretText(func(d *draft) *Secret { return &d.link.HTTP.HMACKey }),
+			},
+		},
+	}
+}

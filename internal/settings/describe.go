@@ -1,0 +1,76 @@
+package settings
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
+)
+
+// Place says where a setting may stand.
+type Place uint8
+
+// The places of settings.
+const (
+	// OnLinks settings belong to a link, or to a route of a bridge.
+	OnLinks Place = iota
+	// OnLinksOrAbove settings do as well, and what stands above all links may give a default.
+	OnLinksOrAbove
+	// OnRoutes settings belong to a route of a bridge alone.
+	OnRoutes
+	// Above settings are about the process as a whole.
+	Above
+)
+
+// Description is what people and their editors are told of a setting.
+type Description struct {
+	Name  string
+	Place Place
+	// Doc are full sentences in Markdown. Kind says in words what a value is, and Words are all that it can be where
+	// these are few.
+	Doc, Kind string
+	Words     []string
+	// Default is as a user would write it, "" where there is none or it depends on something.
+	Default   string
+	Examples  []string
+	Sensitive bool
+	// OtherNames are those by which people ask for it in vain.
+	OtherNames []string
+}
+
+// Describe tells of all settings in the order of the documentation.
+func Describe() []Description {
+	var all []Description
+	inOrder(func(s *setting) { all = append(all, s.describe()) })
+	return all
+}
+
+func (s *setting) describe() Description {
+	d := Description{
+		Name: s.name, Doc: s.doc, Kind: s.value.kind, Words: slices.Clone(s.value.words), Sensitive: s.sensitive,
+		OtherNames: slices.Clone(s.hints),
+		Place:      map[scope]Place{scopeBoth: OnLinksOrAbove, scopeLink: OnLinks, scopeProvider: Above, scopeRoute: OnRoutes}[s.scope],
+	}
+	if s.defDoc == "" {
+		d.Default = s.def
+	}
+	for example := range strings.SplitSeq(s.example, "\n") {
+		if example != "" {
+			d.Examples = append(d.Examples, example)
+		}
+	}
+	if s.kafka != "" {
+		d.OtherNames = append(d.OtherNames, canonical(s.kafka))
+	}
+	return d
+}
+
+// List splits a comma separated list as all settings have them: spaces around the parts, empty parts and repeated parts
+// go.
+func List(text string) []string { return list(text) }
+
+// IsName tells whether a text can name a route, a caller or a bridge: it becomes part of the names of groups.
+func IsName(text string) bool {
+	const longest = 100
+	return len(text) <= longest && record.IsTopicName(text)
+}

@@ -1,0 +1,46 @@
+package settings
+
+// Deliver says how a route of a bridge hands its records over.
+type Deliver string
+
+// What deliver may be; "" is a route that only publishes, and any link of wasmCloud.
+const (
+	// DeliverRecords posts batches of whole records.
+	DeliverRecords Deliver = "http-records"
+	// DeliverMessages posts messages of wasmcloud:messaging.
+	DeliverMessages Deliver = "http-messages"
+)
+
+// HTTPProtocol is the version of HTTP that a route speaks.
+type HTTPProtocol string
+
+// What http_protocol may be.
+const (
+	HTTP1 HTTPProtocol = "http1"
+	HTTP2 HTTPProtocol = "h2"
+)
+
+// HTTPFormat says how bodies are written.
+type HTTPFormat string
+
+// What http_format may be.
+const (
+	FormatValue HTTPFormat = "value"
+	FormatJSON  HTTPFormat = "json"
+)
+
+// HTTP says where a route of a bridge hands its records over, and how. Links of wasmCloud have the zero value.
+type HTTP struct {
+	Deliver Deliver
+	URL     string
+	// Host is the Host header, "" for the one of URL.
+	Host string
+	// Connections is the most that are open at once.
+	Connections int
+	Protocol    HTTPProtocol
+	Format      HTTPFormat
+	// MaxAnswer bounds an answer, in bytes.
+	MaxAnswer int64
+	// BearerToken and HMACKey prove who asks. They may change while the route runs.
+	BearerToken, HMACKey Secret
+}
