@@ -37,7 +37,11 @@ pub fn write(body: OutgoingBody, bytes: &[u8]) -> Result<(), String> {
             rest = later;
         }
         drop(ready);
-        stream.blocking_flush().map_err(|e| format!("{e:?}"))?;
+        // Whoever has all that the content-length announces may close the stream at once.
+        match stream.blocking_flush() {
+            Ok(()) | Err(StreamError::Closed) => {}
+            Err(StreamError::LastOperationFailed(error)) => return Err(error.to_debug_string()),
+        }
     }
     OutgoingBody::finish(body, None).map_err(|e| format!("{e:?}"))
 }

@@ -7,6 +7,7 @@
 //! | `messaging` | before one that exports `wasmcloud:messaging/handler@0.2.0` | `deliver: http-messages` |
 //! | `producer` | behind one that imports `messaging-kafka:records/producer` or `requester` | `listen` |
 //! | `consumer` | behind one that imports `wasmcloud:messaging/consumer@0.2.0` | `listen` |
+//! | `config` | behind one that imports `wasi:config/store@0.2.0-draft` | nothing |
 #![allow(clippy::large_enum_variant)]
 
 #[cfg(feature = "handler")]
@@ -19,6 +20,8 @@ wit_bindgen::generate!({ path: ["../wit", "wit"], world: "messaging-kafka:shims/
 wit_bindgen::generate!({ path: ["../wit", "wit"], world: "messaging-kafka:shims/producer", generate_all });
 #[cfg(feature = "consumer")]
 wit_bindgen::generate!({ path: ["../wit", "wit"], world: "messaging-kafka:shims/consumer", generate_all });
+#[cfg(feature = "config")]
+wit_bindgen::generate!({ path: ["../wit", "wit"], world: "messaging-kafka:shims/config", generate_all });
 
 #[cfg(any(feature = "producer", feature = "consumer"))]
 mod ask;
@@ -203,6 +206,36 @@ mod consumer {
                 .map_err(Failure::text)?;
             Reader::all(&answer, |r| r.result(|_| Ok(()), |r| r.string()))
                 .map_err(not_understood)?
+        }
+    }
+
+    crate::export!(Shim with_types_in crate);
+}
+
+/// The version of `wasi:config` that wasmCloud 1.9 has is a draft that later hosts do not know.
+#[cfg(feature = "config")]
+mod config {
+    use crate::exports::wasi::config::store::{Error, Guest};
+    use wasip2::cli::environment::get_environment;
+
+    struct Shim;
+
+    /// What the shims themselves are told is none of the component's config.
+    fn is_config(name: &str) -> bool {
+        !name.starts_with("MESSAGING_KAFKA_")
+    }
+
+    impl Guest for Shim {
+        fn get(key: String) -> Result<Option<String>, Error> {
+            Ok(Self::get_all()?
+                .into_iter()
+                .find_map(|(name, value)| (name == key).then_some(value)))
+        }
+
+        fn get_all() -> Result<Vec<(String, String)>, Error> {
+            let mut variables = get_environment();
+            variables.retain(|(name, _)| is_config(name));
+            Ok(variables)
         }
     }
 

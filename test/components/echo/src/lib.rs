@@ -4,7 +4,7 @@
 //!
 //! | body | what the component does |
 //! |---|---|
-//! | `!err:TEXT` | returns `err(TEXT)` |
+//! | `!err:TEXT`, `!retry:TEXT` | returns `err(TEXT)` |
 //! | `!reject:TEXT` | returns `err("reject:TEXT")`, which the provider takes as final |
 //! | `!trap` | traps |
 //! | `!sleep:MS:REST` | sleeps for MS milliseconds, then handles REST as a body |
@@ -44,7 +44,7 @@ fn handle(body: &[u8], reply_to: Option<&str>) -> Result<(), String> {
     };
     let (name, rest) = cut(command);
     match text(name)? {
-        "err" => Err(text(rest)?.into()),
+        "err" | "retry" => Err(text(rest)?.into()),
         "reject" => Err(format!("reject:{}", text(rest)?)),
         "trap" => panic!("told to trap"),
         "sleep" => {
