@@ -97,7 +97,7 @@ func Start(o Options) *Process {
 	p.Lid = memory.FindLid(p.Own.MaxMemory)
 	p.Memory = p.Lid.Budget()
 	unbind := p.Lid.Set()
-	p.Log.Info("the memory of the process is bounded", "bytes", p.Lid.Bytes, "from", p.Lid.From, "budget",
+	p.Log.Info("the memory of the process is bounded", "bytes", p.Lid.Bytes, "given_by", p.Lid.From, "budget",
 		p.Memory.Status().Limit)
 	p.Routes = route.NewSet(route.Options{
 		Log: p.Log, Metrics: p.metrics, Secrets: p.Secrets, Memory: p.Memory, Lid: p.Lid,

@@ -121,7 +121,7 @@ func (c *Consumer) supervise() {
 		}
 		failures++
 		wait := restarting.After(failures)
-		c.cfg.Log.Warn("consuming is begun anew", "cause", err, "in", wait)
+		c.cfg.Log.Warn("consuming is begun anew", "reason", err, "retry_in", wait)
 		c.setFailure(err)
 		if !backoff.Sleep(c.ctx, wait) {
 			return

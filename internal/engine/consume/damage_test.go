@@ -128,7 +128,7 @@ func TestRecordsAfterALossAreHandledThoughTheLossIsToldBehindThem(t *testing.T) 
 	if got := h.values(); !slices.Equal(got, want) {
 		t.Errorf("handled %q, want %q", got, want)
 	}
-	for _, part := range []string{"read_to=6", "from=3", "records_lost=3", "topic=t", "partition=0"} {
+	for _, part := range []string{"read_to=6", "resumed_at=3", "records_lost=3", "topic=t", "partition=0"} {
 		if !c.log.Contains(part) {
 			t.Errorf("the log does not say %s", part)
 		}

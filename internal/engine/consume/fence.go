@@ -108,7 +108,7 @@ func (s *session) guard(ctx context.Context) {
 		if wait = s.fence.left(time.Now()); wait > 0 {
 			continue
 		}
-		s.log.Warn("all calls are given up", "cause", errUnheard)
+		s.log.Warn("all calls are given up", "reason", errUnheard)
 		s.abandon()
 		s.fail(errUnheard)
 		return

@@ -94,7 +94,7 @@ func (s *session) commitTogether(ctx context.Context, going map[topicPartition]*
 		for tp, a := range going {
 			if n := a.tx.GivenUp(); n > 0 {
 				s.log.Warn("it is not known whether records were given up: their transaction may have been committed", "topic", tp.topic,
-					"partition", tp.partition, "records", n, "before", a.tx.commit.offset)
+					"partition", tp.partition, "records", n, "up_to", a.tx.commit.offset)
 			}
 		}
 		s.fail(err)

@@ -222,7 +222,7 @@ func (s *session) lost(tp topicPartition, lost *kgo.ErrDataLoss) {
 	}
 	s.log.Warn("the broker lost records that were read already, as an unclean election does: reading goes on from where its log ended",
 		"topic", tp.topic, "partition", tp.partition, "read_to", lost.ConsumedTo, "read_epoch", lost.ConsumedToEpoch,
-		"from", lost.ResetTo, "from_epoch", lost.ResetToEpoch, "records_lost", lost.ConsumedTo-lost.ResetTo)
+		"resumed_at", lost.ResetTo, "resumed_epoch", lost.ResetToEpoch, "records_lost", lost.ConsumedTo-lost.ResetTo)
 	a.StartAt(lost.ResetTo)
 	s.mu.Lock()
 	a.epoch = lost.ResetToEpoch

@@ -55,7 +55,7 @@ func (p *problems) OnGroupManageError(err error) {
 	defer p.mu.Unlock()
 	cause := p.access.Explain(err).Text
 	if p.groupErr == nil || p.access.Explain(p.groupErr).Text != cause {
-		p.log.Warn("there is no membership in the group: it is joined again", "group", p.group, "cause", cause)
+		p.log.Warn("there is no membership in the group: it is joined again", "consumer_group", p.group, "reason", cause)
 	}
 	p.groupErr, p.member = err, false
 }

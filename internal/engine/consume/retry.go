@@ -88,7 +88,7 @@ func (s *session) noteFailure(tp topicPartition, a *assignment, err error) {
 	a.failedAt = time.Now()
 	if news := s.problems.setPartition(tp, err); first && news {
 		s.log.Warn("a partition cannot be read: it is tried again and again", "topic", tp.topic, "partition", tp.partition,
-			"offset", a.Next(), "cause", s.cfg.Access.Explain(err).Text)
+			"offset", a.Next(), "reason", s.cfg.Access.Explain(err).Text)
 	}
 }
 

@@ -419,7 +419,7 @@ func (s *shareSession) setUnavailable(err error) {
 	switch {
 	case err != nil && s.unavailable == nil:
 		s.since = time.Now()
-		s.log.Warn("no component takes calls: records wait", "cause", err)
+		s.log.Warn("no component takes calls: records wait", "reason", err)
 	case err == nil && s.unavailable != nil:
 		s.log.Info("the component takes calls again")
 	}

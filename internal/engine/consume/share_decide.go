@@ -78,7 +78,7 @@ func (s *shareSession) release(f *kgo.Record, r *record.Record, cause error) kgo
 	}
 	s.cfg.Observer.RecordGivenUp(false)
 	s.log.Error("a record was given back, and the broker delivers it no more", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset,
-		"attempts", attempts, "cause", cause)
+		"attempts", attempts, "reason", cause)
 	return kgo.AckRelease
 }
 
@@ -124,7 +124,7 @@ func (s *shareSession) finish(soft context.Context, f *kgo.Record, r *record.Rec
 
 // reject takes a record out of the group: to the dead-letter topic where there is one.
 func (s *shareSession) reject(f *kgo.Record, r *record.Record, attempts int, cause error) kgo.AckStatus {
-	log := s.log.With("topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "attempts", attempts, "cause", cause)
+	log := s.log.With("topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "attempts", attempts, "reason", cause)
 	switch {
 	case s.letters.Store == nil:
 		s.letters.Skipped(log)

@@ -81,7 +81,7 @@ func (s *shareSession) configure(ctx context.Context, cl *kgo.Client) []trouble 
 			found = append(found, trouble{status.ProblemGroup, fmt.Sprintf("setting %s=%s of group %s: ", name, value, group), err})
 			continue
 		}
-		s.log.Info("a config of the share group was set", "group", group, "config", name, "value", value, "before", has[name])
+		s.log.Info("a config of the share group was set", "consumer_group", group, "config", name, "value", value, "old_value", has[name])
 	}
 	return found
 }
@@ -271,7 +271,7 @@ func (s *shareSession) compare(tp topicPartition, at, done, start int64) {
 		return
 	}
 	s.log.Warn("records were gone from the log before the share group was done with them", "topic", tp.topic, "partition", tp.partition,
-		"group_was_at", from, "log_start", start, "records_lost", lost)
+		"group_offset", from, "log_start", start, "records_lost", lost)
 	s.cfg.Observer.Missed(lost)
 }
 

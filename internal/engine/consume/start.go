@@ -113,7 +113,7 @@ func (s *session) begin(tp topicPartition, from int64, committed commit, ahead [
 		a.committed = committed
 		if len(ahead) > 0 {
 			s.log.Info("records behind an unfinished one are finished already, and passed over", "topic", tp.topic,
-				"partition", tp.partition, "from", from, "finished_up_to", ahead[len(ahead)-1].To)
+				"partition", tp.partition, "from", from, "up_to", ahead[len(ahead)-1].To)
 		}
 		a.ResumeAt(from, ahead)
 	}

@@ -88,7 +88,7 @@ func (d *Dispatcher) note(c *call, heard *Heard) Circumstances {
 		first := d.gate.cause == nil
 		d.gate.close(now, heard.Unavailable, heard.After, c.probe)
 		if first {
-			d.cfg.Log.Warn("no component takes calls: records wait", "cause", heard.Unavailable)
+			d.cfg.Log.Warn("no component takes calls: records wait", "reason", heard.Unavailable)
 		}
 	case heard.Reached && (c.probe || d.gate.cause == nil):
 		// A call that was under way when the gate closed says nothing about whether the next one is taken: its host may be
@@ -253,7 +253,7 @@ func (p *Partition) stopAt(it *item, s *step) {
 	case stand:
 		p.held = fmt.Errorf("offset %d was rejected: %w", it.rec.Offset, s.err)
 		d.cfg.Log.Error("a record was rejected: its partition stands still (on_reject=stop)", "topic", p.topic, "partition", p.id,
-			"offset", it.rec.Offset, "attempts", it.earlier+it.attempts, "cause", s.err)
+			"offset", it.rec.Offset, "attempts", it.earlier+it.attempts, "reason", s.err)
 		return
 	case Leave:
 		if p.ctx.Err() != nil {

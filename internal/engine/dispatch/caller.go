@@ -104,7 +104,7 @@ func (c *Caller) hear(h *Heard, o *record.Outcome, r *record.Record, took time.D
 		c.Observer.Delivered(o.Kind, took)
 	}
 	c.Log.Debug("a delivery failed", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "attempt", r.Attempt,
-		"outcome", o.Kind, "given_up", h.GivenUp, "took", took, "cause", o.Err)
+		"outcome", o.Kind, "given_up", h.GivenUp, "took", took, "error", o.Err)
 }
 
 // atDeadline says of outcomes of a call whose time is over which setting gave it. What was answered stays as it is.

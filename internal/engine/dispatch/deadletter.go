@@ -86,7 +86,7 @@ func (l *Letters) wait(more int, err error) {
 func (d *Dispatcher) giveUp(p *Partition, it *item, s *step) {
 	s.next = Finish
 	attempts := it.earlier + it.attempts
-	log := d.cfg.Log.With("topic", p.topic, "partition", p.id, "offset", it.rec.Offset, "attempts", attempts, "cause", s.err)
+	log := d.cfg.Log.With("topic", p.topic, "partition", p.id, "offset", it.rec.Offset, "attempts", attempts, "reason", s.err)
 	switch {
 	case d.cfg.Transactional && d.cfg.MakeDeadLetter != nil:
 		s.outputs = []record.Outgoing{d.cfg.MakeDeadLetter(it.rec, attempts, s.err)}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -245,13 +246,13 @@ func TestTheClientsRoutineIsForDebugging(t *testing.T) {
 		t.Errorf("at debug, the client's level is %v", got)
 	}
 	log.Log(kgo.LogLevelError, "broken", "addr", "a:1")
-	log.Log(kgo.LogLevelWarn, "unable to dial", "addr", "a:1")
+	log.Log(kgo.LogLevelWarn, "unable to dial", "addr", "a:1", "err", io.EOF)
 	log.Log(kgo.LogLevelInfo, "routine")
 	log.Log(kgo.LogLevelDebug, "wordy")
 	log.Log(kgo.LogLevelWarn, "join group failed") // what the client tells its user as well
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	want := []string{
-		"level=ERROR|broken|addr=a:1", "level=WARN|unable to dial|addr=a:1", "level=DEBUG|routine", "level=DEBUG|join group",
+		"level=ERROR|broken|addr=a:1", "level=WARN|unable to dial|addr=a:1 error=EOF", "level=DEBUG|routine", "level=DEBUG|join group",
 	}
 	if len(lines) != len(want) {
 		t.Fatalf("got %d lines, want %d:\n%s", len(lines), len(want), &out)

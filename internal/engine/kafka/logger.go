@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"log/slog"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -51,7 +52,18 @@ func (l logAdapter) Log(level kgo.LogLevel, msg string, keyvals ...any) {
 	default:
 		return
 	}
-	l.log.Log(context.Background(), to, "kafka client: "+msg, keyvals...)
+	l.log.Log(context.Background(), to, "kafka client: "+msg, ourKeys(keyvals)...)
+}
+
+// ourKeys are keys and values of the client with the key that an error has in all other lines.
+func ourKeys(keyvals []any) []any {
+	ours := slices.Clone(keyvals)
+	for i := 0; i+1 < len(ours); i += 2 {
+		if ours[i] == "err" {
+			ours[i] = "error"
+		}
+	}
+	return ours
 }
 
 // told are lines about what the client tells its user as well, who says it in better words.

@@ -82,7 +82,7 @@ func (t *tlsSource) config() (*tls.Config, error) {
 		return nil, err
 	}
 	if stamps != t.tried { // once for each state of the files, not once for each connection
-		t.log.Error("Reading changed TLS files failed; connections go on with what was read before", "err", err)
+		t.log.Error("reading changed TLS files failed; connections go on with what was read before", "error", err)
 		t.tried = stamps
 	}
 	return t.good.Clone(), nil

@@ -48,6 +48,6 @@ func CreateTopic(ctx context.Context, admin *kadm.Client, topic string, as setti
 	if err != nil {
 		return fmt.Errorf("creating it (create_topics): %w", err)
 	}
-	log.Info("topic created", "topic", topic, "partitions", as.Partitions, "replication", as.Replication)
+	log.Info("topic created", "topic", topic, "partition_count", as.Partitions, "replication_factor", as.Replication)
 	return nil
 }

@@ -147,7 +147,7 @@ func (c *client) judgeTooLarge(p *patience, r *record.Outgoing, f *flight) recor
 	cause := f.err
 	if known && bytes+frameOverhead <= limit {
 		c.alone.warned.Do(func() {
-			c.log.Warn("Records are sent one by one where a batch of them is larger than the topic takes; raise the topic's max.message.bytes, or lower max_message_bytes, to keep them together",
+			c.log.Warn("records are sent one by one where a batch of them is larger than the topic takes; raise the topic's max.message.bytes, or lower max_message_bytes, to keep them together",
 				"topic", r.Topic, "topic_max_message_bytes", limit, "max_message_bytes", c.producer.MaxMessageBytes)
 		})
 		again, err := c.sendAlone(p, r)
@@ -184,12 +184,12 @@ func (c *client) topicLimit(ctx context.Context, topic string) (int, bool) {
 	defer cancel()
 	described, err := c.admin.DescribeTopicConfigs(ctx, topic)
 	if err != nil {
-		c.log.Debug("Asking for the topic's max.message.bytes failed", "topic", topic, "err", err)
+		c.log.Debug("asking for the topic's max.message.bytes failed", "topic", topic, "error", err)
 		return 0, false
 	}
 	config, err := described.On(topic, func(r *kadm.ResourceConfig) error { return r.Err })
 	if err != nil {
-		c.log.Debug("Asking for the topic's max.message.bytes failed", "topic", topic, "err", err)
+		c.log.Debug("asking for the topic's max.message.bytes failed", "topic", topic, "error", err)
 		return 0, false
 	}
 	for _, entry := range config.Configs {

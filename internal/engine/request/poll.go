@@ -128,8 +128,8 @@ func (rd *reader) place(partition int32) (place kgo.EpochOffset, ok bool) {
 }
 
 func (rd *reader) lost(partition int32, lost *kgo.ErrDataLoss) {
-	rd.cfg.Log.Warn("The broker lost answers that were read already: reading goes on from where its log ended",
-		"topic", rd.topic, "partition", partition, "read_to", lost.ConsumedTo, "from", lost.ResetTo, "records_lost", lost.ConsumedTo-lost.ResetTo)
+	rd.cfg.Log.Warn("the broker lost answers that were read already: reading goes on from where its log ended",
+		"topic", rd.topic, "partition", partition, "read_to", lost.ConsumedTo, "resumed_at", lost.ResetTo, "records_lost", lost.ConsumedTo-lost.ResetTo)
 	rd.setPlace(partition, kgo.EpochOffset{Epoch: lost.ResetToEpoch, Offset: lost.ResetTo})
 }
 
@@ -143,7 +143,7 @@ func (rd *reader) take(answer *kgo.Record) {
 	switch rd.pending.deliver(correlationOf(answer), func() *record.Record { return kafka.CopyRecord(answer) }) {
 	case late:
 		rd.cfg.Observer.Late()
-		rd.cfg.Log.Debug("An answer came that nobody waits for any more", "topic", answer.Topic,
+		rd.cfg.Log.Debug("an answer came that nobody waits for any more", "topic", answer.Topic,
 			"partition", answer.Partition, "offset", answer.Offset)
 	case taken, foreign:
 	}
@@ -208,7 +208,7 @@ func (rd *reader) toEnd(ctx context.Context, partition int32) error {
 	place := kgo.EpochOffset{Epoch: -1, Offset: stable}
 	rd.cl.SetOffsets(map[string]map[int32]kgo.EpochOffset{rd.topic: {partition: place}})
 	rd.setPlace(partition, place)
-	rd.cfg.Log.Warn("The log of the reply topic does not have the place that answers were read to: going on from its end, answers may be lost",
+	rd.cfg.Log.Warn("the log of the reply topic does not have the place that answers were read to: going on from its end, answers may be lost",
 		"topic", rd.topic, "partition", partition, "resumed_at", stable)
 	return nil
 }

@@ -62,7 +62,7 @@ func (r *Requester) read() {
 		if r.ctx.Err() != nil {
 			return
 		}
-		r.cfg.Log.Warn("Reading answers begins anew", "topic", rd.topic, "cause", err)
+		r.cfg.Log.Warn("reading answers begins anew", "topic", rd.topic, "reason", err)
 	}
 }
 
@@ -256,7 +256,7 @@ func (rd *reader) assign(ctx context.Context, topic kadm.TopicDetail) error {
 	}
 	for partition := range fresh {
 		if len(rd.known) > 0 {
-			rd.cfg.Log.Info("A partition was added to the topic of answers", "topic", rd.topic, "partition", partition)
+			rd.cfg.Log.Info("a partition was added to the topic of answers", "topic", rd.topic, "partition", partition)
 		}
 	}
 	rd.cl.AddConsumePartitions(map[string]map[int32]kgo.Offset{rd.topic: fresh})

@@ -258,6 +258,6 @@ func (r *Requester) Stop(ctx context.Context) {
 	select {
 	case <-ended:
 	case <-ctx.Done():
-		r.cfg.Log.Warn("Stopping the requests took too long", "topic", r.cfg.Settings.ReplyTopic, "running", r.Pending())
+		r.cfg.Log.Warn("stopping the requests took too long", "topic", r.cfg.Settings.ReplyTopic, "requests", r.Pending())
 	}
 }

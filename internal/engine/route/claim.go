@@ -102,7 +102,7 @@ func (s *readings) register(c *claim) {
 		case certain:
 			other.look()
 		case text != "":
-			c.log.Warn("records are divided between links", "cause", fmt.Sprintf("link %s %s", other.name, text))
+			c.log.Warn("records are divided between links", "reason", fmt.Sprintf("link %s %s", other.name, text))
 		}
 	}
 	s.claims[c] = true

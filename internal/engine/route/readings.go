@@ -49,7 +49,7 @@ func (s *readings) read(ctx context.Context, c *claim) {
 		c.look()
 	case clash != nil:
 		if c.setUnread(clash) {
-			c.log.Warn("the link's topics are not read for it", "cause", clash)
+			c.log.Warn("the link's topics are not read for it", "reason", clash)
 		}
 		s.leave(ctx, c)
 	case sub == nil:

@@ -129,7 +129,7 @@ func (o *observer) tell(ids []ID, units map[ID]*Route, links []status.Link, now 
 		}
 		o.told[id] = told{l.State, l.Reason, now}
 		if l.State.Ill() {
-			unit.log.Warn("the link is not healthy", "cause", l.Reason)
+			unit.log.Warn("the link is not healthy", "reason", l.Reason)
 			continue
 		}
 		unit.log.Info("the link is healthy again")

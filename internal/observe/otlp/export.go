@@ -81,7 +81,7 @@ func Start(opts Options) *Export {
 			"scheme", to.url.Scheme, "collector", to.url.Host, "grpc", to.grpc)
 	}
 	for _, problem := range problems {
-		opts.Log.Error("OpenTelemetry", "error", problem)
+		opts.Log.Error("telemetry is not set up as its settings ask", "error", problem)
 	}
 	if len(e.outlets) == 0 {
 		return nil

@@ -92,7 +92,7 @@ func (t *troubles) Handle(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if now := time.Now(); t.said.IsZero() || now.Sub(t.said) >= sayEvery {
-		t.log.Warn("OpenTelemetry", "error", err, "unreported", t.unsaid)
+		t.log.Warn("the OpenTelemetry SDK reports an error", "error", err, "unreported", t.unsaid)
 		t.said, t.unsaid = now, 0
 	} else {
 		t.unsaid++

@@ -93,7 +93,7 @@ func (h *handler) event(r *slog.Record) (Event, EventKind) {
 		case a.Key == "offset" && v.Kind() == slog.KindInt64:
 			n := v.Int64()
 			e.Offset = &n
-		case a.Key == "error" || a.Key == "cause" || a.Key == "err":
+		case a.Key == "error" || a.Key == "reason":
 			cause = v.String()
 		case a.Key != "":
 			more = append(more, strings.ReplaceAll(a.Key, "_", " ")+" "+v.String())

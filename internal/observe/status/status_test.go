@@ -202,7 +202,7 @@ func TestTheLogIsKeptFromWarningsOn(t *testing.T) {
 	log.Info("nothing to keep")
 	log.Warn("whatever the words are", EventDeadLetter.Attr(), //nolint:sloglint // as the engine writes it
 		"partition", int32(3), "offset", int64(42), "attempts", 2,
-		"cause", errors.New("no customer"),
+		"reason", errors.New("no customer"),
 		"dead_letter_topic", "dead")
 	log.Warn("it is slow", "took", "3s")
 	log.WithGroup("g").Error("it failed", "error", errors.New("why"), "n", 1)

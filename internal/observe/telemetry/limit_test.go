@@ -31,7 +31,7 @@ func TestRepeatsAreCountedAndToldOfLater(t *testing.T) {
 		log, end := Limit(NewLogger(&out, "info", false))
 		link := log.With("link", "default", "component", "echo")
 		for i := range 1000 {
-			link.Warn("a record was dead-lettered", "topic", "orders", "offset", i, "cause", errors.New("no"))
+			link.Warn("a record was dead-lettered", "topic", "orders", "offset", i, "reason", errors.New("no"))
 		}
 		link.Warn("a record was dead-lettered", "topic", "returns", "offset", 7)
 		log.With("link", "other", "component", "echo").Warn("a record was dead-lettered", "topic", "orders", "offset", 7)

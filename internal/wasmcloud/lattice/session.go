@@ -114,7 +114,7 @@ func (s *Session) Run(ctx context.Context, h Handler) error {
 		close(r.worked)
 		_ = r.end(nil, s.options.StopTimeout) // what failed it is told below
 		if ctx.Err() != nil {
-			s.log.Info("lattice session ends before it began", "cause", context.Cause(ctx))
+			s.log.Info("lattice session ends before it began", "reason", context.Cause(ctx))
 			return nil
 		}
 		return fmt.Errorf("running a lattice session: %w", err)
@@ -127,7 +127,7 @@ func (s *Session) Run(ctx context.Context, h Handler) error {
 		s.log.Info("host asks for shutdown")
 		err = r.end(msg, s.options.ShutdownTimeout)
 	case <-ctx.Done():
-		s.log.Info("lattice session ends", "cause", context.Cause(ctx))
+		s.log.Info("lattice session ends", "reason", context.Cause(ctx))
 		err = r.end(nil, s.options.StopTimeout)
 	case <-s.closed:
 		err = errors.Join(ErrClosed, r.end(nil, s.options.StopTimeout))

@@ -34,7 +34,7 @@ func (d *messageReceiver) deliver(ctx context.Context, r *record.Record) record.
 	msg, disbelieved := d.Form.Message(r)
 	if disbelieved != "" {
 		d.Log.Warn("a record asks for its answer in a topic that reply_topics_from_records does not have: it is delivered as if it asked for none",
-			"topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "asked_for", disbelieved)
+			"topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "reply_topic", disbelieved)
 	}
 	ctx, span := d.Trace.Process(ctx, r)
 	ctx = guest.WithTraceHeaders(ctx, span.Headers(r))

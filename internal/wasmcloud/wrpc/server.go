@@ -214,7 +214,7 @@ func (s *Server) take(h Handler, m *nats.Msg) {
 		s.mu.Unlock()
 		s.counts.refused.Add(1)
 		s.complain("a call was refused because there is no memory for it", "subject", m.Subject,
-			"source", text.Clip(c.from, maxLoggedSubject), "error", noRoom)
+			"source_id", text.Clip(c.from, maxLoggedSubject), "error", noRoom)
 		c.refuse(false)
 		return
 	}
@@ -233,7 +233,7 @@ func (s *Server) take(h Handler, m *nats.Msg) {
 		s.mu.Unlock()
 		s.counts.refused.Add(1)
 		s.complain("a call was refused because too many are running", "subject", m.Subject,
-			"source", text.Clip(c.from, maxLoggedSubject), "running", s.opts.MaxCalls, "waiting", s.opts.MaxWaiting)
+			"source_id", text.Clip(c.from, maxLoggedSubject), "running", s.opts.MaxCalls, "waiting", s.opts.MaxWaiting)
 		c.refuse(!full)
 	}
 }
