@@ -79,7 +79,7 @@ func messages(d route.Delivery) func(*record.Record) (payload.Message, bool) {
 		msg, disbelieved := d.Form.Message(r)
 		if disbelieved != "" {
 			d.Log.Warn("a record asks for its answer in a topic that reply_topics_from_records does not have: it is delivered as if it asked for none",
-				"topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "asked_for", disbelieved)
+				"topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "reply_topic", disbelieved)
 		}
 		return msg, true
 	}
