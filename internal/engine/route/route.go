@@ -151,16 +151,22 @@ func (r *Route) Hide(secrets []string) {
 	r.known = append(r.known, r.shared.Secrets.Add(secrets...))
 	const kept = 2
 	for ; len(r.known) > kept; r.known = r.known[1:] {
-		r.known[0]()
+		showLater(r.known[0])
 	}
 }
 
-// forget is called when the route is gone and nobody speaks of it any more.
+// secretsStay is how much longer than its connections a secret is taken out of texts: a client of Kafka that is closed does
+// not wait for all its goroutines, and one of them may be about to log what a broker has answered.
+const secretsStay = 10 * time.Second
+
+func showLater(remove func()) { time.AfterFunc(secretsStay, remove) }
+
+// forget is called when the route is gone.
 func (r *Route) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, remove := range r.known {
-		remove()
+		showLater(remove)
 	}
 	r.known = nil
 }
