@@ -2,11 +2,9 @@ package provider
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
-	"github.com/messaging-kafka/messaging-kafka/internal/engine/produce"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/route"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/tracing"
 	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
@@ -78,7 +76,7 @@ func (s recordsProducer) Send(ctx context.Context, caller guest.Caller, list []r
 	results := r.Send(ctx, caller.Header, list)
 	for i := range results {
 		if err := results[i].Err; err != nil {
-			results[i].Err = s.p.fitSendError(sendError(err))
+			results[i].Err = s.p.fitSendError(route.SendErrorOf(err))
 		}
 	}
 	return results
@@ -93,39 +91,7 @@ func (s recordsProducer) Request(ctx context.Context, caller guest.Caller, out r
 	}
 	answer, err := r.Request(ctx, caller.Header, out, timeout)
 	if err != nil {
-		return nil, s.p.fitSendError(sendError(err))
+		return nil, s.p.fitSendError(route.SendErrorOf(err))
 	}
 	return answer, nil
-}
-
-// sendError makes of an error what the WIT's send-error can say of it.
-func sendError(err error) error {
-	if errors.Is(err, route.ErrNoReplyTopic) {
-		return &wit.SendError{Case: wit.Invalid, Text: err.Error()}
-	}
-	if _, ok := errors.AsType[*route.UnusableError](err); ok {
-		return &wit.SendError{Case: wit.Unavailable, Text: err.Error()}
-	}
-	var e *produce.Error
-	if !errors.As(err, &e) {
-		return err // records knows what to do with a deadline, and with the rest
-	}
-	s := &wit.SendError{Text: e.Error()}
-	switch e.Class {
-	case produce.ClassTooLarge:
-		s.Case, s.Size, s.Limit = wit.TooLarge, uint64(e.Size), uint64(e.Limit)
-	case produce.ClassUnknownTopic:
-		s.Case = wit.UnknownTopic
-	case produce.ClassNotAuthorised:
-		s.Case = wit.NotAuthorised
-	case produce.ClassTimedOut:
-		s.Case = wit.TimedOut
-	case produce.ClassUnavailable:
-		s.Case = wit.Unavailable
-	case produce.ClassInvalid:
-		s.Case = wit.Invalid
-	default:
-		s.Case = wit.Other
-	}
-	return s
 }

@@ -1,8 +1,6 @@
 package provider
 
 import (
-	"errors"
-
 	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/hostdata"
@@ -15,11 +13,8 @@ func latticeSecrets(data *hostdata.Data) []string {
 }
 
 // fitSendError makes an error fit for a component.
-func (p *Provider) fitSendError(err error) error {
-	if e, ok := errors.AsType[*wit.SendError](err); ok {
-		fit := *e
-		fit.Text = p.Secrets.Text(e.Text)
-		return &fit
-	}
-	return p.Secrets.Err(err)
+func (p *Provider) fitSendError(e *wit.SendError) error {
+	fit := *e
+	fit.Text = p.Secrets.Text(e.Text)
+	return &fit
 }
