@@ -173,17 +173,6 @@ func TestAStuckProviderIsNotAlive(t *testing.T) {
 	}
 }
 
-func TestAnAddressWithoutAHostIsTheLoopbacks(t *testing.T) {
-	for address, want := range map[string]string{
-		"9464": "127.0.0.1:9464", ":9464": "127.0.0.1:9464", "127.0.0.1:1": "127.0.0.1:1", "0.0.0.0:9464": "0.0.0.0:9464",
-		"[::1]:9464": "[::1]:9464", "localhost:9464": "localhost:9464",
-	} {
-		if got := withHost(address); got != want {
-			t.Errorf("%q is %q, want %q", address, got, want)
-		}
-	}
-}
-
 func TestAnAddressThatIsTakenIsRefused(t *testing.T) {
 	url := serve(t, &fake{})
 	_, err := Start(Config{Address: strings.TrimPrefix(url, "http://"), Source: &fake{},

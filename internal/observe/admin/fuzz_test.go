@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/listen"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 )
 
@@ -28,7 +29,7 @@ func FuzzRequest(f *testing.F) {
 		f.Add([]byte(request))
 	}
 	s := &Server{cfg: Config{Source: &fake{p: status.Provider{Healthy: true}}, Gatherer: prometheus.NewRegistry(),
-		Log: slog.New(slog.DiscardHandler)}, hosts: newHosts(nil, "127.0.0.1:1")}
+		Log: slog.New(slog.DiscardHandler)}, hosts: listen.NewHosts(nil, "127.0.0.1:1")}
 	handler := s.handler()
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		request, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(raw)))
@@ -41,7 +42,7 @@ func FuzzRequest(f *testing.F) {
 		switch code := answer.Code; {
 		case !reads && code != http.StatusMethodNotAllowed:
 			t.Errorf("%s was answered with %d", request.Method, code)
-		case reads && !s.hosts.allow(request.Host) && code != http.StatusMisdirectedRequest:
+		case reads && !s.hosts.Allow(request.Host) && code != http.StatusMisdirectedRequest:
 			t.Errorf("host %q was answered with %d", request.Host, code)
 		case !slices.Contains([]int{200, 301, 307, 308, 400, 404, 405, 421, 503}, code):
 			t.Errorf("%q was answered with %d", raw, code)

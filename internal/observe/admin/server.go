@@ -10,14 +10,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/listen"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 )
 
@@ -47,7 +46,7 @@ type Server struct {
 	listener net.Listener
 	server   *http.Server
 	history  history
-	hosts    hosts
+	hosts    listen.Hosts
 	asking   asking
 	cancel   context.CancelFunc
 	done     sync.WaitGroup
@@ -75,7 +74,7 @@ func Start(cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", withHost(cfg.Address))
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", listen.Address(cfg.Address))
 	if err != nil {
 		return nil, fmt.Errorf("listening on admin_address: %w", err)
 	}
@@ -84,7 +83,7 @@ func Start(cfg Config) (*Server, error) {
 
 func start(cfg Config, listener net.Listener) *Server {
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Server{cfg: cfg, listener: listener, cancel: cancel, hosts: newHosts(cfg.Hosts, cfg.Address)}
+	s := &Server{cfg: cfg, listener: listener, cancel: cancel, hosts: listen.NewHosts(cfg.Hosts, cfg.Address)}
 	s.server = &http.Server{
 		Handler: s.handler(), ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
@@ -97,17 +96,6 @@ func start(cfg Config, listener net.Listener) *Server {
 	})
 	s.done.Go(func() { s.record(ctx) })
 	return s
-}
-
-// withHost puts the loopback where an address has no host.
-func withHost(address string) string {
-	if _, err := strconv.ParseUint(address, 10, 16); err == nil {
-		address = ":" + address
-	}
-	if strings.HasPrefix(address, ":") {
-		return "127.0.0.1" + address
-	}
-	return address
 }
 
 // Addr is the address on which the server listens.
@@ -206,7 +194,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			http.Error(w, "this address is for reading only", http.StatusMethodNotAllowed)
 			return
 		}
-		if !s.hosts.allow(r.Host) {
+		if !s.hosts.Allow(r.Host) {
 			http.Error(w, "this address does not answer under that name: ask for it by its address, or name it in admin_hosts",
 				http.StatusMisdirectedRequest)
 			return

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -44,7 +45,7 @@ func (p *jsonPayload) UnmarshalJSON(b []byte) error {
 		Text   *string `json:"text"`
 		Base64 *string `json:"base64"`
 	}
-	if err := unmarshal(b, &v); err != nil {
+	if err := UnmarshalJSON(b, &v); err != nil {
 		return errors.New(`a payload is null, {"text": …} or {"base64": …}`)
 	}
 	switch {
@@ -180,7 +181,7 @@ func AppendProcessedJSON(b []byte, outcomes []record.Outcome) []byte {
 // DecodeProcessedJSON reads what [AppendProcessedJSON] writes, for a batch of n records; another number is an error.
 func DecodeProcessedJSON(b []byte, n int) ([]record.Outcome, error) {
 	var list []jsonOutcome
-	if err := unmarshal(b, &list); err != nil {
+	if err := UnmarshalJSON(b, &list); err != nil {
 		return nil, err
 	}
 	if len(list) != n {
@@ -233,13 +234,17 @@ type jsonMessage struct {
 func AppendMessagesJSON(b []byte, list []payload.Message) []byte {
 	out := make([]jsonMessage, len(list))
 	for i, m := range list {
-		body := m.Body
-		if body == nil {
-			body = []byte{}
-		}
-		out[i] = jsonMessage{Subject: m.Subject, Body: body, ReplyTo: m.ReplyTo}
+		out[i] = messageJSON(m)
 	}
 	return appendJSON(b, out)
+}
+
+func messageJSON(m payload.Message) jsonMessage {
+	j := jsonMessage(m)
+	if j.Body == nil {
+		j.Body = []byte{} // which null is not
+	}
+	return j
 }
 
 type jsonResult struct {
@@ -251,7 +256,7 @@ type jsonResult struct {
 // each.
 func DecodeResultsJSON(b []byte, n int) ([]*string, error) {
 	var list []jsonResult
-	if err := unmarshal(b, &list); err != nil {
+	if err := UnmarshalJSON(b, &list); err != nil {
 		return nil, err
 	}
 	if len(list) != n {
@@ -269,18 +274,40 @@ func DecodeResultsJSON(b []byte, n int) ([]*string, error) {
 	return failures, nil
 }
 
-// unmarshal reads one JSON value that is all there is and has no member that is not known. Its errors repeat nothing of
-// the value but names.
-func unmarshal(b []byte, to any) error {
+// UnmarshalJSON reads one JSON value that is all there is, is UTF-8, and has no member that is not known. Its errors wrap
+// [ErrMalformed] and repeat nothing of the value but names.
+func UnmarshalJSON(b []byte, to any) error {
+	if !utf8.Valid(b) {
+		return fmt.Errorf("%w: JSON that is not UTF-8", ErrMalformed)
+	}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if err := d.Decode(to); err != nil {
-		return fmt.Errorf("%w: %w", ErrMalformed, err)
+		return fmt.Errorf("%w: %w", ErrMalformed, jsonFault(err))
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return fmt.Errorf("%w: there is more behind the value", ErrMalformed)
 	}
 	return nil
+}
+
+// jsonFault says what is wrong with JSON in words for whoever wrote it, who knows no types of Go.
+func jsonFault(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("the JSON is not complete")
+	}
+	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Errorf("no JSON: %w", e)
+	}
+	e, ok := errors.AsType[*json.UnmarshalTypeError](err)
+	if !ok {
+		return err
+	}
+	kind, _, _ := strings.Cut(e.Value, " ") // a number has its digits behind it
+	if e.Field == "" {
+		return fmt.Errorf("a JSON %s stands where something else is expected", kind)
+	}
+	return fmt.Errorf("%s: a JSON %s does not fit there", e.Field, kind)
 }
 
 // appendJSON appends v, which can be written.

@@ -48,9 +48,7 @@ func DecodeMessages(d *Decoder) ([]payload.Message, error) {
 func AppendResults(b []byte, failures []*string) []byte {
 	b = AppendCount(b, len(failures))
 	for _, failure := range failures {
-		if b = AppendResult(b, failure == nil); failure != nil {
-			b = AppendString(b, ErrorText(*failure))
-		}
+		b = AppendPublished(b, failure)
 	}
 	return b
 }
@@ -74,6 +72,35 @@ func DecodeResults(b []byte, n int) ([]*string, error) {
 		err = wrongNumber(len(failures), n)
 	}
 	return failures, err
+}
+
+// AppendPublished appends result<_, string>, the result of consumer.publish: of failure where it is not nil.
+func AppendPublished(b []byte, failure *string) []byte {
+	if failure != nil {
+		return AppendString(AppendResult(b, false), ErrorText(*failure))
+	}
+	return AppendResult(b, true)
+}
+
+// AppendMessageAnswer appends result<broker-message, string>, the result of consumer.request: of failure where it is not
+// nil.
+func AppendMessageAnswer(b []byte, answer payload.Message, failure *string) []byte {
+	if failure != nil {
+		return AppendPublished(b, failure)
+	}
+	return AppendMessage(AppendResult(b, true), answer)
+}
+
+// DecodeRequestMessage reads what consumer.request sends, a record of subject and body, as a message that asks for no
+// other answer.
+func DecodeRequestMessage(d *Decoder) (m payload.Message, err error) {
+	if m.Subject, err = d.String(); err != nil {
+		return m, fmt.Errorf("decoding the subject of a request: %w", err)
+	}
+	if m.Body, err = d.Bytes(); err != nil {
+		return m, fmt.Errorf("decoding the body of a request: %w", err)
+	}
+	return m, nil
 }
 
 func wrongNumber(results, n int) error {

@@ -1,4 +1,4 @@
-package admin
+package listen
 
 import (
 	"net"
@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// hosts are the names under which the server answers, besides addresses and localhost. A page of somebody else's, in an
+// Hosts are the names under which the server answers, besides addresses and localhost. A page of somebody else's, in an
 // operator's browser, can have its own name lead to the loopback address and read from there as from itself (DNS
 // rebinding); its requests have that name, and no way around it.
-type hosts map[string]bool
+type Hosts map[string]bool
 
-// newHosts takes the configured names, and the one in the address to listen on.
-func newHosts(names []string, address string) hosts {
-	h := hosts{"localhost": true}
+// NewHosts takes the configured names, and the one in the address to listen on.
+func NewHosts(names []string, address string) Hosts {
+	h := Hosts{"localhost": true}
 	for _, name := range names {
 		h[canonicalHost(name)] = true
 	}
@@ -23,8 +23,8 @@ func newHosts(names []string, address string) hosts {
 	return h
 }
 
-// allow tells whether a request for host is answered. HTTP/1.0 has requests without one, which no browser makes.
-func (h hosts) allow(host string) bool {
+// Allow tells whether a request for host is answered. HTTP/1.0 has requests without one, which no browser makes.
+func (h Hosts) Allow(host string) bool {
 	if host == "" {
 		return true
 	}

@@ -1,0 +1,94 @@
+package httpin
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/base/memory"
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
+)
+
+// held is what one request holds of the memory for all. It is for one goroutine.
+type held struct {
+	account *memory.Account
+	n       int64
+}
+
+// Hold takes n bytes more, or gives some back where n is negative.
+func (h *held) Hold(n int64) error {
+	switch {
+	case n < 0:
+		h.account.Give(-n)
+	case !h.account.Take(n):
+		if !h.account.Ever(h.n + n) {
+			return &failure{status: http.StatusRequestEntityTooLarge, text: fmt.Sprintf("what the body holds takes more memory than there is for one request (%d bytes so far)", h.n+n)}
+		}
+		return busy("there is no memory for the request at the moment")
+	}
+	h.n += n
+	return nil
+}
+
+func (h *held) release() {
+	h.account.Give(h.n)
+	h.n = 0
+}
+
+// whole is a body that is there, for a [wit.Decoder] which counts what it makes of it.
+type whole struct {
+	*held
+	b []byte
+}
+
+var _ wit.Holder = (*whole)(nil)
+
+// Next implements wit.Source.
+func (w *whole) Next() ([]byte, error) {
+	if w.b == nil {
+		return nil, io.EOF
+	}
+	b := w.b
+	w.b = nil
+	return b, nil
+}
+
+// decoder reads a body of the value encoding, which has an end of its own: one that is too short is incomplete.
+func (x *exchange) decoder(b []byte) *wit.Decoder {
+	return wit.NewDecoder(&whole{held: &x.held, b: b}, math.MaxInt64)
+}
+
+// What JSON takes in memory when it is read: what holds it besides its own bytes, which are there three times for a
+// moment (the body, an element of it, the text in that), and how much each comma and bracket may stand for.
+const (
+	jsonCopies  = 3
+	elementCost = 256
+	maxNesting  = 100
+)
+
+// holdJSON counts what is about to be made of JSON, and refuses what nests deeper than anybody means it. It asks nothing
+// else of the text.
+func (x *exchange) holdJSON(b []byte) error {
+	elements, depth := int64(1), 0
+	inString := false
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == ',':
+			elements++
+		case c == '{' || c == '[':
+			elements++
+			if depth++; depth > maxNesting {
+				return badRequest("the JSON nests deeper than %d", maxNesting)
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return x.held.Hold((jsonCopies-1)*int64(len(b)) + elementCost*elements)
+}
