@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -63,9 +64,7 @@ func newBench(t *testing.T, config map[string]string, change func(*Options)) *be
 func (b *bench) route(name string, config map[string]string) {
 	b.t.Helper()
 	all := map[string]string{"hosts": strings.Join(b.kafka.Brokers(), ",")}
-	for key, value := range config {
-		all[key] = value
-	}
+	maps.Copy(all, config)
 	parsed, _, err := settings.ParseLink(settings.Input{Config: all, Identity: settings.Identity{Lattice: "bridge", Component: "bridge", LinkName: name}})
 	if err != nil {
 		b.t.Fatal(err)

@@ -158,20 +158,20 @@ func (x *exchange) findRoute() *failure {
 
 func (x *exchange) findMedia() *failure {
 	if encoding := x.r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return x.otherMedia("bodies are not compressed: what one becomes has no bound that is known before")
+		return otherMedia("bodies are not compressed: what one becomes has no bound that is known before")
 	}
 	var err error
 	if x.media, x.params, err = mime.ParseMediaType(x.r.Header.Get("Content-Type")); err != nil {
-		return x.otherMedia("the Content-Type cannot be read")
+		return otherMedia("the Content-Type cannot be read")
 	}
 	switch strings.ToLower(x.params["charset"]) {
 	case "", "utf-8", "utf8", "us-ascii":
 		return nil
 	}
-	return x.otherMedia("texts are UTF-8")
+	return otherMedia("texts are UTF-8")
 }
 
-func (x *exchange) otherMedia(text string) *failure {
+func otherMedia(text string) *failure {
 	return &failure{status: http.StatusUnsupportedMediaType, text: text, end: true}
 }
 
@@ -183,7 +183,7 @@ func (x *exchange) takes(value, json string) (isJSON bool, _ error) {
 	case json:
 		return true, nil
 	}
-	return false, x.otherMedia(fmt.Sprintf("the body is %s or %s", value, json))
+	return false, otherMedia(fmt.Sprintf("the body is %s or %s", value, json))
 }
 
 // firstRead is how much room a body is given before anything of it has come.
@@ -216,7 +216,7 @@ func (x *exchange) body() ([]byte, error) {
 			return nil, x.tooLarge()
 		}
 		if err != nil {
-			if err = x.bodyEnd(err); err != nil {
+			if err = bodyEnd(err); err != nil {
 				return nil, err
 			}
 			// Whether the caller goes away is looked at without a bound of time.
@@ -235,7 +235,7 @@ func (x *exchange) grow(b []byte, size int64) ([]byte, error) {
 }
 
 // bodyEnd is what the end of a body means; nil is that all of it is there.
-func (x *exchange) bodyEnd(err error) error {
+func bodyEnd(err error) error {
 	switch {
 	case errors.Is(err, io.EOF):
 		return nil
@@ -327,7 +327,8 @@ func (x *exchange) send(list []record.Outgoing) []record.Result {
 	return results
 }
 
-// notAllowed is the error of a topic that the caller may not publish to, nil where it may as far as that is the caller's.
+// notAllowed is the error of a topic that the caller may not publish to, nil where it may as far as that is the
+// caller's.
 func (x *exchange) notAllowed(topic string) error {
 	if x.caller.allows(topic) {
 		return nil

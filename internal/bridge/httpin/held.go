@@ -67,8 +67,8 @@ const (
 	maxNesting  = 100
 )
 
-// holdJSON counts what is about to be made of JSON, and refuses what nests deeper than anybody means it. It asks nothing
-// else of the text.
+// holdJSON counts what is about to be made of JSON, and refuses what nests deeper than anybody means it. It asks
+// nothing else of the text.
 func (x *exchange) holdJSON(b []byte) error {
 	elements, depth := int64(1), 0
 	inString := false

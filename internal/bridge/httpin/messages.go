@@ -68,9 +68,9 @@ func decodeRequestJSON(b []byte) (payload.Message, error) {
 	return msg, err
 }
 
-// told is what a component is told of an error, nil where there is none. An answer that can never be published ends with
-// that: a component that returns the text as its own error has the request rejected, where one that is sent again would
-// hold up what is behind it for ever.
+// told is what a component is told of an error, nil where there is none. An answer that can never be published ends
+// with that: a component that returns the text as its own error has the request rejected, where one that is sent again
+// would hold up what is behind it for ever.
 func (x *exchange) told(err error) *string {
 	if err == nil {
 		return nil

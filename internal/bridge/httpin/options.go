@@ -31,13 +31,13 @@ var _ Sender = (*route.Route)(nil)
 
 // Options are what a [Server] needs.
 type Options struct {
-	// Address is where it listens: host:port, :port or port. Without a host it is the loopback's: whoever wants others to
-	// reach it says so.
+	// Address is where it listens: host:port, :port or port. Without a host it is the loopback's: whoever wants others
+	// to reach it says so.
 	Address string
 	// Open lets others reach the server without token or certificate, which is an error else.
 	Open bool
-	// Hosts are names under which it is asked, besides that in Address, localhost, and addresses as such. Requests under
-	// others are refused where a browser could make them: on the loopback, and where no token is needed.
+	// Hosts are names under which it is asked, besides that in Address, localhost, and addresses as such. Requests
+	// under others are refused where a browser could make them: on the loopback, and where no token is needed.
 	Hosts []string
 	// TLS has the server's certificate; nil serves in clear.
 	TLS *TLS

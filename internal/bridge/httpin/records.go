@@ -9,8 +9,8 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
-// readBody reads a body in one of two forms, which it names: the value encoding, or JSON of the same shape. What is made
-// of it is counted.
+// readBody reads a body in one of two forms, which it names: the value encoding, or JSON of the same shape. What is
+// made of it is counted.
 func readBody[T any](
 	x *exchange, value, json string, decode func(*wit.Decoder) (T, error), decodeJSON func([]byte) (T, error),
 ) (v T, isJSON bool, err error) {
@@ -86,8 +86,8 @@ func (x *exchange) request(out record.Outgoing, timeout time.Duration) (*record.
 const (
 	// timeoutParam is how long a request over Kafka may take, in milliseconds.
 	timeoutParam = "timeout-ms"
-	// requestGrace is how much longer than its time-out a request may take, so that its own time-out, which can say what
-	// was missing, comes before the context's.
+	// requestGrace is how much longer than its time-out a request may take, so that its own time-out, which can say
+	// what was missing, comes before the context's.
 	requestGrace = time.Second
 	// defaultTimeout is that of a request that names none.
 	defaultTimeout = 30 * time.Second

@@ -2,6 +2,7 @@ package httpin
 
 import (
 	"encoding/json"
+	"errors"
 	"testing"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
@@ -20,7 +21,7 @@ func TestSendTakesWholeRecords(t *testing.T) {
 	if err != nil || a.status != 200 || len(results) != 3 || a.header.Get("Content-Type") != wit.RecordsType {
 		t.Fatalf("answered %d %q (%v)", a.status, a.body, err)
 	}
-	e, _ := results[1].Err.(*wit.SendError)
+	e, _ := errors.AsType[*wit.SendError](results[1].Err)
 	if results[0].Position != (record.Position{Topic: "orders", Partition: 2}) || e == nil || e.Case != wit.UnknownTopic || results[2].Partition != 1 {
 		t.Errorf("results %+v", results)
 	}

@@ -14,7 +14,8 @@ import (
 
 // TLS are files, which are read again when they have changed.
 type TLS struct {
-	// CertFile and KeyFile are the server's certificate, with those between it and its authority behind it, and its key.
+	// CertFile and KeyFile are the server's certificate, with those between it and its authority behind it, and its
+	// key.
 	CertFile, KeyFile string
 	// ClientCAFile has the authorities of client certificates; without it nobody is known by a certificate.
 	ClientCAFile string

@@ -43,7 +43,7 @@ func (x *exchange) topics() error {
 	case "text/plain", "application/octet-stream":
 		return x.topicRecord()
 	}
-	return x.otherMedia("the body is one of " + strings.Join([]string{mediaJSON, mediaPlain, mediaBinary, mediaText, "text/plain", "application/octet-stream"}, ", "))
+	return otherMedia("the body is one of " + strings.Join([]string{mediaJSON, mediaPlain, mediaBinary, mediaText, "text/plain", "application/octet-stream"}, ", "))
 }
 
 // topicRecords produces the records of a list.

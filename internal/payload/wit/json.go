@@ -274,8 +274,8 @@ func DecodeResultsJSON(b []byte, n int) ([]*string, error) {
 	return failures, nil
 }
 
-// UnmarshalJSON reads one JSON value that is all there is, is UTF-8, and has no member that is not known. Its errors wrap
-// [ErrMalformed] and repeat nothing of the value but names.
+// UnmarshalJSON reads one JSON value that is all there is, is UTF-8, and has no member that is not known. Its errors
+// wrap [ErrMalformed] and repeat nothing of the value but names.
 func UnmarshalJSON(b []byte, to any) error {
 	if !utf8.Valid(b) {
 		return fmt.Errorf("%w: JSON that is not UTF-8", ErrMalformed)

@@ -8,8 +8,8 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
-// DecodeOutgoingsJSON reads list<outgoing> as JSON. Memory is the caller's to bound: a record of two bytes has more than
-// a hundred when it is read.
+// DecodeOutgoingsJSON reads list<outgoing> as JSON. Memory is the caller's to bound: a record of two bytes has more
+// than a hundred when it is read.
 func DecodeOutgoingsJSON(b []byte) ([]record.Outgoing, error) {
 	var elements []json.RawMessage // which share no memory with the records
 	if err := UnmarshalJSON(b, &elements); err != nil {

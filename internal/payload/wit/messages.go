@@ -82,8 +82,8 @@ func AppendPublished(b []byte, failure *string) []byte {
 	return AppendResult(b, true)
 }
 
-// AppendMessageAnswer appends result<broker-message, string>, the result of consumer.request: of failure where it is not
-// nil.
+// AppendMessageAnswer appends result<broker-message, string>, the result of consumer.request: of failure where it is
+// not nil.
 func AppendMessageAnswer(b []byte, answer payload.Message, failure *string) []byte {
 	if failure != nil {
 		return AppendPublished(b, failure)
