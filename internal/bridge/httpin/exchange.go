@@ -277,7 +277,7 @@ func (x *exchange) fail(f *failure) {
 			name = x.caller.Name
 		}
 		from, _, _ := net.SplitHostPort(x.r.RemoteAddr)
-		x.o.Log.Warn("a request over HTTP was refused", "caller", name, "from", from, "status", f.status, "reason", f.text)
+		x.o.Log.Warn("a request over HTTP was refused", "caller", name, "address", from, "status", f.status, "reason", f.text)
 	}
 	_ = x.reply(f.status, "application/json", f.body(x.o.Fit))
 }
