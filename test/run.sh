@@ -15,17 +15,19 @@ step "Java and Kafka's jars" kafka
 if [ -n "${PACKAGES:-}" ]; then
   read -ra packages <<<"$PACKAGES"
 else
-  mapfile -t packages < <(go list ./... | grep -Ev '/test/' || true)
+  # Those that take longest begin first, or the last minute would have one of them alone.
+  longest='/internal/(engine/consume|wasmcloud/provider|wasmcloud/wrpc|cli|observe/admin|engine/request)$'
+  mapfile -t packages < <(go list ./... | grep -Ev '/test/' | grep -E "$longest"; go list ./... | grep -Ev "/test/|$longest")
 fi
-# Two packages at a time suit two cores: many of them start brokers, and all are slower under the race detector. Within a package
-# tests wait more than they work, so more of them run at once than there are processors.
-step "go test -race, ${#packages[@]} packages" gotest -- -count=1 -race -p 2 -parallel 6 -timeout 20m "${packages[@]}"
+# Tests wait for others' answers more than they work, all together for about twice as long, so more of them run at once than
+# there are processors: packages beside each other, and tests of one package.
+step "go test -race, ${#packages[@]} packages" gotest -- -count=1 -race -p 4 -parallel 8 -timeout 20m "${packages[@]}"
 if [ -z "${PACKAGES:-}" ]; then
   # Prometheus' parser, which only this test needs, is in a module of its own.
   step "go test -race ./deploy/observability" within deploy/observability gotest -- -count=1 -race -timeout 10m .
-  # The rest of the suite, and other versions, are for verify.sh.
+  # The rest of the suite, other versions and restarts of the broker are for verify.sh.
   step "go test -race ./test/integration, on a real Kafka" gotest --format testname -- -count=1 -race -timeout 10m \
-    -run '^Test(OnEveryKafkaVersion|OrderSurvivesFailuresAndRetries|TransactionsLeaveNoLag)$/^(4|order)' ./test/integration
+    -run '^Test(OnEveryKafkaVersion|OrderSurvivesFailuresAndRetries|TransactionsLeaveNoLag)$/^(4|order)/^(each|batches|the_group|a_provider)' ./test/integration
 fi
 
 summary

@@ -7,7 +7,7 @@ import (
 
 // DefaultTimeout is how long helpers of this package wait for something that a working system does at once. It is
 // generous, because it is only ever used up by a test that fails.
-const DefaultTimeout = 30 * time.Second
+const DefaultTimeout = time.Minute
 
 const pollInterval = 5 * time.Millisecond
 

@@ -124,7 +124,7 @@ func TestAStopIsNotHeldUpByARevocationThatWaitsForCalls(t *testing.T) {
 		<-ctx.Done()
 		return record.Unanswered, ctx.Err()
 	}}
-	config := map[string]string{"topic": "t", "rebalance_timeout": "5m", "handle_timeout": "5m"}
+	config := map[string]string{"topic": "t", "session_timeout": "6s", "rebalance_timeout": "5m", "handle_timeout": "5m"}
 	first := start(t, k.Brokers(), stuck, config)
 	stuck.waitCalls(t, 2)
 	second := start(t, k.Brokers(), &handler{name: "second"}, config)
@@ -274,6 +274,7 @@ func TestAClosedClientLeavesNothingBehind(t *testing.T) {
 // TestAStopWhileASessionIsGivenUpKeepsItsTime: what has failed by itself and is being ended has half a minute for that,
 // until a stop comes that has less.
 func TestAStopWhileASessionIsGivenUpKeepsItsTime(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range []string{"classic", "consumer"} {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()

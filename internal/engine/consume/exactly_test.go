@@ -188,6 +188,7 @@ func TestWhatAnEarlierLifeHasLeftOpenIsSettledBeforeThereAreRecords(t *testing.T
 }
 
 func TestAMemberThatTheGroupHasForgottenCommitsNothingAsAnother(t *testing.T) {
+	t.Parallel()
 	for name, transactions := range map[string]string{"with transactions": "true", "without": "false"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -278,6 +279,7 @@ func TestAStopEndsInTimeWhileATransactionHangs(t *testing.T) {
 // TestACommitThatIsTriedAgainGoesOutAsNoOtherMember: the client can take a new membership between two tries of one
 // commit.
 func TestACommitThatIsTriedAgainGoesOutAsNoOtherMember(t *testing.T) {
+	t.Parallel()
 	silent := &doubler{name: "silent", outcome: func(_ *record.Record, o *record.Outcome) { o.Outputs = nil }}
 	for name, transactions := range map[string]string{"offsets alone with transactions": "true", "without transactions": "false"} {
 		t.Run(name, func(t *testing.T) {

@@ -72,6 +72,7 @@ var soonForgotten = kfake.BrokerConfigs(map[string]string{
 })
 
 func TestAfterAStopOnlyTheUnfinishedComeAgain(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range []string{"classic", "consumer"} {
 		for name, crash := range map[string]bool{"a stop": false, "a crash after a commit": true} {
 			t.Run(protocol+", "+name, func(t *testing.T) {
@@ -120,6 +121,7 @@ func TestAfterAStopOnlyTheUnfinishedComeAgain(t *testing.T) {
 }
 
 func TestWhoGetsAPartitionGetsOnlyTheUnfinished(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range []string{"classic", "consumer"} {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()
@@ -216,6 +218,7 @@ func TestWhatWasFinishedOfATopicSaysNothingOfItsSuccessor(t *testing.T) {
 
 // There are tools that change the offset of a commit and leave its text as it is.
 func TestAnOffsetThatIsSetWithTheTextOfTheOneBeforeHasAllDelivered(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range []string{"classic", "consumer"} {
 		for _, at := range []int64{2, 8} {
 			t.Run(fmt.Sprintf("%s, to %d", protocol, at), func(t *testing.T) {
@@ -258,6 +261,7 @@ func TestAnOffsetThatIsSetWithTheTextOfTheOneBeforeHasAllDelivered(t *testing.T)
 }
 
 func TestABrokerThatTakesLittleMetadataStillTakesOffsets(t *testing.T) {
+	t.Parallel()
 	for name, transactions := range map[string]string{"with transactions": "true", "without": "false"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -23,7 +23,7 @@ import (
 func TestMain(m *testing.M) { testkit.Main(m) }
 
 // patience is how long a test waits for what happens at once where nothing is wrong, on a machine where many tests run.
-const patience = 2 * testkit.DefaultTimeout
+const patience = testkit.DefaultTimeout
 
 // call is what a component of a test was called with.
 type call struct {

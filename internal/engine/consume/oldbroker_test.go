@@ -10,6 +10,7 @@ import (
 )
 
 func TestABrokerThatIsTooOldForAGroupProtocolIsNamed(t *testing.T) {
+	t.Parallel()
 	for protocol, needs := range map[string]string{"consumer": "4.0", "share": "4.2"} {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()

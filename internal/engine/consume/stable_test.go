@@ -13,6 +13,7 @@ import (
 )
 
 func TestAnOpenTransactionThatHoldsTheLinkIsTold(t *testing.T) {
+	t.Parallel()
 	for _, group := range []string{"classic", "consumer", "share"} {
 		t.Run(group, func(t *testing.T) {
 			t.Parallel()

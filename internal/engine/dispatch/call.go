@@ -246,7 +246,7 @@ func (p *Partition) stopAt(it *item, s *step) {
 	case Again:
 		wait = Backoff(&d.cfg.Delivery, it.attempts, s.after)
 	case unproduced:
-		wait = Backoff(&d.cfg.Delivery, it.unproduced, 0)
+		wait = Backoff(&d.cfg.Delivery, int(it.unproduced), 0)
 	case Alone:
 		wait = Bounded(s.after)
 	case Wait: // the gate says when

@@ -70,21 +70,22 @@ type item struct {
 	rec *record.Record // nil once finished
 	// nextOffset is the offset to commit when this item and all before it are finished.
 	nextOffset int64
-	epoch      int32
 	lane       *lane
-	turn       uint64 // see turns
-	size       int64  // of the record's bytes
-	cost       int64  // what it takes in memory until it is finished, the item itself apart
-	attempts   int    // failed deliveries by this link, those that found no component apart
-	alone      bool   // to be called in no batch
-	vain       int    // times that it was handled for nothing, since one before it in its lane failed
-	unproduced int    // times in a row that its outputs could not be produced
-	earlier    int    // deliveries before the record came to this link
-	done       bool
+	turn       uint64            // see turns
+	size       int64             // of the record's bytes
+	cost       int64             // what it takes in memory until it is finished, the item itself apart
+	attempts   int               // failed deliveries by this link, those that found no component apart
+	earlier    int               // deliveries before the record came to this link
 	outputs    []record.Outgoing // of a finished record, where they are left to the committer
 	tell       func()            // see step
 	added      time.Time
 	stamp      int64 // the record's timestamp in milliseconds; 0 where it has none
+	// Small ones stand together: there are as many items as records in flight.
+	epoch      int32
+	vain       int32 // times that it was handled for nothing, since one before it in its lane failed
+	unproduced int32 // times in a row that its outputs could not be produced
+	alone      bool  // to be called in no batch
+	done       bool
 }
 
 type laneState uint8
