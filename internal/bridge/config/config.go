@@ -39,6 +39,8 @@ type Route struct {
 	Settings settings.Link
 
 	line int
+	// faulty tells that there is more to say of the route than that it does nothing.
+	faulty bool
 }
 
 // Reads tells whether the route hands records over.
@@ -191,6 +193,10 @@ const fileSuffix = "_file"
 // the keys that are known there as well.
 func (r *reader) put(above string, e entry, to *sources, fits func(settings.Description) bool, others []string) {
 	key := above + shown(e.key)
+	if e.unkeyed {
+		r.fail(e.line, key, "%s", e.problem)
+		return
+	}
 	d, known := r.settings[e.key]
 	if known && fits(d) {
 		r.setting(above, e, d, to)
@@ -250,7 +256,7 @@ func (r *reader) setting(above string, e entry, d settings.Description, to *sour
 		return
 	}
 	if _, both := to.secrets[d.Name]; both {
-		r.fail(e.line, key, "is given as well as %s%s; leave one", key, fileSuffix)
+		r.fail(e.line, key, "is given as well as %s%s; leave one", d.Name, fileSuffix)
 		return
 	}
 	switch {
@@ -275,12 +281,12 @@ func (r *reader) setting(above string, e entry, d settings.Description, to *sour
 
 // secretFile takes a secret from the file that a key names.
 func (r *reader) secretFile(key string, e entry, name string, to *sources) {
-	secret, ok := r.fromFile(key, e)
-	if !ok {
-		return
-	}
 	if _, both := to.secrets[name]; both {
 		r.fail(e.line, key, "is given as well as %s; leave one", name)
+		return
+	}
+	secret, ok := r.fromFile(key, e)
+	if !ok {
 		return
 	}
 	to.secrets[name] = secret
@@ -341,7 +347,7 @@ func (r *reader) readRoutes() {
 			lines[inner.key] = inner.line
 			r.put(key+".", inner, &found, func(d settings.Description) bool { return d.Place != settings.Above }, nil)
 		}
-		route := &Route{Name: e.key, Config: found.config, Secrets: found.secrets, Hide: found.hide, line: e.line}
+		route := &Route{Name: e.key, faulty: len(r.errors) > before, Config: found.config, Secrets: found.secrets, Hide: found.hide, line: e.line}
 		parsed, warnings, err := settings.ParseLink(r.config.Input(route, r.Host))
 		for _, w := range warnings {
 			r.warn(cmp.Or(lines[w.Key], e.line), key+"."+w.Key, "%s", w.Text)
@@ -378,7 +384,7 @@ func (r *reader) finish() {
 	c := r.config
 	r.ownSettings()
 	for i, route := range c.Routes {
-		if !route.Reads() {
+		if !route.Reads() && !route.faulty {
 			r.fail(route.line, keyRoutes+"."+route.Name, "does nothing: set topic, deliver and url")
 		}
 		for _, other := range c.Routes[:i] {

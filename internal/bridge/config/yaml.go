@@ -20,8 +20,9 @@ type entry struct {
 	inner []entry
 	// mapping tells that there is a mapping, an empty one included.
 	mapping bool
-	// problem says why the value cannot be used, whatever its key is.
+	// problem says why the value cannot be used, whatever its key is; with unkeyed, why the key cannot.
 	problem string
+	unkeyed bool
 }
 
 // parseYAML reads the one mapping that a file is.
@@ -73,6 +74,8 @@ func yamlError(path string, err error) *Error {
 	return e
 }
 
+const noAnchors = "has an anchor or an alias, which are not taken: what routes have in common stands above them"
+
 // entryOf reads a value.
 func entryOf(key string, line int, n ast.Node) entry {
 	e := entry{key: key, line: line}
@@ -101,7 +104,7 @@ func entryOf(key string, line int, n ast.Node) entry {
 	case *ast.NullNode:
 		e.problem = "is empty: give it a value, or leave it out"
 	case *ast.AnchorNode, *ast.AliasNode:
-		e.problem = "has an anchor or an alias, which are not taken: what routes have in common stands above them"
+		e.problem = noAnchors
 	default:
 		text, ok := scalar(n)
 		if !ok {
@@ -117,9 +120,12 @@ func pairOf(v *ast.MappingValueNode) entry {
 	if t := v.Key.GetToken(); t != nil && t.Position != nil {
 		line = t.Position.Line
 	}
+	if _, merge := v.Key.(*ast.MergeKeyNode); merge {
+		return entry{key: "<<", line: line, problem: noAnchors, unkeyed: true}
+	}
 	name, ok := scalar(v.Key)
 	if !ok {
-		return entry{key: "?", line: line, problem: "is not a plain key"}
+		return entry{key: "?", line: line, problem: "is not a plain key", unkeyed: true}
 	}
 	return entryOf(name, line, v.Value)
 }

@@ -1,0 +1,243 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/settings"
+)
+
+// parse parses a file that refers to these variables.
+func parse(content string, env map[string]string) (*Config, error) {
+	return Parse([]byte(content), Options{Path: "bridge.yaml", Host: "host", Lookup: func(name string) (string, bool) {
+		value, set := env[name]
+		return value, set
+	}})
+}
+
+const orders = `
+routes:
+  orders:
+    topic: orders
+    deliver: http-records
+    url: http://127.0.0.1:8080/
+`
+
+func TestWhatStandsAboveAllRoutesIsTheirDefault(t *testing.T) {
+	c, err := parse(`
+name: shop
+hosts: [kafka-0:9092, "kafka-1:9092"]
+admin_address: 9464
+provider_max_in_flight: 7
+OTEL_SERVICE_NAME: shop
+max_attempts: 3
+security_protocol: SASL_PLAINTEXT
+sasl_mechanism: SCRAM-SHA-512
+sasl_username: ${KAFKA_USER}
+sasl_password: ${KAFKA_PASSWORD}
+routes:
+  orders:
+    topic:
+      - orders
+      - returns
+    deliver: http-records
+    url: https://${SHOP}/records
+    max_attempts: 4
+    http_bearer_token: ${TOKEN}
+  bills: {topic: bills, deliver: http-messages, url: "http://localhost/", consumer_group: other, start: 2026-01-31T08:00:00Z}
+`, map[string]string{"KAFKA_USER": "shop", "KAFKA_PASSWORD": "of Kafka", "SHOP": "shop.example.com", "TOKEN": "of the shop"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Routes) != 2 || c.Routes[0].Name != "bills" || c.Routes[1].Name != "orders" {
+		t.Fatalf("the routes are %+v", c.Routes)
+	}
+	bills, orders := &c.Routes[0].Settings, &c.Routes[1].Settings
+	for _, s := range []struct{ what, got, want string }{
+		{"the hosts", strings.Join(orders.Cluster.Hosts, " "), "kafka-0:9092 kafka-1:9092"},
+		{"the password", orders.Cluster.Security.Password.Reveal(), "of Kafka"},
+		{"the topics", strings.Join(orders.Consumer.Topics, " "), "orders returns"},
+		{"the group", orders.Consumer.Group, "shop.orders"},
+		{"the group that is given", bills.Consumer.Group, "other"},
+		{"the url", orders.HTTP.URL, "https://shop.example.com/records"},
+		{"the token", orders.HTTP.BearerToken.Reveal(), "of the shop"},
+		{"attempts of the route", fmt.Sprint(orders.Delivery.MaxAttempts), "4"},
+		{"attempts from above", fmt.Sprint(bills.Delivery.MaxAttempts), "3"},
+		{"the start", bills.Consumer.Start.Time.String(), "2026-01-31 08:00:00 +0000 UTC"},
+		{"the telemetry", c.Own["OTEL_SERVICE_NAME"], "shop"},
+	} {
+		if s.got != s.want {
+			t.Errorf("%s: %q, not %q", s.what, s.got, s.want)
+		}
+	}
+	for _, secret := range []string{"of Kafka"} {
+		if !slices.Contains(c.Hide, secret) {
+			t.Errorf("%q may be told: %q", secret, c.Hide)
+		}
+	}
+	if !slices.Contains(c.Routes[1].Hide, "of the shop") {
+		t.Errorf("the token may be told: %q", c.Routes[1].Hide)
+	}
+	if slices.Contains(c.Routes[1].Hide, "shop.example.com") {
+		t.Error("the name of a host that no secret stands for is hidden")
+	}
+}
+
+func TestWhatCannotBeUsedIsNamed(t *testing.T) {
+	const route = "topic: t, deliver: http-records, url: \"http://127.0.0.1/\""
+	for name, c := range map[string]struct{ content, want string }{
+		"nothing":                    {"", "bridge.yaml: is empty"},
+		"no YAML":                    {"routes: [", "bridge.yaml:1: is not YAML"},
+		"two documents":              {"a: 1\n---\nb: 2", "holds 2 YAML documents"},
+		"no mapping":                 {"- a", "is no mapping"},
+		"no routes":                  {"hosts: a", "routes: is missing"},
+		"an unknown key":             {"hostes: a\n" + orders, "bridge.yaml:1: hostes: is not known here; the nearest known key is hosts"},
+		"an unknown key of a route":  {orders + "    max_inflight: 3", "bridge.yaml:7: routes.orders.max_inflight: is not known here; the nearest known key is max_in_flight"},
+		"Kafka's name of a setting":  {orders + "    group_id: g", "nearest known key is consumer_group"},
+		"a setting of routes above":  {"topic: a\n" + orders, "topic: belongs on a route"},
+		"one of the process below":   {orders + "    admin_address: 1", "routes.orders.admin_address: is about the process"},
+		"one of the lattice":         {"provider_inbox_prefixes: a\n" + orders, "is about wasmCloud's lattice"},
+		"a key given twice":          {orders + "    topic: b", "bridge.yaml:7: a key is given twice"},
+		"a secret given twice":       {orders + "    http_hmac_key: a\n    http_hmac_key_file: testdata/secret", "is given as well as http_hmac_key"},
+		"a secret file that is gone": {orders + "    http_hmac_key_file: nowhere", "routes.orders.http_hmac_key_file: cannot be read"},
+		"a folder for a secret":      {orders + "    http_hmac_key_file: .", "is not a regular file"},
+		"a value of no use":          {orders + "    max_in_flight: many", "routes.orders.max_in_flight: \"many\" is not a whole number"},
+		"an empty value":             {orders + "    order:", "routes.orders.order: is empty"},
+		"a mapping for a value":      {orders + "    order: {a: b}", "routes.orders.order: is a mapping"},
+		"a value for a mapping":      {"routes: 3", "routes: is no mapping"},
+		"an anchor":                  {orders + "    order: &a key", "has an anchor or an alias"},
+		"a merge key":                {"routes:\n  a:\n    <<: *x", "has an anchor or an alias"},
+		"a name of no use":           {"routes: {\"a b\": {" + route + "}}", "is not a name"},
+		"a name of the bridge":       {"name: a/b\n" + orders, "name: is not a name"},
+		"a variable that is not set": {orders + "    order: ${ORDER}", "names the variable ORDER, which the environment does not have"},
+		"half a variable":            {orders + "    order: ${ORDER", "${ without the name"},
+		"no url":                     {"routes: {a: {topic: t, deliver: http-records}}", "routes.a.url: is missing"},
+		"no topic":                   {"routes: {a: {url: \"http://h/\", deliver: http-records}}", "routes.a.topic: is missing"},
+		"no deliver":                 {"routes: {a: {topic: t, url: \"http://h/\"}}", "routes.a.deliver: is missing"},
+		"nothing to do":              {"routes: {a: {order: key}}", "routes.a: does nothing"},
+		"credentials in a url":       {"routes: {a: {topic: t, deliver: http-records, url: \"http://hidden:hidden@h/\"}}", "routes.a.url: the value holds a user"},
+		"a clash": {
+			"routes:\n  a: {" + route + ", consumer_group: g}\n  b: {" + route + ", consumer_group: g}",
+			"bridge.yaml:3: routes.b: route a reads t too, as a member of the same group (g)",
+		},
+		"a process's own setting of no use": {"provider_max_in_flight: hidden\n" + orders, "provider_max_in_flight"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := parse(c.content, nil)
+			if err == nil {
+				t.Fatalf("it is taken: %+v", got)
+			}
+			var all Errors
+			if !errors.As(err, &all) || len(all) == 0 {
+				t.Fatalf("the error is a %T", err)
+			}
+			if !strings.Contains(err.Error(), c.want) {
+				t.Errorf("the error is %q, without %q", err, c.want)
+			}
+			if len(all) > 1 {
+				t.Errorf("there are %d errors: %v", len(all), err)
+			}
+		})
+	}
+}
+
+// TestSecretsStayUntold: whatever is wrong, no error and no warning has what came from the environment or a file, or the
+// value of a sensitive setting.
+func TestSecretsStayUntold(t *testing.T) {
+	folder := t.TempDir()
+	file := filepath.Join(folder, "key")
+	if err := os.WriteFile(file, []byte("hidden in a file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{"SECRET": "hidden in the environment"}
+	for _, content := range []string{
+		orders + "    max_in_flight: ${SECRET}",
+		orders + "    url: ftp://${SECRET}",
+		orders + "    order: x${SECRET}",
+		orders + "    sasl_password: hidden here",
+		orders + "    http_bearer_token: hidden here\n    max_in_flight: many",
+		orders + "    http_hmac_key_file: " + file + "\n    http_hmac_key: hidden here",
+		orders + "    tls_key: hidden here\n    tls_cert: ${SECRET}\n    security_protocol: SSL",
+		"provider_max_memory: ${SECRET}\n" + orders,
+		"hosts: [hidden here:x:y: [\n" + orders,
+	} {
+		c, err := parse(content, env)
+		told := fmt.Sprint(err)
+		if err == nil {
+			told = fmt.Sprint(c.Warnings)
+		}
+		if strings.Contains(told, "hidden") {
+			t.Errorf("it tells %s", told)
+		}
+	}
+}
+
+func TestASecretInTheFileItselfIsWarnedAbout(t *testing.T) {
+	c, err := parse(orders+"    http_bearer_token: here", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Warnings) != 1 || c.Warnings[0].Key != "routes.orders.http_bearer_token" || c.Warnings[0].Line != 7 ||
+		!strings.Contains(c.Warnings[0].Text, "${VARIABLE}, or http_bearer_token_file") {
+		t.Errorf("the warnings are %+v", c.Warnings)
+	}
+}
+
+func TestASecretComesFromAFile(t *testing.T) {
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "token"), []byte(" of the shop \r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(folder, "bridge.yaml")
+	if err := os.WriteFile(path, []byte(orders+"    http_bearer_token_file: token"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Read(Options{Path: path, Lookup: os.LookupEnv})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Routes[0].Settings.HTTP.BearerToken; got != settings.NewSecret(" of the shop ") {
+		t.Errorf("the token is %q", got.Reveal())
+	}
+	if len(c.Warnings) > 0 {
+		t.Errorf("warnings %+v", c.Warnings)
+	}
+}
+
+func TestADollarAndAVariableInAValue(t *testing.T) {
+	lookup := func(name string) (string, bool) { return "[" + name + "]", true }
+	for in, want := range map[string]string{
+		"a": "a", "$a": "$a", "a$": "a$", "${A}": "[A]", "x${A}y${B_1}": "x[A]y[B_1]", "$${A}": "${A}", "$$": "$$", "{A}": "{A}",
+	} {
+		got, err := expand(in, lookup)
+		if err != nil || got.value != want {
+			t.Errorf("%s is %q, %v", in, got.value, err)
+		}
+		if got.hidden != strings.Contains(want, "[") {
+			t.Errorf("%s: hidden is %t", in, got.hidden)
+		}
+	}
+	for _, in := range []string{"${", "${}", "${A", "${A B}", "${1}"} {
+		if got, err := expand(in, lookup); err == nil {
+			t.Errorf("%s is taken as %q", in, got.value)
+		}
+	}
+}
+
+// FuzzParse: whatever a file holds, it is taken or refused.
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{orders, "a: [b, {c: d}]", "? x\n: y", "a: |\n  b", "a: !!binary x", "<<: *a", "routes: {a: {url: ${X}}}"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, content string) {
+		c, err := parse(content, nil)
+		if (c == nil) == (err == nil) {
+			t.Errorf("%+v, %v", c, err)
+		}
+	})
+}
