@@ -22,6 +22,7 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/telemetry"
 	"github.com/messaging-kafka/messaging-kafka/internal/process"
+	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
 // Options are what a bridge needs besides its file.
@@ -31,6 +32,12 @@ type Options struct {
 	Log  *slog.Logger
 	// Lookup finds variables of the environment, as os.LookupEnv does.
 	Lookup func(name string) (string, bool)
+	// Reload has the file read again, changed or not; nil is never.
+	Reload <-chan os.Signal
+	// Once has the bridge end by itself when the lag of all routes is 0 and nothing is in flight. Patience is how long it
+	// waits while nothing moves; 0 is [DefaultPatience].
+	Once     bool
+	Patience time.Duration
 	// OnAdmin is called with the address on which the admin address is served; nil is not.
 	OnAdmin func(net.Addr)
 }
@@ -40,9 +47,12 @@ type Bridge struct {
 	*process.Process
 	o    Options
 	host string
+	seen config.Seen
 
-	mu     sync.RWMutex
-	config *config.Config
+	mu      sync.RWMutex
+	config  *config.Config // as it is carried out
+	trouble error          // why that is not what the file says
+	known   []func()       // take secrets above the routes back, those of the last two files
 }
 
 // shutdownTimeout is how long a bridge may take to end where its file does not say. Orchestrators give half a minute.
@@ -55,7 +65,8 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return fmt.Errorf("asking for the name of the machine: %w", err)
 	}
-	read, err := config.Read(config.Options{Path: o.Path, Lookup: o.Lookup, Host: host})
+	b := &Bridge{o: o, host: host}
+	read, err := b.read()
 	if err != nil {
 		return err
 	}
@@ -71,19 +82,31 @@ func Run(ctx context.Context, o Options) (err error) {
 	})
 	defer around.Close()
 	defer func() { err = around.Secrets.Err(err) }()
-	b := &Bridge{Process: around, o: o, host: host}
-	defer b.Serve(b, o.OnAdmin)()
+	b.Process = around
 	b.apply(read)
-	<-ctx.Done()
+	defer b.Serve(b, o.OnAdmin)()
+	watching, stopWatching := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() { b.watch(watching) })
+	if o.Once {
+		err = b.drain(ctx)
+	} else {
+		<-ctx.Done()
+	}
+	stopWatching()
+	watch.Wait()
 	b.stop()
-	return nil
+	return err
 }
 
 // stop ends the routes in order.
 func (b *Bridge) stop() {
 	timeout := shutdownTimeout
-	if _, said := b.config.Own["provider_shutdown_timeout"]; said {
-		timeout = b.Own.ShutdownTimeout
+	c := b.current()
+	if _, said := c.Own["provider_shutdown_timeout"]; said {
+		if own, _, err := settings.ParseProvider(c.Own, c.OwnSecrets); err == nil {
+			timeout = own.ShutdownTimeout
+		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
@@ -100,6 +123,11 @@ func (b *Bridge) apply(now *config.Config) {
 	b.mu.Lock()
 	before := b.config
 	b.config = now
+	b.known = append(b.known, b.Secrets.Add(now.Hide...))
+	const kept = 2 // connections that have the secrets of the file before may be answered yet
+	for ; len(b.known) > kept; b.known = b.known[1:] {
+		b.known[0]()
+	}
 	b.mu.Unlock()
 	wanted := make(map[route.ID]bool)
 	for _, r := range now.Routes {
@@ -124,11 +152,11 @@ func (b *Bridge) apply(now *config.Config) {
 }
 
 // Status implements admin.Source.
-func (b *Bridge) Status(context.Context) status.Provider { return b.Process.Status(nil) }
+func (b *Bridge) Status(context.Context) status.Provider { return b.Process.Status(b.problems()) }
 
 // Snapshot implements process.FrontEnd.
 func (b *Bridge) Snapshot() telemetry.Snapshot {
 	s := b.Routes.Snapshot()
-	s.Healthy = b.Health(nil) == ""
+	s.Healthy = b.Health(b.problems()) == ""
 	return s
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -59,6 +60,8 @@ type Options struct {
 	Path string
 	// Lookup finds variables of the environment, as os.LookupEnv does.
 	Lookup func(name string) (string, bool)
+	// Seen, if not nil, remembers what was read.
+	Seen *Seen
 	// Host names the machine, for routes with group_instance_id=auto.
 	Host string
 }
@@ -71,7 +74,8 @@ const defaultName = "bridge"
 
 // Read reads a file. Its error is [Errors].
 func Read(o Options) (*Config, error) {
-	content, err := readFile(o.Path, maxFile)
+	o.Seen.begin()
+	content, err := o.Seen.read(o.Path, maxFile)
 	if err != nil {
 		return nil, Errors{{File: o.Path, Problem: "cannot be read: " + err.Error()}}
 	}
@@ -299,7 +303,11 @@ func (r *reader) fromFile(key string, e entry) (settings.Secret, bool) {
 	if !ok {
 		return settings.Secret{}, false
 	}
-	content, err := readSecret(filepath.Dir(r.Path), t.value)
+	path := t.value
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(filepath.Dir(r.Path), path)
+	}
+	content, err := readSecret(r.Seen, path)
 	if err != nil {
 		r.fail(e.line, key, "cannot be read: %v", err)
 		return settings.Secret{}, false
@@ -407,4 +415,19 @@ func (r *reader) ownSettings() {
 			r.fail(0, one.Key, "%s", one.Problem)
 		}
 	}
+}
+
+// TelemetryOf are the variables of OpenTelemetry that one of two files has, sorted.
+func TelemetryOf(a, b *Config) []string {
+	names := make(map[string]bool)
+	for _, c := range []*Config{a, b} {
+		for name := range c.Own {
+			names[name] = isTelemetry(name)
+		}
+		for name := range c.OwnSecrets {
+			names[name] = isTelemetry(name)
+		}
+	}
+	maps.DeleteFunc(names, func(_ string, is bool) bool { return !is })
+	return slices.Sorted(maps.Keys(names))
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -55,13 +54,9 @@ func expand(value string, lookup func(string) (string, bool)) (given, error) {
 	return t, failed
 }
 
-// readSecret reads the file that a …_file key names, below folder where its path is relative. Line breaks at its end do
-// not belong to the secret.
-func readSecret(folder, path string) (string, error) {
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(folder, path)
-	}
-	content, err := readFile(path, maxSecretFile)
+// readSecret reads the file that a …_file key names. Line breaks at its end do not belong to the secret.
+func readSecret(seen *Seen, path string) (string, error) {
+	content, err := seen.read(path, maxSecretFile)
 	if err != nil {
 		return "", err
 	}
