@@ -102,8 +102,9 @@ type bench struct {
 	log   *testkit.Log
 	admin string
 
-	end  context.CancelFunc
-	done chan error
+	end   context.CancelFunc
+	ended chan struct{}
+	err   error // once it has ended
 }
 
 // write writes a file as a whole, as those who deploy do.
@@ -120,27 +121,34 @@ func write(t *testing.T, path, content string) {
 // start runs a bridge with a file, to which an admin address is added, until the test ends.
 func start(t *testing.T, content string, env map[string]string) *bench {
 	t.Helper()
-	b := &bench{t: t, path: filepath.Join(t.TempDir(), "bridge.yaml"), log: new(testkit.Log), done: make(chan error, 1)}
+	return startWith(t, content, env, Options{})
+}
+
+// startWith does so with further options.
+func startWith(t *testing.T, content string, env map[string]string, o Options) *bench {
+	t.Helper()
+	b := &bench{t: t, path: filepath.Join(t.TempDir(), "bridge.yaml"), log: new(testkit.Log), ended: make(chan struct{})}
 	write(t, b.path, withAdmin(content))
 	ctx, end := context.WithCancel(context.Background())
 	b.end = end
 	admin := make(chan net.Addr, 1)
+	o.Path, o.Log, o.OnAdmin = b.path, b.log.Logger(), func(a net.Addr) { admin <- a }
+	o.Lookup = func(name string) (string, bool) {
+		value, set := env[name]
+		return value, set
+	}
 	go func() {
-		b.done <- Run(ctx, Options{
-			Path: b.path, Log: b.log.Logger(), OnAdmin: func(a net.Addr) { admin <- a },
-			Lookup: func(name string) (string, bool) {
-				value, set := env[name]
-				return value, set
-			},
-		})
-		close(b.done)
+		b.err = Run(ctx, o)
+		close(b.ended)
 	}()
 	t.Cleanup(func() { b.stop() })
 	select {
 	case a := <-admin:
 		b.admin = "http://" + a.String()
-	case err := <-b.done:
-		t.Fatalf("the bridge ended: %v", err)
+	case <-b.ended:
+		if len(admin) == 0 {
+			t.Fatalf("the bridge did not begin: %v", b.err)
+		}
 	}
 	return b
 }
@@ -150,11 +158,17 @@ func withAdmin(content string) string { return "admin_address: 127.0.0.1:0\n" + 
 // stop has the bridge end, and returns how that went.
 func (b *bench) stop() error {
 	b.end()
-	err := <-b.done
+	err := b.wait()
 	if b.t.Failed() {
 		b.t.Log(b.log.String())
 	}
 	return err
+}
+
+// wait waits for the bridge to end, and returns how that went.
+func (b *bench) wait() error {
+	<-b.ended
+	return b.err
 }
 
 func (b *bench) get(path string) (code int, body string) {

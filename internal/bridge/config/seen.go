@@ -1,14 +1,10 @@
 package config
 
-import (
-	"crypto/sha256"
-	"sync"
-)
+import "crypto/sha256"
 
 // Seen remembers what files held when a configuration was last read, that one and those of its secrets. Whether they have
-// changed is told by their content: mounted secrets and editors exchange files in ways that times do not show.
+// changed is told by their content: mounted secrets and editors exchange files in ways that times do not show. It is used by one goroutine at a time.
 type Seen struct {
-	mu   sync.Mutex
 	sums map[string][sha256.Size]byte
 }
 
@@ -17,8 +13,6 @@ func (s *Seen) begin() {
 	if s == nil {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.sums = make(map[string][sha256.Size]byte)
 }
 
@@ -28,8 +22,6 @@ func (s *Seen) read(path string, most int64) ([]byte, error) {
 	if s == nil {
 		return content, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.sums == nil {
 		s.sums = make(map[string][sha256.Size]byte)
 	}
@@ -40,8 +32,6 @@ func (s *Seen) read(path string, most int64) ([]byte, error) {
 // Changed tells whether a file holds something else now, or can be read where it could not before, or the other way
 // round.
 func (s *Seen) Changed() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	for path, before := range s.sums {
 		if sum(readFile(path, maxFile)) != before {
 			return true
