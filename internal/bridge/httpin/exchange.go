@@ -304,8 +304,15 @@ func (x *exchange) trace() route.Trace {
 	return t
 }
 
-// send publishes records. The errors of the results are [*wit.SendError]s.
-func (x *exchange) send(list []record.Outgoing) []record.Result {
+// sendCost is about what sending a record takes besides the record, until its result is told.
+const sendCost = 512
+
+// send publishes records. The errors of the results are [*wit.SendError]s; an error of its own is that nothing was
+// sent.
+func (x *exchange) send(list []record.Outgoing) ([]record.Result, error) {
+	if err := x.held.Hold(sendCost * int64(len(list))); err != nil {
+		return nil, err
+	}
 	results := make([]record.Result, len(list))
 	allowed, at := make([]record.Outgoing, 0, len(list)), make([]int, 0, len(list))
 	for i := range list {
@@ -314,17 +321,21 @@ func (x *exchange) send(list []record.Outgoing) []record.Result {
 		}
 	}
 	if len(allowed) == 0 {
-		return results
+		return results, nil
 	}
 	ctx, cancel := x.deadline(MaxCall)
 	defer cancel()
-	for i, result := range x.sender.Send(ctx, x.trace(), allowed) {
+	sent := x.sender.Send(ctx, x.trace(), allowed)
+	if len(sent) != len(allowed) {
+		return nil, fmt.Errorf("sending %d records gave %d results", len(allowed), len(sent))
+	}
+	for i, result := range sent {
 		if result.Err != nil {
 			result.Err = x.sendError(result.Err)
 		}
 		results[at[i]] = result
 	}
-	return results
+	return results, nil
 }
 
 // notAllowed is the error of a topic that the caller may not publish to, nil where it may as far as that is the

@@ -41,7 +41,10 @@ func (x *exchange) recordsSend() error {
 	if err != nil {
 		return err
 	}
-	results := x.send(list)
+	results, err := x.send(list)
+	if err != nil {
+		return err
+	}
 	if isJSON {
 		return x.reply(http.StatusOK, x.media, wit.AppendSentJSON(nil, results))
 	}

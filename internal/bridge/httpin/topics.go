@@ -66,7 +66,11 @@ func (x *exchange) topicRecords(embedded func(json.RawMessage) ([]byte, error)) 
 	if x.media == mediaPlain {
 		answer = mediaPlain
 	}
-	return x.reply(http.StatusOK, answer, appendOffsets(x.send(list)))
+	results, err := x.send(list)
+	if err != nil {
+		return err
+	}
+	return x.reply(http.StatusOK, answer, appendOffsets(results))
 }
 
 // topicRecord produces a body as the value of one record.
@@ -104,7 +108,10 @@ func (x *exchange) topicRecord() error {
 
 // sendOne produces one record. Where it is not stored, the status of the answer says so.
 func (x *exchange) sendOne(out record.Outgoing) error {
-	results := x.send([]record.Outgoing{out})
+	results, err := x.send([]record.Outgoing{out})
+	if err != nil {
+		return err
+	}
 	if err := results[0].Err; err != nil {
 		return notStored(wit.SendErrorOf(err))
 	}
