@@ -24,7 +24,7 @@ type logged struct {
 
 // logMethods are the methods that write a line, with how many arguments come before its keys.
 var logMethods = map[string]int{
-	"Debug": 1, "Info": 1, "Warn": 1, "Error": 1, "complain": 1,
+	"Debug": 1, "Info": 1, "Warn": 1, "Error": 1, "warnSeldom": 1,
 	"DebugContext": 2, "InfoContext": 2, "WarnContext": 2, "ErrorContext": 2,
 	"Log": 3, "With": 0,
 }

@@ -135,7 +135,7 @@ func (b *Bridge) apply(now *config.Config) {
 			wanted[part.id] = true
 			if opened := b.Routes.Open(part.id, part.label); opened != nil {
 				opened.Hide(r.Hide)
-				opened.Apply(part.ask)
+				opened.Apply(part.wanted)
 			}
 		}
 	}

@@ -16,17 +16,17 @@ import (
 
 // part is what the engine is asked for one direction of a route.
 type part struct {
-	id    route.ID
-	label route.Label
-	ask   route.Ask
+	id     route.ID
+	label  route.Label
+	wanted route.Wanted
 }
 
 // parts are what the engine does for a route of a bridge.
 func parts(bridge string, r *config.Route) []part {
 	return []part{{
-		id:    route.ID{Peer: bridge, Name: r.Name},
-		label: route.Label{Direction: status.Source},
-		ask:   route.Ask{Role: roleOf(&r.Settings), Settings: r.Settings, Receiver: receiver(r.Name)},
+		id:     route.ID{Peer: bridge, Name: r.Name},
+		label:  route.Label{Direction: status.Source},
+		wanted: route.Wanted{Role: roleOf(&r.Settings), Settings: r.Settings, Receiver: receiver(r.Name)},
 	}}
 }
 
@@ -76,10 +76,10 @@ func messages(d route.Delivery) func(*record.Record) (payload.Message, bool) {
 		if skip && r.Value == nil {
 			return payload.Message{}, false
 		}
-		msg, disbelieved := d.Form.Message(r)
-		if disbelieved != "" {
+		msg, refused := d.Form.Message(r)
+		if refused != "" {
 			d.Log.Warn("a record asks for its answer in a topic that reply_topics_from_records does not have: it is delivered as if it asked for none",
-				"topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "reply_topic", disbelieved)
+				"topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "reply_topic", refused)
 		}
 		return msg, true
 	}

@@ -122,11 +122,11 @@ func notAsked(err error) error { return exitError{err, exitNotAsked} }
 // verdict is the error of an answer that is not all well.
 func verdict(answer *overview.Answer) error {
 	switch answer.State() {
-	case overview.AllHealthy:
+	case overview.Healthy:
 		return nil
-	case overview.NotAsked:
+	case overview.Unknown:
 		return notAsked(fmt.Errorf("no answer: %s", strings.Join(answer.Silent, "; ")))
-	case overview.SomeUnhealthy:
+	case overview.Unhealthy:
 	}
 	var bad []string
 	for i := range answer.Providers {

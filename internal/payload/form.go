@@ -43,9 +43,9 @@ func FormOf(s *settings.Link) *Form {
 }
 
 // Message makes the message of a record. An answer to it goes where the record itself says, as requests over Kafka do,
-// if the link believes that, else to the link's reply topic. Where it does not believe it, disbelieved is the topic
+// if the link believes that, else to the link's reply topic. Where it does not believe it, refused is the topic
 // that the record has named.
-func (f *Form) Message(r *record.Record) (msg Message, disbelieved string) {
+func (f *Form) Message(r *record.Record) (msg Message, refused string) {
 	msg = Message{Subject: r.Topic, Body: f.body(r), ReplyTo: f.ownReply(r.Topic)}
 	address, asks := record.ReplyAddressOf(r)
 	if !asks {

@@ -13,17 +13,17 @@ func TestAMessageSaysWhereItsAnswerGoes(t *testing.T) {
 		{Key: record.ReplyTopicHeader, Value: []byte("answers")}, {Key: record.CorrelationHeader, Value: []byte("7")},
 	}
 	for sentence, c := range map[string]struct {
-		replyTopic  string
-		believed    []string
-		headers     []record.Header
-		want        string
-		disbelieved string
+		replyTopic string
+		believed   []string
+		headers    []record.Header
+		want       string
+		refused    string
 	}{
 		"where the link says":                            {replyTopic: "{topic}.reply", want: "orders.reply"},
 		"nowhere":                                        {},
 		"where the record says":                          {replyTopic: "{topic}.reply", believed: []string{"ans*"}, headers: asks, want: "answers?correlation=37"},
-		"where the link says, for a stranger":            {replyTopic: "{topic}.reply", believed: []string{"other"}, headers: asks, want: "orders.reply", disbelieved: "answers"},
-		"nowhere, for a stranger":                        {believed: []string{"other"}, headers: asks, disbelieved: "answers"},
+		"where the link says, for a stranger":            {replyTopic: "{topic}.reply", believed: []string{"other"}, headers: asks, want: "orders.reply", refused: "answers"},
+		"nowhere, for a stranger":                        {believed: []string{"other"}, headers: asks, refused: "answers"},
 		"where the record says, if it is the link's own": {replyTopic: "answers", believed: []string{}, headers: asks, want: "answers?correlation=37"},
 	} {
 		t.Run(sentence, func(t *testing.T) {
@@ -32,13 +32,13 @@ func TestAMessageSaysWhereItsAnswerGoes(t *testing.T) {
 				Producer: settings.Producer{ReplyTopicsFromRecords: c.believed},
 			})
 			for range 2 { // the second time from memory
-				msg, disbelieved := f.Message(&record.Record{Topic: "orders", Value: []byte("v"), Headers: c.headers})
+				msg, refused := f.Message(&record.Record{Topic: "orders", Value: []byte("v"), Headers: c.headers})
 				got := ""
 				if msg.ReplyTo != nil {
 					got = *msg.ReplyTo
 				}
-				if msg.Subject != "orders" || string(msg.Body) != "v" || got != c.want || disbelieved != c.disbelieved {
-					t.Errorf("got %+v with reply to %q and %q disbelieved", msg, got, disbelieved)
+				if msg.Subject != "orders" || string(msg.Body) != "v" || got != c.want || refused != c.refused {
+					t.Errorf("got %+v with reply to %q and %q refused", msg, got, refused)
 				}
 			}
 			if msg, _ := f.Message(&record.Record{Topic: "other"}); c.replyTopic == "{topic}.reply" &&

@@ -51,10 +51,10 @@ type Process struct {
 	Secrets *redact.Redactor
 	// Own are the process's own settings as of the start: some of them cannot change later.
 	Own settings.Provider
-	// Lid bounds the memory of the process, and Memory what comes from others; nil where there is no lid.
-	Lid    memory.Lid
-	Memory *memory.Budget
-	Routes *route.Set
+	// ProcessLimit bounds the memory of the process, and Memory what comes from others; nil where there is no limit.
+	ProcessLimit memory.ProcessLimit
+	Memory       *memory.Budget
+	Routes       *route.Set
 
 	identity otlp.Identity
 	secrets  map[string]settings.Secret
@@ -62,10 +62,10 @@ type Process struct {
 	export   *otlp.Export
 	ends     []func() // in the order in which they are called
 
-	mu      sync.RWMutex
-	config  map[string]string // as of the last change
-	trouble error             // what is wrong with it
-	unseen  error             // why the admin address is not served
+	mu        sync.RWMutex
+	config    map[string]string // as of the last change
+	configErr error             // what is wrong with it
+	unseen    error             // why the admin address is not served
 }
 
 // exportTimeout bounds what the end waits for telemetry to get away: a collector that does not answer must hold up
@@ -90,17 +90,17 @@ func Start(o Options) *Process {
 	})
 	log, endLog := telemetry.Limit(p.export.Logger(o.Log))
 	p.Log = p.Secrets.Logger(log)
-	p.Own, p.trouble = p.parse(o.Config)
-	if p.trouble != nil {
-		p.Log.Error("provider config: the defaults are used instead", "error", p.trouble)
+	p.Own, p.configErr = p.parse(o.Config)
+	if p.configErr != nil {
+		p.Log.Error("provider config: the defaults are used instead", "error", p.configErr)
 	}
-	p.Lid = memory.FindLid(p.Own.MaxMemory)
-	p.Memory = p.Lid.Budget()
-	unbind := p.Lid.Set()
-	p.Log.Info("the memory of the process is bounded", "bytes", p.Lid.Bytes, "given_by", p.Lid.From, "budget",
+	p.ProcessLimit = memory.FindProcessLimit(p.Own.MaxMemory)
+	p.Memory = p.ProcessLimit.Budget()
+	unbind := p.ProcessLimit.Set()
+	p.Log.Info("the memory of the process is bounded", "bytes", p.ProcessLimit.Bytes, "given_by", p.ProcessLimit.From, "budget",
 		p.Memory.Status().Limit)
 	p.Routes = route.NewSet(route.Options{
-		Log: p.Log, Metrics: p.metrics, Secrets: p.Secrets, Memory: p.Memory, Lid: p.Lid,
+		Log: p.Log, Metrics: p.metrics, Secrets: p.Secrets, Memory: p.Memory, ProcessLimit: p.ProcessLimit,
 		Tracer:  tracing.New(p.export.TracerProvider(), o.Identity.Version).Fit(p.Secrets.Value, p.Secrets.Text),
 		Limiter: semaphore.NewWeighted(int64(p.Own.MaxInFlight)),
 		Process: []string{o.Identity.HostID, o.Identity.ProviderKey},
@@ -142,7 +142,7 @@ func (p *Process) Configure(config map[string]string) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.config, p.trouble = config, err
+	p.config, p.configErr = config, err
 }
 
 // Defaults are the config and the secrets of the process, in which links find what they do not say themselves.
@@ -155,7 +155,7 @@ func (p *Process) Defaults() (config map[string]string, secrets map[string]setti
 // Problems are what is wrong with the process and no route's: with its config, and what the front-end finds besides.
 func (p *Process) Problems(found status.Problems) status.Problems {
 	p.mu.RLock()
-	trouble, unseen := p.trouble, p.unseen
+	trouble, unseen := p.configErr, p.unseen
 	p.mu.RUnlock()
 	var list status.Problems
 	if err := errors.Join(trouble, unseen); err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
-// TestAttacksStayBelowTheLid makes one attack after another on one process.
-func TestAttacksStayBelowTheLid(t *testing.T) {
+// TestAttacksStayBelowTheLimit makes one attack after another on one process.
+func TestAttacksStayBelowTheLimit(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the attacks take minutes")
 	}

@@ -43,7 +43,7 @@ func (r *replica) put(l *link) {
 		return
 	}
 	if one := routes.Open(l.id, route.Label{Direction: l.direction}); one != nil { // it may be about to stop
-		one.Apply(route.Ask{
+		one.Apply(route.Wanted{
 			Role: l.role, Settings: r.settings(l.role, l.config),
 			Receiver: func(route.Delivery) record.Receiver { return receiver{r.w.guest, r.name} },
 		})

@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	// leastLid is the least that is taken for the process where nobody says how much it may have.
-	leastLid = 128 << 20
+	// minProcessLimit is the least that is taken for the process where nobody says how much it may have.
+	minProcessLimit = 128 << 20
 	// goPart is the part of the process's memory that Go may fill before it collects garbage harder, and goRest what it
-	// leaves in any case but for half of a small lid: the program itself, which Go does not count, and what is made while
+	// leaves in any case but for half of a small limit: the program itself, which Go does not count, and what is made while
 	// garbage is being collected.
 	goPart = 0.9
 	goRest = 64 << 20
@@ -23,49 +23,49 @@ const (
 	budgetPart = 0.5
 )
 
-// Lid is how much memory the process may take.
-type Lid struct {
+// ProcessLimit is how much memory the process may take.
+type ProcessLimit struct {
 	Bytes int64
 	// From says where that comes from, for people.
 	From string
 }
 
-// FindLid is what has been set, or else half of the limit that the process's control group has (the host and other
+// FindProcessLimit is what has been set, or else half of the limit that the process's control group has (the host and other
 // providers live under the same), or else half of the machine's memory. It is nobody's word, 0, where none can be read.
-func FindLid(set int64) Lid { return findLid(set, os.DirFS("/")) }
+func FindProcessLimit(set int64) ProcessLimit { return findProcessLimit(set, os.DirFS("/")) }
 
-func findLid(set int64, root fs.FS) Lid {
+func findProcessLimit(set int64, root fs.FS) ProcessLimit {
 	if set > 0 {
-		return Lid{set, "provider_max_memory"}
+		return ProcessLimit{set, "provider_max_memory"}
 	}
 	if n := groupLimit(root); n > 0 {
-		return Lid{max(n/2, min(n, leastLid)), "half of the control group's limit"}
+		return ProcessLimit{max(n/2, min(n, minProcessLimit)), "half of the control group's limit"}
 	}
 	if n := machineMemory(root); n > 0 {
-		return Lid{max(n/2, min(n, leastLid)), "half of the machine's memory"}
+		return ProcessLimit{max(n/2, min(n, minProcessLimit)), "half of the machine's memory"}
 	}
-	return Lid{From: "nothing: neither a control group nor the machine's memory could be read"}
+	return ProcessLimit{From: "nothing: neither a control group nor the machine's memory could be read"}
 }
 
-// Budget is a budget of what the lid leaves for what comes from others; nil where there is no lid.
-func (l Lid) Budget() *Budget {
+// Budget is a budget of what the limit leaves for what comes from others; nil where there is no limit.
+func (l ProcessLimit) Budget() *Budget {
 	if l.Bytes <= 0 {
 		return nil
 	}
 	return New(int64(float64(l.Bytes) * budgetPart))
 }
 
-// Part is a part of the lid that something may have which counts for itself: the lid divided by n, within least and
+// Part is a part of the limit that something may have which counts for itself: the limit divided by n, within least and
 // most.
-func (l Lid) Part(n, least, most int64) int64 {
+func (l ProcessLimit) Part(n, least, most int64) int64 {
 	if l.Bytes <= 0 {
 		return most
 	}
 	return min(max(l.Bytes/n, least), most)
 }
 
-// Set has Go keep its memory below the lid as far as it can. The function that it returns sets back what was before.
-func (l Lid) Set() (undo func()) {
+// Set has Go keep its memory below the limit as far as it can. The function that it returns sets back what was before.
+func (l ProcessLimit) Set() (undo func()) {
 	if l.Bytes <= 0 {
 		return func() {}
 	}

@@ -35,7 +35,7 @@ func TestFindLid(t *testing.T) {
 		"a small group": {files: map[string]string{"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "134217728\n"}, want: 128 << 20},
 		"nothing known": {},
 	} {
-		l := findLid(c.set, files(c.files))
+		l := findProcessLimit(c.set, files(c.files))
 		if l.Bytes != c.want || l.From == "" {
 			t.Errorf("%s: %d from %q, want %d", name, l.Bytes, l.From, c.want)
 		}
@@ -45,13 +45,13 @@ func TestFindLid(t *testing.T) {
 	}
 }
 
-func TestTheLidIsGosLimitToo(t *testing.T) {
+func TestGosLimitFollowsTheLimit(t *testing.T) {
 	before := debug.SetMemoryLimit(-1)
-	// What Go does not count is left, of a small lid more than a tenth.
-	for lid, want := range map[int64]int64{1000: 900, 256: 192, 100: 50} {
-		undo := Lid{Bytes: lid << 20}.Set()
+	// What Go does not count is left, of a small limit more than a tenth.
+	for limit, want := range map[int64]int64{1000: 900, 256: 192, 100: 50} {
+		undo := ProcessLimit{Bytes: limit << 20}.Set()
 		if got := debug.SetMemoryLimit(-1); got != want<<20 {
-			t.Errorf("Go's limit is %d MiB of %d", got>>20, lid)
+			t.Errorf("Go's limit is %d MiB of %d", got>>20, limit)
 		}
 		undo()
 	}

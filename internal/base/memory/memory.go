@@ -190,8 +190,8 @@ func (a *Account) Room(n int64) bool {
 	return false
 }
 
-// Ever tells whether n bytes could be taken at all, if nobody else held more than its own part.
-func (a *Account) Ever(n int64) bool {
+// FitsEver tells whether n bytes could be taken at all, if nobody else held more than its own part.
+func (a *Account) FitsEver(n int64) bool {
 	if a == nil {
 		return true
 	}

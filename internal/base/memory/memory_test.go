@@ -63,7 +63,7 @@ func TestWhatCanNeverBeHad(t *testing.T) {
 	b := New(1000)
 	a := b.Open("a")
 	b.Open("other")
-	if !a.Ever(500) || a.Ever(501) {
+	if !a.FitsEver(500) || a.FitsEver(501) {
 		t.Fatal("of 1000 for two, one can have 250 and half of the other 500")
 	}
 	if !a.Take(500) {
@@ -88,7 +88,7 @@ func TestNoLimit(t *testing.T) {
 	var b *Budget
 	a := b.Open("a")
 	a.Must(1 << 40)
-	if !a.Take(1<<60) || !a.Room(1<<60) || !a.Ever(1<<60) {
+	if !a.Take(1<<60) || !a.Room(1<<60) || !a.FitsEver(1<<60) {
 		t.Fatal("there is a limit where none was set")
 	}
 	a.Give(1)

@@ -70,7 +70,7 @@ func (b *bench) route(name string, config map[string]string) {
 		b.t.Fatal(err)
 	}
 	r := b.set.Open(route.ID{Peer: "bridge", Name: name}, route.Label{Package: role.MessagingPackage, Direction: status.Target})
-	r.Apply(route.Ask{Role: role.Messaging, Settings: parsed})
+	r.Apply(route.Wanted{Role: role.Messaging, Settings: parsed})
 	b.routes[name] = r
 }
 

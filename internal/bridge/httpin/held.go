@@ -22,7 +22,7 @@ func (h *held) Hold(n int64) error {
 	case n < 0:
 		h.account.Give(-n)
 	case !h.account.Take(n):
-		if !h.account.Ever(h.n + n) {
+		if !h.account.FitsEver(h.n + n) {
 			return &failure{status: http.StatusRequestEntityTooLarge, text: fmt.Sprintf("what the body holds takes more memory than there is for one request (%d bytes so far)", h.n+n)}
 		}
 		return busy("there is no memory for the request at the moment")

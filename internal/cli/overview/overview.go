@@ -29,13 +29,13 @@ type Answer struct {
 
 // State is healthy where everybody asked has answered that all is well.
 func (a *Answer) State() State {
-	worst := AllHealthy
+	worst := Healthy
 	if len(a.Silent) > 0 || len(a.Providers) == 0 {
-		worst = NotAsked
+		worst = Unknown
 	}
 	for i := range a.Providers {
 		if unhealthy(&a.Providers[i]) {
-			return SomeUnhealthy
+			return Unhealthy
 		}
 	}
 	return worst
@@ -46,10 +46,10 @@ type State string
 
 // The states of an answer.
 const (
-	AllHealthy    State = "healthy"
-	SomeUnhealthy State = "unhealthy"
-	// NotAsked says that somebody did not answer; all that is known of the others is well.
-	NotAsked State = "unknown"
+	Healthy   State = "healthy"
+	Unhealthy State = "unhealthy"
+	// Unknown says that somebody did not answer; all that is known of the others is well.
+	Unknown State = "unknown"
 )
 
 func unhealthy(p *status.Provider) bool {

@@ -166,11 +166,11 @@ func TestTheStateOfAnAnswer(t *testing.T) {
 		answer Answer
 		want   State
 	}{
-		"all well":                         {Answer{Providers: []status.Provider{well("a", "b")}}, AllHealthy},
-		"one silent":                       {Answer{Providers: []status.Provider{well("a", "b")}, Silent: []string{"c"}}, NotAsked},
-		"one ill and one silent":           {Answer{Providers: []status.Provider{sample()}, Silent: []string{"c"}}, SomeUnhealthy},
-		"a provider that is ill in itself": {Answer{Providers: []status.Provider{ill}}, SomeUnhealthy},
-		"nobody":                           {Answer{}, NotAsked},
+		"all well":                         {Answer{Providers: []status.Provider{well("a", "b")}}, Healthy},
+		"one silent":                       {Answer{Providers: []status.Provider{well("a", "b")}, Silent: []string{"c"}}, Unknown},
+		"one ill and one silent":           {Answer{Providers: []status.Provider{sample()}, Silent: []string{"c"}}, Unhealthy},
+		"a provider that is ill in itself": {Answer{Providers: []status.Provider{ill}}, Unhealthy},
+		"nobody":                           {Answer{}, Unknown},
 	} {
 		if got := test.answer.State(); got != test.want {
 			t.Errorf("%s: %s, want %s", name, got, test.want)

@@ -66,7 +66,7 @@ func (s *session) leave(e *ending) error {
 	c := &s.cfg.Settings.Consumer
 	// The client takes the other protocol where a broker is too old for KIP-848.
 	kip848 := c.GroupProtocol == settings.GroupConsumer && !s.fence.classic()
-	polite, cancel := e.step(politeTime)
+	polite, cancel := e.step(leaveTime)
 	err := s.cl.LeaveGroupContext(polite)
 	late := polite.Err() != nil
 	cancel()

@@ -200,7 +200,7 @@ func TestACommitThatArrivesLateDoesNotStay(t *testing.T) {
 
 func TestALateCommitIsAwaitedForAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var l lateCommits
+		var l unansweredCommits
 		key := kmsg.OffsetCommit.Int16()
 		l.OnBrokerE2E(kgo.BrokerMetadata{}, key, kgo.BrokerE2E{})
 		l.OnBrokerE2E(kgo.BrokerMetadata{}, kmsg.Fetch.Int16(), kgo.BrokerE2E{ReadErr: io.EOF})
@@ -209,7 +209,7 @@ func TestALateCommitIsAwaitedForAMinute(t *testing.T) {
 		}
 		for _, lost := range []kgo.BrokerE2E{{ReadErr: io.EOF}, {WriteErr: io.EOF}} {
 			l.OnBrokerE2E(kgo.BrokerMetadata{}, key, lost)
-			time.Sleep(lateFor - 1)
+			time.Sleep(unansweredFor - 1)
 			if !l.possible(time.Now()) {
 				t.Error("it is not awaited for as long as it may come")
 			}

@@ -144,7 +144,7 @@ func (s *session) uncommitted(only map[topicPartition]*assignment) commits {
 		only = s.assigned
 	}
 	now := time.Now()
-	late := s.late.possible(now)
+	late := s.unanswered.possible(now)
 	going := make(commits)
 	for tp, a := range only {
 		if s.assigned[tp] != a {
@@ -155,7 +155,7 @@ func (s *session) uncommitted(only map[topicPartition]*assignment) commits {
 			continue
 		}
 		c, ok := s.commitAt(a, at)
-		if ok || c.offset >= 0 && late && (last || now.Sub(a.committedAt) >= repeatLate) {
+		if ok || c.offset >= 0 && late && (last || now.Sub(a.committedAt) >= recommitEvery) {
 			going[tp] = c
 		}
 	}

@@ -146,7 +146,7 @@ func (c *Consumer) session() error {
 	c.mu.Unlock()
 	err = s.run(c.ctx)
 	switch {
-	case errors.Is(err, errCrowded):
+	case errors.Is(err, errNoMemory):
 		c.shareRecords = max(1, c.shareRecords/fewer)
 	case errors.Is(err, errLarge):
 		c.shareRecords = 1
@@ -172,7 +172,7 @@ func (c *Consumer) beginEnding(failure error) *ending {
 	if len(c.stops) == 0 {
 		// Not of c.ctx, so that a Stop leaves the commit the time that it has.
 		within := abandonAfter
-		if errors.Is(failure, errUnheard) || errors.Is(failure, errOtherMember) {
+		if errors.Is(failure, errNoHeartbeat) || errors.Is(failure, errOtherMember) {
 			within = unheardAfter // the group that is to be left does not hear that either, or waits for others first
 		}
 		c.ending.endBy(time.Now().Add(within))

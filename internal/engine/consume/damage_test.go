@@ -278,11 +278,11 @@ func TestAnErrorThatTheClientKeepsToItselfIsTold(t *testing.T) {
 	cl.WaitCommitted("g", "t", map[int32]int64{0: 0})
 	s := c.current.(*session)
 	s.askEnds(t.Context(), map[string][]int32{"t": {0}})
-	list := s.quiet(time.Now().Add(endsEvery))
+	list := s.idlePartitions(time.Now().Add(endsEvery))
 	if len(list) != 1 {
 		t.Fatalf("%d partitions are quiet", len(list))
 	}
-	s.lookInto(t.Context(), list[0])
+	s.checkIdle(t.Context(), list[0])
 	c.waitProblem("reading t/0", "the broker's disk failed")
 	fault.Remove()
 	h.waitCalls(t, 1)
@@ -302,12 +302,12 @@ func TestAPartitionOfWhichNothingComesIsFetchedAnewAndThenTold(t *testing.T) {
 	s.cl.PauseFetchPartitions(map[string][]int32{"t": {0}})
 	cl.ProduceText("t", "a")
 	s.askEnds(t.Context(), map[string][]int32{"t": {0}})
-	list := s.quiet(time.Now().Add(endsEvery))
+	list := s.idlePartitions(time.Now().Add(endsEvery))
 	if len(list) != 1 {
 		t.Fatalf("%d partitions are quiet", len(list))
 	}
-	list[0].nudged = true
-	s.lookInto(t.Context(), list[0])
+	list[0].refetched = true
+	s.checkIdle(t.Context(), list[0])
 	h.waitCalls(t, 1)
 	if !c.log.Contains("nothing comes of it, though its log holds records from offset 0 up to 1") {
 		t.Error("the log does not tell")

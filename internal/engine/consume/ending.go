@@ -143,8 +143,8 @@ const closeReserve = 100 * time.Millisecond
 // group that is not left costs that nobody reads the partitions until the session timeout. So time is kept for leaving.
 func lastCommitTime(left time.Duration) time.Duration { return part(left, 2, commitTimeout) }
 
-// politeTime is how long the client may take to leave the group by itself.
-func politeTime(left time.Duration) time.Duration { return part(left, 3, time.Second) }
+// leaveTime is how long the client may take to leave the group by itself.
+func leaveTime(left time.Duration) time.Duration { return part(left, 3, time.Second) }
 
 // part is the nth part of the time that is left, but at most most.
 func part(left time.Duration, n int, most time.Duration) time.Duration {

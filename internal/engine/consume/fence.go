@@ -12,8 +12,8 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 )
 
-// errUnheard ends a session that the group can be expected to have given up.
-var errUnheard = errors.New("the group has had no sign of life from here for session_timeout: its partitions may have another owner by now")
+// errNoHeartbeat ends a session that the group can be expected to have given up.
+var errNoHeartbeat = errors.New("the group has had no sign of life from here for session_timeout: its partitions may have another owner by now")
 
 // fence keeps account of a classic group's member: until when the broker can be trusted to take it for alive. The
 // broker counts session_timeout from when it gets a heartbeat, and then gives the partitions to others, whether the
@@ -108,9 +108,9 @@ func (s *session) guard(ctx context.Context) {
 		if wait = s.fence.left(time.Now()); wait > 0 {
 			continue
 		}
-		s.log.Warn("all calls are given up", "reason", errUnheard)
+		s.log.Warn("all calls are given up", "reason", errNoHeartbeat)
 		s.abandon()
-		s.fail(errUnheard)
+		s.fail(errNoHeartbeat)
 		return
 	}
 }

@@ -27,7 +27,7 @@ func (s *session) onAssigned(_ context.Context, _ *kgo.Client, added map[string]
 	for topic, partitions := range added {
 		for _, id := range partitions {
 			s.assigned[topicPartition{topic, id}] = &assignment{
-				Partition: s.d.Open(topic, id, dispatch.NotYet), committed: commit{offset: -1}, end: -1, member: member, failure: failure{epoch: -1, heardAt: time.Now()},
+				Partition: s.d.Open(topic, id, dispatch.NotYet), committed: commit{offset: -1}, end: -1, member: member, failure: failure{epoch: -1, answeredAt: time.Now()},
 			}
 		}
 	}

@@ -103,8 +103,8 @@ type counts struct {
 	transactions, transacted                                   atomic.Int64
 }
 
-func (c *counts) Repeated()   { c.repeated.Add(1) }
-func (c *counts) Batched(int) {}
+func (c *counts) Redelivered() { c.repeated.Add(1) }
+func (c *counts) Batched(int)  {}
 func (c *counts) Transaction(err error, _ time.Duration, records, _ int) {
 	if err == nil {
 		c.transactions.Add(1)

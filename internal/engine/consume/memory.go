@@ -24,8 +24,8 @@ const (
 	memoryWait = 10 * time.Second
 )
 
-// crowding is for how long a partition rests for which there was no room.
-var crowding = backoff.Backoff{First: 5 * time.Millisecond, Most: time.Second}
+// memoryBackoff is for how long a partition rests for which there was no room.
+var memoryBackoff = backoff.Backoff{First: 5 * time.Millisecond, Most: time.Second}
 
 // mostFetch is the most that one fetch may bring, of so many brokers that are asked at once.
 func mostFetch(cfg *Config, brokers int) int32 {
@@ -65,7 +65,7 @@ func (s *session) pollSize() int {
 // fitFetches makes fetches smaller when they bring more than there is room for, which would be fetched again, and
 // larger again, slowly, when they do not.
 func (s *session) fitFetches() {
-	squeezed := s.fetched.Squeezed()
+	squeezed := s.fetched.OverLimit()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	fit := s.fetchBytes
@@ -80,13 +80,13 @@ func (s *session) fitFetches() {
 	}
 }
 
-// crowded lets a partition rest that was refused room for its next batch, and for longer each time: it is fetched
+// refusedForMemory lets a partition rest that was refused room for its next batch, and for longer each time: it is fetched
 // again, and what it holds may be megabytes.
-func (s *session) crowded(tp topicPartition, a *assignment) {
+func (s *session) refusedForMemory(tp topicPartition, a *assignment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a.crowded++
-	a.retryAt = time.Now().Add(crowding.After(a.crowded))
+	a.noMemory++
+	a.retryAt = time.Now().Add(memoryBackoff.After(a.noMemory))
 	if !a.paused {
 		a.paused = true
 		s.cl.PauseFetchPartitions(map[string][]int32{tp.topic: {tp.partition}})

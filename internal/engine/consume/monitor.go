@@ -39,8 +39,8 @@ type watcher struct {
 	// before is called before each look. What it finds to be wrong it tells itself.
 	before func(context.Context) error
 	// awaited tells which of the partitions that are to be read nobody reads yet. It gets the names of their topics by id.
-	awaited func(ctx context.Context, wanted []topicPartition, ids map[kadm.TopicID]string) []trouble
-	report  func([]trouble)
+	awaited func(ctx context.Context, wanted []topicPartition, ids map[kadm.TopicID]string) []problem
+	report  func([]problem)
 
 	// matched are the topics that a pattern matched at askedAll, as long as the client knows of none.
 	matched  []string
@@ -81,16 +81,16 @@ func (w *watcher) look(ctx context.Context) bool {
 
 // check asks for the topics that the link reads and the one for its dead letters. Missing ones are created where
 // create_topics says so.
-func (w *watcher) check(ctx context.Context) []trouble {
+func (w *watcher) check(ctx context.Context) []problem {
 	c := &w.cfg.Settings.Consumer
 	if c.GroupProtocol == settings.GroupConsumer {
 		if err := checkConsumerProtocol(ctx, w.adm); err != nil {
-			return []trouble{{kind: status.ProblemKafka, err: err}}
+			return []problem{{kind: status.ProblemKafka, err: err}}
 		}
 	}
 	topics, err := w.topics(ctx)
 	if err != nil {
-		return []trouble{{kind: status.ProblemKafka, err: err}}
+		return []problem{{kind: status.ProblemKafka, err: err}}
 	}
 	reads := len(topics)
 	deadLetters := w.cfg.Settings.Delivery.DeadLetterTopic
@@ -100,10 +100,10 @@ func (w *watcher) check(ctx context.Context) []trouble {
 	var details kadm.Metadata
 	if len(topics) > 0 { // of none, Kafka would tell of all
 		if details, err = w.adm.Metadata(kadm.WithAuthorizedOps(ctx), topics...); err != nil {
-			return []trouble{{kind: status.ProblemKafka, err: err}}
+			return []problem{{kind: status.ProblemKafka, err: err}}
 		}
 	}
-	var found []trouble
+	var found []problem
 	var wanted []topicPartition
 	ids := make(map[kadm.TopicID]string)
 	gone := 0
@@ -138,11 +138,11 @@ func (w *watcher) check(ctx context.Context) []trouble {
 			if kerrPassing(err) {
 				kind = status.ProblemStarting
 			}
-			found = append(found, trouble{kind, doingTopic(topic), err})
+			found = append(found, problem{kind, doingTopic(topic), err})
 		}
 	}
 	if gone == reads && c.TopicPattern != nil {
-		found = append(found, trouble{kind: status.ProblemTopic, err: kafka.ErrNoMatch})
+		found = append(found, problem{kind: status.ProblemTopic, err: kafka.ErrNoMatch})
 	}
 	if slices.ContainsFunc(wanted, func(tp topicPartition) bool { return !slices.Contains(w.wanted, tp) }) {
 		// What is there now the client need not wait for its next turn to find out.

@@ -63,7 +63,7 @@ func (s *session) outOfRange(ctx context.Context, tp topicPartition, a *assignme
 	}
 	s.cfg.Observer.Missed(o.missed)
 	a.StartAt(o.to)
-	s.setPlaces(map[string]map[int32]kgo.EpochOffset{tp.topic: {tp.partition: {Epoch: -1, Offset: o.to}}})
+	s.setPositions(map[string]map[int32]kgo.EpochOffset{tp.topic: {tp.partition: {Epoch: -1, Offset: o.to}}})
 	return nil
 }
 

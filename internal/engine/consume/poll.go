@@ -73,7 +73,7 @@ func (s *session) room() bool {
 	share, now := s.share(), time.Now()
 	var full []topicPartition
 	for tp, a := range s.assigned {
-		if a.standsStill() || a.full(share) || a.rests(now) {
+		if a.standsStill() || a.full(share) || a.backingOff(now) {
 			full = append(full, tp)
 		}
 	}
@@ -197,7 +197,7 @@ func (s *session) take(ctx context.Context, fetches kgo.Fetches) {
 		if n := len(f.Records); n > 0 {
 			s.add(a, f.Records)
 			s.mu.Lock()
-			a.epoch, a.crowded = f.Records[n-1].LeaderEpoch, 0
+			a.epoch, a.noMemory = f.Records[n-1].LeaderEpoch, 0
 			s.mu.Unlock()
 		}
 		_, lost := errors.AsType[*kgo.ErrDataLoss](f.Err)
@@ -206,7 +206,7 @@ func (s *session) take(ctx context.Context, fetches kgo.Fetches) {
 		case f.Err != nil:
 			s.fetchFailed(ctx, tp, a, kafka.ReadError(&f.FetchPartition, f.Err, a.Next()))
 		default:
-			s.well(tp, a)
+			s.readable(tp, a)
 		}
 	})
 }

@@ -30,15 +30,15 @@ type problems struct {
 	originErr error
 	startErr  error
 	commitErr error
-	checks    []trouble
+	checks    []problem
 	// partitions are those that cannot be read. Each stays until it is known that it can be, or it is given up: that an
 	// error has not been repeated says nothing, for the client does not repeat all of them, and does not fetch where there
 	// is no room.
 	partitions map[topicPartition]error
 }
 
-// trouble is one thing that is wrong. doing ends in ": " or is empty.
-type trouble struct {
+// problem is one thing that is wrong. doing ends in ": " or is empty.
+type problem struct {
 	kind  status.ProblemKind
 	doing string
 	err   error
@@ -101,7 +101,7 @@ func (p *problems) setCommit(err error) {
 	p.commitErr = err
 }
 
-func (p *problems) setChecks(found []trouble) {
+func (p *problems) setChecks(found []problem) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.checks = found

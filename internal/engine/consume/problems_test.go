@@ -43,7 +43,7 @@ func TestACauseIsToldOnce(t *testing.T) {
 	if got := texts(p); !slices.Equal(got, want) {
 		t.Errorf("of partitions: %q", got)
 	}
-	p.setChecks([]trouble{{status.ProblemTopic, doingTopic("t"), kerr.TopicAuthorizationFailed}})
+	p.setChecks([]problem{{status.ProblemTopic, doingTopic("t"), kerr.TopicAuthorizationFailed}})
 	p.setPartition(topicPartition{"v", 0}, kerr.TopicAuthorizationFailed)
 	want = []string{"topic t: " + rights, "reading u/3: " + disk, "reading v/0: " + rights}
 	if got := texts(p); !slices.Equal(got, want) {

@@ -15,70 +15,70 @@ import (
 )
 
 const (
-	// lookAfter is how long after its last failure a partition of which nothing came is looked at, and how often.
-	lookAfter = time.Second
-	// lookLimit is how long a look may take, beyond the time for which a fetch of the client's may be ahead of it.
-	lookLimit = 10 * time.Second
+	// checkIdleEvery is how long after its last failure a partition of which nothing came is looked at, and how often.
+	checkIdleEvery = time.Second
+	// checkIdleTimeout is how long a look may take, beyond the time for which a fetch of the client's may be ahead of it.
+	checkIdleTimeout = 10 * time.Second
 )
 
-// quiet is a partition of which nothing has come for a while, though there was something to tell.
-type quiet struct {
-	tp       topicPartition
-	a        *assignment
-	next     int64
-	end      int64
-	failedAt time.Time
-	silent   bool // it has records, to our knowledge, and nothing keeps the client from them
-	nudged   bool // it was fetched anew for that, and still nothing came
+// idlePartition is a partition of which nothing has come for a while, though there was something to tell.
+type idlePartition struct {
+	tp        topicPartition
+	a         *assignment
+	next      int64
+	end       int64
+	failedAt  time.Time
+	silent    bool // it has records, to our knowledge, and nothing keeps the client from them
+	refetched bool // it was fetched anew for that, and still nothing came
 }
 
-// look asks for partitions of which the client tells nothing. Of one that failed, that it can be read again is known
+// watchIdle asks for partitions of which the client tells nothing. Of one that failed, that it can be read again is known
 // only when records come or a fetch of ours finds none; and some errors it tells once, or not at all, while it does not
 // read the partition any more.
-func (s *session) look(ctx context.Context) {
+func (s *session) watchIdle(ctx context.Context) {
 	for last := time.Now(); backoff.Sleep(ctx, measureEvery); {
 		if s.cfg.Settings.Consumer.ReadCommitted && time.Since(last) >= kafka.StableEvery {
-			s.lookForOpenTransactions(ctx)
+			s.checkOpenTransactions(ctx)
 			last = time.Now()
 		}
-		for _, q := range s.quiet(time.Now()) {
-			s.lookInto(ctx, q)
+		for _, q := range s.idlePartitions(time.Now()) {
+			s.checkIdle(ctx, q)
 		}
 	}
 }
 
-func (s *session) lookInto(ctx context.Context, q quiet) {
-	ctx, cancel := context.WithTimeout(ctx, lookLimit+s.cfg.Settings.Consumer.FetchMaxWait)
+func (s *session) checkIdle(ctx context.Context, q idlePartition) {
+	ctx, cancel := context.WithTimeout(ctx, checkIdleTimeout+s.cfg.Settings.Consumer.FetchMaxWait)
 	defer cancel()
 	if q.next == dispatch.NotYet {
-		s.lookForPlace(ctx, q)
+		s.checkPosition(ctx, q)
 	} else {
-		s.lookAt(ctx, q)
+		s.checkLog(ctx, q)
 	}
 }
 
-func (s *session) quiet(now time.Time) []quiet {
+func (s *session) idlePartitions(now time.Time) []idlePartition {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	slow := s.slow()
-	var list []quiet
+	var list []idlePartition
 	for tp, a := range s.assigned {
 		next := a.Next()
-		failing := a.failures > 0 && now.Sub(a.failedAt) >= lookAfter && !a.rests(now)
+		failing := a.failures > 0 && now.Sub(a.failedAt) >= checkIdleEvery && !a.backingOff(now)
 		// Where the leader does not even tell the end, it may be gone.
 		silent := !slow && next != dispatch.NotYet && !a.paused && !s.noRoom(a) &&
-			now.Sub(a.heardAt) >= endsEvery && now.Sub(a.nudgedAt) >= endsEvery &&
+			now.Sub(a.answeredAt) >= endsEvery && now.Sub(a.refetchedAt) >= endsEvery &&
 			(a.end > next || now.Sub(a.endAt) >= 2*endsEvery)
-		if !failing && !silent || now.Sub(a.lookedAt) < lookAfter {
+		if !failing && !silent || now.Sub(a.checkedAt) < checkIdleEvery {
 			continue
 		}
-		a.lookedAt = now
-		list = append(list, quiet{tp, a, next, a.end, a.failedAt, silent, !a.nudgedAt.IsZero()})
+		a.checkedAt = now
+		list = append(list, idlePartition{tp, a, next, a.end, a.failedAt, silent, !a.refetchedAt.IsZero()})
 	}
 	return list
 }
 
-func (s *session) lookAt(ctx context.Context, q quiet) {
+func (s *session) checkLog(ctx context.Context, q idlePartition) {
 	found, err := kafka.LookAt(ctx, s.cl, q.tp.topic, q.tp.partition, q.next, s.cfg.Settings.Consumer.ReadCommitted)
 	if errors.Is(err, kafka.ErrNoAnswer) {
 		return // which is told for the link as a whole
@@ -91,43 +91,43 @@ func (s *session) lookAt(ctx context.Context, q quiet) {
 	case err != nil:
 		s.noteFailure(q.tp, q.a, err)
 	case found == kafka.FoundNothing:
-		s.well(q.tp, q.a)
+		s.readable(q.tp, q.a)
 	case q.silent:
-		if q.nudged {
+		if q.refetched {
 			s.noteFailure(q.tp, q.a, fmt.Errorf("nothing comes of it, though its log holds records from offset %d up to %d", q.next, q.end))
 		}
-		s.nudge(q.a)
+		s.refetch(q.a)
 	}
 }
 
-// nudge has a partition fetched anew from our place, which ends whatever keeps the client from it.
-func (s *session) nudge(a *assignment) {
+// refetch has a partition fetched anew from our place, which ends whatever keeps the client from it.
+func (s *session) refetch(a *assignment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	a.nudgedAt, a.reposition, a.retryAt = now, true, now
+	a.refetchedAt, a.reposition, a.retryAt = now, true, now
 	if s.wakePoll != nil {
 		s.wakePoll()
 	}
 }
 
-// errPlaceKnown ends a session that reads without a partition which it could read now.
-var errPlaceKnown = errors.New("the offsets of a partition could not be fetched when it was assigned, and can be now")
+// errPositionKnown ends a session that reads without a partition which it could read now.
+var errPositionKnown = errors.New("the offsets of a partition could not be fetched when it was assigned, and can be now")
 
-// lookForPlace begins anew when the place of a partition is to be had that the client could not get: it goes on without
+// checkPosition begins anew when the place of a partition is to be had that the client could not get: it goes on without
 // the partition until the next assignment.
-func (s *session) lookForPlace(ctx context.Context, q quiet) {
+func (s *session) checkPosition(ctx context.Context, q idlePartition) {
 	offsets, err := kadm.NewClient(s.cl).FetchOffsetsForTopics(ctx, s.cfg.Settings.Consumer.Group, q.tp.topic)
 	if err != nil {
 		return
 	}
 	if o, ok := offsets.Lookup(q.tp.topic, q.tp.partition); ok && o.Err == nil {
-		s.fail(fmt.Errorf("reading %s: %w", q.tp, errPlaceKnown))
+		s.fail(fmt.Errorf("reading %s: %w", q.tp, errPositionKnown))
 	}
 }
 
-// lookForOpenTransactions watches the last stable offsets of partitions that are read up to there.
-func (s *session) lookForOpenTransactions(ctx context.Context) {
+// checkOpenTransactions watches the last stable offsets of partitions that are read up to there.
+func (s *session) checkOpenTransactions(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, measureLimit)
 	defer cancel()
 	read := make(map[string][]int32)
@@ -142,8 +142,8 @@ func (s *session) lookForOpenTransactions(ctx context.Context) {
 }
 
 // addOpenTransactions tells of last stable offsets that stand.
-func addOpenTransactions(ps *status.Problems, stable *kafka.Stable) {
-	for _, standing := range stable.Standing(time.Now()) {
+func addOpenTransactions(ps *status.Problems, stable *kafka.StableOffsets) {
+	for _, standing := range stable.OpenTransactions(time.Now()) {
 		ps.Add(status.ProblemPartition, standing.String())
 	}
 }

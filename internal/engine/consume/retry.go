@@ -22,8 +22,8 @@ const (
 	slowFetch = time.Second
 )
 
-// resting is for how long a partition rests that cannot be read. The others are read meanwhile.
-var resting = backoff.Backoff{First: errorPause, Most: 5 * time.Second}
+// partitionBackoff is for how long a partition rests that cannot be read. The others are read meanwhile.
+var partitionBackoff = backoff.Backoff{First: errorPause, Most: 5 * time.Second}
 
 // failure is what is known of a partition that cannot be read. session.mu protects it.
 type failure struct {
@@ -31,18 +31,18 @@ type failure struct {
 	retryAt time.Time
 	// failures is how often in a row it has failed, failedAt when it did last, heardAt when anything came of it last, and
 	// lookedAt when it was last looked at because nothing did, and nudgedAt when it was fetched anew for that.
-	failures                              int
-	failedAt, heardAt, lookedAt, nudgedAt time.Time
-	// crowded is how often in a row there was no room for its next batch.
-	crowded int
+	failures                                     int
+	failedAt, answeredAt, checkedAt, refetchedAt time.Time
+	// noMemory is how often in a row there was no room for its next batch.
+	noMemory int
 	// reposition tells that the client's own place may be another than ours.
 	reposition bool
 	// epoch is the leader epoch of the last record that was read, -1 where there is none.
 	epoch int32
 }
 
-// rests tells whether the partition is not to be tried again yet.
-func (f *failure) rests(now time.Time) bool { return now.Before(f.retryAt) }
+// backingOff tells whether the partition is not to be tried again yet.
+func (f *failure) backingOff(now time.Time) bool { return now.Before(f.retryAt) }
 
 // fetchFailed acts on the error of one partition. Errors that the client gets over by itself never come here.
 func (s *session) fetchFailed(ctx context.Context, tp topicPartition, a *assignment, err error) {
@@ -51,12 +51,12 @@ func (s *session) fetchFailed(ctx context.Context, tp topicPartition, a *assignm
 		return
 	}
 	if errors.Is(err, kafka.ErrNoRoom) {
-		s.crowded(tp, a)
+		s.refusedForMemory(tp, a)
 		return
 	}
 	if errors.Is(err, kerr.OffsetOutOfRange) {
 		if err = s.outOfRange(ctx, tp, a); err == nil {
-			s.well(tp, a)
+			s.readable(tp, a)
 			return
 		}
 	}
@@ -67,7 +67,7 @@ func (s *session) fetchFailed(ctx context.Context, tp topicPartition, a *assignm
 	_, answered := errors.AsType[*kerr.Error](err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a.retryAt = a.failedAt.Add(resting.After(a.failures))
+	a.retryAt = a.failedAt.Add(partitionBackoff.After(a.failures))
 	a.reposition = a.reposition || !answered
 	if !a.paused {
 		a.paused = true
@@ -92,15 +92,15 @@ func (s *session) noteFailure(tp topicPartition, a *assignment, err error) {
 	}
 }
 
-// well notes that a partition can be read.
-func (s *session) well(tp topicPartition, a *assignment) {
+// readable notes that a partition can be read.
+func (s *session) readable(tp topicPartition, a *assignment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if a.failures > 0 {
 		s.problems.clearPartition(tp)
 		s.log.Info("the partition can be read again", "topic", tp.topic, "partition", tp.partition)
 	}
-	a.failures, a.heardAt, a.nudgedAt = 0, time.Now(), time.Time{}
+	a.failures, a.answeredAt, a.refetchedAt = 0, time.Now(), time.Time{}
 }
 
 // untilRetry returns a context that ends when a partition is to be tried again.
@@ -113,7 +113,7 @@ func (s *session) untilRetry(ctx context.Context) (context.Context, context.Canc
 			continue
 		}
 		at := a.retryAt
-		if now := time.Now(); !a.rests(now) {
+		if now := time.Now(); !a.backingOff(now) {
 			at = now.Add(retryLook) // something keeps it from being tried again
 		}
 		if next.IsZero() || at.Before(next) {
@@ -152,7 +152,7 @@ func (s *session) retry(ctx context.Context) {
 	places := make(map[string]map[int32]kgo.EpochOffset)
 	s.mu.Lock()
 	for tp, a := range s.assigned {
-		if a.retryAt.IsZero() || a.rests(now) || s.noRoom(a) || a.reposition && slow {
+		if a.retryAt.IsZero() || a.backingOff(now) || s.noRoom(a) || a.reposition && slow {
 			continue
 		}
 		if next := a.Next(); a.reposition && next != dispatch.NotYet {
@@ -165,17 +165,17 @@ func (s *session) retry(ctx context.Context) {
 		resume[tp.topic] = append(resume[tp.topic], tp.partition)
 	}
 	s.mu.Unlock()
-	s.setPlaces(places)
+	s.setPositions(places)
 	if len(resume) > 0 {
 		s.cl.ResumeFetchPartitions(resume)
 	}
 }
 
-// setPlaces has partitions read from the given offsets on. No rebalance can be under way.
+// setPositions has partitions read from the given offsets on. No rebalance can be under way.
 //
 // The client does nothing where it takes the offset for that of its last poll, though its own place may be another. No
 // place that it can have has the epoch of the first call; nothing is polled before the second.
-func (s *session) setPlaces(places map[string]map[int32]kgo.EpochOffset) {
+func (s *session) setPositions(places map[string]map[int32]kgo.EpochOffset) {
 	const none = -2
 	other := make(map[string]map[int32]kgo.EpochOffset, len(places))
 	for topic, partitions := range places {

@@ -38,7 +38,7 @@ type session struct {
 	paused   atomic.Bool // a partition may be paused
 	problems problems
 	origin   *origin
-	stable   kafka.Stable
+	stable   kafka.StableOffsets
 	// fetched bounds what the client has fetched and is not taken yet, fetchBytes what one fetch may bring and mostBytes
 	// what that may be; s.mu protects both.
 	fetched               *kafka.Fetched
@@ -47,7 +47,7 @@ type session struct {
 	recordSize int64
 	fence      fence
 	fetching   fetching
-	late       lateCommits
+	unanswered unansweredCommits
 	loops      sync.WaitGroup
 	stop       context.CancelFunc
 	// kill ends the client's own context, and with it whatever the client waits for.
@@ -209,7 +209,7 @@ func newSession(cfg *Config, from *origin) (*session, error) {
 		kgo.OnPartitionsAssigned(whenReady(s.onAssigned)),
 		kgo.OnPartitionsRevoked(whenReady(s.onRevoked)),
 		kgo.OnPartitionsLost(whenReady(s.onLost)),
-		kgo.WithHooks(&s.problems, &s.fence, &s.fetching, &s.late),
+		kgo.WithHooks(&s.problems, &s.fence, &s.fetching, &s.unanswered),
 	)
 	switch {
 	case c.GroupProtocol == settings.GroupConsumer:
@@ -242,7 +242,7 @@ func newSession(cfg *Config, from *origin) (*session, error) {
 // run polls, commits and watches until ctx ends or the session cannot go on.
 func (s *session) run(ctx context.Context) error {
 	ctx, s.stop = context.WithCancel(ctx)
-	loops := []func(context.Context){s.poll, s.pace, s.commitLoop, s.monitor, s.measure, s.look, s.renew}
+	loops := []func(context.Context){s.poll, s.pace, s.commitLoop, s.monitor, s.measure, s.watchIdle, s.renew}
 	if s.cfg.Settings.Consumer.GroupProtocol != settings.GroupConsumer {
 		// With KIP-848 the broker alone knows its session timeout.
 		loops = append(loops, s.guard)

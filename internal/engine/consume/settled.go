@@ -37,7 +37,7 @@ func (s *session) unsettle() {
 
 // awaited finds out which of the partitions that the link is to read the group has given to nobody. A member that has
 // none itself, because there are more members than partitions, is well when others have them.
-func (s *session) awaited(ctx context.Context, wanted []topicPartition, ids map[kadm.TopicID]string) []trouble {
+func (s *session) awaited(ctx context.Context, wanted []topicPartition, ids map[kadm.TopicID]string) []problem {
 	if !s.problems.isMember() {
 		return nil // that it is joining is told already
 	}
@@ -65,7 +65,7 @@ func (s *session) awaited(ctx context.Context, wanted []topicPartition, ids map[
 			}
 		}
 		if err != nil {
-			return []trouble{{status.ProblemGroup, "asking the group who reads which partitions: ", err}}
+			return []problem{{status.ProblemGroup, "asking the group who reads which partitions: ", err}}
 		}
 		for _, tp := range open {
 			if given.Lookup(tp.topic, tp.partition) {
@@ -84,7 +84,7 @@ func (s *session) awaited(ctx context.Context, wanted []topicPartition, ids map[
 	if len(left) == 0 {
 		return nil
 	}
-	return []trouble{{status.ProblemStarting, "", fmt.Errorf("group %s has given nobody %s yet", s.cfg.Settings.Consumer.Group, namesOf(left))}}
+	return []problem{{status.ProblemStarting, "", fmt.Errorf("group %s has given nobody %s yet", s.cfg.Settings.Consumer.Group, namesOf(left))}}
 }
 
 // givenPartitions are those that members of the group have. ids name the topics that the link reads.

@@ -30,9 +30,9 @@ type shareSession struct {
 	log      *slog.Logger
 	cl       *kgo.Client
 	caller   dispatch.Caller
-	letters  dispatch.Letters
+	letters  dispatch.DeadLetters
 	problems problems
-	stable   kafka.Stable
+	stable   kafka.StableOffsets
 	// fetched bounds what the client makes of a fetch, records how many of them one brings.
 	fetched *kafka.Fetched
 	records int
@@ -66,8 +66,8 @@ type shareSession struct {
 	running     dispatch.Calls
 	large       map[topicPartition]error // partitions that are not read because of a batch that is too large
 	waiting     int                      // of inFlight: records that no component has taken yet
-	places      map[topicPartition]*place
-	inHand      map[topicPartition][]int64
+	positions   map[topicPartition]*groupPosition
+	acquired    map[topicPartition][]int64
 }
 
 // shareFetchWait is the longest that a broker may hold a fetch of a share group that has nothing to bring.
@@ -77,7 +77,7 @@ func newShareSession(cfg *Config, records int) (*shareSession, error) {
 	s := &shareSession{
 		cfg: cfg, log: cfg.Log, records: records, fetches: newShareFetches(),
 		renewed: make(chan struct{}, 1), crowded: make(chan error, 1),
-		large: make(map[topicPartition]error), places: make(map[topicPartition]*place), inHand: make(map[topicPartition][]int64),
+		large: make(map[topicPartition]error), positions: make(map[topicPartition]*groupPosition), acquired: make(map[topicPartition][]int64),
 	}
 	limits := fetchLimits(cfg)
 	limits.Whole = true
@@ -155,11 +155,11 @@ func (s *shareSession) join(ctx context.Context) error {
 	}
 	defer plain.Close()
 	for {
-		var found []trouble
+		var found []problem
 		if err := s.knowsShareGroups(ctx, plain); err != nil {
-			found = []trouble{{kind: status.ProblemKafka, err: err}}
+			found = []problem{{kind: status.ProblemKafka, err: err}}
 		} else if err := s.otherKind(ctx, plain); err != nil {
-			found = []trouble{{kind: status.ProblemGroup, err: err}}
+			found = []problem{{kind: status.ProblemGroup, err: err}}
 		} else {
 			found = s.configure(ctx, plain)
 		}
@@ -272,7 +272,7 @@ func (s *shareSession) renew(topics []string) {
 	s.cl.AddConsumeTopics(topics...) // nothing where there is a pattern: it matches again
 	s.fetches.forget(topics)
 	s.mu.Lock()
-	maps.DeleteFunc(s.places, func(tp topicPartition, _ *place) bool { return slices.Contains(topics, tp.topic) })
+	maps.DeleteFunc(s.positions, func(tp topicPartition, _ *groupPosition) bool { return slices.Contains(topics, tp.topic) })
 	s.mu.Unlock()
 	s.problems.clearTopics(topics)
 	s.problems.left() // until the monitor has seen that the topics are read
@@ -322,8 +322,8 @@ func (s *shareSession) handle(ctx context.Context, fetched []*kgo.Record) {
 // it is known in which partition a batch is too large, one by one. Each time that records are given back brings them
 // nearer to the number of deliveries after which the broker drops them, so these are large steps.
 var (
-	errCrowded = errors.New("a fetch brought more than there is memory for")
-	errLarge   = errors.New("a fetch brought a batch that is larger than there is memory for")
+	errNoMemory = errors.New("a fetch brought more than there is memory for")
+	errLarge    = errors.New("a fetch brought a batch that is larger than there is memory for")
 )
 
 const fewer = 8
@@ -333,7 +333,7 @@ const fewer = 8
 func (s *shareSession) refused(tp topicPartition, refusal error) {
 	large, found := errors.AsType[*kafka.BatchTooLargeError](refusal)
 	if !found || s.records > 1 {
-		cause := errCrowded
+		cause := errNoMemory
 		if found {
 			cause = errLarge
 		}

@@ -28,9 +28,9 @@ func (s *shareSession) decide(soft context.Context, f *kgo.Record, r *record.Rec
 		if soft.Err() != nil {
 			return s.release(f, r, errStopped)
 		}
-		o, heard := s.deliver(r)
+		o, result := s.deliver(r)
 		switch dispatch.Judge(o.Kind, dispatch.Circumstances{
-			Attempt: deliveries, Limit: d.MaxAttempts, Stopping: soft.Err() != nil, GivenUp: heard.GivenUp,
+			Attempt: deliveries, Limit: d.MaxAttempts, Stopping: soft.Err() != nil, GivenUp: result.GivenUp,
 		}) {
 		case dispatch.Finish:
 			return s.finish(soft, f, r, o.Outputs)
@@ -84,19 +84,19 @@ func (s *shareSession) release(f *kgo.Record, r *record.Record, cause error) kgo
 
 // deliver makes a call for one record. Components that take batches get batches of one: the broker, not we, decides
 // which records come together, and each has an outcome of its own.
-func (s *shareSession) deliver(r *record.Record) (record.Outcome, dispatch.Heard) {
+func (s *shareSession) deliver(r *record.Record) (record.Outcome, dispatch.CallResult) {
 	var running dispatch.Running
 	s.mu.Lock()
 	s.running.Begin(&running, r, time.Now())
 	s.mu.Unlock()
-	outcomes, heard := s.caller.Call(s.calls, s.deadlines, []*record.Record{r})
+	outcomes, result := s.caller.Call(s.calls, s.deadlines, []*record.Record{r})
 	s.mu.Lock()
-	s.running.End(&running, &heard, time.Now())
+	s.running.End(&running, &result, time.Now())
 	s.mu.Unlock()
-	if heard.Reached || heard.Unavailable != nil {
-		s.setUnavailable(heard.Unavailable)
+	if result.Reached || result.Unavailable != nil {
+		s.setUnavailable(result.Unavailable)
 	}
-	return outcomes[0], heard
+	return outcomes[0], result
 }
 
 // finish stores the outputs of a record, however long Kafka keeps them waiting, and accepts it then.

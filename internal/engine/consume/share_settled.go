@@ -99,7 +99,7 @@ func (h *shareFetches) unfetched(leaders map[topicPartition]int32, before map[in
 // awaited finds out which of the partitions that the link is to read the group has given to nobody, and waits for the
 // first answers to fetches of those that it has given out. The client does not tell its part of them: where there are
 // other members, an answer from any leader is enough.
-func (s *shareSession) awaited(ctx context.Context, wanted []topicPartition, _ map[kadm.TopicID]string) []trouble {
+func (s *shareSession) awaited(ctx context.Context, wanted []topicPartition, _ map[kadm.TopicID]string) []problem {
 	if !s.problems.isMember() {
 		s.settled = nil
 	}
@@ -124,7 +124,7 @@ func (s *shareSession) awaited(ctx context.Context, wanted []topicPartition, _ m
 		err = g.Err
 	}
 	if err != nil && !unseen(err) {
-		return []trouble{{status.ProblemGroup, "asking the group who reads which partitions: ", err}}
+		return []problem{{status.ProblemGroup, "asking the group who reads which partitions: ", err}}
 	}
 	given := g.AssignedPartitions()
 	if unseen(err) {
@@ -142,14 +142,14 @@ func (s *shareSession) awaited(ctx context.Context, wanted []topicPartition, _ m
 		}
 	}
 	if len(left) > 0 {
-		return []trouble{{status.ProblemStarting, "", fmt.Errorf("group %s has given nobody %s yet", group, namesOf(left))}}
+		return []problem{{status.ProblemStarting, "", fmt.Errorf("group %s has given nobody %s yet", group, namesOf(left))}}
 	}
 	leaders, err := leadersOf(ctx, adm, fetched)
 	if err != nil {
-		return []trouble{{kind: status.ProblemKafka, err: err}}
+		return []problem{{kind: status.ProblemKafka, err: err}}
 	}
 	if s.fetches.wait(ctx, leaders, len(g.Members) > 1) != nil {
-		return []trouble{{status.ProblemStarting, "", fmt.Errorf("waiting for the first fetch of %s", namesOf(fetched))}}
+		return []problem{{status.ProblemStarting, "", fmt.Errorf("waiting for the first fetch of %s", namesOf(fetched))}}
 	}
 	for _, tp := range fetched {
 		s.settled[tp] = struct{}{}

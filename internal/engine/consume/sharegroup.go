@@ -53,7 +53,7 @@ func isoDuration(d time.Duration) string { return fmt.Sprintf("PT%dS", max(1, in
 
 // configure sets those of the group's configs that are not as the link asks. Where they may not be described, those
 // that are asked to be what Kafka has by itself are left alone, so that no right is needed for them.
-func (s *shareSession) configure(ctx context.Context, cl *kgo.Client) []trouble {
+func (s *shareSession) configure(ctx context.Context, cl *kgo.Client) []problem {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	group := s.cfg.Settings.Consumer.Group
@@ -63,11 +63,11 @@ func (s *shareSession) configure(ctx context.Context, cl *kgo.Client) []trouble 
 		has, err = kafkaConfigs, nil
 	}
 	if err != nil {
-		return []trouble{{status.ProblemGroup, "asking for the configs of group " + group + ": ", err}}
+		return []problem{{status.ProblemGroup, "asking for the configs of group " + group + ": ", err}}
 	}
 	// What is no number or is not told leaves the limit unknown, and MaxAttempts alone counts.
 	s.limit, _ = strconv.Atoi(has[configLimit])
-	var found []trouble
+	var found []problem
 	for name, value := range shareConfigs(&s.cfg.Settings.Consumer) {
 		if has[name] == value {
 			continue
@@ -78,7 +78,7 @@ func (s *shareSession) configure(ctx context.Context, cl *kgo.Client) []trouble 
 				"kafka-configs.sh --entity-type groups --entity-name %s and grant DescribeConfigs", group)
 		}
 		if err != nil {
-			found = append(found, trouble{status.ProblemGroup, fmt.Sprintf("setting %s=%s of group %s: ", name, value, group), err})
+			found = append(found, problem{status.ProblemGroup, fmt.Sprintf("setting %s=%s of group %s: ", name, value, group), err})
 			continue
 		}
 		s.log.Info("a config of the share group was set", "consumer_group", group, "config", name, "value", value, "old_value", has[name])
@@ -161,8 +161,8 @@ func (s *shareSession) watchGroup(ctx context.Context) {
 	}
 }
 
-// place is where the group was in a partition when it was last looked at.
-type place struct {
+// groupPosition is where the group was in a partition when it was last looked at.
+type groupPosition struct {
 	at      int64   // all records before this one are decided
 	decided []int64 // by this copy since
 }
@@ -186,12 +186,12 @@ const lostEvery = time.Second
 func (s *shareSession) lookForLost(ctx context.Context, cl *kgo.Client, topics []string) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	if err := s.comparePlaces(ctx, kadm.NewClient(cl), topics); err != nil && ctx.Err() == nil {
+	if err := s.comparePositions(ctx, kadm.NewClient(cl), topics); err != nil && ctx.Err() == nil {
 		s.log.Debug("where the share group is could not be found out", "error", err)
 	}
 }
 
-func (s *shareSession) comparePlaces(ctx context.Context, adm *kadm.Client, topics []string) error {
+func (s *shareSession) comparePositions(ctx context.Context, adm *kadm.Client, topics []string) error {
 	group := s.cfg.Settings.Consumer.Group
 	if len(topics) == 0 { // of a pattern, before the client has found them
 		known, err := adm.DescribeShareGroupOffsets(ctx, group)
@@ -235,14 +235,14 @@ func (s *shareSession) comparePlaces(ctx context.Context, adm *kadm.Client, topi
 // records from there on are decided, and of where the log begins.
 func (s *shareSession) compare(tp topicPartition, at, done, start int64) {
 	s.mu.Lock()
-	before := s.places[tp]
+	before := s.positions[tp]
 	first := before == nil
 	if first {
-		before = &place{at: at}
+		before = &groupPosition{at: at}
 		if at < 0 && s.cfg.Settings.Consumer.Start.Kind == settings.StartEarliest {
 			before.at = start
 		}
-		s.places[tp] = before
+		s.positions[tp] = before
 	}
 	lost := int64(0)
 	if before.at >= 0 && start > before.at {
@@ -255,7 +255,7 @@ func (s *shareSession) compare(tp topicPartition, at, done, start int64) {
 				lost--
 			}
 		}
-		for _, offset := range s.inHand[tp] {
+		for _, offset := range s.acquired[tp] {
 			if offset >= before.at && offset < start {
 				lost--
 			}
@@ -279,27 +279,27 @@ func (s *shareSession) compare(tp topicPartition, at, done, start int64) {
 func (s *shareSession) hold(r topicPartition, offset int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.inHand[r] = append(s.inHand[r], offset)
+	s.acquired[r] = append(s.acquired[r], offset)
 }
 
 func (s *shareSession) settle(tp topicPartition, offset int64, ack kgo.AckStatus) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	held := s.inHand[tp]
+	held := s.acquired[tp]
 	for i, other := range held {
 		if other == offset {
 			held[i] = held[len(held)-1]
-			s.inHand[tp] = held[:len(held)-1]
+			s.acquired[tp] = held[:len(held)-1]
 			break
 		}
 	}
 	if ack == kgo.AckRelease {
 		return
 	}
-	p := s.places[tp]
+	p := s.positions[tp]
 	if p == nil {
-		p = &place{at: -1}
-		s.places[tp] = p
+		p = &groupPosition{at: -1}
+		s.positions[tp] = p
 	}
 	if len(p.decided) < maxDecided {
 		p.decided = append(p.decided, offset)

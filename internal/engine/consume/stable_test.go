@@ -30,7 +30,7 @@ func TestAnOpenTransactionThatHoldsTheLinkIsTold(t *testing.T) {
 			}
 			hanging.ProduceText("t", "open")
 			cl.ProduceText("t", "behind it")
-			testkit.Eventually(t, kafka.StandsAfter+patience, func() error {
+			testkit.Eventually(t, kafka.OpenAfter+patience, func() error {
 				all := c.Status().Problems.String()
 				for _, part := range []string{"the last stable offset of t/0 stands at 1 since ", "producer id", "2 offsets behind it"} {
 					if !strings.Contains(all, part) {

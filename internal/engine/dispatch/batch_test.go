@@ -276,7 +276,7 @@ func TestAFailedBatchCostsEachOfItsRecordsAFewDeliveries(t *testing.T) {
 							// Once in the call that fails, or twice in calls in which one before it fails; and then by itself.
 							most := 2
 							if !traps {
-								most = mostVain + 1
+								most = maxWasted + 1
 							}
 							if isBad(o) {
 								wrong++

@@ -62,7 +62,7 @@ func BenchmarkAcknowledge(b *testing.B) {
 // nobody looks at what is told.
 type nobody struct{}
 
-func (nobody) Repeated()                            {}
+func (nobody) Redelivered()                         {}
 func (nobody) Batched(int)                          {}
 func (nobody) Delivered(record.Kind, time.Duration) {}
 func (nobody) GivenUp(time.Duration)                {}

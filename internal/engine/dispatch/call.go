@@ -34,9 +34,9 @@ type step struct {
 	after time.Duration // of the outcome
 	// outputs are to be stored before the record is finished, or with its offset.
 	outputs []record.Outgoing
-	// tell tells that the record was given up, where that is so only when its offset has been committed with outputs; nil
+	// afterCommit tells that the record was given up, where that is so only when its offset has been committed with outputs; nil
 	// elsewhere.
-	tell func()
+	afterCommit func()
 }
 
 // run makes a call, acts on the outcomes, and goes on with the next call for as long as there is one: a goroutine that
@@ -45,10 +45,10 @@ func (d *Dispatcher) run(c *call) {
 	var last *call
 	for c != nil {
 		c.makeRoom(last)
-		outcomes, heard := d.deliver(c)
+		outcomes, result := d.deliver(c)
 		// Before dead letters and outputs are written, which can take long and says nothing about the component.
-		at := d.note(c, &heard)
-		outputs := d.walk(c, outcomes, at, heard.outputs)
+		at := d.note(c, &result)
+		outputs := d.walk(c, outcomes, at, result.outputs)
 		last, c = c, d.settle(c, d.produce(c, outputs))
 	}
 }
@@ -68,7 +68,7 @@ func (c *call) makeRoom(last *call) {
 }
 
 // deliver makes the call. The records are its alone until it is settled: their lanes let no second call begin.
-func (d *Dispatcher) deliver(c *call) ([]record.Outcome, Heard) {
+func (d *Dispatcher) deliver(c *call) ([]record.Outcome, CallResult) {
 	for _, it := range c.items {
 		it.rec.Attempt = it.earlier + it.attempts + 1
 		c.batch = append(c.batch, it.rec)
@@ -78,19 +78,19 @@ func (d *Dispatcher) deliver(c *call) ([]record.Outcome, Heard) {
 
 // note takes down what a call says of the component, opens or closes the gate by it, and returns the circumstances in
 // which its outcomes are judged.
-func (d *Dispatcher) note(c *call, heard *Heard) Circumstances {
+func (d *Dispatcher) note(c *call, result *CallResult) Circumstances {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := time.Now()
-	d.calls.End(&c.running, heard, now)
+	d.calls.End(&c.running, result, now)
 	switch {
-	case heard.Unavailable != nil:
+	case result.Unavailable != nil:
 		first := d.gate.cause == nil
-		d.gate.close(now, heard.Unavailable, heard.After, c.probe)
+		d.gate.close(now, result.Unavailable, result.After, c.probe)
 		if first {
-			d.cfg.Log.Warn("no component takes calls: records wait", "reason", heard.Unavailable)
+			d.cfg.Log.Warn("no component takes calls: records wait", "reason", result.Unavailable)
 		}
-	case heard.Reached && (c.probe || d.gate.cause == nil):
+	case result.Reached && (c.probe || d.gate.cause == nil):
 		// A call that was under way when the gate closed says nothing about whether the next one is taken: its host may be
 		// busy with all that others wait for, or have finished what it had when it was told to stop.
 		if d.gate.open() {
@@ -101,12 +101,12 @@ func (d *Dispatcher) note(c *call, heard *Heard) Circumstances {
 		d.gate.unused()
 	}
 	return Circumstances{
-		Limit: d.cfg.Delivery.MaxAttempts, Many: len(c.items) > 1, Stopping: c.p.closing, GivenUp: heard.GivenUp,
+		Limit: d.cfg.Delivery.MaxAttempts, Many: len(c.items) > 1, Stopping: c.p.closing, GivenUp: result.GivenUp,
 	}
 }
 
-// mostVain is how often a record is handled in vain, since one before it in its lane failed, until it is called alone.
-const mostVain = 2
+// maxWasted is how often a record is handled in vain, since one before it in its lane failed, until it is called alone.
+const maxWasted = 2
 
 // walk goes through each lane of a call, side by side: for as long as records are finished or given up it goes on, and
 // at the first that has to come again it stops. What is behind that one comes again after it, whatever its outcome. The
@@ -125,10 +125,10 @@ func (d *Dispatcher) walk(c *call, outcomes []record.Outcome, at Circumstances, 
 		o, s, l := &outcomes[i], &c.steps[i], it.lane
 		if l.stop != Finish {
 			s.next = behind
-			if l.stop == Again {
-				it.vain++
+			if l.stop == Retry {
+				it.wasted++
 			}
-			it.alone = it.alone || o.Kind == record.Unanswered || it.vain >= mostVain
+			it.alone = it.alone || o.Kind == record.Unanswered || it.wasted >= maxWasted
 			continue
 		}
 		at.Attempt = it.attempts + 1
@@ -142,7 +142,7 @@ func (d *Dispatcher) walk(c *call, outcomes []record.Outcome, at Circumstances, 
 		switch {
 		case s.next == GiveUp:
 			d.giveUp(c.p, it, s)
-		case s.next == Alone:
+		case s.next == RetryAlone:
 			it.alone = true
 		}
 		l.stop = s.next
@@ -213,7 +213,7 @@ func (d *Dispatcher) settle(c *call, unstored error) (next *call) {
 	}
 	for _, l := range c.lanes {
 		if l.state == laneCalling {
-			p.goOn(l)
+			p.resumeLane(l)
 		}
 	}
 	if p.closing && p.callsInFlight == 0 {
@@ -225,8 +225,8 @@ func (d *Dispatcher) settle(c *call, unstored error) (next *call) {
 	return next
 }
 
-// goOn lets the next call of a lane begin, all of whose records in the last one are finished. d.mu is held.
-func (p *Partition) goOn(l *lane) {
+// resumeLane lets the next call of a lane begin, all of whose records in the last one are finished. d.mu is held.
+func (p *Partition) resumeLane(l *lane) {
 	l.state = laneIdle
 	switch {
 	case p.closing:
@@ -243,14 +243,14 @@ func (p *Partition) stopAt(it *item, s *step) {
 	l.state = laneIdle
 	var wait time.Duration
 	switch s.next {
-	case Again:
+	case Retry:
 		wait = Backoff(&d.cfg.Delivery, it.attempts, s.after)
 	case unproduced:
 		wait = Backoff(&d.cfg.Delivery, int(it.unproduced), 0)
-	case Alone:
+	case RetryAlone:
 		wait = Bounded(s.after)
 	case Wait: // the gate says when
-	case stand:
+	case holdPartition:
 		p.held = fmt.Errorf("offset %d was rejected: %w", it.rec.Offset, s.err)
 		d.cfg.Log.Error("a record was rejected: its partition stands still (on_reject=stop)", "topic", p.topic, "partition", p.id,
 			"offset", it.rec.Offset, "attempts", it.earlier+it.attempts, "reason", s.err)

@@ -27,8 +27,8 @@ type Caller struct {
 	Log      *slog.Logger
 }
 
-// Heard is what a call says of whoever takes calls, apart from its single records.
-type Heard struct {
+// CallResult is what a call says of whoever takes calls, apart from its single records.
+type CallResult struct {
 	// GivenUp tells that the call was ended, so that what did not go well says nothing.
 	GivenUp bool
 	// Reached tells that somebody took the call, Worked that a record of it went well.
@@ -45,10 +45,10 @@ type Heard struct {
 
 // Call hands a batch over, and returns one outcome for each of its records and what the call says besides. given is the
 // context that ends when calls are given up; the call's own ends with it, too, and is one of deadlines.
-func (c *Caller) Call(given context.Context, deadlines *deadline.Shared, batch []*record.Record) ([]record.Outcome, Heard) {
+func (c *Caller) Call(given context.Context, deadlines *deadline.Shared, batch []*record.Record) ([]record.Outcome, CallResult) {
 	if c.Limiter != nil {
 		if err := c.Limiter.Acquire(given, 1); err != nil {
-			return record.Each(len(batch), record.Outcome{Kind: record.Unanswered, Err: err}), Heard{GivenUp: true}
+			return record.Each(len(batch), record.Outcome{Kind: record.Unanswered, Err: err}), CallResult{GivenUp: true}
 		}
 		defer c.Limiter.Release(1)
 	}
@@ -56,7 +56,7 @@ func (c *Caller) Call(given context.Context, deadlines *deadline.Shared, batch [
 	defer ctx.Release()
 	for _, r := range batch {
 		if r.Attempt > 1 {
-			c.Observer.Repeated()
+			c.Observer.Redelivered()
 		}
 	}
 	if c.Batches {
@@ -70,18 +70,18 @@ func (c *Caller) Call(given context.Context, deadlines *deadline.Shared, batch [
 			Kind: record.Unanswered, Err: fmt.Errorf("the component gave %d results for a batch of %d records", len(outcomes), len(batch)),
 		})
 	}
-	heard := Heard{GivenUp: given.Err() != nil}
-	if ctx.Err() != nil && !heard.GivenUp {
+	result := CallResult{GivenUp: given.Err() != nil}
+	if ctx.Err() != nil && !result.GivenUp {
 		outcomes = c.atDeadline(outcomes)
 	}
 	for i := range outcomes {
-		c.hear(&heard, &outcomes[i], batch[i], took)
+		c.addOutcome(&result, &outcomes[i], batch[i], took)
 	}
-	return outcomes, heard
+	return outcomes, result
 }
 
-// hear takes one outcome into what a call says, and tells of it.
-func (c *Caller) hear(h *Heard, o *record.Outcome, r *record.Record, took time.Duration) {
+// addOutcome takes one outcome into what a call says, and tells of it.
+func (c *Caller) addOutcome(h *CallResult, o *record.Outcome, r *record.Record, took time.Duration) {
 	h.outputs += len(o.Outputs)
 	switch {
 	case o.Kind == record.Skipped:

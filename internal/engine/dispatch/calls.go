@@ -69,7 +69,7 @@ func (c *Calls) Begin(r *Running, first *record.Record, now time.Time) {
 }
 
 // End notes that a call is over, and what it said. It may be told more than once.
-func (c *Calls) End(r *Running, heard *Heard, now time.Time) {
+func (c *Calls) End(r *Running, result *CallResult, now time.Time) {
 	if !r.listed {
 		return
 	}
@@ -87,22 +87,22 @@ func (c *Calls) End(r *Running, heard *Heard, now time.Time) {
 	*r = Running{}
 	c.count--
 	switch {
-	case heard.Worked:
+	case result.Worked:
 		c.failing, c.worked = Failing{}, now
-	case heard.Failed != nil:
-		c.failed(heard, began, now)
+	case result.Failed != nil:
+		c.failed(result, began, now)
 	}
 }
 
 // failed notes that a call that began at a time went well for no record, and why, for one of them.
-func (c *Calls) failed(heard *Heard, began, now time.Time) {
+func (c *Calls) failed(result *CallResult, began, now time.Time) {
 	f := &c.failing
 	if f.Calls == 0 || began.Before(f.Since) {
 		f.Since = began
 	}
 	f.Calls++
-	f.Last, f.Err = now, heard.Err
-	f.Topic, f.Partition, f.Offset = heard.Failed.Topic, heard.Failed.Partition, heard.Failed.Offset
+	f.Last, f.Err = now, result.Err
+	f.Topic, f.Partition, f.Offset = result.Failed.Topic, result.Failed.Partition, result.Failed.Offset
 }
 
 // Oldest is when the call began that has been under way for longest; zero where there is none.

@@ -122,7 +122,7 @@ func TestAFailureIsForgottenWhenNothingIsLeftToDo(t *testing.T) {
 	var c Calls
 	now := time.Now()
 	for range failingCalls {
-		c.failed(&Heard{Failed: &record.Record{}, Err: errors.New("no")}, now, now)
+		c.failed(&CallResult{Failed: &record.Record{}, Err: errors.New("no")}, now, now)
 	}
 	if c.Failing(now.Add(failingForgotten), false) == nil || c.Failing(now.Add(time.Hour), true) == nil {
 		t.Error("it is forgotten too early")

@@ -11,8 +11,8 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
-// Letters writes the dead letters of records that no further delivery can help, and tells of what becomes of these.
-type Letters struct {
+// DeadLetters writes the dead letters of records that no further delivery can help, and tells of what becomes of these.
+type DeadLetters struct {
 	// Store stores a dead letter and returns when the broker has acknowledged it; nil where there is no topic for them.
 	Store    func(ctx context.Context, r *record.Record, attempts int, cause error) error
 	Delivery *settings.Delivery
@@ -25,7 +25,7 @@ type Letters struct {
 
 // Write stores a dead letter, however long Kafka keeps it waiting, and tells of it. It returns false where ctx ends
 // first.
-func (l *Letters) Write(ctx context.Context, r *record.Record, attempts int, cause error, log *slog.Logger) bool {
+func (l *DeadLetters) Write(ctx context.Context, r *record.Record, attempts int, cause error, log *slog.Logger) bool {
 	for failures := 1; ; failures++ {
 		err := l.Store(ctx, r, attempts, cause)
 		switch {
@@ -50,20 +50,20 @@ func (l *Letters) Write(ctx context.Context, r *record.Record, attempts int, cau
 }
 
 // Written tells of a record that was dead-lettered.
-func (l *Letters) Written(log *slog.Logger) {
+func (l *DeadLetters) Written(log *slog.Logger) {
 	l.Observer.RecordGivenUp(true)
 	log.Warn("a record was dead-lettered", status.EventDeadLetter.Attr(), //nolint:sloglint // its type marks the line
 		"dead_letter_topic", l.Delivery.DeadLetterTopic)
 }
 
 // Skipped tells of a record that was given up where there is no topic for it.
-func (l *Letters) Skipped(log *slog.Logger) {
+func (l *DeadLetters) Skipped(log *slog.Logger) {
 	l.Observer.RecordGivenUp(false)
 	log.Warn("a record was rejected and is skipped: no dead_letter_topic is set")
 }
 
 // Err is why dead letters cannot be written at present; nil when they can or none is due.
-func (l *Letters) Err() error {
+func (l *DeadLetters) Err() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.waiting == 0 {
@@ -72,7 +72,7 @@ func (l *Letters) Err() error {
 	return l.err
 }
 
-func (l *Letters) wait(more int, err error) {
+func (l *DeadLetters) wait(more int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.waiting += more
@@ -90,16 +90,16 @@ func (d *Dispatcher) giveUp(p *Partition, it *item, s *step) {
 	switch {
 	case d.cfg.Transactional && d.cfg.MakeDeadLetter != nil:
 		s.outputs = []record.Outgoing{d.cfg.MakeDeadLetter(it.rec, attempts, s.err)}
-		s.tell = func() { d.letters.Written(log) }
-	case d.letters.Store != nil:
-		if !d.letters.Write(p.ctx, it.rec, attempts, s.err, log) {
+		s.afterCommit = func() { d.deadLetters.Written(log) }
+	case d.deadLetters.Store != nil:
+		if !d.deadLetters.Write(p.ctx, it.rec, attempts, s.err, log) {
 			s.next = Leave
 		}
 	case d.cfg.Delivery.OnReject == settings.RejectStop:
-		s.next = stand
+		s.next = holdPartition
 	case d.cfg.Transactional:
-		s.tell = func() { d.letters.Skipped(log) }
+		s.afterCommit = func() { d.deadLetters.Skipped(log) }
 	default:
-		d.letters.Skipped(log)
+		d.deadLetters.Skipped(log)
 	}
 }

@@ -89,7 +89,7 @@ type counts struct {
 	batched  int // records in batches
 }
 
-func (c *counts) Repeated() {
+func (c *counts) Redelivered() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.repeated++

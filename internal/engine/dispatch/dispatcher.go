@@ -70,8 +70,8 @@ type Observer interface {
 	// call took; GivenUp for one whose call was ended by a stop or because its partition went.
 	Delivered(kind record.Kind, took time.Duration)
 	GivenUp(took time.Duration)
-	// Repeated is called for each delivery of a record that is not its first, before the call.
-	Repeated()
+	// Redelivered is called for each delivery of a record that is not its first, before the call.
+	Redelivered()
 	// Batched is called with the number of records of a call, where records go in batches.
 	Batched(records int)
 	// RecordGivenUp is called when a record was dead-lettered, or skipped where there is no dead-letter topic.
@@ -80,9 +80,9 @@ type Observer interface {
 
 // Dispatcher hands the records of one link to its component. All methods may be called by many goroutines at once.
 type Dispatcher struct {
-	cfg     Config
-	caller  Caller
-	letters Letters
+	cfg         Config
+	caller      Caller
+	deadLetters DeadLetters
 
 	mu              sync.Mutex
 	turns           turns
@@ -111,7 +111,7 @@ func New(cfg Config) *Dispatcher {
 		Receiver: cfg.Receiver, Batches: cfg.Batches, Limiter: cfg.Limiter, Timeout: cfg.Delivery.HandleTimeout,
 		Observer: cfg.Observer, Log: cfg.Log,
 	}
-	d.letters.Store, d.letters.Delivery, d.letters.Observer = cfg.DeadLetter, &d.cfg.Delivery, cfg.Observer
+	d.deadLetters.Store, d.deadLetters.Delivery, d.deadLetters.Observer = cfg.DeadLetter, &d.cfg.Delivery, cfg.Observer
 	return d
 }
 
@@ -145,7 +145,7 @@ type Status struct {
 
 // Status returns a snapshot.
 func (d *Dispatcher) Status() Status {
-	letters := d.letters.Err()
+	letters := d.deadLetters.Err()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := Status{

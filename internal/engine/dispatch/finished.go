@@ -69,7 +69,7 @@ func (p *Partition) ahead() []Range {
 			from = end // between two records of one epoch that are next to each other there are none to come
 		}
 		end = it.nextOffset
-		if it.done && it.epoch >= 0 && len(it.outputs) == 0 && it.tell == nil {
+		if it.done && it.epoch >= 0 && len(it.outputs) == 0 && it.afterCommit == nil {
 			add(Range{From: from, To: end, Epoch: it.epoch})
 		}
 	}

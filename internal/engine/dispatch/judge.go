@@ -17,10 +17,10 @@ const (
 	// GiveUp says that no further delivery can help. The record is dead-lettered or skipped, or its partition stands
 	// still.
 	GiveUp
-	// Again says that it is delivered again after a back-off.
-	Again
-	// Alone says that it is delivered again, in a call of its own.
-	Alone
+	// Retry says that it is delivered again after a back-off.
+	Retry
+	// RetryAlone says that it is delivered again, in a call of its own.
+	RetryAlone
 	// Wait says that it is held until somebody takes calls.
 	Wait
 	// Leave says that it is left to whoever reads the partition next.
@@ -29,7 +29,7 @@ const (
 	// The following are the dispatcher's own, of records that Judge has had finished or given up.
 
 	// stand: the partition stands still at the record (on_reject=stop).
-	stand
+	holdPartition
 	// unproduced: its outputs could not be produced, so that it is delivered again after a back-off.
 	unproduced
 	// behind: it is delivered again after the record before it in its lane.
@@ -65,16 +65,16 @@ func Judge(kind record.Kind, c Circumstances) Decision {
 	case kind == record.Unanswered && c.Many:
 		// One record that makes the component trap must not use up the attempts of the others: from now on each of them is
 		// called alone, until it has shown what it is.
-		return Alone
+		return RetryAlone
 	case c.Limit > 0 && c.Attempt >= c.Limit:
 		return GiveUp
 	default:
-		return Again
+		return Retry
 	}
 }
 
 // Counts tells whether the delivery was an attempt.
-func (d Decision) Counts() bool { return d == GiveUp || d == Again }
+func (d Decision) Counts() bool { return d == GiveUp || d == Retry }
 
 // Bounded is [record.Outcome.After] as far as it is waited for.
 func Bounded(after time.Duration) time.Duration { return min(after, maxAfter) }

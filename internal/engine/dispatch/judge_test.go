@@ -24,11 +24,11 @@ func TestJudge(t *testing.T) {
 		in   Circumstances
 		want []Decision // for kinds
 	}{
-		{"the first delivery", Circumstances{Attempt: 1, Limit: 3}, []Decision{Finish, Finish, Again, GiveUp, Wait, Again}},
+		{"the first delivery", Circumstances{Attempt: 1, Limit: 3}, []Decision{Finish, Finish, Retry, GiveUp, Wait, Retry}},
 		{"the last attempt", Circumstances{Attempt: 3, Limit: 3}, []Decision{Finish, Finish, GiveUp, GiveUp, Wait, GiveUp}},
 		{"more deliveries than attempts", Circumstances{Attempt: 4, Limit: 3}, []Decision{Finish, Finish, GiveUp, GiveUp, Wait, GiveUp}},
-		{"without a limit", Circumstances{Attempt: 1000}, []Decision{Finish, Finish, Again, GiveUp, Wait, Again}},
-		{"with others", Circumstances{Attempt: 1, Limit: 1, Many: true}, []Decision{Finish, Finish, GiveUp, GiveUp, Wait, Alone}},
+		{"without a limit", Circumstances{Attempt: 1000}, []Decision{Finish, Finish, Retry, GiveUp, Wait, Retry}},
+		{"with others", Circumstances{Attempt: 1, Limit: 1, Many: true}, []Decision{Finish, Finish, GiveUp, GiveUp, Wait, RetryAlone}},
 		{"while it is stopped", Circumstances{Attempt: 3, Limit: 3, Stopping: true}, []Decision{Finish, Finish, Leave, GiveUp, Leave, Leave}},
 		{"when calls were given up", Circumstances{Attempt: 3, Limit: 3, Stopping: true, GivenUp: true}, []Decision{Finish, Finish, Leave, Leave, Leave, Leave}},
 		{"when the calls of one partition were", Circumstances{Attempt: 1, GivenUp: true, Many: true}, []Decision{Finish, Finish, Leave, Leave, Leave, Leave}},
@@ -39,7 +39,7 @@ func TestJudge(t *testing.T) {
 			}
 		}
 	}
-	for d, want := range map[Decision]bool{Finish: false, GiveUp: true, Again: true, Alone: false, Wait: false, Leave: false} {
+	for d, want := range map[Decision]bool{Finish: false, GiveUp: true, Retry: true, RetryAlone: false, Wait: false, Leave: false} {
 		if d.Counts() != want {
 			t.Errorf("decision %d counts: %t", d, d.Counts())
 		}
@@ -219,7 +219,7 @@ func TestALetterThatIsWrittenSaysNothingOfTheOthers(t *testing.T) {
 		cfg, c := config(nil)
 		cfg.Delivery.RetryBackoffMax = time.Second
 		var away sync.Map // by offset
-		l := Letters{Delivery: &cfg.Delivery, Observer: c}
+		l := DeadLetters{Delivery: &cfg.Delivery, Observer: c}
 		l.Store = func(_ context.Context, r *record.Record, _ int, _ error) error {
 			if _, is := away.Load(r.Offset); is {
 				return fmt.Errorf("no leader for %d", r.Offset)

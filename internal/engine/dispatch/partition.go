@@ -56,7 +56,7 @@ type Partition struct {
 	// outputs are those of the finished records below committable, until they are taken; outputBytes is their size.
 	outputs     []record.Outgoing
 	outputBytes int64
-	tells       []func() // tell of the records among them that were given up
+	afterCommit []func() // tell of the records among them that were given up
 	held        error
 	// givenUp are the offsets of the records whose calls were given up because the partition went.
 	givenUp []int64
@@ -69,20 +69,20 @@ type Partition struct {
 type item struct {
 	rec *record.Record // nil once finished
 	// nextOffset is the offset to commit when this item and all before it are finished.
-	nextOffset int64
-	lane       *lane
-	turn       uint64            // see turns
-	size       int64             // of the record's bytes
-	cost       int64             // what it takes in memory until it is finished, the item itself apart
-	attempts   int               // failed deliveries by this link, those that found no component apart
-	earlier    int               // deliveries before the record came to this link
-	outputs    []record.Outgoing // of a finished record, where they are left to the committer
-	tell       func()            // see step
-	added      time.Time
-	stamp      int64 // the record's timestamp in milliseconds; 0 where it has none
+	nextOffset  int64
+	lane        *lane
+	turn        uint64            // see turns
+	size        int64             // of the record's bytes
+	cost        int64             // what it takes in memory until it is finished, the item itself apart
+	attempts    int               // failed deliveries by this link, those that found no component apart
+	earlier     int               // deliveries before the record came to this link
+	outputs     []record.Outgoing // of a finished record, where they are left to the committer
+	afterCommit func()            // see step
+	added       time.Time
+	stamp       int64 // the record's timestamp in milliseconds; 0 where it has none
 	// Small ones stand together: there are as many items as records in flight.
 	epoch      int32
-	vain       int32 // times that it was handled for nothing, since one before it in its lane failed
+	wasted     int32 // times that it was handled for nothing, since one before it in its lane failed
 	unproduced int32 // times in a row that its outputs could not be produced
 	alone      bool  // to be called in no batch
 	done       bool
@@ -317,7 +317,7 @@ func (p *Partition) gather() *call {
 func (p *Partition) finish(it *item, s *step) {
 	it.lane.waiting.pop()
 	it.done, it.rec, it.lane = true, nil, nil
-	it.tell = s.tell
+	it.afterCommit = s.afterCommit
 	if p.d.cfg.Transactional {
 		it.outputs = s.outputs
 	}
@@ -344,7 +344,7 @@ func (p *Partition) offer(bytes int64) {
 func (p *Partition) dropOutputs() {
 	p.hold(-p.outputBytes)
 	p.offer(-p.outputBytes)
-	p.outputs, p.tells = nil, nil
+	p.outputs, p.afterCommit = nil, nil
 }
 
 func costOf(outputs []record.Outgoing) int64 {
@@ -365,10 +365,10 @@ func (p *Partition) advance() {
 		p.outputs = append(p.outputs, it.outputs...)
 		p.offer(costOf(it.outputs))
 		p.hold(-itemCost)
-		if it.tell != nil {
-			p.tells = append(p.tells, it.tell)
+		if it.afterCommit != nil {
+			p.afterCommit = append(p.afterCommit, it.afterCommit)
 		}
-		it.outputs, it.tell = nil, nil
+		it.outputs, it.afterCommit = nil, nil
 	}
 }
 
@@ -377,17 +377,17 @@ type Finished struct {
 	Position
 	// Outputs are those of all records below Offset that have not been taken before. They are to be stored together
 	// with the offset or not at all.
-	Outputs []record.Outgoing
-	tells   []func()
+	Outputs     []record.Outgoing
+	afterCommit []func()
 }
 
 // GivenUp is how many records below the offset were given up.
-func (f *Finished) GivenUp() int { return len(f.tells) }
+func (f *Finished) GivenUp() int { return len(f.afterCommit) }
 
 // Committed says that the offset has been committed, and all outputs with it: only now are the records below it given
 // up that were dead-lettered or skipped, and told of. It is called without a lock.
 func (f *Finished) Committed() {
-	for _, tell := range f.tells {
+	for _, tell := range f.afterCommit {
 		tell()
 	}
 }
@@ -401,7 +401,7 @@ func (p *Partition) TakeFinished() (f Finished, ok bool) {
 	if !ok {
 		return Finished{}, false
 	}
-	f = Finished{Position: at, Outputs: p.outputs, tells: p.tells}
+	f = Finished{Position: at, Outputs: p.outputs, afterCommit: p.afterCommit}
 	p.dropOutputs()
 	p.d.schedule()
 	return f, true

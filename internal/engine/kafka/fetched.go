@@ -66,11 +66,11 @@ type Fetched struct {
 	small  kgo.Decompressor // of what becomes up to smallBatch
 	inner  kgo.Decompressor
 
-	mu       sync.Mutex
-	held     int64
-	recent   int64 // what of held came since the last poll
-	squeezed bool
-	refusal  error
+	mu        sync.Mutex
+	held      int64
+	recent    int64 // what of held came since the last poll
+	overLimit bool
+	refusal   error
 }
 
 // NewFetched makes the bounds of a client. [Fetched.Close] follows when the client is closed.
@@ -228,13 +228,13 @@ func (f *Fetched) decompress(src []byte, codec kgo.CompressionCodecType) ([]byte
 	if cost > batchCost*f.limits.Batch {
 		return nil, &BatchTooLargeError{Limit: batchCost * f.limits.Batch, Structs: true, Setting: f.limits.Setting}
 	}
-	if !f.limits.Account.Ever(cost) {
+	if !f.limits.Account.FitsEver(cost) {
 		return nil, &BatchTooLargeError{Limit: cost - 1, Structs: true, Setting: "provider_max_memory"}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.held > 0 && f.held+cost > f.limits.Held || !f.limits.Account.Take(cost) {
-		f.squeezed = true
+		f.overLimit = true
 		return nil, ErrNoRoom
 	}
 	f.held += cost
@@ -247,7 +247,7 @@ func (f *Fetched) full() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.held >= f.limits.Held && f.held > 0 {
-		f.squeezed = true
+		f.overLimit = true
 		return true
 	}
 	return false
@@ -288,7 +288,7 @@ func (f *Fetched) OnFetchBatchRead(_ kgo.BrokerMetadata, _ string, _ int32, m kg
 	f.held += cost
 	f.recent += cost
 	if f.held > f.limits.Held {
-		f.squeezed = true
+		f.overLimit = true
 	}
 }
 
@@ -313,12 +313,12 @@ func (f *Fetched) Taken(fetches kgo.Fetches, left int64) (took int64) {
 	return took
 }
 
-// Squeezed tells whether more was fetched since it was last called than there was room for: fetches should be smaller.
-func (f *Fetched) Squeezed() bool {
+// OverLimit tells whether more was fetched since it was last called than there was room for: fetches should be smaller.
+func (f *Fetched) OverLimit() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	was := f.squeezed
-	f.squeezed = false
+	was := f.overLimit
+	f.overLimit = false
 	return was
 }
 

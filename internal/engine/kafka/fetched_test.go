@@ -85,7 +85,7 @@ func TestBatchesAreRefusedBeyondWhatThereIs(t *testing.T) {
 	if _, err := f.Decompress(zstd(t, batch(1, make([]byte, 1<<20), 0)), kgo.CodecZstd); !errors.Is(err, ErrNoRoom) {
 		t.Fatalf("a second batch beyond what may be held: %v", err)
 	}
-	if !f.Squeezed() || f.Squeezed() {
+	if !f.OverLimit() || f.OverLimit() {
 		t.Error("that there was too little room is not told, or told again")
 	}
 	if f.Held() != account.Used() || f.Held() < 20<<20 {

@@ -42,7 +42,7 @@ func (l logAdapter) Log(level kgo.LogLevel, msg string, keyvals ...any) {
 		if level == kgo.LogLevelError {
 			to = slog.LevelError
 		}
-		if told[msg] {
+		if reportedElsewhere[msg] {
 			to = slog.LevelDebug
 		}
 	case kgo.LogLevelInfo:
@@ -66,8 +66,8 @@ func ourKeys(keyvals []any) []any {
 	return ours
 }
 
-// told are lines about what the client tells its user as well, who says it in better words.
-var told = map[string]bool{
+// reportedElsewhere are lines about what the client tells its user as well, who says it in better words.
+var reportedElsewhere = map[string]bool{
 	"group manage loop errored": true,
 	"join group failed":         true,
 	"fetch offsets failed for partition; injecting error and continuing with remaining partitions":                             true,

@@ -16,27 +16,27 @@ import (
 )
 
 const (
-	// StableEvery is the time between two calls of [Stable.Look].
+	// StableEvery is the time between two calls of [StableOffsets.Look].
 	StableEvery = 5 * time.Second
-	// StandsAfter is how long a last stable offset may stand, as it does while a transaction is open, before that is told.
-	StandsAfter = 20 * time.Second
+	// OpenAfter is how long a last stable offset may stand, as it does while a transaction is open, before that is told.
+	OpenAfter = 20 * time.Second
 )
 
-// Stable watches the last stable offsets of partitions that are read up to there: a reader of committed records gets
+// StableOffsets watches the last stable offsets of partitions that are read up to there: a reader of committed records gets
 // nothing beyond the first open transaction, and Kafka gives that no error and no lag. The zero value is ready; its
 // methods may be called by many goroutines at once.
-type Stable struct {
-	mu       sync.Mutex
-	standing map[place]*Standing
+type StableOffsets struct {
+	mu   sync.Mutex
+	open map[topicPartition]*OpenTransaction
 }
 
-type place struct {
+type topicPartition struct {
 	topic     string
 	partition int32
 }
 
-// Standing is a last stable offset that is behind the end of its partition.
-type Standing struct {
+// OpenTransaction is a last stable offset that is behind the end of its partition.
+type OpenTransaction struct {
 	Topic     string
 	Partition int32
 	// Offset is the last stable offset, and End the end behind it.
@@ -50,7 +50,7 @@ type Standing struct {
 }
 
 // String says what stands, since when, and what can be done.
-func (s *Standing) String() string {
+func (s *OpenTransaction) String() string {
 	producer := ""
 	if s.ProducerID >= 0 {
 		producer = fmt.Sprintf(" (producer id %d, which wrote last at %s)", s.ProducerID,
@@ -63,7 +63,7 @@ func (s *Standing) String() string {
 
 // Look asks for the partitions, which are all that are watched from now on. Those whose leaders do not answer stay as
 // they were.
-func (s *Stable) Look(ctx context.Context, cl *kgo.Client, partitions map[string][]int32) {
+func (s *StableOffsets) Look(ctx context.Context, cl *kgo.Client, partitions map[string][]int32) {
 	// The ends first: what is behind the end of then and not stable now belongs to a transaction that is open now.
 	ends := listEnds(ctx, cl, partitions, 0)
 	stable := listEnds(ctx, cl, partitions, 1)
@@ -73,17 +73,17 @@ func (s *Stable) Look(ctx context.Context, cl *kgo.Client, partitions map[string
 }
 
 // note takes the answers in, and returns the places that have stood for long.
-func (s *Stable) note(now time.Time, partitions map[string][]int32, ends, stable map[place]int64) []place {
+func (s *StableOffsets) note(now time.Time, partitions map[string][]int32, ends, stable map[topicPartition]int64) []topicPartition {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	watched := make(map[place]*Standing)
-	var long []place
+	watched := make(map[topicPartition]*OpenTransaction)
+	var long []topicPartition
 	for topic, ids := range partitions {
 		for _, id := range ids {
-			p := place{topic, id}
+			p := topicPartition{topic, id}
 			end, ended := ends[p]
 			offset, listed := stable[p]
-			old := s.standing[p]
+			old := s.open[p]
 			switch {
 			case (!ended || !listed) && old != nil:
 				watched[p] = old
@@ -91,20 +91,20 @@ func (s *Stable) note(now time.Time, partitions map[string][]int32, ends, stable
 			case old != nil && old.Offset == offset:
 				old.End = end
 				watched[p] = old
-				if now.Sub(old.Since) >= StandsAfter {
+				if now.Sub(old.Since) >= OpenAfter {
 					long = append(long, p)
 				}
 			default:
-				watched[p] = &Standing{Topic: topic, Partition: id, Offset: offset, End: end, Since: now, ProducerID: -1}
+				watched[p] = &OpenTransaction{Topic: topic, Partition: id, Offset: offset, End: end, Since: now, ProducerID: -1}
 			}
 		}
 	}
-	s.standing = watched
+	s.open = watched
 	return long
 }
 
 // describe finds out whose transactions are open. What cannot be had, as from brokers before Kafka 2.8, is left out.
-func (s *Stable) describe(ctx context.Context, cl *kgo.Client, long []place) {
+func (s *StableOffsets) describe(ctx context.Context, cl *kgo.Client, long []topicPartition) {
 	var topics kadm.TopicsSet
 	for _, p := range long {
 		topics.Add(p.topic, p.partition)
@@ -116,24 +116,24 @@ func (s *Stable) describe(ctx context.Context, cl *kgo.Client, long []place) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	described.EachProducer(func(producer kadm.DescribedProducer) {
-		standing := s.standing[place{producer.Topic, producer.Partition}]
+		standing := s.open[topicPartition{producer.Topic, producer.Partition}]
 		if standing != nil && producer.CurrentTxnStartOffset == standing.Offset {
 			standing.ProducerID, standing.WroteLast = producer.ProducerID, time.UnixMilli(producer.LastTimestamp)
 		}
 	})
 }
 
-// Standing returns what has stood for longer than [StandsAfter], sorted by topic and partition.
-func (s *Stable) Standing(now time.Time) []Standing {
+// OpenTransactions returns what has stood for longer than [OpenAfter], sorted by topic and partition.
+func (s *StableOffsets) OpenTransactions(now time.Time) []OpenTransaction {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var list []Standing
-	for standing := range maps.Values(s.standing) {
-		if now.Sub(standing.Since) >= StandsAfter {
+	var list []OpenTransaction
+	for standing := range maps.Values(s.open) {
+		if now.Sub(standing.Since) >= OpenAfter {
 			list = append(list, *standing)
 		}
 	}
-	slices.SortFunc(list, func(a, b Standing) int {
+	slices.SortFunc(list, func(a, b OpenTransaction) int {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
 	return list
@@ -158,9 +158,9 @@ func EndsRequest(partitions map[string][]int32, isolation int8) *kmsg.ListOffset
 }
 
 // listEnds asks the leaders of partitions for their ends by an isolation level, and leaves out those that do not tell.
-func listEnds(ctx context.Context, cl *kgo.Client, partitions map[string][]int32, isolation int8) map[place]int64 {
+func listEnds(ctx context.Context, cl *kgo.Client, partitions map[string][]int32, isolation int8) map[topicPartition]int64 {
 	req := EndsRequest(partitions, isolation)
-	found := make(map[place]int64)
+	found := make(map[topicPartition]int64)
 	if len(req.Topics) == 0 {
 		return found
 	}
@@ -172,7 +172,7 @@ func listEnds(ctx context.Context, cl *kgo.Client, partitions map[string][]int32
 		for _, t := range resp.Topics {
 			for _, p := range t.Partitions {
 				if kerr.ErrorForCode(p.ErrorCode) == nil && p.Offset >= 0 {
-					found[place{t.Topic, p.Partition}] = p.Offset
+					found[topicPartition{t.Topic, p.Partition}] = p.Offset
 				}
 			}
 		}

@@ -39,10 +39,10 @@ type client struct {
 	access   *kafka.Access
 	log      *slog.Logger
 
-	kgo    *kgo.Client
-	admin  *kadm.Client
-	buffer *semaphore.Weighted
-	alone  alone
+	kgo      *kgo.Client
+	admin    *kadm.Client
+	buffer   *semaphore.Weighted
+	oneByOne oneByOne
 	// deadlines are those of records, waits those of who waits for them.
 	deadlines, waits *deadline.Shared
 	// written counts the Produce requests that brokers have been sent, in part at least; see [sentConn].
@@ -79,7 +79,7 @@ func newClient(cluster settings.Cluster, producer settings.ProducerClient, log *
 	c.admin = kadm.NewClient(c.kgo)
 	c.buffer = semaphore.NewWeighted(c.bufferSize())
 	c.deadlines, c.waits = newDeadlines(c.publishTimeout()), newWaits(c.publishTimeout())
-	c.alone.init(append(slices.Clone(opts), kgo.ProducerBatchMaxBytes(largestBatch(producer))))
+	c.oneByOne.init(append(slices.Clone(opts), kgo.ProducerBatchMaxBytes(largestBatch(producer))))
 	return c, nil
 }
 
@@ -219,7 +219,7 @@ func (c *client) close(ctx context.Context) error {
 		err = ctx.Err()
 	}
 	c.kgo.Close()
-	c.alone.close()
+	c.oneByOne.close()
 	<-ended // soon: the client fails all that it still has
 	if err != nil {
 		return fmt.Errorf("waiting for Kafka to acknowledge the last records: %w", context.Cause(ctx))
@@ -227,11 +227,11 @@ func (c *client) close(ctx context.Context) error {
 	return nil
 }
 
-// alone is a second client through which records travel one by one, each in a batch of its own. It exists for
+// oneByOne is a second client through which records travel one by one, each in a batch of its own. It exists for
 // topics whose max.message.bytes is lower than max_message_bytes: the client fills batches up to the latter, and
 // the broker refuses a batch of many small records as a whole. Kafka's Java client splits such a batch; this one
 // leaves that to its user.
-type alone struct {
+type oneByOne struct {
 	opts []kgo.Opt
 	turn chan struct{} // one record at a time
 
@@ -242,12 +242,12 @@ type alone struct {
 	closed bool
 }
 
-func (a *alone) init(opts []kgo.Opt) {
+func (a *oneByOne) init(opts []kgo.Opt) {
 	a.opts = opts
 	a.turn = make(chan struct{}, 1)
 }
 
-func (a *alone) client() (*kgo.Client, error) {
+func (a *oneByOne) client() (*kgo.Client, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.closed {
@@ -263,7 +263,7 @@ func (a *alone) client() (*kgo.Client, error) {
 	return a.kgo, nil
 }
 
-func (a *alone) close() {
+func (a *oneByOne) close() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.closed = true
@@ -272,28 +272,28 @@ func (a *alone) close() {
 	}
 }
 
-// sendAlone sends a record in a batch of its own and waits for it. An error says that it is not known what became of
+// sendOneByOne sends a record in a batch of its own and waits for it. An error says that it is not known what became of
 // it, or that it was not sent.
-func (c *client) sendAlone(p *patience, r *record.Outgoing) (*flight, error) {
+func (c *client) sendOneByOne(p *callerLimit, r *record.Outgoing) (*inFlight, error) {
 	ctx := p.context()
 	select {
-	case c.alone.turn <- struct{}{}:
+	case c.oneByOne.turn <- struct{}{}:
 	case <-ctx.Done():
 		return nil, errTurn
 	}
-	to, err := c.alone.client()
+	to, err := c.oneByOne.client()
 	if err != nil {
-		<-c.alone.turn
+		<-c.oneByOne.turn
 		return nil, err
 	}
 	done := make(chan int, 1)
 	s := c.newSending(1, done)
-	f := &s.flights[0]
+	f := &s.inFlight[0]
 	s.finished = func(sent *kgo.Record, err error) {
-		<-c.alone.turn
-		s.cameBack(sent, err)
+		<-c.oneByOne.turn
+		s.acknowledged(sent, err)
 	}
-	s.hand(to, f, r)
+	s.produce(to, f, r)
 	select {
 	case <-done:
 		return f, nil

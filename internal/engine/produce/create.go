@@ -62,7 +62,7 @@ const creationRetryDelay = 100 * time.Millisecond
 
 // createAndSend creates the topics of which nothing could be stored because they are missing, and sends their records
 // again. results are those of records, which it brings up to date.
-func (c *client) createAndSend(p *patience, as settings.CreateTopics, records []record.Outgoing, parcels []parcel,
+func (c *client) createAndSend(p *callerLimit, as settings.CreateTopics, records []record.Outgoing, parcels []prepared,
 	results []record.Result) {
 	for {
 		var missing []int // records to send again

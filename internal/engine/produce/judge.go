@@ -20,15 +20,15 @@ import (
 const limitDeadline = 2 * time.Second
 
 // judge turns what the client reported into a result.
-func (c *client) judge(p *patience, r *record.Outgoing, f *flight) record.Result {
+func (c *client) judge(p *callerLimit, r *record.Outgoing, f *inFlight) record.Result {
 	if errors.Is(f.err, kerr.MessageTooLarge) {
 		return c.judgeTooLarge(p, r, f)
 	}
 	return c.judgeFinal(r, f)
 }
 
-func (c *client) judgeFinal(r *record.Outgoing, f *flight) record.Result {
-	res := record.Result{Position: nowhere(r)}
+func (c *client) judgeFinal(r *record.Outgoing, f *inFlight) record.Result {
+	res := record.Result{Position: noPosition(r)}
 	if f.err != nil {
 		res.Err = c.explain(r, f)
 		return res
@@ -40,7 +40,7 @@ func (c *client) judgeFinal(r *record.Outgoing, f *flight) record.Result {
 	return res
 }
 
-func (c *client) explain(r *record.Outgoing, f *flight) *Error {
+func (c *client) explain(r *record.Outgoing, f *inFlight) *Error {
 	if f.partitions > 0 {
 		return &Error{Class: ClassInvalid, Topic: r.Topic, err: f.err, Text: noPartition(r.Partition, f.partitions)}
 	}
@@ -76,7 +76,7 @@ func givenUp(err error) bool {
 
 // givenUpEarly tells whether the client has given a record up before the record's time was over: it does so with all
 // records behind one that it gives up, since the order in the partition would break else.
-func (f *flight) givenUpEarly() bool {
+func (f *inFlight) givenUpEarly() bool {
 	return !f.expired && givenUp(f.err) && !errors.Is(f.err, kgo.ErrClientClosed)
 }
 
@@ -84,10 +84,10 @@ func (f *flight) givenUpEarly() bool {
 // that is not idempotent gives up records that are on their way, and any takes an answer for a refusal that a leader
 // gives which has stored the record and then ceased to lead, or for a first attempt that was never answered. So what
 // counts is whether any Produce request has been written since the record was handed over.
-func (c *client) maybeSent(f *flight) bool { return c.written.Load() != f.written }
+func (c *client) maybeSent(f *inFlight) bool { return c.written.Load() != f.written }
 
 // explainGivenUp is the error of a record that the client tries to send no more.
-func (c *client) explainGivenUp(r *record.Outgoing, f *flight) *Error {
+func (c *client) explainGivenUp(r *record.Outgoing, f *inFlight) *Error {
 	timedOut := errors.Is(f.err, context.DeadlineExceeded) || errors.Is(f.err, kgo.ErrRecordTimeout)
 	if !c.maybeSent(f) {
 		if timedOut {
@@ -134,23 +134,23 @@ func (c *client) neverSent(topic, text string, err error) *Error {
 }
 
 // undecided is the error of a record whose fate is not known when the wait for it ends.
-func (c *client) undecided(p *patience, topic string) *Error {
+func (c *client) undecided(p *callerLimit, topic string) *Error {
 	text := fmt.Sprintf("no acknowledgement from Kafka after %s (publish_timeout is %s); whether the record was stored, or still will be, is not known",
 		time.Since(p.began).Round(time.Millisecond), c.publishTimeout()) + c.because()
 	return &Error{Class: ClassTimedOut, Topic: topic, Text: text, err: p.cause()}
 }
 
 // judgeTooLarge tells a record that is too large from one that shared a batch that was.
-func (c *client) judgeTooLarge(p *patience, r *record.Outgoing, f *flight) record.Result {
+func (c *client) judgeTooLarge(p *callerLimit, r *record.Outgoing, f *inFlight) record.Result {
 	bytes := size(r)
 	limit, known := c.topicLimit(p.context(), r.Topic)
 	cause := f.err
 	if known && bytes+frameOverhead <= limit {
-		c.alone.warned.Do(func() {
+		c.oneByOne.warned.Do(func() {
 			c.log.Warn("records are sent one by one where a batch of them is larger than the topic takes; raise the topic's max.message.bytes, or lower max_message_bytes, to keep them together",
 				"topic", r.Topic, "topic_max_message_bytes", limit, "max_message_bytes", c.producer.MaxMessageBytes)
 		})
-		again, err := c.sendAlone(p, r)
+		again, err := c.sendOneByOne(p, r)
 		switch {
 		case errors.Is(err, errTurn):
 			return failed(r, c.neverSent(r.Topic, "the topic takes less than max_message_bytes at once, so its records go one by one, and others were before this one", err))
@@ -174,7 +174,7 @@ func (c *client) judgeTooLarge(p *patience, r *record.Outgoing, f *flight) recor
 }
 
 func failed(r *record.Outgoing, err *Error) record.Result {
-	return record.Result{Position: nowhere(r), Err: err}
+	return record.Result{Position: noPosition(r), Err: err}
 }
 
 // topicLimit asks for a topic's max.message.bytes. It is not known where the user may not ask (the ACL

@@ -152,7 +152,7 @@ func TestARecordBehindOneThatRanOutOfTimeIsToldSo(t *testing.T) {
 	handle := acquire(t, NewPool(quiet()), cluster.settings(), producerSettings())
 	c := handle.client()
 	r := outgoing("t", "v")
-	f := flight{err: context.DeadlineExceeded, written: c.written.Load()}
+	f := inFlight{err: context.DeadlineExceeded, written: c.written.Load()}
 	c.written.Add(1) // somebody's
 	err := c.judge(c.wait(t.Context()), &r, &f).Err
 	wantNotKnown(t, err, "a record before this one")

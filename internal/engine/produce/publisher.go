@@ -47,9 +47,9 @@ func (p *Publisher) client() *client { return p.handle.Load().shared.client }
 // error says which failed.
 func (p *Publisher) Publish(ctx context.Context, outs ...record.Outgoing) []record.Result {
 	ready := make([]record.Outgoing, 0, len(outs))
-	parcels := make([]parcel, len(outs))
+	parcels := make([]prepared, len(outs))
 	for i, out := range outs {
-		part := parcel{from: len(ready)}
+		part := prepared{from: len(ready)}
 		out, part.answer, part.refused = p.address(out)
 		if part.refused == nil {
 			ready = p.spread(ready, out)
@@ -64,7 +64,7 @@ func (p *Publisher) Publish(ctx context.Context, outs ...record.Outgoing) []reco
 		part := &parcels[i]
 		var err *Error
 		if part.refused != nil {
-			results[i].Position, err = nowhere(&outs[i]), part.refused
+			results[i].Position, err = noPosition(&outs[i]), part.refused
 		} else {
 			results[i].Position = sent[part.from].Position
 			err = summarise(ready[part.from:part.to], sent[part.from:part.to])
@@ -81,8 +81,8 @@ func (p *Publisher) Publish(ctx context.Context, outs ...record.Outgoing) []reco
 	return results
 }
 
-// parcel is one record to publish: its copies among those that are sent together.
-type parcel struct {
+// prepared is one record to publish: its copies among those that are sent together.
+type prepared struct {
 	from, to int
 	answer   bool   // somebody else has chosen its topic
 	refused  *Error // why it is not sent
@@ -96,9 +96,9 @@ type parcel struct {
 // may still be: the error says so. That is for Kafka to decide, since an idempotent producer that gave up such a record
 // could no longer tell duplicates apart.
 func (p *Publisher) Send(ctx context.Context, ready ...record.Outgoing) []record.Result {
-	parcels := make([]parcel, len(ready))
+	parcels := make([]prepared, len(ready))
 	for i := range parcels {
-		parcels[i] = parcel{from: i, to: i + 1}
+		parcels[i] = prepared{from: i, to: i + 1}
 	}
 	return p.send(ctx, ready, parcels)
 }
@@ -197,7 +197,7 @@ func (p *Publisher) enter() *client {
 }
 
 // send sends the records of parcels, and those again whose topic is missing and can be created.
-func (p *Publisher) send(ctx context.Context, ready []record.Outgoing, parcels []parcel) []record.Result {
+func (p *Publisher) send(ctx context.Context, ready []record.Outgoing, parcels []prepared) []record.Result {
 	if len(ready) == 0 {
 		return nil
 	}
@@ -205,7 +205,7 @@ func (p *Publisher) send(ctx context.Context, ready []record.Outgoing, parcels [
 	if c == nil {
 		results := make([]record.Result, len(ready))
 		for i := range results {
-			results[i].Position = nowhere(&ready[i])
+			results[i].Position = noPosition(&ready[i])
 			results[i].Err = &Error{Class: ClassUnavailable, Text: "the link is being shut down"}
 		}
 		return results

@@ -32,10 +32,10 @@ func (c *client) forgetRecreated(began uint64, results []record.Result) {
 	}
 	c.log.Warn("a topic was deleted and created anew: records published meanwhile failed, further ones go to the new topic", "topics", topics)
 	c.kgo.PurgeTopicsFromProducing(topics...)
-	c.alone.forget(topics)
+	c.oneByOne.forget(topics)
 }
 
-func (a *alone) forget(topics []string) {
+func (a *oneByOne) forget(topics []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.kgo != nil && !a.closed {

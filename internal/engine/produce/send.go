@@ -11,9 +11,9 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
-// patience is how long a caller waits: until its context ends, or publish_timeout is over. Most need no context for
+// callerLimit is how long a caller waits: until its context ends, or publish_timeout is over. Most need no context for
 // both.
-type patience struct {
+type callerLimit struct {
 	caller context.Context
 	limit  *deadline.Lease
 	began  time.Time
@@ -22,11 +22,11 @@ type patience struct {
 }
 
 // wait begins to wait for a caller, who ends it.
-func (c *client) wait(ctx context.Context) *patience {
-	return &patience{caller: ctx, limit: c.waits.Take(), began: time.Now()}
+func (c *client) wait(ctx context.Context) *callerLimit {
+	return &callerLimit{caller: ctx, limit: c.waits.Take(), began: time.Now()}
 }
 
-func (p *patience) end() {
+func (p *callerLimit) end() {
 	if p.cancel != nil {
 		p.cancel()
 	}
@@ -34,7 +34,7 @@ func (p *patience) end() {
 }
 
 // context ends when the patience does.
-func (p *patience) context() context.Context {
+func (p *callerLimit) context() context.Context {
 	if p.both == nil {
 		until, _ := p.limit.Deadline()
 		p.both, p.cancel = context.WithDeadline(p.caller, until)
@@ -44,7 +44,7 @@ func (p *patience) context() context.Context {
 
 // receive waits for the index of a record that has come back. One that is there already is taken in any case; ok is
 // false when the patience ends first.
-func (p *patience) receive(done <-chan int) (index int, ok bool) {
+func (p *callerLimit) receive(done <-chan int) (index int, ok bool) {
 	select {
 	case index = <-done:
 		return index, true
@@ -60,7 +60,7 @@ func (p *patience) receive(done <-chan int) (index int, ok bool) {
 }
 
 // cause is why the patience has ended.
-func (p *patience) cause() error {
+func (p *callerLimit) cause() error {
 	if err := context.Cause(p.caller); err != nil {
 		return err
 	}
@@ -73,19 +73,19 @@ func (p *patience) cause() error {
 // Their context is not the caller's: the client fails all records of a partition when the context of the first of them
 // ends (their order would break else), so one caller that goes away would take others along.
 type sending struct {
-	client  *client
-	within  context.Context // ends with the time of the records
-	lease   *deadline.Lease // that is within; nil where cancel frees it
-	cancel  context.CancelFunc
-	left    atomic.Int64 // records that are not finished
-	flights []flight
-	done    chan<- int // gets the index of each flight that has come back, and has room for all
+	client   *client
+	within   context.Context // ends with the time of the records
+	lease    *deadline.Lease // that is within; nil where cancel frees it
+	cancel   context.CancelFunc
+	left     atomic.Int64 // records that are not finished
+	inFlight []inFlight
+	done     chan<- int // gets the index of each flight that has come back, and has room for all
 	// finished is told the end of each record; it is made once for all.
 	finished func(*kgo.Record, error)
 }
 
-// flight is one record on its way, and what the client reported on it. It is the record's context as well.
-type flight struct {
+// inFlight is one record on its way, and what the client reported on it. It is the record's context as well.
+type inFlight struct {
 	recordContext
 	record  kgo.Record
 	sending *sending
@@ -98,7 +98,7 @@ type flight struct {
 	expired bool
 
 	// These are its caller's alone: whether it was given to a client, and whether it has been judged.
-	handed, judged bool
+	handedOver, judged bool
 }
 
 // margin is how much earlier than their callers' wait the time of records ends, so that a record that was never sent
@@ -132,8 +132,8 @@ func (c *client) newSendingUntil(end time.Time, done chan<- int) *sending {
 
 func (c *client) newSendingWithin(within context.Context, n int, done chan<- int, lease *deadline.Lease,
 	cancel context.CancelFunc) *sending {
-	s := &sending{client: c, within: within, lease: lease, cancel: cancel, flights: make([]flight, n), done: done}
-	s.finished = s.cameBack
+	s := &sending{client: c, within: within, lease: lease, cancel: cancel, inFlight: make([]inFlight, n), done: done}
+	s.finished = s.acknowledged
 	s.left.Store(int64(n))
 	return s
 }
@@ -149,17 +149,17 @@ func (s *sending) finish() {
 	}
 }
 
-// hand gives a record to a client.
-func (s *sending) hand(to *kgo.Client, f *flight, r *record.Outgoing) {
-	f.Context, f.sending, f.handed = s.within, s, true
+// produce gives a record to a client.
+func (s *sending) produce(to *kgo.Client, f *inFlight, r *record.Outgoing) {
+	f.Context, f.sending, f.handedOver = s.within, s, true
 	f.written = s.client.written.Load()
 	convert(r, &f.record)
 	to.Produce(f, &f.record, s.finished)
 }
 
-// cameBack is called by the client with the end of each record.
-func (s *sending) cameBack(sent *kgo.Record, err error) {
-	f := sent.Context.(*flight)
+// acknowledged is called by the client with the end of each record.
+func (s *sending) acknowledged(sent *kgo.Record, err error) {
+	f := sent.Context.(*inFlight)
 	f.err, f.expired = err, f.Err() != nil
 	s.finish()
 	if f.cost > 0 {
@@ -185,16 +185,16 @@ func convert(r *record.Outgoing, out *kgo.Record) {
 }
 
 // send sends records side by side and waits for them, and says of each, in their order, what became of it.
-func (c *client) send(p *patience, records []record.Outgoing) []record.Result {
+func (c *client) send(p *callerLimit, records []record.Outgoing) []record.Result {
 	began := c.recreations.forgotten.Load()
 	done := make(chan int, len(records)) // room for all: what comes after the end of the wait blocks nobody
 	s := c.newSending(len(records), done)
 	results := make([]record.Result, len(records))
 	waiting := 0
 	for i := range records {
-		results[i].Position = nowhere(&records[i])
-		s.flights[i].index = i
-		if err := c.take(p, s, &s.flights[i], &records[i]); err != nil {
+		results[i].Position = noPosition(&records[i])
+		s.inFlight[i].index = i
+		if err := c.take(p, s, &s.inFlight[i], &records[i]); err != nil {
 			results[i].Err = err
 			continue
 		}
@@ -205,7 +205,7 @@ func (c *client) send(p *patience, records []record.Outgoing) []record.Result {
 		if !ok {
 			break
 		}
-		f := &s.flights[i]
+		f := &s.inFlight[i]
 		if f.givenUpEarly() && !c.maybeSent(f) {
 			err := c.takeAgain(p, f, &records[i], done)
 			if err == nil {
@@ -218,8 +218,8 @@ func (c *client) send(p *patience, records []record.Outgoing) []record.Result {
 		f.judged = true
 		waiting--
 	}
-	for i := range s.flights {
-		if f := &s.flights[i]; waiting > 0 && f.handed && !f.judged {
+	for i := range s.inFlight {
+		if f := &s.inFlight[i]; waiting > 0 && f.handedOver && !f.judged {
 			results[i].Err = c.undecided(p, records[i].Topic)
 		}
 	}
@@ -227,13 +227,13 @@ func (c *client) send(p *patience, records []record.Outgoing) []record.Result {
 	return results
 }
 
-// nowhere is the position of a record that is not stored, as far as is known.
-func nowhere(r *record.Outgoing) record.Position {
+// noPosition is the position of a record that is not stored, as far as is known.
+func noPosition(r *record.Outgoing) record.Position {
 	return record.Position{Topic: r.Topic, Partition: r.Partition, Offset: -1}
 }
 
 // take checks a record and gives it to the client, as soon as there is room for it.
-func (c *client) take(p *patience, s *sending, f *flight, r *record.Outgoing) *Error {
+func (c *client) take(p *callerLimit, s *sending, f *inFlight, r *record.Outgoing) *Error {
 	bytes := size(r)
 	err := c.check(r, bytes)
 	if err == nil {
@@ -247,18 +247,18 @@ func (c *client) take(p *patience, s *sending, f *flight, r *record.Outgoing) *E
 		s.finish()
 		return err
 	}
-	s.hand(c.kgo, f, r)
+	s.produce(c.kgo, f, r)
 	return nil
 }
 
 // takeAgain gives a record to the client that has given it up early, for what is left of its time.
-func (c *client) takeAgain(p *patience, f *flight, r *record.Outgoing, done chan<- int) *Error {
+func (c *client) takeAgain(p *callerLimit, f *inFlight, r *record.Outgoing, done chan<- int) *Error {
 	end, _ := p.context().Deadline()
 	return c.take(p, c.newSendingUntil(end, done), f, r)
 }
 
 // makeRoom takes room in the buffer.
-func (c *client) makeRoom(p *patience, cost int64, topic string) *Error {
+func (c *client) makeRoom(p *callerLimit, cost int64, topic string) *Error {
 	if p.caller.Err() == nil && c.buffer.TryAcquire(cost) {
 		return nil
 	}

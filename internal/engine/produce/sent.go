@@ -58,7 +58,7 @@ const identifyDelay = 250 * time.Millisecond
 
 // identify sees that the producer is idempotent where the settings say so, before the first record is handed over: the
 // client goes on without in silence where a broker does not know how (InitProducerId).
-func (c *client) identify(p *patience, topic string) *Error {
+func (c *client) identify(p *callerLimit, topic string) *Error {
 	if !c.producer.Idempotent || c.identified.Load() {
 		return nil
 	}

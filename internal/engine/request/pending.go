@@ -62,19 +62,19 @@ func (p *pending) remove(c *call) bool {
 	return waiting
 }
 
-// fate is what became of a record in the reply topic.
-type fate uint8
+// match is what became of a record in the reply topic.
+type match uint8
 
 const (
-	foreign fate = iota // an answer to somebody else, or none
+	notOurs match = iota // an answer to somebody else, or none
 	taken
 	late
 )
 
 // deliver hands a record to the request with this correlation id. Only then is the record made.
-func (p *pending) deliver(correlation []byte, answer func() *record.Record) fate {
+func (p *pending) deliver(correlation []byte, answer func() *record.Record) match {
 	if len(correlation) != correlationSize || !bytes.Equal(correlation[:instanceSize], p.instance[:]) {
-		return foreign
+		return notOurs
 	}
 	number := binary.BigEndian.Uint64(correlation[instanceSize:])
 	p.mu.Lock()

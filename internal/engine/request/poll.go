@@ -21,8 +21,8 @@ const maxPoll = 1000
 // afterError is for how long a partition rests that answers a fetch with an error. The others are read meanwhile.
 var afterError = backoff.Backoff{First: 500 * time.Millisecond, Most: 5 * time.Second}
 
-// resting is a partition that has failed, until it is fetched again.
-type resting struct {
+// pausedPartition is a partition that has failed, until it is fetched again.
+type pausedPartition struct {
 	until    time.Time
 	failures int
 	// reposition tells that the client's place may not be ours.
@@ -31,7 +31,7 @@ type resting struct {
 
 // poll hands answers to the requests that wait for them, until ctx ends.
 func (rd *reader) poll(ctx context.Context) {
-	rests := make(map[int32]*resting)
+	rests := make(map[int32]*pausedPartition)
 	for ctx.Err() == nil {
 		polling, cancel := untilOver(ctx, rests)
 		fetches := rd.cl.PollRecords(polling, maxPoll)
@@ -52,7 +52,7 @@ func (rd *reader) poll(ctx context.Context) {
 			}
 			if n := len(f.Records); n > 0 {
 				last := f.Records[n-1]
-				rd.setPlace(f.Partition, kgo.EpochOffset{Epoch: last.LeaderEpoch, Offset: last.Offset + 1})
+				rd.setPosition(f.Partition, kgo.EpochOffset{Epoch: last.LeaderEpoch, Offset: last.Offset + 1})
 			}
 			_, lost := errors.AsType[*kgo.ErrDataLoss](f.Err)
 			switch {
@@ -61,18 +61,18 @@ func (rd *reader) poll(ctx context.Context) {
 				delete(rests, f.Partition)
 				rd.state.fetched(f.Partition)
 			case errors.Is(f.Err, kafka.ErrNoRoom): // which is no failure
-				rd.rest(rests, f.Partition, f.Err)
+				rd.pause(rests, f.Partition, f.Err)
 			case rd.fetchFailed(ctx, &f.FetchPartition):
-				rd.rest(rests, f.Partition, f.Err)
+				rd.pause(rests, f.Partition, f.Err)
 			}
 		})
 		rd.fetched.Taken(fetches, rd.cl.BufferedFetchRecords())
-		rd.goOn(ctx, rests)
+		rd.resume(ctx, rests)
 	}
 }
 
 // untilOver returns a context that ends when the first rest is over.
-func untilOver(ctx context.Context, rests map[int32]*resting) (context.Context, context.CancelFunc) {
+func untilOver(ctx context.Context, rests map[int32]*pausedPartition) (context.Context, context.CancelFunc) {
 	var first time.Time
 	for _, r := range rests {
 		if !r.until.IsZero() && (first.IsZero() || r.until.Before(first)) {
@@ -85,11 +85,11 @@ func untilOver(ctx context.Context, rests map[int32]*resting) (context.Context, 
 	return context.WithDeadline(ctx, first)
 }
 
-// rest keeps a partition from being fetched for a while.
-func (rd *reader) rest(rests map[int32]*resting, partition int32, err error) {
+// pause keeps a partition from being fetched for a while.
+func (rd *reader) pause(rests map[int32]*pausedPartition, partition int32, err error) {
 	r := rests[partition]
 	if r == nil {
-		r = new(resting)
+		r = new(pausedPartition)
 		rests[partition] = r
 	}
 	_, answered := errors.AsType[*kerr.Error](err)
@@ -99,10 +99,10 @@ func (rd *reader) rest(rests map[int32]*resting, partition int32, err error) {
 	rd.cl.PauseFetchPartitions(map[string][]int32{rd.topic: {partition}})
 }
 
-// goOn has partitions fetched again whose rest is over. Of some batches that it cannot read the client goes on behind
+// resume has partitions fetched again whose rest is over. Of some batches that it cannot read the client goes on behind
 // the first record, and a partition with a batch that is too large for it, it leaves for good: it is told our place
 // anew.
-func (rd *reader) goOn(ctx context.Context, rests map[int32]*resting) {
+func (rd *reader) resume(ctx context.Context, rests map[int32]*pausedPartition) {
 	if ctx.Err() != nil {
 		return
 	}
@@ -111,7 +111,7 @@ func (rd *reader) goOn(ctx context.Context, rests map[int32]*resting) {
 		if r.until.IsZero() || now.Before(r.until) {
 			continue
 		}
-		if place, ok := rd.place(partition); ok && r.reposition {
+		if place, ok := rd.position(partition); ok && r.reposition {
 			rd.cl.SetOffsets(map[string]map[int32]kgo.EpochOffset{rd.topic: {partition: place}})
 		}
 		r.until, r.reposition = time.Time{}, false
@@ -119,24 +119,24 @@ func (rd *reader) goOn(ctx context.Context, rests map[int32]*resting) {
 	}
 }
 
-// place is from where a partition is read next; ok is false while that is not known.
-func (rd *reader) place(partition int32) (place kgo.EpochOffset, ok bool) {
-	rd.placesMu.Lock()
-	defer rd.placesMu.Unlock()
-	place, ok = rd.places[partition]
+// position is from where a partition is read next; ok is false while that is not known.
+func (rd *reader) position(partition int32) (place kgo.EpochOffset, ok bool) {
+	rd.positionsMu.Lock()
+	defer rd.positionsMu.Unlock()
+	place, ok = rd.positions[partition]
 	return place, ok
 }
 
 func (rd *reader) lost(partition int32, lost *kgo.ErrDataLoss) {
 	rd.cfg.Log.Warn("the broker lost answers that were read already: reading goes on from where its log ended",
 		"topic", rd.topic, "partition", partition, "read_to", lost.ConsumedTo, "resumed_at", lost.ResetTo, "records_lost", lost.ConsumedTo-lost.ResetTo)
-	rd.setPlace(partition, kgo.EpochOffset{Epoch: lost.ResetToEpoch, Offset: lost.ResetTo})
+	rd.setPosition(partition, kgo.EpochOffset{Epoch: lost.ResetToEpoch, Offset: lost.ResetTo})
 }
 
-func (rd *reader) setPlace(partition int32, place kgo.EpochOffset) {
-	rd.placesMu.Lock()
-	defer rd.placesMu.Unlock()
-	rd.places[partition] = place
+func (rd *reader) setPosition(partition int32, place kgo.EpochOffset) {
+	rd.positionsMu.Lock()
+	defer rd.positionsMu.Unlock()
+	rd.positions[partition] = place
 }
 
 func (rd *reader) take(answer *kgo.Record) {
@@ -145,7 +145,7 @@ func (rd *reader) take(answer *kgo.Record) {
 		rd.cfg.Observer.Late()
 		rd.cfg.Log.Debug("an answer came that nobody waits for any more", "topic", answer.Topic,
 			"partition", answer.Partition, "offset", answer.Offset)
-	case taken, foreign:
+	case taken, notOurs:
 	}
 }
 
@@ -175,7 +175,7 @@ func (rd *reader) fetchFailed(ctx context.Context, f *kgo.FetchPartition) bool {
 		}
 	}
 	if ctx.Err() == nil {
-		place, ok := rd.place(f.Partition)
+		place, ok := rd.position(f.Partition)
 		if !ok {
 			place.Offset = kafka.NoOffset
 		}
@@ -197,7 +197,7 @@ func (rd *reader) toEnd(ctx context.Context, partition int32) error {
 	if err != nil {
 		return err
 	}
-	if place, ok := rd.place(partition); ok && place.Offset >= start && place.Offset <= end {
+	if place, ok := rd.position(partition); ok && place.Offset >= start && place.Offset <= end {
 		// The replica that was asked is behind the others. To go on from the end would lose answers.
 		return fmt.Errorf("the broker refuses offset %d, though the log holds it (%d to %d)", place.Offset, start, end)
 	}
@@ -207,7 +207,7 @@ func (rd *reader) toEnd(ctx context.Context, partition int32) error {
 	}
 	place := kgo.EpochOffset{Epoch: -1, Offset: stable}
 	rd.cl.SetOffsets(map[string]map[int32]kgo.EpochOffset{rd.topic: {partition: place}})
-	rd.setPlace(partition, place)
+	rd.setPosition(partition, place)
 	rd.cfg.Log.Warn("the log of the reply topic does not have the place that answers were read to: going on from its end, answers may be lost",
 		"topic", rd.topic, "partition", partition, "resumed_at", stable)
 	return nil

@@ -85,9 +85,9 @@ type reader struct {
 	// lookedAt is when the last stable offsets were asked for.
 	lookedAt time.Time
 
-	placesMu sync.Mutex
-	// places are from where the partitions are read next, as far as that is known.
-	places map[int32]kgo.EpochOffset
+	positionsMu sync.Mutex
+	// positions are from where the partitions are read next, as far as that is known.
+	positions map[int32]kgo.EpochOffset
 }
 
 func newReader(r *Requester, fromStart bool) (*reader, error) {
@@ -111,7 +111,7 @@ func newReader(r *Requester, fromStart bool) (*reader, error) {
 	return &reader{
 		Requester: r, topic: r.cfg.Settings.ReplyTopic, cl: cl, fetched: fetched, adm: kadm.NewClient(cl), began: time.Now(),
 		fromStart: fromStart, kick: make(chan struct{}, 1), known: make(map[int32]bool),
-		places: make(map[int32]kgo.EpochOffset),
+		positions: make(map[int32]kgo.EpochOffset),
 	}, nil
 }
 
@@ -202,7 +202,7 @@ func (rd *reader) check(ctx context.Context) error {
 // that it can be read again.
 func (rd *reader) look(ctx context.Context) {
 	for partition, since := range rd.state.failing(time.Now().Add(-lookAfter)) {
-		place, ok := rd.place(partition)
+		place, ok := rd.position(partition)
 		if !ok {
 			// It is read from its start, and nothing of it has come yet.
 			starts, err := rd.adm.ListStartOffsets(ctx, rd.topic)
@@ -278,7 +278,7 @@ func (rd *reader) atEnds(ctx context.Context, partitions map[int32]kgo.Offset) e
 		switch {
 		case ok && end.Err == nil:
 			partitions[partition] = kgo.NewOffset().At(end.Offset)
-			rd.setPlace(partition, kgo.EpochOffset{Epoch: -1, Offset: end.Offset})
+			rd.setPosition(partition, kgo.EpochOffset{Epoch: -1, Offset: end.Offset})
 			found++
 		case ok && err == nil:
 			err = fmt.Errorf("listing the end of partition %d: %w", partition, end.Err)

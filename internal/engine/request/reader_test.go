@@ -473,7 +473,7 @@ func TestAnOpenTransactionInTheReplyTopicIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	hanging.ProduceText("answers", "open")
-	testkit.Eventually(t, kafka.StandsAfter+testkit.DefaultTimeout, func() error {
+	testkit.Eventually(t, kafka.OpenAfter+testkit.DefaultTimeout, func() error {
 		if p := r.Problems(); !strings.Contains(p.String(), "the last stable offset of answers/0 stands at 0 since ") {
 			return fmt.Errorf("the problems are %q", p)
 		}

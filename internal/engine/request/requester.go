@@ -83,7 +83,7 @@ func Start(cfg Config) *Requester {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Observer == nil {
-		cfg.Observer = nobody{}
+		cfg.Observer = noObserver{}
 	}
 	r := &Requester{
 		cfg:     cfg,
@@ -96,11 +96,11 @@ func Start(cfg Config) *Requester {
 	return r
 }
 
-type nobody struct{}
+type noObserver struct{}
 
-func (nobody) Answered(time.Duration) {}
-func (nobody) TimedOut()              {}
-func (nobody) Late()                  {}
+func (noObserver) Answered(time.Duration) {}
+func (noObserver) TimedOut()              {}
+func (noObserver) Late()                  {}
 
 // Do sends a request and returns its answer. The deadline of ctx is the request's timeout. out.Topic may be a whole
 // subject, as for a publish; headers of out that tell of another request are replaced.

@@ -28,7 +28,7 @@ func (e *refusal) Unwrap() error { return e.err }
 type state struct {
 	topic  string
 	access *kafka.Access
-	stable kafka.Stable
+	stable kafka.StableOffsets
 
 	mu      sync.Mutex
 	changed chan struct{} // closed with each change
@@ -141,7 +141,7 @@ func (s *state) problems() status.Problems {
 	for _, partition := range slices.Sorted(maps.Keys(s.fetches)) {
 		list.Add(status.ProblemReplies, s.explain(s.fetches[partition].err))
 	}
-	for _, standing := range s.stable.Standing(time.Now()) {
+	for _, standing := range s.stable.OpenTransactions(time.Now()) {
 		list.Add(status.ProblemReplies, fmt.Sprintf("reading answers (request_reply_topic): %s", &standing))
 	}
 	if !s.positioned && len(list) == 0 {

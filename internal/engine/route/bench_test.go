@@ -171,7 +171,7 @@ func (b *bench) put(l link) *Route {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	r.Apply(Ask{Role: l.role, Settings: parsed, Receiver: func(d Delivery) record.Receiver { return b.receiver(l.role, d) }})
+	r.Apply(Wanted{Role: l.role, Settings: parsed, Receiver: func(d Delivery) record.Receiver { return b.receiver(l.role, d) }})
 	return r
 }
 

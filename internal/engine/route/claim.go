@@ -12,11 +12,11 @@ import (
 
 // claim is what a route asks to read, and what is read for it.
 type claim struct {
-	id   ID
-	name string // of the route, for people
-	ask  *Ask
-	key  string // equal where the same is asked for
-	log  *slog.Logger
+	id     ID
+	name   string // of the route, for people
+	wanted *Wanted
+	key    string // equal where the same is asked for
+	log    *slog.Logger
 	// look has the route look again at what is to be read for it.
 	look func()
 	// settings are those of ask, with the credentials of the moment; readings.mu protects them.
@@ -29,18 +29,18 @@ type claim struct {
 }
 
 // newClaim returns what a route asks to read, nil where that is nothing.
-func newClaim(r *Route, ask *Ask) *claim {
+func newClaim(r *Route, ask *Wanted) *claim {
 	if !ask.Settings.Consumer.Enabled() {
 		return nil
 	}
 	return &claim{
-		id: r.id, name: r.name, ask: ask, key: claimKey(r.id, ask), log: r.log, look: r.signal, settings: ask.Settings,
+		id: r.id, name: r.name, wanted: ask, key: claimKey(r.id, ask), log: r.log, look: r.signal, settings: ask.Settings,
 	}
 }
 
 // claimKey is equal for those who ask for the same records, from the same brokers, delivered to the same peer in the
 // same way.
-func claimKey(id ID, ask *Ask) string {
+func claimKey(id ID, ask *Wanted) string {
 	return fmt.Sprintf("%s|%s|%s|%s", id.Peer, id.Name, ask.Role.Delivery(), ask.Settings.Reading())
 }
 

@@ -5,14 +5,14 @@
 //
 //	routes := route.NewSet(route.Options{Log: log, Metrics: metrics, Secrets: secrets})
 //	r := routes.Open(route.ID{Peer: "echo", Name: "default"}, route.Label{Direction: status.Source})
-//	r.Apply(route.Ask{Role: role.Messages, Settings: settings, Receiver: receiver})
+//	r.Apply(route.Wanted{Role: role.Messages, Settings: settings, Receiver: receiver})
 //
 // [Route.Apply] is called again with each change. It returns at once: the route brings what runs in line with what was
 // last asked for, in the background, and moves no more than it must. Other credentials are exchanged while all goes on;
 // anything else has the old reading end before the new one begins, or one process would be two members of a group.
 // [Route.Refuse] says that a link cannot be carried out, [Set.Drop] that it is gone.
 //
-// Records go the way that [Ask.Receiver] makes: a [record.Receiver] for each reading, made of what the reading lends to
+// Records go the way that [Wanted.Receiver] makes: a [record.Receiver] for each reading, made of what the reading lends to
 // it (see [Delivery]). Two routes of one peer and name that ask for the same records share one reading, as links of
 // wasmCloud in both directions do; two that would take them from each other are told apart by the order of their ids.
 //

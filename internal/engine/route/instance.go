@@ -13,12 +13,12 @@ import (
 func (s *readings) instance(c *claim) string {
 	consumer := &c.settings.Consumer
 	id := consumer.InstanceID
-	if consumer.CommonInstanceID != "" && !c.ask.Role.Batches() {
+	if consumer.CommonInstanceID != "" && !c.wanted.Role.Batches() {
 		id = consumer.CommonInstanceID
 	}
 	first := c
 	for other := range s.claims {
-		if other.ask.Role.Batches() || compareIDs(other.id, first.id) >= 0 || !c.sameName(other) {
+		if other.wanted.Role.Batches() || compareIDs(other.id, first.id) >= 0 || !c.sameName(other) {
 			continue
 		}
 		switch {

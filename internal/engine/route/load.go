@@ -22,7 +22,7 @@ func (s *Set) Snapshot() telemetry.Snapshot {
 		snapshot.Consumers = append(snapshot.Consumers, sub.load(now))
 	}
 	b := s.Memory.Status()
-	snapshot.Memory = telemetry.MemoryCounts{Limit: s.Lid.Bytes, Budget: b.Limit, Used: b.Used, Refused: b.Refused}
+	snapshot.Memory = telemetry.MemoryCounts{Limit: s.ProcessLimit.Bytes, Budget: b.Limit, Used: b.Used, Refused: b.Refused}
 	return snapshot
 }
 

@@ -47,7 +47,7 @@ func (r *Route) publishing(ctx context.Context) (*publishing, error) {
 	case now == nil:
 		return unusable("link %s has just been deleted", r)
 	case now.publishing == nil:
-		return unusable("link %s is not for publishing: its interface is %s", r, now.ask.Role)
+		return unusable("link %s is not for publishing: its interface is %s", r, now.wanted.Role)
 	default:
 		return now.publishing, nil
 	}
@@ -67,7 +67,7 @@ func (r *Route) Publish(ctx context.Context, from Trace, msg payload.Message) er
 	}
 	p.metrics.Published(classOf(err), time.Since(began))
 	fit := r.shared.Secrets.Err(err)
-	if p.answersInVain(err) {
+	if p.badAnswerAddress(err) {
 		return &AnswerError{fit}
 	}
 	return fit
@@ -82,9 +82,9 @@ func (p *publishing) outgoing(msg payload.Message) (record.Outgoing, error) {
 	return out, nil
 }
 
-// answersInVain tells whether an error is about the address that a request asks for its answer at, so that it is the
+// badAnswerAddress tells whether an error is about the address that a request asks for its answer at, so that it is the
 // same each time. Trouble with the link's own reply topic is the operator's, who mends it.
-func (p *publishing) answersInVain(err error) bool {
+func (p *publishing) badAnswerAddress(err error) bool {
 	e, ok := errors.AsType[*produce.Error](err)
 	if !ok || !e.Answer {
 		return false

@@ -31,7 +31,7 @@ type publishing struct {
 	publisher *produce.Publisher
 }
 
-func startPublishing(r *Route, ask *Ask, payloads *payloads) (*publishing, error) {
+func startPublishing(r *Route, ask *Wanted, payloads *payloads) (*publishing, error) {
 	p := &publishing{
 		settings: ask.Settings, form: payload.FormOf(&ask.Settings), log: r.log, payloads: payloads,
 		metrics: r.shared.Metrics.Link(r.id.Peer, r.id.Name),

@@ -77,7 +77,7 @@ func newReading(shared *shared, c *claim, instance string) (*reading, error) {
 
 // produces tells whether the reading stores records itself: dead letters, or what the component makes of records.
 func (s *reading) produces() bool {
-	return s.claim.ask.Role == role.Process || s.settings.Delivery.DeadLetterTopic != ""
+	return s.claim.wanted.Role == role.Process || s.settings.Delivery.DeadLetterTopic != ""
 }
 
 // produceAs has the reading produce with these settings from now on. It returns the handle that is to be released, nil
@@ -119,7 +119,7 @@ func (s *reading) adopt(security settings.Security) (*produce.Handle, error) {
 
 // choosePayloads lets the log have what records hold where all links of the reading allow it.
 func (s *reading) choosePayloads() {
-	if slices.ContainsFunc(s.users, func(c *claim) bool { return !c.ask.Settings.LogPayloads }) {
+	if slices.ContainsFunc(s.users, func(c *claim) bool { return !c.wanted.Settings.LogPayloads }) {
 		s.payloads.Store(nil)
 		return
 	}
@@ -133,9 +133,9 @@ func (s *reading) delivery() Delivery {
 
 // receiver is what takes the records of the reading.
 func (s *reading) receiver() record.Receiver {
-	s.receives = s.claim.ask.Receiver(s.delivery())
+	s.receives = s.claim.wanted.Receiver(s.delivery())
 	r := record.Receiver(loggedReceiver{s.receives, &s.payloads})
-	if s.settings.Delivery.Tombstones == settings.TombstonesSkip && !s.claim.ask.Role.Batches() {
+	if s.settings.Delivery.Tombstones == settings.TombstonesSkip && !s.claim.wanted.Role.Batches() {
 		r = skipsTombstones{r, s.log}
 	}
 	return r
@@ -144,10 +144,10 @@ func (s *reading) receiver() record.Receiver {
 func (s *reading) consumerConfig() consume.Config {
 	cfg := consume.Config{
 		Settings: s.settings, Access: s.access, Component: s.claim.id.Peer,
-		Receiver: s.receiver(), Batches: s.claim.ask.Role.Batches(),
+		Receiver: s.receiver(), Batches: s.claim.wanted.Role.Batches(),
 		Produce: s.deadLetter, Limiter: s.shared.Limiter, Observer: s.metrics, Log: s.log,
 	}
-	if s.claim.ask.Role == role.Process {
+	if s.claim.wanted.Role == role.Process {
 		cfg.Outputs = &dispatch.Outputs{Prepare: s.publisher.Prepare, Produce: s.publish}
 		cfg.TransactionalID = s.transactionalID()
 	}

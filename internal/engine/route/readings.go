@@ -44,7 +44,7 @@ func (s *readings) read(ctx context.Context, c *claim) {
 	s.mu.Unlock()
 	switch {
 	case again:
-		c.log.Info("reading begins anew as another member of the group", "group_instance_id", c.ask.Settings.Consumer.InstanceID)
+		c.log.Info("reading begins anew as another member of the group", "group_instance_id", c.wanted.Settings.Consumer.InstanceID)
 		s.leave(ctx, c)
 		c.look()
 	case clash != nil:

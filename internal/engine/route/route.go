@@ -38,8 +38,8 @@ type Label struct {
 	Package, Direction string
 }
 
-// Ask is what a route is to do.
-type Ask struct {
+// Wanted is what a route is to do.
+type Wanted struct {
 	Role     role.Role
 	Settings settings.Link
 	// Receiver makes what takes the records of a reading, in batches where the role has them. It is called when a reading
@@ -76,7 +76,7 @@ type Route struct {
 	cancel   context.CancelFunc
 
 	mu       sync.Mutex
-	want     *Ask
+	wanted   *Wanted
 	rejected error
 	changed  bool // want or rejected, since they were last carried out
 	stopping bool
@@ -84,7 +84,7 @@ type Route struct {
 	stopCtx   context.Context
 	readEnded func()
 	unbind    func() bool // releases what stopCtx holds of the route
-	known     []func()    // take the secrets of the last settings back
+	hidden    []func()    // take the secrets of the last settings back
 	// now is what runs; nil before the first settings were carried out and where they were refused.
 	now *work
 	// refused is why nothing, or not what was asked for, runs.
@@ -128,9 +128,9 @@ func (r *Route) signal() {
 // Apply has the route do what is asked, soon: in the background it takes the place of what was asked before. Where
 // nothing but credentials differ, these are exchanged while all goes on; else the component publishes by the new
 // settings at once, and is given records by them when what read before has ended.
-func (r *Route) Apply(want Ask) {
+func (r *Route) Apply(want Wanted) {
 	r.mu.Lock()
-	r.want, r.rejected, r.changed = &want, nil, true
+	r.wanted, r.rejected, r.changed = &want, nil, true
 	r.mu.Unlock()
 	r.signal()
 }
@@ -138,7 +138,7 @@ func (r *Route) Apply(want Ask) {
 // Refuse ends what the route does: what was asked of it last cannot be done. Its problem is err.
 func (r *Route) Refuse(err error) {
 	r.mu.Lock()
-	r.want, r.rejected, r.changed = nil, err, true
+	r.wanted, r.rejected, r.changed = nil, err, true
 	r.mu.Unlock()
 	r.signal()
 }
@@ -148,10 +148,10 @@ func (r *Route) Refuse(err error) {
 func (r *Route) Hide(secrets []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.known = append(r.known, r.shared.Secrets.Add(secrets...))
+	r.hidden = append(r.hidden, r.shared.Secrets.Add(secrets...))
 	const kept = 2
-	for ; len(r.known) > kept; r.known = r.known[1:] {
-		showLater(r.known[0])
+	for ; len(r.hidden) > kept; r.hidden = r.hidden[1:] {
+		showLater(r.hidden[0])
 	}
 }
 
@@ -165,10 +165,10 @@ func showLater(remove func()) { time.AfterFunc(secretsStay, remove) }
 func (r *Route) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, remove := range r.known {
+	for _, remove := range r.hidden {
 		showLater(remove)
 	}
-	r.known = nil
+	r.hidden = nil
 }
 
 // stop ends the unit. ctx bounds the end, and so does replaceTimeout. readEnded, if not nil, is called once, when the
@@ -188,7 +188,7 @@ func (r *Route) run() {
 	defer r.shared.Metrics.Use(r.id.Peer, r.id.Name).Release()
 	for range r.wake {
 		r.mu.Lock()
-		want, rejected, changed, stopping, ctx, readEnded := r.want, r.rejected, r.changed, r.stopping, r.stopCtx, r.readEnded
+		want, rejected, changed, stopping, ctx, readEnded := r.wanted, r.rejected, r.changed, r.stopping, r.stopCtx, r.readEnded
 		r.changed = false
 		r.mu.Unlock()
 		switch {
@@ -282,14 +282,14 @@ func (r *Route) state() (*work, error) {
 }
 
 // apply brings what runs in line with parsed; nil with the reason where nothing can run.
-func (r *Route) apply(parsed *Ask, refused error) {
+func (r *Route) apply(parsed *Wanted, refused error) {
 	old, _ := r.state()
 	if old != nil && parsed != nil {
-		if old.ask.Role == parsed.Role && equalSettings(&old.settings, &parsed.Settings) {
+		if old.wanted.Role == parsed.Role && equalSettings(&old.settings, &parsed.Settings) {
 			r.swap(old, nil)
 			return
 		}
-		if old.ask.Role == parsed.Role && old.rotate(&parsed.Settings) {
+		if old.wanted.Role == parsed.Role && old.rotate(&parsed.Settings) {
 			r.swap(old, nil)
 			r.log.Info("the link's credentials were replaced: new connections use them")
 			return

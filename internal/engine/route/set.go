@@ -31,8 +31,8 @@ type Options struct {
 	// Limiter bounds the calls of all routes together; nil is without such a bound.
 	Limiter *semaphore.Weighted
 	// Memory is what records and answers are taken from, nil without a bound; Lid bounds the process, for the status.
-	Memory *memory.Budget
-	Lid    memory.Lid
+	Memory       *memory.Budget
+	ProcessLimit memory.ProcessLimit
 	// Process tells this copy of the program from all others, and is the same after a restart on the same machine.
 	Process []string
 	// Connector makes the connections to Kafka; nil is the machine's network.

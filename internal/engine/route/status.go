@@ -24,20 +24,20 @@ const (
 type observer struct {
 	started time.Time
 
-	mu      sync.Mutex
-	tracker status.Tracker
-	told    map[ID]told
+	mu       sync.Mutex
+	tracker  status.Tracker
+	reported map[ID]reported
 }
 
-// told is what the log was last told of a link.
-type told struct {
+// reported is what the log was last told of a link.
+type reported struct {
 	state  status.State
 	reason string
 	at     time.Time
 }
 
-// tellEvery keeps a link that goes up and down, or whose reason changes all the time, from filling the log.
-const tellEvery = 30 * time.Second
+// reportEvery keeps a link that goes up and down, or whose reason changes all the time, from filling the log.
+const reportEvery = 30 * time.Second
 
 // observe looks at the links until ctx ends, so that the times in a status are right when somebody asks.
 func (s *Set) observe(ctx context.Context) {
@@ -69,7 +69,7 @@ func (s *Set) look() {
 	s.observer.mu.Lock()
 	defer s.observer.mu.Unlock()
 	s.observer.tracker.ObserveStates(now, links)
-	s.observer.tell(ids, units, links, now)
+	s.observer.report(ids, units, links, now)
 }
 
 // startObserving begins to observe; the function that it returns ends that and waits for it.
@@ -103,7 +103,7 @@ func (s *Set) Status(about status.Provider) status.Provider {
 	s.observer.mu.Lock()
 	defer s.observer.mu.Unlock()
 	s.observer.tracker.Observe(&about)
-	s.observer.tell(ids, units, about.Links, about.Time)
+	s.observer.report(ids, units, about.Links, about.Time)
 	return about
 }
 
@@ -111,23 +111,23 @@ func (s *Set) Status(about status.Provider) status.Provider {
 func (s *Set) memory() status.Memory {
 	b := s.Memory.Status()
 	return status.Memory{
-		LimitBytes: s.Lid.Bytes, From: s.Lid.From, ResidentBytes: memory.Resident(),
+		LimitBytes: s.ProcessLimit.Bytes, From: s.ProcessLimit.From, ResidentBytes: memory.Resident(),
 		BudgetBytes: b.Limit, UsedBytes: b.Used, RefusedTimes: b.Refused,
 	}
 }
 
-// tell logs what has changed with links. It is called with observer.mu held.
-func (o *observer) tell(ids []ID, units map[ID]*Route, links []status.Link, now time.Time) {
-	before := o.told
-	o.told = make(map[ID]told, len(ids))
+// report logs what has changed with links. It is called with observer.mu held.
+func (o *observer) report(ids []ID, units map[ID]*Route, links []status.Link, now time.Time) {
+	before := o.reported
+	o.reported = make(map[ID]reported, len(ids))
 	for i, id := range ids {
 		unit, l := units[id], &links[i]
 		last := before[id]
-		o.told[id] = last
-		if !worthTelling(last, l) || (!last.at.IsZero() && now.Sub(last.at) < tellEvery) {
+		o.reported[id] = last
+		if !worthTelling(last, l) || (!last.at.IsZero() && now.Sub(last.at) < reportEvery) {
 			continue
 		}
-		o.told[id] = told{l.State, l.Reason, now}
+		o.reported[id] = reported{l.State, l.Reason, now}
 		if l.State.Ill() {
 			unit.log.Warn("the link is not healthy", "reason", l.Reason)
 			continue
@@ -137,7 +137,7 @@ func (o *observer) tell(ids []ID, units map[ID]*Route, links []status.Link, now 
 	}
 }
 
-func worthTelling(last told, l *status.Link) bool {
+func worthTelling(last reported, l *status.Link) bool {
 	switch {
 	case l.State.Ill():
 		return !last.state.Ill() || last.reason != l.Reason
@@ -171,14 +171,14 @@ func (r *Route) describe(counts map[telemetry.LinkName]status.Counters, first *f
 		return s
 	}
 	all := counts[telemetry.LinkName{Component: r.id.Peer, Link: r.id.Name}]
-	if now.ask.Role.Produces() {
+	if now.wanted.Role.Produces() {
 		s.Counters.RecordsOut, s.Counters.BytesOut = all.RecordsOut, all.BytesOut
 		s.Counters.Publishes, s.Counters.PublishSeconds = all.Publishes, all.PublishSeconds
 	}
 	if now.claim == nil {
 		return s
 	}
-	c := &now.ask.Settings.Consumer
+	c := &now.wanted.Settings.Consumer
 	s.Group, s.Topics = c.Group, slices.Clone(c.Topics)
 	if c.TopicPattern != nil {
 		s.Topics = []string{"/" + c.TopicPattern.String() + "/"}

@@ -18,7 +18,7 @@ func TestTheLogTellsOfALinkThatGoesUpAndDownOnceInAWhile(t *testing.T) {
 	begin := time.Now()
 	look := func(after time.Duration, state status.State, reason string) {
 		l := status.Link{State: state, Reason: reason}
-		o.tell([]ID{id}, map[ID]*Route{id: unit}, []status.Link{l}, begin.Add(after))
+		o.report([]ID{id}, map[ID]*Route{id: unit}, []status.Link{l}, begin.Add(after))
 	}
 	ill, again := `msg="the link is not healthy"`, `msg="the link is healthy again"`
 	expect := func(what string, times, repeats int) {
@@ -47,7 +47,7 @@ func TestTheLogTellsOfALinkThatGoesUpAndDownOnceInAWhile(t *testing.T) {
 	expect("one that stays ill for the same reason", 2, 1)
 	look(96*time.Second, status.Unhealthy, "no topic")
 	expect("and for another", 3, 1)
-	o.tell(nil, nil, nil, begin.Add(97*time.Second))
+	o.report(nil, nil, nil, begin.Add(97*time.Second))
 	look(98*time.Second, status.Unhealthy, "no topic")
 	expect("one that was gone", 4, 1)
 }

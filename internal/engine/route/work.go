@@ -17,7 +17,7 @@ type work struct {
 	shared   *shared
 	readings *readings
 	log      *slog.Logger
-	ask      *Ask
+	wanted   *Wanted
 	// settings are those of ask, with the credentials of the moment; the route's goroutine has them for itself.
 	settings   settings.Link
 	publishing *publishing // nil where nobody publishes by the route
@@ -25,8 +25,8 @@ type work struct {
 }
 
 // start makes everything but what reads; see [Route.apply].
-func (r *Route) start(ask *Ask) (*work, error) {
-	w := &work{shared: r.shared, readings: r.readings, log: r.log, ask: ask, settings: ask.Settings, claim: newClaim(r, ask)}
+func (r *Route) start(ask *Wanted) (*work, error) {
+	w := &work{shared: r.shared, readings: r.readings, log: r.log, wanted: ask, settings: ask.Settings, claim: newClaim(r, ask)}
 	payloads := newPayloads(r.log, ask.Settings.LogPayloads)
 	if ask.Role.Publishes() {
 		var err error

@@ -87,7 +87,7 @@ func Start(opts Options) *Export {
 		return nil
 	}
 	// The SDK has one handler for all of the process, and nobody else here uses the SDK.
-	otel.SetErrorHandler(&troubles{log: opts.Log})
+	otel.SetErrorHandler(&sdkErrors{log: opts.Log})
 	return e
 }
 

@@ -17,15 +17,15 @@ type reporter struct {
 	count  func(signal, result string, items int)
 	now    func() time.Time
 
-	mu      sync.Mutex
-	failing bool      // since said, no export went well
-	said    time.Time // when the log last said that exports fail
-	unsaid  int       // failed exports since
-	items   int       // items lost since the last export that went well
+	mu         sync.Mutex
+	failing    bool      // since said, no export went well
+	reportedAt time.Time // when the log last said that exports fail
+	unreported int       // failed exports since
+	items      int       // items lost since the last export that went well
 }
 
-// sayEvery bounds the log lines about a collector that does not answer.
-const sayEvery = 10 * time.Minute
+// reportEvery bounds the log lines about a collector that does not answer.
+const reportEvery = 10 * time.Minute
 
 func newReporter(sig signal, log *slog.Logger, count func(signal, result string, items int)) *reporter {
 	return &reporter{signal: sig, log: log.With("signal", sig.String()), count: count, now: time.Now}
@@ -48,12 +48,12 @@ func (r *reporter) outcome(items int, err error) {
 		return
 	}
 	r.items += lost
-	if now := r.now(); r.said.IsZero() || now.Sub(r.said) >= sayEvery {
+	if now := r.now(); r.reportedAt.IsZero() || now.Sub(r.reportedAt) >= reportEvery {
 		r.log.Warn("telemetry does not reach the OpenTelemetry collector", "error", err, "lost", r.items,
-			"unreported", r.unsaid)
-		r.said, r.unsaid, r.failing = now, 0, true
+			"unreported", r.unreported)
+		r.reportedAt, r.unreported, r.failing = now, 0, true
 	} else {
-		r.unsaid++
+		r.unreported++
 	}
 }
 
@@ -74,27 +74,27 @@ func lostOf(items int, err error) int {
 	return items
 }
 
-// troubles says what OpenTelemetry's SDK has to say of itself, such as that some metrics cannot be gathered: the first
+// sdkErrors says what OpenTelemetry's SDK has to say of itself, such as that some metrics cannot be gathered: the first
 // of it, and then some of it now and then.
-type troubles struct {
+type sdkErrors struct {
 	log *slog.Logger
 
-	mu     sync.Mutex
-	said   time.Time
-	unsaid int
+	mu         sync.Mutex
+	reportedAt time.Time
+	unreported int
 }
 
 // Handle implements otel.ErrorHandler.
-func (t *troubles) Handle(err error) {
+func (t *sdkErrors) Handle(err error) {
 	if errors.Is(err, context.Canceled) {
 		return // a shutdown cut off what was under way
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if now := time.Now(); t.said.IsZero() || now.Sub(t.said) >= sayEvery {
-		t.log.Warn("the OpenTelemetry SDK reports an error", "error", err, "unreported", t.unsaid)
-		t.said, t.unsaid = now, 0
+	if now := time.Now(); t.reportedAt.IsZero() || now.Sub(t.reportedAt) >= reportEvery {
+		t.log.Warn("the OpenTelemetry SDK reports an error", "error", err, "unreported", t.unreported)
+		t.reportedAt, t.unreported = now, 0
 	} else {
-		t.unsaid++
+		t.unreported++
 	}
 }

@@ -240,7 +240,7 @@ func TestTheLogSaysItOnceInAWhile(t *testing.T) {
 	if !log.Contains("again") || !log.Contains("lost=500") {
 		t.Errorf("the end is not in the log: %s", log.String())
 	}
-	now = now.Add(sayEvery)
+	now = now.Add(reportEvery)
 	r.outcome(5, errTest)
 	if !log.Contains("unreported=99") {
 		t.Errorf("the lines that were left out are not counted: %s", log.String())

@@ -57,8 +57,8 @@ type LatticeCounts struct {
 	AwaitedCalls                int
 }
 
-// asked are the metrics that come from a Snapshot.
-var asked = map[*metric]bool{
+// scraped are the metrics that come from a Snapshot.
+var scraped = map[*metric]bool{
 	assignedPartitions: true, inFlightRecords: true, waitingRecords: true, bufferedBytes: true, oldestUnfinished: true,
 	failingCalls: true, oldestCall: true,
 	lagRecords: true, lagSeconds: true, committedOffset: true, heldPartitions: true, commitAge: true,
@@ -71,8 +71,8 @@ var asked = map[*metric]bool{
 
 // Ask has a snapshot taken at each scrape. It is called once.
 func (m *Metrics) Ask(snapshot func() Snapshot) {
-	c := &collector{snapshot: snapshot, descs: make(map[*metric]*prometheus.Desc, len(asked))}
-	for d := range asked {
+	c := &collector{snapshot: snapshot, descs: make(map[*metric]*prometheus.Desc, len(scraped))}
+	for d := range scraped {
 		c.descs[d] = d.desc()
 	}
 	m.Registry.MustRegister(c)

@@ -84,13 +84,13 @@ func (l *limiter) turn(kind string, k *repeats) {
 		delete(l.kinds, kind)
 		return
 	}
-	k.tell()
+	k.report()
 	k.written = repeatBurst
 	k.timer.Reset(l.window)
 }
 
-// tell writes the last line that was left out. limiter.mu is held, so that no such line comes after the end.
-func (k *repeats) tell() {
+// report writes the last line that was left out. limiter.mu is held, so that no such line comes after the end.
+func (k *repeats) report() {
 	k.last.AddAttrs(slog.Int("repeats_left_out", k.left))
 	_ = k.to.Handle(context.Background(), k.last) // there is nobody to tell; slog's own methods do the same
 	k.left = 0
@@ -103,7 +103,7 @@ func (l *limiter) close() {
 	for _, k := range l.kinds {
 		k.timer.Stop()
 		if k.left > 0 {
-			k.tell()
+			k.report()
 		}
 	}
 	clear(l.kinds)

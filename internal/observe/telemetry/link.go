@@ -25,13 +25,13 @@ type LinkMetrics struct {
 	histograms []*metric
 
 	// What comes with every record is looked up once, here, and not each time.
-	outcomes                                   [record.Kinds]prometheus.Counter
-	givenUp                                    prometheus.Counter
-	committed, notCommitted, published         prometheus.Counter
-	records, bytes, rebalances, missed         prometheus.Counter
-	repeated, publishedRecords, publishedBytes prometheus.Counter
-	delivery, publish                          prometheus.Observer
-	request, batch, transact                   *rare
+	outcomes                                      [record.Kinds]prometheus.Counter
+	givenUp                                       prometheus.Counter
+	committed, notCommitted, published            prometheus.Counter
+	records, bytes, rebalances, missed            prometheus.Counter
+	redelivered, publishedRecords, publishedBytes prometheus.Counter
+	delivery, publish                             prometheus.Observer
+	request, batch, transact                      *rare
 }
 
 // series tells the series of one link apart: by the metric, and by the label that the link does not give, "" where
@@ -73,7 +73,7 @@ func (m *Metrics) newLink(key linkKey) *LinkMetrics {
 		metrics: m, key: key, counters: make(map[series]prometheus.Counter),
 	}
 	l.records, l.bytes = l.counter(fetchedRecords, ""), l.counter(fetchedBytes, "")
-	l.rebalances, l.missed, l.repeated = l.counter(rebalances, ""), l.counter(missedRecords, ""),
+	l.rebalances, l.missed, l.redelivered = l.counter(rebalances, ""), l.counter(missedRecords, ""),
 		l.counter(redeliveries, "")
 	l.publishedRecords, l.publishedBytes = l.counter(publishedRecords, ""), l.counter(publishedBytes, "")
 	l.delivery, l.publish = l.histogram(deliverySeconds), l.histogram(publishSeconds)
@@ -158,8 +158,8 @@ func (l *LinkMetrics) GivenUp(took time.Duration) {
 	l.delivery.Observe(took.Seconds())
 }
 
-// Repeated implements dispatch.Observer.
-func (l *LinkMetrics) Repeated() { l.repeated.Inc() }
+// Redelivered implements dispatch.Observer.
+func (l *LinkMetrics) Redelivered() { l.redelivered.Inc() }
 
 // Batched implements dispatch.Observer.
 func (l *LinkMetrics) Batched(records int) { l.batch.Observe(float64(records)) }

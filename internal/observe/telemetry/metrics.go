@@ -35,7 +35,7 @@ func NewMetrics() *Metrics {
 	}
 	for _, d := range declared {
 		switch {
-		case asked[d]: // by the Collector
+		case scraped[d]: // by the Collector
 		case d.kind == counter:
 			c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: d.fullName(), Help: d.help}, d.labels)
 			m.counters[d] = c

@@ -125,7 +125,7 @@ func (s *Session) natsOptions() ([]nats.Option, error) {
 			}
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
-			s.troubles.forgetRefusals()
+			s.problems.forgetRefusals()
 			s.log.Warn("lattice connection is back; link and config changes made meanwhile are lost",
 				"url", redact.URLs(nc.ConnectedUrl()))
 		}),

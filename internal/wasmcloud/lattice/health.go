@@ -24,7 +24,7 @@ func (r *run) answerHealth(msg *nats.Msg) {
 		return
 	}
 	health := r.handler.Health()
-	if trouble := r.troubles.text(); trouble != "" {
+	if trouble := r.problems.text(); trouble != "" {
 		if r.options.Fit != nil {
 			trouble = r.options.Fit(trouble)
 		}

@@ -66,7 +66,7 @@ type Session struct {
 	closed  chan struct{} // closed when nc is closed for good
 
 	running  atomic.Bool
-	troubles troubles
+	problems problems
 	refusals atomic.Pointer[func(error)]
 }
 
@@ -156,7 +156,7 @@ type run struct {
 	quit   chan struct{} // closed to end the worker
 	worked chan struct{} // closed when the worker has ended
 
-	telling   telling
-	answering sync.Mutex // held while a health check is answered
-	ended     bool       // guarded by answering: no more health checks
+	statusAnswers statusAnswers
+	answering     sync.Mutex // held while a health check is answered
+	ended         bool       // guarded by answering: no more health checks
 }

@@ -62,7 +62,7 @@ func (r *run) end(msg *nats.Msg, timeout time.Duration) error {
 	r.answering.Lock()
 	r.ended = true
 	r.answering.Unlock()
-	r.endTelling()
+	r.endStatusAnswers()
 
 	select {
 	case <-r.worked:

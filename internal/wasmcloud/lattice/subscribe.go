@@ -46,7 +46,7 @@ func (r *run) subscribe(ctx context.Context) error {
 		}
 		r.changeSubs = append(r.changeSubs, sub)
 	}
-	r.troubles.countLost(r.lost)
+	r.problems.countLost(r.lost)
 
 	// Each of these has a goroutine of its own in nats.go, so no link work can hold them up.
 	for operation, callback := range map[string]nats.MsgHandler{
@@ -54,7 +54,7 @@ func (r *run) subscribe(ctx context.Context) error {
 		"default.shutdown": r.onShutdown,
 		"status":           r.answerStatus,
 	} {
-		if _, tells := r.handler.(StatusTeller); operation == "status" && !tells {
+		if _, tells := r.handler.(StatusSource); operation == "status" && !tells {
 			continue
 		}
 		sub, err := r.nc.Subscribe(r.subject(id, operation), callback)

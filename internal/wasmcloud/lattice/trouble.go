@@ -12,15 +12,15 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/refusal"
 )
 
-// troubles are what went wrong with the session itself and what a health check should therefore tell: without it, a
+// problems are what went wrong with the session itself and what a health check should therefore tell: without it, a
 // link that never arrived would look like one that nobody put.
-type troubles struct {
+type problems struct {
 	mu       sync.Mutex
 	refusals map[string]struct{} // texts of the server
 	lost     func() int          // link and config messages dropped, nil before there are subscriptions
 }
 
-func (t *troubles) refused(text string) {
+func (t *problems) refused(text string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.refusals == nil {
@@ -33,20 +33,20 @@ func (t *troubles) refused(text string) {
 }
 
 // forgetRefusals is called when the server gets all subscriptions anew, and will complain anew.
-func (t *troubles) forgetRefusals() {
+func (t *problems) forgetRefusals() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.refusals = nil
 }
 
-func (t *troubles) countLost(lost func() int) {
+func (t *problems) countLost(lost func() int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.lost = lost
 }
 
 // text is empty where all is well.
-func (t *troubles) text() string {
+func (t *problems) text() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	texts := slices.Sorted(maps.Keys(t.refusals))
@@ -86,6 +86,6 @@ func (s *Session) onAsyncError(_ *nats.Conn, sub *nats.Subscription, err error) 
 	s.log.Error("lattice connection reports an error", "subject", subject, "error", err)
 	// A refused publish belongs to whoever published, and tells more of a peer than of this session.
 	if refused.Subscription && strings.HasPrefix(refused.Subject, s.prefix()) {
-		s.troubles.refused(fmt.Sprintf("the lattice refuses a subscription: %v", err))
+		s.problems.refused(fmt.Sprintf("the lattice refuses a subscription: %v", err))
 	}
 }

@@ -72,7 +72,7 @@ func (p *Provider) apply(r *route.Route, l *lattice.Link) {
 }
 
 // parse reads the settings of a link.
-func (p *Provider) parse(r *route.Route, l *lattice.Link) (*route.Ask, error) {
+func (p *Provider) parse(r *route.Route, l *lattice.Link) (*route.Wanted, error) {
 	does, err := role.Of(l.ID.Direction == lattice.AsSource, l.ID.Namespace+":"+l.ID.Package, l.Interfaces)
 	if err != nil {
 		return nil, err
@@ -97,7 +97,7 @@ func (p *Provider) parse(r *route.Route, l *lattice.Link) (*route.Ask, error) {
 		return nil, err
 	}
 	peer, name := l.ID.Peer, l.ID.Name
-	return &route.Ask{Role: does, Settings: parsed, Receiver: func(d route.Delivery) record.Receiver {
+	return &route.Wanted{Role: does, Settings: parsed, Receiver: func(d route.Delivery) record.Receiver {
 		if does.Batches() {
 			return p.batches(peer, name, does == role.Process, d)
 		}

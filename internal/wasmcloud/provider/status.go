@@ -25,8 +25,8 @@ func (p *Provider) Status(context.Context) status.Provider {
 	return s
 }
 
-// TellStatus implements lattice.StatusTeller.
-func (p *Provider) TellStatus(limit int) ([]byte, error) {
+// AnswerStatus implements lattice.StatusSource.
+func (p *Provider) AnswerStatus(limit int) ([]byte, error) {
 	return status.Encode(p.Status(context.Background()), limit)
 }
 

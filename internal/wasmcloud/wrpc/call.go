@@ -274,7 +274,7 @@ func (c *call) abandon(text string, err error) {
 		return
 	}
 	c.params.close(err)
-	c.server.complain(text, "subject", c.subject, "error", err)
+	c.server.warnSeldom(text, "subject", c.subject, "error", err)
 	c.send(nil)
 }
 

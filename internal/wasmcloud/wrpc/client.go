@@ -123,7 +123,7 @@ func NewClient(nc *nats.Conn, opts ClientOptions) (*Client, error) {
 			c.peers.forget()
 		}
 	})
-	c.watching.Go(c.lookAfterPeers)
+	c.watching.Go(c.watchPeers)
 	return c, nil
 }
 

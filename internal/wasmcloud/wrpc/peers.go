@@ -68,8 +68,8 @@ func (p *peers) signal() {
 	}
 }
 
-// meet notes that a peer has taken a call with this reply subject.
-func (p *peers) meet(reply string) {
+// add notes that a peer has taken a call with this reply subject.
+func (p *peers) add(reply string) {
 	prefix := prefixOf(reply)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -124,16 +124,16 @@ func (in *peerInbox) deliver(_ string, m *nats.Msg) {
 	in.peers.signal()
 }
 
-// nobody is asked last in each round, and is there never: when NATS says so, it has answered for all that were asked
+// noSubscriber is asked last in each round, and is there never: when NATS says so, it has answered for all that were asked
 // before. It is a receiver of that answer.
-type nobody struct {
+type noSubscriber struct {
 	peers   *peers
 	subject string
 	token   uint64
 }
 
 // deliver implements receiver. suffix is the number of the round.
-func (n *nobody) deliver(suffix string, _ *nats.Msg) {
+func (n *noSubscriber) deliver(suffix string, _ *nats.Msg) {
 	round, err := strconv.ParseUint(strings.TrimPrefix(suffix, "."), 10, 64)
 	if err != nil {
 		return // nobody of ours
@@ -147,11 +147,11 @@ func (n *nobody) deliver(suffix string, _ *nats.Msg) {
 	}
 }
 
-// lookAfterPeers ends calls that nobody will answer any more. It is a goroutine of its own.
-func (c *Client) lookAfterPeers() {
+// watchPeers ends calls that nobody will answer any more. It is a goroutine of its own.
+func (c *Client) watchPeers() {
 	tick := time.NewTicker(askEvery)
 	defer tick.Stop()
-	end := &nobody{peers: &c.peers, subject: c.nc.NewInbox()}
+	end := &noSubscriber{peers: &c.peers, subject: c.nc.NewInbox()}
 	end.token, _ = c.in.add(end)
 	defer c.in.remove(end.token)
 	for {
@@ -169,7 +169,7 @@ func (c *Client) lookAfterPeers() {
 
 // askPeers asks the inboxes of peers whether they are there: all of them, or those that have not been asked yet. Calls
 // that are with one that is gone fail.
-func (c *Client) askPeers(end *nobody, all bool) {
+func (c *Client) askPeers(end *noSubscriber, all bool) {
 	p := &c.peers
 	var ask, drop []*peerInbox
 	gone, serving := make(map[string]struct{}), make(map[string]struct{})

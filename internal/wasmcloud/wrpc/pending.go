@@ -75,7 +75,7 @@ func (p *pending) accept(m *nats.Msg) {
 		// Here rather than in the call's goroutine, which this spares one wake-up.
 		p.client.closeParams(m.Reply)
 	}
-	p.client.peers.meet(m.Reply)
+	p.client.peers.add(m.Reply)
 }
 
 // acceptError says what a message to the reply subject means that is no accept.

@@ -98,11 +98,11 @@ type Server struct {
 	counts counters
 	noise  rate.Sometimes // holds back what hostile peers could flood the log with
 
-	ctx    context.Context // of all handlers
-	cancel context.CancelFunc
-	work   sync.WaitGroup // goroutines of calls
-	jobs   chan *call     // to a goroutine that has run a call and waits for another
-	rested atomic.Int32   // goroutines that wait for one
+	ctx         context.Context // of all handlers
+	cancel      context.CancelFunc
+	work        sync.WaitGroup // goroutines of calls
+	nextCall    chan *call     // to a goroutine that has run a call and waits for another
+	idleWorkers atomic.Int32   // goroutines that wait for one
 
 	// mu guards what follows. Nothing else is locked and nothing is published while it is held.
 	mu       sync.Mutex
@@ -119,12 +119,12 @@ type Server struct {
 // NewServer subscribes to the server's inbox. nc stays the caller's. [Server.Shutdown] must be called in the end.
 func NewServer(nc *nats.Conn, opts ServerOptions) (*Server, error) {
 	s := &Server{
-		nc:    nc,
-		opts:  opts.withDefaults(),
-		funcs: make(map[string]*watch),
-		noise: rate.Sometimes{Interval: time.Second},
-		idle:  make(chan struct{}),
-		jobs:  make(chan *call),
+		nc:       nc,
+		opts:     opts.withDefaults(),
+		funcs:    make(map[string]*watch),
+		noise:    rate.Sometimes{Interval: time.Second},
+		idle:     make(chan struct{}),
+		nextCall: make(chan *call),
 	}
 	if !reply.Literal(opts.Prefix) {
 		return nil, fmt.Errorf("opening a wRPC server: prefix %q is no subject: %w", opts.Prefix, ErrMalformed)
@@ -192,7 +192,7 @@ func (s *Server) take(h Handler, m *nats.Msg) {
 	// A reply subject in our own inbox would make us answer ourselves.
 	if !s.opts.Inboxes.Answer(m.Reply) || strings.HasPrefix(m.Reply, s.in.prefix) {
 		s.counts.malformed.Add(1)
-		s.complain("a call that cannot be answered was dropped", "subject", m.Subject, "reply",
+		s.warnSeldom("a call that cannot be answered was dropped", "subject", m.Subject, "reply",
 			text.Clip(m.Reply, maxLoggedSubject))
 		return
 	}
@@ -213,7 +213,7 @@ func (s *Server) take(h Handler, m *nats.Msg) {
 		s.refusals.add(c.from, now)
 		s.mu.Unlock()
 		s.counts.refused.Add(1)
-		s.complain("a call was refused because there is no memory for it", "subject", m.Subject,
+		s.warnSeldom("a call was refused because there is no memory for it", "subject", m.Subject,
 			"source_id", text.Clip(c.from, maxLoggedSubject), "error", noRoom)
 		c.refuse(false)
 		return
@@ -232,7 +232,7 @@ func (s *Server) take(h Handler, m *nats.Msg) {
 		s.refusals.add(c.from, now)
 		s.mu.Unlock()
 		s.counts.refused.Add(1)
-		s.complain("a call was refused because too many are running", "subject", m.Subject,
+		s.warnSeldom("a call was refused because too many are running", "subject", m.Subject,
 			"source_id", text.Clip(c.from, maxLoggedSubject), "running", s.opts.MaxCalls, "waiting", s.opts.MaxWaiting)
 		c.refuse(!full)
 	}
@@ -270,14 +270,14 @@ func (s *Server) resume(c *call) {
 	s.mu.Unlock()
 }
 
-// maxRested is how many goroutines wait for calls at most. One that has run a call has the stack that the next one
+// maxIdleWorkers is how many goroutines wait for calls at most. One that has run a call has the stack that the next one
 // needs, which otherwise grows anew with each.
-const maxRested = 64
+const maxIdleWorkers = 64
 
 // begin runs the handler of a call in a goroutine.
 func (s *Server) begin(c *call) {
 	select {
-	case s.jobs <- c:
+	case s.nextCall <- c:
 	default:
 		s.work.Go(func() { s.serve(c) })
 	}
@@ -288,15 +288,15 @@ func (s *Server) serve(c *call) {
 	for {
 		c.run()
 		c = nil //nolint:wastedassign // it may be large, and the wait for the next long
-		if s.rested.Add(1) > maxRested {
-			s.rested.Add(-1)
+		if s.idleWorkers.Add(1) > maxIdleWorkers {
+			s.idleWorkers.Add(-1)
 			return
 		}
 		select {
-		case c = <-s.jobs:
-			s.rested.Add(-1)
+		case c = <-s.nextCall:
+			s.idleWorkers.Add(-1)
 		case <-s.ctx.Done():
-			s.rested.Add(-1)
+			s.idleWorkers.Add(-1)
 			return
 		}
 	}
@@ -326,8 +326,8 @@ func (s *Server) signalIdle() {
 	}
 }
 
-// complain logs what a peer did, once a second at most.
-func (s *Server) complain(text string, args ...any) {
+// warnSeldom logs what a peer did, once a second at most.
+func (s *Server) warnSeldom(text string, args ...any) {
 	s.noise.Do(func() { s.opts.Logger.Warn(text, args...) })
 }
 
@@ -340,7 +340,7 @@ func (s *Server) failed(subject string, err error) {
 	case errors.As(err, &panicked):
 		s.opts.Logger.Error(text, "subject", subject, "error", err, "stack", string(panicked.stack))
 	case errors.Is(err, ErrMalformed), errors.Is(err, ErrTooLarge), errors.Is(err, ErrIncomplete):
-		s.complain(text, "subject", subject, "error", err) // the caller's doing
+		s.warnSeldom(text, "subject", subject, "error", err) // the caller's doing
 	default:
 		s.opts.Logger.Warn(text, "subject", subject, "error", err)
 	}
@@ -351,7 +351,7 @@ func (s *Server) failed(subject string, err error) {
 func (s *Server) publish(subject, reply string, data []byte) bool {
 	err := s.nc.PublishMsg(&nats.Msg{Subject: subject, Reply: reply, Data: data})
 	if err != nil {
-		s.complain("answering a call failed", "error", err)
+		s.warnSeldom("answering a call failed", "error", err)
 	}
 	return err == nil
 }
