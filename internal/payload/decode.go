@@ -78,9 +78,9 @@ func (d *decoder) member(m member) error {
 	if !isMapped(m.name) {
 		return errors.New("is no name that CloudEvents allows: lower-case letters and digits only")
 	}
-	a := attribute{name: m.name}
+	a := Attribute{Name: m.name}
 	var err error
-	if a.value, err = canonical(m.raw); err == nil {
+	if a.Value, err = canonical(m.raw); err == nil {
 		err = checkAttribute(a)
 	}
 	d.event = append(d.event, a)
@@ -167,7 +167,7 @@ func (d *decoder) finish() error {
 	}
 	if !d.hasHeaders && len(d.event) > 0 {
 		for _, a := range d.event {
-			d.out.Headers = append(d.out.Headers, record.Header{Key: headerPrefix + a.name, Value: []byte(a.value)})
+			d.out.Headers = append(d.out.Headers, record.Header{Key: headerPrefix + a.Name, Value: []byte(a.Value)})
 		}
 		if d.media.text != "" {
 			d.out.Headers = append(d.out.Headers, record.Header{Key: headerContentType, Value: []byte(d.media.text)})
@@ -183,7 +183,7 @@ func (d *decoder) checkEvent() error {
 	}
 	for _, name := range required {
 		if !d.event.has(name) {
-			return fmt.Errorf("%s: is missing; %s makes the envelope an event, which needs %s", name, d.event[0].name,
+			return fmt.Errorf("%s: is missing; %s makes the envelope an event, which needs %s", name, d.event[0].Name,
 				strings.Join(required, ", "))
 		}
 	}

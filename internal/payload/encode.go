@@ -2,7 +2,6 @@ package payload
 
 import (
 	"encoding/base64"
-	"fmt"
 	"math"
 	"strconv"
 	"time"
@@ -16,42 +15,55 @@ const timeFormat = "2006-01-02T15:04:05.000Z07:00"
 
 // Encode writes a record as an envelope. It does not change the record, and the result shares no memory with it.
 func Encode(r *record.Record) []byte {
-	stamp, hasStamp := timestampOf(r.Timestamp)
-	e, is := eventOf(r)
-	if !is {
-		e = event{
-			{attrSpec, specVersion},
-			{attrID, fmt.Sprintf("%s/%d/%d", r.Topic, r.Partition, r.Offset)},
-			// The topic is no authority of the URI (kafka://topic), where case would not count.
-			{attrSource, "kafka:" + r.Topic},
-			{attrType, Type},
-		}
-		if hasStamp {
-			e = append(e, attribute{attrTime, stamp})
-		}
-	}
 	w := writer{b: make([]byte, 0, 512+len(r.Key)+4*r.Size()/3)}
-	for _, a := range e {
-		w.text(a.name, a.value)
+	for _, a := range attributesOf(r) {
+		w.attribute(a)
 	}
-	w.text(attrTopic, r.Topic)
-	w.raw(attrPartition, strconv.Itoa(int(r.Partition)))
-	w.text(attrOffset, strconv.FormatInt(r.Offset, 10))
-	w.raw(attrAttempt, strconv.Itoa(min(r.Attempt, math.MaxInt32)))
-	if hasStamp {
-		w.text(attrTimestamp, stamp)
+	w.data(r)
+	return append(w.b, '}')
+}
+
+// attributesOf are the attributes of the event that a record is, or that stands for it, with those of ours behind them.
+func attributesOf(r *record.Record) []Attribute {
+	stamp, hasStamp := timestampOf(r.Timestamp)
+	list := make([]Attribute, 0, 13)
+	if e, is := eventOf(r); is {
+		list = append(list, e...)
+	} else {
+		list = append(list,
+			Attribute{attrSpec, specVersion},
+			Attribute{attrID, r.Topic + "/" + strconv.Itoa(int(r.Partition)) + "/" + strconv.FormatInt(r.Offset, 10)},
+			// The topic is no authority of the URI (kafka://topic), where case would not count.
+			Attribute{attrSource, "kafka:" + r.Topic},
+			Attribute{attrType, Type})
+		if hasStamp {
+			list = append(list, Attribute{attrTime, stamp})
+		}
+	}
+	return append(list, ownAttributesOf(r, stamp)...)
+}
+
+// ownAttributesOf are the attributes that say what the record is besides an event. stamp is its timestamp, "" for none.
+func ownAttributesOf(r *record.Record, stamp string) []Attribute {
+	list := make([]Attribute, 0, 8)
+	list = append(list,
+		Attribute{attrTopic, r.Topic},
+		Attribute{attrPartition, strconv.Itoa(int(r.Partition))},
+		Attribute{attrOffset, strconv.FormatInt(r.Offset, 10)},
+		Attribute{attrAttempt, strconv.Itoa(min(r.Attempt, math.MaxInt32))})
+	if stamp != "" {
+		list = append(list, Attribute{attrTimestamp, stamp})
 	}
 	switch {
 	case r.Key == nil:
 	case isAttributeText(r.Key):
-		w.text(attrKey, string(r.Key))
+		list = append(list, Attribute{attrKey, string(r.Key)})
 	default:
-		w.base64(attrKeyBase64, r.Key)
+		list = append(list, Attribute{attrKeyBase64, base64.StdEncoding.EncodeToString(r.Key)})
 	}
-	w.text(attrHeaders, string(appendHeaders(nil, r.Headers)))
-	w.raw(attrTombstone, strconv.FormatBool(r.Value == nil))
-	w.data(r)
-	return append(w.b, '}')
+	return append(list,
+		Attribute{attrHeaders, string(appendHeaders(nil, r.Headers))},
+		Attribute{attrTombstone, strconv.FormatBool(r.Value == nil)})
 }
 
 // timestampOf writes the timestamp of a record, if it has one that RFC 3339 can write. Kafka's -1 is none.
@@ -84,6 +96,16 @@ func (w *writer) text(name, text string) {
 	w.b = appendString(w.b, text)
 }
 
+// attribute writes an attribute in the JSON type that it has.
+func (w *writer) attribute(a Attribute) {
+	switch a.Name {
+	case attrPartition, attrAttempt, attrTombstone:
+		w.raw(a.Name, a.Value)
+	default:
+		w.text(a.Name, a.Value)
+	}
+}
+
 func (w *writer) base64(name string, value []byte) {
 	w.name(name)
 	w.b = append(w.b, '"')
@@ -93,17 +115,7 @@ func (w *writer) base64(name string, value []byte) {
 
 // data writes the value and its type. They stand last, so that a person finds the rest.
 func (w *writer) data(r *record.Record) {
-	var m media
-	if header, has := r.Header(headerContentType); has {
-		// What is no media type says nothing. It stays among the headers.
-		m, _ = parseMedia(string(header))
-	}
-	if m.text == "" && r.Value != nil {
-		m.text = binaryType
-		if utf8.Valid(r.Value) {
-			m.text = textType
-		}
-	}
+	m := mediaOf(r)
 	if m.text != "" {
 		w.text(attrDataType, m.text)
 	}
@@ -118,4 +130,20 @@ func (w *writer) data(r *record.Record) {
 	default:
 		w.base64(memberBase64, r.Value)
 	}
+}
+
+// mediaOf is what is known of the type of a record's value: by its header, or else by the value.
+func mediaOf(r *record.Record) media {
+	var m media
+	if header, has := r.Header(headerContentType); has {
+		// What is no media type says nothing. It stays among the headers.
+		m, _ = parseMedia(string(header))
+	}
+	if m.text == "" && r.Value != nil {
+		m.text = binaryType
+		if utf8.Valid(r.Value) {
+			m.text = textType
+		}
+	}
+	return m
 }

@@ -10,15 +10,15 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
-// attribute is a context attribute in its canonical string form.
-type attribute struct{ name, value string }
+// Attribute is a context attribute in its canonical string form.
+type Attribute struct{ Name, Value string }
 
 // event are the attributes of an event, its datacontenttype and the extensions of ours apart.
-type event []attribute
+type event []Attribute
 
 func (e event) has(name string) bool {
 	for _, a := range e {
-		if a.name == name {
+		if a.Name == name {
 			return true
 		}
 	}
@@ -43,25 +43,25 @@ func isMapped(name string) bool {
 var required = []string{attrSpec, attrID, attrSource, attrType}
 
 // checkAttribute tells whether the value is one that CloudEvents allows for the attribute.
-func checkAttribute(a attribute) error {
-	if !isAttributeText(a.value) {
+func checkAttribute(a Attribute) error {
+	if !isAttributeText(a.Value) {
 		return errors.New("holds a control character or another that CloudEvents does not allow in attributes")
 	}
-	switch a.name {
+	switch a.Name {
 	case attrSpec:
-		if a.value != specVersion {
+		if a.Value != specVersion {
 			return errors.New("is not 1.0")
 		}
 	case attrID, attrType, attrSubject:
-		if a.value == "" {
+		if a.Value == "" {
 			return errors.New("is empty")
 		}
 	case attrSource, attrDataSchema:
-		if _, err := url.Parse(a.value); err != nil || a.value == "" {
+		if _, err := url.Parse(a.Value); err != nil || a.Value == "" {
 			return errors.New("is not a URI")
 		}
 	case attrTime:
-		if _, err := time.Parse(time.RFC3339, a.value); err != nil {
+		if _, err := time.Parse(time.RFC3339, a.Value); err != nil {
 			return errors.New("is not a time as RFC 3339 writes it (2026-01-31T08:00:00Z)")
 		}
 	}
@@ -78,7 +78,7 @@ func eventOf(r *record.Record) (event, bool) {
 		if !prefixed || !isMapped(name) {
 			continue
 		}
-		a := attribute{name, string(h.Value)}
+		a := Attribute{name, string(h.Value)}
 		if h.Value == nil || !utf8.Valid(h.Value) || e.has(name) || checkAttribute(a) != nil {
 			return nil, false
 		}
