@@ -25,7 +25,7 @@ func Decode(body []byte) (record.Outgoing, error) {
 	if err != nil {
 		return record.Outgoing{}, err
 	}
-	d := decoder{out: record.Outgoing{Partition: record.AnyPartition}, partition: record.AnyPartition}
+	d := newDecoder()
 	for _, m := range list {
 		if err := d.member(m); err != nil {
 			return record.Outgoing{}, fmt.Errorf("%s: %w", shown(m.name), err)
@@ -35,6 +35,10 @@ func Decode(body []byte) (record.Outgoing, error) {
 		return record.Outgoing{}, err
 	}
 	return d.out, nil
+}
+
+func newDecoder() decoder {
+	return decoder{out: record.Outgoing{Partition: record.AnyPartition}, partition: record.AnyPartition}
 }
 
 // decoder collects what the members of an envelope say.
@@ -162,6 +166,12 @@ func (d *decoder) finish() error {
 	if err := d.value(); err != nil {
 		return err
 	}
+	d.place()
+	return nil
+}
+
+// place sets where the record goes, and its headers.
+func (d *decoder) place() {
 	if !d.wasRead {
 		d.out.Partition = d.partition
 	}
@@ -173,7 +183,6 @@ func (d *decoder) finish() error {
 			d.out.Headers = append(d.out.Headers, record.Header{Key: headerContentType, Value: []byte(d.media.text)})
 		}
 	}
-	return nil
 }
 
 // checkEvent tells whether the envelope is a whole event, or none at all.

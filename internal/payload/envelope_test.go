@@ -277,6 +277,7 @@ func mustComeBack(t *testing.T, r *record.Record, b []byte) {
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Fatalf("%s\ngave %+v (%v)\nwant %+v", again, got, err, want)
 	}
+	mustComeBackByHTTP(t, r, want)
 }
 
 // TestEveryRecordComesBack draws records from all that Kafka can hold, with the special cases far more often than

@@ -47,14 +47,23 @@ func appendHeaders(b []byte, headers []record.Header) []byte {
 	return append(b, ']')
 }
 
-// parseHeaders reads what [appendHeaders] writes. Its errors count headers from 0.
+// parseHeaders reads what [appendHeaders] writes, one header after the other: memory grows with those that are well. Its
+// errors count headers from 0.
 func parseHeaders(text string) ([]record.Header, error) {
-	var list []json.RawMessage
-	if err := json.Unmarshal([]byte(text), &list); err != nil || !strings.HasPrefix(strings.TrimSpace(text), "[") {
-		return nil, errors.New("is not a JSON list in a string")
+	noList := errors.New("is not a JSON list in a string")
+	if !json.Valid([]byte(text)) {
+		return nil, noList
+	}
+	list := json.NewDecoder(strings.NewReader(text))
+	if begins, err := list.Token(); err != nil || begins != json.Delim('[') {
+		return nil, noList
 	}
 	var headers []record.Header
-	for i, one := range list {
+	for i := 0; list.More(); i++ {
+		var one json.RawMessage
+		if err := list.Decode(&one); err != nil {
+			return nil, noList
+		}
 		h, err := parseHeader(one)
 		if err != nil {
 			return nil, fmt.Errorf("header %d: %w", i, err)
