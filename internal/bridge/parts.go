@@ -76,12 +76,7 @@ func messages(d route.Delivery) func(*record.Record) (payload.Message, bool) {
 		if skip && r.Value == nil {
 			return payload.Message{}, false
 		}
-		msg, refused := d.Form.Message(r)
-		if refused != "" {
-			d.Log.Warn("a record asks for its answer in a topic that reply_topics_from_records does not have: it is delivered as if it asked for none",
-				"topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "reply_topic", refused)
-		}
-		return msg, true
+		return d.Message(r), true
 	}
 }
 

@@ -125,7 +125,7 @@ func AppendEvents(b []byte, batch []*record.Record) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(b, Encode(r)...)
+		b = AppendEvent(b, r)
 	}
 	return append(b, ']')
 }

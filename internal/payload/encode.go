@@ -3,6 +3,7 @@ package payload
 import (
 	"encoding/base64"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -14,8 +15,11 @@ import (
 const timeFormat = "2006-01-02T15:04:05.000Z07:00"
 
 // Encode writes a record as an envelope. It does not change the record, and the result shares no memory with it.
-func Encode(r *record.Record) []byte {
-	w := writer{b: make([]byte, 0, 512+len(r.Key)+4*r.Size()/3)}
+func Encode(r *record.Record) []byte { return AppendEvent(nil, r) }
+
+// AppendEvent appends a record as an envelope, as [Encode] writes it.
+func AppendEvent(b []byte, r *record.Record) []byte {
+	w := writer{b: slices.Grow(b, 512+len(r.Key)+4*r.Size()/3), from: len(b)}
 	for _, a := range attributesOf(r) {
 		w.attribute(a)
 	}
@@ -75,12 +79,15 @@ func timestampOf(t time.Time) (string, bool) {
 	return t.Format(timeFormat), true
 }
 
-// writer appends the members of an object.
-type writer struct{ b []byte }
+// writer appends the members of an object, which begins at from.
+type writer struct {
+	b    []byte
+	from int
+}
 
 func (w *writer) name(name string) {
 	separator := byte(',')
-	if len(w.b) == 0 {
+	if len(w.b) == w.from {
 		separator = '{'
 	}
 	w.b = append(appendString(append(w.b, separator), name), ':')

@@ -42,25 +42,31 @@ func FormOf(s *settings.Link) *Form {
 	}
 }
 
-// Message makes the message of a record. An answer to it goes where the record itself says, as requests over Kafka do,
-// if the link believes that, else to the link's reply topic. Where it does not believe it, refused is the topic
-// that the record has named.
+// Message makes the message of a record, and says where an answer to it goes as [Form.ReplyTo] does.
 func (f *Form) Message(r *record.Record) (msg Message, refused string) {
-	msg = Message{Subject: r.Topic, Body: f.body(r), ReplyTo: f.ownReply(r.Topic)}
+	msg = Message{Subject: r.Topic, Body: f.body(r)}
+	msg.ReplyTo, refused = f.ReplyTo(r)
+	return msg, refused
+}
+
+// ReplyTo is the subject at which an answer to a record is to be published, nil for none: where the record itself says,
+// as requests over Kafka do, if the link believes that, else the link's reply topic. Where it does not believe it,
+// refused is the topic that the record has named.
+func (f *Form) ReplyTo(r *record.Record) (subject *string, refused string) {
+	own := f.ownReply(r.Topic)
 	address, asks := record.ReplyAddressOf(r)
 	if !asks {
-		return msg, ""
+		return own, ""
 	}
-	own := ""
-	if msg.ReplyTo != nil {
-		own = *msg.ReplyTo
+	ownTopic := ""
+	if own != nil {
+		ownTopic = *own
 	}
-	if !f.producer.Believes(address.Topic, own) {
-		return msg, address.Topic
+	if !f.producer.Believes(address.Topic, ownTopic) {
+		return own, address.Topic
 	}
-	reply := address.String()
-	msg.ReplyTo = &reply
-	return msg, ""
+	asked := address.String()
+	return &asked, ""
 }
 
 // Answer makes the message of an answer to a request. Where that asks for an answer in turn, the link's own reply topic

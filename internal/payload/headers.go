@@ -47,8 +47,8 @@ func appendHeaders(b []byte, headers []record.Header) []byte {
 	return append(b, ']')
 }
 
-// parseHeaders reads what [appendHeaders] writes, one header after the other: memory grows with those that are well. Its
-// errors count headers from 0.
+// parseHeaders reads what [appendHeaders] writes, one header after the other: memory grows with those that are well.
+// Its errors count headers from 0.
 func parseHeaders(text string) ([]record.Header, error) {
 	noList := errors.New("is not a JSON list in a string")
 	if !json.Valid([]byte(text)) {

@@ -38,8 +38,10 @@ func (e *Event) AddHTTP(h http.Header) (size int) {
 // httpNames are the names of the headers of attributes that most events have.
 var httpNames = func() map[string]string {
 	names := map[string]string{}
-	for _, name := range []string{attrSpec, attrID, attrSource, attrType, attrTime, attrSubject, attrDataSchema, attrTopic, attrPartition,
-		attrOffset, attrAttempt, attrTimestamp, attrKey, attrKeyBase64, attrHeaders, attrTombstone} {
+	for _, name := range []string{
+		attrSpec, attrID, attrSource, attrType, attrTime, attrSubject, attrDataSchema, attrTopic, attrPartition,
+		attrOffset, attrAttempt, attrTimestamp, attrKey, attrKeyBase64, attrHeaders, attrTombstone,
+	} {
 		names[name] = httpPrefix + strings.ToUpper(name[:1]) + name[1:]
 	}
 	return names
@@ -83,6 +85,15 @@ type formatError struct{ kind string }
 
 func (e *formatError) Error() string {
 	return "the format " + e.kind + " of events is not known here: " + EventType + " is"
+}
+
+// ContentTypeOf is the content type of a request or an answer that is no event, as a record has it.
+func ContentTypeOf(h http.Header) []record.Header {
+	contentType := h.Get(httpContentType)
+	if _, err := parseMedia(contentType); err != nil {
+		return nil
+	}
+	return []record.Header{{Key: headerContentType, Value: []byte(contentType)}}
 }
 
 // eventOfHTTP collects the parts of an event in binary mode, its attributes by their names: HTTP keeps no order of

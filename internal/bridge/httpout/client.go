@@ -1,7 +1,6 @@
 package httpout
 
 import (
-	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -9,16 +8,18 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/base/memory"
+	"github.com/messaging-kafka/messaging-kafka/internal/base/redact"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
@@ -31,8 +32,8 @@ type Options struct {
 	URL string
 	// Host is what requests have in their Host header, "" for the URL's.
 	Host string
-	// Connections is the most that are open at once; the load over them is even only where there are several, since
-	// balancers choose by connection.
+	// Connections is about the most that are open at once; the load over them is even only where there are several, since
+	// balancers choose by connection. By HTTP/1.1 it is also how many requests there are at once.
 	Connections int
 	// HTTP2 has requests share connections by HTTP/2, in clear without an upgrade (h2c).
 	HTTP2 bool
@@ -42,23 +43,22 @@ type Options struct {
 	Bearer, Key settings.Secret
 	// MaxAnswer bounds the body of an answer, in bytes.
 	MaxAnswer int64
+	// Memory is what answers, and what is made of them, are taken from until they are handed over; nil is without a bound.
+	// It is none that records which wait are taken from, or these could leave no room for the answers that they wait for.
+	// The receiver closes it.
+	Memory *memory.Account
 	// Dial makes connections; nil is the machine's network.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-const (
-	dialTimeout = 5 * time.Second
-	idleTimeout = 90 * time.Second
-	// keptText is how much of an answer's body is kept as the reason that it gives.
-	keptText = 2 << 10
-)
-
 // client posts to one URL. It is safe for concurrent use.
 type client struct {
-	o    Options
-	url  *url.URL
-	http *http.Client
-	wire *http.Transport
+	o     Options
+	url   *url.URL
+	wires []*wire
+	turn  atomic.Uint32
+	// secrets are taken out of what the application says.
+	secrets redact.Redactor
 }
 
 func newClient(o Options) (*client, error) {
@@ -70,113 +70,29 @@ func newClient(o Options) (*client, error) {
 		return nil, errors.New("the url is no http://HOST or https://HOST")
 	case u.User != nil:
 		return nil, errors.New("the url has credentials, which logs would show: set http_bearer_token instead")
+	case !httpguts.ValidHeaderFieldValue(o.Bearer.Reveal()):
+		return nil, errors.New("http_bearer_token has a line break or another character that no header can have")
+	case !httpguts.ValidHostHeader(o.Host):
+		return nil, errors.New("http_host is no name of a host")
 	}
-	wire := &http.Transport{
-		DialContext:           o.Dial,
-		TLSClientConfig:       o.TLS,
-		TLSHandshakeTimeout:   dialTimeout,
-		MaxConnsPerHost:       o.Connections,
-		MaxIdleConns:          o.Connections,
-		MaxIdleConnsPerHost:   o.Connections,
-		IdleConnTimeout:       idleTimeout,
-		DisableCompression:    true, // what is decompressed has no bound that counts
-		Protocols:             new(http.Protocols),
-		ExpectContinueTimeout: time.Second,
-	}
-	if o.Dial == nil {
-		wire.DialContext = (&net.Dialer{Timeout: dialTimeout}).DialContext
-	}
-	if o.HTTP2 {
-		wire.Protocols.SetHTTP2(true)
-		wire.Protocols.SetUnencryptedHTTP2(true)
-	} else {
-		wire.Protocols.SetHTTP1(true)
-	}
-	return &client{o: o, url: u, wire: wire, http: &http.Client{
-		Transport:     wire,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
+	u.Fragment, u.RawFragment = "", ""
+	c := &client{o: o, url: u, wires: newWires(o)}
+	c.secrets.Add(o.Bearer.Reveal(), o.Key.Reveal())
+	return c, nil
 }
 
-func (c *client) close() { c.wire.CloseIdleConnections() }
-
-// answer is what came back, its body whole.
-type answer struct {
-	status int
-	header http.Header
-	body   []byte
-}
-
-// mediaType is the media type of the body, without parameters and in lower case.
-func (a *answer) mediaType() string {
-	t, _, _ := strings.Cut(a.header.Get("Content-Type"), ";")
-	return strings.ToLower(strings.TrimSpace(t))
+func (c *client) close() {
+	for _, w := range c.wires {
+		w.now.Load().CloseIdleConnections()
+	}
+	c.o.Memory.Close()
 }
 
 // broken is an error of an exchange that has no answer.
 type broken struct {
-	// taken tells that somebody may be at work on the request.
-	taken bool
-	err   error
-}
-
-// post sends one request and returns its answer, or how it got none. A request whose connection breaks before anything
-// of an answer is there is sent once more: a connection that was kept may be one that the other end has closed already,
-// and of an application that is gone nobody knows until the next connection is refused.
-func (c *client) post(ctx context.Context, header http.Header, body []byte) (*answer, *broken) {
-	a, failed := c.try(ctx, header, body)
-	if failed != nil && failed.taken && ctx.Err() == nil && !errors.Is(failed.err, errOversize) {
-		c.wire.CloseIdleConnections()
-		a, failed = c.try(ctx, header, body)
-	}
-	return a, failed
-}
-
-var errOversize = errors.New("the answer is too large")
-
-func (c *client) try(ctx context.Context, header http.Header, body []byte) (*answer, *broken) {
-	var written atomic.Bool
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { written.Store(true) }})
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url.String(), bytes.NewReader(body))
-	if err != nil {
-		return nil, &broken{err: fmt.Errorf("making the request: %w", err)}
-	}
-	req.Header = header.Clone()
-	req.Host = c.o.Host
-	req.Header.Set("Messaging-Kafka-Route", c.o.Route)
-	if token := c.o.Bearer.Reveal(); token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	if key := c.o.Key.Reveal(); key != "" {
-		req.Header.Set("Messaging-Kafka-Signature", sign(key, time.Now(), body))
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		// An *url.Error repeats the URL, which people find in the settings.
-		if e, ok := errors.AsType[*url.Error](err); ok {
-			err = e.Err
-		}
-		return nil, &broken{taken: written.Load(), err: err}
-	}
-	defer resp.Body.Close()
-	got, err := io.ReadAll(io.LimitReader(resp.Body, c.o.MaxAnswer+1))
-	switch {
-	case err != nil:
-		return nil, &broken{taken: true, err: fmt.Errorf("reading the answer: %w", err)}
-	case int64(len(got)) > c.o.MaxAnswer:
-		return nil, &broken{taken: true, err: fmt.Errorf("%w: more than %d bytes (http_max_answer)", errOversize, c.o.MaxAnswer)}
-	}
-	return &answer{status: resp.StatusCode, header: resp.Header, body: got}, nil
-}
-
-// sign makes the signature of a body: whoever has the key can tell who sent it, and when.
-func sign(key string, at time.Time, body []byte) string {
-	stamp := strconv.FormatInt(at.Unix(), 10)
-	mac := hmac.New(sha256.New, []byte(key))
-	mac.Write([]byte(stamp))
-	mac.Write([]byte{'.'})
-	mac.Write(body)
-	return "t=" + stamp + ",v1=" + hex.EncodeToString(mac.Sum(nil))
+	// taken tells that somebody may be at work on the request, began that something of an answer has come.
+	taken, began bool
+	err          error
 }
 
 // outcome is what a request without an answer means for the records in it.
@@ -187,22 +103,59 @@ func (b *broken) outcome() record.Outcome {
 	return record.Outcome{Kind: record.Unavailable, Err: fmt.Errorf("the application cannot be reached: %w", b.err)}
 }
 
-// exchange posts a body for n records and returns the answer's, of the same media type. Where there is none to read,
-// all is what became of each record, and nil elsewhere.
-func (c *client) exchange(
-	ctx context.Context, header http.Header, body []byte, mediaType string, n int,
-) (answered []byte, all []record.Outcome) {
-	header.Set("Content-Type", mediaType)
-	header.Set("Accept", mediaType)
-	a, failed := c.post(ctx, header, body)
-	if failed != nil {
-		return nil, record.Each(n, failed.outcome())
+// post sends one request and returns its answer, whose body is to be closed, or how it got none. A request whose
+// connection breaks before anything of an answer is there is sent once more: a connection that was kept may be one that
+// the other end has closed already, and of an application that is gone nobody knows until the next connection is
+// refused.
+func (c *client) post(ctx context.Context, header http.Header, body *buffer) (*http.Response, *broken) {
+	w := c.wires[int(c.turn.Add(1)-1)%len(c.wires)]
+	wire := w.get(time.Now())
+	resp, failed := c.try(ctx, wire, header, body)
+	if failed != nil && failed.taken && !failed.began && ctx.Err() == nil {
+		wire.CloseIdleConnections()
+		resp, failed = c.try(ctx, wire, header, body)
 	}
-	if o := judge(a, n, time.Now()); o.Kind != record.Done || len(a.body) == 0 {
-		return nil, record.Each(n, o)
+	return resp, failed
+}
+
+// flight is what is known of a request on its way.
+type flight struct {
+	trace             httptrace.ClientTrace
+	written, answered atomic.Bool
+}
+
+func (c *client) try(ctx context.Context, wire *http.Transport, header http.Header, body *buffer) (*http.Response, *broken) {
+	f := &flight{}
+	f.trace.WroteHeaders = func() { f.written.Store(true) }
+	f.trace.GotFirstResponseByte = func() { f.answered.Store(true) }
+	req := (&http.Request{
+		Method: http.MethodPost, URL: c.url, Host: c.o.Host, Header: header,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, ContentLength: int64(len(body.b)),
+		Body: http.NoBody,
+	}).WithContext(httptrace.WithClientTrace(ctx, &f.trace))
+	if len(body.b) > 0 {
+		f.trace.WroteRequest = func(httptrace.WroteRequestInfo) { body.release() }
+		req.Body, req.GetBody = body.reader(), body.again
 	}
-	if got := a.mediaType(); got != mediaType {
-		return nil, record.Each(n, unreadable(fmt.Errorf("its answer is %q where %s was asked for", got, mediaType)))
+	resp, err := wire.RoundTrip(req)
+	if err == nil {
+		return resp, nil
 	}
-	return a.body, nil
+	failed := &broken{taken: f.written.Load(), began: f.answered.Load(), err: err}
+	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" && !failed.began {
+		// TLS: the other end refuses the connection, such as for our certificate, of which TLS 1.3 tells only once the
+		// request is on its way. Nobody has read it.
+		failed.taken = false
+	}
+	return nil, failed
+}
+
+// sign makes the signature of a body: whoever has the key can tell who sent it, and when.
+func sign(key string, at time.Time, body []byte) string {
+	stamp := strconv.FormatInt(at.Unix(), 10)
+	mac := hmac.New(sha256.New, []byte(key))
+	mac.Write([]byte(stamp))
+	mac.Write([]byte{'.'})
+	mac.Write(body)
+	return "t=" + stamp + ",v1=" + hex.EncodeToString(mac.Sum(nil))
 }

@@ -37,6 +37,15 @@ func serve(t *testing.T, h http.HandlerFunc) string {
 
 func receiver(t *testing.T, o Options, f Format) *Records {
 	t.Helper()
+	r, err := NewRecords(withDefaults(o), f, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Close)
+	return r
+}
+
+func withDefaults(o Options) Options {
 	o.Route = "orders"
 	if o.Connections == 0 {
 		o.Connections = 4
@@ -44,12 +53,7 @@ func receiver(t *testing.T, o Options, f Format) *Records {
 	if o.MaxAnswer == 0 {
 		o.MaxAnswer = 1 << 20
 	}
-	r, err := NewRecords(o, f, false, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(r.Close)
-	return r
+	return o
 }
 
 func batchOf(n int) []*record.Record {

@@ -2,8 +2,6 @@ package httpout
 
 import (
 	"context"
-	"maps"
-	"net/http"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/tracing"
 	"github.com/messaging-kafka/messaging-kafka/internal/payload"
@@ -14,9 +12,8 @@ import (
 // Messages hands records over as messages of wasmcloud:messaging (deliver=http-messages), for components that know
 // subjects and bodies alone. The answer has a result for each.
 type Messages struct {
-	client *client
+	*sender
 	format Format
-	trace  *tracing.Link
 	// message makes the message of a record, or says that the settings finish it without one.
 	message func(*record.Record) (payload.Message, bool)
 }
@@ -26,15 +23,16 @@ type Messages struct {
 func NewMessages(
 	o Options, format Format, message func(*record.Record) (payload.Message, bool), trace *tracing.Link,
 ) (*Messages, error) {
-	c, err := newClient(o)
+	mediaType := wit.MessagesType
+	if format == JSON {
+		mediaType = wit.MessagesTypeJSON
+	}
+	s, err := newSender(o, mediaType, mediaType, trace)
 	if err != nil {
 		return nil, err
 	}
-	return &Messages{client: c, format: format, message: message, trace: trace}, nil
+	return &Messages{sender: s, format: format, message: message}, nil
 }
-
-// Close ends the connections that no request uses.
-func (m *Messages) Close() { m.client.close() }
 
 // Receive implements record.Receiver.
 func (m *Messages) Receive(ctx context.Context, batch []*record.Record) []record.Outcome {
@@ -50,52 +48,46 @@ func (m *Messages) Receive(ctx context.Context, batch []*record.Record) []record
 	if len(list) == 0 {
 		return outcomes
 	}
-	ctx, span := m.trace.ProcessBatch(ctx, batch)
-	var alone *record.Record
-	if len(batch) == 1 {
-		alone = batch[0]
-	}
-	header := http.Header{}
-	maps.Copy(header, canonical(span.Headers(alone)))
-	for i, o := range m.results(ctx, header, list) {
+	ctx, d := m.begin(ctx, batch)
+	for i, o := range m.results(ctx, d, list) {
 		outcomes[at[i]] = o
 	}
-	endSpan(span, outcomes)
-	return outcomes
+	return d.end(outcomes)
 }
 
-func (m *Messages) results(ctx context.Context, header http.Header, list []payload.Message) []record.Outcome {
+// results posts messages and returns what became of each.
+func (m *Messages) results(ctx context.Context, d *delivery, list []payload.Message) []record.Outcome {
 	n := len(list)
-	var body []byte
-	mediaType := wit.MessagesType
+	body := newBuffer()
+	defer body.release()
 	if m.format == JSON {
-		mediaType, body = wit.MessagesTypeJSON, wit.AppendMessagesJSON(nil, list)
+		body.b = wit.AppendMessagesJSON(body.b, list)
 	} else {
-		body = wit.AppendMessages(nil, list)
+		body.b = wit.AppendMessages(body.b, list)
 	}
-	answered, all := m.client.exchange(ctx, header, body, mediaType, n)
+	answered, all := d.exchange(ctx, body, n)
 	if all != nil {
 		return all
 	}
-	decode := wit.DecodeResults
-	if m.format == JSON {
-		decode = wit.DecodeResultsJSON
-	}
-	texts, err := decode(answered, n)
+	failures, err := m.decode(&d.room, answered, n)
 	if err != nil {
-		return record.Each(n, unreadable(err))
+		return d.room.unreadable(err, n)
 	}
 	outcomes := make([]record.Outcome, n)
-	for i, failure := range texts {
-		outcomes[i] = verdict(failure)
+	for i, failure := range failures {
+		if outcomes[i].Kind = record.Done; failure != nil {
+			outcomes[i] = payload.Failed(*failure)
+		}
 	}
 	return outcomes
 }
 
-// verdict is what a component's result says of a record; nil is that it was handled.
-func verdict(failure *string) record.Outcome {
-	if failure == nil {
-		return record.Outcome{Kind: record.Done}
+func (m *Messages) decode(room *room, body []byte, n int) ([]*string, error) {
+	if m.format == JSON {
+		if err := room.Hold(payload.JSONCost(body)); err != nil {
+			return nil, err
+		}
+		return wit.DecodeResultsJSON(body, n)
 	}
-	return payload.Failed(*failure)
+	return wit.DecodeResults(body, n)
 }

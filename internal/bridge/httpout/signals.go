@@ -2,6 +2,7 @@ package httpout
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -11,23 +12,28 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
-// judge says what an answer's status means for a request of n records: Done where its body has to be looked at.
+func isSuccess(status int) bool { return status >= 200 && status < 300 }
+
+// judge says what the status of an answer that is no success means for a request of n records. reason is what its body
+// says of that, "" for nothing.
 //
 // Statuses that speak of the one who answers and not of the records (nobody there, credentials, a redirect) hold the
 // records. Of a request with several records a failure says nothing of the single ones: each goes alone then, and gets
 // a status of its own.
-func judge(a *answer, n int, now time.Time) record.Outcome {
-	o := record.Outcome{After: retryAfter(a.header, now)}
-	switch status := a.status; {
-	case status >= 200 && status < 300:
-		return record.Outcome{Kind: record.Done}
+func judge(status int, header http.Header, reason string, n int, now time.Time) record.Outcome {
+	o := record.Outcome{After: retryAfter(header, now)}
+	said := strconv.Itoa(status) + " " + http.StatusText(status)
+	if reason != "" {
+		said += ": " + reason
+	}
+	switch {
 	case status >= 300 && status < 400:
 		o.Kind = record.Unavailable
-		o.Err = fmt.Errorf("the application answers %s: redirects are refused, so set url to where it leads", statusText(a))
+		o.Err = fmt.Errorf("the application answers %s: redirects are refused, so set url to where it leads", said)
 		return o
 	case status == http.StatusUnauthorized || status == http.StatusProxyAuthRequired:
 		o.Kind = record.Unavailable
-		o.Err = fmt.Errorf("the application answers %s: it does not take the route's credentials", statusText(a))
+		o.Err = fmt.Errorf("the application does not take the route's credentials (http_bearer_token, http_hmac_key, http_tls_cert_file): it answers %s", said)
 		return o
 	case status == http.StatusNotFound || status == http.StatusServiceUnavailable:
 		o.Kind = record.Unavailable
@@ -42,20 +48,23 @@ func judge(a *answer, n int, now time.Time) record.Outcome {
 	default:
 		o.Kind = record.Unanswered // a status below 200 is no end of an answer
 	}
-	o.Err = fmt.Errorf("the application answers %s", statusText(a))
+	o.Err = fmt.Errorf("the application answers %s", said)
 	return o
 }
 
-// statusText is the status of an answer, with the reason that its body gives in text.
-func statusText(a *answer) string {
-	s := strconv.Itoa(a.status) + " " + http.StatusText(a.status)
-	if t := a.mediaType(); t != "" && !strings.HasPrefix(t, "text/plain") && !strings.HasSuffix(t, "json") {
-		return s
+// reason is what the body of an answer says in text, without secrets, and closes it. A body that breaks off says what
+// has come of it: the status counts whatever the body is.
+func (c *client) reason(resp *http.Response) string {
+	defer resp.Body.Close()
+	if resp.StatusCode < 200 {
+		return "" // another protocol follows, which nobody ends
 	}
-	if reason := strings.TrimSpace(text.Clip(string(a.body[:min(len(a.body), keptText)]), keptText)); reason != "" {
-		return s + ": " + reason
+	body, err := io.ReadAll(io.LimitReader(resp.Body, reasonMost))
+	t := mediaType(resp.Header)
+	if err != nil && len(body) == 0 || t != "" && t != "text/plain" && !strings.HasSuffix(t, "json") {
+		return ""
 	}
-	return s
+	return c.secrets.Text(strings.TrimSpace(text.Clip(string(body[:min(len(body), 2*keptText)]), keptText)))
 }
 
 // retryAfter is how long an answer asks to be left alone: seconds, or until a date (RFC 9110, section 10.2.3).
@@ -76,3 +85,7 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 
 // maxAfter bounds what an answer may ask for, in seconds; the engine has a bound of its own below.
 const maxAfter = 24 * 60 * 60
+
+func wrongType(got, want string) error {
+	return fmt.Errorf("it is of type %q where %s was asked for", got, want)
+}

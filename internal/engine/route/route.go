@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
-	"github.com/messaging-kafka/messaging-kafka/internal/observe/tracing"
-	"github.com/messaging-kafka/messaging-kafka/internal/payload"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings/role"
@@ -46,14 +44,6 @@ type Wanted struct {
 	// begins, which can serve two routes and outlive the one for which it began. A receiver that has a method Close is
 	// closed when its reading has ended.
 	Receiver func(Delivery) record.Receiver
-}
-
-// Delivery is what a reading lends to those who take its records.
-type Delivery struct {
-	Settings *settings.Link
-	Form     *payload.Form
-	Trace    *tracing.Link
-	Log      *slog.Logger
 }
 
 // Route is what one link asks for, at work: one goroutine brings what runs in line with what was last asked for.

@@ -2,6 +2,7 @@ package wit
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/payload"
 )
@@ -56,22 +57,27 @@ func AppendResults(b []byte, failures []*string) []byte {
 // DecodeResults reads list<result<_, string>> of n elements; another number is an error.
 func DecodeResults(b []byte, n int) ([]*string, error) {
 	d := NewBytesDecoder(b)
-	failures, err := DecodeList(d, maxMessages, func(d *Decoder) (*string, error) {
+	results, err := d.Count(math.MaxInt)
+	if err != nil {
+		return nil, err
+	}
+	if results != n {
+		return nil, wrongNumber(results, n)
+	}
+	failures := make([]*string, n)
+	for i := range failures {
 		ok, err := d.Result()
-		if ok || err != nil {
-			return nil, err
+		if err == nil && !ok {
+			var text string
+			text, err = d.String()
+			text = ErrorText(text)
+			failures[i] = &text
 		}
-		text, err := d.String()
-		text = ErrorText(text)
-		return &text, err
-	})
-	if err == nil {
-		err = d.End()
+		if err != nil {
+			return nil, fmt.Errorf("result %d: %w", i, err)
+		}
 	}
-	if err == nil && len(failures) != n {
-		err = wrongNumber(len(failures), n)
-	}
-	return failures, err
+	return failures, d.End()
 }
 
 // AppendPublished appends result<_, string>, the result of consumer.publish: of failure where it is not nil.

@@ -31,11 +31,7 @@ func (d *messageReceiver) Receive(ctx context.Context, batch []*record.Record) [
 }
 
 func (d *messageReceiver) deliver(ctx context.Context, r *record.Record) record.Outcome {
-	msg, refused := d.Form.Message(r)
-	if refused != "" {
-		d.Log.Warn("a record asks for its answer in a topic that reply_topics_from_records does not have: it is delivered as if it asked for none",
-			"topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "reply_topic", refused)
-	}
+	msg := d.Message(r)
 	ctx, span := d.Trace.Process(ctx, r)
 	ctx = guest.WithTraceHeaders(ctx, span.Headers(r))
 	o := outcomeOf(d.component.HandleMessage(ctx, messaging.BrokerMessage(msg)))
