@@ -216,7 +216,8 @@ func TestAShareGroupTellsOfRecordsThatWereLost(t *testing.T) {
 }
 
 // TestAShareGroupLosesNoRecordToTheBrokersLimit: a record that the broker will not deliver again gets its dead letter,
-// whatever max_attempts says, and so does one whose deliveries were used up by stops while no component ran.
+// whatever max_attempts says, and so does one whose deliveries were used up by stops while no component ran, or whose last
+// call a stop has given up.
 func TestAShareGroupLosesNoRecordToTheBrokersLimit(t *testing.T) {
 	const limit = 5 // Kafka's own
 	r := newRig(t, kafka4(t).Brokers())
@@ -256,6 +257,28 @@ func TestAShareGroupLosesNoRecordToTheBrokersLimit(t *testing.T) {
 			t.Errorf("dead letters %v", letters)
 		}
 		c.stop()
+	})
+	t.Run("a stop during the last call", func(t *testing.T) {
+		in, dead := r.topic("cut", 1), r.topic("cut.dead", 1)
+		j := newJournal()
+		r.component(testkit.ComponentOptions{ID: "cut",
+			Handler: j.handler(func(_ context.Context, _ *testkit.Component, _ testkit.Call, times int) error {
+				if times == limit {
+					return testkit.ErrHang
+				}
+				return errors.New("not yet")
+			})})
+		r.link("cut", r.config(in, "group_protocol", "share", "dead_letter_topic", dead, "max_attempts", "100"))
+		c := r.start()
+		r.kc.ProduceText(in, "bad")
+		j.waitBegun(t, limit)
+		c.stop()
+		if n := sum(r.kc.EndOffsets(dead)); n != 1 {
+			t.Errorf("%d dead letters after the stop, want one: nobody delivers the record again", n)
+		}
+		if n := c.logged("a record was given back, and the broker delivers it no more"); n != 0 {
+			t.Errorf("the log tells %d times of a record without a dead letter", n)
+		}
 	})
 }
 

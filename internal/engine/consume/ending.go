@@ -136,6 +136,13 @@ func drainTime(left, setting time.Duration) time.Duration {
 	return max(min(setting, left-min(left/2, closeReserve)), 0)
 }
 
+// lastLetterTime is when the dead letters of a share group have to be stored that calls make due which were given up at
+// the end: those of records that the broker drops. It is the end of the calls and half of what remains then.
+func lastLetterTime(left, setting time.Duration) time.Duration {
+	drain := drainTime(left, setting)
+	return drain + part(left-drain, 2, time.Second)
+}
+
 // closeReserve is the part of a stop that is kept for the last commit and for leaving the group.
 const closeReserve = 100 * time.Millisecond
 

@@ -52,6 +52,10 @@ type shareSession struct {
 	calls     context.Context
 	giveUp    context.CancelFunc
 	deadlines *deadline.Shared // of single calls
+	// lasting is what the dead letters live in of records that the broker does not deliver again. It outlasts calls, since
+	// a call that a stop has given up is what such a letter tells of.
+	lasting    context.Context
+	endLetters context.CancelFunc
 	// life is the client's own context; kill ends it, and with it whatever the client waits for.
 	life context.Context
 	kill context.CancelFunc
@@ -90,6 +94,7 @@ func newShareSession(cfg *Config, records int) (*shareSession, error) {
 	s.problems.group, s.problems.access, s.problems.log = cfg.Settings.Consumer.Group, cfg.Access, cfg.Log
 	if err := kgo.ValidateOpts(s.options()...); err != nil {
 		s.giveUp()
+		s.endLetters()
 		s.kill()
 		return nil, err
 	}
@@ -100,6 +105,7 @@ func newShareSession(cfg *Config, records int) (*shareSession, error) {
 // latest.
 func (s *shareSession) readyCalls(parent context.Context) {
 	s.calls, s.giveUp = context.WithCancel(parent)
+	s.lasting, s.endLetters = context.WithCancel(parent)
 	timeout := s.cfg.Settings.Delivery.HandleTimeout
 	s.deadlines = deadline.New(s.calls, timeout, timeout+timeout/100, nil)
 	s.caller = dispatch.Caller{
@@ -444,16 +450,23 @@ func (s *shareSession) acknowledged(_ *kgo.Client, results kgo.ShareAckResults) 
 	}
 }
 
-// close ends the session: running calls may finish within drain_timeout; what is undecided then is released.
+// close ends the session: running calls may finish within drain_timeout; what is undecided then is released, or gets
+// its dead letter where the broker would drop it.
 func (s *shareSession) close(e *ending) {
 	defer s.kill()
+	defer s.endLetters()
 	defer context.AfterFunc(e, s.kill)() // the client's end waits for answers without an end
 	s.stop()
-	drain, cancel := e.step(func(left time.Duration) time.Duration { return drainTime(left, s.cfg.Settings.Delivery.DrainTimeout) })
+	setting := s.cfg.Settings.Delivery.DrainTimeout
+	drain, cancel := e.step(func(left time.Duration) time.Duration { return drainTime(left, setting) })
 	after := context.AfterFunc(drain, s.giveUp)
+	letters, cancelLetters := e.step(func(left time.Duration) time.Duration { return lastLetterTime(left, setting) })
+	afterLetters := context.AfterFunc(letters, s.endLetters)
 	s.loops.Wait()
 	after()
 	cancel()
+	afterLetters()
+	cancelLetters()
 	if s.cl == nil {
 		s.giveUp()
 		return // it has never joined

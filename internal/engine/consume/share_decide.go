@@ -65,6 +65,15 @@ func (s *shareSession) last(f *kgo.Record) bool {
 	return s.limit > 0 && int(f.DeliveryCount()) >= s.limit
 }
 
+// letterTime is how long the dead letter of a record may be waited for. Another delivery makes up for one that a stop
+// cuts off; where there is none, the letter has more of the stop.
+func (s *shareSession) letterTime(f *kgo.Record) context.Context {
+	if s.last(f) {
+		return s.lasting
+	}
+	return s.calls
+}
+
 // release gives a record back that has no verdict. Where the broker does not deliver it again, that is its end: it gets
 // a dead letter, or at least a line that tells of it.
 func (s *shareSession) release(f *kgo.Record, r *record.Record, cause error) kgo.AckStatus {
@@ -73,7 +82,7 @@ func (s *shareSession) release(f *kgo.Record, r *record.Record, cause error) kgo
 	}
 	attempts := attemptsBefore(r) + int(f.DeliveryCount())
 	cause = fmt.Errorf("%w (%d): %w", errLimit, s.limit, cause)
-	if s.letters.Store != nil && s.calls.Err() == nil {
+	if s.letters.Store != nil && s.lasting.Err() == nil {
 		return s.reject(f, r, attempts, cause)
 	}
 	s.cfg.Observer.RecordGivenUp(false)
@@ -128,7 +137,7 @@ func (s *shareSession) reject(f *kgo.Record, r *record.Record, attempts int, cau
 	switch {
 	case s.letters.Store == nil:
 		s.letters.Skipped(log)
-	case !s.letters.Write(s.calls, r, attempts, cause, log):
+	case !s.letters.Write(s.letterTime(f), r, attempts, cause, log):
 		return s.release(f, r, errStopped)
 	}
 	return kgo.AckReject
