@@ -182,10 +182,14 @@ func (c *client) check(r *record.Outgoing, bytes int) *Error {
 		return invalid(r.Topic, fmt.Sprintf("the timestamp %d is too late: it counts milliseconds since 1970, not micro- or nanoseconds", r.Timestamp.UnixMilli()))
 	}
 	if limit := int(c.producer.MaxMessageBytes); bytes > limit {
-		return &Error{Class: ClassTooLarge, Topic: r.Topic, Size: bytes, Limit: limit, Text: fmt.Sprintf(
-			"the record is too large: its key, value and headers have %d bytes, and max_message_bytes is %d; send less or raise max_message_bytes (and the topic's max.message.bytes, if that is lower)", bytes, limit)}
+		return &Error{Class: ClassTooLarge, Topic: r.Topic, Size: bytes, Limit: limit, Text: beyondMaxMessageBytes(bytes, limit)}
 	}
 	return nil
+}
+
+// beyondMaxMessageBytes says why a record is not sent that is larger than the setting.
+func beyondMaxMessageBytes(bytes, limit int) string {
+	return fmt.Sprintf("the record is too large: its key, value and headers have %d bytes, and max_message_bytes is %d; send less or raise max_message_bytes (and the topic's max.message.bytes, if that is lower)", bytes, limit)
 }
 
 // enter begins a call of send, which leave ends. It reports false where the client is being closed.

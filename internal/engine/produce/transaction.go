@@ -34,6 +34,8 @@ type Transactor struct {
 	id     string
 	kgo    *kgo.Client
 	access *kafka.Access
+	// largest is max_message_bytes. The client refuses by itself what is beyond it.
+	largest int
 	// ended is done when the client is closed, or is about to be; life has it be.
 	ended context.Context
 	life  context.CancelFunc
@@ -69,7 +71,10 @@ func NewTransactor(id string, access *kafka.Access, cluster settings.Cluster, pr
 		return nil, err
 	}
 	log.Debug("transactional producer made", "transactional_id", id)
-	return &Transactor{id: id, kgo: cl, access: access, ended: ctx, life: life, chunks: make(map[string]int), beginning: turn.New()}, nil
+	return &Transactor{
+		id: id, kgo: cl, access: access, largest: int(producer.MaxMessageBytes), ended: ctx, life: life,
+		chunks: make(map[string]int), beginning: turn.New(),
+	}, nil
 }
 
 // Init settles what a producer with the same id has left open, which is aborted: until then, or until its time is over,
@@ -252,9 +257,14 @@ func (t *Transactor) produce(ctx context.Context, outputs []record.Outgoing) err
 		return nil
 	}
 	text := t.access.Explain(err).Text
-	final := refused(err) && !(tooLarge.topic != "" && t.smaller(tooLarge.topic, outputs))
-	if n := first.partitions; n > 0 {
+	var final bool
+	switch bytes, n := first.size(), first.partitions; {
+	case n > 0:
 		final, text = true, noPartition(first.output.Partition, n)
+	case errors.Is(err, kerr.MessageTooLarge) && bytes > t.largest: // the client's own refusal, in a batch of any size
+		final, text = true, beyondMaxMessageBytes(bytes, t.largest)
+	default:
+		final = refused(err) && !(tooLarge.topic != "" && t.smaller(tooLarge.topic, outputs))
 	}
 	if final {
 		err = fmt.Errorf("%w: %w", ErrOutput, err)
@@ -276,6 +286,14 @@ func (f *firstFailed) note(output *record.Outgoing, call *recordContext) {
 	f.once.Do(func() {
 		f.output, f.partitions = output, call.partitions
 	})
+}
+
+// size is that of the output, 0 where none has failed.
+func (f *firstFailed) size() int {
+	if f.output == nil {
+		return 0
+	}
+	return size(f.output)
 }
 
 // topicOnce keeps the first topic that it is told of.

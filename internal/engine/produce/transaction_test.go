@@ -139,3 +139,22 @@ func TestATransactorThatWasClosedIsOfNoMoreUse(t *testing.T) {
 		}
 	}
 }
+
+// A dead letter is larger than its record, and nobody looks at its size before. The client refuses it by itself, and no
+// topic's limit has to do with that.
+func TestATransactionWithARecordBeyondMaxMessageBytesNamesThatSetting(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("in", 1)
+	k.Topic("dead", 1)
+	tx := newTransactor(t, "tx", settings.Cluster{Hosts: k.Brokers(), Security: settings.Security{Protocol: settings.Plaintext}})
+	limit := int(producerSettings().MaxMessageBytes)
+	outputs := append(many("dead", 3, 1), outgoing("dead", strings.Repeat("v", limit+1000)))
+	err := tx.Commit(within(t), joinGroup(t, k.Brokers(), "g").member("g"), outputs, offsetOf(3))
+	if !errors.Is(err, ErrOutput) {
+		t.Fatalf("it says %v, want that the record is refused", err)
+	}
+	refused, found := errors.AsType[*OutputError](err)
+	if !found || refused.Topic != "dead" || !strings.Contains(refused.Text, fmt.Sprintf("max_message_bytes is %d", limit)) {
+		t.Errorf("it says %v", err)
+	}
+}
