@@ -22,7 +22,7 @@ type teller struct {
 	fail atomic.Bool
 }
 
-func (t *teller) TellStatus(limit int) ([]byte, error) {
+func (t *teller) AnswerStatus(limit int) ([]byte, error) {
 	n := t.told.Add(1)
 	if t.fail.Load() {
 		return nil, errors.New("no words")
