@@ -120,8 +120,9 @@ fuzz: ## fuzz each target for FUZZTIME
 		done; \
 	done
 
-docs: ## write docs/settings.md and docs/metrics.md anew from the declarations
+docs: ## write docs/settings.md, docs/metrics.md and the keys in docs/bridge.md anew from the declarations
 	$(GO) test ./internal/settings -run Docs -update
+	$(GO) test ./internal/bridge/config -run Docs -update
 	$(GO) test ./internal/observe/telemetry -run Docs -update
 
 bench: ## measure the provider without a host (BENCH_ROUNDS=5), and write docs/performance.md

@@ -1,5 +1,5 @@
-// Package bridge is the front-end for everything that speaks HTTP: it carries out the routes of a file, each of which
-// hands the records of its topics over by [httpout].
+// Package bridge is the front-end for everything that speaks HTTP: it carries out the routes of a file. A route hands the
+// records of its topics over by [httpout], lets callers publish by [httpin], or both.
 //
 // [Run] is one bridge from its start to its end. What it does with a file is here; what a file may say is
 // internal/bridge/config's to know, and what becomes of records is the engine's.
@@ -17,6 +17,7 @@ import (
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/version"
 	"github.com/messaging-kafka/messaging-kafka/internal/bridge/config"
+	"github.com/messaging-kafka/messaging-kafka/internal/bridge/httpin"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/route"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/otlp"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
@@ -38,8 +39,9 @@ type Options struct {
 	// waits while nothing moves; 0 is [DefaultPatience].
 	Once     bool
 	Patience time.Duration
-	// OnAdmin is called with the address on which the admin address is served; nil is not.
-	OnAdmin func(net.Addr)
+	// OnAdmin is called with the address on which the admin address is served, OnListen with the one on which callers
+	// are; nil is not.
+	OnAdmin, OnListen func(net.Addr)
 }
 
 // Bridge is a running bridge. Its methods may be called by many goroutines at once.
@@ -48,6 +50,8 @@ type Bridge struct {
 	o    Options
 	host string
 	seen config.Seen
+	// server is nil where nobody is served.
+	server *httpin.Server
 
 	mu      sync.RWMutex
 	config  *config.Config // as it is carried out
@@ -83,6 +87,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer around.Close()
 	defer func() { err = around.Secrets.Err(err) }()
 	b.Process = around
+	if err := b.listen(read); err != nil {
+		return err
+	}
 	b.apply(read)
 	defer b.Serve(b, o.OnAdmin)()
 	watching, stopWatching := context.WithCancel(ctx)
@@ -99,7 +106,8 @@ func Run(ctx context.Context, o Options) (err error) {
 	return err
 }
 
-// stop ends the routes in order.
+// stop ends the bridge in order: no route reads any more and what is with applications is finished, which may publish;
+// then callers are answered and no more served, and then the routes end.
 func (b *Bridge) stop() {
 	timeout := shutdownTimeout
 	c := b.current()
@@ -111,7 +119,7 @@ func (b *Bridge) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	b.Log.Info("the bridge ends", "within", timeout)
-	b.Routes.Stop(ctx)
+	b.Routes.StopWith(ctx, func() { b.stopListening(ctx) })
 	b.Flush(ctx)
 }
 

@@ -21,25 +21,57 @@ type part struct {
 	wanted route.Wanted
 }
 
-// parts are what the engine does for a route of a bridge.
+// The variants of a route, in the order in which they are told.
+const (
+	reading    = "0 reading"
+	publishing = "1 publishing"
+)
+
+// parts are what the engine does for a route of a bridge: one for what it reads, and one for what is published by it.
+// Messages that go one by one are read and published by one, as by a link of wasmcloud:messaging, which knows then for
+// whose records callers answer.
 func parts(bridge string, r *config.Route) []part {
-	return []part{{
-		id:     route.ID{Peer: bridge, Name: r.Name},
-		label:  route.Label{Direction: status.Source},
-		wanted: route.Wanted{Role: roleOf(&r.Settings), Settings: r.Settings, Receiver: receiver(r.Name)},
-	}}
+	var list []part
+	does := roleOf(r)
+	if r.Reads() {
+		list = append(list, part{
+			id:     route.ID{Peer: bridge, Name: r.Name, Variant: reading},
+			label:  route.Label{Package: string(r.Settings.HTTP.Deliver), Direction: status.Source},
+			wanted: route.Wanted{Role: does, Settings: r.Settings, Receiver: receiver(r.Name)},
+		})
+	}
+	if r.Publishes && (!r.Reads() || !does.Publishes()) {
+		list = append(list, part{
+			id:     route.ID{Peer: bridge, Name: r.Name, Variant: publishing},
+			label:  route.Label{Package: status.Callers, Direction: status.Target},
+			wanted: route.Wanted{Role: role.Produce, Settings: publishingOf(&r.Settings)},
+		})
+	}
+	return list
 }
 
 // roleOf is what the engine does for a route that hands records over.
-func roleOf(s *settings.Link) role.Role {
-	switch {
+func roleOf(r *config.Route) role.Role {
+	switch s := &r.Settings; {
 	case s.HTTP.Deliver != settings.DeliverMessages:
 		return role.Process // an answer may have records to produce
 	case s.Delivery.Batch.MaxRecords > 1:
 		return role.Handle
+	case r.Publishes:
+		return role.Messaging
 	default:
 		return role.Messages
 	}
+}
+
+// publishingOf are the settings of a route without what it reads and how that is handed over, so that a change of those
+// does not touch what is published.
+func publishingOf(s *settings.Link) settings.Link {
+	p := *s
+	p.Consumer = settings.Consumer{Group: s.Consumer.Group}
+	p.Delivery = settings.Delivery{Payload: s.Delivery.Payload}
+	p.HTTP = settings.HTTP{}
+	return p
 }
 
 // receiver makes what hands over the records of a route.

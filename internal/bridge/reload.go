@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -39,6 +40,9 @@ func (b *Bridge) reload() {
 	now, err := b.read()
 	if err == nil {
 		err = b.unchangeable(now)
+	}
+	if err == nil {
+		err = b.exchangeCallers(now)
 	}
 	b.mu.Lock()
 	b.trouble = err
@@ -86,6 +90,9 @@ func changedAbove(before, now *config.Config) []string {
 	for _, name := range config.TelemetryOf(before, now) {
 		add(name)
 	}
+	if !reflect.DeepEqual(before.Listen, now.Listen) {
+		keys = append(keys, "listen")
+	}
 	return keys
 }
 
@@ -101,6 +108,9 @@ func (b *Bridge) problems() status.Problems {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	var list status.Problems
+	if err := b.serverFault(); err != nil {
+		list.Add(status.ProblemCalls, err.Error())
+	}
 	if b.trouble != nil {
 		list.Add(status.ProblemConfig, "the file cannot be used, and what it said before goes on: "+b.trouble.Error())
 	}

@@ -96,7 +96,7 @@ func deliverySection() section {
 			},
 			{
 				name: "drain_timeout", hints: []string{"shutdown_timeout", "stop_timeout"},
-				def: "250ms", example: "5s",
+				def: "250ms", defDoc: "`250ms`; on a route of a bridge `5s`", example: "3s",
 				doc:   "How long running calls may go on at a stop before they are given up, to be delivered again. When the host stops the provider, `provider_shutdown_timeout` is the limit.",
 				value: duration("0s", "10m", func(d *draft) *time.Duration { return &d.link.Delivery.DrainTimeout }),
 			},

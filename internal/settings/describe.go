@@ -74,3 +74,31 @@ func IsName(text string) bool {
 	const longest = 100
 	return len(text) <= longest && record.IsTopicName(text)
 }
+
+// The parsers of values that do not stand in settings alone. Their errors hold nothing of the value.
+
+// Bool reads true or false.
+func Bool(text string) (bool, error) { return parseBool(strings.TrimSpace(text)) }
+
+// Size reads a number of bytes within bounds, both included.
+func Size(text string, least, most int64) (int64, error) {
+	n, err := parseSize(strings.TrimSpace(text))
+	if err == nil && (n < least || n > most) {
+		err = refuse("", "is out of bounds: write a size from %d to %d bytes", least, most)
+	}
+	return n, err
+}
+
+// Number reads a whole number within bounds, both included.
+func Number(text string, least, most int64) (int64, error) {
+	return parseNumber(strings.TrimSpace(text), least, most)
+}
+
+// TopicGlobs reads patterns of topics, in which * stands for any characters and ? for one.
+func TopicGlobs(text string) ([]string, error) { return parseTopicGlobs(text) }
+
+// ListenAddress reads an address to listen on; a port alone is the loopback's.
+func ListenAddress(text string) (string, error) { return parseListenAddress(strings.TrimSpace(text)) }
+
+// HostNames reads names of hosts without ports.
+func HostNames(text string) ([]string, error) { return parseHostNames(text) }

@@ -3,6 +3,7 @@ package settings
 import (
 	"net/url"
 	"strings"
+	"time"
 )
 
 // httpOnly are the settings that say nothing on a route that hands nothing over.
@@ -10,12 +11,18 @@ var httpOnly = []string{
 	keyHTTPHost, keyHTTPConnections, keyHTTPProtocol, keyHTTPFormat, keyHTTPMaxAnswer, keyBearerToken, keyHMACKey,
 }
 
+// routeDrain is the drain_timeout of routes that set none.
+const routeDrain = 5 * time.Second
+
 // shapeRoute settles what of the settings depends on how a route hands records over. It comes before all rules.
 func (p *parse) shapeRoute() {
 	d := p.link.HTTP.Deliver
 	one := d == DeliverMessages && !p.given("batch_max_records")
 	if one {
 		p.link.Delivery.Batch.MaxRecords = 1
+	}
+	if !p.given("drain_timeout") {
+		p.link.Delivery.DrainTimeout = routeDrain // no host kills a bridge after 300 ms
 	}
 	p.batches = d != "" && !one
 	p.records = d == DeliverRecords

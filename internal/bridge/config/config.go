@@ -21,12 +21,17 @@ type Config struct {
 	// Own and OwnSecrets are the settings of the process, and what routes have by default.
 	Own        map[string]string
 	OwnSecrets map[string]settings.Secret
+	Listen     Listen
+	// Callers are sorted by name; none means that whoever reaches Listen may publish by all routes.
+	Callers []Caller
 	// Routes are sorted by name.
 	Routes []*Route
 	// Hide is what nothing may tell.
 	Hide []string
 	// Warnings are in the order of lines.
 	Warnings []Warning
+
+	folder string // of the file
 }
 
 // Route is one entry of routes.
@@ -38,6 +43,8 @@ type Route struct {
 	// Hide is what nothing may tell, as long as the route is there.
 	Hide     []string
 	Settings settings.Link
+	// Publishes tells that callers may publish by it.
+	Publishes bool
 
 	line int
 	// faulty tells that there is more to say of the route than that it does nothing.
@@ -88,6 +95,7 @@ type reader struct {
 	config *Config
 	errors Errors
 	routes []entry
+	lines  map[string]int // of the keys above them
 	// settings are all that are declared, by name.
 	settings map[string]settings.Description
 }
@@ -99,8 +107,8 @@ func Parse(content []byte, o Options) (*Config, error) {
 		return nil, err
 	}
 	r := &reader{
-		Options: o, settings: make(map[string]settings.Description),
-		config: &Config{Name: defaultName, Own: make(map[string]string), OwnSecrets: make(map[string]settings.Secret)},
+		Options: o, settings: make(map[string]settings.Description), lines: make(map[string]int),
+		config: &Config{Name: defaultName, folder: filepath.Dir(o.Path), Own: make(map[string]string), OwnSecrets: make(map[string]settings.Secret)},
 	}
 	for _, d := range settings.Describe() {
 		r.settings[d.Name] = d
@@ -124,44 +132,46 @@ func (r *reader) warn(line int, key, format string, args ...any) {
 	r.config.Warnings = append(r.config.Warnings, Warning{line, key, fmt.Sprintf(format, args...)})
 }
 
-// The keys of the file that are no settings.
-const (
-	keyName   = "name"
-	keyRoutes = "routes"
-)
-
-// ownKeys are those above the routes.
-var ownKeys = []string{keyName, keyRoutes}
+var errName = errors.New("is not a name: 1 to 100 of the characters a-z A-Z 0-9 . _ -")
 
 // top reads what stands above the routes.
 func (r *reader) top(entries []entry) {
 	own := sources{config: r.config.Own, secrets: r.config.OwnSecrets}
 	for _, e := range entries {
-		switch e.key {
-		case keyName:
-			if t, ok := r.text(e.key, e); ok {
-				r.config.Name = t.value
-			}
-		case keyRoutes:
+		r.lines[e.key] = e.line
+		k := find(topKeys, e.key)
+		switch {
+		case e.key == keyCallers:
+			r.readCallers(e)
+		case e.key == keyRoutes:
 			if r.isMapping(e.key, e) {
 				r.routes = e.inner
 			}
+		case k != nil:
+			r.set(e.key, e, k, nil)
+		case isTelemetry(e.key):
+			r.setting("", e, settings.Description{Name: e.key}, &own)
 		default:
-			if isTelemetry(e.key) {
-				r.setting("", e, settings.Description{Name: e.key}, &own)
-				continue
-			}
 			r.put("", e, &own, func(d settings.Description) bool {
 				return d.Place == settings.OnLinksOrAbove || d.Place == settings.Above && d.Name != natsOnly
-			}, ownKeys)
+			}, names(topKeys))
 		}
 	}
 	r.config.Hide = append(r.config.Hide, own.hide...)
 	if len(r.routes) == 0 && len(r.errors) == 0 {
 		r.fail(0, keyRoutes, "is missing: a bridge needs one at least")
 	}
-	if !settings.IsName(r.config.Name) {
-		r.fail(0, keyName, "is not a name: 1 to 100 of the characters a-z A-Z 0-9 . _ -")
+}
+
+// set takes the value of a key that is no setting.
+func (r *reader) set(at string, e entry, k *key, caller *Caller) {
+	t, ok := r.text(at, e)
+	if !ok {
+		return
+	}
+	r.config.Hide = append(r.config.Hide, t.secrets...)
+	if err := k.set(r.config, caller, t.value); err != nil {
+		r.fail(e.line, at, "%v", err)
 	}
 }
 
@@ -303,11 +313,11 @@ func (r *reader) fromFile(key string, e entry) (settings.Secret, bool) {
 	if !ok {
 		return settings.Secret{}, false
 	}
-	path := t.value
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(filepath.Dir(r.Path), path)
+	path, err := r.config.path(t.value)
+	var content string
+	if err == nil {
+		content, err = readSecret(r.Seen, path)
 	}
-	content, err := readSecret(r.Seen, path)
 	if err != nil {
 		r.fail(e.line, key, "cannot be read: %v", err)
 		return settings.Secret{}, false
@@ -323,6 +333,9 @@ func (r *reader) text(key string, e entry) (given, bool) {
 		return given{}, false
 	case e.mapping:
 		r.fail(e.line, key, "is a mapping, where a value is wanted")
+		return given{}, false
+	case slices.ContainsFunc(e.parts, func(part string) bool { return strings.Contains(part, ",") }):
+		r.fail(e.line, key, "is a list with a comma in one of its parts")
 		return given{}, false
 	}
 	t, err := expand(e.value, r.Lookup)
@@ -342,7 +355,7 @@ func (r *reader) readRoutes() {
 	for _, e := range r.routes {
 		key := keyRoutes + "." + shown(e.key)
 		if !settings.IsName(e.key) {
-			r.fail(e.line, key, "is not a name: 1 to 100 of the characters a-z A-Z 0-9 . _ -")
+			r.fail(e.line, key, "%v", errName)
 			continue
 		}
 		if !r.isMapping(key, e) {
@@ -391,9 +404,11 @@ func (r *reader) refuse(route string, line int, lines map[string]int, err error,
 func (r *reader) finish() {
 	c := r.config
 	r.ownSettings()
+	r.listens()
 	for i, route := range c.Routes {
-		if !route.Reads() && !route.faulty {
-			r.fail(route.line, keyRoutes+"."+route.Name, "does nothing: set topic, deliver and url")
+		if !route.Reads() && !route.Publishes && !route.faulty {
+			r.fail(route.line, keyRoutes+"."+route.Name,
+				"does nothing: it neither hands records over (topic, deliver and url), nor may anybody publish by it (listen and callers)")
 		}
 		for _, other := range c.Routes[:i] {
 			if text, certain := route.Settings.Clash(&other.Settings, true); certain {

@@ -125,6 +125,13 @@ func TestWhatCannotBeUsedIsNamed(t *testing.T) {
 			"routes:\n  a: {" + route + ", consumer_group: g}\n  b: {" + route + ", consumer_group: g}",
 			"bridge.yaml:3: routes.b: route a reads t too, as a member of the same group (g)",
 		},
+		"callers without listen":            {"callers: {a: {token: 0123456789abcdef, routes: orders}}" + orders, "bridge.yaml:1: callers: says nothing without listen"},
+		"listen without callers' proof":     {"listen: 1\ncallers: {a: {routes: orders}}" + orders, "callers.a.token: is missing"},
+		"a caller's unknown key":            {"listen: 1\ncallers: {a: {token: 0123456789abcdef, rout: orders}}" + orders, "callers.a.rout: is not known here; the nearest known key is routes"},
+		"a caller's unknown route":          {"listen: 1\ncallers: {a: {token: 0123456789abcdef, routes: orders2}}" + orders, "callers.a.routes: has orders2, which is no route"},
+		"half of TLS":                       {"listen: 1\nlisten_tls_cert_file: a" + orders, "belong together"},
+		"an address of no use":              {"listen: nowhere" + orders, "listen: the value is not an address"},
+		"a comma in a list":                 {orders + "    allowed_topics: [\"a,b\"]", "a comma in one of its parts"},
 		"a process's own setting of no use": {"provider_max_in_flight: hidden\n" + orders, "provider_max_in_flight"},
 	} {
 		t.Run(name, func(t *testing.T) {

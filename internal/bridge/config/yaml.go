@@ -16,6 +16,7 @@ type entry struct {
 	line int
 	// value is the text of a scalar, or the texts of a list with commas between them.
 	value string
+	parts []string // those texts; nil for a scalar
 	// inner are the entries of a mapping; nil for a scalar or a list.
 	inner []entry
 	// mapping tells that there is a mapping, an empty one included.
@@ -92,15 +93,12 @@ func entryOf(key string, line int, n ast.Node) entry {
 		parts := make([]string, 0, len(n.Values))
 		for _, item := range n.Values {
 			part, ok := scalar(item)
-			switch {
-			case !ok:
+			if !ok {
 				e.problem = "is a list of something else than texts and numbers"
-			case strings.Contains(part, ","):
-				e.problem = "is a list with a comma in one of its parts"
 			}
 			parts = append(parts, part)
 		}
-		e.value = strings.Join(parts, ",")
+		e.value, e.parts = strings.Join(parts, ","), parts
 	case *ast.NullNode:
 		e.problem = "is empty: give it a value, or leave it out"
 	case *ast.AnchorNode, *ast.AliasNode:

@@ -159,7 +159,11 @@ func (s *Set) Problems() status.Problems {
 // Stop ends all routes within ctx. The order matters: handlers that are being finished still publish, perhaps by
 // another route than the one that reads. So no producer ends, and routes can be used, until no record is with a
 // receiver any more.
-func (s *Set) Stop(ctx context.Context) {
+func (s *Set) Stop(ctx context.Context) { s.StopWith(ctx, func() {}) }
+
+// StopWith is [Set.Stop] for a front-end that has something to end in between: between is called when no route reads any
+// more, and routes can be used until it returns.
+func (s *Set) StopWith(ctx context.Context, between func()) {
 	defer context.AfterFunc(ctx, s.cutOff)()
 	s.readings.hurry(ctx)
 	var reading sync.WaitGroup
@@ -170,11 +174,12 @@ func (s *Set) Stop(ctx context.Context) {
 		reading.Add(1)
 		r.stop(ctx, func() {
 			reading.Done()
-			<-unread // bounded: the end of reading has ctx
+			<-unread // bounded: the end of reading has ctx, and so has what comes between
 		})
 	}
 	s.mu.Unlock()
 	reading.Wait()
+	between()
 	close(unread)
 	s.units.Wait() // bounded likewise
 	s.mu.Lock()

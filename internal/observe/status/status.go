@@ -6,7 +6,10 @@
 // here ever holds a record's key, value or headers, or a secret.
 package status
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Provider is one running copy of the provider.
 type Provider struct {
@@ -81,11 +84,15 @@ const (
 	Source = "source"
 )
 
-// Link is one link of the provider.
+// Callers is the package of a bridge's route by which callers publish.
+const Callers = "http-callers"
+
+// Link is one link of the provider, or one route of a bridge.
 type Link struct {
 	Component string `json:"component"`
 	Name      string `json:"name"`
-	// Package is that of the WIT interfaces: wasmcloud:messaging or messaging-kafka:records.
+	// Package is that of the WIT interfaces: wasmcloud:messaging or messaging-kafka:records. Of a bridge's route it is how
+	// records are handed over (http-records …), or [Callers].
 	Package    string   `json:"package"`
 	Direction  string   `json:"direction"`
 	Interfaces []string `json:"interfaces,omitempty"`
@@ -141,7 +148,7 @@ func (l *Link) ID() string {
 	if l.Package != "" && l.Package != "wasmcloud:messaging" {
 		id += " (" + l.Package + ")"
 	}
-	if l.Direction != "" && l.Direction != Target {
+	if l.Direction != "" && l.Direction != Target && !strings.HasPrefix(l.Package, "http-") {
 		id += " (as " + l.Direction + ")"
 	}
 	return id
