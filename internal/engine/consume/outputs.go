@@ -90,13 +90,15 @@ func (s *session) commitTogether(ctx context.Context, going map[topicPartition]*
 	err := s.endTransaction(ctx, going)
 	s.cfg.Observer.Committed(err)
 	s.tooMuchMetadata(err) // then the next one has less
-	if errors.Is(err, produce.ErrNotAborted) {
+	if errors.Is(err, produce.ErrMaybeCommitted) {
 		for tp, a := range going {
 			if n := a.tx.GivenUp(); n > 0 {
 				s.log.Warn("it is not known whether records were given up: their transaction may have been committed", "topic", tp.topic,
 					"partition", tp.partition, "records", n, "up_to", a.tx.commit.offset)
 			}
 		}
+	}
+	if errors.Is(err, produce.ErrNotAborted) {
 		s.fail(err)
 	}
 	if errors.Is(err, kerr.UnknownTopicOrPartition) && s.cfg.Settings.Create.Enabled {

@@ -121,9 +121,12 @@ type Member struct {
 }
 
 var (
-	// ErrNotAborted says that a transaction failed and could not be aborted either: whether it was committed is not known.
-	// A new [Transactor] with the same id settles that when it begins. This one is of no more use.
+	// ErrNotAborted says that a transaction failed and could not be aborted either. A new [Transactor] with the same id
+	// settles that when it begins. This one is of no more use.
 	ErrNotAborted = errors.New("the end of the transaction is not known")
+	// ErrMaybeCommitted is an [ErrNotAborted] of a transaction that Kafka was asked to commit: whether it did is not known.
+	// Without it nothing of the transaction can ever be read.
+	ErrMaybeCommitted = fmt.Errorf("%w, and it may have been committed", ErrNotAborted)
 	// ErrOutput says that Kafka has refused an output for good, so that the same transaction fails each time.
 	ErrOutput = errors.New("an output is refused")
 	// errNoMember says that the group has no such member at the moment.
@@ -187,7 +190,7 @@ func (t *Transactor) commit(ctx context.Context, member func() (Member, error), 
 		err = fmt.Errorf("committing: %w", err)
 		// With these two it was not even tried, or the broker has said that it can only be aborted.
 		if !errors.Is(err, kerr.OperationNotAttempted) && !errors.Is(err, kerr.TransactionAbortable) {
-			return fmt.Errorf("%w: %w", ErrNotAborted, err)
+			return fmt.Errorf("%w: %w", ErrMaybeCommitted, err)
 		}
 	}
 	if abortErr := t.kgo.EndTransaction(ctx, kgo.TryAbort); abortErr != nil {

@@ -114,6 +114,10 @@ func TestATransactionEndsWithItsContextWhateverKafkaDoes(t *testing.T) {
 				if err == nil {
 					t.Error("it says that it was committed")
 				}
+				// Before that nobody has asked Kafka to commit it.
+				if maybe := errors.Is(err, ErrMaybeCommitted); maybe != (swallow == kmsg.EndTxn) {
+					t.Errorf("it says %v: that it may have been committed is %t", err, maybe)
+				}
 			case <-time.After(testkit.DefaultTimeout):
 				t.Fatal("it goes on")
 			}
@@ -134,8 +138,8 @@ func TestATransactorThatWasClosedIsOfNoMoreUse(t *testing.T) {
 	}
 	tx.Close()
 	for range 2 {
-		if err := tx.Commit(within(t), m, many("out", 3, 1), offsetOf(6)); !errors.Is(err, ErrNotAborted) {
-			t.Errorf("it says %v, want that its end is not known", err)
+		if err := tx.Commit(within(t), m, many("out", 3, 1), offsetOf(6)); !errors.Is(err, ErrNotAborted) || errors.Is(err, ErrMaybeCommitted) {
+			t.Errorf("it says %v, want that its end is not known, and no commit", err)
 		}
 	}
 }
