@@ -183,6 +183,9 @@ func (p *Process) Status(found status.Problems) status.Provider {
 	})
 }
 
+// Requests counts what callers ask of the process over HTTP.
+func (p *Process) Requests() telemetry.Requests { return p.metrics.Requests() }
+
 // Flush has telemetry sent that waits, as long as ctx and [exportTimeout] let it.
 func (p *Process) Flush(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, exportTimeout)

@@ -31,6 +31,25 @@ type exchange struct {
 	topic  string // in the path
 	media  string // of the body, in lower case, without parameters
 	params map[string]string
+
+	// What is counted.
+	endpoint string
+	began    time.Time
+	read     int // bytes of the body
+	status   int
+}
+
+// unknownEndpoint is what is asked for at other paths than those that are served.
+const unknownEndpoint = "unknown"
+
+// end counts what was done, and gives back what it held.
+func (x *exchange) end() {
+	x.held.release()
+	name := ""
+	if x.caller != nil {
+		name = x.caller.Name
+	}
+	x.o.Observer.Ended(name, x.endpoint, x.status, x.read, time.Since(x.began))
 }
 
 // endpoint is one thing that can be asked for.
@@ -46,6 +65,7 @@ var endpoints = map[string]*endpoint{
 	"/v1/records/request":  {name: "records_request", method: http.MethodPost, serve: (*exchange).recordsRequest},
 	"/v1/messages/publish": {name: "messages_publish", method: http.MethodPost, serve: (*exchange).messagesPublish},
 	"/v1/messages/request": {name: "messages_request", method: http.MethodPost, serve: (*exchange).messagesRequest},
+	"/openapi.json":        {name: "openapi", method: http.MethodGet, serve: (*exchange).describe, open: true},
 }
 
 var topicEndpoint = &endpoint{name: "topics", method: http.MethodPost, serve: (*exchange).topics}
@@ -65,8 +85,9 @@ func find(r *http.Request) (at *endpoint, topic string, ok bool) {
 func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	open := s.gate.enter()
 	defer s.gate.leave()
-	x := &exchange{Server: s, w: w, r: r, held: held{account: s.o.Memory}}
-	defer x.held.release()
+	x := &exchange{Server: s, w: w, r: r, held: held{account: s.o.Memory}, endpoint: unknownEndpoint, began: time.Now()}
+	s.o.Observer.Began()
+	defer x.end()
 	header := w.Header()
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Cache-Control", "no-store")
@@ -96,7 +117,7 @@ func (x *exchange) serve() error {
 	if !ok {
 		return &failure{status: http.StatusNotFound, text: "there is nothing at this path: GET /openapi.json tells what there is", end: true}
 	}
-	x.topic = topic
+	x.topic, x.endpoint = topic, at.name
 	if x.r.Method != at.method {
 		x.w.Header().Set("Allow", at.method)
 		return &failure{status: http.StatusMethodNotAllowed, text: "this path takes " + at.method, end: true}
@@ -160,6 +181,9 @@ func (x *exchange) findMedia() *failure {
 	if encoding := x.r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return otherMedia("bodies are not compressed: what one becomes has no bound that is known before")
 	}
+	if x.inBinaryMode() {
+		return nil // it is data of any type
+	}
 	var err error
 	if x.media, x.params, err = mime.ParseMediaType(x.r.Header.Get("Content-Type")); err != nil {
 		return otherMedia("the Content-Type cannot be read")
@@ -212,6 +236,7 @@ func (x *exchange) body() ([]byte, error) {
 		}
 		n, err := x.r.Body.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]
+		x.read = len(b)
 		if int64(len(b)) > x.o.MaxBody {
 			return nil, x.tooLarge()
 		}
@@ -253,6 +278,7 @@ func (x *exchange) tooLarge() *failure {
 
 // reply sends an answer.
 func (x *exchange) reply(status int, media string, body []byte) error {
+	x.status = status
 	header := x.w.Header()
 	header.Set("Content-Type", media)
 	header.Set("Content-Length", strconv.Itoa(len(body)))

@@ -21,6 +21,8 @@ type failure struct {
 	end bool
 	// audit has the log tell of it: somebody asked for what is not theirs.
 	audit bool
+	// offsets say what became of each record, where there are several.
+	offsets []offset
 }
 
 func (f *failure) Error() string { return f.text }
@@ -88,10 +90,12 @@ func (s *Server) sendError(err error) *wit.SendError {
 type failed struct {
 	ErrorCode int    `json:"error_code"`
 	Message   string `json:"message"`
+	// Offsets are what became of the records, where some of them may have been stored.
+	Offsets []offset `json:"offsets,omitempty"`
 }
 
 func (f *failure) body(fit func(string) string) []byte {
-	b, err := json.Marshal(failed{f.status, wit.ErrorText(fit(f.text))})
+	b, err := json.Marshal(failed{f.status, wit.ErrorText(fit(f.text)), f.offsets})
 	if err != nil {
 		panic(fmt.Sprintf("writing a number and a text as JSON: %v", err)) // which cannot fail
 	}

@@ -55,7 +55,24 @@ type Options struct {
 	Log    *slog.Logger
 	// Fit takes secrets out of a text that is told to callers; nil leaves texts as they are.
 	Fit func(string) string
+	// Observer counts requests; nil does not.
+	Observer Observer
 }
+
+// Observer counts requests. Its methods are called by many goroutines at once.
+type Observer interface {
+	Began()
+	// Ended follows each Began. caller is "" where nobody knows who it was, bytes what was read of the body.
+	Ended(caller, endpoint string, status, bytes int, took time.Duration)
+}
+
+type uncounted struct{}
+
+// Began implements Observer.
+func (uncounted) Began() {}
+
+// Ended implements Observer.
+func (uncounted) Ended(string, string, int, int, time.Duration) {}
 
 // Caller is somebody who may ask.
 type Caller struct {
@@ -90,6 +107,9 @@ func (o *Options) complete() error {
 	}
 	if o.Fit == nil {
 		o.Fit = func(text string) string { return text }
+	}
+	if o.Observer == nil {
+		o.Observer = uncounted{}
 	}
 	if o.MaxBody <= 0 {
 		o.MaxBody = DefaultMaxBody

@@ -14,6 +14,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/payload"
 	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
@@ -33,7 +34,12 @@ func (x *exchange) topics() error {
 	if fault := record.TopicNameFault(x.topic); fault != "" {
 		return badRequest("%s", fault)
 	}
+	if x.inBinaryMode() {
+		return x.events()
+	}
 	switch x.media {
+	case payload.EventType, payload.EventsType:
+		return x.events()
 	case mediaJSON, mediaPlain:
 		return x.topicRecords(embeddedJSON)
 	case mediaBinary:
@@ -43,7 +49,8 @@ func (x *exchange) topics() error {
 	case "text/plain", "application/octet-stream":
 		return x.topicRecord()
 	}
-	return otherMedia("the body is one of " + strings.Join([]string{mediaJSON, mediaPlain, mediaBinary, mediaText, "text/plain", "application/octet-stream"}, ", "))
+	return otherMedia("the body is one of " + strings.Join([]string{mediaJSON, mediaPlain, mediaBinary, mediaText, "text/plain", "application/octet-stream",
+		payload.EventType, payload.EventsType}, ", "))
 }
 
 // topicRecords produces the records of a list.
@@ -127,8 +134,7 @@ type offset struct {
 	Error     string `json:"error,omitempty"`
 }
 
-// appendOffsets writes the answer for records.
-func appendOffsets(results []record.Result) []byte {
+func offsetsOf(results []record.Result) []offset {
 	list := make([]offset, len(results))
 	for i := range results {
 		if err := results[i].Err; err != nil {
@@ -138,9 +144,14 @@ func appendOffsets(results []record.Result) []byte {
 		}
 		list[i] = offset{Partition: &results[i].Partition, Offset: &results[i].Offset}
 	}
+	return list
+}
+
+// appendOffsets writes the answer for records.
+func appendOffsets(results []record.Result) []byte {
 	b, err := json.Marshal(struct {
 		Offsets []offset `json:"offsets"`
-	}{list})
+	}{offsetsOf(results)})
 	if err != nil {
 		panic(fmt.Sprintf("writing numbers and texts as JSON: %v", err)) // which cannot fail
 	}

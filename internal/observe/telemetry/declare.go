@@ -68,6 +68,7 @@ const (
 	sectionRequests  = "Requests over Kafka"
 	sectionHealth    = "Health"
 	sectionLattice   = "The lattice"
+	sectionHTTP      = "Requests over HTTP"
 	sectionClients   = "Kafka clients"
 )
 
@@ -224,6 +225,21 @@ var (
 	natsReconnects = declare(metric{section: sectionLattice, name: "nats_reconnects_total", kind: counter,
 		help: "Times that the connection to the lattice came back.",
 		bad:  "A steady increase: the network or the NATS server is unstable."})
+
+	httpRequests = declare(metric{section: sectionHTTP, name: "http_requests_total", kind: counter,
+		labels: []string{"caller", "endpoint", "status"},
+		help:   "Requests to the bridge, by who made them (empty where nobody knows), what they asked for, and the status of the answer. A list of records has 200 whatever became of each; see publishes_total for that.",
+		bad:    "401 and 403: somebody asks for what is not theirs, see the log. 429: a caller has more requests at once than it may, or memory is short. 503, 504: the cluster."})
+	httpSeconds = declare(metric{section: sectionHTTP, name: "http_request_seconds", kind: histogram,
+		labels: []string{"endpoint"}, buckets: durations,
+		help: "Duration of requests to the bridge from the end of their header to the end of the answer.",
+		bad:  "Far above publish_seconds: callers send their bodies slowly, or the machine is busy."})
+	httpBytes = declare(metric{section: sectionHTTP, name: "http_request_bytes_total", kind: counter,
+		labels: []string{"caller"},
+		help:   "Bytes of the bodies of requests that were read."})
+	httpRunning = declare(metric{section: sectionHTTP, name: "http_running_requests", kind: gauge,
+		help: "Requests to the bridge that are being answered.",
+		bad:  "Near what all callers may have at once: publishes hang; see publish_seconds."})
 
 	clientConnects = declare(metric{section: sectionClients, name: "client_connects_total", kind: counter,
 		labels: []string{"client", "broker", "result"},

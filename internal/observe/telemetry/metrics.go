@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -19,7 +20,8 @@ type Metrics struct {
 	mu    sync.Mutex
 	links map[linkKey]*LinkMetrics
 
-	counts counts
+	counts  counts
+	running atomic.Int64 // requests over HTTP
 }
 
 // linkKey are the values of the labels by which links are told apart.
@@ -51,7 +53,9 @@ func NewMetrics() *Metrics {
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: buildInfo.fullName(), Help: buildInfo.help},
 		buildInfo.labels)
 	info.WithLabelValues(v.Version, v.Commit, v.Go).Set(1)
-	m.Registry.MustRegister(info, collectors.NewGoCollector(),
+	running := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: httpRunning.fullName(), Help: httpRunning.help},
+		func() float64 { return float64(m.running.Load()) })
+	m.Registry.MustRegister(info, running, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -13,12 +13,20 @@ func FuzzJSON(f *testing.F) {
 	f.Add([]byte(`[{"retry":"later"},{"reject":""}]`), 2)
 	f.Add([]byte(`[{"ok":true},{"error":"no"}]`), 2)
 	f.Add([]byte(`[{"ok":[]}] x`), 1)
+	f.Add([]byte(`[{"topic":"t","timestamp":5},{"topic":"u","headers":[{"name":"h","value":{"text":""}}]}]`), 1)
 	f.Fuzz(func(t *testing.T, b []byte, n int) {
 		n &= 0xff
 		if outcomes, err := DecodeProcessedJSON(b, n); err == nil {
 			got, err := DecodeProcessedJSON(AppendProcessedJSON(nil, outcomes), n)
 			if err != nil || !reflect.DeepEqual(kindsAndTexts(got), kindsAndTexts(outcomes)) {
 				t.Fatalf("%+v became %+v (%v)", outcomes, got, err)
+			}
+		}
+		if list, err := DecodeOutgoingsJSON(b); err == nil {
+			got, err := DecodeProcessedJSON(AppendProcessedJSON(nil, []record.Outcome{{Kind: record.Done, Outputs: list}}), 1)
+			want := []record.Outcome{{Kind: record.Done, Outputs: list}}
+			if err != nil || !reflect.DeepEqual(kindsAndTexts(got), kindsAndTexts(want)) {
+				t.Fatalf("%+v became %+v (%v)", list, got, err)
 			}
 		}
 		if failures, err := DecodeResultsJSON(b, n); err == nil {

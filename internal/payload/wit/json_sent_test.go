@@ -1,0 +1,75 @@
+package wit
+
+import (
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/payload"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
+)
+
+func TestWhatIsSentReadsTheSameAsJSON(t *testing.T) {
+	list := []record.Outgoing{
+		{Topic: "t", Partition: 3, Key: []byte("k"), Value: []byte{0xff}, Headers: []record.Header{{Key: "h"}, {Key: "e", Value: []byte{}}}, Timestamp: ms(5)},
+		{Topic: "u", Partition: record.AnyPartition},
+	}
+	got, err := DecodeOutgoingsJSON([]byte(`[{"topic":"t","partition":3,"key":{"text":"k"},"value":{"base64":"/w=="},
+		"headers":[{"name":"h","value":null},{"name":"e","value":{"text":""}}],"timestamp":5},{"topic":"u"}]`))
+	if err != nil || !reflect.DeepEqual(got, list) {
+		t.Errorf("decoded as %+v (%v)", got, err)
+	}
+	for text, mention := range map[string]string{
+		``: "not complete", `{}`: "a JSON object stands where", `[{"topic":"t"},{}]`: "record 1: ", `[{"topic":"t","partition":-1}]`: "below 0",
+		`[{"topic":"t","partition":2147483648}]`: "partition: a JSON number does not fit", `[{"topic":"t","x":1}]`: "x", "[{\"topic\":\"\xff\"}]": "UTF-8",
+		`[{"topic":"t","value":"text"}]`: "a payload is", `[] []`: "more behind", `[1`: "not complete", `x`: "no JSON",
+	} {
+		_, err := DecodeOutgoingsJSON([]byte(text))
+		if !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), mention) || strings.Contains(err.Error(), "2147483648") {
+			t.Errorf("%s gives %v, want %q", text, err, mention)
+		}
+	}
+	if _, err := DecodeOutgoingsJSON([]byte("[1" + strings.Repeat(",1", maxRecords) + "]")); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("too many records give %v", err)
+	}
+}
+
+func TestResultsReadAsJSON(t *testing.T) {
+	results := []record.Result{
+		{Position: record.Position{Topic: "t", Partition: 3, Offset: 1000}}, {Position: record.Position{Topic: "t", Offset: -1}},
+		{Err: &SendError{Case: TooLarge, Size: 300, Limit: 128}}, {Err: &SendError{Case: NotAuthorised, Text: "b"}}, {Err: errors.New("what")},
+	}
+	const want = `[{"ok":{"topic":"t","partition":3,"offset":1000}},{"ok":{"topic":"t","partition":0,"offset":-1}},` +
+		`{"error":{"code":"too-large","message":"too-large: 300 bytes where 128 are allowed","size":300,"limit":128}},` +
+		`{"error":{"code":"not-authorised","message":"b"}},{"error":{"code":"other","message":"what"}}]`
+	if got := string(AppendSentJSON(nil, results)); got != want {
+		t.Errorf("encoded as %s", got)
+	}
+	no := "no"
+	reply := "r"
+	for want, got := range map[string][]byte{
+		`[]`: AppendSentJSON(nil, nil),
+		`{"ok":{"topic":"t","partition":1,"offset":2,"timestamp":3,"key":null,"value":{"text":"v"},"headers":[],"attempt":1}}`: AppendAnswerJSON(nil, &record.Record{Topic: "t", Partition: 1, Offset: 2, Timestamp: ms(3), Value: []byte("v")}, nil),
+		`{"error":{"code":"timed-out","message":"c"}}`: AppendAnswerJSON(nil, nil, &SendError{Case: TimedOut, Text: "c"}),
+		`{"ok":true}`:    AppendPublishedJSON(nil, nil),
+		`{"error":"no"}`: AppendPublishedJSON(nil, &no),
+		`{"ok":{"subject":"s","body":"","reply-to":"r"}}`: AppendMessageAnswerJSON(nil, payload.Message{Subject: "s", ReplyTo: &reply}, nil),
+		"\x00":                   AppendPublished(nil, nil),
+		"\x01\x02no":             AppendMessageAnswer(nil, payload.Message{}, &no),
+		"\x00\x01s\x00\x01\x01r": AppendMessageAnswer(nil, payload.Message{Subject: "s", ReplyTo: &reply}, nil),
+	} {
+		if string(got) != want {
+			t.Errorf("encoded as %q, want %q", got, want)
+		}
+	}
+	msg, err := DecodeMessageJSON([]byte(`{"subject":"s","body":"aGk=","reply-to":"r"}`))
+	if err != nil || msg.Subject != "s" || string(msg.Body) != "hi" || *msg.ReplyTo != "r" {
+		t.Errorf("decoded as %+v (%v)", msg, err)
+	}
+	request, err := DecodeRequestMessage(NewBytesDecoder([]byte("\x01s\x02hi")))
+	if err != nil || !reflect.DeepEqual(request, payload.Message{Subject: "s", Body: []byte("hi")}) {
+		t.Errorf("decoded as %+v (%v)", request, err)
+	}
+	cutShort(t, "\x01s\x02hi", func(d *Decoder) error { _, err := DecodeRequestMessage(d); return err })
+}
