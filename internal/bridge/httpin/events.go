@@ -25,7 +25,7 @@ func (x *exchange) events() error {
 		return err
 	}
 	if !x.inBinaryMode() {
-		if err := x.held.Hold(payload.JSONCost(b)); err != nil {
+		if err := x.holdJSON(b); err != nil {
 			return err
 		}
 	}

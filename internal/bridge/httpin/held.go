@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/memory"
+	"github.com/messaging-kafka/messaging-kafka/internal/payload"
 	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 )
 
@@ -59,36 +60,5 @@ func (x *exchange) decoder(b []byte) *wit.Decoder {
 	return wit.NewDecoder(&whole{held: &x.held, b: b}, math.MaxInt64)
 }
 
-// What JSON takes in memory when it is read: what holds it besides its own bytes, which are there three times for a
-// moment (the body, an element of it, the text in that), and how much each comma and bracket may stand for.
-const (
-	jsonCopies  = 3
-	elementCost = 256
-	maxNesting  = 100
-)
-
-// holdJSON counts what is about to be made of JSON, and refuses what nests deeper than anybody means it. It asks
-// nothing else of the text.
-func (x *exchange) holdJSON(b []byte) error {
-	elements, depth := int64(1), 0
-	inString := false
-	for i := 0; i < len(b); i++ {
-		switch c := b[i]; {
-		case inString && c == '\\':
-			i++
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == ',':
-			elements++
-		case c == '{' || c == '[':
-			elements++
-			if depth++; depth > maxNesting {
-				return badRequest("the JSON nests deeper than %d", maxNesting)
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return x.held.Hold((jsonCopies-1)*int64(len(b)) + elementCost*elements)
-}
+// holdJSON counts what is about to be made of JSON.
+func (x *exchange) holdJSON(b []byte) error { return x.held.Hold(payload.JSONCost(b)) }
