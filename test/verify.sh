@@ -62,7 +62,7 @@ brokers() {
 }
 
 # The suites, what breaks most first. A folder below test/ with tests in it that is not listed comes last.
-suites=(brokers integration simulation e2e page security exactlyonce chaos release soak)
+suites=(brokers integration simulation charts e2e page security exactlyonce chaos release soak)
 for dir in test/*/; do
   suite=$(basename "$dir")
   if compgen -G "$dir*_test.go" >/dev/null && [[ " ${suites[*]} " != *" $suite "* ]]; then suites+=("$suite"); fi
@@ -95,6 +95,11 @@ for suite in "${suites[@]}"; do
   if [ "$suite" = page ] && [ -e "$tmp/no-browser" ]; then continue; fi
   if [ "$suite" = brokers ]; then
     step "go test -race, packages on real Kafkas" brokers
+    continue
+  fi
+  # Without the race detector: nothing runs beside anything in there, and Helm would be built twice.
+  if [ "$suite" = charts ]; then
+    step "go test ./deploy/charts" within deploy/charts gotest -- -count=1 -timeout 10m .
     continue
   fi
   # The simulation's second tag lets virtual time pass the Kafka client's locks.

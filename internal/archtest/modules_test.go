@@ -73,7 +73,7 @@ func TestModulesForTestsStandOnTheProgramAsItIsBuilt(t *testing.T) {
 		versions[r.Path] = r.Version
 	}
 	folders := nested(t)
-	for _, folder := range []string{"deploy/observability", "test/page", "test/tools"} {
+	for _, folder := range []string{"deploy/charts", "deploy/observability", "test/page", "test/tools"} {
 		if !slices.Contains(folders, folder) {
 			t.Errorf("%s has no go.mod of its own (%v have)", folder, folders)
 		}
@@ -106,7 +106,7 @@ func TestModulesForTestsStandOnTheProgramAsItIsBuilt(t *testing.T) {
 // What is in the program is one thing, what tests it another.
 func TestTheProgramsModuleHasNothingThatOnlyAFewTestsNeed(t *testing.T) {
 	for _, r := range readGoMod(t, "../..").Require {
-		for _, only := range []string{"github.com/prometheus/prometheus", "github.com/chromedp/", "honnef.co/",
+		for _, only := range []string{"github.com/prometheus/prometheus", "github.com/chromedp/", "helm.sh/", "k8s.io/", "honnef.co/",
 			"gotest.tools/", "golang.org/x/vuln", "golang.org/x/perf"} {
 			if strings.HasPrefix(r.Path, only) {
 				t.Errorf("the program's module requires %s: it belongs into a module for tests", r.Path)

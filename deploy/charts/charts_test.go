@@ -1,0 +1,249 @@
+package charts
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	keda "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
+	"helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/engine"
+	"helm.sh/helm/v3/pkg/lint"
+	apps "k8s.io/api/apps/v1"
+	core "k8s.io/api/core/v1"
+	networking "k8s.io/api/networking/v1"
+	policy "k8s.io/api/policy/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/bridge/config"
+)
+
+const folder = "messaging-kafka-bridge"
+
+func TestHelmFindsNothingWrong(t *testing.T) {
+	result := lint.AllWithKubeVersion(folder, nil, "shop", nil)
+	for _, m := range result.Messages {
+		// An icon is for catalogues.
+		if !strings.Contains(m.Error(), "icon is recommended") {
+			t.Errorf("helm lint: %v", m)
+		}
+	}
+}
+
+// release is what a release of the chart makes.
+type release struct {
+	config     *config.Config
+	deployment apps.Deployment
+	services   []core.Service
+	budgets    []policy.PodDisruptionBudget
+	policies   []networking.NetworkPolicy
+	scaled     []keda.ScaledObject
+	configMaps []core.ConfigMap
+}
+
+// render renders the chart with values over its own, and reads each document by the type of its kind, strictly: a
+// misspelt name would do nothing in a cluster.
+func render(t *testing.T, values string) *release {
+	t.Helper()
+	loaded, err := loader.Load(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var given map[string]any
+	if err := yaml.Unmarshal([]byte(values), &given); err != nil {
+		t.Fatal(err)
+	}
+	return parse(t, loaded, given)
+}
+
+func parse(t *testing.T, loaded *chart.Chart, given map[string]any) *release {
+	t.Helper()
+	all, err := chartutil.ToRenderValues(loaded, given, chartutil.ReleaseOptions{Name: "orders", Namespace: "shop"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := engine.Render(loaded, all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &release{}
+	names := make([]string, 0, len(files))
+	for name := range files {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if !strings.HasSuffix(name, ".yaml") {
+			continue
+		}
+		for document := range strings.SplitSeq(files[name], "\n---\n") {
+			if strings.TrimSpace(strings.TrimPrefix(document, "---")) != "" {
+				r.add(t, name, []byte(document))
+			}
+		}
+	}
+	if r.config == nil || r.deployment.Name == "" {
+		t.Fatal("there is no ConfigMap or no Deployment")
+	}
+	return r
+}
+
+func (r *release) add(t *testing.T, file string, document []byte) {
+	t.Helper()
+	var head struct {
+		APIVersion string `json:"apiVersion"`
+		Kind       string `json:"kind"`
+	}
+	if err := yaml.Unmarshal(document, &head); err != nil {
+		t.Fatalf("%s: %v\n%s", file, err, document)
+	}
+	read := func(into any) {
+		if err := yaml.UnmarshalStrict(document, into); err != nil {
+			t.Fatalf("%s: %v\n%s", file, err, document)
+		}
+	}
+	switch head.APIVersion + "/" + head.Kind {
+	case "apps/v1/Deployment":
+		read(&r.deployment)
+	case "v1/Service":
+		r.services = append(r.services, core.Service{})
+		read(&r.services[len(r.services)-1])
+	case "v1/ConfigMap":
+		r.configMaps = append(r.configMaps, core.ConfigMap{})
+		read(&r.configMaps[len(r.configMaps)-1])
+		r.readConfig(t)
+	case "policy/v1/PodDisruptionBudget":
+		r.budgets = append(r.budgets, policy.PodDisruptionBudget{})
+		read(&r.budgets[len(r.budgets)-1])
+	case "networking.k8s.io/v1/NetworkPolicy":
+		r.policies = append(r.policies, networking.NetworkPolicy{})
+		read(&r.policies[len(r.policies)-1])
+	case "keda.sh/v1alpha1/ScaledObject":
+		r.scaled = append(r.scaled, keda.ScaledObject{})
+		read(&r.scaled[len(r.scaled)-1])
+	default:
+		t.Fatalf("%s has a %s of %s, which nothing here looks at", file, head.Kind, head.APIVersion)
+	}
+}
+
+// readConfig reads the file of the bridge as the bridge does.
+func (r *release) readConfig(t *testing.T) {
+	t.Helper()
+	// The Secret's files are where the test may write.
+	folder := t.TempDir()
+	text := strings.ReplaceAll(r.configMaps[0].Data["bridge.yaml"], "/run/secrets/messaging-kafka/", folder+"/")
+	path := filepath.Join(folder, "bridge.yaml")
+	for file, content := range map[string]string{path: text, filepath.Join(folder, "password"): "a password"} {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var err error
+	r.config, err = config.Read(config.Options{Path: path, Host: "pod", Lookup: func(name string) (string, bool) {
+		return "from the environment", name == "KAFKA_PASSWORD"
+	}})
+	if err != nil {
+		t.Fatalf("the bridge refuses its file: %v\n%s", err, r.configMaps[0].Data["bridge.yaml"])
+	}
+	for _, w := range r.config.Warnings {
+		t.Errorf("the bridge warns of its file: %+v", w)
+	}
+}
+
+func TestTheChartAsItComes(t *testing.T) {
+	r := render(t, "")
+	pod := r.deployment.Spec.Template.Spec
+	if len(pod.Containers) != 1 {
+		t.Fatalf("there are %d containers", len(pod.Containers))
+	}
+	c := pod.Containers[0]
+	if *r.deployment.Spec.Replicas != 2 || len(r.budgets) != 1 || len(r.services) != 1 || len(r.policies)+len(r.scaled) != 0 {
+		t.Errorf("%d copies, %d budgets, %d services, %d policies, %d scaled", *r.deployment.Spec.Replicas, len(r.budgets),
+			len(r.services), len(r.policies), len(r.scaled))
+	}
+	if !slices.Contains(c.Args, "--config=/etc/messaging-kafka/bridge.yaml") || c.Args[0] != "bridge" {
+		t.Errorf("it is started with %q", c.Args)
+	}
+	if s := c.SecurityContext; *s.AllowPrivilegeEscalation || !*s.ReadOnlyRootFilesystem || !slices.Equal(s.Capabilities.Drop, []core.Capability{"ALL"}) ||
+		!*pod.SecurityContext.RunAsNonRoot || *pod.AutomountServiceAccountToken {
+		t.Errorf("it may do more than it needs: %+v, %+v", s, pod.SecurityContext)
+	}
+	for _, m := range c.VolumeMounts {
+		if m.SubPath != "" {
+			t.Errorf("%s is mounted by subPath, which does not follow changes", m.Name)
+		}
+	}
+	stop := r.config.Own["provider_shutdown_timeout"]
+	if stop != "" || *pod.TerminationGracePeriodSeconds <= 10 {
+		t.Errorf("a pod has %d s to end, the bridge takes %q (10 s where it does not say)", *pod.TerminationGracePeriodSeconds, stop)
+	}
+	if port := c.Ports[0].ContainerPort; port != 9464 || r.services[0].Spec.Ports[0].Port != port {
+		t.Errorf("the admin port is %d, the service's %d", port, r.services[0].Spec.Ports[0].Port)
+	}
+	if len(r.config.Routes) != 1 || r.config.Routes[0].Settings.HTTP.URL == "" {
+		t.Errorf("the routes are %+v", r.config.Routes)
+	}
+}
+
+func TestTheChartWithEverythingOn(t *testing.T) {
+	r := render(t, `
+image: { tag: "sha256:0123" }
+secret: kafka-credentials
+env: [{ name: OTEL_EXPORTER_OTLP_ENDPOINT, value: "http://collector.monitoring.svc:4318" }]
+envFrom: [{ secretRef: { name: kafka } }]
+networkPolicy:
+  enabled: true
+  egress: [{ to: [{ ipBlock: { cidr: 10.0.0.0/8 } }], ports: [{ protocol: TCP, port: 443 }] }]
+autoscaling: { enabled: true, authentication: kafka }
+config:
+  name: shop
+  routes:
+    orders: { topic: [orders, bills], start: earliest }
+    audit: { topic: "/audit\\..*/", consumer_group: audit, reply_topic: none, deliver: http-records, url: "http://audit.shop.svc:8080/" }
+`)
+	if got := r.deployment.Spec.Template.Spec.Containers[0].Image; got != "registry.example.com/messaging-kafka@sha256:0123" {
+		t.Errorf("the image is %s", got)
+	}
+	if r.deployment.Spec.Replicas != nil {
+		t.Error("the Deployment has a number of copies as well as KEDA")
+	}
+	if len(r.policies) != 1 || len(r.policies[0].Spec.Egress) != 4 || len(r.policies[0].Spec.Ingress) != 1 {
+		t.Fatalf("the policies are %+v", r.policies)
+	}
+	if len(r.scaled) != 1 || r.scaled[0].Spec.ScaleTargetRef.Name != r.deployment.Name {
+		t.Fatalf("scaled: %+v", r.scaled)
+	}
+	var got []string
+	for _, trigger := range r.scaled[0].Spec.Triggers {
+		got = append(got, trigger.Metadata["consumerGroup"]+" "+trigger.Metadata["topic"]+" "+trigger.Metadata["offsetResetPolicy"])
+		if trigger.AuthenticationRef == nil || trigger.AuthenticationRef.Name != "kafka" {
+			t.Errorf("a trigger is without credentials: %+v", trigger)
+		}
+	}
+	if want := []string{"shop.orders orders earliest", "shop.orders bills earliest"}; !slices.Equal(got, want) {
+		t.Errorf("the triggers are %q, want %q", got, want)
+	}
+	for _, route := range r.config.Routes {
+		if route.Name == "orders" && route.Settings.Consumer.Group != "shop.orders" {
+			t.Errorf("the bridge reads %s by the group %s", route.Name, route.Settings.Consumer.Group)
+		}
+	}
+}
+
+func TestTheChartRefusesABridgeThatProbesCannotAsk(t *testing.T) {
+	loaded, err := loader.Load(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := chartutil.ToRenderValues(loaded, map[string]any{"config": map[string]any{"admin_address": nil}}, chartutil.ReleaseOptions{Name: "a"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := engine.Render(loaded, all); err == nil || !strings.Contains(err.Error(), "config.admin_address is missing") {
+		t.Errorf("it is rendered, with %v", err)
+	}
+}
