@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/memory"
+	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
 	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
@@ -78,6 +79,9 @@ func (r *room) decoder(body []byte) *wit.Decoder {
 
 // read returns the body of an answer whose status says that all is well, of most bytes at most.
 func (r *room) read(resp *http.Response, most int64) ([]byte, error) {
+	if coding := resp.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return nil, fmt.Errorf("it is compressed (Content-Encoding: %s), which nobody asked for", text.Clip(coding, 40))
+	}
 	if resp.ContentLength > most {
 		return nil, oversize(most)
 	}
@@ -94,11 +98,14 @@ func (r *room) read(resp *http.Response, most int64) ([]byte, error) {
 	var body []byte
 	for {
 		if len(body) == cap(body) {
-			grown := max(1<<10, min(2*int64(cap(body)), most+1))
+			had, grown := int64(cap(body)), max(1<<10, min(2*int64(cap(body)), most+1))
 			if err := r.Hold(grown); err != nil {
 				return nil, err
 			}
 			body = append(make([]byte, 0, grown), body...)
+			if err := r.Hold(-had); err != nil {
+				return nil, err
+			}
 		}
 		n, err := resp.Body.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]

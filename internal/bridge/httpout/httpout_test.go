@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -362,3 +363,6 @@ func TestMessagesGoAndResultsComeBack(t *testing.T) {
 		})
 	}
 }
+
+// quiet is the log of a server whose clients fail on purpose.
+func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
