@@ -1,4 +1,3 @@
-// Command messaging-kafka is a capability provider that connects wasmCloud components to Apache Kafka.
 package main
 
 import (

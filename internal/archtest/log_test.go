@@ -29,8 +29,9 @@ var logMethods = map[string]int{
 	"Log": 3, "With": 0,
 }
 
-// readLog finds what the program logs: messages and keys that stand as texts in calls of a logger, and keys in a list of
-// arguments for one. Keys of an slog.GroupValue are those of a group: the settings of a link, and the data of a host.
+// readLog finds what the program logs: messages and keys that stand as texts in calls of a logger, and keys in a list
+// of arguments for one. Keys of an slog.GroupValue are those of a group: the settings of a link, and the data of a
+// host.
 func readLog(t *testing.T) (messages, keys []logged) {
 	t.Helper()
 	set := token.NewFileSet()

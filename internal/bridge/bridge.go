@@ -1,8 +1,3 @@
-// Package bridge is the front-end for everything that speaks HTTP: it carries out the routes of a file. A route hands the
-// records of its topics over by [httpout], lets callers publish by [httpin], or both.
-//
-// [Run] is one bridge from its start to its end. What it does with a file is here; what a file may say is
-// internal/bridge/config's to know, and what becomes of records is the engine's.
 package bridge
 
 import (

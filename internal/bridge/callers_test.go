@@ -114,8 +114,8 @@ func TestCallersPublishByTheirRoutes(t *testing.T) {
 	}
 }
 
-// TestWhatIsBeingFinishedMayPublish: at a stop, an application that is at work on records still publishes by the bridge,
-// and what it publishes is stored before the bridge has gone.
+// TestWhatIsBeingFinishedMayPublish: at a stop, an application that is at work on records still publishes by the
+// bridge, and what it publishes is stored before the bridge has gone.
 func TestWhatIsBeingFinishedMayPublish(t *testing.T) {
 	k := testkit.Kfake(t)
 	k.Topic("orders", 1)

@@ -1,4 +1,3 @@
-// Package cli is the command line of messaging-kafka, and its life as a provider when a host starts it without any.
 package cli
 
 import (

@@ -1,5 +1,8 @@
-// Package payload writes a Kafka record as JSON and reads a record to publish from it, for components whose messages
-// have one body and no other place for key, headers and position (payload=envelope).
+// Package payload turns Kafka records into messages of wasmcloud:messaging, and messages into records to publish.
+//
+// A [Form] does both for a link, as its settings say: what of a record becomes subject, body and reply-to, which topic
+// an answer may go to, and what a subject names. With payload=envelope, key, headers and position are in the body as
+// well: [Encode] writes a record as JSON, and [Decode] reads a record to publish from it. Both front-ends use it.
 //
 // An envelope is a CloudEvent 1.0 in the JSON event format, in structured mode. What CloudEvents has no attribute for
 // is in extension attributes whose names begin with "kafka". Extension attributes can only be strings, numbers,
@@ -7,8 +10,8 @@
 // nothing less keeps their order, repetitions and nulls. docs/envelope.md describes the members for authors of
 // components.
 //
-// Where the specifications leave a choice, exactness decides: [Decode] makes the same key, value, headers and timestamp
-// of what [Encode] has made, for every record.
+// Where the specifications leave a choice, exactness decides: Decode makes the same key, value, headers and timestamp
+// of what Encode has made, for every record. The package keeps no state and starts no goroutine.
 package payload
 
 // The extension attributes. CloudEvents allows lower-case letters and digits in names, and at most 20 of them.

@@ -1,9 +1,3 @@
-// Package process has what surrounds routes in a process, whoever they are for: a log without secrets, telemetry and
-// its export, the bound on the memory of the process, the process's own settings, and the address at which all of that
-// is to be seen.
-//
-// A front-end calls [Start], opens routes in [Process.Routes], has itself shown by [Process.Serve], and calls
-// [Process.Close] last of all.
 package process
 
 import (

@@ -1,6 +1,3 @@
-// Package record holds the types that the engine and its front-ends share: a Kafka record on its way to whoever handles
-// it, a record that is to be produced, the outcome of a delivery, and the [Receiver] that gives it. It knows neither
-// Kafka's client nor NATS, which is what lets the engine be tested without either.
 package record
 
 import (

@@ -22,8 +22,8 @@ type HTTPApp struct {
 	running sync.WaitGroup // handlers
 }
 
-// NewHTTPApp starts a stand-in for a program that serves HTTP, in clear by HTTP/1.1 and by HTTP/2 without an upgrade, and
-// stops it when the test ends. The requests' contexts end with it.
+// NewHTTPApp starts a stand-in for a program that serves HTTP, in clear by HTTP/1.1 and by HTTP/2 without an upgrade,
+// and stops it when the test ends. The requests' contexts end with it.
 func NewHTTPApp(t testing.TB, handler http.Handler) *HTTPApp {
 	t.Helper()
 	a := &HTTPApp{t: t, handler: handler}

@@ -19,8 +19,8 @@ var composed struct {
 	made map[string]string
 }
 
-// wasiPrograms returns the paths of wasmtime and wac, or skips the test (in CI: fails it) with word of how to build them:
-// the first build takes too long for a test.
+// wasiPrograms returns the paths of wasmtime and wac, or skips the test (in CI: fails it) with word of how to build
+// them: the first build takes too long for a test.
 func wasiPrograms(t testing.TB) (wasmtime, wac string) {
 	t.Helper()
 	Require(t, Bash)
@@ -38,8 +38,8 @@ func ShimWasm(t testing.TB, name string) string {
 	return requireScript(t, nil, "shims/build", name)
 }
 
-// Compose makes one component of several by wac: what socket imports and a plug exports is linked. It does so once for all
-// tests of a package.
+// Compose makes one component of several by wac: what socket imports and a plug exports is linked. It does so once for
+// all tests of a package.
 func Compose(t testing.TB, socket string, plugs ...string) string {
 	t.Helper()
 	_, wac := wasiPrograms(t)
@@ -82,7 +82,8 @@ type WasiHost struct {
 	exited chan struct{}
 }
 
-// StartWasiHost serves a component of wasi:http with an environment, of "NAME=value" each, and stops when the test ends.
+// StartWasiHost serves a component of wasi:http with an environment, of "NAME=value" each, and stops when the test
+// ends.
 func StartWasiHost(t testing.TB, wasm string, env ...string) *WasiHost {
 	t.Helper()
 	wasmtime, _ := wasiPrograms(t)

@@ -33,8 +33,8 @@ type lattice struct {
 	links func(settings map[string]string) []testkit.Link
 }
 
-// startLattice starts a provider inside the test with links. They are there before it is: a put before a provider listens
-// is lost.
+// startLattice starts a provider inside the test with links. They are there before it is: a put before a provider
+// listens is lost.
 func startLattice(p *place, ns *testkit.NATSServer, links func(settings map[string]string) []testkit.Link, settings map[string]string) {
 	p.t.Helper()
 	host := testkit.NewFakeHost(p.t, ns, testkit.FakeHostOptions{ShutdownDelay: 12 * time.Second})

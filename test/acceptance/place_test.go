@@ -86,7 +86,8 @@ func newPlace(t *testing.T, fe *frontEnd, users ...string) *place {
 	return p
 }
 
-// start creates the topic to be read and puts the front-end to work with settings, in pairs, besides those that all have.
+// start creates the topic to be read and puts the front-end to work with settings, in pairs, besides those that all
+// have.
 func (p *place) start(partitions int32, more ...string) {
 	p.t.Helper()
 	p.kc.Topic(in, partitions, nil)
@@ -141,8 +142,8 @@ func (p *place) until(topic string, values ...string) {
 	})
 }
 
-// stored returns what is stored in a topic of one partition, to readers of committed records: all of it, if nobody writes
-// there any more.
+// stored returns what is stored in a topic of one partition, to readers of committed records: all of it, if nobody
+// writes there any more.
 func (p *place) stored(topic string) []*kgo.Record {
 	p.t.Helper()
 	const end = "the end of what is stored"

@@ -17,8 +17,8 @@ import (
 // requestFunc asks a topic and returns the answer.
 type requestFunc func(ctx context.Context, topic string, value []byte) ([]byte, error)
 
-// standIn does as the values of records tell it, in the words of test/components/records-echo: what it makes of a record
-// has the record's value, or what is left of it.
+// standIn does as the values of records tell it, in the words of test/components/records-echo: what it makes of a
+// record has the record's value, or what is left of it.
 type standIn struct {
 	mu         sync.Mutex
 	deliveries map[string]int // by value, for those that are told of no attempts

@@ -216,8 +216,8 @@ func TestAShareGroupTellsOfRecordsThatWereLost(t *testing.T) {
 }
 
 // TestAShareGroupLosesNoRecordToTheBrokersLimit: a record that the broker will not deliver again gets its dead letter,
-// whatever max_attempts says, and so does one whose deliveries were used up by stops while no component ran, or whose last
-// call a stop has given up.
+// whatever max_attempts says, and so does one whose deliveries were used up by stops while no component ran, or whose
+// last call a stop has given up.
 func TestAShareGroupLosesNoRecordToTheBrokersLimit(t *testing.T) {
 	const limit = 5 // Kafka's own
 	r := newRig(t, kafka4(t).Brokers())

@@ -1,4 +1,3 @@
-// Package backoff says how long to wait before what has failed is tried again, and waits.
 package backoff
 
 import (

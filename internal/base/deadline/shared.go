@@ -1,4 +1,3 @@
-// Package deadline gives contexts with a deadline to operations that mostly end long before it.
 package deadline
 
 import (

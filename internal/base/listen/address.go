@@ -1,5 +1,3 @@
-// Package listen has what servers of HTTP have in common: an address without a host is the loopback's, and a server
-// answers under its own names alone.
 package listen
 
 import (

@@ -14,8 +14,8 @@ const (
 	// minProcessLimit is the least that is taken for the process where nobody says how much it may have.
 	minProcessLimit = 128 << 20
 	// goPart is the part of the process's memory that Go may fill before it collects garbage harder, and goRest what it
-	// leaves in any case but for half of a small limit: the program itself, which Go does not count, and what is made while
-	// garbage is being collected.
+	// leaves in any case but for half of a small limit: the program itself, which Go does not count, and what is made
+	// while garbage is being collected.
 	goPart = 0.9
 	goRest = 64 << 20
 	// budgetPart is the part that what comes from others may take: records, calls, changes of links. The rest is for
@@ -30,8 +30,9 @@ type ProcessLimit struct {
 	From string
 }
 
-// FindProcessLimit is what has been set, or else half of the limit that the process's control group has (the host and other
-// providers live under the same), or else half of the machine's memory. It is nobody's word, 0, where none can be read.
+// FindProcessLimit is what has been set, or else half of the limit that the process's control group has (the host and
+// other providers live under the same), or else half of the machine's memory. It is nobody's word, 0, where none can be
+// read.
 func FindProcessLimit(set int64) ProcessLimit { return findProcessLimit(set, os.DirFS("/")) }
 
 func findProcessLimit(set int64, root fs.FS) ProcessLimit {

@@ -1,6 +1,3 @@
-// Package redact takes secrets out of texts that others have written: a broker, a token endpoint, a collector or a NATS
-// server that repeats in an error what it was sent would otherwise have it put into the log, the status, health, and
-// errors to components. A type that cannot be printed does not help there, since the text comes from outside.
 package redact
 
 import (

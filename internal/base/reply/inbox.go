@@ -1,6 +1,3 @@
-// Package reply decides which reply subjects of peers are answered. What is published on one is published under this
-// provider's rights and often with bytes that the peer has chosen, so whoever may ask it something could otherwise
-// have it say anything to anybody: shut another provider down, put links, begin calls.
 package reply
 
 import (

@@ -1,4 +1,3 @@
-// Package text makes texts of doubtful origin fit for whoever is given them.
 package text
 
 import (

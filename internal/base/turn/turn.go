@@ -1,5 +1,3 @@
-// Package turn is a lock for work that waits for others, such as a broker: whoever waits for it can give up, and waits
-// in virtual time as in real time, which testing/synctest cannot see of a sync.Mutex.
 package turn
 
 import "context"

@@ -203,8 +203,8 @@ type sources struct {
 // fileSuffix ends the keys that name the file of a secret.
 const fileSuffix = "_file"
 
-// put takes an entry that must be a setting which fits where it stands, or the file of one that is sensitive. others are
-// the keys that are known there as well.
+// put takes an entry that must be a setting which fits where it stands, or the file of one that is sensitive. others
+// are the keys that are known there as well.
 func (r *reader) put(above string, e entry, to *sources, fits func(settings.Description) bool, others []string) {
 	key := above + shown(e.key)
 	if e.unkeyed {
@@ -383,8 +383,8 @@ func (r *reader) readRoutes() {
 	slices.SortFunc(r.config.Routes, func(a, b *Route) int { return cmp.Compare(a.Name, b.Name) })
 }
 
-// refuse tells what is wrong with the settings of a route. Of what is missing nothing is told where there were keys that
-// could not be taken: one of them may have been meant.
+// refuse tells what is wrong with the settings of a route. Of what is missing nothing is told where there were keys
+// that could not be taken: one of them may have been meant.
 func (r *reader) refuse(route string, line int, lines map[string]int, err error, others bool) {
 	var all settings.Errors
 	if !errors.As(err, &all) {

@@ -153,8 +153,8 @@ func TestWhatCannotBeUsedIsNamed(t *testing.T) {
 	}
 }
 
-// TestSecretsStayUntold: whatever is wrong, no error and no warning has what came from the environment or a file, or the
-// value of a sensitive setting.
+// TestSecretsStayUntold: whatever is wrong, no error and no warning has what came from the environment or a file, or
+// the value of a sensitive setting.
 func TestSecretsStayUntold(t *testing.T) {
 	folder := t.TempDir()
 	file := filepath.Join(folder, "key")

@@ -4,4 +4,7 @@
 // place, a value that cannot be used, a variable that is not set and a file that cannot be read are [Errors], each with
 // the line it is about and, for a key, the known one that is nearest. Neither errors nor warnings hold what came from a
 // variable or a file, or the value of a setting that is sensitive.
+//
+// A [Config] has a [Route] for each entry, with the same settings.Link that a link of a lattice has, and the [Caller]s
+// that may publish. bridge reads the file with it at its start and when it changes. The package connects to nothing.
 package config

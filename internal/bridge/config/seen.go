@@ -2,8 +2,9 @@ package config
 
 import "crypto/sha256"
 
-// Seen remembers what files held when a configuration was last read, that one and those of its secrets. Whether they have
-// changed is told by their content: mounted secrets and editors exchange files in ways that times do not show. It is used by one goroutine at a time.
+// Seen remembers what files held when a configuration was last read, that one and those of its secrets. Whether they
+// have changed is told by their content: mounted secrets and editors exchange files in ways that times do not show. It
+// is used by one goroutine at a time.
 type Seen struct {
 	sums map[string][sha256.Size]byte
 }

@@ -1,9 +1,3 @@
-// Package check goes the way of a link to its Kafka step by step, before there is a provider or beside one, and says
-// of each step whether it works, why not, and what to do. It only reads: it joins no group, produces nothing, commits
-// nothing, and creates nothing. (A cluster that never had a group makes its own topic for them when asked for one.)
-//
-// Rights are found out by asking: brokers tell, from Kafka 2.3 on, which operations the user may do on each topic,
-// group and cluster that it may describe (KIP-430).
 package check
 
 import (

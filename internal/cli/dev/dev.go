@@ -1,8 +1,3 @@
-// Package dev runs a whole small lattice in one process: a NATS server, a Kafka, the provider as a host would run it,
-// and a stand-in for the component echo. What is typed goes to Kafka, through all of it, and back.
-//
-// The provider is not run in any way of its own: it gets encoded host data, its link and its shutdown come over NATS,
-// and the component is on the other side of wRPC.
 package dev
 
 import (

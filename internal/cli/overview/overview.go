@@ -1,4 +1,3 @@
-// Package overview asks running providers for their status and shows it in a terminal.
 package overview
 
 import (

@@ -1,7 +1,3 @@
-// Package par writes and verifies provider archives: the files that a wasmCloud host loads a capability provider from.
-//
-// An archive is a tar file, gzip-compressed or not, with one binary for each kind of machine and a signed token that
-// says whose they are and what their hashes are. The same inputs, keys and options always make the same bytes.
 package par
 
 import (

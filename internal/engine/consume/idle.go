@@ -32,9 +32,9 @@ type idlePartition struct {
 	refetched bool // it was fetched anew for that, and still nothing came
 }
 
-// watchIdle asks for partitions of which the client tells nothing. Of one that failed, that it can be read again is known
-// only when records come or a fetch of ours finds none; and some errors it tells once, or not at all, while it does not
-// read the partition any more.
+// watchIdle asks for partitions of which the client tells nothing. Of one that failed, that it can be read again is
+// known only when records come or a fetch of ours finds none; and some errors it tells once, or not at all, while it
+// does not read the partition any more.
 func (s *session) watchIdle(ctx context.Context) {
 	for last := time.Now(); backoff.Sleep(ctx, measureEvery); {
 		if s.cfg.Settings.Consumer.ReadCommitted && time.Since(last) >= kafka.StableEvery {
@@ -114,8 +114,8 @@ func (s *session) refetch(a *assignment) {
 // errPositionKnown ends a session that reads without a partition which it could read now.
 var errPositionKnown = errors.New("the offsets of a partition could not be fetched when it was assigned, and can be now")
 
-// checkPosition begins anew when the place of a partition is to be had that the client could not get: it goes on without
-// the partition until the next assignment.
+// checkPosition begins anew when the place of a partition is to be had that the client could not get: it goes on
+// without the partition until the next assignment.
 func (s *session) checkPosition(ctx context.Context, q idlePartition) {
 	offsets, err := kadm.NewClient(s.cl).FetchOffsetsForTopics(ctx, s.cfg.Settings.Consumer.Group, q.tp.topic)
 	if err != nil {

@@ -80,8 +80,8 @@ func (s *session) fitFetches() {
 	}
 }
 
-// refusedForMemory lets a partition rest that was refused room for its next batch, and for longer each time: it is fetched
-// again, and what it holds may be megabytes.
+// refusedForMemory lets a partition rest that was refused room for its next batch, and for longer each time: it is
+// fetched again, and what it holds may be megabytes.
 func (s *session) refusedForMemory(tp topicPartition, a *assignment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

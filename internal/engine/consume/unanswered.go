@@ -15,10 +15,10 @@ const (
 	recommitEvery = 5 * time.Second
 )
 
-// unansweredCommits keeps account of commits that were sent and not answered. Their connections are gone, and the client has
-// sent them again by others; but a broker that stood still, or a network, may hold what was sent and hand it over after
-// newer commits of the same member, which the coordinator then takes for an older state of the group: it takes all that
-// a member commits. So offsets are committed again for as long as that may be.
+// unansweredCommits keeps account of commits that were sent and not answered. Their connections are gone, and the
+// client has sent them again by others; but a broker that stood still, or a network, may hold what was sent and hand it
+// over after newer commits of the same member, which the coordinator then takes for an older state of the group: it
+// takes all that a member commits. So offsets are committed again for as long as that may be.
 //
 // It is a hook of the Kafka client. Its methods may be called by many goroutines at once.
 type unansweredCommits struct {

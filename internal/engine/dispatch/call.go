@@ -34,8 +34,8 @@ type step struct {
 	after time.Duration // of the outcome
 	// outputs are to be stored before the record is finished, or with its offset.
 	outputs []record.Outgoing
-	// afterCommit tells that the record was given up, where that is so only when its offset has been committed with outputs; nil
-	// elsewhere.
+	// afterCommit tells that the record was given up, where that is so only when its offset has been committed with
+	// outputs; nil elsewhere.
 	afterCommit func()
 }
 

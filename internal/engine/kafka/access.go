@@ -1,5 +1,3 @@
-// Package kafka knows how to reach a Kafka cluster: connections, encryption, authentication, and what an error of
-// any of them means for the person who has to mend it. It produces and consumes nothing itself.
 package kafka
 
 import (

@@ -22,9 +22,9 @@ const (
 	OpenAfter = 20 * time.Second
 )
 
-// StableOffsets watches the last stable offsets of partitions that are read up to there: a reader of committed records gets
-// nothing beyond the first open transaction, and Kafka gives that no error and no lag. The zero value is ready; its
-// methods may be called by many goroutines at once.
+// StableOffsets watches the last stable offsets of partitions that are read up to there: a reader of committed records
+// gets nothing beyond the first open transaction, and Kafka gives that no error and no lag. The zero value is ready;
+// its methods may be called by many goroutines at once.
 type StableOffsets struct {
 	mu   sync.Mutex
 	open map[topicPartition]*OpenTransaction

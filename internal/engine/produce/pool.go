@@ -1,5 +1,3 @@
-// Package produce writes records to Kafka: one producer for each cluster identity, shared by all links that use it,
-// with a bounded buffer; and for each link a [Publisher] that keeps to what the link allows.
 package produce
 
 import (

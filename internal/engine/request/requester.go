@@ -1,6 +1,3 @@
-// Package request sends requests over Kafka and waits for their answers, with the record headers of Spring for
-// Apache Kafka's ReplyingKafkaTemplate: a request carries a correlation id and the topic that its answer is wanted
-// in, the answer repeats the id.
 package request
 
 import (

@@ -12,8 +12,8 @@
 // anything else has the old reading end before the new one begins, or one process would be two members of a group.
 // [Route.Refuse] says that a link cannot be carried out, [Set.Drop] that it is gone.
 //
-// Records go the way that [Wanted.Receiver] makes: a [record.Receiver] for each reading, made of what the reading lends to
-// it (see [Delivery]). Two routes of one peer and name that ask for the same records share one reading, as links of
+// Records go the way that [Wanted.Receiver] makes: a [record.Receiver] for each reading, made of what the reading lends
+// to it (see [Delivery]). Two routes of one peer and name that ask for the same records share one reading, as links of
 // wasmCloud in both directions do; two that would take them from each other are told apart by the order of their ids.
 //
 // Whoever publishes finds the route by [Set.Find] and calls [Route.Publish], [Route.Send] or [Route.Request].

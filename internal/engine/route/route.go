@@ -145,8 +145,8 @@ func (r *Route) Hide(secrets []string) {
 	}
 }
 
-// secretsStay is how much longer than its connections a secret is taken out of texts: a client of Kafka that is closed does
-// not wait for all its goroutines, and one of them may be about to log what a broker has answered.
+// secretsStay is how much longer than its connections a secret is taken out of texts: a client of Kafka that is closed
+// does not wait for all its goroutines, and one of them may be about to log what a broker has answered.
 const secretsStay = 10 * time.Second
 
 func showLater(remove func()) { time.AfterFunc(secretsStay, remove) }

@@ -161,8 +161,8 @@ func (s *Set) Problems() status.Problems {
 // receiver any more.
 func (s *Set) Stop(ctx context.Context) { s.StopWith(ctx, func() {}) }
 
-// StopWith is [Set.Stop] for a front-end that has something to end in between: between is called when no route reads any
-// more, and routes can be used until it returns.
+// StopWith is [Set.Stop] for a front-end that has something to end in between: between is called when no route reads
+// any more, and routes can be used until it returns.
 func (s *Set) StopWith(ctx context.Context, between func()) {
 	defer context.AfterFunc(ctx, s.cutOff)()
 	s.readings.hurry(ctx)

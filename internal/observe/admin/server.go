@@ -1,6 +1,3 @@
-// Package admin serves what operators look at over HTTP: metrics, probes, the state of every link, its last fifteen
-// minutes, and a page that shows all of it. Whoever reaches its address may read it, and only read it: there is no
-// authentication, and nothing that changes anything.
 package admin
 
 import (

@@ -1,9 +1,3 @@
-// Package status is what a running provider tells of itself to people: which links it has, what each is doing and why
-// one is not well. It is served as JSON by GET /links of the admin address and by the NATS subject
-// wasmbus.rpc.{lattice}.{provider key}.status, and read by the page and by messaging-kafka status.
-//
-// The JSON keeps its names: fields are added, never renamed. All durations are seconds, all times RFC 3339. Nothing
-// here ever holds a record's key, value or headers, or a secret.
 package status
 
 import (

@@ -1,4 +1,3 @@
-// Package telemetry makes the provider's log and metrics.
 package telemetry
 
 import (

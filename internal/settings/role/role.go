@@ -1,5 +1,3 @@
-// Package role tells what a link has the provider do. It follows from the WIT package and the interfaces that the link
-// names, and from which end of it the provider is.
 package role
 
 import (

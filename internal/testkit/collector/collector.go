@@ -1,5 +1,3 @@
-// Package collector is an OpenTelemetry collector for tests: it takes OTLP over HTTP and over gRPC, the latter with
-// grpc-go, and keeps what comes.
 package collector
 
 import (

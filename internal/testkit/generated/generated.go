@@ -1,4 +1,3 @@
-// Package generated holds documents to the declarations in the code that parts of them are made from.
 package generated
 
 import (

@@ -1,4 +1,3 @@
-// Package rpc has both ends of wRPC for the tests of what is spoken over it.
 package rpc
 
 import (

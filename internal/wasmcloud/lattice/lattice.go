@@ -1,8 +1,3 @@
-// Package lattice speaks a wasmCloud 1.x host's side channel to a capability provider over NATS: links that are put
-// and deleted, configuration, health and shutdown. Calls between components and the provider are not its business;
-// they use the same connection, see [Session.Conn].
-//
-// What it learns it tells a [Handler], in the order in which the host said it and without repeats.
 package lattice
 
 import (

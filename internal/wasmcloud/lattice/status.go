@@ -18,8 +18,8 @@ type StatusSource interface {
 // statusFresh is how long an answer is given again, so that many who ask cost no more than one.
 const statusFresh = 250 * time.Millisecond
 
-// statusAnswers is the state of the status subscription. Its callback has a goroutine of its own; a status takes longer than
-// a health check, which must not wait for it.
+// statusAnswers is the state of the status subscription. Its callback has a goroutine of its own; a status takes longer
+// than a health check, which must not wait for it.
 type statusAnswers struct {
 	mu    sync.Mutex
 	ended bool

@@ -1,6 +1,3 @@
-// Package messaging speaks the WIT package wasmcloud:messaging@0.2.0 over wRPC: it serves the interface consumer,
-// which components import, and calls the interface handler, which they export. A host serves and uses the same
-// functions for components that are written against 0.3.0.
 package messaging
 
 import (

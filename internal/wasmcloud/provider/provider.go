@@ -1,5 +1,3 @@
-// Package provider is the capability provider itself: it joins the lattice, keeps one unit of work for each link,
-// and passes calls between components and Kafka.
 package provider
 
 import (

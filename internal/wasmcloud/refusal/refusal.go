@@ -1,5 +1,3 @@
-// Package refusal reads what a NATS server refuses a connection. The server says it in a text that is part of NATS's
-// protocol, and nats.go hands that text on as it is; it is read here and nowhere else.
 package refusal
 
 import (

@@ -124,8 +124,8 @@ func (in *peerInbox) deliver(_ string, m *nats.Msg) {
 	in.peers.signal()
 }
 
-// noSubscriber is asked last in each round, and is there never: when NATS says so, it has answered for all that were asked
-// before. It is a receiver of that answer.
+// noSubscriber is asked last in each round, and is there never: when NATS says so, it has answered for all that were
+// asked before. It is a receiver of that answer.
 type noSubscriber struct {
 	peers   *peers
 	subject string
