@@ -265,7 +265,7 @@ func (f checkFlags) readSecrets() (map[string]settings.Secret, error) {
 	return secrets, nil
 }
 
-// pairs reads KEY=VALUE arguments. What cannot be read is not repeated: it may be a secret.
+// pairs reads KEY=VALUE arguments. An argument that cannot be read is not repeated: it may be a secret.
 func pairs(flag, form string, args []string) (map[string]string, error) {
 	values := make(map[string]string)
 	for _, arg := range args {

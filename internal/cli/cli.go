@@ -71,7 +71,7 @@ func execute(ctx context.Context, args []string, in *os.File, out, errOut io.Wri
 		return exitOK
 	}
 	fmt.Fprintf(errOut, "messaging-kafka: %v\n", err)
-	// What fails before a command starts is its line: an unknown command or flag, a missing value.
+	// A command fails before it starts where its line is wrong: an unknown command or flag, a missing value.
 	if usage := (usageError{}); !*started || errors.As(err, &usage) {
 		fmt.Fprintf(errOut, "see: %s --help\n", command.CommandPath())
 		return exitUsage

@@ -143,7 +143,7 @@ func (w *writer) data(r *record.Record) {
 func mediaOf(r *record.Record) media {
 	var m media
 	if header, has := r.Header(headerContentType); has {
-		// What is no media type says nothing. It stays among the headers.
+		// A text that is no media type says nothing. It stays among the headers.
 		m, _ = parseMedia(string(header))
 	}
 	if m.text == "" && r.Value != nil {

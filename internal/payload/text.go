@@ -36,8 +36,8 @@ func isAttributeText[T string | []byte](text T) bool {
 
 const hexDigits = "0123456789abcdef"
 
-// appendString appends valid UTF-8 as a JSON string. What a String of CloudEvents may not hold is escaped, so that the
-// result can itself be put into one.
+// appendString appends valid UTF-8 as a JSON string. Characters that a String of CloudEvents may not hold are escaped,
+// so that the result can itself be put into one.
 func appendString[T string | []byte](b []byte, text T) []byte {
 	b = append(b, '"')
 	plain := 0

@@ -2,8 +2,8 @@ package record
 
 import "unsafe"
 
-// What a record costs besides the bytes that it holds. Memory is handed out in sizes that are up to an eighth larger
-// than what was asked for, and a text of a few bytes takes sixteen.
+// The memory that a record takes besides its bytes. Memory is handed out in sizes that are up to an eighth larger than
+// what was asked for, and a text of a few bytes takes sixteen.
 const (
 	recordCost   = int64(unsafe.Sizeof(Record{})) + 16
 	outgoingCost = int64(unsafe.Sizeof(Outgoing{})) + 16

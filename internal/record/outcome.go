@@ -61,8 +61,8 @@ const (
 	// which is held until calls are accepted again. Only a front-end can tell.
 	Unavailable
 	// Unanswered says that the call was accepted and has ended without an answer: not in time, by a trap, or with one that
-	// nobody can read. For a record that was called alone it is a failure like Retry. Of a call with more, nothing is
-	// known of the single ones, and each is called by itself from then on.
+	// nobody can read. For a record that was called alone it is a failure like Retry. Nothing is known of the single
+	// records of a call with more, and each is called by itself from then on.
 	Unanswered
 
 	// Kinds is how many there are.

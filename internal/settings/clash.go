@@ -17,7 +17,7 @@ func (l *Link) Reading() string {
 		pattern = c.TopicPattern.String()
 		c.TopicPattern = nil
 	}
-	// What addresses of answers the component is given depends on these two.
+	// These two decide which addresses for answers the component gets.
 	replies := &l.Producer
 	return fmt.Sprintf("%q|%v|%q|%+v|%+v|%+v|%q|%t%q", l.Cluster.Hosts, l.Cluster.Security.Protocol.UsesSASL(),
 		pattern, c, l.Delivery, l.HTTP,

@@ -33,7 +33,7 @@ func parseHosts(text string) ([]string, error) {
 
 func parseHost(part string) (string, error) {
 	if strings.Contains(part, "@") {
-		// What stands before the @ may be a password.
+		// The part before the @ may be a password.
 		return "", refuse("", "holds an @: write host:port only; user and password go to sasl_username and sasl_password")
 	}
 	if scheme, _, found := strings.Cut(part, "://"); found {

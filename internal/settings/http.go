@@ -3,7 +3,7 @@ package settings
 // Deliver says how a route of a bridge hands its records over.
 type Deliver string
 
-// What deliver may be; "" is a route that only publishes, and any link of wasmCloud.
+// Values of deliver; "" is a route that only publishes, and any link of wasmCloud.
 const (
 	// DeliverRecords posts batches of whole records.
 	DeliverRecords Deliver = "http-records"
@@ -14,7 +14,7 @@ const (
 // HTTPProtocol is the version of HTTP that a route speaks.
 type HTTPProtocol string
 
-// What http_protocol may be.
+// Values of http_protocol.
 const (
 	HTTP1 HTTPProtocol = "http1"
 	HTTP2 HTTPProtocol = "h2"
@@ -23,7 +23,7 @@ const (
 // HTTPFormat says how bodies are written.
 type HTTPFormat string
 
-// What http_format may be.
+// Values of http_format.
 const (
 	FormatValue HTTPFormat = "value"
 	FormatJSON  HTTPFormat = "json"

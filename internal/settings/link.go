@@ -130,7 +130,7 @@ type Start struct {
 // OutOfRange says what happens when the group's offset is no longer in the log.
 type OutOfRange string
 
-// What on_offset_out_of_range may be.
+// Values of on_offset_out_of_range.
 const (
 	OutOfRangeEarliest OutOfRange = "earliest"
 	OutOfRangeLatest   OutOfRange = "latest"
@@ -181,7 +181,7 @@ const (
 // OnReject says what happens to a rejected record where no dead-letter topic is set.
 type OnReject string
 
-// What on_reject may be.
+// Values of on_reject.
 const (
 	RejectSkip OnReject = "skip"
 	RejectStop OnReject = "stop"
@@ -283,7 +283,7 @@ const (
 // Acks is Kafka's acks.
 type Acks string
 
-// What acks may be, by Kafka's names.
+// Values of acks, by Kafka's names.
 const (
 	AcksAll    Acks = "all"
 	AcksLeader Acks = "1"

@@ -25,8 +25,8 @@ func normalPEM(text string) string {
 	return strings.TrimSpace(text) + "\n"
 }
 
-// parseCertificates checks that text is one or more certificates and nothing that no TLS library would take. What
-// it refuses it never shows: a key may have been put in the place of a certificate.
+// parseCertificates checks that text is one or more certificates and nothing that no TLS library would take. It never
+// shows what it refuses: a key may have been put in the place of a certificate.
 func parseCertificates(text string) (string, error) {
 	text = normalPEM(text)
 	rest, count := []byte(text), 0
@@ -164,7 +164,7 @@ func parseExtensions(text string) (map[string]string, error) {
 		name, content, found := strings.Cut(part, "=")
 		name, content = strings.TrimSpace(name), strings.TrimSpace(content)
 		if !found || !extensionName.MatchString(name) || !extensionText.MatchString(content) {
-			// What stands behind the = may be a key to something.
+			// The part behind the = may be a key to something.
 			return nil, refuse("", "is not a list of name=value, with names of letters only")
 		}
 		if strings.EqualFold(name, "auth") {

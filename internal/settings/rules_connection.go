@@ -65,7 +65,7 @@ func (p *parse) tlsRules() {
 		}
 		return
 	}
-	// What stands nearer to the link beats the other form of the same thing further away.
+	// The setting nearer to the link beats the other form of the same thing further away.
 	if text, file := p.strongest("tls_ca"), p.strongest("tls_ca_file"); text > file {
 		s.TLSCAFile = ""
 	} else if file > text {

@@ -21,7 +21,7 @@ var credentials = []struct {
 	{"oauth_extensions", func(s *Security) bool { return len(s.OAuthExtensions) > 0 }},
 	{"aws_secret_access_key", func(s *Security) bool { return !s.AWSSecretAccessKey.Empty() }},
 	{"aws_session_token", func(s *Security) bool { return !s.AWSSessionToken.Empty() }},
-	// What is given as a secret is meant to be one, whatever it is.
+	// A value that is given as a secret is meant to be one, whatever it is.
 	{"sasl_username", func(s *Security) bool { return s.Username != "" }},
 	{"oauth_client_id", func(s *Security) bool { return s.OAuthClientID != "" }},
 	{"aws_access_key_id", func(s *Security) bool { return s.AWSAccessKeyID != "" }},

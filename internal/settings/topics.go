@@ -104,7 +104,7 @@ func parseTopicGlobs(text string) ([]string, error) {
 	return globs, nil
 }
 
-// parseReplyTopicGlobs reads patterns as reply_topics_from_records has them. What it returns is never nil.
+// parseReplyTopicGlobs reads patterns as reply_topics_from_records has them. It never returns nil.
 func parseReplyTopicGlobs(text string) ([]string, error) {
 	if strings.EqualFold(text, "none") {
 		return []string{}, nil

@@ -326,7 +326,7 @@ func (p *Provider) Health(ctx context.Context) (Health, error) {
 	return health, nil
 }
 
-// WaitHealthy waits until the provider says that it is healthy. Of several providers with one key any may answer.
+// WaitHealthy waits until the provider says that it is healthy. Any of several providers with one key may answer.
 func (p *Provider) WaitHealthy() {
 	p.host.t.Helper()
 	p.waitHealth(func(health Health) error {

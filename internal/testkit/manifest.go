@@ -59,7 +59,7 @@ type manifestConfig struct {
 
 // ManifestOptions say in what a manifest is changed for a test.
 type ManifestOptions struct {
-	// Images are the files to run, by the names of the manifest's components. What has none is not started.
+	// Images are the files to run, by the names of the manifest's components. A component without one is not started.
 	Images map[string]string
 	// Set changes the values of these keys in each config that has them.
 	Set map[string]string

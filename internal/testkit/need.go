@@ -57,7 +57,7 @@ func Require(t testing.TB, needs ...Need) {
 
 func requireAll() bool {
 	for _, name := range []string{"CI", "MESSAGING_KAFKA_REQUIRE_ALL"} {
-		// What is no boolean counts as set: it was meant to say something.
+		// A value that is no boolean counts as set: it was meant to say something.
 		if v := os.Getenv(name); v != "" {
 			if on, err := strconv.ParseBool(v); err != nil || on {
 				return true

@@ -34,7 +34,7 @@ const (
 type Redactor struct {
 	mu sync.RWMutex
 	// values are the secrets themselves, forms what they look like in texts, by the first bytes; both with the number of
-	// those who have added them. What a text costs does not depend on how many there are.
+	// those who have added them. A text costs the same however many there are.
 	values map[string]int
 	forms  forms
 	// plain are the forms that are looked for in plain texts, digits those in the digits of these.
@@ -137,7 +137,7 @@ func (r *Redactor) Secrets(s string) string {
 	}
 	most := len(s)
 	if most > maxShown {
-		// What begins before the end ends within what is looked at.
+		// A form that begins before the end also ends within the text that is looked at.
 		most, s = maxShown, s[:min(most, 2*maxShown)]
 	}
 	var found spans

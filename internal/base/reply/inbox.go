@@ -16,7 +16,7 @@ const (
 	// importPrefix is that of the subjects by which NATS servers take answers from one account to another.
 	importPrefix = "_R_."
 	// gatewayPrefix is what NATS servers put before a reply subject that came from another cluster, with two tokens
-	// that name cluster and server. What follows is the subject that is answered in the end.
+	// that name cluster and server. After them comes the subject that is answered in the end.
 	gatewayPrefix = "_GR_."
 	gatewayTokens = 2
 	// call is in every subject on which wRPC functions are called.

@@ -6,7 +6,7 @@ import (
 )
 
 // Clip makes of s valid UTF-8 of at most limit bytes, cut between two characters and with "…" at the end where that is
-// needed. What is no UTF-8 becomes U+FFFD. limit has to leave room for the "…", which takes three bytes.
+// needed. Invalid UTF-8 becomes U+FFFD. limit has to leave room for the "…", which takes three bytes.
 func Clip(s string, limit int) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	if len(s) <= limit {

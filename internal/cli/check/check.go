@@ -173,7 +173,7 @@ func (r *run) readSettings() bool {
 	}
 	if err != nil {
 		for _, finding := range settingsErrors(err) {
-			// What the notes have said of a setting is the better reason.
+			// The notes on a setting give the better reason.
 			if !slices.ContainsFunc(r.link.Notes,
 				func(n Finding) bool { return n.Status == Fail && n.Target == finding.Target }) {
 				r.add(finding)
@@ -245,8 +245,8 @@ func (r *run) open(hosts []string) error {
 	if err != nil {
 		return err
 	}
-	// Of a group that does not exist, brokers tell the rights in answers of version 5 and older only: later ones have
-	// an error in their place (KIP-1043).
+	// Brokers tell the rights on a group that does not exist in answers of version 5 and older only: later ones have an
+	// error in their place (KIP-1043).
 	versions := kversion.Stable()
 	versions.SetMaxKeyVersion(int16(kmsg.DescribeGroups), 5)
 	client, err := kgo.NewClient(append(access.Options(),

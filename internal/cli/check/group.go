@@ -99,7 +99,8 @@ func (r *run) askGroup(ctx context.Context) (kmsg.DescribeGroupsResponseGroup, e
 	}
 }
 
-// describeGroup says who is in the group. What cannot be had is left out: it is no condition for joining.
+// describeGroup says who is in the group. Members that cannot be described are left out: it is no condition for
+// joining.
 func (r *run) describeGroup(ctx context.Context, classic *kmsg.DescribeGroupsResponseGroup) string {
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()

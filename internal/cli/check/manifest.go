@@ -94,8 +94,8 @@ func (e *manifestEnd) UnmarshalYAML(unmarshal func(any) error) error {
 }
 
 // ReadManifest finds the links between components and the Kafka provider in a wadm manifest. Links of other providers
-// are not among them. What is wrong with a link that was found is in its notes, such as a package that the provider
-// does not serve; an error says that none was.
+// are not among them. A link that was found has its faults in its notes, such as a package that the provider does not
+// serve; an error says that none was.
 func ReadManifest(text []byte, opts ManifestOptions) ([]Link, error) {
 	var m manifest
 	if err := yaml.Unmarshal(text, &m); err != nil {

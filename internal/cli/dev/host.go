@@ -119,7 +119,7 @@ func (r *runner) startLink(ctx context.Context, config map[string]string) error 
 			r.screen.say("waiting: %s\n", told)
 		}
 		// A provider that has not taken the link from its connection yet is healthy too, and begins behind what is
-		// produced before it has joined. That it has shows in the group.
+		// produced before it has joined. The group shows when it has.
 		return h.Healthy && r.begun(ctx)
 	})
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // appendPrintable appends the first bytes of the value as they are where they are text of one line, else quoted: other
-// programs may produce anything, and a terminal takes some of it for orders. What is left out is said.
+// programs may produce anything, and a terminal takes some of it for orders. It says what is left out.
 func appendPrintable(b, value []byte, most int) []byte {
 	shown := value
 	if len(value) > most {

@@ -86,7 +86,7 @@ func ByAddress(addresses []string, timeout time.Duration) (Asker, error) {
 			return nil, errors.New("--address: this is no URL: an address is http://host:port")
 		}
 		if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-			// What stands where may be a password here, too.
+			// A part of it may be a password here, too.
 			return nil, errors.New("--address: an address is http://host:port")
 		}
 		if !strings.HasSuffix(u.Path, "/links") {
@@ -160,7 +160,7 @@ func (a *byAddress) get(ctx context.Context, address string) (*status.Provider, 
 }
 
 // errNoStatus says that something answered, but not with a status.
-var errNoStatus = errors.New("what answers is no messaging-kafka, or one without a status")
+var errNoStatus = errors.New("something else than messaging-kafka answers, or a version without a status")
 
 func decode(text []byte) (*status.Provider, error) {
 	if len(text) > maxAnswer {

@@ -201,9 +201,9 @@ func (s *session) send(ctx context.Context, going commits) error {
 			continue
 		}
 		// A member of a KIP-848 group learns of a new epoch by its next heartbeat; until then its commits are stale. One of
-		// a classic group cannot commit from when all members have joined again until it has its new assignment. What is
-		// committed here cannot go to another member meanwhile: to hand it over takes the lock, too. The membership can
-		// be another one by the next try, which memberOf finds.
+		// a classic group cannot commit from when all members have joined again until it has its new assignment. No other
+		// member can get these partitions meanwhile: handing them over takes the lock, too. The membership can be another one
+		// by the next try, which memberOf finds.
 		between := errors.Is(err, kerr.StaleMemberEpoch) || errors.Is(err, kerr.RebalanceInProgress)
 		if !between || attempt == betweenRetries || !backoff.Sleep(ctx, betweenWait) {
 			return err

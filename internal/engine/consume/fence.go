@@ -29,8 +29,8 @@ type fence struct {
 	// alive is when the broker is known to have taken the member for alive last; zero while there is no membership.
 	alive time.Time
 	// waiting is when the member began to wait for the others in a rebalance, zero while it does not. It sends no
-	// heartbeats then, and the broker expects none until the others are there, which can take rebalance. That the answer
-	// is on its way, and lost, cannot be seen; to suspect it would end the session in every long rebalance.
+	// heartbeats then, and the broker expects none until the others are there, which can take rebalance. Nobody can see
+	// whether the answer is on its way, or lost; to suspect it would end the session in every long rebalance.
 	waiting time.Time
 }
 

@@ -9,8 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// fetching keeps account of the fetches that are under way. To set the place of one partition, the client gives them
-// all up; where answers take long to arrive, none would if that happened again and again.
+// fetching keeps account of the fetches that are under way. The client gives all of them up to set the position of one
+// partition; where answers take long to arrive, none would if that happened again and again.
 //
 // It is a hook of the Kafka client. Its methods may be called by many goroutines at once.
 type fetching struct {

@@ -12,7 +12,8 @@ import (
 // onAssigned takes partitions over. Records come only after startOffsets has said from where.
 func (s *session) onAssigned(_ context.Context, _ *kgo.Client, added map[string][]int32) {
 	s.cfg.Observer.Rebalanced()
-	// What the client gives out again without taking it away first begins anew: it may be another topic of the same name.
+	// A partition that the client assigns again without revoking it first begins anew: it may be another topic of the same
+	// name.
 	for _, a := range s.collect(added) {
 		a.Abandon()
 	}

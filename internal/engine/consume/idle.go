@@ -32,8 +32,8 @@ type idlePartition struct {
 	refetched bool // it was fetched anew for that, and still nothing came
 }
 
-// watchIdle asks for partitions of which the client tells nothing. Of one that failed, that it can be read again is
-// known only when records come or a fetch of ours finds none; and some errors it tells once, or not at all, while it
+// watchIdle asks for partitions of which the client tells nothing. A partition that failed is known to be readable
+// again only when records come or a fetch of ours finds none; and some errors it tells once, or not at all, while it
 // does not read the partition any more.
 func (s *session) watchIdle(ctx context.Context) {
 	for last := time.Now(); backoff.Sleep(ctx, measureEvery); {

@@ -52,7 +52,7 @@ func (m commitMetadata) String() string {
 func (m commitMetadata) knowsTopic() bool { return m.topicID != (kadm.TopicID{}) }
 
 // parseMetadata reads what a commit wrote: the metadata, and the ranges of finished records beyond the offset that it
-// came with. What cannot be read, such as what another client committed, is as if it were not there.
+// came with. Metadata that cannot be read, such as another client's, counts as none.
 func parseMetadata(text string, offset int64) (m commitMetadata, ahead []dispatch.Range) {
 	version, rest, _ := strings.Cut(text, ";t=")
 	id, rest, ok := strings.Cut(rest, ";n=")
@@ -87,7 +87,7 @@ func parseMetadata(text string, offset int64) (m commitMetadata, ahead []dispatc
 // offset and keep the text of the one before. They are in sections of one leader epoch each. A section is its epoch,
 // its kind, and either the number of runs and for each the offsets from the end of the one before and its length; or
 // the offsets up to its first one, the number of bytes, and bits for the offsets from there on. Numbers are varints.
-// Whichever is shorter is taken: runs where few records stand between many, bits where many do. What does not fit is
+// The shorter one is taken: runs where few records stand between many, bits where many do. Ranges that do not fit are
 // left out from the end, and delivered again.
 const (
 	sectionRuns = 0

@@ -36,7 +36,7 @@ type watcher struct {
 	cfg *Config
 	cl  *kgo.Client
 	adm *kadm.Client
-	// before is called before each look. What it finds to be wrong it tells itself.
+	// before is called before each look. It reports itself what it finds to be wrong.
 	before func(context.Context) error
 	// awaited tells which of the partitions that are to be read nobody reads yet. It gets the names of their topics by id.
 	awaited func(ctx context.Context, wanted []topicPartition, ids map[kadm.TopicID]string) []problem
@@ -145,7 +145,7 @@ func (w *watcher) check(ctx context.Context) []problem {
 		found = append(found, problem{kind: status.ProblemTopic, err: kafka.ErrNoMatch})
 	}
 	if slices.ContainsFunc(wanted, func(tp topicPartition) bool { return !slices.Contains(w.wanted, tp) }) {
-		// What is there now the client need not wait for its next turn to find out.
+		// The client need not wait for its next refresh to find out what is there now.
 		w.cl.ForceMetadataRefresh()
 	}
 	w.wanted = wanted

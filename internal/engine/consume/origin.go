@@ -20,9 +20,9 @@ import (
 // origin tells which topics the link was to read when its group began to read them. A topic that came later is read
 // from its start: whoever put the link was to get its records, whatever the setting start says of those before.
 //
-// It is found by the consumer's first look at the cluster and kept for all its sessions. What lies before that look is
-// told by the group's offsets, each of which goes with the selection of topics for which it was made: where there is
-// one for this selection, a topic without any came after it.
+// It is found by the consumer's first look at the cluster and kept for all its sessions. The group's offsets tell of
+// the time before that look: each of them goes with the selection of topics for which it was made. Where there is one
+// for this selection, a topic without any came after it.
 type origin struct {
 	// selection stands for the value of the setting topic.
 	selection string

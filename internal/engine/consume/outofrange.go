@@ -33,7 +33,7 @@ func (s *session) outOfRange(ctx context.Context, tp topicPartition, a *assignme
 	r := logRange{start: places[0], end: places[1], readable: places[2]}
 	want := a.Next()
 	if r.holds(want) {
-		// The replica that was asked is behind the others. To go by the setting would lose records or repeat them.
+		// The replica that was asked is behind the others. Going by the setting would lose records or repeat them.
 		return fmt.Errorf("the broker refuses offset %d, though the log holds it (%d to %d)", want, r.start, r.end)
 	}
 	policy := s.cfg.Settings.Consumer.OnOutOfRange

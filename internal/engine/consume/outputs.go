@@ -31,8 +31,8 @@ type transaction struct {
 
 // commitTransaction commits the outputs and offsets of the given partitions in one transaction. s.committing is held.
 //
-// What has been taken from the dispatcher stays with its partition until it is committed; meanwhile no more is taken,
-// so that the bound on buffered bytes holds while Kafka refuses commits.
+// Records that were taken from the dispatcher stay with their partition until they are committed; meanwhile no more is
+// taken, so that the bound on buffered bytes holds while Kafka refuses commits.
 func (s *session) commitTransaction(ctx context.Context, only map[topicPartition]*assignment) error {
 	going := s.takeFinished(only)
 	if len(going) == 0 {

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// maxPoll bounds the records of one poll. What the client has fetched beyond them stays in the client, bounded by
-	// kafka.Fetched.
+	// maxPoll bounds the records of one poll. Records that the client has fetched beyond them stay in the client, bounded
+	// by kafka.Fetched.
 	maxPoll = 500
 	// minShare is the least that a partition may have in the buffer, however many partitions share it, and
 	// maxPartitionFetch the most that one fetch may bring of it.

@@ -150,7 +150,7 @@ func (p *problems) list() (member bool, list status.Problems) {
 		if cause == "" || told[cause] || told[doing+cause] {
 			return
 		}
-		// What is wrong with one topic may be wrong with another as well.
+		// Several topics may have the same fault.
 		if kind == status.ProblemTopic {
 			told[doing+cause] = true
 		} else {

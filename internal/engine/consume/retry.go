@@ -140,8 +140,8 @@ func (s *session) slow() bool {
 // retry lets partitions be fetched again whose rest is over. No rebalance can be under way: between one and the other
 // the place of an assignment would be put down as that of the next.
 //
-// The client is told our place anew. Of some batches that it cannot read it goes on behind the first record, and a
-// partition with a batch that is too large for it, it leaves for good.
+// The client gets our position anew. It goes on behind the first record of some batches that it cannot read, and it
+// leaves a partition for good whose batch is too large for it.
 func (s *session) retry(ctx context.Context) {
 	if ctx.Err() != nil {
 		return

@@ -65,7 +65,7 @@ func (s *shareSession) configure(ctx context.Context, cl *kgo.Client) []problem 
 	if err != nil {
 		return []problem{{status.ProblemGroup, "asking for the configs of group " + group + ": ", err}}
 	}
-	// What is no number or is not told leaves the limit unknown, and MaxAttempts alone counts.
+	// A limit that is no number or is not told is unknown, and MaxAttempts alone counts.
 	s.limit, _ = strconv.Atoi(has[configLimit])
 	var found []problem
 	for name, value := range shareConfigs(&s.cfg.Settings.Consumer) {
@@ -170,7 +170,7 @@ type groupPosition struct {
 // maxDecided bounds the offsets that are remembered of a partition between two looks.
 const maxDecided = 1 << 16
 
-// watchLost tells of records that went from the log before the group was done with them. Nobody tells members of that:
+// watchLost tells of records that went from the log before the group was done with them. Members do not hear of that:
 // the broker goes on where the log begins.
 func (s *shareSession) watchLost(ctx context.Context) {
 	for backoff.Sleep(ctx, lostEvery) {
@@ -221,7 +221,7 @@ func (s *shareSession) comparePositions(ctx context.Context, adm *kadm.Client, t
 		at, done := int64(-1), int64(0)
 		if found, ok := offsets[o.Topic][o.Partition]; ok && found.Err == nil {
 			at = found.StartOffset
-			// What the broker has stored as the group's place can be behind records that are decided; its lag is without them.
+			// The position that the broker has stored can be behind records that are decided; its lag is without them.
 			if end, ok := ends.Lookup(o.Topic, o.Partition); ok && end.Err == nil && at >= 0 && found.Lag >= 0 {
 				done = max(0, end.Offset-at-found.Lag)
 			}

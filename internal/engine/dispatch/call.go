@@ -109,13 +109,13 @@ func (d *Dispatcher) note(c *call, result *CallResult) Circumstances {
 const maxWasted = 2
 
 // walk goes through each lane of a call, side by side: for as long as records are finished or given up it goes on, and
-// at the first that has to come again it stops. What is behind that one comes again after it, whatever its outcome. The
-// walk writes dead letters, and returns the outputs that are to be produced.
+// at the first that has to come again it stops. The records behind that one come again after it, whatever their
+// outcomes. The walk writes dead letters, and returns the outputs that are to be produced.
 //
-// A call that has failed as a whole is not made again as it was: each of its records comes again alone. So does, at the
-// second time, a record that was handled in vain because one before it failed. Otherwise all that stand behind were
-// handled again with each record that fails, or with each that is found not to be the one that makes the component
-// trap.
+// A call that has failed as a whole is not made again as it was: each of its records comes again alone. A record that
+// was handled in vain because one before it failed comes again alone at the second time. Otherwise all that stand
+// behind were handled again with each record that fails, or with each that is found not to be the one that makes the
+// component trap.
 func (d *Dispatcher) walk(c *call, outcomes []record.Outcome, at Circumstances, outputs int) []record.Outgoing {
 	var made []record.Outgoing
 	if outputs > 0 {
@@ -198,7 +198,7 @@ func (d *Dispatcher) settle(c *call, unstored error) (next *call) {
 		case it.lane.state != laneCalling: // its lane has stopped before it
 			it.alone = it.alone || s.next == Finish
 		case s.next == Finish && unstored != nil && len(s.outputs) > 0:
-			// Of many outputs one may be the reason. Alone, the others come through.
+			// One of many outputs may be the reason. Alone, the others come through.
 			it.alone = true
 			it.unproduced++
 			if s.next = unproduced; p.ctx.Err() != nil {

@@ -107,7 +107,7 @@ func (c *Caller) addOutcome(h *CallResult, o *record.Outcome, r *record.Record, 
 		"outcome", o.Kind, "given_up", h.GivenUp, "took", took, "error", o.Err)
 }
 
-// atDeadline says of outcomes of a call whose time is over which setting gave it. What was answered stays as it is.
+// atDeadline says of outcomes of a call whose time is over which setting gave it. Answers stay as they are.
 func (c *Caller) atDeadline(outcomes []record.Outcome) []record.Outcome {
 	said := outcomes
 	for i := range said {

@@ -44,7 +44,7 @@ type Config struct {
 type Outputs struct {
 	// Prepare appends the records to produce of an output: its topic and size checked against what the link allows, its
 	// partition chosen where the link limits them. A record with an output of which it returns an error is treated as
-	// rejected: no further delivery can help. Whoever commits with [Config.Transactional] gets what it returns.
+	// rejected: no further delivery can help. With [Config.Transactional] the committer gets what it returns.
 	Prepare func(to []record.Outgoing, out record.Outgoing) ([]record.Outgoing, error)
 	// Produce prepares and stores outputs, and returns when Kafka has acknowledged all of them, or the first error.
 	Produce func(ctx context.Context, outputs []record.Outgoing) error

@@ -61,8 +61,8 @@ func (p *Partition) ahead() []Range {
 			from = it.nextOffset // a place to go on from, and no record
 		}
 		if from < end {
-			// The log was cut off, and goes on anew from here with other records than those told of so far. What comes after
-			// it, in a later epoch, is what a later owner finds there.
+			// The log was cut off, and goes on anew from here with other records than those told of so far. A later owner finds
+			// there what comes after it, in a later epoch.
 			found, end = before(found, from), from
 		}
 		if n := len(found); n > 0 && found[n-1].To == end && found[n-1].Epoch == it.epoch {

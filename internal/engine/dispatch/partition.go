@@ -200,8 +200,8 @@ type soloLane struct {
 	room [1]*item
 }
 
-// What a record takes in a partition besides itself. The item stays until all before it are finished, too; it stands in
-// two rings, which may be half empty.
+// The memory that a record takes in a partition besides itself. The item stays until all before it are finished, too;
+// it stands in two rings, which may be half empty.
 const (
 	itemCost = int64(unsafe.Sizeof(item{})) + 2*2*8
 	// laneCost is that of a lane for the record alone, which is about that of its part in the lane of its key.
@@ -426,7 +426,7 @@ func (p *Partition) Load() Load {
 }
 
 // Close ends the assignment in order: no call starts any more, running calls may finish until ctx ends and are given
-// up then. What Position returns afterwards is final.
+// up then. Position returns its final value afterwards.
 func (p *Partition) Close(ctx context.Context) {
 	p.beginClose(false)
 	select {
@@ -487,7 +487,7 @@ func (p *Partition) free() (givenUp []int64) {
 	if p.lost {
 		p.dropOutputs()
 	}
-	// What is finished may be taken still.
+	// Finished records may be taken still.
 	p.hold(p.outputBytes - p.buffered)
 	p.unfinished = 0
 	p.items, p.lanes, p.keyless, p.backingOff = queue[*item]{}, nil, nil, nil

@@ -30,8 +30,8 @@ func (p *Partition) noteFinished(stamp int64) {
 	p.lastStamp = stamp
 }
 
-// Committed notes that Kafka has taken an offset, for [Partition.Describe]. What was finished while it was on its way
-// is put down as finished now.
+// Committed notes that Kafka has taken an offset, for [Partition.Describe]. Records that were finished while it was on
+// its way count as finished now.
 func (p *Partition) Committed(offset int64) {
 	p.d.mu.Lock()
 	defer p.d.mu.Unlock()

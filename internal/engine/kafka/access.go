@@ -130,7 +130,7 @@ func (a *Access) Watch(hooks ...kgo.Hook) { a.hooks = append(a.hooks, hooks...) 
 func (a *Access) ConnectBy(connect Connector) { a.connector = connect }
 
 // Options returns what every client of this cluster needs: bootstrap addresses, dialer with TLS, SASL, client id,
-// deadlines and logging. What they do not set (consuming, producing) is added by the caller.
+// deadlines and logging. The caller adds what they do not set (consuming, producing).
 func (a *Access) Options() []kgo.Opt {
 	opts := []kgo.Opt{
 		kgo.SeedBrokers(a.seeds...),

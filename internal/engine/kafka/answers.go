@@ -9,12 +9,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// maxAnswer bounds the answers of brokers that hold no records. What the client makes of an answer about topics is some
-// 25 times as large; one of this size names some 150,000 partitions. Answers with records have bounds of their own.
+// maxAnswer bounds the answers of brokers that hold no records. The client makes some 25 times as much of an answer
+// about topics; one of this size names some 150,000 partitions. Answers with records have bounds of their own.
 const maxAnswer = 8 << 20
 
-// clientMaxAnswer is what the client bounds every answer by. What is larger still is mostly no answer of Kafka, of
-// which the client says what it is.
+// clientMaxAnswer is what the client bounds every answer by. Larger ones are mostly no answers of Kafka, and the client
+// says what they are.
 const clientMaxAnswer = 100 << 20
 
 // AnswerTooLargeError is why a connection was given up: a broker sent an answer larger than any of its kind should be.
@@ -41,7 +41,7 @@ type boundedConn struct {
 	mu      sync.Mutex
 	records map[int32]struct{} // correlation ids of requests whose answers hold records
 
-	// What follows belongs to whoever reads, which is one goroutine at a time.
+	// The following fields belong to the reader, which is one goroutine at a time.
 	head []byte // of the answer that begins
 	rest int64  // of the answer that is being read
 	err  error

@@ -124,7 +124,7 @@ func explain(err error, in situation) Diagnosis {
 	if err == nil {
 		return Diagnosis{Class: ClassNone}
 	}
-	// What the broker itself said is the most exact; what the network says is the least.
+	// The broker's own words are the most exact; what the network says is the least.
 	for _, explainer := range []func(error, situation) (Diagnosis, bool){
 		explainCredentials, explainBatch, explainBroker, explainTLS, explainNetwork, explainClient,
 	} {

@@ -111,7 +111,7 @@ const smallBatch = 1 << 20
 // before: buffers that grow hold three times as much for a moment, and the library keeps them.
 type sized struct{ limit int64 }
 
-// GetDecompressBytes implements [kgo.PoolDecompressBytes]. Of snappy and zstd the library finds the size itself.
+// GetDecompressBytes implements [kgo.PoolDecompressBytes]. The library itself finds the size of snappy and zstd.
 func (s sized) GetDecompressBytes(src []byte, codec kgo.CompressionCodecType) []byte {
 	var n int64
 	switch codec {
@@ -126,14 +126,15 @@ func (s sized) GetDecompressBytes(src []byte, codec kgo.CompressionCodecType) []
 	if n <= 0 {
 		return nil
 	}
-	// Of what is too large the library reads one byte beyond the limit. It wants some room at the end, or grows the slice.
+	// The library reads one byte beyond the limit where a batch is too large. It wants some room at the end, or grows the
+	// slice.
 	return make([]byte, 0, min(n, s.limit+1)+bytes.MinRead)
 }
 
 // PutDecompressBytes implements [kgo.PoolDecompressBytes]: nothing is kept.
 func (sized) PutDecompressBytes([]byte) {}
 
-// What a byte can become at most.
+// How many bytes a byte can become at most.
 const (
 	gzipRatio = 1032
 	lz4Ratio  = 255
@@ -186,7 +187,7 @@ var (
 // Options are those of the client.
 func (f *Fetched) Options() []kgo.Opt { return []kgo.Opt{kgo.WithDecompressor(f), kgo.WithHooks(f)} }
 
-// Decompress implements [kgo.Decompressor]. What it refuses, the client fetches again: an error that comes behind
+// Decompress implements [kgo.Decompressor]. The client fetches again what it refuses: an error that comes behind
 // batches of the same partition makes the client forget what is behind them, and one that comes first is the
 // partition's.
 //
@@ -337,7 +338,8 @@ func (f *Fetched) Close() {
 	f.held = 0
 }
 
-// What the client makes of a record and of a header: a struct, and the pointer to it or the text of its key.
+// The memory that the client uses for a record and for a header: a struct, and the pointer to it or the text of its
+// key.
 const (
 	fetchedRecord = int64(unsafe.Sizeof(kgo.Record{})) + 8
 	fetchedHeader = int64(unsafe.Sizeof(kgo.RecordHeader{})) + 16

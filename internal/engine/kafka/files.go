@@ -50,7 +50,7 @@ func readFile(setting, path string, s *settings.Security) ([]byte, error) {
 	if _, err := statFile(setting, path, s); err != nil {
 		return nil, err
 	}
-	// What is there may have become something else since, so it is opened without waiting and looked at again.
+	// The file may have been replaced since, so it is opened without waiting and looked at again.
 	const flags = os.O_RDONLY | syscall.O_NONBLOCK
 	file, err := withFile(path, s,
 		func(path string) (*os.File, error) { return os.OpenFile(path, flags, 0) },

@@ -11,8 +11,8 @@ import (
 // levelTrace is below debug: the client's own debug log has several lines for each request.
 const levelTrace = slog.LevelDebug - 4
 
-// logAdapter passes the client's log on. What the client calls information is routine (each fetch session, each
-// metadata refresh) and becomes debug. Warnings and errors repeat at every attempt while a broker is away: whoever has
+// logAdapter passes the client's log on. Lines that the client calls information are routine (each fetch session, each
+// metadata refresh) and become debug. Warnings and errors repeat at every attempt while a broker is away: whoever has
 // the log limits them (telemetry.Limit).
 type logAdapter struct{ log *slog.Logger }
 

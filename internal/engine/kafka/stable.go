@@ -103,7 +103,8 @@ func (s *StableOffsets) note(now time.Time, partitions map[string][]int32, ends,
 	return long
 }
 
-// describe finds out whose transactions are open. What cannot be had, as from brokers before Kafka 2.8, is left out.
+// describe finds out whose transactions are open. Transactions that cannot be described, as by brokers before Kafka
+// 2.8, are left out.
 func (s *StableOffsets) describe(ctx context.Context, cl *kgo.Client, long []topicPartition) {
 	var topics kadm.TopicsSet
 	for _, p := range long {

@@ -86,7 +86,7 @@ func (h *Handle) Release(ctx context.Context) error {
 	h.shared.users--
 	last := h.shared.users == 0
 	if last {
-		// Whoever comes from now on gets a new producer, and does not wait for the end of this one.
+		// From now on users get a new producer, and do not wait for the end of this one.
 		delete(p.clients, h.key)
 	}
 	p.mu.Unlock()

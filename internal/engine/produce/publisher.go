@@ -148,7 +148,7 @@ func (p *Publisher) address(out record.Outgoing) (_ record.Outgoing, answer bool
 }
 
 // isAnswer tells an answer from other records by its headers, as components make it that have whole records: it has the
-// correlation id of a request and asks for no answer itself. Whoever sent the request has chosen the topic, so that is
+// correlation id of a request and asks for no answer itself. The sender of the request has chosen the topic, so it is
 // not created.
 func isAnswer(headers []record.Header) bool {
 	correlated := false

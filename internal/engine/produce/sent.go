@@ -40,8 +40,8 @@ func (c *sentConn) Write(b []byte) (int, error) {
 }
 
 // refusedID returns the answer of a broker that gives this producer no id and does not by itself begin to. It asks past
-// the client's own state, which keeps such an answer for ever: a right that is granted later would change nothing. That
-// brokers do not answer, or do not know the request, is for the client to judge.
+// the client's own state, which keeps such an answer for ever: a right that is granted later would change nothing. The
+// client judges brokers that do not answer, or do not know the request.
 func (c *client) refusedID(ctx context.Context) error {
 	resp, err := kmsg.NewPtrInitProducerIDRequest().RequestWith(ctx, c.kgo)
 	if err != nil {

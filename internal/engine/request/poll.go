@@ -99,9 +99,8 @@ func (rd *reader) pause(rests map[int32]*pausedPartition, partition int32, err e
 	rd.cl.PauseFetchPartitions(map[string][]int32{rd.topic: {partition}})
 }
 
-// resume has partitions fetched again whose rest is over. Of some batches that it cannot read the client goes on behind
-// the first record, and a partition with a batch that is too large for it, it leaves for good: it is told our place
-// anew.
+// resume has partitions fetched again whose rest is over. The client goes on behind the first record of some batches
+// that it cannot read, and it leaves a partition for good whose batch is too large for it: it is told our place anew.
 func (rd *reader) resume(ctx context.Context, rests map[int32]*pausedPartition) {
 	if ctx.Err() != nil {
 		return
@@ -184,8 +183,8 @@ func (rd *reader) fetchFailed(ctx context.Context, f *kgo.FetchPartition) bool {
 	return true
 }
 
-// toEnd goes on from the end of a partition whose log does not have the place that was read to. What lies before the
-// end can be any amount of answers of old, and the requests of now cannot wait for those to be read.
+// toEnd goes on from the end of a partition whose log does not have the place that was read to. There can be any number
+// of old answers before the end, and requests of now cannot wait until those are read.
 func (rd *reader) toEnd(ctx context.Context, partition int32) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
@@ -198,7 +197,7 @@ func (rd *reader) toEnd(ctx context.Context, partition int32) error {
 		return err
 	}
 	if place, ok := rd.position(partition); ok && place.Offset >= start && place.Offset <= end {
-		// The replica that was asked is behind the others. To go on from the end would lose answers.
+		// The replica that was asked is behind the others. Going on from the end would lose answers.
 		return fmt.Errorf("the broker refuses offset %d, though the log holds it (%d to %d)", place.Offset, start, end)
 	}
 	stable, err := rd.listed(ctx, partition, rd.adm.ListCommittedOffsets)

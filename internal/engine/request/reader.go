@@ -79,7 +79,7 @@ type reader struct {
 	fromStart bool
 	kick      chan struct{} // has room for one token: look at the topic now
 
-	// What the looks at the topic know; only their goroutine uses it.
+	// What is known of the topic; only their goroutine uses it.
 	id    kadm.TopicID
 	known map[int32]bool
 	// lookedAt is when the last stable offsets were asked for.
@@ -102,7 +102,7 @@ func newReader(r *Requester, fromStart bool) (*reader, error) {
 		kgo.FetchMaxBytes(fetchMaxBytes),
 		kgo.FetchMaxPartitionBytes(fetchMaxPartitionBytes),
 		kgo.FetchMaxWait(fetchMaxWait),
-		// That records were lost is for us to see and tell.
+		// We see and report lost records ourselves.
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 	)...)
 	if err != nil {

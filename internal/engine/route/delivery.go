@@ -24,8 +24,8 @@ func (d *Delivery) Message(r *record.Record) payload.Message {
 	return msg
 }
 
-// ReplyTo is the subject at which an answer to a record is to be published, nil for none. Of records that the engine
-// produces it can be the topic.
+// ReplyTo is the subject at which an answer to a record is to be published, nil for none. It can be the topic of
+// records that the engine produces.
 func (d *Delivery) ReplyTo(r *record.Record) *string {
 	subject, refused := d.Form.ReplyTo(r)
 	d.tell(r, refused)

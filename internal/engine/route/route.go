@@ -25,8 +25,8 @@ type ID struct {
 	// Peer is who is at the other end: the id of a component. Name is what the peer calls the route by. Routes of one peer
 	// and name share metrics, a group by default, and a reading where they ask for the same.
 	Peer, Name string
-	// Variant tells routes of one peer and name apart. Of those that would divide records between two ways of delivery
-	// the first one in the order reads, in all copies of the program.
+	// Variant tells routes of one peer and name apart. Where two would divide records between two ways of delivery, the
+	// first one in the order reads, in all copies of the program.
 	Variant string
 }
 
@@ -47,7 +47,7 @@ type Wanted struct {
 }
 
 // Route is what one link asks for, at work: one goroutine brings what runs in line with what was last asked for.
-// Whatever it waits for, other routes and those who ask do not. Its methods may be called by many goroutines at once.
+// Others do not wait for what it waits for. Its methods may be called by many goroutines at once.
 type Route struct {
 	shared   *shared
 	readings *readings
@@ -304,7 +304,8 @@ func (r *Route) apply(parsed *Wanted, refused error) {
 	// The component may publish by the new settings from here on; the old ones drain meanwhile. Only then does the
 	// new reading begin (see run), so that one copy is not two members of its group.
 	r.swap(now, nil)
-	// What it asks for is known before the old reading ends, or a link that has waited for that end would go by itself.
+	// The others know what it asks for before the old reading ends, or a link that has waited for that end would go by
+	// itself.
 	if now.claim != nil {
 		r.readings.register(now.claim)
 	}

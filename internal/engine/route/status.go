@@ -88,7 +88,7 @@ func (s *Set) startObserving() (stop func()) {
 func (s *Set) Status(about status.Provider) status.Provider {
 	counts, err := s.Metrics.Counts()
 	if err != nil {
-		s.Log.Error("what is counted cannot be told in the status", "error", err)
+		s.Log.Error("the counters cannot be put into the status", "error", err)
 	}
 	texts := append(about.Problems.Texts(), s.Problems().Texts()...)
 	about.Healthy, about.Message = len(texts) == 0, strings.Join(texts, "; ")

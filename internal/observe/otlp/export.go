@@ -59,8 +59,8 @@ type provider interface {
 	Shutdown(context.Context) error
 }
 
-// Start begins to export what the sources ask for. It returns nil where that is nothing. What is wrong with them is
-// said in the log, and does not keep the provider from its work. It connects to nothing yet. The export runs until
+// Start begins to export what the sources ask for. It returns nil where that is nothing. The log says what is wrong
+// with them, which does not keep the provider from its work. It connects to nothing yet. The export runs until
 // [Export.Shutdown].
 func Start(opts Options) *Export {
 	p, problems := opts.Sources.read()
@@ -76,7 +76,7 @@ func Start(opts Options) *Export {
 			continue
 		}
 		e.outlets = append(e.outlets, o)
-		// Neither user nor query of the URL, which may be secret.
+		// The user and the query of the URL may be secret, so they are left out.
 		opts.Log.Info("telemetry is sent to an OpenTelemetry collector", "signal", sig.String(),
 			"scheme", to.url.Scheme, "collector", to.url.Host, "grpc", to.grpc)
 	}
@@ -108,7 +108,7 @@ func newResource(id Identity, said []attribute.KeyValue) *resource.Resource {
 			attrs = append(attrs, a)
 		}
 	}
-	// Of two values for a key the last one counts.
+	// The last of two values for a key counts.
 	return resource.NewWithAttributes(semconv.SchemaURL, append(attrs, said...)...)
 }
 
@@ -186,8 +186,8 @@ func (e *Export) Logger(base *slog.Logger) *slog.Logger {
 	return slog.New(slog.NewMultiHandler(base.Handler(), atLevelOf{level: base.Handler(), Handler: utf8Only{bridge}}))
 }
 
-// Flush sends what waits, and metrics as they are now, and returns when that is done or ctx ends. What does not get
-// away is reported as lost, sooner or later, by the export itself.
+// Flush sends what waits, and metrics as they are now, and returns when that is done or ctx ends. The export itself
+// reports sooner or later what was lost.
 func (e *Export) Flush(ctx context.Context) {
 	if e == nil {
 		return

@@ -63,7 +63,7 @@ func (o *outlet) close(ctx context.Context, shutdown func(context.Context) error
 		o.pending.Wait()
 		stop()
 		o.cut()
-		// What it could say is that ctx has ended: nothing waits in it any more.
+		// It could only say that ctx has ended: nothing waits in it any more.
 		_ = shutdown(ctx)
 		after()
 		close(o.ended)

@@ -13,8 +13,8 @@ import (
 // Sources are what the export is configured from, the strongest first. A stronger source decides key by key; what it
 // does not say, the next one does.
 type Sources struct {
-	// Secrets and Config are the provider's own. Of both only keys with the names of OTEL_* variables are looked at,
-	// in any case. A header with a token belongs into a secret, OTEL_EXPORTER_OTLP_HEADERS.
+	// Secrets and Config are the provider's own. Only keys with the names of OTEL_* variables, in any case, are read of
+	// both. A header with a token belongs into a secret, OTEL_EXPORTER_OTLP_HEADERS.
 	Secrets map[string]settings.Secret
 	Config  map[string]string
 	// Host is the host's otel_config. A host that has observability off says nothing, apart from its additional CAs

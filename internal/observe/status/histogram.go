@@ -38,8 +38,8 @@ func (h *Histogram) Since(earlier *Histogram) *Histogram {
 	return d
 }
 
-// Plus returns the sum of two histograms of the same bounds; either may be nil. Of different bounds, only what both
-// have in common is kept.
+// Plus returns the sum of two histograms of the same bounds; either may be nil. Where the bounds differ, only those
+// that both have are kept.
 func (h *Histogram) Plus(other *Histogram) *Histogram {
 	switch {
 	case h == nil:

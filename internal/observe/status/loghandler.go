@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// EventKind marks a log line as an event of a kind, whatever its words are. By it, [LogTo] tells events that have a
-// list of their own from trouble.
+// EventKind marks a log line as an event of a kind, whatever its words are. [LogTo] tells by it which events have a
+// list of their own.
 type EventKind string
 
 // EventDeadLetter marks the line that tells of a dead letter that Kafka has.

@@ -85,8 +85,8 @@ const Callers = "http-callers"
 type Link struct {
 	Component string `json:"component"`
 	Name      string `json:"name"`
-	// Package is that of the WIT interfaces: wasmcloud:messaging or messaging-kafka:records. Of a bridge's route it is how
-	// records are handed over (http-records …), or [Callers].
+	// Package is that of the WIT interfaces: wasmcloud:messaging or messaging-kafka:records. For a bridge's route it is
+	// how records are handed over (http-records …), or [Callers].
 	Package    string   `json:"package"`
 	Direction  string   `json:"direction"`
 	Interfaces []string `json:"interfaces,omitempty"`

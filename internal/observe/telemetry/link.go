@@ -24,7 +24,7 @@ type LinkMetrics struct {
 	counters   map[series]prometheus.Counter
 	histograms []*metric
 
-	// What comes with every record is looked up once, here, and not each time.
+	// Counters that every record moves are looked up once, here.
 	outcomes                                      [record.Kinds]prometheus.Counter
 	givenUp                                       prometheus.Counter
 	committed, notCommitted, published            prometheus.Counter
@@ -258,8 +258,8 @@ func (l *LinkMetrics) count(of *metric, value string) {
 	}
 }
 
-// Release ends a use. The last one takes the link's metrics away. What still ends then, such as a publish that the
-// component had begun, is counted no more. It takes as long as the link has series, however many links there are.
+// Release ends a use. The last one takes the link's metrics away. A publish that the component had begun and that ends
+// then is counted no more. It takes as long as the link has series, however many links there are.
 func (l *LinkMetrics) Release() {
 	m := l.metrics
 	m.mu.Lock() // until the series are gone: those of a link of this name that comes now would go with them

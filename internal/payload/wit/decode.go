@@ -134,8 +134,8 @@ func (d *Decoder) gather(n int) ([]byte, error) {
 }
 
 // Hold counts n bytes that are made of what came, until the call ends, or fewer where n is negative. An error, which
-// wraps [ErrTooLarge], says that the calls of all peers hold so much already that there is no room. Whoever makes much
-// more of a value than its bytes asks before.
+// wraps [ErrTooLarge], says that the calls of all peers hold so much already that there is no room. A caller that makes
+// much more of a value than its bytes asks before.
 func (d *Decoder) Hold(n int64) error {
 	if h, ok := d.src.(Holder); ok && n != 0 {
 		return h.Hold(n)

@@ -28,8 +28,8 @@ var (
 )
 
 // Read reads the host data from r, which is the process's standard input: one line, or all up to the end of the
-// input. What follows the line is left unspecified. It gives up with [ErrSilence] when nothing comes for
-// [Patience], and with ctx's error when ctx ends.
+// input. The host may write anything behind the line. It gives up with [ErrSilence] when nothing comes for [Patience],
+// and with ctx's error when ctx ends.
 //
 // A blocked read from a pipe cannot be called off. Where Read gave up, the goroutine that reads stays until r
 // returns, and r must not be used again; the process has nothing left to do but to end.

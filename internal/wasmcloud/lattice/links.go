@@ -79,7 +79,7 @@ func (r *run) work() {
 		case <-r.changes.some:
 		}
 		for msg := r.changes.take(); msg != nil; msg = r.changes.take() {
-			// What waits when the session ends is not begun any more.
+			// A change that waits when the session ends is not begun any more.
 			if ended() {
 				return
 			}

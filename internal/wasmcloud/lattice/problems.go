@@ -79,7 +79,7 @@ func (s *Session) onAsyncError(_ *nats.Conn, sub *nats.Subscription, err error) 
 		(*told)(err)
 	}
 	if strings.HasPrefix(refused.Subject, s.eventsSubject("")) {
-		// What is read there makes some waits shorter, and users of before it was read may lack the right.
+		// The events make some waits shorter, and users of before they were read may lack the right.
 		s.log.Warn("the lattice does not let the provider hear when components are scaled and hosts stop", "error", err)
 		return
 	}

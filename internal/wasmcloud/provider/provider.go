@@ -81,8 +81,8 @@ func Run(ctx context.Context, data *hostdata.Data, opts Options) (err error) {
 		return err
 	}
 	defer session.Close()
-	// Whatever comes is taken at once, so something waits in front of a subscription of calls only where the process gets
-	// no time to run.
+	// Messages are taken at once, so some wait in front of a subscription of calls only where the process gets no time to
+	// run.
 	backlog := int(around.ProcessLimit.Part(16, 8<<20, 64<<20))
 	client, err := wrpc.NewClient(session.Conn(), wrpc.ClientOptions{
 		Logger: around.Log, Inboxes: inboxes, Refusals: session.OnRefusal,

@@ -14,7 +14,7 @@ import (
 )
 
 // A host says nothing when a call that it has taken, or was to take, is cut off: it was killed, it lost its connection,
-// or its component was scaled or replaced. What tells all the same:
+// or its component was scaled or replaced. Three signs tell of it:
 //
 //   - Hosts serve each component by an inbox, a wildcard subscription that lives as long as what serves the
 //     component's calls. A message to a subject of it that no call has reaches it and is ignored there; when the inbox
@@ -351,7 +351,7 @@ func (i *interruptions) near(target string, within time.Duration) bool {
 	}
 }
 
-// refused takes an error of the connection. What it refuses of a call fails that call.
+// refused takes an error of the connection. A refusal that concerns a call fails that call.
 func (c *Client) refused(err error) {
 	refused, ok := refusal.Of(err)
 	if !ok {

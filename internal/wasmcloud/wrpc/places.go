@@ -7,8 +7,9 @@ import "time"
 // that callers who do not send what they owe take none from those who do. Others wait, not yet accepted, for a place to
 // run in.
 //
-// Who already has much gets less: a source may have as many places as are free, and no more, however many calls it
-// makes. One source alone gets half of them, two a third each, and there is always something left for the next.
+// A source that has much already gets less: a source may have as many places as are free, and no more, however many
+// calls it makes. One source alone gets half of them, two a third each, and there is always something left for the
+// next.
 //
 // All of it is guarded by Server.mu.
 type places struct {

@@ -40,7 +40,7 @@ type ServerOptions struct {
 	// BacklogBytes bounds the messages that wait to be taken, for each subscription. 64 MiB is the default.
 	BacklogBytes int
 	// MaxCalls bounds the calls that run at once, and MaxWaiting those that wait, not yet accepted, for one of them
-	// to end. Of both, one source may have as many as are free. Calls beyond are refused, that is ended without a value.
+	// to end. One source may have as many of both as are free. Calls beyond are refused, that is ended without a value.
 	// 4096 is the default of both.
 	MaxCalls, MaxWaiting int
 	// MaxAwaited bounds the calls whose handler, or whose results, cannot go on before the caller sends more of its
@@ -346,7 +346,7 @@ func (s *Server) failed(subject string, err error) {
 	}
 }
 
-// publish sends a message of a call. That it cannot be sent is the caller's loss and nothing to be mended here; the
+// publish sends a message of a call. Where it cannot be sent, the caller loses it and nothing can be mended here; the
 // caller ends its call itself when its connection or its patience ends.
 func (s *Server) publish(subject, reply string, data []byte) bool {
 	err := s.nc.PublishMsg(&nats.Msg{Subject: subject, Reply: reply, Data: data})

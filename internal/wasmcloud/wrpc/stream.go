@@ -59,7 +59,7 @@ func (s *stream) push(part []byte) error {
 	return nil
 }
 
-// failLocked ends the stream with err and returns it. What is queued is of no use any more.
+// failLocked ends the stream with err and returns it. The queue is of no use any more.
 func (s *stream) failLocked(err error) error {
 	s.end = err
 	s.queue = nil
