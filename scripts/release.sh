@@ -3,10 +3,11 @@
 #   messaging-kafka-VERSION.par.gz              the provider archive, with a binary for each target (without "dev"), signed
 #   messaging-kafka-VERSION-OS-ARCH[.exe]       the program itself
 #   messaging-kafka-VERSION-OS-ARCH.cdx.json    what is in it: a CycloneDX SBOM, read from the binary
+#   messaging-kafka-VERSION-shim-NAME.wasm      the shims, components between wasi:http and others
 #   provenance.json                             what it was made of and how: an in-toto statement with SLSA provenance
 #   SHA256SUMS                                  of all of these
 #   SHA256SUMS.sig, issuer.pem                  the issuer's signature of the sums, and the issuer's public key
-# The folder comes into being whole or not at all. The same commit, keys and Go make the same bytes.
+# The folder comes into being whole or not at all. The same commit, keys, Go and Rust make the same bytes.
 #
 # usage: scripts/release.sh [-o DIR] [TARGET...]     ("make release" calls it)
 #   -o DIR      the folder to make; it must not be there yet (default dist/release/VERSION)
@@ -41,6 +42,7 @@ for target in "${targets[@]}"; do
 done
 
 command -v go >/dev/null || fail "go is missing: install it (https://go.dev/dl); go.mod says which version"
+command -v rustc >/dev/null || fail "Rust is missing, which the shims are built with: install it (https://rustup.rs), and its target: rustup target add wasm32-wasip2"
 VERSION=${VERSION:-$(git describe --tags --always --dirty)} || fail "this is no checkout: give VERSION, COMMIT and SOURCE_DATE_EPOCH"
 COMMIT=${COMMIT:-$(git describe --always --abbrev=40 --exclude '*' --dirty)} || fail "this is no checkout: give COMMIT"
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)} || fail "this is no checkout: give SOURCE_DATE_EPOCH"
@@ -87,6 +89,11 @@ for target in "${targets[@]}"; do
   echo "built $target"
 done
 
+# From nothing: what this machine has built before does not count.
+XDG_CACHE_HOME=$work/cache shims/build -o "$work/shims" >/dev/null 2>"$work/warnings" || { cat "$work/warnings" >&2; fail "building the shims failed"; }
+for shim in "$work"/shims/*.wasm; do mv "$shim" "$out/messaging-kafka-$VERSION-$(basename "$shim")"; done
+echo "built the shims, $(rustc --version)"
+
 archive=$out/messaging-kafka-$VERSION.par.gz
 "$work/here/messaging-kafka" par --out "$archive" --version "$VERSION" --revision "${REVISION:-0}" \
   ${ISSUER_KEY:+--issuer-key "$ISSUER_KEY"} ${SUBJECT_KEY:+--subject-key "$SUBJECT_KEY"} "${par[@]}" >"$work/par"
@@ -94,7 +101,7 @@ grep '^made a new ' "$work/par" || true
 "$work/here/messaging-kafka" par inspect "$archive" >/dev/null
 
 (cd "$out" && sums -- *) >"$work/made"
-go run -trimpath ./scripts/provenance -version "$VERSION" -commit "$COMMIT" -epoch "$SOURCE_DATE_EPOCH" -targets "${targets[*]}" <"$work/made" >"$out/provenance.json"
+go run -trimpath ./scripts/provenance -version "$VERSION" -commit "$COMMIT" -epoch "$SOURCE_DATE_EPOCH" -targets "${targets[*]}" -rust "$(rustc --version)" <"$work/made" >"$out/provenance.json"
 (cd "$out" && sums -- * >"$work/SHA256SUMS" && mv "$work/SHA256SUMS" . && sums -c --quiet SHA256SUMS)
 "$work/here/messaging-kafka" par sign ${ISSUER_KEY:+--issuer-key "$ISSUER_KEY"} --public-key "$out/issuer.pem" "$out/SHA256SUMS" >/dev/null
 mv "$out" "$folder"

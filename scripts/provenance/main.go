@@ -1,6 +1,6 @@
 // Command provenance says of a release what it was made of and how: an in-toto statement (v1) whose predicate is SLSA
 // provenance (v1). It reads the sums of the files from standard input, as sha256sum prints them. Nothing in it differs
-// between two builds of one commit by the same Go: whoever builds a release again can compare it byte for byte.
+// between two builds of one commit by the same Go and Rust: whoever builds a release again can compare it byte for byte.
 //
 // See https://slsa.dev/spec/v1.0/provenance and https://github.com/in-toto/attestation.
 package main
@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -61,15 +62,16 @@ func main() {
 	flag.StringVar(&p.Version, "version", "", "the `VERSION` that was built")
 	flag.StringVar(&p.SourceDateEpoch, "epoch", "", "its time, in `SECONDS` since 1970")
 	targets := flag.String("targets", "", "what it was built for: `OS/ARCH ...`")
+	rust := flag.String("rust", "", "the `VERSION` of Rust that built the shims")
 	flag.Parse()
 	p.Targets = strings.Fields(*targets)
-	if err := write(os.Stdout, os.Stdin, p, *commit); err != nil {
+	if err := write(os.Stdout, os.Stdin, p, *commit, *rust); err != nil {
 		fmt.Fprintln(os.Stderr, "provenance:", err)
 		os.Exit(1)
 	}
 }
 
-func write(to io.Writer, sums io.Reader, p parameters, commit string) error {
+func write(to io.Writer, sums io.Reader, p parameters, commit, rust string) error {
 	subjects, err := readSums(sums)
 	if err != nil {
 		return err
@@ -78,14 +80,18 @@ func write(to io.Writer, sums io.Reader, p parameters, commit string) error {
 	if err != nil {
 		return err
 	}
+	crates, err := crateSums("shims/Cargo.lock")
+	if err != nil {
+		return err
+	}
 	s := statement{Type: "https://in-toto.io/Statement/v1", Subject: subjects,
 		PredicateType: "https://slsa.dev/provenance/v1"}
 	s.Predicate.BuildDefinition.BuildType = buildType
 	s.Predicate.BuildDefinition.ExternalParameters = p
-	s.Predicate.BuildDefinition.ResolvedDependencies = append([]resource{{Name: "source",
-		Digest: digest{"gitCommit": commit}}}, modules...)
+	s.Predicate.BuildDefinition.ResolvedDependencies = slices.Concat([]resource{{Name: "source",
+		Digest: digest{"gitCommit": commit}}}, modules, crates)
 	s.Predicate.RunDetails.Builder.ID = buildType
-	s.Predicate.RunDetails.Builder.Version = map[string]string{"go": runtime.Version()}
+	s.Predicate.RunDetails.Builder.Version = map[string]string{"go": runtime.Version(), "rust": rust}
 	encoder := json.NewEncoder(to)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(s)
@@ -126,6 +132,28 @@ func moduleSums(path string) ([]resource, error) {
 			continue
 		}
 		list = append(list, resource{URI: "pkg:golang/" + f[0] + "@" + f[1], Digest: digest{"dirHash": f[2]}})
+	}
+	return list, nil
+}
+
+// crateSums are the crates that the shims can have been made of, with the checksums of Cargo.lock.
+func crateSums(path string) ([]resource, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the sums of crates: %w", err)
+	}
+	var list []resource
+	for crate := range strings.SplitSeq(string(text), "[[package]]\n") {
+		said := make(map[string]string)
+		for line := range strings.Lines(crate) {
+			if key, value, ok := strings.Cut(strings.TrimSpace(line), " = "); ok {
+				said[key] = strings.Trim(value, `"`)
+			}
+		}
+		if said["checksum"] == "" {
+			continue // the shims themselves, or the head of the file
+		}
+		list = append(list, resource{URI: "pkg:cargo/" + said["name"] + "@" + said["version"], Digest: digest{"sha256": said["checksum"]}})
 	}
 	return list, nil
 }

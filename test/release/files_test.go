@@ -66,7 +66,7 @@ func sbomTool(t *testing.T) testkit.Need {
 }
 
 func TestAReleaseIsWholeSignedAndTheSameAgain(t *testing.T) {
-	testkit.Require(t, sbomTool(t))
+	testkit.Require(t, sbomTool(t), testkit.Tool("cargo", "install Rust (https://rustup.rs) and its target wasm32-wasip2"))
 	const name = "messaging-kafka-" + version
 	sources, parent, keys := t.TempDir(), t.TempDir(), t.TempDir()
 	copyContext(t, projectRoot(t), ".", sources, func(string) bool { return false })
@@ -76,8 +76,11 @@ func TestAReleaseIsWholeSignedAndTheSameAgain(t *testing.T) {
 		t.Errorf("it said:\n%s", said)
 	}
 	files := listing(t, folder)
-	made := []string{name + "-linux-amd64", name + "-linux-amd64.cdx.json", name + ".par-linux-amd64.cdx.json",
-		name + ".par.gz"}
+	made := []string{name + "-linux-amd64", name + "-linux-amd64.cdx.json"}
+	for _, shim := range []string{"config", "consumer", "handler", "messaging", "processor", "producer"} {
+		made = append(made, name+"-shim-"+shim+".wasm")
+	}
+	made = append(made, name+".par-linux-amd64.cdx.json", name+".par.gz")
 	want := slices.Concat([]string{"SHA256SUMS", "SHA256SUMS.sig", "issuer.pem"}, made, []string{"provenance.json"})
 	if !slices.Equal(files, want) {
 		t.Fatalf("it wrote %q, want %q", files, want)

@@ -75,10 +75,11 @@ func checkProvenance(t *testing.T, folder string, made []string) {
 	if built.ExternalParameters.Version != version || built.ExternalParameters.SourceDateEpoch != issued {
 		t.Errorf("it was built with %+v", built.ExternalParameters)
 	}
-	if !strings.HasPrefix(said.Predicate.RunDetails.Builder.Version["go"], "go1.") {
-		t.Errorf("the Go is %v", said.Predicate.RunDetails.Builder.Version)
+	by := said.Predicate.RunDetails.Builder.Version
+	if !strings.HasPrefix(by["go"], "go1.") || !strings.HasPrefix(by["rust"], "rustc 1.") {
+		t.Errorf("it was built by %v", by)
 	}
-	commits, client := 0, 0
+	commits, client, crates := 0, 0, 0
 	for _, d := range built.ResolvedDependencies {
 		if d.Digest["gitCommit"] == commit {
 			commits++
@@ -87,9 +88,12 @@ func checkProvenance(t *testing.T, folder string, made []string) {
 			strings.HasPrefix(d.Digest["dirHash"], "h1:") {
 			client++
 		}
+		if strings.HasPrefix(d.URI, "pkg:cargo/wasip2@") && len(d.Digest["sha256"]) == 64 {
+			crates++
+		}
 	}
-	if commits != 1 || client != 1 {
-		t.Errorf("it names the commit %d times and the Kafka client %d times, in %d dependencies", commits, client,
-			len(built.ResolvedDependencies))
+	if commits != 1 || client != 1 || crates != 1 {
+		t.Errorf("it names the commit %d times, the Kafka client %d times and the crate of the shims %d times, in %d dependencies",
+			commits, client, crates, len(built.ResolvedDependencies))
 	}
 }
