@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Measures records from topic to topic through a real wasmCloud host, one a call and in batches, side by side.
+# Measures records from topic to topic through a real wasmCloud host, one a call and in batches, and through a bridge with a
+# component in wasmtime and a program behind it, side by side.
 # usage: batches.sh [-duration 5s] [-rounds 5] [-size 1024] [-ways "WORD|WORD"] [-link KEY=VALUE]... [-out FILE]
 #                   [-profiles ADDRESS]
 # See README.md. Status 1: records were lost or something failed. How fast it was has no influence on the status.

@@ -37,8 +37,18 @@ type bed struct {
 	bare     *messaging.HandlerClient
 	producer *kgo.Client // for the limits, and for what lies there before a load
 	readBack *rig.KafkaEcho
+	bridge   *bridge // nil where it is not measured
 	ids      atomic.Uint64
 }
+
+// bridge is one with a program behind HTTP, and a route for each number in flight.
+type bridge struct {
+	gauge  bench.Gauge
+	echoes *rig.KafkaEcho
+}
+
+// httpKeys are how many keys the records through the bridge have.
+const httpKeys = 1000
 
 // provider is one that is measured, with what it is measured by.
 type provider struct {
@@ -63,6 +73,7 @@ const (
 )
 
 func handleTopic(key string, inFlight int) string { return fmt.Sprintf("%s.handle.%d", key, inFlight) }
+func httpTopic(inFlight int) string               { return fmt.Sprintf("http.%d", inFlight) }
 func echoTopic(key string, inFlight int) string   { return fmt.Sprintf("%s.echo.%d", key, inFlight) }
 func gateID(key string, inFlight int) string      { return rig.GateID(fmt.Sprintf("%s-%d", key, inFlight)) }
 func callerID(key string) string                  { return rig.SinkID(key) }
@@ -194,6 +205,30 @@ func (b *bed) start(s subject, host *testkit.FakeHost, brokers []string, admin *
 	return p
 }
 
+// startBridge starts a bridge with its topics and routes. Its settings are those that it has by itself.
+func (b *bed) startBridge(program string, inFlight []int) {
+	b.t.Helper()
+	brokers := b.seeds()
+	admin := testkit.NewClient(b.t, brokers)
+	url, pid := rig.Application(b.t)
+	routes := make(map[string]map[string]string)
+	var replies []string
+	for _, n := range inFlight {
+		topic := httpTopic(n)
+		admin.Topic(topic, 1, forgetful)
+		admin.Topic(topic+".reply", 1, forgetful)
+		replies = append(replies, topic+".reply")
+		routes[topic] = map[string]string{
+			"hosts": brokers[0], "max_message_bytes": strconv.Itoa(rig.Largest * 3 / 4), "topic": topic, "start": "earliest",
+			"deliver": "http-records", "url": url,
+		}
+	}
+	b.bridge = &bridge{echoes: rig.StartKafkaEcho(b.t, brokers, replies...), gauge: bench.Gauge{Processes: maps.Clone(b.processes)}}
+	b.bridge.gauge.Processes[Component] = pid
+	b.bridge.gauge.Processes[bench.Provider] = rig.Bridge(b.t, program, routes)
+	delete(b.bridge.gauge.Processes, bench.NATS) // it has no part in it
+}
+
 // answer answers requests as a plain client does, until the test ends.
 func (b *bed) answer(brokers []string, requests string) {
 	cl := testkit.NewClient(b.t, brokers, append(rig.ClientOptions(),
@@ -237,6 +272,9 @@ func (b *bed) load(way string, p *provider, shape Shape, during time.Duration) r
 		r = b.component.Do(job)
 	case Handle:
 		r = b.handle(p, shape, job)
+	case HTTP:
+		job.Gauge = b.bridge.gauge
+		r = b.drive(job, b.caller(way, p, shape))
 	default:
 		r = b.drive(job, b.caller(way, p, shape))
 	}
@@ -290,6 +328,13 @@ func (b *bed) caller(way string, p *provider, shape Shape) func(context.Context)
 		return func(ctx context.Context) error {
 			id := b.ids.Add(1)
 			_, err := p.echoes.Send(ctx, topic, id, values(id))
+			return err
+		}
+	case HTTP:
+		topic := httpTopic(shape.InFlight)
+		return func(ctx context.Context) error {
+			id := b.ids.Add(1)
+			_, err := b.bridge.echoes.SendKeyed(ctx, topic, strconv.AppendUint(nil, id%httpKeys, 10), id, values(id))
 			return err
 		}
 	default:

@@ -12,6 +12,8 @@ const (
 	goalPublish = 0.5  // least share of bare NATS, at 64 in flight
 	goalDelay   = 1.3  // most of a publish's median, in produces and one round trip over NATS
 	goalEcho    = 2.0  // most milliseconds of an echo's median
+	goalHTTP    = 1.1  // most milliseconds of an echo's median through the bridge
+	goalHTTP64  = 7000 // least echoes a second through the bridge, at 64 in flight
 	goalStart   = 100  // most milliseconds from the start of the program to healthy
 	goalSize    = 30e6 // most bytes of the program
 )
@@ -45,6 +47,13 @@ func goals(rows []Row, inFlight []int, size int) []bench.Goal {
 	echo, found := Find(rows, Echo, one)
 	p50 := echo.P50.Median
 	add(fmt.Sprintf("echo, 1 in flight: median under %g ms", goalEcho), p50, found && p50 > 0, p50 < goalEcho)
+
+	http, found := Find(rows, HTTP, one)
+	p50 = http.P50.Median
+	add(fmt.Sprintf("HTTP, 1 in flight: median at most %g ms", goalHTTP), p50, found && p50 > 0, p50 <= goalHTTP)
+	http, found = Find(rows, HTTP, Shape{64, size})
+	rate := http.PerSecond.Median
+	add(fmt.Sprintf("HTTP, 64 in flight: at least %d a second", goalHTTP64), rate, found, rate >= goalHTTP64)
 	return list
 }
 

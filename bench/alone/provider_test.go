@@ -37,9 +37,10 @@ func TestProvider(t *testing.T) {
 	report.Started, report.Machine = rig.Began()
 	b := setUp(t, inFlight, subject{key: "kafka", binary: rig.Build(t, "./bench/provider")})
 	p := b.providers[0]
+	b.startBridge(rig.Build(t, "./cmd/messaging-kafka"), inFlight)
 
 	say("warming up")
-	for _, way := range []string{Produce, ReadBack, Publish, Echo, Request, Handle} {
+	for _, way := range []string{Produce, ReadBack, Publish, Echo, HTTP, Request, Handle} {
 		b.load(way, p, Shape{ordinaryInFlight, ordinarySize}, warmUp)
 	}
 	b.drain(p, ordinaryInFlight)

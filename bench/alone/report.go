@@ -16,6 +16,7 @@ const (
 	Handle  = "handle"  // records of a topic that lie there already go to the component
 	Publish = "publish" // the component publishes, and waits for Kafka's acknowledgement
 	Echo    = "echo"    // from topic to topic: a record to the component, which publishes it again
+	HTTP    = "HTTP"    // the same through the bridge, to a program behind HTTP; records have keys, whose order is kept
 	Request = "request" // the component asks over Kafka and waits for the answer that a plain client gives
 )
 
@@ -30,11 +31,11 @@ const (
 )
 
 // Ways are all that is measured for each number in flight and each size, in the order of tables.
-var Ways = []string{NATS, WRPC, Produce, ReadBack, Handle, Publish, Echo, Request}
+var Ways = []string{NATS, WRPC, Produce, ReadBack, Handle, Publish, Echo, HTTP, Request}
 
 // limitsOf are the limits that each way has a ratio to.
 var limitsOf = map[string][]string{
-	Handle: {NATS, WRPC}, Publish: {NATS, WRPC, Produce}, Echo: {ReadBack}, Request: {ReadBack},
+	Handle: {NATS, WRPC}, Publish: {NATS, WRPC, Produce}, Echo: {ReadBack}, HTTP: {ReadBack}, Request: {ReadBack},
 }
 
 // Component is the process that the component runs in; package bench names the others.

@@ -44,7 +44,7 @@ const (
 	patience   = 90 * time.Second
 )
 
-func TestMain(m *testing.M) { testkit.Main(m) }
+func TestMain(m *testing.M) { rig.Main(m) }
 
 // TestBatches is no test of how fast anything is: it fails when records are lost or something breaks.
 func TestBatches(t *testing.T) {
@@ -130,6 +130,7 @@ func setUp(t *testing.T) ([]*flow, bench.Processes) {
 
 	host.PutConfig("publish", map[string]string{"hosts": kafka.Brokers()[0]})
 	var flows []*flow
+	var bridged []*flow
 	groups := map[*flow]string{}
 	for i, w := range chosen() {
 		f := &flow{way: w, seen: make([]uint64, idsMost/64), payload: w.payload(*size - idLen)}
@@ -137,37 +138,44 @@ func setUp(t *testing.T) ([]*flow, bench.Processes) {
 		admin.Topic(f.in, partitions, nil)
 		admin.Topic(f.out, partitions, nil)
 		flows = append(flows, f)
+		if w.Behind != "" {
+			bridged = append(bridged, f)
+		}
 		if w.Package == "" {
 			continue
 		}
-		component := fmt.Sprintf("component-%d", i)
+		id := fmt.Sprintf("component-%d", i)
 		config := map[string]string{"hosts": kafka.Brokers()[0], "topic": f.in, "order": "none"} // records have no key
 		maps.Copy(config, w.Link)
 		maps.Copy(config, settled)
 		name := "default"
 		if w.Package == records {
-			name = component // a host has one link of a source and a name
+			name = id // a host has one link of a source and a name
 		}
-		groups[f] = groupOf(t, &w, component, name, config)
-		host.PutConfig(component, config)
+		groups[f] = groupOf(t, &w, id, name, config)
+		host.PutConfig(id, config)
 		link := testkit.ControlLink{Package: w.Package, Interface: w.Interface}
 		wasm := echo
 		if w.Package == records {
 			wasm = echoes
-			link.Source, link.Target, link.Name, link.SourceConfig = "kafka", component, name, []string{component}
-			host.PutLink(testkit.ControlLink{Source: component, Target: "kafka", Package: records,
+			link.Source, link.Target, link.Name, link.SourceConfig = "kafka", id, name, []string{id}
+			host.PutLink(testkit.ControlLink{Source: id, Target: "kafka", Package: records,
 				Interface: "producer,requester", TargetConfig: []string{"publish"}})
 		} else {
-			link.Source, link.Target, link.TargetConfig = component, "kafka", []string{component}
+			link.Source, link.Target, link.TargetConfig = id, "kafka", []string{id}
 		}
 		host.PutLink(link)
-		host.Scale(component, wasm, 100)
+		host.Scale(id, wasm, 100)
 	}
 	host.StartProvider("kafka", archive)
 	host.WaitHealthy("kafka")
 	begun := map[int32]int64{}
 	for partition := range int32(partitions) {
 		begun[partition] = 0
+	}
+	processes := bench.Processes{}
+	if len(bridged) > 0 {
+		startBridge(t, bridged, kafka.Brokers(), processes, groups)
 	}
 	for _, f := range flows {
 		if group := groups[f]; group != "" {
@@ -179,16 +187,44 @@ func setUp(t *testing.T) ([]*flow, bench.Processes) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return flows, bench.Processes{
+	maps.Copy(processes, bench.Processes{
 		bench.Provider: provider, bench.Host: host.PID(), bench.Broker: kafka.PID(t, 1), bench.Client: os.Getpid(),
-	}
+	})
+	return flows, processes
 }
 
-func groupOf(t *testing.T, w *Way, component, link string, config map[string]string) string {
+// startBridge starts a bridge with a route for each of these flows, and what the records go to.
+func startBridge(t *testing.T, flows []*flow, brokers []string, processes bench.Processes, groups map[*flow]string) {
+	t.Helper()
+	urls := make(map[string]string)
+	routes := make(map[string]map[string]string)
+	for _, f := range flows {
+		behind := f.way.Behind
+		if urls[behind] == "" {
+			if behind == component {
+				shim, echo := testkit.ShimWasm(t, "processor"), testkit.ComponentWasm(t, "records-echo")
+				host := testkit.StartWasiHost(t, testkit.Compose(t, shim, testkit.Compose(t, echo, testkit.ShimWasm(t, "producer"))))
+				urls[behind], processes["wasmtime"] = host.URL(), host.PID()
+			} else {
+				urls[behind], processes["application"] = rig.Application(t)
+			}
+		}
+		route := map[string]string{
+			"hosts": brokers[0], "topic": f.in, "order": "none", "deliver": "http-records", "url": urls[behind], "consumer_group": f.in,
+		}
+		maps.Copy(route, f.way.Link)
+		maps.Copy(route, settled)
+		routes[f.in] = route
+		groups[f] = f.in
+	}
+	processes["bridge"] = rig.Bridge(t, rig.Build(t, "./cmd/messaging-kafka"), routes)
+}
+
+func groupOf(t *testing.T, w *Way, id, link string, config map[string]string) string {
 	t.Helper()
 	parsed, warnings, err := settings.ParseLink(settings.Input{
 		Config: config, Batches: w.Package == records, Records: w.Package == records,
-		Identity: settings.Identity{Lattice: "default", Component: component, LinkName: link, HostID: "host",
+		Identity: settings.Identity{Lattice: "default", Component: id, LinkName: link, HostID: "host",
 			ProviderKey: "kafka"},
 	})
 	if err != nil || len(warnings) > 0 {
@@ -211,7 +247,7 @@ func (f *flow) start(t *testing.T, brokers []string, group string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { f.watch(ctx, group) })
-	if f.way.Package == "" {
+	if f.way.Package == "" && f.way.Behind == "" {
 		cl := testkit.NewClient(t, brokers, kgo.ProducerBatchCompression(kgo.NoCompression()),
 			kgo.ConsumeTopics(f.in), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())).Client
 		running.Go(func() { f.copyByHand(ctx, cl) })

@@ -15,6 +15,7 @@ import (
 // The goals.
 const (
 	goalRate  = 40_000 // records a second of 1 KiB of text through processor
+	goalHTTP  = 60_000 // the same through a bridge and a component behind HTTP
 	goalTimes = 20     // times the 0.2.0 echo of the same run
 	goalCPU   = 8.0    // most microseconds of the provider's CPU for each record of text through processor
 )
@@ -100,6 +101,15 @@ func (r *Report) Judge() {
 			times := rate / echo.PerSecond.Median
 			r.Goals = append(r.Goals, bench.Goal{Text: fmt.Sprintf("at least %d times the 0.2.0 echo", goalTimes), Value: times,
 				Reached: times >= goalTimes})
+		}
+	}
+	for i := range r.Ways {
+		if r.Ways[i].Way.Name == wayComponent {
+			rate := r.Ways[i].PerSecond.Median
+			r.Goals = append(r.Goals, bench.Goal{
+				Text:  fmt.Sprintf("at least %d records of text a second through the bridge and a component behind HTTP", goalHTTP),
+				Value: rate, Reached: rate >= goalHTTP,
+			})
 		}
 	}
 	lost := int64(0)

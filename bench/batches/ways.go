@@ -11,6 +11,8 @@ type Way struct {
 	// Interface is what the link names: the package and the interface; "" for a client of Kafka that copies by itself.
 	Package   string `json:"package"`
 	Interface string `json:"interface"`
+	// Behind is what a bridge hands the records to instead, by deliver=http-records: "component", in wasmtime, or "program".
+	Behind string `json:"behind,omitempty"`
 	// Link are settings beside hosts and topic.
 	Link map[string]string `json:"link,omitempty"`
 	// Window is how many records may be under way.
@@ -30,6 +32,9 @@ const (
 	messages = "wasmcloud:messaging"
 	records  = "messaging-kafka:records"
 
+	component = "component"
+	program   = "program"
+
 	// echoWindow is for the way of one record a call: some more than the component may have at once.
 	echoWindow = 1_000
 	// batchWindow is more than one commit interval's worth at the rates that are reached.
@@ -40,6 +45,7 @@ const (
 const (
 	wayEcho      = "0.2.0 echo"
 	wayProcessor = "processor, text"
+	wayComponent = "HTTP, component, text"
 )
 
 func ways() []Way {
@@ -63,6 +69,10 @@ func ways() []Way {
 			payload: bytes},
 		{Name: "processor, base64 in the topic", Package: records, Interface: "processor", Link: atOnce, Window: batchWindow,
 			fill: front, payload: encoded},
+		{Name: wayComponent, Behind: component, Link: atOnce, Window: batchWindow, fill: front, payload: text},
+		{Name: "HTTP, component, text, transactions", Behind: component, Link: map[string]string{"transactions": "true"},
+			Window: batchWindow, fill: front, payload: text},
+		{Name: "HTTP, program, text", Behind: program, Link: atOnce, Window: batchWindow, fill: front, payload: text},
 	}
 }
 
@@ -70,7 +80,7 @@ func ways() []Way {
 func (w *Way) topics(i int) (in, out string) {
 	in = fmt.Sprintf("bench.batches.%d", i)
 	switch {
-	case w.Package == records:
+	case w.Package == records || w.Behind == component:
 		return in, in + ".out"
 	default:
 		return in, in + ".reply"

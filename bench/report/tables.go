@@ -120,6 +120,7 @@ func providerChart(r *alone.Report) chart.Chart {
 		{Name: "publish", Colour: "#c23b1b"},
 		{Name: "read back", Colour: "#7a3", Dashed: true},
 		{Name: "echo", Colour: "#2a8a3a"},
+		{Name: "HTTP", Colour: "#0a8a8a"},
 		{Name: "request", Colour: "#8a2ab0"},
 	} {
 		for i, n := range flights {

@@ -101,13 +101,18 @@ func (k *KafkaEcho) read(ctx context.Context) {
 
 // Send produces a value that begins with id and waits until its echo has been read. It returns how long that took.
 func (k *KafkaEcho) Send(ctx context.Context, topic string, id uint64, value []byte) (time.Duration, error) {
+	return k.SendKeyed(ctx, topic, nil, id, value)
+}
+
+// SendKeyed is [KafkaEcho.Send] with a key.
+func (k *KafkaEcho) SendKeyed(ctx context.Context, topic string, key []byte, id uint64, value []byte) (time.Duration, error) {
 	echo := make(chan time.Time, 1)
 	k.mu.Lock()
 	k.waiting[id] = echo
 	k.mu.Unlock()
 	produced := make(chan error, 1)
 	begin := time.Now()
-	k.cl.Produce(ctx, &kgo.Record{Topic: topic, Value: value}, func(_ *kgo.Record, err error) {
+	k.cl.Produce(ctx, &kgo.Record{Topic: topic, Key: key, Value: value}, func(_ *kgo.Record, err error) {
 		if err != nil {
 			produced <- err
 		}

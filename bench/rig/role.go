@@ -19,13 +19,18 @@ const roleVariable = "MESSAGING_KAFKA_BENCH_ROLE"
 
 // roles are what a copy can be. Each writes one line to out as soon as it can be used, and runs until in ends.
 var roles = map[string]func(args []string, in io.Reader, out io.Writer) error{
-	"nats":      serveNATS,
-	"kfake":     serveKfake,
-	"component": serveComponent,
+	"nats":        serveNATS,
+	"kfake":       serveKfake,
+	"component":   serveComponent,
+	"application": serveApplication,
 }
+
+// ready says that copies of this program play their roles.
+var ready bool
 
 // Main is for the TestMain of each benchmark.
 func Main(m *testing.M) {
+	ready = true
 	role := os.Getenv(roleVariable)
 	if role == "" {
 		testkit.Main(m)
@@ -47,6 +52,9 @@ func Main(m *testing.M) {
 // the test.
 func start(t testing.TB, role string, args ...string) (pid int, line string) {
 	t.Helper()
+	if !ready {
+		t.Fatal("hand TestMain to rig.Main: a copy of this program would run its tests, and start copies, without end")
+	}
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Env = append(os.Environ(), roleVariable+"="+role)
 	cmd.Stderr = os.Stderr

@@ -38,11 +38,18 @@ func ShimWasm(t testing.TB, name string) string {
 	return requireScript(t, nil, "shims/build", name)
 }
 
+// Wac returns the path of wac, or skips the test.
+func Wac(t testing.TB) string {
+	t.Helper()
+	_, wac := wasiPrograms(t)
+	return wac
+}
+
 // Compose makes one component of several by wac: what socket imports and a plug exports is linked. It does so once for
 // all tests of a package.
 func Compose(t testing.TB, socket string, plugs ...string) string {
 	t.Helper()
-	_, wac := wasiPrograms(t)
+	wac := Wac(t)
 	composed.mu.Lock()
 	defer composed.mu.Unlock()
 	of := socket + " " + strings.Join(plugs, " ")
@@ -110,6 +117,13 @@ func StartWasiHost(t testing.TB, wasm string, env ...string) *WasiHost {
 
 // URL is where the component is asked.
 func (h *WasiHost) URL() string { return "http://" + h.addr }
+
+// PID is the number of the host's process.
+func (h *WasiHost) PID() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.cmd.Process.Pid
+}
 
 // Output is what the host and its component wrote so far.
 func (h *WasiHost) Output() string { return h.output.String() }
