@@ -26,11 +26,31 @@ host() {
   test/host/build -n 2>/dev/null || { echo "building a real wasmCloud host: about 12 minutes, once"; test/host/build; }
 }
 
-components() {
+wasi_host() {
+  if ! command -v cargo >/dev/null; then
+    test/wasi-host/build -n >/dev/null 2>&1 || missing "wasmtime and wac are built with Rust: install it (https://rustup.rs)"
+    return
+  fi
+  test/wasi-host/build -n 2>/dev/null || { echo "building wasmtime and wac: about 20 minutes, once"; test/wasi-host/build; }
+}
+
+# The shims, and the tests of their codec.
+shims() {
+  wasm_target || return
+  shims/build || return
+  CARGO_TARGET_DIR=${XDG_CACHE_HOME:-$HOME/.cache}/messaging-kafka/shims-test cargo test --locked --manifest-path shims/Cargo.toml
+}
+
+# wasm_target fetches Rust's target for components where that is missing.
+wasm_target() {
   local target=wasm32-wasip2
   if command -v rustc >/dev/null && command -v rustup >/dev/null && [ ! -d "$(rustc --print sysroot)/lib/rustlib/$target" ]; then
     rustup target add $target || { missing "Rust's target $target is missing and could not be fetched: rustup target add $target"; return; }
   fi
+}
+
+components() {
+  wasm_target || return
   test/components/build all
 }
 
@@ -62,7 +82,11 @@ brokers() {
 }
 
 # The suites, what breaks most first. A folder below test/ with tests in it that is not listed comes last.
+<<<<<<< HEAD
 suites=(brokers integration simulation charts e2e page security exactlyonce chaos release soak)
+=======
+suites=(brokers integration simulation e2e acceptance page security exactlyonce chaos release soak)
+>>>>>>> fc1179f (Ask the bridge what the lattice is asked, with stand-ins and with real components in wasmtime)
 for dir in test/*/; do
   suite=$(basename "$dir")
   if compgen -G "$dir*_test.go" >/dev/null && [[ " ${suites[*]} " != *" $suite "* ]]; then suites+=("$suite"); fi
@@ -81,8 +105,12 @@ if [ -z "$chosen" ] || [ "$chosen" = - ]; then
   step "benchmarks of single packages, beside those recorded last" online bench/micro.sh -benchtime 50ms
 fi
 if [ ${#suites[@]} -gt 0 ]; then step "Java and Kafka's jars" kafka; fi
-if uses e2e || uses exactlyonce || uses chaos; then
+if uses e2e || uses acceptance || uses exactlyonce || uses chaos; then
   step "test components and examples" components
+fi
+if uses acceptance || uses release; then step "shims, with their own tests" shims; fi
+if uses acceptance; then step "a host of wasi:http, and wac" wasi_host; fi
+if uses e2e || uses exactlyonce || uses chaos; then
   step "the real wasmCloud host" host
 fi
 if uses page; then step "a browser" browser; fi

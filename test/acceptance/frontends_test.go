@@ -22,6 +22,8 @@ type frontEnd struct {
 	batches  []string
 	// returns says that outputs are a part of the verdict, sends that a handler sends them.
 	returns, sends bool
+	// asks says that the application asks the bridge to publish; without it, it asks to request at most.
+	asks bool
 	// attempts says that the application knows how often a record came.
 	attempts bool
 	// cannot has the names of cases, each with the reason.
@@ -33,17 +35,50 @@ const (
 	oneByOne     = "`wasmcloud:messaging` has one message a call"
 	ownPublishes = "the component publishes by itself, which is in nobody's transaction"
 	ownHeaders   = "whoever gets whole records reads the address of the answer in their headers"
+	noAttempts   = "messages do not tell how often they came, and the component keeps nothing between calls"
+	asksInCalls  = "the test component requests as a handler alone"
 )
+
+// envelopes are the settings by which messages have keys, headers and null.
+var envelopes = []string{"payload", "envelope", "tombstones", "envelope"}
 
 var frontEnds = []*frontEnd{
 	{
 		name: "lattice, messages", start: startLatticeMessages, attempts: true,
-		settings: map[string]string{"reply_topic": out},
-		whole:    []string{"payload", "envelope", "tombstones", "envelope"},
-		cannot:   map[string]string{"batches": oneByOne, "transactions": ownPublishes},
+		settings: map[string]string{"reply_topic": out}, whole: envelopes,
+		cannot: map[string]string{"batches": oneByOne, "transactions": ownPublishes},
 	},
 	{
 		name: "lattice, records", start: startLatticeRecords, returns: true, attempts: true,
 		cannot: map[string]string{"answers": ownHeaders},
+	},
+	{
+		name: "http-records", start: startRecords, returns: true, attempts: true,
+		cannot: map[string]string{"answers": ownHeaders},
+	},
+	{
+		name: "http-records, JSON", start: startRecords, returns: true, attempts: true,
+		settings: map[string]string{"http_format": "json"},
+		cannot:   map[string]string{"answers": ownHeaders},
+	},
+	{
+		name: "http-messages", start: startMessages, attempts: true, asks: true,
+		settings: map[string]string{"reply_topic": out}, whole: envelopes,
+		batches: []string{"batch_max_records", "20"},
+		cannot:  map[string]string{"transactions": ownPublishes},
+	},
+	{
+		name: "wasmtime, processor", start: startWasiProcessor, returns: true, attempts: true,
+		cannot: map[string]string{"answers": ownHeaders, "requests": asksInCalls},
+	},
+	{
+		name: "wasmtime, handler", start: startWasiHandler, attempts: true, asks: true, sends: true,
+		cannot: map[string]string{"answers": ownHeaders, "transactions": ownPublishes},
+	},
+	{
+		name: "wasmtime, messages", start: startWasiMessages, asks: true,
+		settings: map[string]string{"reply_topic": out}, whole: envelopes,
+		batches: []string{"batch_max_records", "20"},
+		cannot:  map[string]string{"retries": noAttempts, "transactions": ownPublishes},
 	},
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"testing"
 	"time"
 
@@ -87,26 +86,6 @@ func (l *lattice) WaitUnhealthy() {
 }
 
 func (l *lattice) Metrics() string { return scrape(l.t, l.admin) }
-
-// scrape is what is served as /metrics.
-func scrape(t *testing.T, address string) string {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/metrics", http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	transport := &http.Transport{DisableKeepAlives: true}
-	resp, err := (&http.Client{Transport: transport}).Do(req)
-	if err != nil {
-		t.Fatalf("asking for metrics: %v", err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("asking for metrics: %s, %v", resp.Status, err)
-	}
-	return string(text)
-}
 
 // messagesComponent is a component of wasmcloud:messaging on a lattice.
 type messagesComponent struct{ *testkit.Component }

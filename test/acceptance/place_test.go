@@ -5,8 +5,10 @@ package acceptance
 import (
 	"encoding/binary"
 	"fmt"
+	"io"
 	"maps"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -58,8 +60,8 @@ type place struct {
 
 	app    application
 	server server
-	// token and front are how an application asks a bridge.
-	front string
+	// listen is where an application asks a bridge, if it does.
+	listen string
 }
 
 // The user that the test itself comes as, where Kafka asks.
@@ -67,7 +69,7 @@ const testUser, password = "test", "a password"
 
 func newPlace(t *testing.T, fe *frontEnd, users ...string) *place {
 	t.Helper()
-	p := &place{t: t, fe: fe, users: len(users) > 0}
+	p := &place{t: t, fe: fe, users: len(users) > 0, listen: freeAddress(t)}
 	var opts []kgo.Opt
 	if p.users {
 		kafka := []kfake.Opt{kfake.EnableSASL()}
@@ -250,4 +252,30 @@ func freeAddress(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return net.JoinHostPort("127.0.0.1", fmt.Sprint(port))
+}
+
+// get asks a server that may not be there yet.
+func get(t *testing.T, url string) (code int, body string, err error) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return 0, "", err
+	}
+	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(text), err
+}
+
+// scrape is what is served as /metrics.
+func scrape(t *testing.T, address string) string {
+	t.Helper()
+	code, text, err := get(t, "http://"+address+"/metrics")
+	if err != nil || code != http.StatusOK {
+		t.Fatalf("asking for metrics: %d, %v", code, err)
+	}
+	return text
 }
