@@ -223,7 +223,8 @@ func (b *bed) startBridge(program string, inFlight []int) {
 			"deliver": "http-records", "url": url,
 		}
 	}
-	b.bridge = &bridge{echoes: rig.StartKafkaEcho(b.t, brokers, replies...), gauge: bench.Gauge{Processes: maps.Clone(b.processes)}}
+	b.bridge = &bridge{echoes: rig.StartKafkaEcho(b.t, brokers, replies...)}
+	b.bridge.gauge.Processes = maps.Clone(b.processes)
 	b.bridge.gauge.Processes[Component] = pid
 	b.bridge.gauge.Processes[bench.Provider] = rig.Bridge(b.t, program, routes)
 	delete(b.bridge.gauge.Processes, bench.NATS) // it has no part in it

@@ -203,14 +203,16 @@ func startBridge(t *testing.T, flows []*flow, brokers []string, processes bench.
 		if urls[behind] == "" {
 			if behind == component {
 				shim, echo := testkit.ShimWasm(t, "processor"), testkit.ComponentWasm(t, "records-echo")
-				host := testkit.StartWasiHost(t, testkit.Compose(t, shim, testkit.Compose(t, echo, testkit.ShimWasm(t, "producer"))))
+				inner := testkit.Compose(t, echo, testkit.ShimWasm(t, "producer"))
+				host := testkit.StartWasiHost(t, testkit.Compose(t, shim, inner))
 				urls[behind], processes["wasmtime"] = host.URL(), host.PID()
 			} else {
 				urls[behind], processes["application"] = rig.Application(t)
 			}
 		}
 		route := map[string]string{
-			"hosts": brokers[0], "topic": f.in, "order": "none", "deliver": "http-records", "url": urls[behind], "consumer_group": f.in,
+			"hosts": brokers[0], "topic": f.in, "consumer_group": f.in, "order": "none",
+			"deliver": "http-records", "url": urls[behind],
 		}
 		maps.Copy(route, f.way.Link)
 		maps.Copy(route, settled)

@@ -11,7 +11,8 @@ type Way struct {
 	// Interface is what the link names: the package and the interface; "" for a client of Kafka that copies by itself.
 	Package   string `json:"package"`
 	Interface string `json:"interface"`
-	// Behind is what a bridge hands the records to instead, by deliver=http-records: "component", in wasmtime, or "program".
+	// Behind is what a bridge hands the records to instead, by deliver=http-records: "component", in wasmtime, or
+	// "program".
 	Behind string `json:"behind,omitempty"`
 	// Link are settings beside hosts and topic.
 	Link map[string]string `json:"link,omitempty"`

@@ -29,7 +29,9 @@ func serveApplication(_ []string, in io.Reader, out io.Writer) error {
 		return err
 	}
 	var seen order
-	server := http.Server{Handler: http.HandlerFunc(seen.answer), ReadHeaderTimeout: 10 * time.Second, Protocols: new(http.Protocols)}
+	server := http.Server{
+		Handler: http.HandlerFunc(seen.answer), ReadHeaderTimeout: 10 * time.Second, Protocols: new(http.Protocols),
+	}
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetUnencryptedHTTP2(true)
 	served := make(chan error, 1)
@@ -88,7 +90,8 @@ func (o *order) answer(w http.ResponseWriter, r *http.Request) {
 	outcomes := make([]record.Outcome, len(batch))
 	for i, r := range batch {
 		outcomes[i] = record.Outcome{Kind: record.Done, Outputs: []record.Outgoing{{
-			Topic: r.Topic + ".reply", Partition: record.AnyPartition, Key: r.Key, Value: r.Value, Headers: r.Headers, Timestamp: r.Timestamp,
+			Topic: r.Topic + ".reply", Partition: record.AnyPartition, Key: r.Key, Value: r.Value,
+			Headers: r.Headers, Timestamp: r.Timestamp,
 		}}}
 	}
 	w.Header().Set("Content-Type", wit.RecordsType)

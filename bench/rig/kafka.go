@@ -105,7 +105,8 @@ func (k *KafkaEcho) Send(ctx context.Context, topic string, id uint64, value []b
 }
 
 // SendKeyed is [KafkaEcho.Send] with a key.
-func (k *KafkaEcho) SendKeyed(ctx context.Context, topic string, key []byte, id uint64, value []byte) (time.Duration, error) {
+func (k *KafkaEcho) SendKeyed(ctx context.Context, topic string, key []byte, id uint64,
+	value []byte) (time.Duration, error) {
 	echo := make(chan time.Time, 1)
 	k.mu.Lock()
 	k.waiting[id] = echo

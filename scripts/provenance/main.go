@@ -1,6 +1,7 @@
 // Command provenance says of a release what it was made of and how: an in-toto statement (v1) whose predicate is SLSA
-// provenance (v1). It reads the sums of the files from standard input, as sha256sum prints them. Nothing in it differs
-// between two builds of one commit by the same Go and Rust: whoever builds a release again can compare it byte for byte.
+// provenance (v1). It reads the sums of the files from standard input, as sha256sum prints them. Nothing in it
+// differs between two builds of one commit by the same Go and Rust: whoever builds a release again can compare it
+// byte for byte.
 //
 // See https://slsa.dev/spec/v1.0/provenance and https://github.com/in-toto/attestation.
 package main
@@ -153,7 +154,9 @@ func crateSums(path string) ([]resource, error) {
 		if said["checksum"] == "" {
 			continue // the shims themselves, or the head of the file
 		}
-		list = append(list, resource{URI: "pkg:cargo/" + said["name"] + "@" + said["version"], Digest: digest{"sha256": said["checksum"]}})
+		list = append(list, resource{
+			URI: "pkg:cargo/" + said["name"] + "@" + said["version"], Digest: digest{"sha256": said["checksum"]},
+		})
 	}
 	return list, nil
 }

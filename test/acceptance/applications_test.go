@@ -21,7 +21,8 @@ import (
 // answerFunc answers a request with a body of the request's own media type.
 type answerFunc func(ctx context.Context, mediaType string, body []byte) ([]byte, error)
 
-// serveBatches starts a program that answers batches as the shims do: a trap is a 500, and who has ended answers nothing.
+// serveBatches starts a program that answers batches as the shims do: a trap is a 500, and who has ended answers
+// nothing.
 func serveBatches(t *testing.T, answer answerFunc) *testkit.HTTPApp {
 	t.Helper()
 	return testkit.NewHTTPApp(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -147,7 +148,9 @@ func verdictsOf(outcomes []record.Outcome) ([]byte, error) {
 		case record.Done:
 			outputs := make([]jsonRecord, len(o.Outputs))
 			for i, out := range o.Outputs {
-				outputs[i] = jsonRecord{Topic: out.Topic, Timestamp: out.Timestamp.UnixMilli(), Key: payloadOf(out.Key), Value: payloadOf(out.Value)}
+				outputs[i] = jsonRecord{
+					Topic: out.Topic, Timestamp: out.Timestamp.UnixMilli(), Key: payloadOf(out.Key), Value: payloadOf(out.Value),
+				}
 				for _, h := range out.Headers {
 					outputs[i].Headers = append(outputs[i].Headers, jsonHeader{h.Key, payloadOf(h.Value)})
 				}

@@ -99,7 +99,8 @@ func (b *program) Start() {
 	go func() {
 		defer close(done)
 		done <- bridge.Run(ctx, bridge.Options{
-			Path: b.path, Log: slog.New(slog.NewTextHandler(&b.log, nil)), Lookup: func(string) (string, bool) { return "", false },
+			Path: b.path, Log: slog.New(slog.NewTextHandler(&b.log, nil)),
+			Lookup: func(string) (string, bool) { return "", false },
 		})
 	}()
 }

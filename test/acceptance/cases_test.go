@@ -26,9 +26,9 @@ var cases = []struct {
 	{"echo", "what the application makes of records is stored, once each", testEcho},
 	{"whole records", "keys, headers and bytes that are no text get there and back", testWhole},
 	{"order", "records of a key stay in their order, through delays and retries", testOrder},
-	{"retries", "a record that fails is delivered again, with the number of the attempt, until it is handled", testRetries},
+	{"retries", "a record that fails comes again, with the number of the attempt, until it is handled", testRetries},
 	{"rejects", "a rejected record is skipped, and no other with it", testRejects},
-	{"dead letters", "rejected records and those that fail too often are kept, with the reason and the attempts", testDeadLetters},
+	{"dead letters", "records that are rejected or fail too often are kept, with reason and attempts", testDeadLetters},
 	{"traps", "a call that traps, or ends in an error, takes no other along", testTraps},
 	{"batches", "one call has several records, and one of them that fails is found", testBatches},
 	{"tombstones", "a record without a value is none of an empty one, there and back", testTombstones},
@@ -70,8 +70,13 @@ func testWhole(t *testing.T, fe *frontEnd) {
 	p := newPlace(t, fe)
 	p.start(1, fe.whole...)
 	p.send(
-		&kgo.Record{Key: []byte("key"), Value: []byte("a text, größer"), Headers: []kgo.RecordHeader{{Key: "b", Value: []byte("1")}, {Key: "a"}}},
-		&kgo.Record{Key: []byte{0xff, 0}, Value: []byte{0xfe, 0xfd, 0}, Headers: []kgo.RecordHeader{{Key: "bytes", Value: []byte{0x80}}}},
+		&kgo.Record{
+			Key: []byte("key"), Value: []byte("a text, größer"),
+			Headers: []kgo.RecordHeader{{Key: "b", Value: []byte("1")}, {Key: "a"}},
+		},
+		&kgo.Record{
+			Key: []byte{0xff, 0}, Value: []byte{0xfe, 0xfd, 0}, Headers: []kgo.RecordHeader{{Key: "bytes", Value: []byte{0x80}}},
+		},
 		&kgo.Record{Key: []byte{}, Value: []byte{}},
 	)
 	p.drained()
@@ -175,7 +180,8 @@ func testDeadLetters(t *testing.T, fe *frontEnd) {
 // testTraps has calls at work beside those that trap: they are answered.
 func testTraps(t *testing.T, fe *frontEnd) {
 	p := newPlace(t, fe)
-	p.start(1, "order", "none", "max_in_flight", "12", "batch_max_records", "1", "max_attempts", "2", "dead_letter_topic", dead)
+	p.start(1, "order", "none", "max_in_flight", "12", "batch_max_records", "1",
+		"max_attempts", "2", "dead_letter_topic", dead)
 	values := numbered("beside ", 8)
 	p.produce(slices.Concat([]string{"!trap"}, each("!sleep:150:", values), []string{"!trap"})...)
 	letters := p.buried("!trap", "!trap")
@@ -203,7 +209,8 @@ func testBatches(t *testing.T, fe *frontEnd) {
 // metric adds up the series of one metric.
 func metric(t *testing.T, s server, name string) (sum float64) {
 	t.Helper()
-	for _, m := range regexp.MustCompile(`(?m)^messaging_kafka_`+name+`(?:\{.*\})? (\S+)$`).FindAllStringSubmatch(s.Metrics(), -1) {
+	series := regexp.MustCompile(`(?m)^messaging_kafka_` + name + `(?:\{.*\})? (\S+)$`)
+	for _, m := range series.FindAllStringSubmatch(s.Metrics(), -1) {
 		v, err := strconv.ParseFloat(m[1], 64)
 		if err != nil {
 			t.Fatal(err)
@@ -371,7 +378,8 @@ func testCredentials(t *testing.T, fe *frontEnd) {
 		return nil, nil, false
 	})
 	as := func(user string) []string {
-		return []string{"security_protocol", "SASL_PLAINTEXT", "sasl_mechanism", "PLAIN", "sasl_username", user, "sasl_password", password}
+		return []string{"security_protocol", "SASL_PLAINTEXT", "sasl_mechanism", "PLAIN",
+			"sasl_username", user, "sasl_password", password}
 	}
 	p.start(2, as(before)...)
 	values := numbered("flowing ", 60)

@@ -38,7 +38,9 @@ func TestExamples(t *testing.T) {
 		},
 		{
 			name: "enrich", topic: "orders", topics: []string{"orders.enriched", "orders.dead"},
-			given: []*kgo.Record{text("7", `{"id":7,"country":"FR","amount":12.50}`), text("8", `{"id":8,"country":"XX"}`), {Key: []byte("9")}},
+			given: []*kgo.Record{
+				text("7", `{"id":7,"country":"FR","amount":12.50}`), text("8", `{"id":8,"country":"XX"}`), {Key: []byte("9")},
+			},
 			want: map[string][]string{
 				"orders.enriched": {
 					`key "7" value "{\"id\":7,\"country\":\"FR\",\"amount\":12.50,\"currency\":\"EUR\"}" enriched-from="orders/0/0"`,
@@ -72,8 +74,9 @@ var (
 func (e example) run(t *testing.T) {
 	readme := readFile(t, "examples/"+e.name+"/README.md")
 	folder := t.TempDir()
-	link(t, testkit.ComponentWasm(t, e.name), folder, "target/wasm32-wasip2/release/"+strings.ReplaceAll(e.name, "-", "_")+".wasm")
-	link(t, testkit.ComponentWasm(t, e.name), folder, e.name+".wasm")
+	built := testkit.ComponentWasm(t, e.name)
+	link(t, built, folder, "target/wasm32-wasip2/release/"+strings.ReplaceAll(e.name, "-", "_")+".wasm")
+	link(t, built, folder, e.name+".wasm")
 	plug(t, folder, readme)
 
 	serve := serveLine.FindStringSubmatch(readme)
@@ -94,7 +97,9 @@ func (e example) run(t *testing.T) {
 	}
 	host := testkit.StartWasiHost(t, filepath.Join(folder, words[len(words)-1]), env...)
 	content := file[1]
-	for was, is := range map[string]string{"127.0.0.1:9092": p.kafka.Brokers()[0], "127.0.0.1:8082": p.listen, "http://127.0.0.1:8081/": host.URL()} {
+	for was, is := range map[string]string{
+		"127.0.0.1:9092": p.kafka.Brokers()[0], "127.0.0.1:8082": p.listen, "http://127.0.0.1:8081/": host.URL(),
+	} {
 		content = strings.ReplaceAll(content, was, is)
 	}
 	b := &program{t: t, path: filepath.Join(folder, "bridge.yaml"), admin: freeAddress(t)}

@@ -29,12 +29,15 @@ type lattice struct {
 	t     *testing.T
 	host  *testkit.FakeHost
 	admin string
-	links func(settings map[string]string) []testkit.Link
+	links linksFunc
 }
+
+// linksFunc makes the links of an application.
+type linksFunc func(settings map[string]string) []testkit.Link
 
 // startLattice starts a provider inside the test with links. They are there before it is: a put before a provider
 // listens is lost.
-func startLattice(p *place, ns *testkit.NATSServer, links func(settings map[string]string) []testkit.Link, settings map[string]string) {
+func startLattice(p *place, ns *testkit.NATSServer, links linksFunc, settings map[string]string) {
 	p.t.Helper()
 	host := testkit.NewFakeHost(p.t, ns, testkit.FakeHostOptions{ShutdownDelay: 12 * time.Second})
 	for _, link := range links(settings) {
@@ -158,7 +161,9 @@ func startLatticeRecords(p *place, settings map[string]string) {
 }
 
 func recordsLink(source, target string, interfaces []string, config map[string]string) testkit.Link {
-	l := testkit.Link{Source: source, Target: target, Namespace: "messaging-kafka", Package: "records", Interfaces: interfaces}
+	l := testkit.Link{
+		Source: source, Target: target, Namespace: "messaging-kafka", Package: "records", Interfaces: interfaces,
+	}
 	if source == componentID {
 		l.TargetConfig = config
 	} else {

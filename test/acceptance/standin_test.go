@@ -109,7 +109,8 @@ func (s *standIn) process(ctx context.Context, batch []*record.Record, request r
 			outcomes[i] = record.Outcome{Kind: record.Retry, Err: err}
 		default:
 			outcomes[i] = record.Outcome{Kind: record.Done, Outputs: []record.Outgoing{{
-				Topic: r.Topic + ".out", Partition: record.AnyPartition, Key: r.Key, Value: value, Headers: r.Headers, Timestamp: r.Timestamp,
+				Topic: r.Topic + ".out", Partition: record.AnyPartition, Key: r.Key, Value: value,
+				Headers: r.Headers, Timestamp: r.Timestamp,
 			}}}
 		}
 	}
