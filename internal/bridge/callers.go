@@ -18,6 +18,7 @@ func (b *Bridge) listen(c *config.Config) error {
 		Address: l.Address, Open: l.Open, Hosts: l.Hosts, MaxBody: l.MaxBody, MaxConnections: l.MaxConnections,
 		Callers: callersOf(c), Anyone: anyoneOf(c), Routes: b.sender,
 		Memory: b.Memory.Open("requests of callers"), Log: b.Log, Fit: b.Secrets.Text,
+		Observer: b.Requests(),
 	}
 	if l.CertFile != "" {
 		o.TLS = &httpin.TLS{CertFile: l.CertFile, KeyFile: l.KeyFile, ClientCAFile: l.ClientCAFile}

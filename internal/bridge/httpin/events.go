@@ -14,8 +14,8 @@ const eventHeader = "Ce-Specversion"
 // inBinaryMode tells whether the request is an event whose data is the body.
 func (x *exchange) inBinaryMode() bool { return len(x.r.Header[eventHeader]) > 0 }
 
-// events produces events of CloudEvents: one in binary or structured mode, or a list. Where one is not stored, the status
-// of the answer says so, since senders of events look at nothing else.
+// events produces events of CloudEvents: one in binary or structured mode, or a list. Where one is not stored, the
+// status of the answer says so, since senders of events look at nothing else.
 func (x *exchange) events() error {
 	if _, err := x.query(); err != nil {
 		return err
@@ -50,8 +50,8 @@ func (x *exchange) events() error {
 	return x.reply(http.StatusOK, mediaPlain, appendOffsets(results))
 }
 
-// keyByPartitionKey gives a record without a key the one that the event's attribute partitionkey says (CloudEvents Kafka
-// protocol binding, 3.1).
+// keyByPartitionKey gives a record without a key the one that the event's attribute partitionkey says (CloudEvents
+// Kafka protocol binding, 3.1).
 func keyByPartitionKey(out *record.Outgoing) {
 	for _, h := range out.Headers {
 		if h.Key == "ce_partitionkey" && out.Key == nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
-// FuzzRequest has the server answer whatever a caller sends: nothing is published but to topics as Kafka allows them, in
-// whole lists or not at all, the answer is one of those that are documented, and nothing is held afterwards.
+// FuzzRequest has the server answer whatever a caller sends: nothing is published but to topics as Kafka allows them,
+// in whole lists or not at all, the answer is one of those that are documented, and nothing is held afterwards.
 func FuzzRequest(f *testing.F) {
 	const event = `{"specversion":"1.0","id":"1","source":"/s","type":"t","data":1}`
 	for _, seed := range []struct{ path, media, header, body string }{

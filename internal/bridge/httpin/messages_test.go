@@ -156,10 +156,7 @@ func TestWhatCannotBeAnsweredIsSaidWithoutSecrets(t *testing.T) {
 }
 
 // failing is a route by which nothing goes.
-type failing struct {
-	sink
-	err error
-}
+type failing struct{ err error }
 
 // Send implements Sender.
 func (s *failing) Send(_ context.Context, _ map[string][]string, list []record.Outgoing) []record.Result {

@@ -21,13 +21,23 @@ func TestWhatIsSentReadsTheSameAsJSON(t *testing.T) {
 		t.Errorf("decoded as %+v (%v)", got, err)
 	}
 	for text, mention := range map[string]string{
-		``: "not complete", `{}`: "a JSON object stands where", `[{"topic":"t"},{}]`: "record 1: ", `[{"topic":"t","partition":-1}]`: "below 0",
-		`[{"topic":"t","partition":2147483648}]`: "partition: a JSON number does not fit", `[{"topic":"t","x":1}]`: "x", "[{\"topic\":\"\xff\"}]": "UTF-8",
-		`[{"topic":"t","value":"text"}]`: "a payload is", `[] []`: "more behind", `[1`: "not complete", `x`: "no JSON",
+		``:                                       "not complete",
+		`{}`:                                     "a JSON object stands where",
+		`[{"topic":"t"},{}]`:                     "record 1: ",
+		`[{"topic":"t","partition":-1}]`:         "below 0",
+		`[{"topic":"t","partition":2147483648}]`: "partition: a JSON number does not fit",
+		`[{"topic":"t","x":1}]`:                  "x",
+		"[{\"topic\":\"\xff\"}]":                 "UTF-8",
+		`[{"topic":"t","value":"text"}]`:         "a payload is",
+		`[] []`:                                  "more behind",
+		`[1`:                                     "not complete",
+		`x`:                                      "no JSON",
 	} {
 		_, err := DecodeOutgoingsJSON([]byte(text))
-		if !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), mention) || strings.Contains(err.Error(), "2147483648") {
+		if !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), mention) {
 			t.Errorf("%s gives %v, want %q", text, err, mention)
+		} else if strings.Contains(err.Error(), "2147483648") {
+			t.Errorf("the error repeats what it is about: %v", err)
 		}
 	}
 	if _, err := DecodeOutgoingsJSON([]byte("[1" + strings.Repeat(",1", maxRecords) + "]")); !errors.Is(err, ErrTooLarge) {
