@@ -42,9 +42,17 @@ type bench struct {
 // newBench has the route "orders" with further settings; change may do something to the server's options.
 func newBench(t *testing.T, config map[string]string, change func(*Options)) *bench {
 	t.Helper()
+	return newBenchWith(t, map[string]int32{"orders": 3}, config, change)
+}
+
+// newBenchWith has topics with so many partitions.
+func newBenchWith(t *testing.T, topics map[string]int32, config map[string]string, change func(*Options)) *bench {
+	t.Helper()
 	b := &bench{t: t, kafka: testkit.Kfake(t), routes: map[string]*route.Route{}, memory: memory.New(64 << 20)}
 	b.kc = testkit.NewClient(t, b.kafka.Brokers())
-	b.kafka.Topic("orders", 3)
+	for topic, partitions := range topics {
+		b.kafka.Topic(topic, partitions)
+	}
 	b.set = route.NewSet(route.Options{Log: b.log.Logger(), Metrics: telemetry.NewMetrics(), Secrets: new(redact.Redactor), Process: []string{"bridge"}})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), testkit.DefaultTimeout)

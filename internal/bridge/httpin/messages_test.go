@@ -49,11 +49,9 @@ func (b *bench) answering(topic string) {
 }
 
 func TestRequestsAreAnsweredOverKafka(t *testing.T) {
-	b := newBench(t, map[string]string{"request_reply_topic": "answers", "key_from": "subject", "publish_timeout": "5s"}, func(o *Options) {
-		o.Callers[0].AllowedTopics = []string{"orders", "silent"}
-	})
-	b.kafka.Topic("answers", 1)
-	b.kafka.Topic("silent", 1)
+	topics := map[string]int32{"orders": 3, "answers": 1, "silent": 1}
+	config := map[string]string{"request_reply_topic": "answers", "key_from": "subject", "publish_timeout": "5s"}
+	b := newBenchWith(t, topics, config, func(o *Options) { o.Callers[0].AllowedTopics = []string{"orders", "silent"} })
 	b.answering("orders")
 
 	a := b.post("/v1/records/request?timeout-ms=20000", wit.RecordsType, string(wit.AppendOutgoing(nil, &record.Outgoing{Topic: "orders", Partition: -1, Key: []byte("k"), Value: []byte("v")})))

@@ -101,8 +101,8 @@ func TestTheDocumentHasWhatIsServed(t *testing.T) {
 }
 
 func TestTheDocumentsExamplesAreAnsweredAsItSays(t *testing.T) {
-	b := newBench(t, map[string]string{"request_reply_topic": "answers", "publish_timeout": "5s"}, nil)
-	b.kafka.Topic("answers", 1)
+	b := newBenchWith(t, map[string]int32{"orders": 3, "answers": 1},
+		map[string]string{"request_reply_topic": "answers", "publish_timeout": "5s"}, nil)
 	b.answering("orders")
 	d := readDocument(t)
 	sent := 0
