@@ -41,9 +41,10 @@ var wings = []struct {
 	{name: "observe", may: []string{"base", "record", "settings", "payload"}},
 	{name: "engine", may: []string{"base", "record", "settings", "payload", "observe"}},
 	{name: "process", may: []string{"base", "settings", "observe", "engine"}},
-	{name: "wasmcloud", may: []string{"base", "record", "settings", "payload", "observe", "engine", "process"}},
-	{name: "bridge", may: []string{"base", "record", "settings", "payload", "observe", "engine", "process"}},
-	{name: "cli", may: []string{"base", "record", "settings", "payload", "observe", "engine", "process", "wasmcloud", "bridge"}},
+	{name: "nats"},
+	{name: "wasmcloud", may: []string{"base", "record", "settings", "payload", "observe", "engine", "process", "nats"}},
+	{name: "bridge", may: []string{"base", "record", "settings", "payload", "observe", "engine", "process", "nats"}},
+	{name: "cli", may: []string{"base", "record", "settings", "payload", "observe", "engine", "process", "nats", "wasmcloud", "bridge"}},
 	// Helpers of tests stand beside the house; testkit/rpc pairs two ends of wRPC.
 	{name: "testkit", may: []string{"wasmcloud"}},
 	{name: "archtest"},
@@ -72,7 +73,7 @@ var rules = []struct {
 	{name: "the dispatcher knows no Kafka client", packages: []string{"engine/dispatch"}, never: kafkaClient},
 	{
 		name: "the lattice's side of the front-end knows no Kafka",
-		packages: []string{"wasmcloud/hostdata", "wasmcloud/lattice", "wasmcloud/wrpc", "wasmcloud/refusal",
+		packages: []string{"wasmcloud/hostdata", "wasmcloud/lattice", "wasmcloud/wrpc",
 			"wasmcloud/guest", "wasmcloud/messaging", "wasmcloud/records"},
 		never: slices.Concat(kafkaClient, own("engine")),
 	},

@@ -9,7 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/refusal"
+	"github.com/messaging-kafka/messaging-kafka/internal/nats/refusal"
 )
 
 // problems are what went wrong with the session itself and what a health check should therefore tell: without it, a

@@ -10,7 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/refusal"
+	"github.com/messaging-kafka/messaging-kafka/internal/nats/refusal"
 )
 
 // A host says nothing when a call that it has taken, or was to take, is cut off: it was killed, it lost its connection,
