@@ -197,8 +197,10 @@ func said(t *testing.T, part string) bool {
 var snakeCase = regexp.MustCompile(`^[a-z]+(_[a-z0-9]+)+$`)
 
 // foreign are names, and beginnings of names, that are others': metrics of libraries, CloudEvents' headers in Kafka, a
-// permission of NATS.
-var foreign = []string{"process_", "go_", "ce_", "allow_responses"}
+// permission of NATS, settings of consumers of JetStream.
+var foreign = []string{"process_", "go_", "ce_", "allow_responses", "max_ack_pending", "deliver_policy",
+	"deliver_subject", "deliver_group", "admission_wait",
+}
 
 func TestSettingsAndMetricsInDocumentsExist(t *testing.T) {
 	known := read(t, "settings.md")

@@ -69,7 +69,11 @@ var rules = []struct {
 		never: slices.Concat(natsClient, own("wasmcloud", "bridge", "observe/admin")),
 	},
 	{name: "what surrounds routes knows no NATS and no front-end", packages: []string{"process"}, never: slices.Concat(natsClient, own("wasmcloud", "bridge"))},
-	{name: "the bridge knows no NATS and nothing of the lattice", packages: []string{"bridge"}, never: slices.Concat(natsClient, own("wasmcloud"))},
+	{name: "the bridge knows nothing of the lattice", packages: []string{"bridge"}, never: own("wasmcloud")},
+	{
+		name:     "the bridge's file and its sides of HTTP know no NATS",
+		packages: []string{"bridge/config", "bridge/httpin", "bridge/httpout"}, never: natsClient,
+	},
 	{name: "the dispatcher knows no Kafka client", packages: []string{"engine/dispatch"}, never: kafkaClient},
 	{
 		name: "the lattice's side of the front-end knows no Kafka",

@@ -13,6 +13,7 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/base/version"
 	"github.com/messaging-kafka/messaging-kafka/internal/bridge/config"
 	"github.com/messaging-kafka/messaging-kafka/internal/bridge/httpin"
+	"github.com/messaging-kafka/messaging-kafka/internal/bridge/natsconn"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/route"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/otlp"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
@@ -47,6 +48,7 @@ type Bridge struct {
 	seen config.Seen
 	// server is nil where nobody is served.
 	server *httpin.Server
+	nats   *natsconn.Pool
 
 	mu      sync.RWMutex
 	config  *config.Config // as it is carried out
@@ -82,6 +84,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer around.Close()
 	defer func() { err = around.Secrets.Err(err) }()
 	b.Process = around
+	b.nats = natsconn.NewPool(read.Name, around.Log)
 	if err := b.listen(read); err != nil {
 		return err
 	}
@@ -134,7 +137,7 @@ func (b *Bridge) apply(now *config.Config) {
 	b.mu.Unlock()
 	wanted := make(map[route.ID]bool)
 	for _, r := range now.Routes {
-		for _, part := range parts(now.Name, r) {
+		for _, part := range b.parts(now.Name, r) {
 			wanted[part.id] = true
 			if opened := b.Routes.Open(part.id, part.label); opened != nil {
 				opened.Hide(r.Hide)
@@ -146,7 +149,7 @@ func (b *Bridge) apply(now *config.Config) {
 		return
 	}
 	for _, r := range before.Routes {
-		for _, part := range parts(before.Name, r) {
+		for _, part := range b.parts(before.Name, r) {
 			if !wanted[part.id] {
 				b.Routes.Drop(part.id)
 			}

@@ -98,7 +98,7 @@ func (b *Bridge) sender(name string) (httpin.Sender, bool) {
 		if r.Name != name || !r.Publishes {
 			continue
 		}
-		for _, part := range parts(c.Name, r) {
+		for _, part := range b.parts(c.Name, r) {
 			if part.wanted.Role.Publishes() {
 				found := b.Routes.Find(now, part.id)
 				return found, found != nil

@@ -1,5 +1,5 @@
-// Package bridge is the front-end for everything that speaks HTTP: it carries out the routes of a file. A route hands
-// the records of its topics over by [httpout], lets callers publish by [httpin], or both.
+// Package bridge is the front-end for everything that speaks HTTP or NATS: it carries out the routes of a file. A
+// route hands the records of its topics over by [httpout] or [natsout], lets callers publish by [httpin], or both.
 //
 // [Run] is one bridge from its start to its end, by `messaging-kafka bridge`. It reads the file ([config]), has the
 // process around it ([process.Start]), opens a [route.Route] for each entry, and applies the file again when it
@@ -7,5 +7,5 @@
 // the engine's.
 //
 // Run owns every goroutine that it starts, and waits for each before it returns. It stops in the order of all
-// front-ends: reading first, then callers, then the routes. The package knows neither NATS nor a Kafka client.
+// front-ends: reading first, then callers, then the routes. The package knows no Kafka client.
 package bridge

@@ -30,14 +30,14 @@ const (
 // parts are what the engine does for a route of a bridge: one for what it reads, and one for what is published by it.
 // Messages that go one by one are read and published by one, as by a link of wasmcloud:messaging, which knows then for
 // whose records callers answer.
-func parts(bridge string, r *config.Route) []part {
+func (b *Bridge) parts(bridge string, r *config.Route) []part {
 	var list []part
 	does := roleOf(r)
 	if r.Reads() {
 		list = append(list, part{
 			id:     route.ID{Peer: bridge, Name: r.Name, Variant: reading},
 			label:  route.Label{Package: string(r.Settings.HTTP.Deliver), Direction: status.Source},
-			wanted: route.Wanted{Role: does, Settings: r.Settings, Receiver: receiver(r.Name)},
+			wanted: route.Wanted{Role: does, Settings: r.Settings, Receiver: b.receiver(r.Name)},
 		})
 	}
 	if r.Publishes && (!r.Reads() || !does.Publishes()) {
@@ -53,6 +53,8 @@ func parts(bridge string, r *config.Route) []part {
 // roleOf is what the engine does for a route that hands records over.
 func roleOf(r *config.Route) role.Role {
 	switch s := &r.Settings; {
+	case s.HTTP.Deliver == settings.DeliverJetStream || s.HTTP.Deliver == settings.DeliverNATS:
+		return role.Messages
 	case s.HTTP.Deliver != settings.DeliverMessages:
 		return role.Process // an answer may have records to produce
 	case s.Delivery.Batch.MaxRecords > 1:
@@ -70,13 +72,16 @@ func publishingOf(s *settings.Link) settings.Link {
 	p := *s
 	p.Consumer = settings.Consumer{Group: s.Consumer.Group}
 	p.Delivery = settings.Delivery{Payload: s.Delivery.Payload}
-	p.HTTP = settings.HTTP{}
+	p.HTTP, p.NATS = settings.HTTP{}, settings.NATS{}
 	return p
 }
 
 // receiver makes what hands over the records of a route.
-func receiver(name string) func(route.Delivery) record.Receiver {
+func (b *Bridge) receiver(name string) func(route.Delivery) record.Receiver {
 	return func(d route.Delivery) record.Receiver {
+		if d.Settings.HTTP.Deliver.OverNATS() {
+			return b.overNATS(name, d)
+		}
 		h := &d.Settings.HTTP
 		o := httpout.Options{
 			Route: name, URL: h.URL, Host: h.Host, Connections: h.Connections, HTTP2: h.Protocol == settings.HTTP2,

@@ -106,15 +106,16 @@ func (b *Bridge) current() *config.Config {
 // problems are what is wrong with the bridge and no route's.
 func (b *Bridge) problems() status.Problems {
 	b.mu.RLock()
-	defer b.mu.RUnlock()
+	trouble := b.trouble
+	b.mu.RUnlock()
 	var list status.Problems
 	if err := b.serverFault(); err != nil {
 		list.Add(status.ProblemCalls, err.Error())
 	}
-	if b.trouble != nil {
-		list.Add(status.ProblemConfig, "the file cannot be used, and what it said before goes on: "+b.trouble.Error())
+	if trouble != nil {
+		list.Add(status.ProblemConfig, "the file cannot be used, and what it said before goes on: "+trouble.Error())
 	}
-	return list
+	return append(list, b.nats.Problems()...)
 }
 
 // errNothingRead is the error of a bridge that was to end when all is read, and reads nothing.

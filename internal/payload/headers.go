@@ -47,6 +47,9 @@ func appendHeaders(b []byte, headers []record.Header) []byte {
 	return append(b, ']')
 }
 
+// EncodeHeaders writes headers as the JSON list that an envelope has of them.
+func EncodeHeaders(headers []record.Header) string { return string(appendHeaders(nil, headers)) }
+
 // parseHeaders reads what [appendHeaders] writes, one header after the other: memory grows with those that are well.
 // Its errors count headers from 0.
 func parseHeaders(text string) ([]record.Header, error) {

@@ -102,7 +102,7 @@ func deliverySection() section {
 			},
 			{
 				name: keyReplyTopic, hints: []string{"reply_to", "reply"},
-				def: "{topic}.reply", example: "answers",
+				def: "{topic}.reply", defDoc: "`{topic}.reply`; on routes with `deliver=nats-reply` none", example: "answers",
 				doc:   "Topic that the component is told to reply to. `{topic}` stands for the topic of the record.",
 				value: optionalText(parseReplyTopic, func(d *draft) *string { return &d.link.Delivery.ReplyTopic }),
 			},

@@ -21,9 +21,9 @@ func routeSection() section {
 			{
 				name: keyDeliver, hints: []string{"delivery", "deliver_as", "sink"}, scope: scopeRoute,
 				defDoc: "none: the route only publishes", example: "http-records",
-				doc: "How the records of `topic` are handed over: `http-records` posts batches of whole records and takes a verdict, or the records that were made of it, for each; `http-messages` posts messages for components of `wasmcloud:messaging`, one at a time unless `batch_max_records` is given.",
+				doc: "How the records of `topic` are handed over: `http-records` posts batches of whole records and takes a verdict, or the records that were made of it, for each; `http-messages` posts messages for components of `wasmcloud:messaging`, one at a time unless `batch_max_records` is given. `nats-reply`, `jetstream` and `nats` hand each record over by NATS ([nats.md](nats.md)): as a request whose reply is the verdict, into a stream, and at most once to whoever subscribes.",
 				value: word(func(d *draft) *Deliver { return &d.link.HTTP.Deliver }, nil,
-					DeliverRecords, DeliverMessages),
+					DeliverRecords, DeliverMessages, DeliverNATSReply, DeliverJetStream, DeliverNATS),
 			},
 			{
 				name: keyURL, hints: []string{"endpoint", "uri", "address"}, scope: scopeRoute,

@@ -9,7 +9,21 @@ const (
 	DeliverRecords Deliver = "http-records"
 	// DeliverMessages posts messages of wasmcloud:messaging.
 	DeliverMessages Deliver = "http-messages"
+	// DeliverNATSReply makes a request on NATS of each record, whose reply is the verdict.
+	DeliverNATSReply Deliver = "nats-reply"
+	// DeliverJetStream stores records in a stream of NATS.
+	DeliverJetStream Deliver = "jetstream"
+	// DeliverNATS publishes records on NATS, at most once.
+	DeliverNATS Deliver = "nats"
 )
+
+// OverNATS tells whether records go to NATS.
+func (d Deliver) OverNATS() bool {
+	return d == DeliverNATSReply || d == DeliverJetStream || d == DeliverNATS
+}
+
+// OverHTTP tells whether records go to a URL.
+func (d Deliver) OverHTTP() bool { return d != "" && !d.OverNATS() }
 
 // HTTPProtocol is the version of HTTP that a route speaks.
 type HTTPProtocol string

@@ -16,6 +16,8 @@ type Link struct {
 	Request  Request
 	// HTTP says where a bridge's route hands records over; links of wasmCloud have none.
 	HTTP HTTP
+	// NATS says so of NATS, and what comes from there.
+	NATS NATS
 	// Create says which topics may be created, and how.
 	Create CreateTopics
 	// LogPayloads allows record values in the log at debug level.

@@ -17,7 +17,7 @@ const routeDrain = 5 * time.Second
 // shapeRoute settles what of the settings depends on how a route hands records over. It comes before all rules.
 func (p *parse) shapeRoute() {
 	d := p.link.HTTP.Deliver
-	one := d == DeliverMessages && !p.given("batch_max_records")
+	one := d == DeliverMessages && !p.given("batch_max_records") || d.OverNATS()
 	if one {
 		p.link.Delivery.Batch.MaxRecords = 1
 	}
@@ -26,10 +26,14 @@ func (p *parse) shapeRoute() {
 	}
 	p.batches = d != "" && !one
 	p.records = d == DeliverRecords
+	if d == DeliverNATSReply && !p.given(keyReplyTopic) {
+		p.link.Delivery.ReplyTopic = "" // or whatever a service says by habit would be produced
+	}
 }
 
 // routeRules see that a route names where its records go.
 func (p *parse) routeRules() {
+	p.natsRules()
 	h, reads := &p.link.HTTP, p.link.Consumer.Enabled()
 	if p.anyFailed(keyDeliver, keyURL, "topic") {
 		return
@@ -38,18 +42,22 @@ func (p *parse) routeRules() {
 	case h.Deliver == "" && h.URL != "":
 		p.fail(keyDeliver, "is missing: url says where records are posted, and deliver in which form (%s)",
 			strings.Join(declared[keyDeliver].value.words, ", "))
+	case h.Deliver.OverNATS() && h.URL != "":
+		p.fail(keyURL, "is where records are posted over HTTP, and deliver=%s goes to nats_url: leave it out", h.Deliver)
 	case h.Deliver == "" && reads:
 		p.fail(keyDeliver, "is missing: the route reads topics, and nothing says where their records go; set deliver and url, or leave topic out")
-	case h.Deliver != "" && h.URL == "":
+	case h.Deliver.OverHTTP() && h.URL == "":
 		p.fail(keyURL, "is missing: deliver=%s needs it", h.Deliver)
 	case h.Deliver != "" && !reads:
 		p.fail("topic", "is missing: deliver=%s needs topics whose records it hands over", h.Deliver)
 	}
+	if !h.Deliver.OverHTTP() {
+		p.withdraw("the route hands no records over by HTTP (deliver)", httpOnly...)
+	}
 	if h.Deliver == "" {
-		p.withdraw("the route hands no records over (deliver)", httpOnly...)
 		return
 	}
-	if h.Connections == 0 {
+	if h.Deliver.OverHTTP() && h.Connections == 0 {
 		h.Connections = p.link.Delivery.MaxInFlight
 	}
 	if p.link.Delivery.Transactions && h.Deliver != DeliverRecords {

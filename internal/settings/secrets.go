@@ -33,6 +33,7 @@ func SecretValues(config map[string]string, secrets map[string]Secret) []string 
 			add(urlSecrets(text, true)...)
 		default:
 			add(text, strings.TrimSpace(text))
+			add(credsSecrets(key, text)...)
 			add(headerSecrets(key, text)...)
 			add(urlSecrets(text, true)...)
 		}
@@ -41,6 +42,7 @@ func SecretValues(config map[string]string, secrets map[string]Secret) []string 
 		if decl := declared[canonical(key)]; decl != nil && decl.sensitive {
 			add(text, strings.TrimSpace(text))
 		}
+		add(credsSecrets(key, text)...)
 		add(headerSecrets(key, text)...)
 		add(urlSecrets(text, false)...)
 	}
@@ -55,6 +57,21 @@ func (v value) free() bool {
 		}
 	}
 	return len(v.words) == 0
+}
+
+// credsSecrets are the lines of a credentials file of NATS between those that say what they are: the JWT and the seed.
+func credsSecrets(key, text string) []string {
+	if canonical(key) != keyNATSCreds {
+		return nil
+	}
+	var values []string
+	for line := range strings.Lines(text) {
+		const shortest = 32 // explanations among them are no secrets
+		if line = strings.TrimSpace(line); len(line) >= shortest && !strings.Contains(line, " ") {
+			values = append(values, line)
+		}
+	}
+	return values
 }
 
 // headerSecrets are the values of headers in a variable of OpenTelemetry: "authorization=Basic abc,x=y".

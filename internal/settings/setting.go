@@ -59,6 +59,7 @@ var sections = []section{
 	requestSection(),
 	topicSection(),
 	routeSection(),
+	natsSection(),
 	providerSection(),
 }
 

@@ -5,6 +5,7 @@
 // type. [Of] makes a [Refusal] of it, with the subject and whether it was a subscription. It is read here and nowhere
 // else, so that a change of the text has one place.
 //
-// lattice turns a refusal of its own subjects into a problem that health names, and wrpc ends the calls that a refusal
-// concerns, which would otherwise wait for their time-out. It keeps no state.
+// wasmcloud/lattice turns a refusal of its own subjects into a problem that health names, wasmcloud/wrpc ends the calls
+// that a refusal concerns, which would otherwise wait for their time-out, and bridge/natsconn does both. It keeps no
+// state.
 package refusal

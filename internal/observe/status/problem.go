@@ -37,6 +37,8 @@ const (
 	ProblemPublish ProblemKind = "publish"
 	// ProblemReplies are answers to requests that cannot be read.
 	ProblemReplies ProblemKind = "replies"
+	// ProblemNATS is a NATS of the bridge's routes that cannot be reached, or does not allow what they need.
+	ProblemNATS ProblemKind = "nats"
 	// ProblemConfig is the provider's own config where it cannot be used, ProblemCalls that components make more calls
 	// than can be served. Both are the provider's, not a link's.
 	ProblemConfig ProblemKind = "config"

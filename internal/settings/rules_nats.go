@@ -1,0 +1,140 @@
+package settings
+
+import (
+	"net"
+	"net/url"
+	"strings"
+)
+
+// Settings that say something with some ways of delivery only, and those of the connection.
+var (
+	natsDeliverOnly = []string{keyNATSSubject, keyNATSStream, keyNATSMaxWait}
+	natsPublishOnly = []string{keyNATSPublishTopic, keyNATSQueue}
+	natsConnection  = []string{
+		keyNATSCreds, keyNATSSeed, keyNATSToken, keyNATSUser, keyNATSPassword, keyNATSCAFile, keyNATSCertFile, keyNATSKeyFile,
+	}
+)
+
+// natsRules see that a route that has to do with NATS says with which, and as whom.
+func (p *parse) natsRules() {
+	n, deliver := &p.link.NATS, p.link.HTTP.Deliver
+	if p.anyFailed(keyDeliver, keyNATSURL, keyNATSPublishSubject) {
+		return
+	}
+	publishes := len(n.PublishSubjects) > 0
+	switch {
+	case deliver.OverNATS() && !n.Server.Given():
+		p.fail(keyNATSURL, "is missing: deliver=%s needs it", deliver)
+	case publishes && !n.Server.Given():
+		p.fail(keyNATSURL, "is missing: nats_publish_subject needs it")
+	case !deliver.OverNATS() && !publishes && n.Server.Given():
+		p.fail(keyNATSURL, "says which NATS, and nothing what for: set deliver to one of %s, %s and %s, or nats_publish_subject",
+			DeliverNATSReply, DeliverJetStream, DeliverNATS)
+	}
+	if !deliver.OverNATS() {
+		p.withdraw("the route hands no records over by NATS (deliver)", natsDeliverOnly...)
+	}
+	if !publishes {
+		p.withdraw("the route takes nothing from NATS (nats_publish_subject)", natsPublishOnly...)
+	} else if n.Queue == "" {
+		n.Queue = p.identity.group(true)
+	}
+	if !n.Server.Given() {
+		p.withdraw("the route has no nats_url", natsConnection...)
+		return
+	}
+	p.natsDelivery()
+	p.natsCredentials()
+}
+
+// natsDelivery settles what belongs to one way of delivery.
+func (p *parse) natsDelivery() {
+	n, d, deliver := &p.link.NATS, &p.link.Delivery, p.link.HTTP.Deliver
+	if !deliver.OverNATS() {
+		n.MaxWait = 0
+		return
+	}
+	if p.byLink("batch_max_records") {
+		p.warn("batch_max_records", "is not used: by NATS each record is a message of its own")
+	}
+	if deliver == DeliverNATS {
+		p.warn(keyDeliver, "is %s: a record counts as handled once the NATS server has it, and is LOST where nobody subscribes, a subscriber fails, or a server ends. This is at most once; %s and %s are at least once", DeliverNATS, DeliverNATSReply, DeliverJetStream)
+	}
+	if deliver != DeliverJetStream {
+		p.withdraw("deliver is "+string(deliver), keyNATSStream)
+	}
+	n.AnswerTimeout = d.HandleTimeout
+	if deliver != DeliverNATSReply {
+		p.withdraw("deliver is "+string(deliver), keyNATSMaxWait)
+		n.MaxWait = 0
+		return
+	}
+	switch {
+	case n.MaxWait >= d.HandleTimeout:
+	case p.given(keyNATSMaxWait):
+		p.fail(keyNATSMaxWait, "is shorter than handle_timeout (%s), so that no request would have its time", d.HandleTimeout)
+	default:
+		n.MaxWait = d.HandleTimeout
+	}
+	if p.byLink(keyNATSMaxWait) && n.MaxWait > p.link.Consumer.RebalanceTimeout {
+		p.warn(keyNATSMaxWait,
+			"is longer than rebalance_timeout (%s): a request that lasts longer than that is given up in a rebalance, and its record delivered again", p.link.Consumer.RebalanceTimeout)
+	}
+	d.HandleTimeout = n.MaxWait // how long the engine lets a call be; the receiver gives up a silent one earlier
+}
+
+// natsCredentials sees that there is one way to say who comes, and that it is whole.
+func (p *parse) natsCredentials() {
+	s := &p.link.NATS.Server
+	var ways []string
+	for _, key := range []string{keyNATSCreds, keyNATSSeed, keyNATSToken, keyNATSUser} {
+		if p.given(key) {
+			ways = append(ways, key)
+		}
+	}
+	if len(ways) > 1 {
+		p.fail(ways[1], "is given as well as %s, and both say who comes: leave one", ways[0])
+	}
+	if (s.User == "") != s.Password.Empty() && !p.anyFailed(keyNATSUser, keyNATSPassword) {
+		if s.User == "" {
+			p.fail(keyNATSUser, "is missing: nats_password is the password of a user")
+		} else {
+			p.fail(keyNATSPassword, "is missing: nats_user needs it")
+		}
+	}
+	if (s.TLSCertFile == "") != (s.TLSKeyFile == "") {
+		if s.TLSCertFile == "" {
+			p.fail(keyNATSCertFile, "is missing: nats_tls_key_file is the key of a certificate")
+		} else {
+			p.fail(keyNATSKeyFile, "is missing: nats_tls_cert_file needs it")
+		}
+	}
+	if key, clear := s.showsSecret(); clear {
+		p.warn(key, "crosses the network in clear text unless the server demands TLS: set nats_tls_ca_file, or write tls:// in nats_url")
+	}
+}
+
+// showsSecret names the credentials that are sent as they are, to another machine and without TLS of our asking.
+func (s *NATSServer) showsSecret() (key string, clear bool) {
+	switch {
+	case !s.Token.Empty():
+		key = keyNATSToken
+	case !s.Password.Empty():
+		key = keyNATSPassword
+	default:
+		return "", false
+	}
+	if s.TLSCAFile != "" || s.TLSCertFile != "" {
+		return "", false
+	}
+	for one := range strings.SplitSeq(s.URLs, ",") {
+		u, err := url.Parse(one)
+		if err != nil || u.Scheme == "tls" {
+			continue
+		}
+		if ip := net.ParseIP(u.Hostname()); u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			return key, true
+		}
+	}
+	return "", false
+}
