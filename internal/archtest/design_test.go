@@ -416,3 +416,18 @@ func TestFilesThatTheDesignNamesExist(t *testing.T) {
 		t.Errorf("DESIGN.md names only %d files", named)
 	}
 }
+
+// A newcomer follows a record by these steps, so they are few and each has its file.
+func TestWaysAreShortAndNameTheirFiles(t *testing.T) {
+	for heading, most := range map[string]int{"The way of one record in": 15, "The way of one publish out": 10} {
+		steps := regexp.MustCompile(`(?m)^\d+\. `).Split(design(t, heading), -1)[1:]
+		if len(steps) < 5 || len(steps) > most {
+			t.Errorf("%q has %d steps; 5 to %d can be followed", heading, len(steps), most)
+		}
+		for i, step := range steps {
+			if !strings.Contains(step, ".go`") {
+				t.Errorf("step %d of %q names no file", i+1, heading)
+			}
+		}
+	}
+}
