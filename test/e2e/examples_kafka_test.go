@@ -21,7 +21,7 @@ func startManifest(t *testing.T, name string) *testkit.Client {
 	t.Helper()
 	testkit.HostBinary(t)
 	manifest := "examples/" + name + "/wadm.yaml"
-	wasm, archive := testkit.ComponentWasm(t, name), providerArchive(t)
+	wasm, archive := testkit.ComponentWasm(t, name), testkit.ProviderArchive(t)
 	kafka := testkit.RealKafka(t, testkit.KafkaOptions{})
 	check := exec.Command(testkit.Program(t), "check", "--manifest", filepath.Join("../..", manifest),
 		"--set", "hosts="+kafka.Brokers()[0])

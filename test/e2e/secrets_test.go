@@ -149,7 +149,7 @@ func putReference(host *testkit.Host, name, setting, key string) string {
 func TestSecretsOfLinksAndOfTheProviderComeFromTheBackend(t *testing.T) {
 	testkit.HostBinary(t)
 	const password = `,=;"'\ ü€|`
-	wasm, par := testkit.EchoWasm(t), providerArchive(t)
+	wasm, par := testkit.EchoWasm(t), testkit.ProviderArchive(t)
 	kafka := testkit.RealKafka(t, testkit.KafkaOptions{Auth: true, Password: password})
 	read := func(name string) string {
 		text, err := os.ReadFile(kafka.Cert(name))

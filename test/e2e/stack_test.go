@@ -39,7 +39,7 @@ const largeValues = "2MiB"
 func startStack(t *testing.T, kafka *testkit.Kafka, opts testkit.HostOptions) *stack {
 	t.Helper()
 	testkit.HostBinary(t)
-	archive := providerArchive(t)
+	archive := testkit.ProviderArchive(t)
 	s := &stack{t: t, nats: testkit.NATS(t, testkit.NATSOptions{JetStream: true}), hosts: kafka.Brokers()[0]}
 	s.kafka = testkit.NewClient(t, kafka.Brokers(), kgo.ProducerBatchMaxBytes(4<<20), kgo.ProducerLinger(0))
 	if opts.Log == "" {

@@ -16,7 +16,7 @@ import (
 // Nobody tells the command which providers there are: it asks the real host.
 func TestStatusFindsTheProviderOfARealHost(t *testing.T) {
 	testkit.HostBinary(t)
-	par := providerArchive(t)
+	par := testkit.ProviderArchive(t)
 	ns := testkit.NATS(t, testkit.NATSOptions{JetStream: true})
 	kafka := testkit.Kfake(t)
 	kafka.Topic("orders", 2)

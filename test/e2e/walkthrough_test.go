@@ -94,7 +94,7 @@ func TestTheWalkThroughWorks(t *testing.T) {
 
 func walkThrough(t *testing.T, kafka *testkit.Kafka) {
 	testkit.HostBinary(t)
-	wasm, par := testkit.EchoWasm(t), providerArchive(t)
+	wasm, par := testkit.EchoWasm(t), testkit.ProviderArchive(t)
 	ns := testkit.NATS(t, testkit.NATSOptions{JetStream: true})
 	host := testkit.StartHost(t, ns, testkit.HostOptions{Lattice: "walk", Log: "info"})
 	w := &walk{t: t, host: host, kafka: testkit.NewClient(t, kafka.Brokers())}

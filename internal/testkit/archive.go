@@ -1,6 +1,4 @@
-//go:build e2e
-
-package e2e
+package testkit
 
 import (
 	"fmt"
@@ -9,23 +7,22 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
-
-	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
-// archive is the provider as its users get it, made once for all tests: built, and packed by its own command.
+// archive is the provider as its users get it, made once for all tests of a package: built, and packed by its own
+// command.
 var archive struct {
 	once sync.Once
 	dir  string
 	err  error
 }
 
-// providerArchive returns the path of the provider archive.
-func providerArchive(t *testing.T) string {
+// ProviderArchive packs the provider, once for the package's tests, and returns the path of the archive.
+func ProviderArchive(t testing.TB) string {
 	t.Helper()
 	archive.once.Do(func() {
-		archive.dir, archive.err = makeArchive(testkit.Program(t))
-		testkit.AtExit(t, func() error { return os.RemoveAll(archive.dir) })
+		archive.dir, archive.err = makeArchive(Program(t))
+		AtExit(t, func() error { return os.RemoveAll(archive.dir) })
 	})
 	if archive.err != nil {
 		t.Fatal(archive.err)
@@ -34,7 +31,7 @@ func providerArchive(t *testing.T) string {
 }
 
 func makeArchive(program string) (dir string, err error) {
-	if dir, err = os.MkdirTemp("", "messaging-kafka-e2e-"); err != nil {
+	if dir, err = os.MkdirTemp("", "messaging-kafka-test-"); err != nil {
 		return "", fmt.Errorf("packing the provider: %w", err)
 	}
 	pack := exec.Command(program, "par", "--out", filepath.Join(dir, "messaging-kafka.par"),
