@@ -107,12 +107,10 @@ fi
 if [ ${#suites[@]} -gt 0 ]; then step "Java and Kafka's jars" kafka; fi
 if uses e2e || uses acceptance || uses exactlyonce || uses chaos; then
   step "test components and examples" components
+  step "the real wasmCloud host" host
 fi
 if uses acceptance || uses release; then step "shims, with their own tests" shims; fi
 if uses acceptance; then step "a host of wasi:http, and wac" wasi_host; fi
-if uses e2e || uses exactlyonce || uses chaos; then
-  step "the real wasmCloud host" host
-fi
 if uses page; then step "a browser" browser; fi
 
 # Chaos and soak take minutes and are for those who ask for them (CHAOS=ci, SOAK_DURATION=3m), or for everything.

@@ -31,9 +31,8 @@ const (
 
 // program is a bridge inside the test, with a file of its own.
 type program struct {
-	t      *testing.T
+	probe
 	path   string
-	admin  string
 	listen string // where applications ask it, "" for nowhere
 	log    testkit.Log
 
@@ -41,10 +40,22 @@ type program struct {
 	done chan error
 }
 
+func newProgram(t *testing.T, path string) *program {
+	b := &program{probe: probe{t: t, admin: freeAddress(t)}, path: path}
+	b.ended = func() {
+		select {
+		case err := <-b.done:
+			t.Fatalf("the bridge ended: %v", err)
+		default:
+		}
+	}
+	return b
+}
+
 // startBridge starts a bridge with one route, which hands records over to a URL.
 func startBridge(p *place, deliver, url string, settings map[string]string) {
 	p.t.Helper()
-	b := &program{t: p.t, path: filepath.Join(p.t.TempDir(), "bridge.yaml"), admin: freeAddress(p.t)}
+	b := newProgram(p.t, filepath.Join(p.t.TempDir(), "bridge.yaml"))
 	if p.fe.asks || settings["request_reply_topic"] != "" {
 		b.listen = p.listen
 	}
@@ -116,40 +127,6 @@ func (b *program) Stop() {
 		b.t.Errorf("the bridge ended with %v", err)
 	}
 }
-
-// ready asks for the health of the bridge.
-func (b *program) ready() (code int, text string, err error) {
-	select {
-	case err := <-b.done:
-		b.t.Fatalf("the bridge ended: %v", err)
-	default:
-	}
-	return get(b.t, "http://"+b.admin+"/readyz")
-}
-
-func (b *program) WaitHealthy() {
-	b.t.Helper()
-	testkit.Eventually(b.t, testkit.DefaultTimeout, func() error {
-		code, text, err := b.ready()
-		if err == nil && code != http.StatusOK {
-			err = errors.New(text)
-		}
-		return err
-	})
-}
-
-func (b *program) WaitUnhealthy() {
-	b.t.Helper()
-	testkit.Eventually(b.t, testkit.DefaultTimeout, func() error {
-		code, _, err := b.ready()
-		if err == nil && code == http.StatusOK {
-			err = errors.New("the bridge says that it is well")
-		}
-		return err
-	})
-}
-
-func (b *program) Metrics() string { return scrape(b.t, b.admin) }
 
 // asker asks a bridge for what an application wants.
 type asker struct {

@@ -102,7 +102,7 @@ func (e example) run(t *testing.T) {
 	} {
 		content = strings.ReplaceAll(content, was, is)
 	}
-	b := &program{t: t, path: filepath.Join(folder, "bridge.yaml"), admin: freeAddress(t)}
+	b := newProgram(t, filepath.Join(folder, "bridge.yaml"))
 	writeFile(t, b.path, "admin_address: "+b.admin+"\nstart: earliest\ncommit_interval: 20ms\n"+content)
 	t.Cleanup(func() {
 		_ = b.stop() // how it ends matters to no test here

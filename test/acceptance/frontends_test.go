@@ -36,6 +36,7 @@ const (
 	ownPublishes = "the component publishes by itself, which is in nobody's transaction"
 	ownHeaders   = "whoever gets whole records reads the address of the answer in their headers"
 	noAttempts   = "messages do not tell how often they came, and the component keeps nothing between calls"
+	putAnew      = "the host tells nobody of a changed config, and a link that is put anew leaves and joins its group"
 	asksInCalls  = "the test component requests as a handler alone"
 )
 
@@ -51,6 +52,17 @@ var frontEnds = []*frontEnd{
 	{
 		name: "lattice, records", start: startLatticeRecords, returns: true, attempts: true,
 		cannot: map[string]string{"answers": ownHeaders},
+	},
+	{
+		name: "wasmCloud 1.9, messages", start: startWasmCloudMessages,
+		settings: map[string]string{"reply_topic": out}, whole: envelopes,
+		cannot: map[string]string{
+			"batches": oneByOne, "retries": noAttempts, "transactions": ownPublishes, "credentials": putAnew,
+		},
+	},
+	{
+		name: "wasmCloud 1.9, processor", start: startWasmCloudProcessor, returns: true, attempts: true,
+		cannot: map[string]string{"answers": ownHeaders, "requests": asksInCalls, "credentials": putAnew},
 	},
 	{
 		name: "http-records", start: startRecords, returns: true, attempts: true,
