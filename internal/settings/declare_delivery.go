@@ -36,13 +36,13 @@ func deliverySection() section {
 			{
 				name: "batch_max_wait", hints: []string{"batch_linger", "batch_timeout"},
 				def: "5ms", example: "50ms",
-				doc:   "How long a record may wait for others to fill its batch while the component is busy with another one. What comes to an idle component goes at once.",
+				doc:   "How long a record may wait for others to fill its batch while the component is busy with another one. Records go to an idle component at once.",
 				value: duration("0s", "1m", func(d *draft) *time.Duration { return &d.link.Delivery.Batch.MaxWait }),
 			},
 			{
 				name: "binary", hints: []string{"bytes", "binary_payloads", "encoding"},
 				def: "bytes", example: "base64",
-				doc:   "What a key, value or header that is no UTF-8 is to a component that takes batches: `bytes` is the payload case `bytes(list<u8>)`, `base64` the case `base64(string)`. A wasmCloud host handles lists byte by byte and strings at once, so with `base64` binary records pass several times as fast ([performance.md](performance.md)).",
+				doc:   "How a component that takes batches gets a key, value or header that is not UTF-8: `bytes` is the payload case `bytes(list<u8>)`, `base64` the case `base64(string)`. A wasmCloud host handles lists byte by byte and strings at once, so with `base64` binary records pass several times as fast ([performance.md](performance.md)).",
 				value: word(func(d *draft) *Binary { return &d.link.Delivery.Batch.Binary }, nil, BinaryBytes, BinaryBase64),
 			},
 			{
@@ -54,7 +54,7 @@ func deliverySection() section {
 			{
 				name: "max_buffer", hints: []string{"buffer", "buffer_size", "max_buffer_bytes"},
 				def: "32MiB", example: "8MiB",
-				doc:   "Most memory that records which wait for the component or are with it take: their bytes, and about 500 for each record and 60 for each header. Reading pauses there. What has been fetched and does not wait yet may take as much again. A compressed batch may be as large as this (or as two of `max_message_bytes`) when it is decompressed; before a larger one its partition stands.",
+				doc:   "Most memory that records which wait for the component or are with it take: their bytes, and about 500 for each record and 60 for each header. Reading pauses there. Records that are fetched and do not wait yet may take as much again. A compressed batch may be as large as this (or as two of `max_message_bytes`) when it is decompressed; before a larger one its partition stands.",
 				value: size("64KiB", "16GiB", func(d *draft) *int64 { return &d.link.Delivery.MaxBuffer }),
 			},
 			{

@@ -8,13 +8,13 @@ func messageSection() section {
 			{
 				name: keyPayload, hints: []string{"payload_format", "body", "envelope", "cloudevents"},
 				def: "raw", example: "envelope",
-				doc:   "What the body of a message is, in both directions, requests and their answers included: `raw` is the record's value and nothing else, `envelope` is JSON with key, headers, value and position ([envelope.md](envelope.md)).",
+				doc:   "The body of a message, in both directions, requests and their answers included: `raw` is the record's value and nothing else, `envelope` is JSON with key, headers, value and position ([envelope.md](envelope.md)).",
 				value: word(func(d *draft) *Payload { return &d.link.Delivery.Payload }, nil, PayloadRaw, PayloadEnvelope),
 			},
 			{
 				name: keyTombstones, hints: []string{"tombstone", "on_tombstone", "null_values"},
 				def: "empty", example: "skip",
-				doc: "What a tombstone, a record whose value is null, is to the component: `empty` is an empty body, as an empty value is, too; `skip` is nothing, the record is finished without a call; `envelope` is an envelope with the mark `kafkatombstone`. Every envelope has the mark, so that `envelope` needs `payload=envelope`, and `empty` means the same there.",
+				doc: "How the component gets a tombstone, a record whose value is null: `empty` is an empty body, as an empty value is, too; `skip` is nothing, the record is finished without a call; `envelope` is an envelope with the mark `kafkatombstone`. Every envelope has the mark, so that `envelope` needs `payload=envelope`, and `empty` means the same there.",
 				value: word(func(d *draft) *Tombstones { return &d.link.Delivery.Tombstones }, nil, TombstonesEmpty, TombstonesSkip,
 					TombstonesEnvelope),
 			},

@@ -161,7 +161,7 @@ func providerSection() section {
 			{
 				name: keyAllowedHosts, hints: []string{"kafka_hosts", "allowed_brokers"}, scope: scopeProvider,
 				defDoc: "any", example: "*.kafka.example.com:9094,login.example.com",
-				doc: "Hosts that links may name in `hosts` and `oauth_token_endpoint`, with or without a port; `*` stands for any characters, `?` for one. A link that names another one is refused. Whatever it is, credentials of this config go to the `hosts` of this config only.",
+				doc: "Hosts that links may name in `hosts` and `oauth_token_endpoint`, with or without a port; `*` stands for any characters, `?` for one. A link that names another one is refused. In any case credentials of this config go to the `hosts` of this config only.",
 				value: into("list of hosts with `*` and `?`", parseHostPatterns,
 					func(d *draft) *[]string { return &d.provider.AllowedHosts }),
 			},

@@ -138,7 +138,7 @@ func securitySection() section {
 			{
 				name:   "aws_access_key_id",
 				defDoc: "from the environment", example: "AKIAIOSFODNN7EXAMPLE",
-				doc:   "Access key for `AWS_MSK_IAM`. Without one, the usual places are asked: environment variables, shared files, the roles of the container or the machine. What they have is the operator's: the hosts must stand in the provider's own config then, as `hosts` or in `provider_allowed_hosts`.",
+				doc:   "Access key for `AWS_MSK_IAM`. Without one, the usual places are asked: environment variables, shared files, the roles of the container or the machine. Their keys are the operator's: the hosts must stand in the provider's own config then, as `hosts` or in `provider_allowed_hosts`.",
 				value: text(func(d *draft) *string { return &d.link.Cluster.Security.AWSAccessKeyID }),
 			},
 			{

@@ -192,7 +192,7 @@ var (
 	memoryBudget = declare(metric{section: sectionHealth, name: "memory_budget_bytes", kind: gauge,
 		help: "The part of it for records of all links, calls of components and changes of links; 0 is without a limit."})
 	memoryUsed = declare(metric{section: sectionHealth, name: "memory_used_bytes", kind: gauge,
-		help: "What of memory_budget_bytes is taken.",
+		help: "How much of memory_budget_bytes is taken.",
 		bad:  "Near memory_budget_bytes: reading pauses and calls are refused. Raise provider_max_memory, or lower max_buffer of the links with the highest buffered_bytes."})
 	memoryRefused = declare(metric{section: sectionHealth, name: "memory_refused_total", kind: counter,
 		help: "Times that there was no room for a batch, a call or a change of a link. Batches are fetched again, calls are refused.",

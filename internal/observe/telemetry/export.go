@@ -4,7 +4,7 @@ const sectionTelemetry = "OpenTelemetry"
 
 var exportedItems = declare(metric{section: sectionTelemetry, name: "otlp_items_total", kind: counter,
 	labels: []string{"signal", "result"},
-	help:   "Spans, metrics and log lines handed to the export by OpenTelemetry, by what became of them: sent or lost. What found a queue full is not counted.",
+	help:   "Spans, metrics and log lines handed to the export by OpenTelemetry, by what became of them: sent or lost. Items that found their queue full are not counted.",
 	bad:    "Any lost: the collector does not answer or refuses; the log on standard error has the reason."})
 
 // Exported counts what became of items of a signal (traces, metrics, logs); result is sent or lost.
