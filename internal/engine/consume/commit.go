@@ -108,7 +108,8 @@ func (s *session) commitAt(a *assignment, at dispatch.Position) (c commitOf, ok 
 	if c.meta.knowsTopic() && !s.offsetsAlone {
 		c.ahead = encodeAhead(c.offset, at.Ahead)
 	}
-	return c, c.offset != a.committed.offset || c.ahead != a.committed.ahead
+	// An offset that was committed of the log of an earlier leader sends a later session back to where that log ended.
+	return c, c.offset != a.committed.offset || c.epoch != a.committed.epoch || c.ahead != a.committed.ahead
 }
 
 // taken notes that Kafka has taken a commit. s.mu is held.

@@ -34,6 +34,7 @@ func (s *session) onAssigned(_ context.Context, _ *kgo.Client, added map[string]
 	}
 	if len(added) > 0 {
 		s.resize()
+		signal(s.progress) // a poll that waits because all partitions are full has more now
 		s.log.Info("partitions assigned", "partitions", added)
 	}
 }
@@ -110,6 +111,7 @@ func (s *session) forget(going map[topicPartition]*assignment) {
 	}
 	s.resize()
 	s.mu.Unlock()
+	signal(s.progress) // those that have gone keep no poll waiting
 	// The client remembers pauses for partitions that it does not own.
 	s.cl.ResumeFetchPartitions(resume)
 }

@@ -7,7 +7,9 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
@@ -81,6 +83,39 @@ func TestHealthOfAShareGroupWaitsForTheFirstFetch(t *testing.T) {
 	c.waitHealthy()
 	cl.ProduceText("t", "x")
 	h.waitCalls(t, 1)
+}
+
+// A member that has none of the partitions that have come never asks their leaders.
+func TestAMemberOfAShareGroupWaitsForNoLeaderThatItDoesNotAsk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newShareFetches()
+		leaders := map[topicPartition]int32{{"t", 1}: 1}
+		ctx, cancel := context.WithCancel(t.Context())
+		alone, among := make(chan error, 1), make(chan error, 1)
+		go func() { alone <- h.wait(ctx, leaders, false) }()
+		synctest.Wait()
+		for range enoughFetches {
+			h.OnBrokerE2E(kgo.BrokerMetadata{NodeID: 0}, int16(kmsg.ShareFetch), kgo.BrokerE2E{})
+		}
+		synctest.Wait()
+		if len(alone) > 0 {
+			t.Error("the only member has not asked the leader, and waits no more")
+		}
+		cancel()
+		<-alone
+		go func() { among <- h.wait(t.Context(), leaders, true) }()
+		synctest.Wait()
+		if len(among) > 0 {
+			t.Error("nothing was fetched since, and it waits no more")
+		}
+		for range enoughFetches {
+			h.OnBrokerE2E(kgo.BrokerMetadata{NodeID: 0}, int16(kmsg.ShareFetch), kgo.BrokerE2E{})
+		}
+		synctest.Wait()
+		if len(among) == 0 {
+			t.Error("a member among others waits for a leader that it does not ask")
+		}
+	})
 }
 
 // While records are handled nothing is fetched: those that came say that their partition is read.

@@ -67,13 +67,14 @@ func (h *shareFetches) forget(topics []string) {
 	maps.DeleteFunc(h.came, func(tp topicPartition, _ struct{}) bool { return slices.Contains(topics, tp.topic) })
 }
 
-// wait waits until all partitions, of which it gets the leaders, have been fetched, or one of them where one is enough.
-func (h *shareFetches) wait(ctx context.Context, leaders map[topicPartition]int32, one bool) error {
+// wait waits until all partitions, of which it gets the leaders, have been fetched, or, where others may have them, until
+// anything has: this member need not have one of these, and then never asks their leaders.
+func (h *shareFetches) wait(ctx context.Context, leaders map[topicPartition]int32, others bool) error {
 	h.mu.Lock()
 	before := maps.Clone(h.byBroker)
 	h.mu.Unlock()
 	for {
-		if left := h.unfetched(leaders, before); len(left) == 0 || one && len(left) < len(leaders) {
+		if len(h.unfetched(leaders, before)) == 0 || others && h.fetched(before) {
 			return nil
 		}
 		select {
@@ -82,6 +83,18 @@ func (h *shareFetches) wait(ctx context.Context, leaders map[topicPartition]int3
 			return ctx.Err()
 		}
 	}
+}
+
+// fetched tells whether there were records, or a broker has answered often enough.
+func (h *shareFetches) fetched(before map[int32]int) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for broker, n := range h.byBroker {
+		if n >= before[broker]+enoughFetches {
+			return true
+		}
+	}
+	return len(h.came) > 0
 }
 
 func (h *shareFetches) unfetched(leaders map[topicPartition]int32, before map[int32]int) []topicPartition {
@@ -98,7 +111,7 @@ func (h *shareFetches) unfetched(leaders map[topicPartition]int32, before map[in
 
 // awaited finds out which of the partitions that the link is to read the group has given to nobody, and waits for the
 // first answers to fetches of those that it has given out. The client does not tell its part of them: where there are
-// other members, an answer from any leader is enough.
+// other members, answers to any fetch are enough.
 func (s *shareSession) awaited(ctx context.Context, wanted []topicPartition, _ map[kadm.TopicID]string) []problem {
 	if !s.problems.isMember() {
 		s.settled = nil

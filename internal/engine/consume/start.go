@@ -85,6 +85,11 @@ func (s *session) decideStarts(ctx context.Context, fetched map[string]map[int32
 					ahead = nil // nobody can tell whether they are of this topic
 				}
 				at := offset.EpochOffset()
+				if at.Offset < 0 {
+					// The client has found none: this one was committed since, and the client is told of it.
+					at = kgo.EpochOffset{Offset: c.At, Epoch: c.LeaderEpoch}
+					partitions[id] = kgo.NewOffset().At(c.At).WithEpoch(c.LeaderEpoch)
+				}
 				s.begin(tp, at.Offset, commit{offset: at.Offset, epoch: at.Epoch, meta: meta, ahead: encodeAhead(c.At, ahead)}, ahead)
 			}
 		}

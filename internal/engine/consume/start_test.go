@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -182,6 +183,43 @@ func TestATopicCreatedAgainIsReadFromItsStartThoughTheGroupHasNoOffsetOfIt(t *te
 			h.waitCalls(t, 2)
 			if got := h.values(); !slices.Equal(got, []string{"old", "new"}) {
 				t.Errorf("handled %q", got)
+			}
+		})
+	}
+}
+
+// Between the client's look at the group's offsets and ours somebody may have committed the first one, as a member that
+// was given a new partition for a moment.
+func TestAnOffsetThatIsCommittedDuringTheStartIsReadFrom(t *testing.T) {
+	t.Parallel()
+	for _, protocol := range groupProtocols {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			k := testkit.Kfake(t)
+			k.Topic("t", 1)
+			cl := testkit.NewClient(t, k.Brokers())
+			for _, value := range []string{"a", "b", "c"} {
+				cl.ProduceText("t", value)
+			}
+			offsets := make(kadm.Offsets)
+			offsets.AddOffset("t", 0, 2, -1)
+			if err := kadm.NewClient(cl.Client).CommitAllOffsets(t.Context(), "g", offsets); err != nil {
+				t.Fatal(err)
+			}
+			k.ControlKey(int16(kmsg.OffsetFetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				fetch := req.(*kmsg.OffsetFetchRequest)
+				if !fetch.RequireStable { // which is not the client's own
+					k.KeepControl()
+					return nil, nil, false
+				}
+				return noOffsets(fetch), nil, true
+			})
+			h := &handler{name: "a"}
+			c := start(t, k.Brokers(), h, map[string]string{"topic": "t", "group_protocol": protocol})
+			c.waitHealthy()
+			cl.WaitDrained("g", "t")
+			if got := h.values(); !slices.Equal(got, []string{"c"}) {
+				t.Errorf("handled %q, want what is behind the offset alone", got)
 			}
 		})
 	}

@@ -348,6 +348,37 @@ func TestAJumpOfTheLogIsCommittedWhenAllBeforeItIsFinished(t *testing.T) {
 	})
 }
 
+// A leader without the newest records takes over: what was read from the old one waits still when other records come at
+// its offsets, and a batch takes both.
+func TestABatchHasTheOrderOfItsLanesWhenALogWasSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		goOn := make(chan struct{})
+		s := &script{handle: func(context.Context, *record.Record) (record.Kind, error) {
+			<-goOn
+			return record.Done, nil
+		}}
+		cfg, _ := config(s)
+		cfg.Batches = true
+		cfg.Delivery.Order, cfg.Delivery.Batch.MaxRecords, cfg.Delivery.Batch.MaxBytes = settings.OrderKey, 10, 1<<20
+		d := New(cfg)
+		p := d.Open("t", 0, 0)
+		p.Add(keyed(1, "k"), first)
+		synctest.Wait() // the first is with the component
+		read := keyed(4, "k", "k", "k", "k")
+		p.Add(read[1:], first)
+		p.StartAt(2)
+		p.Add(keyed(4, "k", "k", "k", "k")[2:], first)
+		close(goOn)
+		synctest.Wait()
+		want := []string{"k:0", "k:1", "k:2", "k:3", "k:2", "k:3"}
+		if got := s.called(); !slices.Equal(got, want) {
+			t.Errorf("called with %v, want %v", got, want)
+		}
+		mustCommit(t, p, 4)
+		d.Close(context.Background())
+	})
+}
+
 func TestAFailingRecordIsRetriedInItsPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		attempts := []int{}

@@ -72,6 +72,7 @@ type item struct {
 	nextOffset  int64
 	lane        *lane
 	turn        uint64            // see turns
+	place       uint64            // among what was added: the order in lanes, which that of offsets is not once a log was set back
 	size        int64             // of the record's bytes
 	cost        int64             // what it takes in memory until it is finished, the item itself apart
 	attempts    int               // failed deliveries by this link, those that found no component apart
@@ -151,6 +152,7 @@ func (p *Partition) Add(records []*record.Record, earlier func(*record.Record) i
 		}
 		it := p.newItem()
 		*it = item{rec: r, nextOffset: r.Offset + 1, epoch: r.LeaderEpoch, size: int64(r.Size()), cost: r.Cost() + laneCost, earlier: earlier(r), added: now, turn: d.nextTurn(), stamp: stampOf(r)}
+		it.place = it.turn
 		p.next = it.nextOffset
 		p.items.push(it)
 		p.unfinished++
@@ -309,7 +311,7 @@ func (p *Partition) gather() *call {
 		c.lanes = append(c.lanes, l)
 	}
 	p.readySince = time.Now()
-	slices.SortFunc(c.items, func(a, b *item) int { return cmp.Compare(a.nextOffset, b.nextOffset) })
+	slices.SortFunc(c.items, func(a, b *item) int { return cmp.Compare(a.place, b.place) })
 	return c
 }
 

@@ -39,8 +39,9 @@ type client struct {
 	access   *kafka.Access
 	log      *slog.Logger
 
+	// opts are those of kgo, which is exchanged where it is of no more use; see [client.renew]. mu protects it.
+	opts     []kgo.Opt
 	kgo      *kgo.Client
-	admin    *kadm.Client
 	buffer   *semaphore.Weighted
 	oneByOne oneByOne
 	// deadlines are those of records, waits those of who waits for them.
@@ -54,7 +55,7 @@ type client struct {
 	creating    creations
 	recreations recreations
 
-	// mu guards closing, and sends against growing once it is set.
+	// mu guards kgo, closing, and sends against growing once that is set.
 	mu      sync.Mutex
 	closing bool
 	sends   sync.WaitGroup // the running calls of send
@@ -73,14 +74,41 @@ func newClient(cluster settings.Cluster, producer settings.ProducerClient, log *
 		return nil, err
 	}
 	opts = append(append(access.Options(), kgo.Dialer(c.dial)), opts...)
+	c.opts = opts
 	if c.kgo, err = kgo.NewClient(opts...); err != nil {
 		return nil, err
 	}
-	c.admin = kadm.NewClient(c.kgo)
 	c.buffer = semaphore.NewWeighted(c.bufferSize())
 	c.deadlines, c.waits = newDeadlines(c.publishTimeout()), newWaits(c.publishTimeout())
 	c.oneByOne.init(append(slices.Clone(opts), kgo.ProducerBatchMaxBytes(largestBatch(producer))))
 	return c, nil
+}
+
+// client is the Kafka client in use.
+func (c *client) client() *kgo.Client {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.kgo
+}
+
+func (c *client) admin() *kadm.Client { return kadm.NewClient(c.client()) }
+
+// renew makes another Kafka client in the place of one that has had no records yet and will take none: it keeps for ever
+// that a broker gave it no producer id, whatever brokers say later.
+func (c *client) renew(unusable *kgo.Client) error {
+	made, err := kgo.NewClient(c.opts...)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	if c.closing || c.kgo != unusable {
+		unusable = made
+	} else {
+		c.kgo = made
+	}
+	c.mu.Unlock()
+	unusable.Close()
+	return nil
 }
 
 // bufferSize has room for one record of the largest size in any case.
@@ -218,11 +246,11 @@ func (c *client) close(ctx context.Context) error {
 	var err error
 	select {
 	case <-ended:
-		err = c.kgo.Flush(ctx) // there may be records for which nobody waits any more
+		err = c.client().Flush(ctx) // there may be records for which nobody waits any more
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	c.kgo.Close()
+	c.client().Close()
 	c.oneByOne.close()
 	<-ended // soon: the client fails all that it still has
 	if err != nil {
@@ -267,6 +295,17 @@ func (a *oneByOne) client() (*kgo.Client, error) {
 	return a.kgo, nil
 }
 
+// drop has the next record go by another client than one that keeps for ever that it got no producer id. It is called
+// by whoever has the turn.
+func (a *oneByOne) drop(unusable *kgo.Client) {
+	a.mu.Lock()
+	if a.kgo == unusable && !a.closed {
+		a.kgo = nil
+	}
+	a.mu.Unlock()
+	unusable.Close()
+}
+
 func (a *oneByOne) close() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -289,6 +328,13 @@ func (c *client) sendOneByOne(p *callerLimit, r *record.Outgoing) (*inFlight, er
 	if err != nil {
 		<-c.oneByOne.turn
 		return nil, err
+	}
+	if c.producer.Idempotent {
+		if _, _, err := to.ProducerID(ctx); final(err) {
+			c.oneByOne.drop(to)
+			<-c.oneByOne.turn
+			return nil, err
+		}
 	}
 	done := make(chan int, 1)
 	s := c.newSending(1, done)

@@ -119,7 +119,7 @@ func (c *client) createTopic(ctx context.Context, topic string, create settings.
 			return c.neverSent(topic, "waiting for the topic to be created", context.Cause(ctx))
 		}
 	}
-	err := kafka.CreateTopic(ctx, c.admin, topic, create, c.log)
+	err := kafka.CreateTopic(ctx, c.admin(), topic, create, c.log)
 	end(err == nil)
 	if err == nil {
 		return nil

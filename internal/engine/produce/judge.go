@@ -182,7 +182,7 @@ func failed(r *record.Outgoing, err *Error) record.Result {
 func (c *client) topicLimit(ctx context.Context, topic string) (int, bool) {
 	ctx, cancel := context.WithTimeout(ctx, limitDeadline)
 	defer cancel()
-	described, err := c.admin.DescribeTopicConfigs(ctx, topic)
+	described, err := c.admin().DescribeTopicConfigs(ctx, topic)
 	if err != nil {
 		c.log.Debug("asking for the topic's max.message.bytes failed", "topic", topic, "error", err)
 		return 0, false

@@ -127,7 +127,7 @@ func TestNobodyIsGivenUpForAnotherRecordsTime(t *testing.T) {
 			ended <- err
 		}()
 		testkit.Eventually(t, testkit.DefaultTimeout, func() error {
-			if n := c.kgo.BufferedProduceRecords(); n < buffered {
+			if n := c.client().BufferedProduceRecords(); n < buffered {
 				return fmt.Errorf("%d records are with the client", n)
 			}
 			return nil

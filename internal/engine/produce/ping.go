@@ -14,7 +14,7 @@ import (
 // setting mends it.
 func (p *Publisher) Ping(ctx context.Context) error {
 	c := p.client()
-	if err := c.kgo.Ping(ctx); err != nil {
+	if err := c.client().Ping(ctx); err != nil {
 		return errors.New(c.access.Explain(err).Text)
 	}
 	return nil
@@ -24,7 +24,7 @@ func (p *Publisher) Ping(ctx context.Context) error {
 // with those that are not; brokers before Kafka 2.3 do not tell rights. An error says that nobody could be asked.
 func (p *Publisher) Writable(ctx context.Context, topics ...string) (map[string]error, error) {
 	c := p.client()
-	details, err := c.admin.Metadata(kadm.WithAuthorizedOps(ctx), topics...)
+	details, err := c.admin().Metadata(kadm.WithAuthorizedOps(ctx), topics...)
 	if err != nil {
 		return nil, errors.New(c.access.Explain(err).Text)
 	}

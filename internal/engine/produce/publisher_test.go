@@ -355,7 +355,7 @@ func TestATopicThatWasMadeAnewIsPublishedToAgain(t *testing.T) {
 	if _, err := publish(t.Context(), publisher, outgoing("t", "to the old topic")); err != nil {
 		t.Fatal(err)
 	}
-	admin := publisher.client().admin
+	admin := publisher.client().admin()
 	if _, err := admin.DeleteTopics(t.Context(), "t"); err != nil {
 		t.Fatal(err)
 	}

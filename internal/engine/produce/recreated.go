@@ -31,7 +31,7 @@ func (c *client) forgetRecreated(began uint64, results []record.Result) {
 		return
 	}
 	c.log.Warn("a topic was deleted and created anew: records published meanwhile failed, further ones go to the new topic", "topics", topics)
-	c.kgo.PurgeTopicsFromProducing(topics...)
+	c.client().PurgeTopicsFromProducing(topics...)
 	c.oneByOne.forget(topics)
 }
 

@@ -247,7 +247,7 @@ func (c *client) take(p *callerLimit, s *sending, f *inFlight, r *record.Outgoin
 		s.finish()
 		return err
 	}
-	s.produce(c.kgo, f, r)
+	s.produce(c.client(), f, r)
 	return nil
 }
 

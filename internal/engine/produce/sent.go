@@ -43,7 +43,7 @@ func (c *sentConn) Write(b []byte) (int, error) {
 // the client's own state, which keeps such an answer for ever: a right that is granted later would change nothing. The
 // client judges brokers that do not answer, or do not know the request.
 func (c *client) refusedID(ctx context.Context) error {
-	resp, err := kmsg.NewPtrInitProducerIDRequest().RequestWith(ctx, c.kgo)
+	resp, err := kmsg.NewPtrInitProducerIDRequest().RequestWith(ctx, c.client())
 	if err != nil {
 		return nil //nolint:nilerr // see above: the client says so itself, and tries again
 	}
@@ -52,6 +52,9 @@ func (c *client) refusedID(ctx context.Context) error {
 	}
 	return nil
 }
+
+// final tells of an answer of a broker that the client does not ask again after.
+func final(err error) bool { return errors.As(err, new(*kerr.Error)) && !kerr.IsRetriable(err) }
 
 // identifyDelay spaces the attempts to get a producer id.
 const identifyDelay = 250 * time.Millisecond
@@ -78,7 +81,14 @@ func (c *client) identify(p *callerLimit, topic string) *Error {
 		id := int64(-1)
 		err := c.refusedID(ctx)
 		if err == nil {
-			id, _, err = c.kgo.ProducerID(ctx)
+			producer := c.client()
+			id, _, err = producer.ProducerID(ctx)
+			if final(err) {
+				// The broker has changed its mind since it was asked past the client, and may again.
+				if renewed := c.renew(producer); renewed != nil {
+					err = renewed
+				}
+			}
 		}
 		switch {
 		case err == nil && id >= 0:
@@ -87,7 +97,7 @@ func (c *client) identify(p *callerLimit, topic string) *Error {
 		case err == nil:
 			return &Error{Class: ClassOther, Topic: topic,
 				Text: "the brokers do not let a producer be idempotent (they are older than Kafka 0.11, or something between does not pass InitProducerId), so a record might be stored twice; it was not sent. Where that is no harm, set idempotent=false"}
-		case errors.Is(err, kgo.ErrClientClosed), errors.As(err, new(*kerr.Error)) && !kerr.IsRetriable(err):
+		case errors.Is(err, kgo.ErrClientClosed), final(err):
 			d := c.access.Explain(err)
 			return &Error{Class: classOf(d.Class), Topic: topic, Text: d.Text, err: err}
 		}

@@ -46,6 +46,10 @@ func (rd *reader) poll(ctx context.Context) {
 			if f.Topic == "" {
 				return // the end of ctx
 			}
+			if f.Partition < 0 {
+				rd.lookSoon() // an error of the topic as a whole, of which no partition would ever say that it is over
+				return
+			}
 			// Answers may have come with an error: the client goes on behind them.
 			for _, answer := range f.Records {
 				rd.take(answer)
@@ -158,6 +162,14 @@ func correlationOf(r *kgo.Record) []byte {
 	return nil
 }
 
+// lookSoon has the topic looked at without waiting for the next time.
+func (rd *reader) lookSoon() {
+	select {
+	case rd.kick <- struct{}{}:
+	default:
+	}
+}
+
 // fetchFailed acts on the error of one partition, and tells whether it cannot be read. Errors that the client gets over
 // by itself never come here.
 func (rd *reader) fetchFailed(ctx context.Context, f *kgo.FetchPartition) bool {
@@ -168,10 +180,7 @@ func (rd *reader) fetchFailed(ctx context.Context, f *kgo.FetchPartition) bool {
 			return false
 		}
 	case errors.Is(err, kerr.UnknownTopicID):
-		select {
-		case rd.kick <- struct{}{}:
-		default:
-		}
+		rd.lookSoon()
 	}
 	if ctx.Err() == nil {
 		place, ok := rd.position(f.Partition)

@@ -402,6 +402,27 @@ func TestAFailureOfAPartitionWithoutAnswersPassesWhenAFetchSaysSo(t *testing.T) 
 	ready(t, r)
 }
 
+// What the client finds wrong with the topic as a whole belongs to no partition, so that no fetch would say that it is over.
+func TestAFailureOfTheTopicPassesWhenItIsWellAgain(t *testing.T) {
+	t.Parallel()
+	k := topics(t, 1)
+	cfg, _ := config(t, k.Brokers())
+	often := cluster(k.Brokers())
+	often.MetadataMaxAge = time.Second
+	var err error
+	if cfg.Access, err = kafka.NewAccess(often, nil); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, cfg)
+	ready(t, r)
+	fault := k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Topic: "answers", Err: kerr.TopicAuthorizationFailed, Count: -1})
+	if err := fault.Wait(t.Context(), 10); err != nil {
+		t.Fatal(err)
+	}
+	fault.Remove()
+	ready(t, r)
+}
+
 func TestAFailureIsNotForgotten(t *testing.T) {
 	cfg, _ := config(t, []string{"127.0.0.1:9"})
 	s := newState("answers", cfg.Access)
