@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/listen"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/route"
 	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
@@ -85,6 +86,7 @@ func find(r *http.Request) (at *endpoint, topic string, ok bool) {
 func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	open := s.gate.enter()
 	defer s.gate.leave()
+	defer listen.Answering(r)()
 	x := &exchange{Server: s, w: w, r: r, held: held{account: s.o.Memory}, endpoint: unknownEndpoint, began: time.Now()}
 	s.o.Observer.Began()
 	defer x.end()
@@ -310,7 +312,7 @@ func (x *exchange) fail(f *failure) {
 
 // deadline bounds what a request does.
 func (x *exchange) deadline(d time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(x.r.Context(), min(d, MaxCall))
+	return context.WithTimeout(x.r.Context(), min(d, maxCall))
 }
 
 // traceHeaders are those of W3C Trace Context and W3C Baggage.
@@ -349,7 +351,7 @@ func (x *exchange) send(list []record.Outgoing) ([]record.Result, error) {
 	if len(allowed) == 0 {
 		return results, nil
 	}
-	ctx, cancel := x.deadline(MaxCall)
+	ctx, cancel := x.deadline(maxCall)
 	defer cancel()
 	sent := x.sender.Send(ctx, x.trace(), allowed)
 	if len(sent) != len(allowed) {

@@ -32,6 +32,12 @@ func (h *held) Hold(n int64) error {
 	return nil
 }
 
+// must counts n bytes that are there already.
+func (h *held) must(n int64) {
+	h.account.Must(n)
+	h.n += n
+}
+
 func (h *held) release() {
 	h.account.Give(h.n)
 	h.n = 0

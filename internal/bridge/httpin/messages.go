@@ -27,7 +27,7 @@ func (x *exchange) publish(msg payload.Message) *string {
 	if err := x.notAllowed(msg.Subject); err != nil {
 		return x.told(err)
 	}
-	ctx, cancel := x.deadline(MaxCall)
+	ctx, cancel := x.deadline(maxCall)
 	defer cancel()
 	return x.told(x.sender.Publish(ctx, x.trace(), msg))
 }
@@ -50,9 +50,7 @@ func (x *exchange) messagesRequest() error {
 		answer, err = x.sender.RequestMessage(ctx, x.trace(), msg, timeout)
 		failure = x.told(err)
 	}
-	if err := x.held.Hold(int64(len(answer.Body))); err != nil {
-		return err
-	}
+	x.held.must(2 * int64(len(answer.Body))) // and what it is written as
 	if isJSON {
 		return x.reply(http.StatusOK, x.media, wit.AppendMessageAnswerJSON(nil, answer, failure))
 	}

@@ -63,9 +63,7 @@ func (x *exchange) recordsRequest() error {
 	}
 	answer, failure := x.request(out, timeout)
 	if answer != nil {
-		if err := x.held.Hold(answer.Cost()); err != nil {
-			return err
-		}
+		x.held.must(2 * answer.Cost()) // and what it is written as
 	}
 	if isJSON {
 		return x.reply(http.StatusOK, x.media, wit.AppendAnswerJSON(nil, answer, failure))
@@ -109,5 +107,5 @@ func (x *exchange) timeout() (time.Duration, error) {
 	if err != nil {
 		return 0, badRequest("%s is a number of milliseconds", timeoutParam)
 	}
-	return min(time.Duration(ms)*time.Millisecond, MaxCall-requestGrace), nil
+	return min(time.Duration(ms)*time.Millisecond, maxCall-requestGrace), nil
 }

@@ -727,3 +727,91 @@ func (b *bench) askTLS(t *testing.T, config *tls.Config, token string, http2 boo
 	}
 	return response.StatusCode, string(text), response.ProtoMajor
 }
+
+// Whoever holds all connections open keeps nobody out, and ends nobody's request.
+func TestConnectionsThatSayNothingKeepNobodyOut(t *testing.T) {
+	folder := t.TempDir()
+	in := func(name string) string { return filepath.Join(folder, name) }
+	ca := newAuthority(t, folder)
+	ca.make(&x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}, in("cert.pem"), in("key.pem"))
+	roots := x509.NewCertPool()
+	roots.AddCert(ca.cert)
+	for _, c := range []struct{ tls, http2 bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
+			s := &sink{hold: make(chan struct{}), began: make(chan struct{}, 10)}
+			b := newSunk(t, s, func(o *Options) {
+				if o.MaxConnections = 3; c.tls {
+					o.TLS = &TLS{CertFile: in("cert.pem"), KeyFile: in("key.pem")}
+				}
+			})
+			transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, Protocols: new(http.Protocols)}
+			transport.Protocols.SetHTTP1(!c.http2)
+			transport.Protocols.SetHTTP2(c.http2)
+			transport.Protocols.SetUnencryptedHTTP2(c.http2)
+			b.client.Transport = transport
+			t.Cleanup(transport.CloseIdleConnections)
+			post := func() {
+				scheme := "http://"
+				if c.tls {
+					scheme = "https://"
+				}
+				request, err := http.NewRequest(http.MethodPost, scheme+b.server.Addr().String()+"/topics/orders", strings.NewReader("x"))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				request.Header = http.Header{"Authorization": {"Bearer " + ordersToken}, "Content-Type": {"text/plain"}}
+				if response, err := b.client.Do(request); err != nil {
+					t.Error(err)
+				} else if response.Body.Close(); response.StatusCode != 200 || (response.ProtoMajor == 2) != c.http2 {
+					t.Errorf("answered %s %s", response.Proto, response.Status)
+				}
+			}
+			over := make(chan struct{})
+			go func() {
+				defer close(over)
+				post()
+			}()
+			<-s.began
+			for range 10 {
+				b.dial()
+			}
+			close(s.hold) // whoever is at work has not been closed by them
+			<-over
+			transport.CloseIdleConnections()
+			post()
+		})
+	}
+}
+
+// An answer that is there is given, however little memory there is: what was done cannot be refused any more.
+func TestWhatIsDoneIsAnswered(t *testing.T) {
+	s := &replying{size: 4 << 20}
+	b := newSunk(t, nil, func(o *Options) {
+		o.Routes = func(string) (Sender, bool) { return s, true }
+		o.Memory = memory.New(1 << 20).Open("little")
+	})
+	for path, media := range map[string]string{"/v1/records/request": "records", "/v1/messages/request": "messages"} {
+		body := map[string]string{"records": `{"topic":"t"}`, "messages": `{"subject":"t","body":""}`}[media]
+		a := b.post(path, "application/vnd.messaging-kafka."+media+".v1+json", body)
+		if a.status != 200 || len(a.body) < s.size {
+			t.Errorf("%s: %d, %d bytes", path, a.status, len(a.body))
+		}
+	}
+}
+
+// replying is a route whose requests have large answers.
+type replying struct {
+	sink
+	size int
+}
+
+// Request implements Sender.
+func (s *replying) Request(context.Context, route.Trace, record.Outgoing, time.Duration) (*record.Record, error) {
+	return &record.Record{Topic: "answers", Value: make([]byte, s.size)}, nil
+}
+
+// RequestMessage implements Sender.
+func (s *replying) RequestMessage(context.Context, route.Trace, payload.Message, time.Duration) (payload.Message, error) {
+	return payload.Message{Subject: "answers", Body: make([]byte, s.size)}, nil
+}

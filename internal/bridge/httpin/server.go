@@ -11,8 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/net/netutil"
-
 	"github.com/messaging-kafka/messaging-kafka/internal/base/listen"
 )
 
@@ -30,10 +28,10 @@ type Server struct {
 	fault    atomic.Pointer[error] // why it serves no more
 }
 
-// Times and sizes. Only MaxCall, which bounds what a request does, is anything that a caller who means well may see.
+// Times and sizes. Only maxCall, which bounds what a request does, is anything that a caller who means well may see.
 const (
-	// MaxCall bounds every request.
-	MaxCall = 10 * time.Minute
+	// maxCall bounds every request.
+	maxCall = 10 * time.Minute
 	// headerTimeout is for a request's header, the first byte included; bodyTimeout for the whole body.
 	headerTimeout = 10 * time.Second
 	bodyTimeout   = 60 * time.Second
@@ -79,8 +77,8 @@ func newServer(o Options) (*Server, error) {
 	protocols.SetUnencryptedHTTP2(true)
 	s.server = &http.Server{
 		Handler: http.HandlerFunc(s.answer), ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
-		Protocols: protocols, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, WriteTimeout: MaxCall + writeTimeout,
-		MaxHeaderBytes: maxHeaderBytes,
+		Protocols: protocols, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, WriteTimeout: maxCall + writeTimeout,
+		MaxHeaderBytes: maxHeaderBytes, ConnContext: listen.Keep, ConnState: listen.State,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerConnection: connWindow, MaxReceiveBufferPerStream: streamWindow,
 			SendPingTimeout: pingAfter, PingTimeout: headerTimeout, WriteByteTimeout: writeTimeout,
@@ -109,7 +107,7 @@ func (s *Server) SetCallers(list []Caller, anyone *Caller) error {
 }
 
 func (s *Server) serve() {
-	limited := netutil.LimitListener(s.listener, s.o.MaxConnections)
+	limited := listen.Limit(s.listener, s.o.MaxConnections)
 	var err error
 	if s.server.TLSConfig != nil {
 		err = s.server.ServeTLS(limited, "", "")
@@ -132,9 +130,6 @@ func (s *Server) Fault() error {
 	}
 	return nil
 }
-
-// Refuse has requests that come from now on answered with 503. What runs goes on.
-func (s *Server) Refuse() { s.gate.close() }
 
 // Stop ends the server within ctx: requests that run are answered, those that come are refused until these are, and
 // then nothing is listened to any more. What runs when ctx ends is cut off, which Stop waits for.

@@ -9,12 +9,12 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
@@ -67,42 +67,15 @@ func TestProbesAreAnsweredWhateverOthersDo(t *testing.T) {
 	}
 }
 
-// pipes is a listener of connections in memory, which virtual time can hold.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), closed: make(chan struct{})} }
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error {
-	p.once.Do(func() { close(p.closed) })
-	return nil
-}
-
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
-
-func (p *pipes) dial() net.Conn {
-	here, there := net.Pipe()
-	p.conns <- there
-	return here
-}
-
 func TestWhoSaysNothingIsCutOffSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPipes()
+		var stack kfake.VirtualNetwork
+		listener, err := stack.Listen("tcp", "127.0.0.1:80")
+		if err != nil {
+			t.Fatal(err)
+		}
 		s := start(Config{Address: "0", Source: &fake{}, Gatherer: prometheus.NewRegistry(),
-			Log: slog.New(slog.DiscardHandler)}, p)
+			Log: slog.New(slog.DiscardHandler)}, listener)
 		for name, c := range map[string]struct {
 			send string
 			want time.Duration
@@ -111,98 +84,21 @@ func TestWhoSaysNothingIsCutOffSoon(t *testing.T) {
 			"a byte":                {"G", headerTimeout},
 			"all but the last line": {"GET / HTTP/1.1\r\nHost: x\r\n", headerTimeout},
 		} {
-			conn := p.dial()
+			conn, err := stack.DialContext(t.Context(), "tcp", "127.0.0.1:80")
+			if err != nil {
+				t.Fatal(err)
+			}
 			began := time.Now()
 			if _, err := io.WriteString(conn, c.send); err != nil {
 				t.Fatal(err)
 			}
-			_, err := io.ReadAll(conn)
+			_, err = io.ReadAll(conn)
 			if took := time.Since(began); took != c.want || err != nil {
 				t.Errorf("who says %s is cut off after %v (%v)", name, took, err)
 			}
 		}
 		s.Close(t.Context())
 	})
-}
-
-func TestTheConnectionThatIsIdleForLongestMakesRoom(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newPipes()
-		l := limit(p, 3)
-		accepted := make(chan *conn)
-		go func() {
-			defer close(accepted)
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				accepted <- c.(*conn)
-			}
-		}()
-		var mine []net.Conn
-		var theirs []*conn
-		for range 3 {
-			mine = append(mine, p.dial())
-			theirs = append(theirs, <-accepted)
-		}
-		request := func(c *conn) *http.Request {
-			r, err := http.NewRequestWithContext(withConn(t.Context(), c), http.MethodGet, "/", nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return r
-		}
-		done := answering(request(theirs[0])) // it is at work, so the second is the one that is idle
-		began := time.Now()
-		mine = append(mine, p.dial())
-		theirs = append(theirs, <-accepted)
-		if took := time.Since(began); took != grace {
-			t.Errorf("a connection that has just come was closed after %v", took)
-		}
-		if _, err := mine[1].Read(make([]byte, 1)); err != io.EOF {
-			t.Errorf("the connection that was idle for longest: %v", err)
-		}
-		for _, c := range []*conn{theirs[2], theirs[3]} {
-			defer answering(request(c))()
-		}
-		// All are at work now: the next one waits for the first that is not.
-		go func() {
-			time.Sleep(10 * time.Second)
-			done()
-		}()
-		began = time.Now()
-		mine = append(mine, p.dialSoon(t))
-		theirs = append(theirs, <-accepted)
-		if took := time.Since(began); took != 10*time.Second { // it has had its answer
-			t.Errorf("there was room after %v", took)
-		}
-		for _, c := range theirs {
-			c.Close()
-			c.Close() // counts once
-		}
-		if n := l.order.Len(); n != 0 {
-			t.Errorf("%d connections are counted where there is none", n)
-		}
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-		<-accepted
-		_ = mine
-	})
-}
-
-// dialSoon is dial for when the listener does not accept yet.
-func (p *pipes) dialSoon(t *testing.T) net.Conn {
-	here, there := net.Pipe()
-	go func() {
-		select {
-		case p.conns <- there:
-		case <-p.closed:
-			t.Error("the listener was closed first")
-		}
-	}()
-	return here
 }
 
 // Somebody else's page in an operator's browser reaches the loopback under a name of its own.

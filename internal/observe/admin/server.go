@@ -53,8 +53,8 @@ const (
 	// statusTimeout is how long a status may take. A provider that takes longer is stuck, which /healthz tells.
 	statusTimeout = 2 * time.Second
 
-	// headerTimeout bounds the time to the end of a request's header, the first byte included: who opens a connection has
-	// something to ask.
+	// headerTimeout bounds the time to the end of a request's header, the first byte included: who opens a connection
+	// has something to ask.
 	headerTimeout  = 2 * time.Second
 	readTimeout    = 5 * time.Second
 	writeTimeout   = 30 * time.Second
@@ -84,10 +84,10 @@ func start(cfg Config, listener net.Listener) *Server {
 	s.server = &http.Server{
 		Handler: s.handler(), ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeaderBytes, ConnContext: withConn,
+		MaxHeaderBytes: maxHeaderBytes, ConnContext: listen.Keep, ConnState: listen.State,
 	}
 	s.done.Go(func() {
-		if err := s.server.Serve(limit(listener, maxConnections)); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.server.Serve(listen.Limit(listener, maxConnections)); !errors.Is(err, http.ErrServerClosed) {
 			cfg.Log.Error("serving the admin address ended", "error", err)
 		}
 	})
@@ -177,7 +177,7 @@ func (s *Server) handler() http.Handler {
 func (s *Server) guard(next http.Handler) http.Handler {
 	slots := make(chan struct{}, maxRequests)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer answering(r)()
+		defer listen.Answering(r)()
 		h := w.Header()
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")

@@ -1,8 +1,9 @@
-package admin
+package listen
 
 import (
 	"container/list"
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
@@ -13,13 +14,13 @@ import (
 // do with their first packet, is being answered by then, even where the machine is busy.
 const grace = 500 * time.Millisecond
 
-// conns is a listener that has at most so many connections open, and soon room for the next: an idle one is closed for
+// Conns is a listener that has at most so many connections open, and soon room for the next: an idle one is closed for
 // it. A connection is idle while no request of it is being answered. Those that have had an answer go first, then those
 // that have sent nothing, or half a request, for the longest time.
 //
 // A limit that only has further connections wait, as netutil.LimitListener is, would have probes wait for whoever holds
 // all connections open, until the orchestrator kills the process.
-type conns struct {
+type Conns struct {
 	net.Listener
 	most int
 
@@ -30,22 +31,25 @@ type conns struct {
 	once   sync.Once
 }
 
-// conn is one of them. Its fields are guarded by conns.mu.
+// conn is one of them. Its fields are guarded by Conns.mu.
 type conn struct {
 	net.Conn
-	of        *conns
+	of        *Conns
 	place     *list.Element // nil once it is closed
 	since     time.Time     // when it came, or was answered last
-	answering int
+	answering int           // requests
+	sending   bool          // what is left of an answer
 	answered  bool
 }
 
-func limit(l net.Listener, most int) *conns {
-	return &conns{Listener: l, most: most, order: list.New(), change: make(chan struct{}, 1), closed: make(chan struct{})}
+// Limit returns a listener that has at most so many connections of another one open. Its server has [Keep] as its
+// ConnContext and [State] as its ConnState, and calls [Answering] with each request.
+func Limit(l net.Listener, most int) *Conns {
+	return &Conns{Listener: l, most: most, order: list.New(), change: make(chan struct{}, 1), closed: make(chan struct{})}
 }
 
 // Accept implements net.Listener.
-func (l *conns) Accept() (net.Conn, error) {
+func (l *Conns) Accept() (net.Conn, error) {
 	for {
 		wait := l.makeRoom()
 		if wait < 0 {
@@ -75,7 +79,7 @@ func (l *conns) Accept() (net.Conn, error) {
 
 // makeRoom closes the connection that has been idle for longest, if there is no room for another. It returns how long
 // to wait before that can be tried again, less than 0 where there is room.
-func (l *conns) makeRoom() time.Duration {
+func (l *Conns) makeRoom() time.Duration {
 	const long = time.Minute // the next change comes earlier
 	l.mu.Lock()
 	if l.order.Len() < l.most {
@@ -85,7 +89,7 @@ func (l *conns) makeRoom() time.Duration {
 	var idle *conn
 	for e := l.order.Front(); e != nil; e = e.Next() {
 		c := e.Value.(*conn)
-		if c.answering > 0 {
+		if c.answering > 0 || c.sending {
 			continue
 		}
 		if c.answered {
@@ -110,13 +114,13 @@ func (l *conns) makeRoom() time.Duration {
 }
 
 // Close implements net.Listener.
-func (l *conns) Close() error {
+func (l *Conns) Close() error {
 	l.once.Do(func() { close(l.closed) })
 	return l.Listener.Close()
 }
 
 // changed wakes Accept up. mu is held.
-func (l *conns) changed() {
+func (l *Conns) changed() {
 	select {
 	case l.change <- struct{}{}:
 	default:
@@ -139,14 +143,28 @@ func (c *conn) Close() error {
 // connKey is that of the connection in the context of its requests.
 type connKey struct{}
 
-func withConn(ctx context.Context, c net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, c)
+// Keep has the requests of a connection know it, for [Answering].
+func Keep(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, ours(c))
 }
 
-// answering keeps the connection of a request open until the function that it returns is called.
-func answering(r *http.Request) (done func()) {
-	c, ok := r.Context().Value(connKey{}).(*conn)
-	if !ok {
+// ours is the connection that a server knows by another around it; nil where there is none.
+func ours(c net.Conn) *conn {
+	if secured, ok := c.(*tls.Conn); ok {
+		c = secured.NetConn()
+	}
+	if clear, ok := c.(interface{ UnencryptedNetConn() net.Conn }); ok { // of HTTP/2 without TLS
+		c = clear.UnencryptedNetConn()
+	}
+	known, _ := c.(*conn)
+	return known
+}
+
+// Answering keeps the connection of a request open until the function that it returns is called, and the server has
+// sent what it has of the answer then, see [State].
+func Answering(r *http.Request) (done func()) {
+	c, _ := r.Context().Value(connKey{}).(*conn)
+	if c == nil {
 		return func() {}
 	}
 	l := c.of
@@ -156,11 +174,27 @@ func answering(r *http.Request) (done func()) {
 	return func() {
 		l.mu.Lock()
 		c.answering--
-		c.since, c.answered = time.Now(), true
-		if c.place != nil {
-			l.order.MoveToBack(c.place)
-		}
-		l.changed()
+		c.sending = true
 		l.mu.Unlock()
 	}
+}
+
+// State is the ConnState of the server: nothing of a connection that has become idle is still to be sent.
+func State(at net.Conn, state http.ConnState) {
+	c := ours(at)
+	if c == nil || state != http.StateIdle {
+		return
+	}
+	l := c.of
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !c.sending { // HTTP/2 begins with being idle
+		return
+	}
+	c.sending = false
+	c.since, c.answered = time.Now(), true
+	if c.place != nil {
+		l.order.MoveToBack(c.place)
+	}
+	l.changed()
 }

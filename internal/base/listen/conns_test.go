@@ -1,0 +1,125 @@
+package listen
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// pipes is a listener of connections in memory, which virtual time can hold.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), closed: make(chan struct{})} }
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+func (p *pipes) dial() net.Conn {
+	here, there := net.Pipe()
+	p.conns <- there
+	return here
+}
+
+func TestTheConnectionThatIsIdleForLongestMakesRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPipes()
+		l := Limit(p, 3)
+		accepted := make(chan *conn)
+		go func() {
+			defer close(accepted)
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				accepted <- c.(*conn)
+			}
+		}()
+		var mine []net.Conn
+		var theirs []*conn
+		for range 3 {
+			mine = append(mine, p.dial())
+			theirs = append(theirs, <-accepted)
+		}
+		request := func(c *conn) *http.Request {
+			r, err := http.NewRequestWithContext(Keep(t.Context(), c), http.MethodGet, "/", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r
+		}
+		done := Answering(request(theirs[0])) // it is at work, so the second is the one that is idle
+		began := time.Now()
+		mine = append(mine, p.dial())
+		theirs = append(theirs, <-accepted)
+		if took := time.Since(began); took != grace {
+			t.Errorf("a connection that has just come was closed after %v", took)
+		}
+		if _, err := mine[1].Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("the connection that was idle for longest: %v", err)
+		}
+		for _, c := range []*conn{theirs[2], theirs[3]} {
+			defer Answering(request(c))()
+		}
+		// All are at work now: the next one waits for the first that is not.
+		go func() {
+			time.Sleep(5 * time.Second)
+			done()
+			time.Sleep(5 * time.Second) // for which the answer is on its way
+			State(theirs[0], http.StateActive)
+			State(theirs[0], http.StateIdle)
+		}()
+		began = time.Now()
+		mine = append(mine, p.dialSoon(t))
+		theirs = append(theirs, <-accepted)
+		if took := time.Since(began); took != 10*time.Second { // it has had its answer
+			t.Errorf("there was room after %v", took)
+		}
+		for _, c := range theirs {
+			c.Close()
+			c.Close() // counts once
+		}
+		if n := l.order.Len(); n != 0 {
+			t.Errorf("%d connections are counted where there is none", n)
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		<-accepted
+		_ = mine
+	})
+}
+
+// dialSoon is dial for when the listener does not accept yet.
+func (p *pipes) dialSoon(t *testing.T) net.Conn {
+	here, there := net.Pipe()
+	go func() {
+		select {
+		case p.conns <- there:
+		case <-p.closed:
+			t.Error("the listener was closed first")
+		}
+	}()
+	return here
+}
