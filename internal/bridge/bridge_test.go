@@ -141,7 +141,7 @@ func startWith(t *testing.T, content string, env map[string]string, o Options) *
 		b.err = Run(ctx, o)
 		close(b.ended)
 	}()
-	t.Cleanup(func() { b.stop() })
+	t.Cleanup(func() { _ = b.stop() }) // tests that care look themselves
 	select {
 	case a := <-admin:
 		b.admin = "http://" + a.String()
@@ -177,7 +177,7 @@ func (b *bench) get(path string) (code int, body string) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // it was only read
+	defer resp.Body.Close()
 	content, err := io.ReadAll(resp.Body)
 	if err != nil {
 		b.t.Fatal(err)

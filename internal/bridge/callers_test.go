@@ -32,7 +32,7 @@ func send(url, token, route string, list ...record.Outgoing) (int, []record.Resu
 	if err != nil {
 		return 0, nil, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // it was only read
+	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil || resp.StatusCode != http.StatusOK {
 		return resp.StatusCode, nil, err

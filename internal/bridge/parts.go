@@ -2,6 +2,9 @@ package bridge
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"fmt"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/bridge/config"
@@ -32,7 +35,7 @@ const (
 // whose records callers answer.
 func (b *Bridge) parts(bridge string, r *config.Route) []part {
 	var list []part
-	does := roleOf(r)
+	does := RoleOf(r)
 	if r.Reads() {
 		list = append(list, part{
 			id:     route.ID{Peer: bridge, Name: r.Name, Variant: reading},
@@ -50,9 +53,11 @@ func (b *Bridge) parts(bridge string, r *config.Route) []part {
 	return list
 }
 
-// roleOf is what the engine does for a route that hands records over.
-func roleOf(r *config.Route) role.Role {
+// RoleOf is what the engine does for a route that hands records over, and for one that does not.
+func RoleOf(r *config.Route) role.Role {
 	switch s := &r.Settings; {
+	case !r.Reads():
+		return role.Produce
 	case s.HTTP.Deliver == settings.DeliverJetStream || s.HTTP.Deliver == settings.DeliverNATS:
 		return role.Messages
 	case s.HTTP.Deliver != settings.DeliverMessages:
@@ -87,11 +92,11 @@ func (b *Bridge) receiver(name string) func(route.Delivery) record.Receiver {
 			Route: name, URL: h.URL, Host: h.Host, Connections: h.Connections, HTTP2: h.Protocol == settings.HTTP2,
 			Bearer: h.BearerToken, Key: h.HMACKey, MaxAnswer: h.MaxAnswer,
 		}
-		format := httpout.Value
-		if h.Format == settings.FormatJSON {
-			format = httpout.JSON
+		var err error
+		if o.TLS, err = tlsOf(h); err != nil {
+			return impossible{err}
 		}
-		r, err := receiverOf(o, format, d)
+		r, err := receiverOf(o, d)
 		if err != nil {
 			return impossible{fmt.Errorf("records cannot be handed over: %w", err)}
 		}
@@ -99,11 +104,43 @@ func (b *Bridge) receiver(name string) func(route.Delivery) record.Receiver {
 	}
 }
 
-func receiverOf(o httpout.Options, format httpout.Format, d route.Delivery) (record.Receiver, error) {
-	if d.Settings.HTTP.Deliver == settings.DeliverMessages {
-		return httpout.NewMessages(o, format, messages(d), d.Trace)
+// tlsOf is how TLS is spoken to an application, nil for the usual way.
+func tlsOf(h *settings.HTTP) (*tls.Config, error) {
+	if h.TLSCA == "" && h.TLSCert == "" {
+		return nil, nil
 	}
-	return httpout.NewRecords(o, format, d.Settings.Delivery.Batch.Binary == settings.BinaryBase64, d.Trace)
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if h.TLSCA != "" {
+		config.RootCAs = x509.NewCertPool()
+		config.RootCAs.AppendCertsFromPEM([]byte(h.TLSCA)) // the settings have looked at each
+	}
+	if h.TLSCert == "" {
+		return config, nil
+	}
+	pair, err := tls.X509KeyPair([]byte(h.TLSCert), []byte(h.TLSKey.Reveal()))
+	if err != nil {
+		return nil, errors.New("http_tls_cert and http_tls_key are no pair") // the library's text has parts of what it reads
+	}
+	config.Certificates = []tls.Certificate{pair}
+	return config, nil
+}
+
+func receiverOf(o httpout.Options, d route.Delivery) (record.Receiver, error) {
+	format := httpout.Value
+	if d.Settings.HTTP.Format == settings.FormatJSON {
+		format = httpout.JSON
+	}
+	switch d.Settings.HTTP.Deliver {
+	case settings.DeliverMessages:
+		return httpout.NewMessages(o, format, messages(d), d.Trace)
+	case settings.DeliverCloudEvents:
+		mode := map[settings.HTTPMode]httpout.Mode{
+			settings.ModeBinary: httpout.Binary, settings.ModeStructured: httpout.Structured, settings.ModeBatched: httpout.Batched,
+		}[d.Settings.HTTP.Mode]
+		return httpout.NewEvents(o, mode, d.ReplyTo, d.Trace)
+	default:
+		return httpout.NewRecords(o, format, d.Settings.Delivery.Batch.Binary == settings.BinaryBase64, d.Trace)
+	}
 }
 
 // messages makes messages of records, as far as the settings do not skip them.

@@ -26,12 +26,13 @@ func newBridge() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "bridge --config FILE",
 		Short: "Hand records over by HTTP, to any host",
-		Long: `Hand the records of Kafka topics over by HTTP, as a YAML file says: to components behind wasi:http in any host, and to
-plain programs. It runs until SIGINT or SIGTERM, and then ends in order: records that are being handled are finished,
-as far as provider_shutdown_timeout lets them, their offsets are committed, and the groups are left.
+		Long: `Hand the records of Kafka topics over by HTTP, as a YAML file says: to components behind wasi:http in any host, and
+to plain programs. Callers may publish by it. It runs until SIGINT or SIGTERM, and then ends in order: records that are
+being handled are finished, as far as provider_shutdown_timeout lets them, their offsets are committed, and the groups
+are left.
 
-The file is read again when it changes, or a file of a secret that it names, and at SIGHUP. Routes that are not changed go
-on; a file that cannot be used changes nothing, and log, health and status say so.
+The file is read again when it changes, or a file of a secret that it names, and at SIGHUP. Routes that are not changed
+go on; a file that cannot be used changes nothing, and log, health and status say so.
 
 With --once it ends by itself, when the lag of all routes is 0 and nothing is in flight. The exit status is 0 then, and 1
 where that cannot be: a route that cannot work, a partition that stands still, or nothing that moves for --patience.`,
@@ -40,6 +41,7 @@ where that cannot be: a route that cannot work, a partition that stands still, o
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error { return flags.run(command) },
 	}
+	command.AddCommand(newBridgeCheck(), newBridgeSchema())
 	set := command.Flags()
 	set.StringVarP(&flags.config, "config", "c", "", "`FILE` with the routes")
 	set.BoolVar(&flags.once, "once", false, "end when all is read and finished")
@@ -65,8 +67,8 @@ func (f bridgeFlags) run(command *cobra.Command) error {
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
-	return bridge.Run(command.Context(), bridge.Options{
+	return lines(bridge.Run(command.Context(), bridge.Options{
 		Path: f.config, Lookup: os.LookupEnv, Reload: reload, Once: f.once, Patience: f.patience,
 		Log: telemetry.NewLogger(command.ErrOrStderr(), f.logLevel, f.logFormat == "json"),
-	})
+	}))
 }

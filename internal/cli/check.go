@@ -93,15 +93,22 @@ func (f checkFlags) run(command *cobra.Command) error {
 	if err != nil {
 		return usageError{err}
 	}
+	return runChecks(command, links, "link", f.manifest != "", f.asJSON, f.timeout)
+}
+
+// runChecks checks links, what of a kind, and prints what is found.
+func runChecks(
+	command *cobra.Command, links []check.Link, what string, names, asJSON bool, timeout time.Duration,
+) error {
 	out := command.OutOrStdout()
 	report := checkReport{Status: check.OK}
 	var failed []string
 	var printing error
 	for i, link := range links {
-		opts := check.Options{Timeout: f.timeout}
-		if !f.asJSON {
-			if f.manifest != "" {
-				fmt.Fprintf(out, "%slink %s\n", strings.Repeat("\n", min(i, 1)), link.Name)
+		opts := check.Options{Timeout: timeout}
+		if !asJSON {
+			if names {
+				fmt.Fprintf(out, "%s%s %s\n", strings.Repeat("\n", min(i, 1)), what, link.Name)
 			}
 			opts.Each = func(finding check.Finding) { printing = errors.Join(printing, finding.Print(out)) }
 		}
@@ -113,19 +120,19 @@ func (f checkFlags) run(command *cobra.Command) error {
 		} else if result.Status == check.Warn && report.Status == check.OK {
 			report.Status = check.Warn
 		}
-		if !f.asJSON {
+		if !asJSON {
 			fmt.Fprintf(out, "%d ok, %d to be aware of, %d failed, %d skipped\n", result.Count(check.OK),
 				result.Count(check.Warn), result.Count(check.Fail), result.Count(check.Skipped))
 		}
 	}
-	if f.asJSON {
+	if asJSON {
 		printing = printJSON(out, report)
 	}
 	if printing != nil {
 		return fmt.Errorf("printing what was found: %w", printing)
 	}
 	if len(failed) > 0 {
-		return fmt.Errorf("not well: link %s", strings.Join(failed, ", "))
+		return fmt.Errorf("not well: %s %s", what, strings.Join(failed, ", "))
 	}
 	return nil
 }

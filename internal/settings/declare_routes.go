@@ -8,10 +8,17 @@ const (
 	keyHTTPConnections = "http_connections"
 	keyHTTPProtocol    = "http_protocol"
 	keyHTTPFormat      = "http_format"
+	keyHTTPMode        = "http_mode"
 	keyHTTPMaxAnswer   = "http_max_answer"
+	keyHTTPCA          = "http_tls_ca"
+	keyHTTPCert        = "http_tls_cert"
+	keyHTTPKey         = "http_tls_key"
 	keyBearerToken     = "http_bearer_token"
 	keyHMACKey         = "http_hmac_key"
 )
+
+// kindPEM is the kind of settings that are certificates or keys.
+const kindPEM = "PEM text"
 
 func routeSection() section {
 	return section{
@@ -21,9 +28,9 @@ func routeSection() section {
 			{
 				name: keyDeliver, hints: []string{"delivery", "deliver_as", "sink"}, scope: scopeRoute,
 				defDoc: "none: the route only publishes", example: "http-records",
-				doc: "How the records of `topic` are handed over: `http-records` posts batches of whole records and takes a verdict, or the records that were made of it, for each; `http-messages` posts messages for components of `wasmcloud:messaging`, one at a time unless `batch_max_records` is given. `nats-reply`, `jetstream` and `nats` hand each record over by NATS ([nats.md](nats.md)): as a request whose reply is the verdict, into a stream, and at most once to whoever subscribes.",
+				doc: "How the records of `topic` are handed over: `http-records` posts batches of whole records and takes a verdict, or the records that were made of it, for each; `http-messages` posts messages for components of `wasmcloud:messaging`, one at a time unless `batch_max_records` is given; `http-cloudevents` posts events of CloudEvents 1.0, whose answers become records of `reply_topic` where that is given. `nats-reply`, `jetstream` and `nats` hand each record over by NATS ([nats.md](nats.md)): as a request whose reply is the verdict, into a stream, and at most once to whoever subscribes.",
 				value: word(func(d *draft) *Deliver { return &d.link.HTTP.Deliver }, nil,
-					DeliverRecords, DeliverMessages, DeliverNATSReply, DeliverJetStream, DeliverNATS),
+					DeliverRecords, DeliverMessages, DeliverCloudEvents, DeliverNATSReply, DeliverJetStream, DeliverNATS),
 			},
 			{
 				name: keyURL, hints: []string{"endpoint", "uri", "address"}, scope: scopeRoute,
@@ -38,7 +45,8 @@ func routeSection() section {
 				value: into("host, or host:port", parseHTTPHost, func(d *draft) *string { return &d.link.HTTP.Host }),
 			},
 			{
-				name: keyHTTPConnections, hints: []string{"connections", "max_connections", "http_max_connections"}, scope: scopeRoute,
+				name: keyHTTPConnections, hints: []string{"connections", "max_connections",
+					"http_max_connections"}, scope: scopeRoute,
 				defDoc: "what `max_in_flight` is", example: "8",
 				doc:   "Most connections that are open to `url` at once. Kubernetes and most balancers choose by connection, so that the load is even only over several. With `http_protocol=h2` one connection carries many requests.",
 				value: number(1, 10_000, "connections", func(d *draft) *int { return &d.link.HTTP.Connections }),
@@ -57,20 +65,47 @@ func routeSection() section {
 				value: word(func(d *draft) *HTTPFormat { return &d.link.HTTP.Format }, nil, FormatValue, FormatJSON),
 			},
 			{
-				name: keyHTTPMaxAnswer, hints: []string{"max_answer", "max_response_bytes", "http_max_response"}, scope: scopeRoute,
-				def: "8MiB", example: "64MiB",
+				name: keyHTTPMode, hints: []string{"cloudevents_mode", "content_mode", "event_mode"}, scope: scopeRoute,
+				def: "binary", example: "batched",
+				doc:   "How events stand in requests with `deliver=http-cloudevents`: `binary` has the value as the body and the rest in headers, `structured` the whole event as JSON, `batched` a list of such events, with one verdict for all of them.",
+				value: word(func(d *draft) *HTTPMode { return &d.link.HTTP.Mode }, nil, ModeBinary, ModeStructured, ModeBatched),
+			},
+			{
+				name: keyHTTPMaxAnswer, hints: []string{"max_answer", "max_response_bytes", "http_max_response"},
+				scope: scopeRoute,
+				def:   "8MiB", example: "64MiB",
 				doc:   "Largest answer that is read. A larger one fails its request.",
 				value: size("1KiB", "256MiB", func(d *draft) *int64 { return &d.link.HTTP.MaxAnswer }),
 			},
 			{
-				name: keyBearerToken, hints: []string{"bearer_token", "http_token", "http_authorization"}, scope: scopeRoute, sensitive: true,
-				doc:   "Token that each request carries as `Authorization: Bearer`. It goes to the `url` of its own route only.",
-				value: secretText(func(d *draft) *Secret { return &d.link.HTTP.BearerToken }),
+				name: keyHTTPCA, hints: []string{"http_ca", "http_ca_file", "http_ca_cert"}, scope: scopeRoute,
+				defDoc: "the system's", example: "-----BEGIN CERTIFICATE-----…",
+				doc:   "Certificates of the authorities that may have signed the certificate of `url`. `http_tls_ca_file` names a file with them.",
+				value: into(kindPEM, parseCertificates, func(d *draft) *string { return &d.link.HTTP.TLSCA }),
 			},
 			{
-				name: keyHMACKey, hints: []string{"hmac_key", "http_signing_key", "http_hmac_secret"}, scope: scopeRoute, sensitive: true,
-				doc:   "Key that each request is signed with: `Messaging-Kafka-Signature: t=<unix seconds>,v1=<HMAC-SHA-256 of \"<t>.<body>\" in hexadecimal>`.",
-				value: secretText(func(d *draft) *Secret { return &d.link.HTTP.HMACKey }),
+				name: keyHTTPCert, hints: []string{"http_cert", "http_cert_file", "http_client_cert"}, scope: scopeRoute,
+				example: "-----BEGIN CERTIFICATE-----…",
+				doc:     "Client certificate, with intermediate ones after it. Needs `http_tls_key`. `http_tls_cert_file` names a file with it.",
+				value:   into(kindPEM, parseCertificates, func(d *draft) *string { return &d.link.HTTP.TLSCert }),
+			},
+			{
+				name: keyHTTPKey, hints: []string{"http_key", "http_key_file", "http_client_key"}, scope: scopeRoute,
+				sensitive: true,
+				doc:       "Private key of the client certificate, not encrypted. `http_tls_key_file` names a file with it.",
+				value:     into(kindPEM, parsePrivateKey, func(d *draft) *Secret { return &d.link.HTTP.TLSKey }),
+			},
+			{
+				name: keyBearerToken, hints: []string{"bearer_token", "http_token", "http_authorization"}, scope: scopeRoute,
+				sensitive: true,
+				doc:       "Token that each request carries as `Authorization: Bearer`. It goes to the `url` of its own route only.",
+				value:     into("text", parseHeaderSecret, func(d *draft) *Secret { return &d.link.HTTP.BearerToken }),
+			},
+			{
+				name: keyHMACKey, hints: []string{"hmac_key", "http_signing_key", "http_hmac_secret"}, scope: scopeRoute,
+				sensitive: true,
+				doc:       "Key that each request is signed with: `Messaging-Kafka-Signature: t=<unix seconds>,v1=<HMAC-SHA-256 of \"<t>.<body>\" in hexadecimal>`.",
+				value:     secretText(func(d *draft) *Secret { return &d.link.HTTP.HMACKey }),
 			},
 		},
 	}

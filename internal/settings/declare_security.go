@@ -47,7 +47,7 @@ func securitySection() section {
 				name: "tls_ca", kafka: "ssl.truststore.certificates", hints: []string{"ca", "ca_cert", "tls_ca_cert", "ssl_ca"},
 				defDoc: "the system's", example: "-----BEGIN CERTIFICATE-----…",
 				doc:   "Certificates of the authorities that may have signed the brokers' certificates.",
-				value: into("PEM text", parseCertificates, func(d *draft) *string { return &d.link.Cluster.Security.TLSCA }),
+				value: into(kindPEM, parseCertificates, func(d *draft) *string { return &d.link.Cluster.Security.TLSCA }),
 			},
 			{
 				name: "tls_ca_file", hints: []string{"ca_file", "ssl_ca_location", "ssl_truststore_location"},
@@ -60,7 +60,7 @@ func securitySection() section {
 					"tls_client_cert"},
 				example: "-----BEGIN CERTIFICATE-----…",
 				doc:     "Client certificate, with intermediate ones after it. Needs `tls_key`.",
-				value:   into("PEM text", parseCertificates, func(d *draft) *string { return &d.link.Cluster.Security.TLSCert }),
+				value:   into(kindPEM, parseCertificates, func(d *draft) *string { return &d.link.Cluster.Security.TLSCert }),
 			},
 			{
 				name: "tls_cert_file", hints: []string{"cert_file", "ssl_certificate_location", "ssl_keystore_location"},
@@ -71,7 +71,7 @@ func securitySection() section {
 			{
 				name: "tls_key", kafka: "ssl.keystore.key", hints: []string{"client_key", "tls_client_key"}, sensitive: true,
 				doc:   "Private key of the client certificate, not encrypted.",
-				value: into("PEM text", parsePrivateKey, func(d *draft) *Secret { return &d.link.Cluster.Security.TLSKey }),
+				value: into(kindPEM, parsePrivateKey, func(d *draft) *Secret { return &d.link.Cluster.Security.TLSKey }),
 			},
 			{
 				name: "tls_key_file", hints: []string{"key_file", "ssl_key_location"},

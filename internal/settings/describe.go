@@ -34,6 +34,8 @@ type Description struct {
 	Default   string
 	Examples  []string
 	Sensitive bool
+	// Content tells that a value is what stands in a file: a secret, a certificate or a key.
+	Content bool
 	// OtherNames are those by which people ask for it in vain.
 	OtherNames []string
 }
@@ -48,8 +50,11 @@ func Describe() []Description {
 func (s *setting) describe() Description {
 	d := Description{
 		Name: s.name, Doc: s.doc, Kind: s.value.kind, Words: slices.Clone(s.value.words), Sensitive: s.sensitive,
+		Content:    s.sensitive || s.value.kind == kindPEM,
 		OtherNames: slices.Clone(s.hints),
-		Place:      map[scope]Place{scopeBoth: OnLinksOrAbove, scopeLink: OnLinks, scopeProvider: Above, scopeRoute: OnRoutes}[s.scope],
+		Place: map[scope]Place{
+			scopeBoth: OnLinksOrAbove, scopeLink: OnLinks, scopeProvider: Above, scopeRoute: OnRoutes,
+		}[s.scope],
 	}
 	if s.defDoc == "" {
 		d.Default = s.def

@@ -9,6 +9,8 @@ const (
 	DeliverRecords Deliver = "http-records"
 	// DeliverMessages posts messages of wasmcloud:messaging.
 	DeliverMessages Deliver = "http-messages"
+	// DeliverCloudEvents posts events of CloudEvents.
+	DeliverCloudEvents Deliver = "http-cloudevents"
 	// DeliverNATSReply makes a request on NATS of each record, whose reply is the verdict.
 	DeliverNATSReply Deliver = "nats-reply"
 	// DeliverJetStream stores records in a stream of NATS.
@@ -43,6 +45,16 @@ const (
 	FormatJSON  HTTPFormat = "json"
 )
 
+// HTTPMode says how events of CloudEvents stand in requests.
+type HTTPMode string
+
+// What http_mode may be.
+const (
+	ModeBinary     HTTPMode = "binary"
+	ModeStructured HTTPMode = "structured"
+	ModeBatched    HTTPMode = "batched"
+)
+
 // HTTP says where a route of a bridge hands its records over, and how. Links of wasmCloud have the zero value.
 type HTTP struct {
 	Deliver Deliver
@@ -53,8 +65,12 @@ type HTTP struct {
 	Connections int
 	Protocol    HTTPProtocol
 	Format      HTTPFormat
+	Mode        HTTPMode
 	// MaxAnswer bounds an answer, in bytes.
 	MaxAnswer int64
+	// TLSCA and TLSCert are PEM text. TLSCert and TLSKey may change while the route runs.
+	TLSCA, TLSCert string
+	TLSKey         Secret
 	// BearerToken and HMACKey prove who asks. They may change while the route runs.
 	BearerToken, HMACKey Secret
 }

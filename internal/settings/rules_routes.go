@@ -4,11 +4,14 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // httpOnly are the settings that say nothing on a route that hands nothing over.
 var httpOnly = []string{
-	keyHTTPHost, keyHTTPConnections, keyHTTPProtocol, keyHTTPFormat, keyHTTPMaxAnswer, keyBearerToken, keyHMACKey,
+	keyHTTPHost, keyHTTPConnections, keyHTTPProtocol, keyHTTPFormat, keyHTTPMode, keyHTTPMaxAnswer,
+	keyHTTPCA, keyHTTPCert, keyHTTPKey,
+	keyBearerToken, keyHMACKey,
 }
 
 // routeDrain is the drain_timeout of routes that set none.
@@ -16,8 +19,10 @@ const routeDrain = 5 * time.Second
 
 // shapeRoute settles what of the settings depends on how a route hands records over. It comes before all rules.
 func (p *parse) shapeRoute() {
-	d := p.link.HTTP.Deliver
-	one := d == DeliverMessages && !p.given("batch_max_records") || d.OverNATS()
+	h := &p.link.HTTP
+	d := h.Deliver
+	one := d == DeliverMessages && !p.given("batch_max_records") || d == DeliverCloudEvents && h.Mode != ModeBatched ||
+		d.OverNATS()
 	if one {
 		p.link.Delivery.Batch.MaxRecords = 1
 	}
@@ -25,9 +30,9 @@ func (p *parse) shapeRoute() {
 		p.link.Delivery.DrainTimeout = routeDrain // no host kills a bridge after 300 ms
 	}
 	p.batches = d != "" && !one
-	p.records = d == DeliverRecords
-	if d == DeliverNATSReply && !p.given(keyReplyTopic) {
-		p.link.Delivery.ReplyTopic = "" // or whatever a service says by habit would be produced
+	p.records = d == DeliverRecords || d == DeliverCloudEvents
+	if (d == DeliverCloudEvents || d == DeliverNATSReply) && !p.given(keyReplyTopic) {
+		p.link.Delivery.ReplyTopic = "" // or whatever an application says by habit would be produced
 	}
 }
 
@@ -51,21 +56,54 @@ func (p *parse) routeRules() {
 	case h.Deliver != "" && !reads:
 		p.fail("topic", "is missing: deliver=%s needs topics whose records it hands over", h.Deliver)
 	}
-	if !h.Deliver.OverHTTP() {
-		p.withdraw("the route hands no records over by HTTP (deliver)", httpOnly...)
-	}
-	if h.Deliver == "" {
-		return
-	}
-	if h.Deliver.OverHTTP() && h.Connections == 0 {
-		h.Connections = p.link.Delivery.MaxInFlight
-	}
-	if p.link.Delivery.Transactions && h.Deliver != DeliverRecords {
+	if p.link.Delivery.Transactions && h.Deliver != DeliverRecords && h.Deliver != "" {
 		p.fail("transactions", "needs deliver=%s: with %s there are no outputs to commit with the offsets", DeliverRecords, h.Deliver)
 	}
+	if !h.Deliver.OverHTTP() {
+		p.withdraw("the route hands no records over by HTTP (deliver)", httpOnly...)
+		return
+	}
+	if h.Connections == 0 {
+		h.Connections = p.link.Delivery.MaxInFlight
+	}
+	if h.Deliver == DeliverCloudEvents {
+		p.withdraw("deliver=http-cloudevents has forms of its own (http_mode)", keyHTTPFormat)
+		if h.Mode != ModeBatched {
+			p.unused("with http_mode="+string(h.Mode)+" a request has one event",
+				"batch_max_records", "batch_max_bytes", "batch_max_wait")
+		}
+	} else {
+		p.withdraw("it is for deliver=http-cloudevents", keyHTTPMode)
+	}
+	p.routeTLSRules()
 	if !h.BearerToken.Empty() && crossesInClear(h.URL) {
 		p.warn(keyBearerToken, "crosses the network in clear text, since url is not https")
 	}
+}
+
+func (p *parse) routeTLSRules() {
+	h := &p.link.HTTP
+	if p.anyFailed(keyHTTPCA, keyHTTPCert, keyHTTPKey) {
+		return
+	}
+	switch {
+	case !strings.HasPrefix(h.URL, "https:"):
+		p.withdraw("url is not https", keyHTTPCA, keyHTTPCert, keyHTTPKey)
+	case h.TLSCert != "" && h.TLSKey.Empty():
+		p.fail(keyHTTPKey, "is missing: http_tls_cert needs the private key that belongs to it")
+	case h.TLSCert == "" && !h.TLSKey.Empty():
+		p.fail(keyHTTPCert, "is missing: http_tls_key needs the certificate that belongs to it")
+	case h.TLSCert != "" && !isPair(h.TLSCert, h.TLSKey):
+		p.fail(keyHTTPKey, "does not belong to the first certificate in http_tls_cert")
+	}
+}
+
+// parseHeaderSecret reads a secret that goes into a header.
+func parseHeaderSecret(text string) (Secret, error) {
+	if strings.ContainsFunc(text, unicode.IsControl) {
+		return Secret{}, refuse("", "holds a line break or another control character, which no header can have")
+	}
+	return NewSecret(text), nil
 }
 
 // parseURL reads where records are posted.

@@ -62,7 +62,7 @@ func (r *reader) readCaller(above string, e entry) {
 		switch {
 		case k == nil:
 			r.fail(inner.line, at, "is not known here; the nearest known key is %s",
-				r.nearest(inner.key, func(settings.Description) bool { return false }, names(callerKeys)))
+				nearest(inner.key, func(settings.Description) bool { return false }, names(callerKeys)))
 		case k.name == keyToken:
 			r.readTokens(at, inner, &caller)
 		case k.name == keyTokenFile:

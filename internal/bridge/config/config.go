@@ -217,7 +217,7 @@ func (r *reader) put(above string, e entry, to *sources, fits func(settings.Desc
 		return
 	}
 	if name, file := strings.CutSuffix(e.key, fileSuffix); file && !known {
-		if d, known := r.settings[name]; known && fits(d) && d.Sensitive {
+		if d, known := r.settings[name]; known && fits(d) && d.Content {
 			r.secretFile(key, e, name, to)
 			return
 		}
@@ -230,12 +230,12 @@ func (r *reader) put(above string, e entry, to *sources, fits func(settings.Desc
 	case known:
 		r.fail(e.line, key, "is about the process as a whole: write it above the routes")
 	default:
-		r.fail(e.line, key, "is not known here; the nearest known key is %s", r.nearest(e.key, fits, others))
+		r.fail(e.line, key, "is not known here; the nearest known key is %s", nearest(e.key, fits, others))
 	}
 }
 
 // nearest is the key that is most like one that is not known.
-func (r *reader) nearest(key string, fits func(settings.Description) bool, others []string) string {
+func nearest(key string, fits func(settings.Description) bool, others []string) string {
 	best, distance := "", 0
 	try := func(name, spelling string) {
 		if d := levenshtein.ComputeDistance(key, spelling); best == "" || d < distance {
@@ -255,7 +255,7 @@ func (r *reader) nearest(key string, fits func(settings.Description) bool, other
 		for _, spelling := range append(d.OtherNames, d.Name) {
 			try(d.Name, spelling)
 		}
-		if d.Sensitive {
+		if d.Content {
 			try(d.Name+fileSuffix, d.Name+fileSuffix)
 		}
 	}
@@ -352,6 +352,7 @@ func (r *reader) text(key string, e entry) (given, bool) {
 
 // readRoutes reads the routes, which need what stands above them.
 func (r *reader) readRoutes() {
+	above := len(r.errors) > 0
 	for _, e := range r.routes {
 		key := keyRoutes + "." + shown(e.key)
 		if !settings.IsName(e.key) {
@@ -374,7 +375,7 @@ func (r *reader) readRoutes() {
 			r.warn(cmp.Or(lines[w.Key], e.line), key+"."+w.Key, "%s", w.Text)
 		}
 		if err != nil {
-			r.refuse(key, e.line, lines, err, len(r.errors) > before)
+			r.refuse(key, e.line, lines, err, above || len(r.errors) > before)
 			continue
 		}
 		route.Settings = parsed
@@ -424,8 +425,7 @@ func (r *reader) ownSettings() {
 	for _, w := range warnings {
 		r.warn(0, w.Key, "%s", w.Text)
 	}
-	var all settings.Errors
-	if errors.As(err, &all) {
+	if all, ok := errors.AsType[settings.Errors](err); ok {
 		for _, one := range all {
 			r.fail(0, one.Key, "%s", one.Problem)
 		}

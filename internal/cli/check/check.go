@@ -28,6 +28,8 @@ type Link struct {
 	Input settings.Input
 	// Notes are what was found while the link was read, all of StepSettings. One that is a failure ends the check.
 	Notes []Finding
+	// Also, if not nil, looks at what else the link needs, last of all.
+	Also func(context.Context) []Finding
 }
 
 // Options say how a check goes about it.
@@ -79,6 +81,9 @@ func Run(ctx context.Context, link Link, opts Options) Result {
 	r.secrets.Add(settings.SecretValues(link.Input.Defaults, link.Input.DefaultSecrets)...)
 	r.secrets.Add(settings.SecretValues(link.Input.Config, link.Input.Secrets)...)
 	r.run(ctx)
+	if link.Also != nil {
+		r.add(link.Also(ctx)...)
+	}
 	for i := range r.result.Lag {
 		r.result.Lag[i].Topic = r.secrets.Value(r.result.Lag[i].Topic)
 	}

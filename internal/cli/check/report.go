@@ -56,6 +56,8 @@ const (
 	StepWrite      Step = "write"
 	StepIdempotent Step = "idempotent"
 	StepLag        Step = "lag"
+	// StepURL is the application of a bridge's route.
+	StepURL Step = "url"
 )
 
 // steps are those that need a connection, in their order.

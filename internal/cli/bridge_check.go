@@ -1,0 +1,138 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/bridge"
+	"github.com/messaging-kafka/messaging-kafka/internal/bridge/config"
+	"github.com/messaging-kafka/messaging-kafka/internal/cli/check"
+)
+
+// bridgeCheckFlags are the flags of bridge check as they were typed.
+type bridgeCheckFlags struct {
+	config  string
+	asJSON  bool
+	timeout time.Duration
+}
+
+func newBridgeCheck() *cobra.Command {
+	var flags bridgeCheckFlags
+	command := &cobra.Command{
+		Use:   "check --config FILE",
+		Short: "Say whether each route of a bridge can work, and if not, why",
+		Long: `Say whether each route of a bridge can work with its Kafka and its application, and if not, why and what to do.
+
+For each route the way to Kafka is gone step by step, as messaging-kafka check does for a link, and the application is
+asked by a HEAD request, with the route's credentials. It only reads. Nothing is joined, produced, committed or created,
+and no record is handed over.
+
+The exit status is 0 where all is well or no more than a warning, 1 where something failed, 2 where the command line or
+the file cannot be understood. The fields of --json are those of messaging-kafka check --json.`,
+		Example: "  messaging-kafka bridge check --config bridge.yaml",
+		Args:    cobra.NoArgs,
+		RunE:    func(command *cobra.Command, _ []string) error { return flags.run(command) },
+	}
+	set := command.Flags()
+	set.StringVarP(&flags.config, "config", "c", "", "`FILE` with the routes")
+	set.DurationVar(&flags.timeout, "timeout", check.DefaultTimeout, "longest `TIME` for the check of one route")
+	set.BoolVar(&flags.asJSON, "json", false, "print JSON")
+	return command
+}
+
+func (f bridgeCheckFlags) run(command *cobra.Command) error {
+	switch {
+	case f.config == "":
+		return usagef("which routes? give --config FILE")
+	case f.timeout <= 0:
+		return usagef("--timeout must be longer than 0")
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("asking for the name of the machine: %w", err)
+	}
+	read, err := config.Read(config.Options{Path: f.config, Lookup: os.LookupEnv, Host: host})
+	if err != nil {
+		return exitError{lines(err), exitUsage}
+	}
+	if !f.asJSON {
+		for _, w := range read.Warnings {
+			fmt.Fprintf(command.OutOrStdout(), "%s:%d: %s: %s\n", f.config, w.Line, w.Key, w.Text)
+		}
+	}
+	var links []check.Link
+	for _, r := range read.Routes {
+		links = append(links, check.Link{
+			Name: r.Name, Role: bridge.RoleOf(r), Input: read.Input(r, host),
+			Also: func(ctx context.Context) []check.Finding { return askApplication(ctx, r) },
+		})
+	}
+	return runChecks(command, links, "route", true, f.asJSON, f.timeout)
+}
+
+// askApplication says whether the application of a route is there.
+func askApplication(ctx context.Context, r *config.Route) []check.Finding {
+	if !r.Reads() {
+		return nil
+	}
+	finding := func(s check.Status, format string, args ...any) []check.Finding {
+		return []check.Finding{{Step: check.StepURL, Status: s, Text: fmt.Sprintf(format, args...)}}
+	}
+	if !r.Settings.HTTP.Deliver.OverHTTP() {
+		return finding(check.Skipped, "nobody is asked over HTTP: the records go to NATS")
+	}
+	code, err := bridge.Probe(ctx, &r.Settings.HTTP)
+	status := fmt.Sprintf("%d %s", code, http.StatusText(code))
+	switch {
+	case err != nil:
+		return finding(check.Fail, "the application at url cannot be reached: %v; its records would wait", err)
+	case code == http.StatusUnauthorized || code == http.StatusForbidden || code == http.StatusProxyAuthRequired:
+		return finding(check.Fail, "the application at url answers %s: it does not take the route's credentials (http_bearer_token, http_tls_cert)", status)
+	case code >= 300 && code < 400:
+		return finding(check.Fail, "the application at url answers %s: redirects are refused, so set url to where it leads", status)
+	case code == http.StatusNotFound || code == http.StatusServiceUnavailable:
+		return finding(check.Warn, "somebody answers %s at url, which means that nobody is there: records would wait (some applications answer so to HEAD alone)", status)
+	default:
+		return finding(check.OK, "the application at url answers")
+	}
+}
+
+// lines is an error about a file with each of its parts on a line of its own.
+func lines(err error) error {
+	var all config.Errors
+	if !errors.As(err, &all) || len(all) == 1 {
+		return err
+	}
+	texts := make([]string, len(all))
+	for i, one := range all {
+		texts[i] = one.Error()
+	}
+	return errors.New(strings.Join(texts, "\nmessaging-kafka: "))
+}
+
+func newBridgeSchema() *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema",
+		Short: "Print the JSON Schema of a bridge's file, for editors",
+		Long: `Print the JSON Schema of a bridge's file. Editors that know YAML complete keys with it and mark what is wrong; the first
+line of a file names it:
+
+  # yaml-language-server: $schema=bridge.schema.json`,
+		Example: "  messaging-kafka bridge schema > bridge.schema.json",
+		Args:    cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			schema, err := config.Schema()
+			if err == nil {
+				_, err = command.OutOrStdout().Write(schema)
+			}
+			return err
+		},
+	}
+}

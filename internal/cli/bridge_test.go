@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
+)
+
+func TestBridgeCheckTellsOfKafkaAndOfTheApplication(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("orders", 1)
+	answer := http.StatusOK
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(answer) }))
+	t.Cleanup(app.Close)
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	content := func(topic, url string) string {
+		return "hosts: " + k.Brokers()[0] + "\nroutes:\n  orders:\n    topic: " + topic +
+			"\n    deliver: http-records\n    url: " + url + "\n    http_bearer_token: ${THE_SECRET}\n"
+	}
+	const secret = "hunter2-must-not-show"
+	env := []string{"THE_SECRET=" + secret}
+	for _, test := range []struct {
+		name, content string
+		answer, code  int
+		out, err      string
+	}{
+		{"all is well", content("orders", app.URL), 405, exitOK, "ok    url         the application at url answers", ""},
+		{"no topic", content("missing", app.URL), 200, exitFailure, "FAIL  topic       topic missing", "not well: route orders"},
+		{"nobody there", content("orders", gone.URL), 200, exitFailure, "FAIL  url         the application at url cannot be reached", "not well: route orders"},
+		{"a redirect", content("orders", app.URL), 302, exitFailure, "set url to where it leads", "not well"},
+		{"other credentials", content("orders", app.URL), 401, exitFailure, "does not take the route's credentials", "not well"},
+		{"no workload", content("orders", app.URL), 404, exitOK, "warn  url         somebody answers 404", ""},
+		{"two faults of the file", content("orders", app.URL) + "    max_inflight: 3\n    url_: x\n", 200, exitUsage, "", "bridge.yaml:8: routes.orders.max_inflight: is not known here"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			answer = test.answer
+			r := run(t, "", env, "bridge", "check", "--config", write(t, "bridge.yaml", test.content))
+			if r.code != test.code || !strings.Contains(r.out, test.out) || !strings.Contains(r.err, test.err) {
+				t.Errorf("%d, not %d\n%s%s", r.code, test.code, r.out, r.err)
+			}
+			if strings.Contains(r.out+r.err, secret) {
+				t.Error("it tells the secret")
+			}
+		})
+	}
+	r := run(t, "", env, "bridge", "check", "--json", "--config", write(t, "bridge.yaml", content("orders", app.URL)))
+	var report checkReport
+	if err := json.Unmarshal([]byte(r.out), &report); err != nil || len(report.Links) != 1 || report.Links[0].Link != "orders" {
+		t.Errorf("the report is %s (%v)", r.out, err)
+	}
+}
+
+func TestBridgeSchemaIsOne(t *testing.T) {
+	r := run(t, "", nil, "bridge", "schema")
+	var schema struct{ Required []string }
+	if err := json.Unmarshal([]byte(r.out), &schema); err != nil || len(schema.Required) != 1 || r.code != exitOK {
+		t.Errorf("it is %d %s (%v)", r.code, r.out, err)
+	}
+}
+
+func TestBridgeSaysWhatIsWrongWithItsCommandLine(t *testing.T) {
+	file := write(t, "bridge.yaml", "routes: {}")
+	for _, args := range [][]string{
+		{}, {"--config", file, "--log-level", "loud"}, {"--config", file, "--log-format", "xml"}, {"--config", file, "--patience", "0s"},
+		{"check"}, {"check", "--config", file, "--timeout", "0s"}, {"check", "--config", filepath.Join(t.TempDir(), "nowhere")},
+	} {
+		if r := run(t, "", nil, append([]string{"bridge"}, args...)...); r.code != exitUsage || r.err == "" {
+			t.Errorf("%q: %d %s", args, r.code, r.err)
+		}
+	}
+	if r := run(t, "", nil, "bridge", "--config", file); r.code != exitFailure || !strings.Contains(r.err, "routes: is missing") {
+		t.Errorf("a file of no use: %d %s", r.code, r.err)
+	}
+}
