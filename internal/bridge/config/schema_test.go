@@ -54,7 +54,7 @@ func against(t *testing.T, schema *jsonschema.Schema, content string) error {
 // Files that examples name, which are others here.
 var (
 	caFile     = regexp.MustCompile(`_ca_file: \S+`)
-	secretFile = regexp.MustCompile(`(password|token|secret|hmac_key)_file: \S+`)
+	secretFile = regexp.MustCompile(`(password|token|secret|hmac_key|creds)_file: \S+`)
 )
 
 var yamlBlock = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
