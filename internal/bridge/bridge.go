@@ -53,7 +53,9 @@ type Bridge struct {
 	mu      sync.RWMutex
 	config  *config.Config // as it is carried out
 	trouble error          // why that is not what the file says
-	known   []func()       // take secrets above the routes back, those of the last two files
+	// listeners are those of the routes that take messages of NATS.
+	listeners map[string]*listener
+	known     []func() // take secrets above the routes back, those of the last two files
 }
 
 // shutdownTimeout is how long a bridge may take to end where its file does not say. Orchestrators give half a minute.
@@ -117,7 +119,10 @@ func (b *Bridge) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	b.Log.Info("the bridge ends", "within", timeout)
-	b.Routes.StopWith(ctx, func() { b.stopListening(ctx) })
+	b.Routes.StopWith(ctx, func() {
+		b.stopListening(ctx)
+		b.stopNATS(ctx)
+	})
 	b.Flush(ctx)
 }
 
@@ -145,6 +150,7 @@ func (b *Bridge) apply(now *config.Config) {
 			}
 		}
 	}
+	b.listenNATS(now)
 	if before == nil {
 		return
 	}

@@ -92,17 +92,10 @@ func (b *Bridge) sender(name string) (httpin.Sender, bool) {
 	if c == nil {
 		return nil, false
 	}
-	now, done := context.WithCancel(context.Background())
-	done() // a route that is not there is not waited for
 	for _, r := range c.Routes {
-		if r.Name != name || !r.Publishes {
-			continue
-		}
-		for _, part := range b.parts(c.Name, r) {
-			if part.wanted.Role.Publishes() {
-				found := b.Routes.Find(now, part.id)
-				return found, found != nil
-			}
+		if r.Name == name && r.Publishes {
+			found := b.publishes(c.Name, r)
+			return found, found != nil
 		}
 	}
 	return nil, false

@@ -43,7 +43,7 @@ func (b *Bridge) parts(bridge string, r *config.Route) []part {
 			wanted: route.Wanted{Role: does, Settings: r.Settings, Receiver: b.receiver(r.Name)},
 		})
 	}
-	if r.Publishes && (!r.Reads() || !does.Publishes()) {
+	if (r.Publishes || r.TakesNATS()) && (!r.Reads() || !does.Publishes()) {
 		list = append(list, part{
 			id:     route.ID{Peer: bridge, Name: r.Name, Variant: publishing},
 			label:  route.Label{Package: status.Callers, Direction: status.Target},

@@ -115,7 +115,7 @@ func (b *Bridge) problems() status.Problems {
 	if trouble != nil {
 		list.Add(status.ProblemConfig, "the file cannot be used, and what it said before goes on: "+trouble.Error())
 	}
-	return append(list, b.nats.Problems()...)
+	return append(list, b.natsProblems()...)
 }
 
 // errNothingRead is the error of a bridge that was to end when all is read, and reads nothing.

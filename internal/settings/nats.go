@@ -129,7 +129,12 @@ func parseNATSSubjects(text string) ([]string, error) {
 	if len(subjects) == 0 {
 		return nil, refuse(text, "names no subject")
 	}
-	for _, s := range subjects {
+	for i, s := range subjects {
+		for _, other := range subjects[:i] {
+			if overlap(s, other) {
+				return nil, refuse(s, "and another of the subjects match the same messages, which would be published twice")
+			}
+		}
 		if !isSubject(s) {
 			return nil, refuse(s, "is not a subject of NATS: tokens with dots between them, in which * stands for one token and > at the end for all that follow")
 		}
@@ -138,6 +143,20 @@ func parseNATSSubjects(text string) ([]string, error) {
 		}
 	}
 	return subjects, nil
+}
+
+// overlap tells whether a subject can match two patterns.
+func overlap(a, b string) bool {
+	x, y := strings.Split(a, "."), strings.Split(b, ".")
+	for i := 0; i < len(x) && i < len(y); i++ {
+		if x[i] == ">" || y[i] == ">" {
+			return true
+		}
+		if x[i] != y[i] && x[i] != "*" && y[i] != "*" {
+			return false
+		}
+	}
+	return len(x) == len(y)
 }
 
 // parseNATSName reads the name of a stream or a queue group.

@@ -50,27 +50,30 @@ func TestRoutesOverNATSThatCannotWork(t *testing.T) {
 		settings []string
 		key, why string
 	}{
-		"no server":           {[]string{"deliver", "jetstream"}, "nats_url", "deliver=jetstream needs it"},
-		"no topic":            {[]string{"deliver", "jetstream", "nats_url", at, "topic", ""}, "topic", "hands over"},
-		"no use for it":       {[]string{"deliver", "http-records", "url", "http://a/", "nats_url", at}, "nats_url", "nothing what for"},
-		"HTTP as well":        {[]string{"deliver", "nats-reply", "nats_url", at, "url", "http://a/"}, "url", "leave it out"},
-		"a user in the URL":   {[]string{"deliver", "nats-reply", "nats_url", "nats://me:secret@nats:4222"}, "nats_url", "holds a user"},
-		"another scheme":      {[]string{"deliver", "nats-reply", "nats_url", "http://nats:4222"}, "nats_url", "nats://host:4222"},
-		"a path":              {[]string{"deliver", "nats-reply", "nats_url", at + "/a"}, "nats_url", "behind the host"},
-		"a wildcard":          {[]string{"deliver", "nats-reply", "nats_url", at, "nats_subject", "kafka.>"}, "nats_subject", "wildcard"},
-		"an empty token":      {[]string{"deliver", "nats-reply", "nats_url", at, "nats_subject", "kafka..a"}, "nats_subject", "not a subject"},
-		"an unknown word":     {[]string{"deliver", "nats-reply", "nats_url", at, "nats_subject", "k.{value}"}, "nats_subject", "brace"},
-		"two who come":        {[]string{"deliver", "nats-reply", "nats_url", at, "nats_token", "t", "nats_user", "u", "nats_password", "p"}, "nats_user", "leave one"},
-		"no password":         {[]string{"deliver", "nats-reply", "nats_url", at, "nats_user", "u"}, "nats_password", "missing"},
-		"no user":             {[]string{"deliver", "nats-reply", "nats_url", at, "nats_password", "p"}, "nats_user", "missing"},
-		"no key":              {[]string{"deliver", "nats-reply", "nats_url", at, "nats_tls_cert_file", "/c"}, "nats_tls_key_file", "missing"},
-		"a wrong seed":        {[]string{"deliver", "nats-reply", "nats_url", at, "nats_nkey", "secret"}, "nats_nkey", "begin with SU"},
-		"wrong credentials":   {[]string{"deliver", "nats-reply", "nats_url", at, "nats_creds", "secret"}, "nats_creds", ".creds"},
-		"too little time":     {[]string{"deliver", "nats-reply", "nats_url", at, "nats_max_wait", "1s"}, "nats_max_wait", "handle_timeout"},
-		"transactions":        {[]string{"deliver", "nats-reply", "nats_url", at, "transactions", "true"}, "transactions", "no outputs"},
-		"a stream with a dot": {[]string{"deliver", "jetstream", "nats_url", at, "nats_stream", "a.b"}, "nats_stream", "dot"},
-		"subjects of NATS":    {[]string{"nats_publish_subject", "$JS.>", "nats_url", at, "topic", ""}, "nats_publish_subject", "of NATS itself"},
-		"all subjects":        {[]string{"nats_publish_subject", ">", "nats_url", at, "topic", ""}, "nats_publish_subject", "of NATS itself"},
+		"no server":             {[]string{"deliver", "jetstream"}, "nats_url", "deliver=jetstream needs it"},
+		"no topic":              {[]string{"deliver", "jetstream", "nats_url", at, "topic", ""}, "topic", "hands over"},
+		"no use for it":         {[]string{"deliver", "http-records", "url", "http://a/", "nats_url", at}, "nats_url", "nothing what for"},
+		"HTTP as well":          {[]string{"deliver", "nats-reply", "nats_url", at, "url", "http://a/"}, "url", "leave it out"},
+		"a user in the URL":     {[]string{"deliver", "nats-reply", "nats_url", "nats://me:secret@nats:4222"}, "nats_url", "holds a user"},
+		"another scheme":        {[]string{"deliver", "nats-reply", "nats_url", "http://nats:4222"}, "nats_url", "nats://host:4222"},
+		"a path":                {[]string{"deliver", "nats-reply", "nats_url", at + "/a"}, "nats_url", "behind the host"},
+		"a wildcard":            {[]string{"deliver", "nats-reply", "nats_url", at, "nats_subject", "kafka.>"}, "nats_subject", "wildcard"},
+		"an empty token":        {[]string{"deliver", "nats-reply", "nats_url", at, "nats_subject", "kafka..a"}, "nats_subject", "not a subject"},
+		"an unknown word":       {[]string{"deliver", "nats-reply", "nats_url", at, "nats_subject", "k.{value}"}, "nats_subject", "brace"},
+		"two who come":          {[]string{"deliver", "nats-reply", "nats_url", at, "nats_token", "t", "nats_user", "u", "nats_password", "p"}, "nats_user", "leave one"},
+		"no password":           {[]string{"deliver", "nats-reply", "nats_url", at, "nats_user", "u"}, "nats_password", "missing"},
+		"no user":               {[]string{"deliver", "nats-reply", "nats_url", at, "nats_password", "p"}, "nats_user", "missing"},
+		"no key":                {[]string{"deliver", "nats-reply", "nats_url", at, "nats_tls_cert_file", "/c"}, "nats_tls_key_file", "missing"},
+		"a wrong seed":          {[]string{"deliver", "nats-reply", "nats_url", at, "nats_nkey", "secret"}, "nats_nkey", "begin with SU"},
+		"wrong credentials":     {[]string{"deliver", "nats-reply", "nats_url", at, "nats_creds", "secret"}, "nats_creds", ".creds"},
+		"too little time":       {[]string{"deliver", "nats-reply", "nats_url", at, "nats_max_wait", "1s"}, "nats_max_wait", "handle_timeout"},
+		"transactions":          {[]string{"deliver", "nats-reply", "nats_url", at, "transactions", "true"}, "transactions", "no outputs"},
+		"a stream with a dot":   {[]string{"deliver", "jetstream", "nats_url", at, "nats_stream", "a.b"}, "nats_stream", "dot"},
+		"subjects of NATS":      {[]string{"nats_publish_subject", "$JS.>", "nats_url", at, "topic", ""}, "nats_publish_subject", "of NATS itself"},
+		"subjects that overlap": {[]string{"nats_publish_subject", "kafka.>,kafka.orders.*", "nats_url", at, "topic", ""}, "nats_publish_subject", "published twice"},
+		"round and round": {[]string{"deliver", "nats-reply", "nats_subject", "kafka.{topic}.{key}", "nats_publish_subject", "kafka.orders.>", "nats_url", at},
+			"nats_publish_subject", "without end"},
+		"all subjects": {[]string{"nats_publish_subject", ">", "nats_url", at, "topic", ""}, "nats_publish_subject", "of NATS itself"},
 	} {
 		_, _, err := natsRoute(test.settings...)
 		var all Errors
@@ -80,6 +83,23 @@ func TestRoutesOverNATSThatCannotWork(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: the error tells a secret: %v", name, err)
 		}
+	}
+}
+
+func TestRoutesThatTakeMessagesOfNATS(t *testing.T) {
+	l, warnings, err := natsRoute("topic", "", "nats_url", "nats://nats:4222", "nats_publish_subject", "kafka.*, bills", "allowed_topics", "a*")
+	if err != nil || len(warnings) != 0 {
+		t.Fatalf("a route that is well: %v, %v", warnings, err)
+	}
+	if n := l.NATS; len(n.PublishSubjects) != 2 || n.Queue != "bridge.orders" || n.PublishTopic != "" {
+		t.Errorf("it is %+v", n)
+	}
+	_, warnings, err = natsRoute("topic", "", "nats_url", "nats://nats:4222", "nats_publish_subject", "kafka.*")
+	if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0].Text, "allowed_topics") {
+		t.Errorf("a route that publishes to any topic: %v, %v", warnings, err)
+	}
+	if _, _, err := natsRoute("nats_url", "nats://nats:4222", "deliver", "nats-reply", "nats_publish_subject", "kafka.>", "allowed_topics", "a"); err != nil {
+		t.Errorf("both ways: %v", err)
 	}
 }
 

@@ -3,6 +3,7 @@ package settings
 import (
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -44,7 +45,34 @@ func (p *parse) natsRules() {
 		return
 	}
 	p.natsDelivery()
+	p.natsLoop()
+	if publishes && n.PublishTopic == "" && len(p.link.Producer.AllowedTopics) == 0 && !p.anyFailed("allowed_topics") &&
+		slices.ContainsFunc(n.PublishSubjects, hasWildcard) {
+		p.warn(keyNATSPublishSubject, "lets whoever may publish on it name any topic: set allowed_topics or nats_publish_topic")
+	}
 	p.natsCredentials()
+}
+
+// natsLoop looks for records that would be published again by the route that hands them over.
+func (p *parse) natsLoop() {
+	n := &p.link.NATS
+	if !p.link.HTTP.Deliver.OverNATS() {
+		return
+	}
+	topics := p.link.Consumer.Topics
+	if len(topics) == 0 {
+		topics = []string{">"} // a pattern: how many tokens a topic has is not known
+	}
+	for _, topic := range topics {
+		sent := strings.ReplaceAll(n.Subject, NATSTopic, topic)
+		for _, placeholder := range NATSPlaceholders {
+			sent = strings.ReplaceAll(sent, placeholder, "*")
+		}
+		if slices.ContainsFunc(n.PublishSubjects, func(s string) bool { return overlap(s, sent) }) {
+			p.fail(keyNATSPublishSubject, "matches the subject that the route's own records go to (%s): they would go round without end", n.Subject)
+			return
+		}
+	}
 }
 
 // natsDelivery settles what belongs to one way of delivery.

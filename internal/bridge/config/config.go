@@ -54,6 +54,9 @@ type Route struct {
 // Reads tells whether the route hands records over.
 func (r *Route) Reads() bool { return r.Settings.HTTP.Deliver != "" }
 
+// TakesNATS tells whether messages of NATS are published by the route.
+func (r *Route) TakesNATS() bool { return len(r.Settings.NATS.PublishSubjects) > 0 }
+
 // Input is what the settings of a route are parsed from.
 func (c *Config) Input(r *Route, host string) settings.Input {
 	return settings.Input{
@@ -407,7 +410,7 @@ func (r *reader) finish() {
 	r.ownSettings()
 	r.listens()
 	for i, route := range c.Routes {
-		if !route.Reads() && !route.Publishes && !route.faulty {
+		if !route.Reads() && !route.Publishes && !route.TakesNATS() && !route.faulty {
 			r.fail(route.line, keyRoutes+"."+route.Name,
 				"does nothing: it neither hands records over (topic, deliver and url), nor may anybody publish by it (listen and callers)")
 		}

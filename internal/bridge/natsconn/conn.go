@@ -41,6 +41,8 @@ type Conn struct {
 	// refused are subscriptions that the server does not allow, denied the subjects of publishes, with the time.
 	refused map[string]bool
 	denied  map[string]time.Time
+	// wanted are the subscriptions that there are to be.
+	wanted map[*Subscription]bool
 }
 
 // errConnecting is why there is no connection at first.
@@ -53,6 +55,7 @@ func (p *Pool) begin(server settings.NATSServer) *Conn {
 		pool: p, server: server, log: p.log.With("url", server.URLs), inbox: nats.NewInbox() + ".", stop: stop,
 		done: make(chan struct{}), closed: make(chan struct{}), away: errConnecting, since: time.Now(),
 		waiting: make(map[string]*waiter), refused: make(map[string]bool), denied: make(map[string]time.Time),
+		wanted: make(map[*Subscription]bool),
 	}
 	go c.connect(ctx)
 	return c
@@ -121,6 +124,9 @@ func (c *Conn) made(nc *nats.Conn) {
 	}
 	c.mu.Lock()
 	c.nc = nc
+	for s := range c.wanted {
+		s.begin()
+	}
 	c.mu.Unlock()
 	if nc.IsConnected() {
 		c.back(nc) // the handler may have run before the connection was taken

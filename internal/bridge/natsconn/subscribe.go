@@ -1,0 +1,71 @@
+package natsconn
+
+import (
+	"context"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Subscription is one that is made as soon as there is a connection, and made again with each.
+type Subscription struct {
+	conn           *Conn
+	subject, queue string
+	handle         nats.MsgHandler
+	sub            *nats.Subscription // nil until it is made; Conn.mu protects it
+}
+
+// Subscribe has the messages of a subject handled one after another, in a queue group.
+func (c *Conn) Subscribe(subject, queue string, handle nats.MsgHandler) *Subscription {
+	s := &Subscription{conn: c, subject: subject, queue: queue, handle: handle}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wanted[s] = true
+	if c.nc != nil {
+		s.begin()
+	}
+	return s
+}
+
+// begin makes the subscription. Conn.mu is held.
+func (s *Subscription) begin() {
+	sub, err := s.conn.nc.QueueSubscribe(s.subject, s.queue, s.handle)
+	if err == nil {
+		err = sub.SetPendingLimits(pendingMessages, pendingBytes)
+	}
+	if err != nil {
+		// Only a connection that ends refuses it: what the settings let through is a subject.
+		s.conn.log.Error("a subject of NATS cannot be subscribed to", "subject", s.subject, "error", err)
+		return
+	}
+	s.sub = sub
+}
+
+// Drain ends the subscription: no more messages come, and when it returns those that had come have been handed over and
+// no handler runs any more, unless ctx has ended before.
+func (s *Subscription) Drain(ctx context.Context) {
+	s.conn.mu.Lock()
+	delete(s.conn.wanted, s)
+	delete(s.conn.refused, s.subject)
+	sub := s.sub
+	s.conn.mu.Unlock()
+	if sub == nil || !sub.IsValid() {
+		return
+	}
+	ended := make(chan struct{})
+	sub.SetClosedHandler(func(string) { close(ended) }) // after the last message has been handled
+	if err := sub.Drain(); err != nil {
+		return // the connection has ended, and the subscription with it
+	}
+	// There may be no connection, without which a server's word that nothing more comes does not arrive.
+	timer := time.NewTimer(drainTimeout)
+	defer timer.Stop()
+	select {
+	case <-ended:
+		return
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	_ = sub.Unsubscribe() // it fails where the connection has ended meanwhile, and the subscription with it
+	<-ended
+}
