@@ -82,11 +82,7 @@ brokers() {
 }
 
 # The suites, what breaks most first. A folder below test/ with tests in it that is not listed comes last.
-<<<<<<< HEAD
-suites=(brokers integration simulation charts e2e page security exactlyonce chaos release soak)
-=======
-suites=(brokers integration simulation e2e acceptance page security exactlyonce chaos release soak)
->>>>>>> fc1179f (Ask the bridge what the lattice is asked, with stand-ins and with real components in wasmtime)
+suites=(brokers integration simulation charts e2e acceptance page security exactlyonce chaos release soak)
 for dir in test/*/; do
   suite=$(basename "$dir")
   if compgen -G "$dir*_test.go" >/dev/null && [[ " ${suites[*]} " != *" $suite "* ]]; then suites+=("$suite"); fi
