@@ -128,6 +128,9 @@ for suite in "${suites[@]}"; do
   at=. package=./test/$suite
   if [ -e "test/$suite/go.mod" ]; then at=test/$suite package=.; fi
   step "go test -race ./test/$suite" within "$at" gotest --format testname -- -count=1 -race -tags "$suite,synctests" -timeout 30m "$package"
+  if [ "$suite" = simulation ]; then
+    step "simulated runs, each of them twice and the same to the byte" go run ./test/simulation/simulate -from 1 -for 1m -check
+  fi
   if [ "$suite" = soak ] && [ -e "$SOAK_OUT/soak.txt" ]; then cat "$SOAK_OUT/soak.txt"; fi
 done
 

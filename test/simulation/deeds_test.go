@@ -33,6 +33,9 @@ func (p *plan) links() []*link {
 			id: route.ID{Peer: "guest", Name: "default", Variant: "0"}, role: role.Messaging, direction: status.Target, config: p.config,
 		})
 	}
+	if p.publishes {
+		list = append(list, p.sender())
+	}
 	return list
 }
 
@@ -92,6 +95,9 @@ var deeds = []misfortune{
 		value := passing[name][rng.IntN(len(passing[name]))]
 		w.tell("the link is put with %s=%s, in each direction that it has", name, value)
 		for i := range w.links { // links of two directions that differ stand against each other
+			if w.links[i].role == role.Produce {
+				continue
+			}
 			w.change(i, func(l *link) {
 				l.config = maps.Clone(l.config)
 				l.config[name] = value

@@ -91,12 +91,19 @@ func (w *world) fail(invariant, format string, args ...any) {
 	w.failures = append(w.failures, replay.Failure{Invariant: invariant, Text: text})
 }
 
+// failed tells whether an invariant does not hold.
+func (w *world) failed() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.failures) > 0
+}
+
 // result is what came of the run.
 func (w *world) result() replay.Result {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	r := replay.Result{
-		Failures: w.failures, Simulated: time.Since(w.began), Kinds: make(map[string]int), Settings: w.plan.drawn,
+		Failures: w.failures, Simulated: time.Since(w.events.began), Kinds: make(map[string]int), Settings: w.plan.drawn,
 		Records: w.plan.records, Copies: w.plan.copies, Calls: len(w.guest.calls), Trouble: w.plan.trouble,
 	}
 	for _, e := range w.plan.all {
@@ -105,6 +112,7 @@ func (w *world) result() replay.Result {
 	for _, e := range w.plan.events {
 		r.Kinds[e.what]++
 	}
+	r.Injected = covered.injected()
 	return r
 }
 

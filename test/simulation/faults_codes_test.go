@@ -211,11 +211,26 @@ func (p *plan) makes() []kmsg.Key {
 	}
 	if p.exactly {
 		keys = append(keys, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn)
+		if p.old {
+			keys = append(keys, kmsg.AddPartitionsToTxn)
+		}
 	} else if p.protocol != "share" {
 		keys = append(keys, kmsg.OffsetCommit)
 	}
-	if p.processor || p.config["dead_letter_topic"] != "" {
+	if p.publishes && p.protocol == "share" {
+		keys = append(keys, kmsg.Fetch) // of answers
+	}
+	if p.processor || p.publishes || p.config["dead_letter_topic"] != "" {
 		keys = append(keys, kmsg.Produce, kmsg.InitProducerID)
+	}
+	if p.creates {
+		keys = append(keys, kmsg.CreateTopics)
+	}
+	if p.configures {
+		keys = append(keys, kmsg.IncrementalAlterConfigs)
+	}
+	if p.config["isolation"] != "read_uncommitted" {
+		keys = append(keys, kmsg.DescribeProducers) // of open transactions
 	}
 	return keys
 }
@@ -224,9 +239,6 @@ func (p *plan) makes() []kmsg.Key {
 // static members.
 func (p *plan) answers(key kmsg.Key) codes {
 	return slices.DeleteFunc(slices.Clone(answerable[key]), func(c code) bool {
-		if key == kmsg.InitProducerID && !p.exactly && !kerr.IsRetriable(c.err) {
-			return true // the client keeps such an answer
-		}
 		switch c.err {
 		case kerr.FencedInstanceID, kerr.UnreleasedInstanceID:
 			return p.config["group_instance_id"] == ""

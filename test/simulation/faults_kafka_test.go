@@ -87,17 +87,22 @@ func retention(ctx context.Context, w *world, rng *rand.Rand) {
 	age := between(rng, time.Second, time.Minute)
 	w.tell("retention deletes what is older than %s", age)
 	w.gone.Store(true)
+	w.alterInput(ctx, "retention.ms", fmt.Sprint(age.Milliseconds()), w.kafka.ApplyRetention)
+}
+
+// alterInput has a config of the input be another one while something is done.
+func (w *world) alterInput(ctx context.Context, name, value string, do func()) {
 	cl := w.client()
 	defer cl.Close()
 	adm := kadm.NewClient(cl)
 	set := func(op kadm.IncrementalOp, value string) {
-		change := []kadm.AlterConfig{{Op: op, Name: "retention.ms", Value: &value}}
+		change := []kadm.AlterConfig{{Op: op, Name: name, Value: &value}}
 		if _, err := adm.AlterTopicConfigs(ctx, change, input); err != nil && ctx.Err() == nil {
-			w.fail("world", "setting the retention: %v", err)
+			w.fail("world", "setting %s: %v", name, err)
 		}
 	}
-	set(kadm.SetConfig, fmt.Sprint(age.Milliseconds()))
-	w.kafka.ApplyRetention()
+	set(kadm.SetConfig, value)
+	do()
 	set(kadm.DeleteConfig, "")
 }
 

@@ -22,9 +22,14 @@ type layer struct {
 	// wrong is told when a copy does what it must not.
 	wrong func(invariant, format string, args ...any)
 
-	mu    sync.Mutex
-	rules []*rule
-	ids   []string // transactional ids that were begun with
+	// lost makes what a leader had that is followed by one without it; nil where there are no elections.
+	lost func(e *election, topic [16]byte, end int64) (batch []byte, to int64)
+
+	mu        sync.Mutex
+	rules     []*rule
+	elections []*election
+	ids       []string // transactional ids that were begun with
+	bombs     int      // that were sent
 }
 
 // rule has something happen to the next requests of a kind, whoever makes them.
@@ -108,7 +113,14 @@ func (l *layer) add(r *rule) {
 func (l *layer) clear() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.rules = nil
+	l.rules, l.elections = nil, nil
+}
+
+// bombed tells whether there were batches that are too large for anybody.
+func (l *layer) bombed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.bombs > 0
 }
 
 // use finds the first rule for a request that fits, and uses it once where apply says that it could be.
@@ -126,6 +138,9 @@ func (l *layer) use(key kmsg.Key, fits func(*rule) bool, apply func(*rule) bool)
 		case coded:
 			covered.code(key, r.code, r.done)
 		case answerSwapped: // if there is another one
+		case batchBomb:
+			l.bombs++
+			covered.way(key, r.way)
 		default:
 			covered.way(key, r.way)
 		}

@@ -36,9 +36,8 @@ func during(ctx context.Context, n *network, rng *rand.Rand, most time.Duration,
 }
 
 var misfortunes = []misfortune{
-	{name: "requests go wrong", do: func(_ context.Context, w *world, rng *rand.Rand) {
-		for range 1 + rng.IntN(4) {
-			r := w.plan.drawRule(rng)
+	{name: wrongRequests, do: func(_ context.Context, w *world, rng *rand.Rand) {
+		for _, r := range w.plan.drawRules(rng) {
 			w.tell("%s", r)
 			w.layer.add(r)
 		}
@@ -104,7 +103,9 @@ var misfortunes = []misfortune{
 	// Share groups of the fake broker do not follow the start of the log.
 	{name: "log start moves", do: logStartMoves, fits: func(p *plan) bool { return p.protocol != "share" }},
 	{name: "retention", do: retention, fits: func(p *plan) bool { return p.protocol != "share" }},
-	{name: "topic made anew", do: topicMadeAnew},
+	{name: "unclean elections", do: uncleanElection, fits: func(p *plan) bool { return p.protocol != "share" }},
+	{name: "compaction", do: compaction, fits: func(p *plan) bool { return p.protocol != "share" }},
+	{name: "topic made anew", do: topicMadeAnew, fits: func(p *plan) bool { return !p.creates }}, // or a copy makes it
 	{name: "partitions added", do: partitionsAdded},
 	{name: "transaction hangs", do: transactionHangs},
 	{name: "producer fenced", do: producerFenced, fits: func(p *plan) bool { return p.exactly }},
@@ -123,11 +124,26 @@ func (g *guest) setAway(away bool) {
 	g.away = away
 }
 
+// wrongRequests is the name of the misfortune that has requests and answers go wrong.
+const wrongRequests = "requests go wrong"
+
+// drawRules draws what happens to the next requests of some kinds.
+func (p *plan) drawRules(rng *rand.Rand) (rules []*rule) {
+	for range 1 + rng.IntN(4) {
+		rules = append(rules, p.drawRule(rng))
+	}
+	return rules
+}
+
 // drawRule draws what happens to the next requests of a kind.
 func (p *plan) drawRule(rng *rand.Rand) *rule {
 	keys := p.makes()
 	r := &rule{key: keys[rng.IntN(len(keys))], left: 1 + rng.IntN(8), rng: rng}
 	if all := ways(r.key); rng.IntN(2) == 0 {
+		// Batches are in few kinds of answers, and much can be wrong with them.
+		if ofBatches := len(all) - len(requestWays) - len(answerWays); ofBatches > 0 && rng.IntN(3) == 0 {
+			all = all[len(all)-ofBatches:]
+		}
 		r.way = all[rng.IntN(len(all))]
 		return r
 	}
@@ -142,7 +158,9 @@ func (w *world) happen(ctx context.Context, e event) {
 	for _, m := range happenings() {
 		if m.name == e.what && sleep(ctx, e.at-time.Since(w.began)) {
 			covered.kind(m.name)
+			w.disturb("")
 			m.do(ctx, w, newRand(w.plan.seed, fmt.Sprint("event ", e.number)))
+			w.disturb("")
 		}
 	}
 }

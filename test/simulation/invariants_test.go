@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,11 +16,15 @@ import (
 
 // judge checks the invariants, when all is over.
 func (w *world) judge() {
+	live := w.guest
+	w.guest = live.still()
+	defer func() { w.guest = live }()
 	truth := w.readAll(input, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	buried := w.readDead()
 	w.judgeLoss(truth, buried)
 	w.judgeCommits(truth, buried)
 	w.judgeOwners()
+	w.judgeRepeats()
 	w.judgeGivenUp(truth, buried)
 	if order := w.plan.config["order"]; order == "key" || order == "partition" {
 		w.judgeOrder(truth, order == "key")
@@ -40,7 +43,7 @@ func (w *world) judgeLoss(truth []*kgo.Record, buried map[place]bool) {
 	lost := 0
 	for _, r := range truth {
 		at := storedAt(r)
-		if _, done := w.guest.done[at]; done || buried[at] || w.skipped(at) {
+		if _, done := w.guest.done[at]; done || buried[at] || w.skipped(r) {
 			continue
 		}
 		if lost++; lost <= 5 {
@@ -49,14 +52,18 @@ func (w *world) judgeLoss(truth []*kgo.Record, buried map[place]bool) {
 	}
 }
 
-// skipped tells whether a record was passed over by rule: it was rejected, or had its last attempt, and there is no
-// topic for dead letters.
-func (w *world) skipped(at place) bool {
-	if w.plan.config["dead_letter_topic"] != "" {
+// skipped tells whether a record was passed over by rule: it is a tombstone that the link skips, it was there before a
+// link that begins at the end, or it was rejected or had its last attempt, and there is no topic for dead letters.
+func (w *world) skipped(r *kgo.Record) bool {
+	at := storedAt(r)
+	switch {
+	case r.Value == nil && w.plan.skipsTombstones(), at.number == "":
+		return true
+	case w.plan.config["dead_letter_topic"] != "":
 		return false
 	}
 	limit, _ := strconv.Atoi(w.plan.config["max_attempts"])
-	return limit > 0 && w.guest.tries[at] >= limit
+	return limit > 0 && w.guest.failures[at] >= limit
 }
 
 func (w *world) visitsOf(at place) (list []visit) {
@@ -72,7 +79,7 @@ func (w *world) visitsOf(at place) (list []visit) {
 func (w *world) tellVisits(at place) string {
 	text := fmt.Sprint(at, ":")
 	for _, v := range w.visitsOf(at) {
-		text += fmt.Sprintf(" [%s call %d %s..%s %s]", v.copy, v.call, v.began.Sub(w.began), v.end.Sub(w.began), v.outcome)
+		text += fmt.Sprintf(" [%s call %d %s..%s %s]", v.copy, v.call, v.began.Sub(w.events.began), v.end.Sub(w.events.began), v.outcome)
 	}
 	return text
 }
@@ -83,12 +90,12 @@ func (w *world) judgeCommits(truth []*kgo.Record, buried map[place]bool) {
 	for _, c := range w.commits {
 		for _, r := range truth {
 			at := storedAt(r)
-			if r.Partition != c.partition || r.Offset >= c.offset || buried[at] || w.skipped(at) || !c.about(r, id) {
+			if r.Partition != c.partition || r.Offset >= c.offset || buried[at] || w.skipped(r) || !c.about(r, id) {
 				continue
 			}
 			if done, ok := w.guest.done[at]; !ok || done.After(c.at) {
 				w.fail("commit-behind-finished", "%d was committed in partition %d at %s, but %v was done at %s",
-					c.offset, c.partition, c.at.Sub(w.began), at, done.Sub(w.began))
+					c.offset, c.partition, c.at.Sub(w.events.began), at, done.Sub(w.events.began))
 				return
 			}
 		}
@@ -110,11 +117,11 @@ func (w *world) judgeOrder(truth []*kgo.Record, byKey bool) {
 	lanes := make(map[string][]place)
 	for _, r := range truth {
 		lane := fmt.Sprint(r.Partition)
-		if byKey && r.Key == nil && os.Getenv("NILKEYS") == "" {
+		if w.skipped(r) {
 			continue
 		}
 		if byKey {
-			lane += fmt.Sprintf("/%q", r.Key)
+			lane += fmt.Sprintf("/%q/%v", r.Key, r.Key == nil)
 		}
 		lanes[lane] = append(lanes[lane], storedAt(r))
 	}
@@ -127,7 +134,8 @@ func (w *world) judgeOrder(truth []*kgo.Record, byKey bool) {
 		if _, ok := first[v.place]; !ok {
 			first[v.place], calls[v.place] = v.began, v.call
 		}
-		if _, ok := given[v.place]; !ok && (v.outcome == record.Reject || (v.outcome == record.Retry || v.outcome == record.Unanswered) && limited) {
+		failed := v.own && (v.outcome == record.Retry || v.outcome == record.Unanswered) && limited
+		if before, ok := given[v.place]; (v.outcome == record.Reject || failed) && (!ok || v.end.Before(before)) {
 			given[v.place] = v.end
 		}
 	}
@@ -144,8 +152,8 @@ func (w *world) judgeOrder(truth []*kgo.Record, byKey bool) {
 				finished, ok = end, true
 			}
 			if !ok || finished.After(began) {
-				w.fail("order", "in lane %s %v was called at %s, before %v was finished (%s): %s; %s", lane, at, began.Sub(w.began),
-					before, finished.Sub(w.began), w.tellVisits(before), w.tellVisits(at))
+				w.fail("order", "in lane %s %v was called at %s, before %v was finished (%s): %s; %s", lane, at, began.Sub(w.events.began),
+					before, finished.Sub(w.events.began), w.tellVisits(before), w.tellVisits(at))
 				return
 			}
 		}
@@ -161,7 +169,7 @@ func (w *world) judgeOutputs(truth []*kgo.Record, buried map[place]bool) {
 	for _, r := range truth {
 		at := storedAt(r)
 		want := 1
-		if buried[at] || w.skipped(at) {
+		if buried[at] || w.skipped(r) {
 			want = 0
 		}
 		if got := seen[at.String()]; got != want {
@@ -187,6 +195,7 @@ func (w *world) watchHealth(ctx context.Context) {
 	ill := time.Now() // when a copy last said that something is wrong
 	moved, last := make(map[int32]time.Time), make(map[int32]int64)
 	for sleep(ctx, 5*time.Second) {
+		w.watchMemory()
 		now, info := time.Now(), w.kafka.GroupInfo(group)
 		if !w.allWellFor(silence) {
 			ill = now
@@ -209,6 +218,24 @@ func (w *world) watchHealth(ctx context.Context) {
 	}
 }
 
+// watchMemory is the invariant memory-within-lid: what a copy counts is within its bound, but for what one fetch brings.
+func (w *world) watchMemory() {
+	for _, r := range w.copies {
+		r.mu.Lock()
+		held := r.memory
+		r.mu.Unlock()
+		if held == nil {
+			continue
+		}
+		if s := held.Status(); s.Most > s.Limit+fetchSlack {
+			w.fail("memory-within-lid", "%s has held %d bytes, of %d", r.name, s.Most, s.Limit)
+		}
+	}
+}
+
+// fetchSlack is what is counted only when it is there.
+const fetchSlack = 64 << 20
+
 // allWellFor tells whether copies live, all for so long at least, and are well.
 func (w *world) allWellFor(span time.Duration) bool {
 	lives := false
@@ -226,6 +253,30 @@ func (w *world) allWellFor(span time.Duration) bool {
 	return lives && len(w.theLinks()) > 0
 }
 
+// disturb notes that something happens to a copy that may cost it a membership, or a commit; "" is all copies.
+func (w *world) disturb(name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.disturbances[name] = append(w.disturbances[name], time.Now())
+}
+
+// disturbed counts what happened to any copy in a time, those changes in the group included.
+func (w *world) disturbed(from, to time.Time) (n int) {
+	for _, list := range w.disturbances {
+		n += countWithin(list, from, to)
+	}
+	return n + countWithin(w.changes, from, to)
+}
+
+func countWithin(list []time.Time, from, to time.Time) (n int) {
+	for _, at := range list {
+		if !at.Before(from) && !at.After(to) {
+			n++
+		}
+	}
+	return n
+}
+
 // unheard is for how long a member may not hear that it is none any more.
 const unheard = time.Minute
 
@@ -240,23 +291,65 @@ func (w *world) evictedBefore(at time.Time) bool {
 	return slices.ContainsFunc(w.evictions, func(e time.Time) bool { return !e.After(at) && at.Sub(e) < unheard })
 }
 
-// judgeOwners is the invariant one-owner: no copy is called with a record while another one is still at work on it.
-// Where only the broker knows how long a member is taken for alive, one that it gave up may be; and so may one that the
-// group has forgotten before its time, until it hears of that.
+// stillIll is how long after something happened to a copy a broker may have given up a member that is alive: as long as
+// it may last, and a session.
+const stillIll = 3 * time.Minute
+
+// givenUpUnheard tells whether a copy may not know yet that its partitions are another's: the group has forgotten it
+// before its time, or, where the broker alone knows for how long it takes a member for alive, has not heard of it.
+func (w *world) givenUpUnheard(name string, at time.Time) bool {
+	return w.evictedBefore(at) || w.plan.protocol == "consumer" && countWithin(w.disturbances[name], at.Add(-stillIll), at) > 0
+}
+
+// judgeOwners is the invariant one-owner: no copy is called with a record while another one is still at work on it, but
+// for what that one cannot know.
 func (w *world) judgeOwners() {
-	if w.plan.protocol != "classic" {
+	if w.plan.protocol == "share" {
 		return
 	}
 	busy := make(map[place]visit)
 	for _, v := range w.guest.calls {
 		before, ok := busy[v.place]
-		if ok && before.copy != v.copy && (before.end.IsZero() || before.end.After(v.began)) && !w.evictedBefore(v.began) {
-			w.fail("one-owner", "%v is with %s from %s on, and %s is at work on it until %s", v.place, v.copy, v.began.Sub(w.began), before.copy,
-				before.end.Sub(w.began))
+		if ok && before.copy != v.copy && (before.end.IsZero() || before.end.After(v.began)) && !w.givenUpUnheard(before.copy, v.began) {
+			w.fail("one-owner", "%v is with %s from %s on, and %s is at work on it until %s", v.place, v.copy, v.began.Sub(w.events.began), before.copy,
+				before.end.Sub(w.events.began))
 			return
 		}
 		if !ok || v.end.After(before.end) {
 			busy[v.place] = v
+		}
+	}
+}
+
+const (
+	// spare is how often a record may be delivered in vain in one ownership: with one that makes the component trap, twice
+	// behind one that fails, and alone.
+	spare = 4
+	// shadow is for how long before a delivery what happens may have caused it.
+	shadow = 30 * time.Second
+)
+
+// judgeRepeats is the invariant repeats-bounded: a record comes again where it has failed, and else only because of what
+// happened meanwhile.
+func (w *world) judgeRepeats() {
+	if w.plan.protocol == "share" {
+		return // the broker delivers again what was not acknowledged in its time
+	}
+	visits := make(map[place][]visit)
+	for _, v := range w.guest.calls {
+		if !v.own || v.outcome == record.Done {
+			visits[v.place] = append(visits[v.place], v)
+		}
+	}
+	for at, list := range visits {
+		most := spare
+		if len(list) > most {
+			most *= 1 + w.disturbed(list[0].began.Add(-shadow), list[len(list)-1].began)
+		}
+		if len(list) > most {
+			w.fail("repeats-bounded", "%v was delivered %d times without a failure of its own, and at most %d of them have a cause: %s",
+				at, len(list), most, w.tellVisits(at))
+			return
 		}
 	}
 }
@@ -273,7 +366,7 @@ func (w *world) judgeGivenUp(truth []*kgo.Record, buried map[place]bool) {
 		rejected[v.place] = rejected[v.place] || v.outcome == record.Reject
 	}
 	for _, r := range truth {
-		if at := storedAt(r); buried[at] && !rejected[at] && w.guest.tries[at] < limit {
+		if at := storedAt(r); buried[at] && !rejected[at] && w.guest.failures[at] < limit {
 			w.fail("given-up-by-rule", "%v is a dead letter after fewer than %d attempts: %s", at, limit, w.tellVisits(at))
 			return
 		}

@@ -22,6 +22,8 @@ type network struct {
 	name  string
 	stack *kfake.VirtualNetwork
 	layer *layer
+	// ill is told when something happens to what passes; nil where nobody wants to know.
+	ill func()
 
 	mu     sync.Mutex
 	rng    *rand.Rand
@@ -56,8 +58,15 @@ func (n *network) dial(ctx context.Context, kind, address string) (net.Conn, err
 	return c, nil
 }
 
+func (n *network) tellIll() {
+	if n.ill != nil {
+		n.ill()
+	}
+}
+
 // cut closes all connections; with away none can be made until mend.
 func (n *network) cut(away bool) {
+	n.tellIll()
 	n.mu.Lock()
 	n.away = n.away || away
 	var open []*conn
@@ -72,6 +81,7 @@ func (n *network) cut(away bool) {
 
 // mend makes the network a good one again.
 func (n *network) mend() {
+	n.tellIll()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.away, n.slow, n.lame, n.worm = false, 0, 0, 0
@@ -90,6 +100,7 @@ func (n *network) thawNow() {
 }
 
 func (n *network) set(change func(*network)) {
+	n.tellIll()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	change(n)
@@ -265,6 +276,9 @@ func (c *conn) pass(a *asked, frame []byte) bool {
 		instead, err = a.refuse(r.code, frame)
 		return err == nil
 	})
+	if r != nil {
+		c.n.tellIll()
+	}
 	if instead != nil {
 		a.answer <- instead
 		c.under <- a
@@ -409,6 +423,9 @@ type part struct {
 
 // treat says what becomes of an answer.
 func (c *conn) treat(a *asked, frame []byte) (out []part, held bool) {
+	if changed := a.lose(c.n.layer, frame); changed != nil {
+		frame = changed
+	}
 	wait := latency + c.n.mistreat(a.key, frame)
 	r := c.n.layer.use(a.key, func(r *rule) bool {
 		if r.way == coded {
@@ -445,6 +462,7 @@ func (c *conn) treat(a *asked, frame []byte) (out []part, held bool) {
 	if r == nil {
 		return out, false
 	}
+	c.n.tellIll()
 	switch r.way {
 	case answerCut:
 		return []part{{wait: wait, end: true}}, false

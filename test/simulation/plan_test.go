@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings/role"
 	"github.com/messaging-kafka/messaging-kafka/test/simulation/replay"
 )
@@ -26,6 +27,12 @@ type plan struct {
 	trouble    time.Duration // for how long faults come
 	pause      time.Duration // between records, on average
 	config     map[string]string
+	traps      bool // some records make the component trap
+	creates    bool // topics for what is produced are made by the copies
+	configures bool // so are configs of the share group
+	publishes  bool // the component publishes and asks, by a link of its own
+	old        bool // the brokers are of Kafka 3.9
+	latest     bool // the link begins at the end, and records come when it is well
 	events     []event
 	all        []event  // those that a run may leave out, too
 	drawn      []string // the names of the settings that were drawn
@@ -55,6 +62,17 @@ func (p *plan) drawEvents() {
 	for _, m := range happenings() {
 		if drawn := rng.IntN(2) == 0; drawn && (m.fits == nil || m.fits(p)) {
 			kinds = append(kinds, m.name)
+		}
+	}
+	if p.latest && slices.Contains(kinds, "topic made anew") {
+		// A topic that is made while no copy lives cannot be told from one that was there, and begins at the end.
+		without := func(names ...string) {
+			kinds = slices.DeleteFunc(kinds, func(kind string) bool { return slices.Contains(names, kind) })
+		}
+		if rng.IntN(2) == 0 {
+			without("topic made anew")
+		} else {
+			without("killed", "restarted", "link deleted", "link replaced", "link put again")
 		}
 	}
 	gap := time.Duration(1+rng.IntN(15)) * time.Second // on average
@@ -111,11 +129,66 @@ func draw(run replay.Run) plan {
 	if p.processor {
 		p.config["batch_max_records"] = pick("1", "7", "100")
 	}
+	p.drawMore()
 	p.pause = p.trouble / time.Duration(p.records+1)
 	p.drawEvents()
 	p.reduce(run)
 	return p
 }
+
+// drawMore draws from a source of its own what was added to plans later, so that it changes nothing else of a seed.
+func (p *plan) drawMore() {
+	rng := newRand(p.seed, "more")
+	p.traps = rng.IntN(2) == 0
+	if !p.processor && p.protocol != "share" && rng.IntN(4) == 0 {
+		p.config["tombstones"] = "skip"
+	}
+	if p.protocol != "share" {
+		p.config["topic"] = input + "," + other
+		if rng.IntN(3) == 0 {
+			p.config["topic"] = "/" + input + "|" + other + "|__.*/"
+		}
+	}
+	if (p.processor || p.config["dead_letter_topic"] != "") && rng.IntN(4) == 0 {
+		p.config["create_topics"], p.creates = "true", true
+	}
+	p.publishes = rng.IntN(2) == 0
+	if rng.IntN(2) == 0 {
+		p.drawDeclared(rng)
+	}
+	p.old = p.protocol == "classic" && rng.IntN(3) == 0
+	p.configures = p.protocol == "share" && rng.IntN(2) == 0
+	if p.protocol != "share" && rng.IntN(3) == 0 {
+		p.config["start"], p.latest = "latest", true
+	}
+}
+
+// harmless are settings that change the outcome of no record and take no part of Kafka that is not there, whatever their
+// values: those of their declarations are drawn.
+var harmless = []string{
+	"client_id", "metadata_max_age", "dial_timeout", "session_timeout", "rebalance_timeout", "commit_interval", "fetch_max_wait",
+	"fetch_max_bytes", "rack", "max_in_flight", "batch_max_records", "batch_max_bytes", "batch_max_wait", "binary", "max_buffer",
+	"retry_backoff", "drain_timeout", "log_payloads", "publish_timeout", "linger", "max_message_bytes", "partitioner", "create_topics_partitions",
+}
+
+// drawDeclared draws values of some settings from their declarations, and leaves out what nobody takes together with the
+// others.
+func (p *plan) drawDeclared(rng *rand.Rand) {
+	all := slices.DeleteFunc(settings.DeclaredForLinks(), func(d settings.Declared) bool {
+		return !slices.Contains(harmless, d.Name) || len(d.Values) == 0
+	})
+	for range 1 + rng.IntN(5) {
+		d := all[rng.IntN(len(all))]
+		config := maps.Clone(p.config)
+		config[d.Name] = d.Values[rng.IntN(len(d.Values))]
+		if _, err := parse(p.role(), config, "N"); err == nil {
+			p.config = config
+		}
+	}
+}
+
+// skipsTombstones tells whether the link finishes records without a value by itself.
+func (p *plan) skipsTombstones() bool { return p.config["tombstones"] == "skip" }
 
 // newRand is a source of its own for each actor, so that what one does moves no other.
 func newRand(seed uint64, actor string) *rand.Rand {
@@ -125,7 +198,7 @@ func newRand(seed uint64, actor string) *rand.Rand {
 }
 
 // essential are settings without which a run would be another one.
-var essential = []string{"topic", "consumer_group", "start", "group_protocol", "transactions"}
+var essential = []string{"topic", "consumer_group", "start", "group_protocol", "transactions", "create_topics"}
 
 // reduce takes away what a run leaves out.
 func (p *plan) reduce(run replay.Run) {
@@ -150,7 +223,7 @@ func (p *plan) describe() []string {
 	lines := []string{
 		fmt.Sprintf("seed %d: %d copies, %d brokers, %d partitions; %d records with %d keys within %s", p.seed, p.copies, p.brokers, p.partitions,
 			p.records, p.keys, p.trouble),
-		"the link is of " + p.role().String(),
+		fmt.Sprintf("the link is of %s; some records are traps: %v; brokers of Kafka 3.9: %v", p.role(), p.traps, p.old),
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.config)) {
 		lines = append(lines, "  "+name+"="+p.config[name])

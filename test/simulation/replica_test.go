@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/memory"
 	"github.com/messaging-kafka/messaging-kafka/internal/base/redact"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/route"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
@@ -27,7 +28,11 @@ type replica struct {
 	since  time.Time // when it began
 	net    *network
 	routes *route.Set // nil where it does not live
+	memory *memory.Budget
 }
+
+// budget bounds what a copy may hold.
+const budget = 256 << 20
 
 // start begins a life of the copy.
 func (r *replica) start() {
@@ -41,9 +46,12 @@ func (r *replica) start() {
 	w := r.w
 	name := fmt.Sprint(r.name, r.life)
 	r.net = newNetwork(name, &w.stack, &w.layer, newRand(w.plan.seed, "network "+name))
+	r.net.ill = func() { w.disturb(r.name) }
+	r.memory = memory.New(budget)
 	r.routes = route.NewSet(route.Options{
 		Log: w.events.logger().With("copy", r.name, "life", r.life), Metrics: telemetry.NewMetrics(),
 		Secrets: new(redact.Redactor), Process: []string{"N" + r.name, "provider"}, Connector: r.net.dial,
+		Memory: r.memory,
 	})
 	w.tell("%s starts (life %d)", r.name, r.life)
 	r.mu.Unlock()
@@ -56,19 +64,23 @@ func (r *replica) start() {
 func (r *replica) settings(does role.Role, config map[string]string) settings.Link {
 	config = maps.Clone(config)
 	config["hosts"] = strings.ReplaceAll(strings.Join(r.w.kafka.ListenAddrs(), ","), "localhost", "127.0.0.1")
-	link, _, err := settings.ParseLink(settings.Input{
-		Config: config, Batches: does.Batches(), Records: does.Records(),
-		Identity: settings.Identity{
-			Lattice: "l", Component: "guest", LinkName: "default", HostID: "N" + r.name, ProviderKey: "provider",
-		},
-	})
-	if err == nil {
-		err = does.Check(&link)
-	}
+	link, err := parse(does, config, "N"+r.name)
 	if err != nil {
 		r.w.t.Fatalf("seed %d draws settings that nobody takes: %v", r.w.plan.seed, err)
 	}
 	return link
+}
+
+// parse reads the settings of a link on a host.
+func parse(does role.Role, config map[string]string, host string) (settings.Link, error) {
+	link, _, err := settings.ParseLink(settings.Input{
+		Config: config, Batches: does.Batches(), Records: does.Records(),
+		Identity: settings.Identity{Lattice: "l", Component: "guest", LinkName: "default", HostID: host, ProviderKey: "provider"},
+	})
+	if err == nil {
+		err = does.Check(&link)
+	}
+	return link, err
 }
 
 // set is what lives of the copy; nil where it does not.
@@ -81,12 +93,13 @@ func (r *replica) set() *route.Set {
 // stop ends the life of the copy in order, within a time.
 func (r *replica) stop(within time.Duration) {
 	r.mu.Lock()
-	routes := r.routes
+	routes, held := r.routes, r.memory
 	r.routes = nil
 	r.mu.Unlock()
 	if routes == nil {
 		return
 	}
+	r.w.disturb(r.name)
 	r.w.tell("%s stops within %s", r.name, within)
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
@@ -99,6 +112,9 @@ func (r *replica) stop(within time.Duration) {
 		r.w.fail("stop-bounded", "%s stopped after %s, had %s", r.name, took, within)
 	}
 	routes.Close()
+	if s := held.Status(); s.Used != 0 {
+		r.w.fail("memory-within-lid", "%s has stopped and still holds %d bytes: %v", r.name, s.Used, s.Parts)
+	}
 	r.w.tell("%s has stopped", r.name)
 }
 

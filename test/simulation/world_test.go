@@ -1,7 +1,6 @@
 package simulation
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kversion"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/turn"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
@@ -26,6 +26,10 @@ const (
 	input  = "in"
 	output = "out"
 	dead   = "dead"
+	// other is another topic that a link reads. It has records when all is over.
+	other = "other"
+	// internal is a topic of Kafka's own, which no pattern matches.
+	internal = "__consumer_offsets"
 )
 
 // world is one simulated run.
@@ -38,7 +42,10 @@ type world struct {
 	guest *guest
 	layer layer
 	// gone tells that records of the input were deleted, remaking is held while the topic is another one.
-	gone     atomic.Bool
+	gone atomic.Bool
+	// quiet tells that all faults are over, calls are those in which the component publishes and asks.
+	quiet    atomic.Bool
+	calls    sync.WaitGroup
 	remaking turn.Turn
 
 	events events
@@ -46,10 +53,16 @@ type world struct {
 	mu       sync.Mutex
 	failures []replay.Failure
 	commits  []commit
-	// evictions are when members were thrown out.
-	evictions []time.Time
-	copies    []*replica
-	links     []*link
+	// evictions are when members were thrown out, disturbances when what happened to which copy, "" being all of them, and
+	// changes when the group had other members, or gave them other partitions.
+	evictions    []time.Time
+	disturbances map[string][]time.Time
+	changes      []time.Time
+	copies       []*replica
+	links        []*link
+	sent         []published
+	// elected are the epochs in which the new leaders of unclean elections have written.
+	elected map[int32]elected
 }
 
 // commit is an offset that the group had at a moment.
@@ -62,15 +75,20 @@ type commit struct {
 }
 
 func newWorld(t *testing.T, p plan) *world {
-	w := &world{t: t, plan: p, began: time.Now(), remaking: turn.New()}
+	w := &world{t: t, plan: p, began: time.Now(), remaking: turn.New(), disturbances: make(map[string][]time.Time), elected: make(map[int32]elected)}
 	w.events.began = w.began
-	w.layer.wrong = w.fail
+	w.layer.wrong, w.layer.lost = w.fail, w.lose
 	ports := make([]int, p.brokers)
 	for i := range ports {
 		ports[i] = 9092 + i
 	}
-	cluster, err := kfake.NewCluster(kfake.Ports(ports...), kfake.ListenFn(w.stack.Listen),
-		kfake.SeedTopics(p.partitions, input), kfake.SeedTopics(3, output, dead),
+	versions := kversion.Stable()
+	if p.old {
+		versions = kversion.V3_9_0()
+	}
+	cluster, err := kfake.NewCluster(kfake.MaxVersions(versions), kfake.Ports(ports...), kfake.ListenFn(w.stack.Listen),
+		kfake.SeedTopics(p.partitions, input), kfake.SeedTopics(3, p.made()...), kfake.SeedTopics(1, other),
+		kfake.SeedTopics(2, sent, questions, replies),
 		kfake.GroupMinSessionTimeout(time.Second),
 		kfake.BrokerConfigs(map[string]string{
 			"group.consumer.min.session.timeout.ms": "1000",
@@ -81,16 +99,27 @@ func newWorld(t *testing.T, p plan) *world {
 		t.Fatal(err)
 	}
 	w.kafka = cluster
-	if p.protocol == "share" {
+	if err := cluster.CreateTopic(internal, 1, map[string]string{"kfake.is_internal": "true"}); err != nil {
+		t.Fatal(err)
+	}
+	if p.protocol == "share" && !p.configures {
 		cluster.SetGroupConfigs(group,
 			map[string]string{"share.auto.offset.reset": "earliest", "share.isolation.level": "read_committed"})
 	}
 	w.links = p.links()
-	w.guest = &guest{w: w, done: make(map[place]time.Time), tries: make(map[place]int)}
+	w.guest = &guest{w: w, done: make(map[place]time.Time), tries: make(map[place]int), failures: make(map[place]int), aside: make(map[string]time.Time)}
 	for i := range p.copies {
 		w.copies = append(w.copies, &replica{w: w, name: string(rune('A' + i))})
 	}
 	return w
+}
+
+// made are the topics for what is produced that are there from the start.
+func (p *plan) made() []string {
+	if p.creates {
+		return nil
+	}
+	return []string{output, dead}
 }
 
 func (w *world) client(opts ...kgo.Opt) *kgo.Client {
@@ -138,10 +167,13 @@ type guest struct {
 
 	mu       sync.Mutex
 	away     bool // nobody takes calls
+	plain    bool // all goes well
 	done     map[place]time.Time
 	tries    map[place]int
+	failures map[place]int // tries that were answered, and not with ok
 	numbered int
 	calls    []visit
+	aside    map[string]time.Time // records of the other topic that are not done yet, and when they were stored
 }
 
 // visit is one delivery of a record.
@@ -151,28 +183,62 @@ type visit struct {
 	call       int // records of one batch have the same
 	began, end time.Time
 	outcome    record.Kind
+	// own tells that the record itself had it so: it failed, or nobody took its call.
+	own bool
 }
 
 // answer is what the guest does with a record: how long it takes, and what it says.
-func (g *guest) answer(r *record.Record, try int) (takes time.Duration, verdict record.Kind, hangs bool) {
+type answer struct {
+	takes time.Duration
+	kind  record.Kind
+	ends  ending
+}
+
+// ending is how a call ends otherwise than with an answer for each record.
+type ending uint8
+
+const (
+	answers     ending = iota
+	traps              // for all records of the call
+	hangs              // until the call has had its time
+	notAccepted        // nobody takes it in that time
+	wrongCount         // there are more answers than records, or fewer
+)
+
+var endings = map[ending]string{answers: "answered", traps: "trapped", hangs: "hung", notAccepted: "not accepted", wrongCount: "wrong count"}
+
+// poisonous records make the component trap so many times.
+const poisonous = 3
+
+// answer draws it. Some records are poison whatever else they are.
+func (g *guest) answer(at place, try, failed int) answer {
 	h := fnv.New64a()
 	var b [24]byte
-	binary.BigEndian.PutUint32(b[:], uint32(r.Partition))
-	binary.BigEndian.PutUint64(b[4:], uint64(r.Offset))
+	binary.BigEndian.PutUint32(b[:], uint32(at.partition))
+	binary.BigEndian.PutUint64(b[4:], uint64(at.offset))
+	_, _ = h.Write(b[:])
+	poison := rand.New(rand.NewPCG(g.w.plan.seed, h.Sum64())).IntN(50) == 0
+	if poison && failed < poisonous && g.w.plan.traps {
+		return answer{kind: record.Unanswered, ends: traps}
+	}
 	binary.BigEndian.PutUint64(b[12:], uint64(try))
 	_, _ = h.Write(b[:])
 	rng := rand.New(rand.NewPCG(g.w.plan.seed, h.Sum64()))
 	switch x := rng.IntN(1000); {
-	case x < 5:
-		return 0, record.Retry, true
+	case x < 4:
+		return answer{kind: record.Unanswered, ends: hangs}
+	case x < 6:
+		return answer{kind: record.Unavailable, ends: notAccepted}
+	case x < 9:
+		return answer{kind: record.Unanswered, ends: wrongCount}
 	case x < 20:
-		return time.Duration(rng.Int64N(int64(4 * time.Second))), record.Done, false
+		return answer{takes: time.Duration(rng.Int64N(int64(4 * time.Second))), kind: record.Done}
 	case x < 80:
-		return time.Duration(rng.Int64N(int64(20 * time.Millisecond))), record.Retry, false
+		return answer{takes: time.Duration(rng.Int64N(int64(20 * time.Millisecond))), kind: record.Retry}
 	case x < 90 && g.w.plan.config["dead_letter_topic"] != "":
-		return 0, record.Reject, false
+		return answer{kind: record.Reject}
 	default:
-		return time.Duration(rng.Int64N(int64(5 * time.Millisecond))), record.Done, false
+		return answer{takes: time.Duration(rng.Int64N(int64(5 * time.Millisecond))), kind: record.Done}
 	}
 }
 
@@ -184,41 +250,35 @@ func (g *guest) newCall() int {
 	return g.numbered
 }
 
-func (g *guest) deliver(ctx context.Context, name string, call int, r *record.Record) record.Outcome {
-	at := placeOf(r)
+// begin notes that a record of a call is taken up, and says what becomes of it. index is where its visit stands.
+func (g *guest) begin(name string, call int, at place) (a answer, index int, away bool) {
 	g.mu.Lock()
+	defer g.mu.Unlock()
 	if g.away {
-		g.mu.Unlock()
-		return record.Outcome{Kind: record.Unavailable, Err: errors.New("it is away")}
+		return answer{}, 0, true
 	}
 	try := g.tries[at]
 	g.tries[at]++
-	index := len(g.calls)
 	g.calls = append(g.calls, visit{place: at, copy: name, call: call, began: time.Now()})
-	g.mu.Unlock()
-	takes, kind, hangs := g.answer(r, try)
-	o := record.Outcome{Kind: kind}
-	var answered <-chan time.Time // never
-	if !hangs {
-		answered = time.After(takes)
+	if g.plain {
+		return answer{kind: record.Done}, len(g.calls) - 1, false
 	}
-	select {
-	case <-answered:
-		if kind != record.Done {
-			o.Err = fmt.Errorf("drawn: %s", kind)
-		}
-	case <-ctx.Done():
-		o = record.Outcome{Kind: record.Unanswered, Err: ctx.Err()}
-	}
+	return g.answer(at, try, g.failures[at]), len(g.calls) - 1, false
+}
+
+// over notes how a visit has ended.
+func (g *guest) over(index int, kind record.Kind, own bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.calls[index].end, g.calls[index].outcome = time.Now(), o.Kind
-	if _, already := g.done[at]; o.Kind == record.Done && !already {
-		g.done[at] = time.Now()
+	v := &g.calls[index]
+	v.end, v.outcome, v.own = time.Now(), kind, own
+	if own && kind != record.Done && kind != record.Unavailable {
+		g.failures[v.place]++
 	}
-	g.w.events.add(replay.Call, fmt.Sprintf("%s: call %d with %v, try %d: %s after %s", name, call, at, try, o.Kind,
-		time.Since(g.calls[index].began)))
-	return o
+	if _, already := g.done[v.place]; kind == record.Done && !already {
+		g.done[v.place] = time.Now()
+	}
+	g.w.events.add(replay.Call, fmt.Sprintf("%s: call %d with %v: %s after %s", v.copy, v.call, v.place, kind, v.end.Sub(v.began)))
 }
 
 // receiver hands records of one copy to the guest, which makes outputs of them where it is a processor.
@@ -228,18 +288,78 @@ type receiver struct {
 }
 
 func (r receiver) Receive(ctx context.Context, batch []*record.Record) []record.Outcome {
-	outcomes := make([]record.Outcome, len(batch))
 	call := r.newCall()
+	outcomes := make([]record.Outcome, len(batch))
+	own := make([]bool, len(batch))
+	var visits []int
+	// What ends the call as a whole says the same of each of its records, and of those behind it that were not taken up.
+	whole := func(cause int, o record.Outcome, given ...record.Outcome) []record.Outcome {
+		for i, index := range visits {
+			r.over(index, o.Kind, i == cause)
+		}
+		if given != nil {
+			return given
+		}
+		return record.Each(len(batch), o)
+	}
 	for i, rec := range batch {
-		o := r.deliver(ctx, r.copy, call, rec)
-		if ctx.Err() != nil && len(batch) > 1 || i == 0 && o.Kind == record.Unavailable {
-			return record.Each(len(batch), record.Outcome{Kind: o.Kind, Err: cmp.Or(o.Err, ctx.Err())})
+		at := placeOf(rec)
+		if rec.Topic == other {
+			r.mu.Lock()
+			delete(r.aside, string(rec.Value))
+			r.mu.Unlock()
+			outcomes[i].Kind = record.Done
+			continue
 		}
-		if o.Kind == record.Done && r.w.plan.processor {
-			o.Outputs = []record.Outgoing{{Topic: output, Partition: record.AnyPartition, Key: rec.Key,
-				Value: []byte(placeOf(rec).String())}}
+		if rec.Topic != input {
+			r.w.fail("topics-named", "%s is called with a record of %s at %d/%d", r.copy, rec.Topic, rec.Partition, rec.Offset)
 		}
-		outcomes[i] = o
+		a, index, away := r.begin(r.copy, call, at)
+		if away {
+			if i > 0 {
+				return whole(-1, record.Outcome{Kind: record.Unanswered, Err: errors.New("it has gone")})
+			}
+			return record.Each(len(batch), record.Outcome{Kind: record.Unavailable, Err: errors.New("it is away")})
+		}
+		visits = append(visits, index)
+		covered.kind(endings[a.ends])
+		if a.ends == notAccepted && i > 0 {
+			a = answer{kind: record.Done} // it was accepted with those before
+		}
+		var answered <-chan time.Time // never
+		if a.ends != hangs && a.ends != notAccepted {
+			answered = time.After(a.takes)
+		}
+		select {
+		case <-answered:
+		case <-ctx.Done():
+			kind, cause := record.Unanswered, i
+			if a.ends == notAccepted {
+				kind = record.Unavailable
+			}
+			if errors.Is(ctx.Err(), context.Canceled) {
+				cause = -1 // the call was given up
+			}
+			return whole(cause, record.Outcome{Kind: kind, Err: ctx.Err()})
+		}
+		o := record.Outcome{Kind: a.kind}
+		if a.kind != record.Done {
+			o.Err = fmt.Errorf("drawn: %s", a.kind)
+		}
+		switch {
+		case a.ends == traps:
+			return whole(i, record.Outcome{Kind: record.Unanswered, Err: errors.New("drawn: a trap")})
+		case a.ends == wrongCount && len(batch)%2 == 0:
+			return whole(i, record.Outcome{Kind: record.Unanswered}, record.Each(len(batch)+1, record.Outcome{Kind: record.Done})...)
+		case a.ends == wrongCount:
+			return whole(i, record.Outcome{Kind: record.Unanswered}, []record.Outcome{}...)
+		case o.Kind == record.Done && r.w.plan.processor:
+			o.Outputs = []record.Outgoing{{Topic: output, Partition: record.AnyPartition, Key: rec.Key, Value: []byte(at.String())}}
+		}
+		outcomes[i], own[i] = o, true
+	}
+	for i, index := range visits { // there is one of each record, or none: a batch is of one partition
+		r.over(index, outcomes[i].Kind, own[i])
 	}
 	return outcomes
 }

@@ -111,10 +111,18 @@ type Result struct {
 	Events []int
 	At     []time.Duration
 	Kinds  map[string]int
+	// Injected is what was done to requests and answers.
+	Injected []Injected
 	// Settings are those that were drawn.
 	Settings               []string
 	Records, Copies, Calls int
 	Trouble                time.Duration
+}
+
+// Injected is an error or another mishap that a kind of request was met with, and how often.
+type Injected struct {
+	Request, What string
+	Times         int
 }
 
 // Failure is an invariant that did not hold.

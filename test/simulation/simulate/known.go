@@ -7,7 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 // faults are the patches that bring a fault back, one each.
@@ -19,22 +21,27 @@ func knownFaults(ctx context.Context, folder, only string, most, workers int) er
 	if err != nil {
 		return err
 	}
-	fmt.Printf("| fault | seeds until it is found | invariant |\n| --- | --- | --- |\n")
+	k := &knownFault{folder: folder, most: most, workers: workers}
+	if k.without, err = k.build(ctx, "none", ""); err != nil {
+		return err
+	}
+	fmt.Printf("| fault | seeds until it is found | invariant | the seed |\n| --- | --- | --- | --- |\n")
 	var missed []string
 	for _, patch := range patches {
 		name := strings.TrimSuffix(filepath.Base(patch), ".patch")
-		if only != "" && name != only {
+		if only != "" && !slices.Contains(strings.Split(only, ","), name) {
 			continue
 		}
-		seeds, invariant, err := find(ctx, filepath.Join(folder, name), patch, most, workers)
+		seeds, found, err := k.find(ctx, name, patch)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		if invariant == "" {
+		if found == nil {
 			missed = append(missed, name)
-			invariant = "none"
+			fmt.Printf("| %s | not in %d | none | |\n", name, seeds)
+			continue
 		}
-		fmt.Printf("| %s | %d | %s |\n", name, seeds, invariant)
+		fmt.Printf("| %s | %d | %s | %d |\n", name, seeds, found.result.Failures[0].Invariant, found.run.Seed)
 	}
 	if len(missed) > 0 {
 		return fmt.Errorf("no invariant finds %s: one is missing", strings.Join(missed, ", "))
@@ -42,38 +49,63 @@ func knownFaults(ctx context.Context, folder, only string, most, workers int) er
 	return nil
 }
 
-// find counts the seeds until one fails in a copy of what was committed last, with a patch. The invariant is "" where
-// none fails.
-func find(ctx context.Context, folder, patch string, most, workers int) (seeds int, invariant string, err error) {
+// knownFault looks for faults that were brought back.
+type knownFault struct {
+	folder        string
+	most, workers int
+	without       *program // of what was committed last, as it is
+}
+
+// build builds what was committed last, with a patch if there is one, in a folder that is removed.
+func (k *knownFault) build(ctx context.Context, name, patch string) (p *program, err error) {
+	folder := filepath.Join(k.folder, name)
 	if err := os.Mkdir(folder, 0o700); err != nil {
-		return 0, "", err
+		return nil, err
 	}
 	tree := filepath.Join(folder, "tree")
 	if err := git(ctx, "", "worktree", "add", "--quiet", "--detach", tree, "HEAD"); err != nil {
-		return 0, "", err
+		return nil, err
 	}
 	defer func() {
 		err = errors.Join(err, git(context.WithoutCancel(ctx), "", "worktree", "remove", "--force", tree))
 	}()
-	absolute, err := filepath.Abs(patch)
+	if patch != "" {
+		absolute, err := filepath.Abs(patch)
+		if err != nil {
+			return nil, err
+		}
+		if err := git(ctx, tree, "apply", absolute); err != nil {
+			return nil, err
+		}
+	}
+	return build(ctx, folder, tree)
+}
+
+// find counts the seeds until one fails with a patch that does not fail in the same way without it; nil is that none does.
+func (k *knownFault) find(ctx context.Context, name, patch string) (seeds int, found *outcome, err error) {
+	program, err := k.build(ctx, name, patch)
 	if err != nil {
-		return 0, "", err
+		return 0, nil, err
 	}
-	if err := git(ctx, tree, "apply", absolute); err != nil {
-		return 0, "", err
+	var next atomic.Uint64
+	for seeds < k.most {
+		s := newSearch(program, func() uint64 { return next.Add(1) }, k.workers)
+		s.most, s.twice = k.most-seeds, k.most+1 // none is repeated
+		failed, err := s.run(ctx)
+		seeds += s.runs
+		if err != nil || failed == nil {
+			return seeds, nil, err
+		}
+		invariant := failed.result.Failures[0].Invariant
+		as, err := k.without.do(ctx, failed.run)
+		if err != nil {
+			return seeds, nil, err
+		}
+		if !as.result.Failed(invariant) {
+			return seeds, failed, nil
+		}
 	}
-	program, err := build(ctx, folder, tree)
-	if err != nil {
-		return 0, "", err
-	}
-	next := uint64(0)
-	s := newSearch(program, func() uint64 { next++; return next }, workers)
-	s.most, s.twice = most, most+1 // none is repeated
-	failed, err := s.run(ctx)
-	if err != nil || failed == nil {
-		return s.runs, "", err
-	}
-	return s.runs, failed.result.Failures[0].Invariant, nil
+	return seeds, nil, nil
 }
 
 func git(ctx context.Context, folder string, args ...string) error {

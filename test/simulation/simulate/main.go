@@ -41,8 +41,10 @@ func run(ctx context.Context) error {
 	all := flag.Bool("all", false, "with -run, print everything that happened and not the story alone")
 	keep := flag.String("build", "", "build the program to this path, and run nothing")
 	check := flag.Bool("check", false, "repeat each run, and not some")
+	onward := flag.Bool("on", false, "go on after seeds that fail, and name them")
+	table := flag.Bool("table", false, "print what was done to which requests, as a table")
 	known := flag.Bool("known", false, "bring back the faults of test/simulation/faults one at a time, and count seeds until each is found")
-	only := flag.String("fault", "", "with -known, this one alone")
+	only := flag.String("fault", "", "with -known, these alone, with commas between")
 	most := flag.Int("seeds", 500, "with -known, how many seeds are tried for each")
 	flag.Parse()
 	// Its name is of one length, see program.do.
@@ -74,12 +76,15 @@ func run(ctx context.Context) error {
 		seed = func() uint64 { next++; return next }
 	}
 	s := newSearch(program, seed, *workers)
-	s.span, s.out = *span, os.Stdout
+	s.span, s.out, s.onward = *span, os.Stdout, *onward
 	if *check {
 		s.twice = 1
 	}
 	failed, err := s.run(ctx)
 	fmt.Print(s.summary())
+	if *table {
+		fmt.Print(s.table())
+	}
 	switch {
 	case err != nil:
 		return err

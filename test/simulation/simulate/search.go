@@ -25,19 +25,21 @@ type search struct {
 	most    int       // seeds; 0 is without a bound
 	twice   int       // by how many seeds those that are run twice lie apart
 	out     io.Writer // how it goes; nil is nowhere
+	onward  bool      // go on after a run that fails, which is told to out
 	began   time.Time
 
-	mu      sync.Mutex
-	runs    int
-	checked int // runs that were repeated
-	total   replay.Result
-	kinds   map[string]int
-	failed  *outcome
-	err     error
+	mu       sync.Mutex
+	runs     int
+	checked  int // runs that were repeated
+	total    replay.Result
+	kinds    map[string]int
+	injected map[string]map[string]int // what was done to which requests
+	failed   *outcome
+	err      error
 }
 
 func newSearch(p *program, seed func() uint64, workers int) *search {
-	return &search{program: p, seed: seed, workers: workers, twice: twice, kinds: make(map[string]int)}
+	return &search{program: p, seed: seed, workers: workers, twice: twice, kinds: make(map[string]int), injected: make(map[string]map[string]int)}
 }
 
 // run returns the first run that fails, nil where none does.
@@ -114,6 +116,16 @@ func (s *search) took(ctx context.Context, done *outcome, err error) bool {
 	for kind, n := range r.Kinds {
 		s.kinds[kind] += n
 	}
+	for _, i := range r.Injected {
+		if s.injected[i.Request] == nil {
+			s.injected[i.Request] = make(map[string]int)
+		}
+		s.injected[i.Request][i.What] += i.Times
+	}
+	if len(r.Failures) > 0 && s.onward {
+		fmt.Fprintf(s.out, "seed %d fails: %s: %.300s\n", done.run.Seed, r.Failures[0].Invariant, r.Failures[0].Text)
+		return true
+	}
 	if len(r.Failures) > 0 {
 		if s.failed == nil {
 			s.failed = done
@@ -136,4 +148,17 @@ func (s *search) summary() string {
 		kinds = append(kinds, fmt.Sprintf("%s %d", kind, s.kinds[kind]))
 	}
 	return text + "what happened: " + strings.Join(kinds, ", ") + "\n"
+}
+
+// table tells in Markdown what was done to which requests, and how often.
+func (s *search) table() string {
+	text := "| request | what it was met with, and how often |\n| --- | --- |\n"
+	for _, request := range slices.Sorted(maps.Keys(s.injected)) {
+		var list []string
+		for _, what := range slices.Sorted(maps.Keys(s.injected[request])) {
+			list = append(list, fmt.Sprintf("%s %d", what, s.injected[request][what]))
+		}
+		text += fmt.Sprintf("| %s | %s |\n", request, strings.Join(list, ", "))
+	}
+	return text
 }

@@ -1,0 +1,107 @@
+package simulation
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+const (
+	// soon is how long it may take, when nothing is broken, until a copy that was started again is well and all is read,
+	// remade the same of a topic that was made anew: one copy after the other finds that it is another topic.
+	soon   = 40 * time.Second
+	remade = 2 * time.Minute
+	// remakings is how often a topic is made anew in a row: no time costs the other topic more than the first.
+	remakings = 7
+	// aside is how long a record of the other topic may wait meanwhile. Its partition may be handed over.
+	aside = 20 * time.Second
+)
+
+// epilogue is the invariant goes-on-soon. When all has drained and nothing is broken, each copy is stopped in order and
+// started again, and the topic is made anew some times in a row: each time everything is read and well soon after, and
+// the link's other topic is read all the time.
+func (w *world) epilogue() {
+	if w.failed() {
+		return
+	}
+	w.guest.mu.Lock()
+	w.guest.plain = true
+	w.guest.mu.Unlock()
+	for _, r := range w.copies {
+		r.stop(15 * time.Second)
+		r.start()
+		if !w.goesOn(soon, func() error { return nil }, "%s was stopped in order and started again", r.name) {
+			return
+		}
+	}
+	if w.plan.protocol == "share" || w.plan.creates {
+		return // where it begins in a new topic is for the broker to say; a copy could make it
+	}
+	cl := w.client()
+	defer cl.Close()
+	partitions := int32(len(w.kafka.PartitionInfos(input))) // with fewer than before the client waits for the others
+	for i := range remakings {
+		if err := w.kafka.DeleteTopic(input); err != nil {
+			w.fail("world", "deleting the topic: %v", err)
+		}
+		time.Sleep(time.Duration(i) * 200 * time.Millisecond)
+		if err := w.kafka.CreateTopic(input, partitions, nil); err != nil {
+			w.fail("world", "making the topic anew: %v", err)
+		}
+		w.stray(newRand(w.plan.seed, "epilogue")).produce(context.Background(), cl, 10, nil)
+		cl.PurgeTopicsFromProducing(input) // it would take the next one for this one
+		if !w.goesOn(remade, func() error { return w.feedAside(cl) }, "the topic was made anew, for the %d. time", i+1) {
+			return
+		}
+	}
+}
+
+// goesOn waits until all is read and well, and fails where that takes too long. Meanwhile it does something else again
+// and again, which may fail.
+func (w *world) goesOn(within time.Duration, meanwhile func() error, format string, args ...any) bool {
+	w.tell(format, args...)
+	for began := time.Now(); ; time.Sleep(250 * time.Millisecond) {
+		err := w.undrained()
+		if err == nil {
+			return true
+		}
+		if time.Since(began) > within {
+			w.fail("goes-on-soon", "%s later, and without a fault: %v", within, err)
+			return false
+		}
+		if err := meanwhile(); err != nil {
+			w.fail("goes-on-soon", "while one topic was made anew, another was not read: %v", err)
+			return false
+		}
+	}
+}
+
+// feedAside stores a record in the link's other topic, and looks how long those wait that were stored before.
+func (w *world) feedAside(cl *kgo.Client) error {
+	g := w.guest
+	g.mu.Lock()
+	for number, at := range g.aside {
+		if waits := time.Since(at); waits > aside {
+			g.mu.Unlock()
+			return fmt.Errorf("record %s waits for %s", number, waits)
+		}
+	}
+	g.numbered++
+	number := fmt.Sprint(g.numbered)
+	g.aside[number] = time.Now()
+	g.mu.Unlock()
+	return cl.ProduceSync(context.Background(), &kgo.Record{Topic: other, Value: []byte(number)}).FirstErr()
+}
+
+// still is the guest as it is now, for those who look at what it did while calls may come.
+func (g *guest) still() *guest {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return &guest{
+		w: g.w, done: maps.Clone(g.done), tries: maps.Clone(g.tries), failures: maps.Clone(g.failures), calls: slices.Clone(g.calls),
+	}
+}
