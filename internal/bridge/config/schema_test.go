@@ -54,7 +54,8 @@ func against(t *testing.T, schema *jsonschema.Schema, content string) error {
 // Files that examples name, which are others here.
 var (
 	caFile     = regexp.MustCompile(`_ca_file: \S+`)
-	secretFile = regexp.MustCompile(`(password|token|secret|hmac_key|creds)_file: \S+`)
+	credsFile  = regexp.MustCompile(`_creds_file: \S+`)
+	secretFile = regexp.MustCompile(`(password|token|secret|hmac_key)_file: \S+`)
 )
 
 var yamlBlock = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
@@ -66,6 +67,7 @@ func TestExamplesOfTheDocumentsAreFiles(t *testing.T) {
 	server.Close()
 	for name, content := range map[string][]byte{
 		"secret": []byte("0123456789abcdef"),
+		"creds":  []byte("-----BEGIN NATS USER JWT-----\na\n-----BEGIN USER NKEY SEED-----\nb\n"),
 		"ca":     pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}),
 	} {
 		if err := os.WriteFile(filepath.Join(folder, name), content, 0o600); err != nil {
@@ -87,6 +89,7 @@ func TestExamplesOfTheDocumentsAreFiles(t *testing.T) {
 			}
 			examples++
 			content := caFile.ReplaceAllString(block[1], "_ca_file: ca")
+			content = credsFile.ReplaceAllString(content, "_creds_file: creds")
 			content = secretFile.ReplaceAllString(content, "${1}_file: secret")
 			if _, err := Parse([]byte(content), Options{
 				Path: filepath.Join(folder, "bridge.yaml"), Lookup: func(string) (string, bool) { return "0123456789abcdef", true },
