@@ -5,6 +5,8 @@ package cli
 import (
 	"errors"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,6 +15,7 @@ import (
 
 func newDev() *cobra.Command {
 	var opts dev.Options
+	var component dev.Component
 	command := &cobra.Command{
 		Use:   "dev",
 		Short: "Run the provider with everything it needs, and send it lines",
@@ -28,11 +31,17 @@ programs produce to ` + dev.Topic + ` are echoed like the lines.
 
 The provider serves its page, with the state of the link and what flows, on a port of its own, which is printed too.
 
+With --component a component of your own gets the records instead: it is composed with the shim for what it exports, served
+by wasmtime, and called by "bridge" over HTTP. What is produced to other topics is shown, and what the component writes.
+With --url a program that listens already gets them. --set gives settings of the route, as topic=orders.
+
 The command ends when the input has ended and all echoes are there, with status 1 where some did not come. At a
 terminal it ends with Ctrl-D or Ctrl-C.`,
 		Example: `  messaging-kafka dev
   printf 'a\nb\n' | messaging-kafka dev
   messaging-kafka dev --data ./kafka-data
+  messaging-kafka dev --component word-count.wasm --set topic=texts --watch
+  messaging-kafka dev --url http://127.0.0.1:8080/ --set deliver=http-cloudevents
   messaging-kafka dev --hosts localhost:9092 --nats nats://localhost:4222 --lattice my-tests`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
@@ -40,8 +49,15 @@ terminal it ends with Ctrl-D or Ctrl-C.`,
 			in, readsFile := opts.In.(*os.File)
 			out, writesFile := opts.Out.(*os.File)
 			opts.Interactive = readsFile && writesFile && isTerminal(in) && isTerminal(out)
-			err := dev.Run(command.Context(), opts)
-			if errors.Is(err, dev.ErrHostsAndData) || errors.Is(err, dev.ErrLattice) {
+			var err error
+			if component.Path != "" || component.URL != "" {
+				err = dev.RunComponent(command.Context(), opts, component)
+			} else if alone := onlyWithComponent(command); alone != "" {
+				return usagef("--%s needs --component or --url", alone)
+			} else {
+				err = dev.Run(command.Context(), opts)
+			}
+			if errors.Is(err, dev.ErrHostsAndData) || errors.Is(err, dev.ErrLattice) || errors.Is(err, dev.ErrComponent) {
 				return usageError{err}
 			}
 			return err
@@ -54,6 +70,35 @@ terminal it ends with Ctrl-D or Ctrl-C.`,
 	set.StringVar(&opts.Lattice, "lattice", dev.DefaultLattice, "`NAME` of the lattice")
 	set.StringVar(&opts.Admin, "admin", "",
 		"serve the provider's page, metrics and health at `HOST:PORT` (default a free port of 127.0.0.1)")
+	set.StringVar(&component.Path, "component", "", "hand records to the component in `FILE`, served by wasmtime")
+	set.StringVar(&component.URL, "url", "", "hand records to the program that listens at `URL`")
+	set.StringVar(&component.Interface, "interface", "",
+		"what the component exports, or the program speaks: `NAME` of "+strings.Join(dev.Interfaces, ", ")+" (default: what the component has; processor)")
+	set.StringArrayVar(&component.Set, "set", nil, "a setting of the route, as `KEY=VALUE`; may be given several times")
+	set.StringArrayVar(&component.Env, "env", nil, "a variable of the component's environment, as `NAME=VALUE`; may be given several times")
+	set.BoolVar(&component.Watch, "watch", false, "serve the component anew when its file changes")
+	set.StringVar(&component.Wasmtime, "wasmtime", "wasmtime", "`PATH` of wasmtime")
+	set.StringVar(&component.Wac, "wac", "wac", "`PATH` of wac, which composes components")
+	set.StringVar(&component.Shims, "shims", shimsFolder(), "`DIR` with the shims")
 	set.BoolVar(&opts.Verbose, "verbose", false, "show all of the provider's log, not its warnings alone")
 	return command
+}
+
+// onlyWithComponent is a flag that was given and says nothing without a component, "" where there is none.
+func onlyWithComponent(command *cobra.Command) string {
+	for _, name := range []string{"interface", "set", "env", "watch", "wasmtime", "wac", "shims"} {
+		if command.Flags().Changed(name) {
+			return name
+		}
+	}
+	return ""
+}
+
+// shimsFolder is where shims/build puts them.
+func shimsFolder() string {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "shims" // a machine without a home says where they are
+	}
+	return filepath.Join(cache, "messaging-kafka", "shims")
 }

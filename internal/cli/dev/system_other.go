@@ -2,7 +2,10 @@
 
 package dev
 
-import "os"
+import (
+	"os"
+	"os/exec"
+)
 
 // lock does nothing: these systems have no lock of the same kind.
 func lock(*os.File) error { return nil }
@@ -44,3 +47,6 @@ func (i *interruptible) Read(b []byte) (int, error) {
 		return 0, errInterrupted
 	}
 }
+
+// apart does nothing: programs get the signals of the terminal as well.
+func apart(*exec.Cmd) {}

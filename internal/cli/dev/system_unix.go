@@ -5,6 +5,8 @@ package dev
 import (
 	"errors"
 	"os"
+	"os/exec"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -58,3 +60,6 @@ func (i *interruptible) Read(b []byte) (int, error) {
 		}
 	}
 }
+
+// apart keeps the signals of the terminal from a program: it is stopped by us, when nothing needs it any more.
+func apart(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }

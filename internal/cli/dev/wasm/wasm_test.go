@@ -8,7 +8,9 @@ import (
 	"testing"
 )
 
-func section(id byte, content ...byte) []byte { return append([]byte{id, byte(len(content))}, content...) }
+func section(id byte, content ...byte) []byte {
+	return append([]byte{id, byte(len(content))}, content...)
+}
 
 func entry(name string, rest ...byte) []byte {
 	return append(append([]byte{0, byte(len(name))}, name...), rest...)
