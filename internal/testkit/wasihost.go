@@ -45,6 +45,13 @@ func Wac(t testing.TB) string {
 	return wac
 }
 
+// Wasmtime returns the path of wasmtime, or skips the test.
+func Wasmtime(t testing.TB) string {
+	t.Helper()
+	wasmtime, _ := wasiPrograms(t)
+	return wasmtime
+}
+
 // Compose makes one component of several by wac: what socket imports and a plug exports is linked. It does so once for
 // all tests of a package.
 func Compose(t testing.TB, socket string, plugs ...string) string {

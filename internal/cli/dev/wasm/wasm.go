@@ -1,8 +1,3 @@
-// Package wasm reads which interfaces a WebAssembly component imports and exports. It looks at the outermost imports and
-// exports of the file alone, runs nothing and validates nothing else: a file that it can read may still be no component
-// that a host takes.
-//
-// The format is that of the component model's Binary.md.
 package wasm
 
 import (
