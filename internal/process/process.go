@@ -20,7 +20,7 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
-// Options are what a process is told at its start.
+// Options are what a process needs at its start.
 type Options struct {
 	// Log is where the log goes; nil is nowhere.
 	Log *slog.Logger
@@ -66,7 +66,7 @@ type Process struct {
 // neither a host nor an operator.
 const exportTimeout = time.Second
 
-// Start makes what surrounds routes. Nothing of it fails: what is wrong is told by the log and by health.
+// Start makes what surrounds routes. Nothing of it fails: the log and health say what is wrong.
 func Start(o Options) *Process {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -22,7 +22,7 @@ const (
 	Above
 )
 
-// Description is what people and their editors are told of a setting.
+// Description is what people and their editors see of a setting.
 type Description struct {
 	Name  string
 	Place Place

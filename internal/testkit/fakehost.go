@@ -209,7 +209,7 @@ func orEmptyMap(m map[string]string) map[string]string {
 	return m
 }
 
-// PutLink makes or changes a link: the providers of the lattice that take part in it are told, and those that start
+// PutLink makes or changes a link: the providers of the lattice that take part in it hear of it, and those that start
 // later find it in their host data. Unlike a real host it also sends a put that changes nothing.
 func (h *FakeHost) PutLink(l Link) {
 	h.t.Helper()
@@ -235,7 +235,7 @@ func (h *FakeHost) PutLink(l Link) {
 	h.flush()
 }
 
-// DeleteLink deletes a link; source and target are told once each, whether they know it or not.
+// DeleteLink deletes a link; source and target hear of it once each, whether they know it or not.
 func (h *FakeHost) DeleteLink(l Link) {
 	h.t.Helper()
 	l = l.withDefaults()

@@ -288,7 +288,7 @@ func (p *Provider) kill() bool {
 	return true
 }
 
-// forget takes the provider out of the lattice: it is told of no more links.
+// forget takes the provider out of the lattice: it hears of no more links.
 func (p *Provider) forget() {
 	l := p.host.lattice
 	l.mu.Lock()

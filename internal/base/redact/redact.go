@@ -18,8 +18,8 @@ const Mark = "[redacted]"
 const (
 	// minLength is that of the shortest secret that is looked for within texts: each word has the single letters in it.
 	minLength = 4
-	// looseLength is from where on a secret is taken out wherever it stands. Shorter ones must stand alone, since they may
-	// be parts of words that mean something else.
+	// looseLength is the length from which on a secret is taken out wherever it stands. Shorter ones must stand alone,
+	// since they may be parts of words that mean something else.
 	looseLength = 8
 	// maxLength bounds the secrets that are looked for in every form. Of longer ones, which are keys in lines, each line
 	// is.

@@ -27,7 +27,7 @@ type want struct {
 	partitions []int32
 }
 
-// maxLines is how many topics of one kind get a line each; of more, only what is not well is told one by one.
+// maxLines is how many topics of one kind get a line each; of more, only those that are not well are listed one by one.
 const maxLines = 50
 
 const (
@@ -149,7 +149,7 @@ func (r *run) namedTopics() (names []string, all bool) {
 	return names, all
 }
 
-// answers tells whether the component is told of a reply topic that it can publish to by this link.
+// answers tells whether the component gets a reply topic that it can publish to by this link.
 func (r *run) answers() bool { return r.link.Role == role.Messaging }
 
 // collectWants lists what the link does with which topic.

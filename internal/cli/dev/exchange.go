@@ -73,7 +73,7 @@ func (r *runner) exchange(ctx context.Context) (err error) {
 		return err
 	}
 	stopPolling := x.poll()
-	// The reader gives the terminal back, so it ends before anything is said about the end.
+	// The reader gives the terminal back, so it ends before the end is reported.
 	err = errors.Join(x.run(ctx, in), stopReading())
 	close(x.over)
 	x.callbacks.Wait()

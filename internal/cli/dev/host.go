@@ -40,7 +40,7 @@ type host struct {
 	// linkKey is the provider's public curve key, to which links are put.
 	linkKey string
 
-	// page has room for the address of the provider's page, which is told before the provider answers.
+	// page has room for the address of the provider's page, which is known before the provider answers.
 	page chan net.Addr
 
 	kill context.CancelFunc

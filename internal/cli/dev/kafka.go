@@ -27,7 +27,7 @@ const (
 	// topicMaxBytes is the max.message.bytes of topics made here. Kafka's default is 1 MiB for a whole batch, in
 	// which a record of just that size has no room.
 	topicMaxBytes = "2097152"
-	// reachTimeout bounds what is asked of Kafka before anything flows, so that a wrong address is told soon.
+	// reachTimeout bounds the first requests to Kafka, so that a wrong address is reported soon.
 	reachTimeout = 10 * time.Second
 )
 

@@ -19,7 +19,7 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
-// Config is what a [Consumer] needs. Fields of which nothing else is said must be set.
+// Config is what a [Consumer] needs. Fields must be set unless their comment says otherwise.
 type Config struct {
 	Settings settings.Link
 	Access   *kafka.Access
@@ -42,7 +42,7 @@ type Config struct {
 	Log      *slog.Logger
 }
 
-// Observer is told what happens, for metrics. Its methods are called by many goroutines at once and must not block.
+// Observer hears what happens, for metrics. Its methods are called by many goroutines at once and must not block.
 type Observer interface {
 	dispatch.Observer
 	// Fetched is called with what came from Kafka.

@@ -114,7 +114,7 @@ func (s *session) refetch(a *assignment) {
 // errPositionKnown ends a session that reads without a partition which it could read now.
 var errPositionKnown = errors.New("the offsets of a partition could not be fetched when it was assigned, and can be now")
 
-// checkPosition begins anew when the place of a partition is to be had that the client could not get: it goes on
+// checkPosition begins anew when the position of a partition can be had that the client could not get: it goes on
 // without the partition until the next assignment.
 func (s *session) checkPosition(ctx context.Context, q idlePartition) {
 	offsets, err := kadm.NewClient(s.cl).FetchOffsetsForTopics(ctx, s.cfg.Settings.Consumer.Group, q.tp.topic)

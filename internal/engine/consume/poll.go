@@ -229,7 +229,8 @@ func (s *session) lost(tp topicPartition, lost *kgo.ErrDataLoss) {
 	s.mu.Unlock()
 }
 
-// add copies records and queues them: only so is max_buffer the whole truth about what waiting records cost.
+// add copies records and queues them: otherwise max_buffer would not be the whole truth about what waiting records
+// cost.
 func (s *session) add(a *assignment, fetched []*kgo.Record) {
 	batch := make([]*record.Record, 0, len(fetched))
 	records, bytes := 0, 0

@@ -46,7 +46,7 @@ type problem struct {
 
 var _ kgo.HookGroupManageError = (*problems)(nil)
 
-// OnGroupManageError keeps why the group could not be joined or was left. It is told again with each attempt.
+// OnGroupManageError keeps why the group could not be joined or was left. Each attempt reports it again.
 func (p *problems) OnGroupManageError(err error) {
 	if errors.Is(err, context.Canceled) {
 		return

@@ -108,8 +108,8 @@ func (s *session) unmeasured(now time.Time) map[string][]int32 {
 	return ask
 }
 
-// askEnds asks the leaders of partitions for their ends. A request that fails is made again in its turn: lag is told as
-// of the last time that Kafka answered, and that it does not answer is for others to tell.
+// askEnds asks the leaders of partitions for their ends. A request that fails is made again in its turn: lag is that of
+// the last time that Kafka answered, and others report that it does not answer.
 func (s *session) askEnds(ctx context.Context, ask map[string][]int32) {
 	if len(ask) == 0 {
 		return

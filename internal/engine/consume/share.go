@@ -442,7 +442,7 @@ func (s *shareSession) setOutputs(err error) {
 	s.outputs = err
 }
 
-// acknowledged is told by the client how the broker took acknowledgements.
+// acknowledged hears from the client how the broker took acknowledgements.
 func (s *shareSession) acknowledged(_ *kgo.Client, results kgo.ShareAckResults) {
 	s.cfg.Observer.Committed(results.Error())
 	if err := results.Error(); err != nil {

@@ -74,7 +74,7 @@ func (s *shareSession) letterTime(f *kgo.Record) context.Context {
 	return s.calls
 }
 
-// release gives a record back that has no verdict. Where the broker does not deliver it again, that is its end: it gets
+// release gives a record back that has no verdict. Where the broker does not deliver it again it gets
 // a dead letter, or at least a line that tells of it.
 func (s *shareSession) release(f *kgo.Record, r *record.Record, cause error) kgo.AckStatus {
 	if !s.last(f) {

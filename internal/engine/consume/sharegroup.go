@@ -136,7 +136,7 @@ var errOtherKind = errors.New("is no share group: set consumer_group to an id of
 	"a group that nobody uses any more can be deleted with kafka-consumer-groups.sh")
 
 // otherKind returns an error where the group's id is that of a group of another kind, of which one committed offset is
-// enough. The client is told so with each heartbeat, tells nobody, and asks again at once.
+// enough. The client hears that with each heartbeat, tells nobody, and asks again at once.
 func (s *shareSession) otherKind(ctx context.Context, cl *kgo.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()

@@ -12,7 +12,7 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
-// startOffsets says from where newly assigned partitions are read. Where the group has an offset, that is it. Where
+// startOffsets says from where newly assigned partitions are read. It is the group's offset where there is one. Where
 // it has none, the setting start decides, and the decision is committed at once: without that, records that come
 // between the first start and the first commit would be skipped by start=latest after a restart.
 func (s *session) startOffsets(ctx context.Context, fetched map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {

@@ -17,7 +17,7 @@ import (
 // Caller makes the calls of a [record.Receiver]: all of them are made here.
 type Caller struct {
 	Receiver record.Receiver
-	// Batches tells that records go in batches, whose sizes are told to Observer.
+	// Batches tells that records go in batches, whose sizes go to Observer.
 	Batches bool
 	// Limiter bounds the calls of all links of the provider together; nil does not.
 	Limiter *semaphore.Weighted

@@ -34,7 +34,7 @@ type Config struct {
 	Limiter *semaphore.Weighted
 	// Progress is called, without a lock held, whenever a record has been finished. It must not block.
 	Progress func()
-	// Memory is told what the records take; nil is not.
+	// Memory counts what the records take; nil is not.
 	Memory   *memory.Account
 	Observer Observer
 	Log      *slog.Logger
@@ -64,7 +64,7 @@ func (o *Outputs) PrepareAll(to, outputs []record.Outgoing) ([]record.Outgoing, 
 	return to, nil
 }
 
-// Observer is told what happens, for metrics. Its methods are called by many goroutines at once and must not block.
+// Observer hears what happens, for metrics. Its methods are called by many goroutines at once and must not block.
 type Observer interface {
 	// Delivered is called for each record that was with the component or was skipped, with how that ended and how long the
 	// call took; GivenUp for one whose call was ended by a stop or because its partition went.
@@ -173,8 +173,8 @@ func (d *Dispatcher) Buffered() int64 {
 	return d.buffered
 }
 
-// chargeBy is the least change of what is held that the account is told of. The account is shared with all links, so it
-// is not asked with every record.
+// chargeBy is the least change of what is held that goes to the account. The account is shared with all links, so it is
+// not asked with every record.
 const chargeBy = 64 << 10
 
 // charge tells the account what is held. d.mu is held.

@@ -250,7 +250,7 @@ func (a *Access) TooLarge() error {
 	return nil
 }
 
-// largeMemory is for how long an answer that was too large is told of.
+// largeMemory is for how long an answer that was too large is reported.
 const largeMemory = 20 * time.Second
 
 // throttle is the last time that a broker asked to be left alone.
@@ -322,7 +322,7 @@ type BrokerError struct {
 func (e *BrokerError) Error() string { return e.Addr + ": " + e.Err.Error() }
 func (e *BrokerError) Unwrap() error { return e.Err }
 
-// softwareVersion is what brokers are told (KIP-511); they refuse other characters than these.
+// softwareVersion is what brokers see (KIP-511); they refuse other characters than these.
 var softwareVersion = sync.OnceValue(func() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

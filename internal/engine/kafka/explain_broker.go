@@ -165,7 +165,7 @@ func explainBroker(err error, in situation) (Diagnosis, bool) {
 	return d, true
 }
 
-// addressOf finds the broker's address in an error, "" where none is told.
+// addressOf finds the broker's address in an error, "" where it has none.
 func addressOf(err error) string {
 	if dial, ok := errors.AsType[*DialError](err); ok {
 		return dial.Addr

@@ -204,7 +204,7 @@ func (s situation) closedHint() string {
 	return ": the broker may be restarting; if it persists, check that security_protocol is the one of this port"
 }
 
-// reason is the innermost text of a network error, without the addresses that are told anyway.
+// reason is the innermost text of a network error, without the addresses that are reported anyway.
 func reason(err error) string {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		switch {

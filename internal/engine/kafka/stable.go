@@ -18,7 +18,8 @@ import (
 const (
 	// StableEvery is the time between two calls of [StableOffsets.Look].
 	StableEvery = 5 * time.Second
-	// OpenAfter is how long a last stable offset may stand, as it does while a transaction is open, before that is told.
+	// OpenAfter is how long a last stable offset may stand, as it does while a transaction is open, before that is
+	// reported.
 	OpenAfter = 20 * time.Second
 )
 

@@ -55,7 +55,7 @@ func (c *client) explain(r *record.Outgoing, f *inFlight) *Error {
 	return &Error{Class: classOf(d.Class), Topic: r.Topic, Text: text, err: f.err}
 }
 
-// noPartition says of a record that the topic has only so many partitions.
+// noPartition is the failure of a record whose topic has only so many partitions.
 func noPartition(partition int32, partitions int) string {
 	return fmt.Sprintf("there is no partition %d: the topic has %d (0 to %d)", partition, partitions, partitions-1)
 }
@@ -123,8 +123,8 @@ func (c *client) because() string {
 	return ""
 }
 
-// neverSent is the error of a record that ran out of time before it left. If Kafka is known to be out of reach,
-// that is the reason to tell.
+// neverSent is the error of a record that ran out of time before it left. The reason is that Kafka is out of reach, if
+// that is known.
 func (c *client) neverSent(topic, text string, err error) *Error {
 	class := ClassTimedOut
 	if c.access.LastFailure() != nil {

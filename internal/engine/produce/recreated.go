@@ -11,7 +11,7 @@ import (
 )
 
 // recreations lets a client publish again to a topic that was deleted and created anew. The client takes the new topic
-// for another one, and fails all records for its name until it is told to forget the old one.
+// for another one, and fails all records for its name until it has to forget the old one.
 type recreations struct {
 	forgotten atomic.Uint64 // how often topics have been forgotten
 }

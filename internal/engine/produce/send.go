@@ -80,7 +80,7 @@ type sending struct {
 	left     atomic.Int64 // records that are not finished
 	inFlight []inFlight
 	done     chan<- int // gets the index of each flight that has come back, and has room for all
-	// finished is told the end of each record; it is made once for all.
+	// finished hears the end of each record; it is made once for all.
 	finished func(*kgo.Record, error)
 }
 

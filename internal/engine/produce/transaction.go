@@ -151,7 +151,7 @@ func (e *OutputError) Error() string {
 func (e *OutputError) Unwrap() error { return e.err }
 
 // Commit stores outputs and offsets in one transaction. With any error but [ErrNotAborted] nothing of it can be read.
-// It is over soon after ctx ends, and where nothing else would end it, so is the Transactor. member is asked for the
+// It is over soon after ctx ends, and the Transactor with it where nothing else would end it. member is asked for the
 // member right before it is needed, and again when the group has moved on meanwhile; its error fails the transaction.
 func (t *Transactor) Commit(ctx context.Context, member func() (Member, error), outputs []record.Outgoing, offsets []kmsg.TxnOffsetCommitRequestTopic) error {
 	err := t.commit(ctx, member, outputs, offsets)
@@ -299,7 +299,7 @@ func (f *firstFailed) size() int {
 	return size(f.output)
 }
 
-// topicOnce keeps the first topic that it is told of.
+// topicOnce keeps the first topic that it hears of.
 type topicOnce struct {
 	once  sync.Once
 	topic string

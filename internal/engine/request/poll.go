@@ -104,7 +104,7 @@ func (rd *reader) pause(rests map[int32]*pausedPartition, partition int32, err e
 }
 
 // resume has partitions fetched again whose rest is over. The client goes on behind the first record of some batches
-// that it cannot read, and it leaves a partition for good whose batch is too large for it: it is told our place anew.
+// that it cannot read, and it leaves a partition for good whose batch is too large for it: it gets our position anew.
 func (rd *reader) resume(ctx context.Context, rests map[int32]*pausedPartition) {
 	if ctx.Err() != nil {
 		return

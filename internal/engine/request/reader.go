@@ -186,7 +186,7 @@ func (rd *reader) check(ctx context.Context) error {
 	rd.id = topic.ID
 	rd.look(ctx)
 	if time.Since(rd.lookedAt) >= kafka.StableEvery {
-		// Unless it is told, an open transaction shows as requests that time out.
+		// Unreported, an open transaction shows as requests that time out.
 		rd.state.stable.Look(ctx, rd.cl, map[string][]int32{rd.topic: topic.Partitions.Numbers()})
 		rd.lookedAt = time.Now()
 	}
@@ -266,8 +266,8 @@ func (rd *reader) assign(ctx context.Context, topic kadm.TopicDetail) error {
 	return nil
 }
 
-// atEnds finds the ends of partitions. They are asked for here, and not left to the client, since only then is it
-// known that requests may be sent.
+// atEnds finds the ends of partitions. We ask for them here and do not leave that to the client, since we know then
+// that requests may be sent.
 func (rd *reader) atEnds(ctx context.Context, partitions map[int32]kgo.Offset) error {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()

@@ -26,7 +26,7 @@ var (
 	ErrStopped = errors.New("the link is being shut down")
 )
 
-// Observer is told the ends of requests, for metrics. Its methods are called by many goroutines at once and must not
+// Observer hears the ends of requests, for metrics. Its methods are called by many goroutines at once and must not
 // block.
 type Observer interface {
 	// Answered is called with the time from the call of [Requester.Do] to the answer.

@@ -333,7 +333,7 @@ func (r *Route) problems() status.Problems {
 
 func sortedIDs(routes map[ID]*Route) []ID { return slices.SortedFunc(maps.Keys(routes), compareIDs) }
 
-// compareIDs is the order in which routes are told.
+// compareIDs is the order in which routes are listed.
 func compareIDs(a, b ID) int {
 	return cmp.Or(cmp.Compare(a.Peer, b.Peer), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Variant, b.Variant))
 }

@@ -18,7 +18,7 @@ var sendCases = map[produce.Class]wit.SendCase{
 }
 
 // SendErrorOf makes of an error of [Route.Send], [Route.Request] and the like what the WIT's send-error can say of it.
-// Its text has to be looked through for secrets ([redact.Redactor]) before it is told.
+// Its text has to go through [redact.Redactor] before anybody sees it.
 func SendErrorOf(err error) *wit.SendError {
 	if errors.Is(err, ErrNoReplyTopic) {
 		return &wit.SendError{Case: wit.Invalid, Text: err.Error()}

@@ -34,7 +34,7 @@ type Options struct {
 	Identity Identity
 	// Metrics is where metrics come from. Its Gather must return soon, whatever state the provider is in.
 	Metrics prometheus.Gatherer
-	// Count is told what became of items of a signal: result is "sent" or "lost". It is called from several goroutines.
+	// Count hears what became of items of a signal: result is "sent" or "lost". It is called from several goroutines.
 	Count func(signal, result string, items int)
 	// Log gets what the export has to say of itself. It must not lead into the export.
 	Log *slog.Logger

@@ -31,7 +31,7 @@ func newReporter(sig signal, log *slog.Logger, count func(signal, result string,
 	return &reporter{signal: sig, log: log.With("signal", sig.String()), count: count, now: time.Now}
 }
 
-// outcome is told of each export of some items.
+// outcome hears of each export of some items.
 func (r *reporter) outcome(items int, err error) {
 	lost := lostOf(items, err)
 	r.count(r.signal.String(), "sent", items-lost)

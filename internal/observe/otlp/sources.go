@@ -54,7 +54,7 @@ func (s *Sources) env(name string) string {
 // given returns a variable that the host has no say in.
 func (s *Sources) given(name string) string { return s.decide(name, "") }
 
-// decide returns the strongest of what is said of a variable.
+// decide returns the strongest value of a variable.
 func (s *Sources) decide(name, host string) string {
 	if own := s.own(name); own != "" {
 		return own

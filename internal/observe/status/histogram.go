@@ -73,7 +73,7 @@ func (h *Histogram) Mean() *float64 {
 }
 
 // Quantile estimates a quantile, q between 0 and 1, by interpolating within its bucket as PromQL's histogram_quantile
-// does: what lies above the last bound is told as that bound. It is nil where there are no observations or no buckets.
+// does: values above the last bound count as that bound. It is nil where there are no observations or no buckets.
 func (h *Histogram) Quantile(q float64) *float64 {
 	if h == nil || h.Count == 0 || len(h.Buckets) == 0 {
 		return nil

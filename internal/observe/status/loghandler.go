@@ -16,8 +16,8 @@ const EventDeadLetter EventKind = "dead_letter"
 // Attr is the attribute by which a line is marked.
 func (k EventKind) Attr() slog.Attr { return slog.Any("event", k) }
 
-// LogTo returns a logger that writes to log as before and keeps what is told at level warn and above, whatever level
-// log itself has: dead letters in deadLetters, all else in errors. Attributes that log has already are not told again.
+// LogTo returns a logger that writes to log as before and keeps the lines of level warn and above, whatever level log
+// itself has: dead letters in deadLetters, all else in errors. Attributes that log has already are not told again.
 func LogTo(log *slog.Logger, errors, deadLetters *Events) *slog.Logger {
 	return slog.New(&handler{next: log.Handler(), errors: errors, deadLetters: deadLetters})
 }

@@ -15,9 +15,9 @@ type Provider struct {
 	// InstanceID tells copies of one provider on one host apart, and a copy from the one before its restart.
 	InstanceID string    `json:"instance_id,omitempty"`
 	Started    time.Time `json:"started"`
-	// Time is when all of this was so, by the provider's clock: ages are told by it, whatever the reader's clock says.
+	// Time is when all of this was so, by the provider's clock: ages are relative to it, whatever the reader's clock says.
 	Time time.Time `json:"time"`
-	// Healthy and Message are what the host is told: Message says what is wrong, "" where nothing is.
+	// Healthy and Message are what the host hears: Message says what is wrong, "" where nothing is.
 	Healthy bool   `json:"healthy"`
 	Message string `json:"message,omitempty"`
 	// Problems are those of Message that are no link's, each with its kind.

@@ -4,7 +4,7 @@ import (
 	"time"
 )
 
-// rateWindow is the time over which rates are told. It is some samples long, so that one late sample does not show.
+// rateWindow is the time over which rates are measured. It is some samples long, so that one late sample does not show.
 const rateWindow = 10 * time.Second
 
 // Tracker adds what only shows over time to snapshots of a provider: since when a link has its state, and its rates.

@@ -2,7 +2,7 @@ package telemetry
 
 import "slices"
 
-// Declared is what is said of one metric: its full name, its type (counter, gauge or histogram), and its labels.
+// Declared describes one metric: its full name, its type (counter, gauge or histogram), and its labels.
 type Declared struct {
 	Name, Type string
 	Labels     []string

@@ -7,7 +7,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// ScaleWatcher is a [Handler] that is told when calls of components may have been cut off. These events make waits
+// ScaleWatcher is a [Handler] that hears when calls of components may have been cut off. These events make waits
 // shorter; nothing may depend on it, since a NATS user may lack the right to hear the lattice's events.
 type ScaleWatcher interface {
 	// ComponentScaled is called when a host has scaled or replaced a component, to however many instances.

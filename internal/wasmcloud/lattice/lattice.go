@@ -110,7 +110,7 @@ type Health struct {
 	Message string
 }
 
-// Handler is told what the lattice wants of the provider.
+// Handler hears what the lattice wants of the provider.
 //
 // PutLink, RejectLink, DeleteLink and UpdateConfig are called by one goroutine, one after another, in the order in
 // which the host published. They hold up each other and nothing else, and should return soon: whatever may take long

@@ -18,7 +18,7 @@ const (
 	maxName = 512
 	// maxInterfaces bounds the interfaces of a link. The packages that are served have a handful.
 	maxInterfaces = 64
-	// maxLoggedKeys bounds the keys that are told of a change of config, and maxLoggedKey each of them.
+	// maxLoggedKeys bounds the keys of a change of config that are logged, and maxLoggedKey each of them.
 	maxLoggedKeys, maxLoggedKey = 50, 80
 )
 

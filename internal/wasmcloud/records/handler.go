@@ -31,8 +31,8 @@ func (c *HandlerClient) WithBase64() *HandlerClient {
 }
 
 // Handle has the component handle a batch of records and returns what it said of each, as [record.Receiver] wants it.
-// Where the call ended without an answer that can be read, or with another number of results, that is the outcome of
-// each record. Trace headers go along with a ctx made by [guest.WithTraceHeaders].
+// A call that ended without an answer that can be read, or with another number of results, ended so for each record.
+// Trace headers go along with a ctx made by [guest.WithTraceHeaders].
 func (c *HandlerClient) Handle(ctx context.Context, componentID, linkName string,
 	batch []*record.Record) []record.Outcome {
 	return c.call(ctx, componentID, linkName, batch, handlerInstance, "handle", wit.DecodeHandled)

@@ -40,8 +40,8 @@ type ServerOptions struct {
 	// BacklogBytes bounds the messages that wait to be taken, for each subscription. 64 MiB is the default.
 	BacklogBytes int
 	// MaxCalls bounds the calls that run at once, and MaxWaiting those that wait, not yet accepted, for one of them
-	// to end. One source may have as many of both as are free. Calls beyond are refused, that is ended without a value.
-	// 4096 is the default of both.
+	// to end. One source may have as many of both as are free. Further calls are refused: they end without a value. 4096
+	// is the default of both.
 	MaxCalls, MaxWaiting int
 	// MaxAwaited bounds the calls whose handler, or whose results, cannot go on before the caller sends more of its
 	// parameters. They do not count as running. Where there are more, the source with most of them loses one that would
