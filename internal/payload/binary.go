@@ -44,7 +44,7 @@ func EventOf(r *record.Record) Event {
 	e := Event{ContentType: mediaOf(r).text, Data: r.Value}
 	if kind, _, _ := strings.Cut(strings.ToLower(e.ContentType), ";"); IsEventType(kind) {
 		stamp, _ := timestampOf(r.Timestamp)
-		e.Attributes = ownAttributesOf(r, stamp)
+		e.Attributes = appendOwnAttributes(nil, r, stamp)
 	} else {
 		e.Attributes = attributesOf(r)
 	}

@@ -44,12 +44,12 @@ func attributesOf(r *record.Record) []Attribute {
 			list = append(list, Attribute{attrTime, stamp})
 		}
 	}
-	return append(list, ownAttributesOf(r, stamp)...)
+	return appendOwnAttributes(list, r, stamp)
 }
 
-// ownAttributesOf are the attributes that say what the record is besides an event. stamp is its timestamp, "" for none.
-func ownAttributesOf(r *record.Record, stamp string) []Attribute {
-	list := make([]Attribute, 0, 8)
+// appendOwnAttributes appends the attributes that say what the record is besides an event. stamp is its timestamp, ""
+// for none.
+func appendOwnAttributes(list []Attribute, r *record.Record, stamp string) []Attribute {
 	list = append(list,
 		Attribute{attrTopic, r.Topic},
 		Attribute{attrPartition, strconv.Itoa(int(r.Partition))},

@@ -64,9 +64,11 @@ type delivery struct {
 	room   room
 }
 
-// begin begins the delivery of records, one at least.
-func (s *sender) begin(ctx context.Context, batch []*record.Record) (context.Context, *delivery) {
-	d := &delivery{sender: s, batch: batch, header: make(http.Header, len(s.fixed)+6), room: room{account: s.client.o.Memory}}
+// begin begins the delivery of records, one at least. Its header has room for so many more than all have.
+func (s *sender) begin(ctx context.Context, batch []*record.Record, more int) (context.Context, *delivery) {
+	d := &delivery{
+		sender: s, batch: batch, header: make(http.Header, len(s.fixed)+6+more), room: room{account: s.client.o.Memory},
+	}
 	ctx, d.span = s.trace.ProcessBatch(ctx, batch)
 	maps.Copy(d.header, s.fixed)
 	about := []string{batch[0].Topic, strconv.Itoa(int(batch[0].Partition))}

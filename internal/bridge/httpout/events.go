@@ -31,6 +31,8 @@ const maxEventHeader = 32 << 10
 type Events struct {
 	*sender
 	mode Mode
+	// attributes is about how many headers an event has.
+	attributes int
 	// reply is the subject at which an answer to a record is published, nil for none.
 	reply func(*record.Record) *string
 }
@@ -54,7 +56,11 @@ func NewEvents(o Options, mode Mode, reply func(*record.Record) *string, trace *
 	if err != nil {
 		return nil, err
 	}
-	return &Events{sender: s, mode: mode, reply: reply}, nil
+	e := &Events{sender: s, mode: mode, reply: reply}
+	if mode == Binary {
+		e.attributes = 14
+	}
+	return e, nil
 }
 
 // Receive implements record.Receiver.
@@ -74,7 +80,7 @@ func (e *Events) Receive(ctx context.Context, batch []*record.Record) []record.O
 
 // list posts the events of records together.
 func (e *Events) list(ctx context.Context, batch []*record.Record) []record.Outcome {
-	ctx, d := e.begin(ctx, batch)
+	ctx, d := e.begin(ctx, batch, 0)
 	body := newBuffer()
 	defer body.release()
 	body.b = payload.AppendEvents(body.b, batch)
@@ -88,7 +94,7 @@ func (e *Events) list(ctx context.Context, batch []*record.Record) []record.Outc
 
 // one posts the event of a single record.
 func (e *Events) one(ctx context.Context, single []*record.Record) []record.Outcome {
-	ctx, d := e.begin(ctx, single)
+	ctx, d := e.begin(ctx, single, e.attributes)
 	r := single[0]
 	body := newBuffer()
 	defer body.release()

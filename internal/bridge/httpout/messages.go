@@ -48,7 +48,7 @@ func (m *Messages) Receive(ctx context.Context, batch []*record.Record) []record
 	if len(list) == 0 {
 		return outcomes
 	}
-	ctx, d := m.begin(ctx, batch)
+	ctx, d := m.begin(ctx, batch, 0)
 	for i, o := range m.results(ctx, d, list) {
 		outcomes[at[i]] = o
 	}

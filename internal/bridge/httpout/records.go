@@ -42,7 +42,7 @@ func NewRecords(o Options, format Format, base64 bool, trace *tracing.Link) (*Re
 
 // Receive implements record.Receiver.
 func (r *Records) Receive(ctx context.Context, batch []*record.Record) []record.Outcome {
-	ctx, d := r.begin(ctx, batch)
+	ctx, d := r.begin(ctx, batch, 0)
 	body := newBuffer()
 	defer body.release()
 	if r.format == JSON {
