@@ -42,8 +42,8 @@ func benchServer(b *testing.B) string {
 	return s.URL
 }
 
-// BenchmarkAgainstABareClient has a receiver and a client of net/http, with which nobody could do less, post to the same
-// server by turns. ratio is how much of the bare client's throughput the receiver has.
+// BenchmarkAgainstABareClient has a receiver and a client of net/http, with which nobody could do less, post to the
+// same server by turns. ratio is how much of the bare client's throughput the receiver has.
 func BenchmarkAgainstABareClient(b *testing.B) {
 	for _, inFlight := range []int{1, 64} {
 		for _, c := range []struct {
@@ -192,8 +192,8 @@ func silentApplication(b *testing.B) func(context.Context, string, string) (net.
 	}
 }
 
-// BenchmarkReceive is a request of one receiver to an application that costs nothing: what it allocates is the receiver's
-// and net/http's.
+// BenchmarkReceive is a request of one receiver to an application that costs nothing: what it allocates is the
+// receiver's and net/http's.
 func BenchmarkReceive(b *testing.B) {
 	for name, open := range map[string]func(Options) (record.Receiver, func(), error){
 		"events": openEvents(Binary), "events structured": openEvents(Structured), "records": openRecords,
