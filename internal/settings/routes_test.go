@@ -61,8 +61,11 @@ func TestWhatARouteIsFollowsFromHowItDelivers(t *testing.T) {
 		"events":                       {route("deliver", "http-cloudevents"), 1, 64, 64, ""},
 		"events in batches":            {route("deliver", "http-cloudevents", "http_mode", "batched"), 500, 4, 4, ""},
 		"events with a topic of reply": {route("deliver", "http-cloudevents", "reply_topic", "answers"), 1, 64, 64, "answers"},
-		"connections that are said":    {route("http_connections", "9"), 500, 4, 9, "{topic}.reply"},
-		"batches that are said":        {route("max_in_flight", "7"), 500, 7, 7, "{topic}.reply"},
+		"events in transactions": {
+			route("deliver", "http-cloudevents", "transactions", "true", "reply_topic", "answers"), 1, 64, 64, "answers",
+		},
+		"connections that are said": {route("http_connections", "9"), 500, 4, 9, "{topic}.reply"},
+		"batches that are said":     {route("max_in_flight", "7"), 500, 7, 7, "{topic}.reply"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, warnings, err := parseRoute(c.config, nil)
@@ -88,12 +91,15 @@ func TestWhatARouteCannotBe(t *testing.T) {
 		key    string
 	}{
 		"transactions without outputs": {route("deliver", "http-messages", "transactions", "true"), "transactions"},
-		"a url with a user":            {route("url", "https://a:b@shop.example.com/"), keyURL},
-		"a url of another kind":        {route("url", "ftp://shop.example.com/"), keyURL},
-		"a path for a host":            {route("http_host", "shop/x"), keyHTTPHost},
-		"a certificate without a key":  {route("http_tls_cert", testCert), keyHTTPKey},
-		"no certificate":               {route("http_tls_ca", "a"), keyHTTPCA},
-		"a token with a line break":    {route("http_bearer_token", "a\nb"), keyBearerToken},
+		"transactions of event lists": {
+			route("deliver", "http-cloudevents", "http_mode", "batched", "transactions", "true"), "transactions",
+		},
+		"a url with a user":           {route("url", "https://a:b@shop.example.com/"), keyURL},
+		"a url of another kind":       {route("url", "ftp://shop.example.com/"), keyURL},
+		"a path for a host":           {route("http_host", "shop/x"), keyHTTPHost},
+		"a certificate without a key": {route("http_tls_cert", testCert), keyHTTPKey},
+		"no certificate":              {route("http_tls_ca", "a"), keyHTTPCA},
+		"a token with a line break":   {route("http_bearer_token", "a\nb"), keyBearerToken},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := parseRoute(c.config, nil)
