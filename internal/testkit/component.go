@@ -156,7 +156,9 @@ func (c *Component) Stop() {
 	_ = sub.Unsubscribe()
 	_ = inbox.Unsubscribe()
 	_ = c.nc.FlushTimeout(time.Second)
+	c.mu.Lock() // a call that is being accepted is counted before, or not at all
 	cancel()
+	c.mu.Unlock()
 	c.running.Wait()
 }
 

@@ -10,6 +10,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -196,4 +197,67 @@ func startMessages(p *place, settings map[string]string) {
 	})
 	p.app = program
 	startBridge(p, "http-messages", program.URL(), settings)
+}
+
+// startEvents starts a program behind deliver=http-cloudevents. Its answer to an event has the attributes of the event, as
+// Knative's have.
+func startEvents(p *place, settings map[string]string) {
+	p.t.Helper()
+	app, asker := &standIn{}, newAsker(p)
+	program := testkit.NewHTTPApp(p.t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return // whoever sent it is gone
+		}
+		var value []byte
+		if mediaType := r.Header.Get("Content-Type"); strings.HasPrefix(mediaType, "application/cloudevents-batch+json") {
+			err = obeyEvents(r.Context(), app, asker, body)
+		} else {
+			value, err = app.obey(r.Context(), body, 0, asker.requestMessage)
+		}
+		switch {
+		case errors.Is(err, errGivenUp), r.Context().Err() != nil:
+			panic(http.ErrAbortHandler)
+		case errors.As(err, new(rejected)):
+			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+		case err != nil:
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		case value == nil:
+			w.WriteHeader(http.StatusNoContent)
+		default:
+			for name, values := range r.Header {
+				if strings.HasPrefix(name, "Ce-") || name == "Content-Type" {
+					w.Header()[name] = values
+				}
+			}
+			_, _ = w.Write(value) // whoever has gone asks again
+		}
+	}))
+	p.app = program
+	startBridge(p, "http-cloudevents", program.URL(), settings)
+}
+
+// obeyEvents handles a list of events, which nobody answers one by one: what is made of them is published.
+func obeyEvents(ctx context.Context, app *standIn, asker *asker, body []byte) error {
+	var events []struct {
+		Data   any    `json:"data"`
+		Base64 []byte `json:"data_base64"`
+	}
+	if err := json.Unmarshal(body, &events); err != nil {
+		return err
+	}
+	for _, e := range events {
+		given := e.Base64
+		if text, is := e.Data.(string); is {
+			given = []byte(text)
+		}
+		value, err := app.obey(ctx, given, 0, nil)
+		if err == nil {
+			err = asker.publish(ctx, out, value)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

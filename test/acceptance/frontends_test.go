@@ -80,6 +80,12 @@ var frontEnds = []*frontEnd{
 		cannot:  map[string]string{"transactions": ownPublishes},
 	},
 	{
+		name: "http-cloudevents", start: startEvents, attempts: true, asks: true,
+		settings: map[string]string{"reply_topic": out},
+		batches:  []string{"http_mode", "batched"},
+		cannot:   map[string]string{},
+	},
+	{
 		name: "wasmtime, processor", start: startWasiProcessor, returns: true, attempts: true,
 		cannot: map[string]string{"answers": ownHeaders, "requests": asksInCalls},
 	},
