@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
@@ -168,4 +169,37 @@ func TestAListOfEnvelopesIsReadAgain(t *testing.T) {
 			t.Errorf("%d: %+v (%v)", n, got, err)
 		}
 	}
+}
+
+// FuzzOutgoingsOfHTTP checks that nothing that an application answers makes a panic or an unreadable error, and that a
+// record that is read of it goes by HTTP and is read again.
+func FuzzOutgoingsOfHTTP(f *testing.F) {
+	f.Add("text/plain", "a%20b", "kafkakey", []byte("x"))
+	f.Add(EventType, "", "", []byte(`{"data":1}`))
+	f.Add(EventsType, "", "", []byte(`[{"data":1}]`))
+	f.Add("", `"a \"b\""`, "kafkaheaders", []byte{0xff})
+	f.Add("", "[]", "kafkaheaders", []byte{})
+	f.Fuzz(func(t *testing.T, contentType, value, name string, body []byte) {
+		h := http.Header{
+			"Ce-Specversion": {"1.0"}, "Ce-Id": {"7"}, "Ce-Source": {"/s"}, "Ce-Type": {"t"},
+			"Content-Type": {contentType}, "Ce-" + name: {value},
+		}
+		list, events, err := OutgoingsOfHTTP(h, body)
+		if !events {
+			t.Error("an event is none")
+		}
+		if err != nil {
+			if !utf8.ValidString(err.Error()) || len(err.Error()) > 1000 {
+				t.Errorf("error %q", err)
+			}
+			return
+		}
+		for _, out := range list {
+			r := &record.Record{
+				Topic: "t", Attempt: 1, Key: out.Key, Value: out.Value, Headers: out.Headers, Timestamp: out.Timestamp,
+			}
+			out.Partition = record.AnyPartition
+			mustComeBackByHTTP(t, r, out)
+		}
+	})
 }
