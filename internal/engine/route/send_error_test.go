@@ -24,7 +24,8 @@ func TestEachEndOfAPublishHasItsSendError(t *testing.T) {
 		if class == produce.ClassOK {
 			continue
 		}
-		got := SendErrorOf(fmt.Errorf("wrapped: %w", &produce.Error{Class: class, Topic: "t", Text: "why", Size: 3, Limit: 2}))
+		err := &produce.Error{Class: class, Topic: "t", Text: "why", Size: 3, Limit: 2}
+		got := SendErrorOf(fmt.Errorf("wrapped: %w", err))
 		if got.Case != want || got.Text != "publishing to t: why" {
 			t.Errorf("%s is %+v", class, got)
 		}

@@ -48,7 +48,9 @@ messaging_kafka_http_running_requests 1
 		}
 	}
 	want := []string{
-		"request_seconds endpoint=topics", "requests_total caller= endpoint=topics status=401", "requests_total caller=shop endpoint=topics status=200",
+		"request_seconds endpoint=topics",
+		"requests_total caller= endpoint=topics status=401",
+		"requests_total caller=shop endpoint=topics status=200",
 	}
 	if got := slices.Sorted(maps.Keys(found)); !slices.Equal(got, want) {
 		t.Errorf("counted %q", got)

@@ -56,18 +56,18 @@ func TestResultsReadAsJSON(t *testing.T) {
 	if got := string(AppendSentJSON(nil, results)); got != want {
 		t.Errorf("encoded as %s", got)
 	}
-	no := "no"
-	reply := "r"
+	no, reply := "no", "r"
+	asking := payload.Message{Subject: "s", ReplyTo: &reply}
 	for want, got := range map[string][]byte{
 		`[]`: AppendSentJSON(nil, nil),
 		`{"ok":{"topic":"t","partition":1,"offset":2,"timestamp":3,"key":null,"value":{"text":"v"},"headers":[],"attempt":1}}`: AppendAnswerJSON(nil, &record.Record{Topic: "t", Partition: 1, Offset: 2, Timestamp: ms(3), Value: []byte("v")}, nil),
 		`{"error":{"code":"timed-out","message":"c"}}`: AppendAnswerJSON(nil, nil, &SendError{Case: TimedOut, Text: "c"}),
 		`{"ok":true}`:    AppendPublishedJSON(nil, nil),
 		`{"error":"no"}`: AppendPublishedJSON(nil, &no),
-		`{"ok":{"subject":"s","body":"","reply-to":"r"}}`: AppendMessageAnswerJSON(nil, payload.Message{Subject: "s", ReplyTo: &reply}, nil),
+		`{"ok":{"subject":"s","body":"","reply-to":"r"}}`: AppendMessageAnswerJSON(nil, asking, nil),
 		"\x00":                   AppendPublished(nil, nil),
 		"\x01\x02no":             AppendMessageAnswer(nil, payload.Message{}, &no),
-		"\x00\x01s\x00\x01\x01r": AppendMessageAnswer(nil, payload.Message{Subject: "s", ReplyTo: &reply}, nil),
+		"\x00\x01s\x00\x01\x01r": AppendMessageAnswer(nil, asking, nil),
 	} {
 		if string(got) != want {
 			t.Errorf("encoded as %q, want %q", got, want)
