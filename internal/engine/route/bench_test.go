@@ -161,6 +161,12 @@ func (l link) with(config map[string]string) link {
 // put has a link carried out, as a front-end does.
 func (b *bench) put(l link) *Route {
 	b.t.Helper()
+	return b.putWith(l, func(d Delivery) record.Receiver { return b.receiver(l.role, d) })
+}
+
+// putWith does so with what takes the records of its readings.
+func (b *bench) putWith(l link, receiver func(Delivery) record.Receiver) *Route {
+	b.t.Helper()
 	r := b.set.Open(l.id, l.label)
 	parsed, _, err := settings.ParseLink(settings.Input{
 		Config: l.config, Batches: l.role.Batches(), Records: l.role.Records(),
@@ -171,7 +177,7 @@ func (b *bench) put(l link) *Route {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	r.Apply(Wanted{Role: l.role, Settings: parsed, Receiver: func(d Delivery) record.Receiver { return b.receiver(l.role, d) }})
+	r.Apply(Wanted{Role: l.role, Settings: parsed, Receiver: receiver})
 	return r
 }
 

@@ -1,7 +1,6 @@
 package route
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -108,13 +107,13 @@ func (s *readings) register(c *claim) {
 	s.claims[c] = true
 }
 
-// forget ends c's part in what reads for it, within ctx, and what it asks for.
-func (s *readings) forget(ctx context.Context, c *claim) {
+// forget ends c's part in what reads for it, and what it asks for. It returns what is left to be done; see leave.
+func (s *readings) forget(c *claim) remains {
 	s.mu.Lock()
 	delete(s.claims, c)
 	s.wake()
 	s.mu.Unlock()
-	s.leave(ctx, c)
+	return s.leave(c)
 }
 
 // clash says in words why c and other cannot both read as they ask.

@@ -9,7 +9,8 @@
 //
 // [Route.Apply] is called again with each change. It returns at once: the route brings what runs in line with what was
 // last asked for, in the background, and moves no more than it must. Other credentials are exchanged while all goes on;
-// anything else has the old reading end before the new one begins, or one process would be two members of a group.
+// anything else is published by at once, and has the old reading end before the new one begins, or one process would be
+// two members of a group.
 // [Route.Refuse] says that a link cannot be carried out, [Set.Drop] that it is gone.
 //
 // Records go the way that [Wanted.Receiver] makes: a [record.Receiver] for each reading, made of what the reading lends

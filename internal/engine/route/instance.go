@@ -37,11 +37,11 @@ func (s *readings) memberAs(c *claim, sub *reading) bool {
 	return id != "" && sub.claim.key != c.key && sub.settings.Consumer.Group == c.settings.Consumer.Group && id == s.instance(c)
 }
 
-// wanted tells whether another link that asks for something else is to be the member that sub is. It is called with mu
-// held.
+// wanted tells whether another link that asks for something else is to be the member that sub is, and to read. It is
+// called with mu held.
 func (s *readings) wanted(sub *reading) bool {
 	for other := range s.claims {
-		if s.memberAs(other, sub) {
+		if s.memberAs(other, sub) && s.clashOf(other) == nil {
 			return true
 		}
 	}

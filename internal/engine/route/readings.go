@@ -24,37 +24,37 @@ type readings struct {
 
 // read has what c asks for read, or not, in view of what others read and ask for: with others who ask for the same; not
 // at all where one that comes before c would get part of the records in another way; and not yet while what stands
-// against it ends.
-func (s *readings) read(ctx context.Context, c *claim) {
-	s.register(c)
+// against it ends. It returns what is left to be done.
+func (s *readings) read(c *claim) remains {
 	s.mu.Lock()
 	clash := s.clashOf(c)
 	sub := c.reading()
 	if clash == nil && sub == nil && s.free(c) {
 		old, err := s.join(c)
 		s.mu.Unlock()
-		s.shared.release(old, c.log)
 		if err != nil {
 			c.log.Error("reading cannot begin", "error", err)
 			c.setUnread(err)
 		}
-		return
+		return remains{rest: releaser(c.log, old)}
 	}
 	again := sub != nil && clash == nil && s.wanted(sub)
 	s.mu.Unlock()
 	switch {
 	case again:
 		c.log.Info("reading begins anew as another member of the group", "group_instance_id", c.wanted.Settings.Consumer.InstanceID)
-		s.leave(ctx, c)
+		left := s.leave(c)
 		c.look()
+		return left
 	case clash != nil:
 		if c.setUnread(clash) {
 			c.log.Warn("the link's topics are not read for it", "reason", clash)
 		}
-		s.leave(ctx, c)
+		return s.leave(c)
 	case sub == nil:
 		c.setUnread(nil) // it is read when what stands against it has ended
 	}
+	return remains{}
 }
 
 // wake has those look again who do not read what they ask for. It is called with mu held.
@@ -90,34 +90,34 @@ func (s *readings) join(c *claim) (*produce.Handle, error) {
 	return old, nil
 }
 
-// leave ends c's part in what reads for it; the last one ends that within ctx.
-func (s *readings) leave(ctx context.Context, c *claim) {
+// leave ends c's part in what reads for it; the last one ends that. It returns what is left to
+// be done.
+func (s *readings) leave(c *claim) remains {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	sub := c.setReading(nil)
 	if sub == nil {
-		s.mu.Unlock()
-		return
+		return remains{}
 	}
 	i := slices.Index(sub.users, c)
 	sub.users = slices.Delete(sub.users, i, i+1)
 	if len(sub.users) > 0 {
 		old, err := sub.adopt(sub.users[len(sub.users)-1].settings.Cluster.Security)
-		s.mu.Unlock()
 		if err != nil {
 			sub.log.Error("reading goes on with the credentials of a link that is gone", "error", err)
 		}
-		s.shared.release(old, sub.log)
-		return
+		return remains{rest: releaser(sub.log, old)}
 	}
 	if s.shutdown != nil {
 		sub.Hurry(s.shutdown)
 	}
-	s.mu.Unlock()
-	sub.end(ctx)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.open = slices.DeleteFunc(s.open, func(other *reading) bool { return other == sub })
-	s.wake()
+	return remains{reading: func(ctx context.Context) {
+		sub.end(ctx)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.open = slices.DeleteFunc(s.open, func(other *reading) bool { return other == sub })
+		s.wake()
+	}}
 }
 
 // hurry has the ends of links that were deleted or replaced just before give way to a shutdown: what they have finished
@@ -133,21 +133,19 @@ func (s *readings) hurry(ctx context.Context) {
 	}
 }
 
-// rotate has what reads for c, if anything does, use its new credentials.
-func (s *readings) rotate(c *claim, security settings.Security) error {
+// rotate has what reads for c, if anything does, use its new credentials. It returns a handle that is to be released.
+func (s *readings) rotate(c *claim, security settings.Security) (*produce.Handle, error) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	c.settings.Cluster.Security = security
 	sub := c.reading()
 	if sub == nil {
-		s.mu.Unlock()
-		return nil
+		return nil, nil
 	}
 	old, err := sub.adopt(security)
 	if err == nil {
 		i := slices.Index(sub.users, c)
 		sub.users = append(slices.Delete(sub.users, i, i+1), c)
 	}
-	s.mu.Unlock()
-	s.shared.release(old, sub.log)
-	return err
+	return old, err
 }

@@ -55,15 +55,19 @@ type Route struct {
 	label    Label
 	name     string
 	log      *slog.Logger
-	// before waits until the routes that come before this one have been carried out for the first time.
-	before func(context.Context)
+	// before are the routes that come before this one and have not been carried out for the first time.
+	before func() []*Route
 	// errors and deadLetters are the last that the log told of the route.
 	errors, deadLetters status.Events
 	// wake has room for one token: there is something to do.
 	wake chan struct{}
-	// applying bounds what apply waits for.
+	// applying bounds what goes on beside the route.
 	applying context.Context
 	cancel   context.CancelFunc
+	// beside is what goes on, and waits what of it is for the routes that come before this one; the route's goroutine has
+	// them for itself.
+	beside []*aside
+	waits  *aside
 
 	mu       sync.Mutex
 	wanted   *Wanted
@@ -87,7 +91,7 @@ func newRoute(s *Set, id ID, label Label) *Route {
 	ctx, cancel := context.WithCancel(s.living)
 	r := &Route{
 		shared: s.shared, readings: &s.readings, id: id, label: label, applying: ctx, cancel: cancel,
-		before: func(ctx context.Context) { s.waitBefore(ctx, id) },
+		before: func() []*Route { return s.unsettledBefore(id) },
 		wake:   make(chan struct{}, 1), settled: make(chan struct{}),
 	}
 	shown := r.shown()
@@ -171,7 +175,8 @@ func (r *Route) stop(ctx context.Context, readEnded func()) {
 	r.signal()
 }
 
-// run is the unit's goroutine.
+// run is the unit's goroutine. It waits for nothing but what it is to do: what takes its time goes on beside it, or a
+// change would have to wait for what the one before it has left to be done.
 func (r *Route) run() {
 	defer r.cancel()
 	defer r.forget()
@@ -194,45 +199,66 @@ func (r *Route) run() {
 		default:
 			r.apply(want, nil)
 		}
-		if now, _ := r.state(); now != nil && now.claim != nil {
-			r.read(now.claim)
-		}
+		r.read()
 		r.settle()
 	}
 }
 
-// read brings what is read for the route in line with what it asks for, and with what others read.
-func (r *Route) read(c *claim) {
-	ctx, cancel := context.WithTimeout(r.applying, replaceTimeout)
-	defer cancel()
-	r.before(ctx)
-	r.readings.read(ctx, c)
+// read brings what is read for the route in line with what it asks for, and with what others read, once nothing of it
+// reads any more by settings of before: one copy must not be two members of its group.
+func (r *Route) read() {
+	now, _ := r.state()
+	if now == nil || r.readingEnds() {
+		return
+	}
+	now.tellReady()
+	if now.claim == nil || !r.itsTurn() {
+		return
+	}
+	r.doBeside(r.readings.read(now.claim))
 }
 
-// waitBefore waits until the links of the same name that come before a link have been carried out for the first time.
-// So what they read does not depend on which of them was faster.
-func (s *Set) waitBefore(ctx context.Context, id ID) {
+// itsTurn tells whether the routes that come before this one have been carried out for the first time; where they have
+// not, the route looks again when they have, and goes on without them after replaceTimeout.
+func (r *Route) itsTurn() bool {
+	before := r.before()
+	switch {
+	case r.waits != nil && !r.waits.over():
+		return false
+	case len(before) == 0, r.waits != nil:
+		r.waits = nil
+		return true
+	}
+	r.waits = r.doBeside(remains{rest: func(ctx context.Context) {
+		for _, other := range before {
+			select {
+			case <-other.settled:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}})
+	return false
+}
+
+// unsettledBefore returns the links of the same name that come before a link and have not been carried out for the
+// first time. They are waited for, so that what is read does not depend on which of them was faster.
+func (s *Set) unsettledBefore(id ID) []*Route {
 	s.mu.RLock()
+	defer s.mu.RUnlock()
 	var before []*Route
 	for other, r := range s.routes {
-		if other.Peer == id.Peer && other.Name == id.Name && compareIDs(other, id) < 0 {
+		if other.Peer == id.Peer && other.Name == id.Name && compareIDs(other, id) < 0 && !r.isSettled() {
 			before = append(before, r)
 		}
 	}
-	s.mu.RUnlock()
-	for _, r := range before {
-		select {
-		case <-r.settled:
-		case <-ctx.Done():
-			return
-		}
-	}
+	return before
 }
 
+func (r *Route) isSettled() bool { return closed(r.settled) }
+
 func (r *Route) settle() {
-	select {
-	case <-r.settled:
-	default:
+	if !r.isSettled() {
 		close(r.settled)
 	}
 }
@@ -240,16 +266,28 @@ func (r *Route) settle() {
 func (r *Route) end(ctx context.Context, readEnded func()) {
 	ctx, cancel := context.WithTimeout(ctx, replaceTimeout)
 	defer cancel()
-	now, _ := r.state()
-	if now != nil {
-		now.stopReading(ctx)
+	if r.waits != nil {
+		r.waits.cut()
+	}
+	var left remains
+	if now, _ := r.state(); now != nil {
+		left = now.end()
+	}
+	if left.reading != nil {
+		left.reading(ctx)
+	}
+	for _, a := range r.beside {
+		<-a.readEnded // bounded, as its end is
 	}
 	if readEnded != nil {
 		readEnded()
 	}
 	r.swap(nil, nil)
-	if now != nil {
-		now.stop(ctx)
+	if left.rest != nil {
+		left.rest(ctx)
+	}
+	for _, a := range r.beside {
+		<-a.ended
 	}
 	r.settle()
 	r.log.Info("link ended")
@@ -279,43 +317,40 @@ func (r *Route) apply(parsed *Wanted, refused error) {
 			r.swap(old, nil)
 			return
 		}
-		if old.wanted.Role == parsed.Role && old.rotate(&parsed.Settings) {
-			r.swap(old, nil)
-			r.log.Info("the link's credentials were replaced: new connections use them")
-			return
+		if old.wanted.Role == parsed.Role {
+			exchanged, left := old.rotate(&parsed.Settings)
+			r.doBeside(remains{rest: left})
+			if exchanged {
+				r.swap(old, nil)
+				r.log.Info("the link's credentials were replaced: new connections use them")
+				return
+			}
 		}
 	}
-	ctx, cancel := context.WithTimeout(r.applying, replaceTimeout)
-	defer cancel()
 	if parsed == nil {
-		if old := r.swap(nil, refused); old != nil {
-			old.stop(ctx)
-		}
+		r.replace(nil, refused)
 		return
 	}
 	now, err := r.start(parsed)
 	if err != nil {
 		r.log.Error("the link is refused", "error", err)
-		if old := r.swap(nil, err); old != nil {
-			old.stop(ctx)
-		}
-		return
 	}
-	// The component may publish by the new settings from here on; the old ones drain meanwhile. Only then does the
-	// new reading begin (see run), so that one copy is not two members of its group.
-	r.swap(now, nil)
+	r.replace(now, err)
+}
+
+// replace has now, nil with the reason for nothing, run in place of what runs, which ends beside it: the component
+// publishes by it from here on, and its reading begins when the old one has ended (see read).
+func (r *Route) replace(now *work, refused error) {
+	old := r.swap(now, refused)
 	// The others know what it asks for before the old reading ends, or a link that has waited for that end would go by
 	// itself.
-	if now.claim != nil {
+	if now != nil && now.claim != nil {
 		r.readings.register(now.claim)
 	}
-	if old != nil {
-		old.stop(ctx)
+	if old == nil {
+		return
 	}
-	if parsed.Role.Delivers() && !parsed.Settings.Consumer.Enabled() {
-		r.log.Warn("the link names no topic: nothing will be delivered")
-	}
-	r.log.Info("link ready", "interface", parsed.Role.String(), "settings", parsed.Settings)
+	r.doBeside(old.end())
 }
 
 // problems says in words what is wrong with the link.

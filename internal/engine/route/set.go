@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -64,15 +65,18 @@ type shared struct {
 	living context.Context
 }
 
-// release gives a handle back that another has taken the place of, if it is one.
-func (s *shared) release(handle *produce.Handle, log *slog.Logger) {
-	if handle == nil {
-		return
+// releaser returns what gives handles back that others have taken the place of, nil where there are none.
+func releaser(log *slog.Logger, handles ...*produce.Handle) func(context.Context) {
+	handles = slices.DeleteFunc(handles, func(h *produce.Handle) bool { return h == nil })
+	if len(handles) == 0 {
+		return nil
 	}
-	ctx, cancel := context.WithTimeout(s.living, replaceTimeout)
-	defer cancel()
-	if err := handle.Release(ctx); err != nil {
-		log.Warn("publishes were cut off", "error", err)
+	return func(ctx context.Context) {
+		for _, handle := range handles {
+			if err := handle.Release(ctx); err != nil {
+				log.Warn("publishes were cut off", "error", err)
+			}
+		}
 	}
 }
 

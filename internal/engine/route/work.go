@@ -22,6 +22,7 @@ type work struct {
 	settings   settings.Link
 	publishing *publishing // nil where nobody publishes by the route
 	claim      *claim      // nil where nothing is to be read
+	told       bool        // that it is ready
 }
 
 // start makes everything but what reads; see [Route.apply].
@@ -38,61 +39,80 @@ func (r *Route) start(ask *Wanted) (*work, error) {
 }
 
 // rotate takes over settings that differ in nothing but credentials: membership in the group and records in flight
-// stay. It reports false where more has changed.
-func (w *work) rotate(now *settings.Link) bool {
+// stay. It reports false where more has changed. What it returns releases the producers that are not used any more,
+// which takes its time; nil is that there are none.
+func (w *work) rotate(now *settings.Link) (exchanged bool, left func(context.Context)) {
 	before, after := w.settings, *now
 	before.Cluster.Security, after.Cluster.Security = settings.Security{}, settings.Security{}
 	if !equalSettings(&before, &after) {
-		return false
+		return false, nil
 	}
 	var handle *produce.Handle
 	if w.publishing != nil {
 		var err error
 		if handle, err = w.shared.pool.Acquire(now.Cluster, now.Producer.Client); err != nil {
 			w.log.Error("the new credentials cannot be used for publishing", "error", err)
-			return false
+			return false, nil
 		}
 	}
-	if err := w.useCredentials(now.Cluster.Security); err != nil {
+	old, err := w.useCredentials(now.Cluster.Security)
+	if err != nil {
 		if !errors.Is(err, kafka.ErrNewClientNeeded) {
 			w.log.Error("the new credentials cannot be used", "error", err)
 		}
-		w.shared.release(handle, w.log)
-		return false
+		return false, releaser(w.log, old, handle)
 	}
 	w.settings = *now
 	if w.publishing != nil {
-		w.shared.release(w.publishing.publisher.Use(handle), w.log)
+		handle = w.publishing.publisher.Use(handle)
 	}
-	return true
+	return true, releaser(w.log, old, handle)
 }
 
-// useCredentials has the clients of the route that run, and what reads for it, use other credentials.
-func (w *work) useCredentials(security settings.Security) error {
+// end ends the route's part in what reads for it, and returns what is left to be done. It can be published by until the
+// rest of that is.
+func (w *work) end() remains {
+	var left remains
+	if w.claim != nil {
+		left = w.readings.forget(w.claim)
+	}
+	if w.publishing == nil {
+		return left
+	}
+	before := left.rest
+	left.rest = func(ctx context.Context) {
+		if before != nil {
+			before(ctx)
+		}
+		w.publishing.stop(ctx)
+	}
+	return left
+}
+
+// useCredentials has the clients of the route that run, and what reads for it, use other credentials. It returns a
+// handle that is to be released.
+func (w *work) useCredentials(security settings.Security) (*produce.Handle, error) {
 	if w.publishing != nil && w.publishing.answers != nil {
 		if err := w.publishing.answers.Update(security); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if w.claim == nil {
-		return nil
+		return nil, nil
 	}
 	return w.readings.rotate(w.claim, security)
 }
 
-// stopReading ends the route's part in what reads for it within ctx. It can be published by on.
-func (w *work) stopReading(ctx context.Context) {
-	if w.claim != nil {
-		w.readings.forget(ctx, w.claim)
+// tellReady logs once that nothing runs any more of what was before.
+func (w *work) tellReady() {
+	if w.told {
+		return
 	}
-}
-
-// stop ends everything within ctx, what reads first.
-func (w *work) stop(ctx context.Context) {
-	w.stopReading(ctx)
-	if w.publishing != nil {
-		w.publishing.stop(ctx)
+	w.told = true
+	if w.wanted.Role.Delivers() && !w.wanted.Settings.Consumer.Enabled() {
+		w.log.Warn("the link names no topic: nothing will be delivered")
 	}
+	w.log.Info("link ready", "interface", w.wanted.Role.String(), "settings", w.wanted.Settings)
 }
 
 func (w *work) problems() status.Problems {
