@@ -199,8 +199,8 @@ func startMessages(p *place, settings map[string]string) {
 	startBridge(p, "http-messages", program.URL(), settings)
 }
 
-// startEvents starts a program behind deliver=http-cloudevents. Its answer to an event has the attributes of the event, as
-// Knative's have.
+// startEvents starts a program behind deliver=http-cloudevents. Its answer to an event has the attributes of the event,
+// as Knative's have.
 func startEvents(p *place, settings map[string]string) {
 	p.t.Helper()
 	app, asker := &standIn{}, newAsker(p)
