@@ -18,7 +18,7 @@ type claim struct {
 	log    *slog.Logger
 	// look has the route look again at what is to be read for it.
 	look func()
-	// settings are those of ask, with the credentials of the moment; readings.mu protects them.
+	// settings are those of wanted, with the credentials of the moment; readings.mu protects them.
 	settings settings.Link
 
 	mu    sync.Mutex
@@ -28,19 +28,19 @@ type claim struct {
 }
 
 // newClaim returns what a route asks to read, nil where that is nothing.
-func newClaim(r *Route, ask *Wanted) *claim {
-	if !ask.Settings.Consumer.Enabled() {
+func newClaim(r *Route, wanted *Wanted) *claim {
+	if !wanted.Settings.Consumer.Enabled() {
 		return nil
 	}
 	return &claim{
-		id: r.id, name: r.name, wanted: ask, key: claimKey(r.id, ask), log: r.log, look: r.signal, settings: ask.Settings,
+		id: r.id, name: r.name, wanted: wanted, key: claimKey(r.id, wanted), log: r.log, look: r.signal, settings: wanted.Settings,
 	}
 }
 
 // claimKey is equal for those who ask for the same records, from the same brokers, delivered to the same peer in the
 // same way.
-func claimKey(id ID, ask *Wanted) string {
-	return fmt.Sprintf("%s|%s|%s|%s", id.Peer, id.Name, ask.Role.Delivery(), ask.Settings.Reading())
+func claimKey(id ID, wanted *Wanted) string {
+	return fmt.Sprintf("%s|%s|%s|%s", id.Peer, id.Name, wanted.Role.Delivery(), wanted.Settings.Reading())
 }
 
 // reading is what reads for the claim at the moment, nil where nothing does.

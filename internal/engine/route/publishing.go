@@ -31,13 +31,13 @@ type publishing struct {
 	publisher *produce.Publisher
 }
 
-func startPublishing(r *Route, ask *Wanted, payloads *payloads) (*publishing, error) {
+func startPublishing(r *Route, wanted *Wanted, payloads *payloads) (*publishing, error) {
 	p := &publishing{
-		settings: ask.Settings, form: payload.FormOf(&ask.Settings), log: r.log, payloads: payloads,
+		settings: wanted.Settings, form: payload.FormOf(&wanted.Settings), log: r.log, payloads: payloads,
 		metrics: r.shared.Metrics.Link(r.id.Peer, r.id.Name),
-		trace:   r.shared.Tracer.Link(r.id.Peer, r.id.Name, ask.Settings.Consumer.Group),
+		trace:   r.shared.Tracer.Link(r.id.Peer, r.id.Name, wanted.Settings.Consumer.Group),
 	}
-	handle, err := r.shared.pool.Acquire(ask.Settings.Cluster, ask.Settings.Producer.Client)
+	handle, err := r.shared.pool.Acquire(wanted.Settings.Cluster, wanted.Settings.Producer.Client)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func startPublishing(r *Route, ask *Wanted, payloads *payloads) (*publishing, er
 	if err := p.startRequester(r); err != nil {
 		return nil, errors.Join(err, handle.Release(context.Background()))
 	}
-	p.watch = watchPublishes(p.publisher, !ask.Settings.Consumer.Enabled())
+	p.watch = watchPublishes(p.publisher, !wanted.Settings.Consumer.Enabled())
 	return p, nil
 }
 

@@ -18,7 +18,7 @@ type work struct {
 	readings *readings
 	log      *slog.Logger
 	wanted   *Wanted
-	// settings are those of ask, with the credentials of the moment; the route's goroutine has them for itself.
+	// settings are those of wanted, with the credentials of the moment; the route's goroutine has them for itself.
 	settings   settings.Link
 	publishing *publishing // nil where nobody publishes by the route
 	claim      *claim      // nil where nothing is to be read
@@ -26,12 +26,12 @@ type work struct {
 }
 
 // start makes everything but what reads; see [Route.apply].
-func (r *Route) start(ask *Wanted) (*work, error) {
-	w := &work{shared: r.shared, readings: r.readings, log: r.log, wanted: ask, settings: ask.Settings, claim: newClaim(r, ask)}
-	payloads := newPayloads(r.log, ask.Settings.LogPayloads)
-	if ask.Role.Publishes() {
+func (r *Route) start(wanted *Wanted) (*work, error) {
+	w := &work{shared: r.shared, readings: r.readings, log: r.log, wanted: wanted, settings: wanted.Settings, claim: newClaim(r, wanted)}
+	payloads := newPayloads(r.log, wanted.Settings.LogPayloads)
+	if wanted.Role.Publishes() {
 		var err error
-		if w.publishing, err = startPublishing(r, ask, payloads); err != nil {
+		if w.publishing, err = startPublishing(r, wanted, payloads); err != nil {
 			return nil, err
 		}
 	}

@@ -62,13 +62,13 @@ func (p *Provider) keep(id lattice.LinkID, l *lattice.Link) {
 
 // apply has a route do what its link asks for.
 func (p *Provider) apply(r *route.Route, l *lattice.Link) {
-	ask, err := p.parse(r, l)
+	wanted, err := p.parse(r, l)
 	if err != nil {
 		r.Log().Error("the link is refused", "error", err)
 		r.Refuse(err)
 		return
 	}
-	r.Apply(*ask)
+	r.Apply(*wanted)
 }
 
 // parse reads the settings of a link.
