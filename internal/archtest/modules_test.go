@@ -106,7 +106,8 @@ func TestModulesForTestsStandOnTheProgramAsItIsBuilt(t *testing.T) {
 // What is in the program is one thing, what tests it another.
 func TestTheProgramsModuleHasNothingThatOnlyAFewTestsNeed(t *testing.T) {
 	for _, r := range readGoMod(t, "../..").Require {
-		for _, only := range []string{"github.com/prometheus/prometheus", "github.com/chromedp/", "helm.sh/", "k8s.io/", "honnef.co/",
+		for _, only := range []string{"github.com/prometheus/prometheus", "github.com/chromedp/", "helm.sh/", "k8s.io/",
+			"honnef.co/",
 			"gotest.tools/", "golang.org/x/vuln", "golang.org/x/perf"} {
 			if strings.HasPrefix(r.Path, only) {
 				t.Errorf("the program's module requires %s: it belongs into a module for tests", r.Path)

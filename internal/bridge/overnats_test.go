@@ -14,7 +14,8 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
-// TestAnUnchangedEchoComponentAnswersByNATS: what it publishes to reply-to becomes a record, with the id of the request.
+// TestAnUnchangedEchoComponentAnswersByNATS: what it publishes to reply-to becomes a record, with the id of the
+// request.
 func TestAnUnchangedEchoComponentAnswersByNATS(t *testing.T) {
 	k := testkit.Kfake(t)
 	k.Topic("orders", 2)

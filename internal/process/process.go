@@ -91,8 +91,8 @@ func Start(o Options) *Process {
 	p.ProcessLimit = memory.FindProcessLimit(p.Own.MaxMemory)
 	p.Memory = p.ProcessLimit.Budget()
 	unbind := p.ProcessLimit.Set()
-	p.Log.Info("the memory of the process is bounded", "bytes", p.ProcessLimit.Bytes, "given_by", p.ProcessLimit.From, "budget",
-		p.Memory.Status().Limit)
+	p.Log.Info("the memory of the process is bounded", "bytes", p.ProcessLimit.Bytes, "given_by", p.ProcessLimit.From,
+		"budget", p.Memory.Status().Limit)
 	p.Routes = route.NewSet(route.Options{
 		Log: p.Log, Metrics: p.metrics, Secrets: p.Secrets, Memory: p.Memory, ProcessLimit: p.ProcessLimit,
 		Tracer:  tracing.New(p.export.TracerProvider(), o.Identity.Version).Fit(p.Secrets.Value, p.Secrets.Text),

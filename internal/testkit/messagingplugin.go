@@ -13,10 +13,10 @@ import (
 )
 
 // MessagingPlugin stands in for a host of wasmCloud 2.x that runs one component of wasmcloud:messaging: it is no such
-// host, but does on the wire what the NATS plugin of one does. It subscribes to subjects in a queue group and hands each
-// message to a fresh instance, on a goroutine of its own and not in their order. Headers are dropped both ways. It never
-// replies by itself and throws away how a handler ends: an error, a trap, and a message that is shed because too many are
-// in flight are all the same silence. All methods may be called from any goroutine.
+// host, but does on the wire what the NATS plugin of one does. It subscribes to subjects in a queue group and hands
+// each message to a fresh instance, on a goroutine of its own and not in their order. Headers are dropped both ways. It
+// never replies by itself and throws away how a handler ends: an error, a trap, and a message that is shed because too
+// many are in flight are all the same silence. All methods may be called from any goroutine.
 type MessagingPlugin struct {
 	t    testing.TB
 	nc   *nats.Conn
@@ -46,7 +46,8 @@ type MessagingPluginOptions struct {
 	AdmissionWait time.Duration
 }
 
-// PluginHandler is a component's handle-message. Its error, as a trap, is nobody's business. ctx ends when the host does.
+// PluginHandler is a component's handle-message. Its error, as a trap, is nobody's business. ctx ends when the host
+// does.
 type PluginHandler func(ctx context.Context, p *MessagingPlugin, m Message) error
 
 // NewMessagingPlugin starts the stand-in, and stops it when the test ends.

@@ -26,8 +26,8 @@ type elected struct {
 	epoch int32
 }
 
-// unheardElection tells whether an offset was committed by who has not heard yet that a partition has another leader, of
-// whose records it says nothing, though it may be beyond them.
+// unheardElection tells whether an offset was committed by who has not heard yet that a partition has another leader,
+// of whose records it says nothing, though it may be beyond them.
 func (w *world) unheardElection(partition, epoch int32) bool {
 	info := w.kafka.TopicInfo(input)
 	w.mu.Lock()

@@ -218,7 +218,8 @@ func (w *world) watchHealth(ctx context.Context) {
 	}
 }
 
-// watchMemory is the invariant memory-within-lid: what a copy counts is within its bound, but for what one fetch brings.
+// watchMemory is the invariant memory-within-lid: what a copy counts is within its bound, but for what one fetch
+// brings.
 func (w *world) watchMemory() {
 	for _, r := range w.copies {
 		r.mu.Lock()
@@ -329,8 +330,8 @@ const (
 	shadow = 30 * time.Second
 )
 
-// judgeRepeats is the invariant repeats-bounded: a record comes again where it has failed, and else only because of what
-// happened meanwhile.
+// judgeRepeats is the invariant repeats-bounded: a record comes again where it has failed, and else only because of
+// what happened meanwhile.
 func (w *world) judgeRepeats() {
 	if w.plan.protocol == "share" {
 		return // the broker delivers again what was not acknowledged in its time

@@ -163,16 +163,16 @@ func (p *plan) drawMore() {
 	}
 }
 
-// harmless are settings that change the outcome of no record and take no part of Kafka that is not there, whatever their
-// values: those of their declarations are drawn.
+// harmless are settings that change the outcome of no record and take no part of Kafka that is not there, whatever
+// their values: those of their declarations are drawn.
 var harmless = []string{
 	"client_id", "metadata_max_age", "dial_timeout", "session_timeout", "rebalance_timeout", "commit_interval", "fetch_max_wait",
 	"fetch_max_bytes", "rack", "max_in_flight", "batch_max_records", "batch_max_bytes", "batch_max_wait", "binary", "max_buffer",
 	"retry_backoff", "drain_timeout", "log_payloads", "publish_timeout", "linger", "max_message_bytes", "partitioner", "create_topics_partitions",
 }
 
-// drawDeclared draws values of some settings from their declarations, and leaves out what nobody takes together with the
-// others.
+// drawDeclared draws values of some settings from their declarations, and leaves out what nobody takes together with
+// the others.
 func (p *plan) drawDeclared(rng *rand.Rand) {
 	all := slices.DeleteFunc(settings.DeclaredForLinks(), func(d settings.Declared) bool {
 		return !slices.Contains(harmless, d.Name) || len(d.Values) == 0

@@ -162,8 +162,8 @@ func (w *world) calm() {
 	}
 }
 
-// topicsChange has the broker look at what its groups are to read. The fake one may give out nothing of a topic that was
-// made while the members of a group joined.
+// topicsChange has the broker look at what its groups are to read. The fake one may give out nothing of a topic that
+// was made while the members of a group joined.
 func (w *world) topicsChange() {
 	const nobodys = "nobodys"
 	err := w.kafka.CreateTopic(nobodys, 1, nil)

@@ -159,7 +159,8 @@ func (c *Conn) disconnected(_ *nats.Conn, err error) {
 	c.lost(err)
 }
 
-// lost notes why there is no connection. What waits for an answer gets none: it would come by the connection that is gone.
+// lost notes why there is no connection. What waits for an answer gets none: it would come by the connection that is
+// gone.
 func (c *Conn) lost(err error) {
 	c.mu.Lock()
 	if c.away == nil {

@@ -5,6 +5,6 @@
 // A message that asks for no answer is published all the same; that it was not stored is told by the log and by health
 // alone. Answers go to inboxes of NATS's clients and nowhere else: who asks must not choose on whom the bridge calls.
 //
-// A listener owns the goroutines that publish, a bounded number of them: [Listener.Stop] answers what has come and waits
-// for them.
+// A listener owns the goroutines that publish, a bounded number of them: [Listener.Stop] answers what has come and
+// waits for them.
 package natsin

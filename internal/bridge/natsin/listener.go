@@ -128,8 +128,8 @@ func (l *Listener) publish(pattern string, m *nats.Msg) record.Result {
 	return l.o.Send(l.ctx, traceOf(m.Header), []record.Outgoing{out})[0]
 }
 
-// topicOf is the topic that a subject names: what stands in place of the pattern's first wildcard and behind it, or all of
-// it where there is none.
+// topicOf is the topic that a subject names: what stands in place of the pattern's first wildcard and behind it, or all
+// of it where there is none.
 func topicOf(pattern, subject string) string {
 	before := 0
 	for token := range strings.SplitSeq(pattern, ".") {

@@ -115,8 +115,8 @@ func subjectOf(template string, r *record.Record) (string, error) {
 	return subject, nil
 }
 
-// topicToken makes tokens of a subject of a topic's name, which may have dots where no subject has: at the ends, and two
-// in a row.
+// topicToken makes tokens of a subject of a topic's name, which may have dots where no subject has: at the ends, and
+// two in a row.
 func topicToken(topic string) string {
 	if !strings.HasPrefix(topic, ".") && !strings.HasSuffix(topic, ".") && !strings.Contains(topic, "..") {
 		return topic

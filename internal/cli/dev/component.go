@@ -12,8 +12,8 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/cli/dev/wasm"
 )
 
-// Component says what gets the records instead of the stand-in for echo: a component, which is served here, or a program
-// that listens already.
+// Component says what gets the records instead of the stand-in for echo: a component, which is served here, or a
+// program that listens already.
 type Component struct {
 	// Path is the file of a component, URL where a program listens; one of them is given.
 	Path, URL string

@@ -6,8 +6,8 @@
 // each goroutine that it starts. [Options] say which parts are somebody else's: a Kafka or a NATS server that is there
 // already.
 //
-// [RunComponent] has a component of somebody's own, or a program that listens already, in place of the stand-in: it composes
-// the component with its shims, has wasmtime serve it, and runs a bridge between that and Kafka.
+// [RunComponent] has a component of somebody's own, or a program that listens already, in place of the stand-in: it
+// composes the component with its shims, has wasmtime serve it, and runs a bridge between that and Kafka.
 //
 // The provider is not run in any way of its own: it gets encoded host data, its link and its shutdown come over NATS,
 // and the component is on the other side of wRPC. Provider archives leave the package out (build tag nodev), for the

@@ -43,12 +43,12 @@ type trial struct {
 	endErr    error         // how; valid once ended is closed
 }
 
-// RunComponent starts a Kafka, a component (or finds the program that is given instead) and a bridge between them, sends the
-// lines of opts.In to the topic of the route, and shows what is produced to other topics, until In ends and all records are
-// handled, or ctx ends. Then it stops everything in order and waits until it is gone.
+// RunComponent starts a Kafka, a component (or finds the program that is given instead) and a bridge between them,
+// sends the lines of opts.In to the topic of the route, and shows what is produced to other topics, until In ends and
+// all records are handled, or ctx ends. Then it stops everything in order and waits until it is gone.
 //
-// It returns nil where every record was handled or given up by rule. The end of ctx alone is no error. What cannot be tried
-// at all is an [ErrComponent].
+// It returns nil where every record was handled or given up by rule. The end of ctx alone is no error. What cannot be
+// tried at all is an [ErrComponent].
 func RunComponent(ctx context.Context, opts Options, component Component) (err error) {
 	opts = opts.withDefaults()
 	if opts.Hosts != "" && opts.Data != "" {

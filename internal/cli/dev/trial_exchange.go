@@ -25,8 +25,8 @@ const (
 // shownTo are the positions up to which topics have been shown.
 type shownTo map[string]map[int32]int64
 
-// exchange sends lines and shows what is produced, until the input has ended and all records are handled, or ctx ends, or
-// nothing moves any more.
+// exchange sends lines and shows what is produced, until the input has ended and all records are handled, or ctx ends,
+// or nothing moves any more.
 func (t *trial) exchange(ctx context.Context) (err error) {
 	in, stopReading, err := t.readLines()
 	if err != nil {

@@ -27,8 +27,8 @@ func stampOf(path string) (stamp, bool) {
 	return stamp{info.Size(), info.ModTime()}, true
 }
 
-// watch serves the component anew when its file has changed, until ctx ends. What comes of it goes to changed. Where the new
-// one cannot be served at all, the old one goes on.
+// watch serves the component anew when its file has changed, until ctx ends. What comes of it goes to changed. Where
+// the new one cannot be served at all, the old one goes on.
 func (t *trial) watch(ctx context.Context, changed chan<- error) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()

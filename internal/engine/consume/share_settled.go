@@ -67,8 +67,8 @@ func (h *shareFetches) forget(topics []string) {
 	maps.DeleteFunc(h.came, func(tp topicPartition, _ struct{}) bool { return slices.Contains(topics, tp.topic) })
 }
 
-// wait waits until all partitions, of which it gets the leaders, have been fetched, or, where others may have them, until
-// anything has: this member need not have one of these, and then never asks their leaders.
+// wait waits until all partitions, of which it gets the leaders, have been fetched, or, where others may have them,
+// until anything has: this member need not have one of these, and then never asks their leaders.
 func (h *shareFetches) wait(ctx context.Context, leaders map[topicPartition]int32, others bool) error {
 	h.mu.Lock()
 	before := maps.Clone(h.byBroker)

@@ -93,8 +93,8 @@ func (c *client) client() *kgo.Client {
 
 func (c *client) admin() *kadm.Client { return kadm.NewClient(c.client()) }
 
-// renew makes another Kafka client in the place of one that has had no records yet and will take none: it keeps for ever
-// that a broker gave it no producer id, whatever brokers say later.
+// renew makes another Kafka client in the place of one that has had no records yet and will take none: it keeps for
+// ever that a broker gave it no producer id, whatever brokers say later.
 func (c *client) renew(unusable *kgo.Client) error {
 	made, err := kgo.NewClient(c.opts...)
 	if err != nil {

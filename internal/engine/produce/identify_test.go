@@ -40,8 +40,8 @@ func TestAProducerWorksAsSoonAsItsRightIsGranted(t *testing.T) {
 	}
 }
 
-// Between the provider's own question and the client's the right is taken away for a moment: the client, which keeps the
-// answer, is of no more use.
+// Between the provider's own question and the client's the right is taken away for a moment: the client, which keeps
+// the answer, is of no more use.
 func TestAProducerWorksAfterTheClientWasRefusedAnID(t *testing.T) {
 	k := testkit.Kfake(t)
 	k.Topic("out", 1)

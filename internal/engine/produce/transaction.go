@@ -124,8 +124,8 @@ var (
 	// ErrNotAborted says that a transaction failed and could not be aborted either. A new [Transactor] with the same id
 	// settles that when it begins. This one is of no more use.
 	ErrNotAborted = errors.New("the end of the transaction is not known")
-	// ErrMaybeCommitted is an [ErrNotAborted] of a transaction that Kafka was asked to commit: whether it did is not known.
-	// Without it nothing of the transaction can ever be read.
+	// ErrMaybeCommitted is an [ErrNotAborted] of a transaction that Kafka was asked to commit: whether it did is not
+	// known. Without it nothing of the transaction can ever be read.
 	ErrMaybeCommitted = fmt.Errorf("%w, and it may have been committed", ErrNotAborted)
 	// ErrOutput says that Kafka has refused an output for good, so that the same transaction fails each time.
 	ErrOutput = errors.New("an output is refused")

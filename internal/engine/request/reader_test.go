@@ -402,7 +402,8 @@ func TestAFailureOfAPartitionWithoutAnswersPassesWhenAFetchSaysSo(t *testing.T) 
 	ready(t, r)
 }
 
-// What the client finds wrong with the topic as a whole belongs to no partition, so that no fetch would say that it is over.
+// What the client finds wrong with the topic as a whole belongs to no partition, so that no fetch would say that it is
+// over.
 func TestAFailureOfTheTopicPassesWhenItIsWellAgain(t *testing.T) {
 	t.Parallel()
 	k := topics(t, 1)

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Interfaces are the names of what a component imports and exports, such as wasi:http/incoming-handler@0.2.0, in the order
-// of the file.
+// Interfaces are the names of what a component imports and exports, such as wasi:http/incoming-handler@0.2.0, in the
+// order of the file.
 type Interfaces struct {
 	Imports, Exports []string
 }
