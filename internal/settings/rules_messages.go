@@ -4,8 +4,11 @@ package settings
 func (p *parse) messageRules() {
 	d := &p.link.Delivery
 	if p.records {
-		p.unused("the link is of messaging-kafka:records, where the component has whole records", keyPayload, keyTombstones,
-			keyKeyFrom, keyReplyTopics)
+		idle := []string{keyPayload, keyTombstones, keyKeyFrom}
+		if p.link.HTTP.Deliver != DeliverCloudEvents { // whose answers may go where a record asks for them
+			idle = append(idle, keyReplyTopics)
+		}
+		p.unused("the link is of messaging-kafka:records, where the component has whole records", idle...)
 		d.Payload, d.Tombstones, p.link.Producer.KeyFrom = PayloadRaw, TombstonesEmpty, KeyFromNone
 		return
 	}
