@@ -196,7 +196,7 @@ func (c *Component) compose(ctx context.Context, p plan, folder string) (string,
 		for _, plug := range plugs {
 			args = append(args, "--plug", plug)
 		}
-		if err := c.run(ctx, c.Wac, args...); err != nil {
+		if err := runProgram(ctx, c.Wac, args...); err != nil {
 			return "", fmt.Errorf("composing %s: %w", c.Path, err)
 		}
 		at = out.Name()
@@ -229,14 +229,14 @@ func (c *Component) present(p plan) error {
 	if c.URL != "" {
 		return nil
 	}
-	if err := c.program(&c.Wasmtime, "wasmtime", "https://wasmtime.dev, or --wasmtime PATH"); err != nil {
+	if err := findProgram(&c.Wasmtime, "wasmtime", "https://wasmtime.dev, or --wasmtime PATH"); err != nil {
 		return err
 	}
 	steps := p.steps()
 	if len(steps) == 0 {
 		return nil
 	}
-	if err := c.program(&c.Wac, "wac", "cargo install wac-cli, or --wac PATH"); err != nil {
+	if err := findProgram(&c.Wac, "wac", "cargo install wac-cli, or --wac PATH"); err != nil {
 		return err
 	}
 	for _, step := range steps {

@@ -23,8 +23,8 @@ const (
 	maxOutputLine = 64 << 10
 )
 
-// program finds a program by its name or path, and puts its path in place of that.
-func (c *Component) program(path *string, name, how string) error {
+// findProgram finds a program by its name or path, and puts its path in place of that.
+func findProgram(path *string, name, how string) error {
 	if *path == "" {
 		*path = name
 	}
@@ -36,8 +36,8 @@ func (c *Component) program(path *string, name, how string) error {
 	return nil
 }
 
-// run runs a program to its end. What it said is in the error.
-func (c *Component) run(ctx context.Context, program string, args ...string) error {
+// runProgram runs a program to its end. What it said is in the error.
+func runProgram(ctx context.Context, program string, args ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, composeTimeout)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, program, args...).CombinedOutput() //nolint:gosec // the person at the terminal named it
@@ -64,7 +64,7 @@ func freeAddress() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("finding a free port: %w", err)
 	}
-	defer l.Close() //nolint:errcheck // nobody was served by it
+	defer l.Close() // nobody was served by it
 	return l.Addr().String(), nil
 }
 
@@ -75,7 +75,7 @@ func (s *serving) start(ctx context.Context, component string) error {
 		args = append(args, "--env", variable)
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	cmd := exec.CommandContext(running, s.wasmtime, append(args, component)...) //nolint:gosec // as run
+	cmd := exec.CommandContext(running, s.wasmtime, append(args, component)...) //nolint:gosec // as runProgram
 	apart(cmd)
 	out, in := io.Pipe()
 	cmd.Stdout, cmd.Stderr = in, in

@@ -110,19 +110,23 @@ func (t *trial) run(ctx context.Context, in *input, records <-chan *kgo.Record, 
 // send produces a line and waits until Kafka has it.
 func (t *trial) send(ctx context.Context, l line) error {
 	if l.err != nil {
-		t.screen.say("a line was not sent: %v\n", l.err)
-		return nil
+		return t.refused("a line was not sent: " + l.err.Error())
 	}
 	// One key, so that lines keep their order.
 	err := t.kafka.ProduceSync(ctx, &kgo.Record{Topic: t.topic, Key: []byte(recordKey), Value: l.value}).FirstErr()
-	if err == nil || ctx.Err() != nil {
+	if err == nil || errors.Is(err, ctx.Err()) {
 		return nil
 	}
+	return t.refused("a line was not taken by Kafka: " + t.access.Explain(err).Text)
+}
+
+// refused tells of a line that is not in Kafka, which is the end where nobody sees it.
+func (t *trial) refused(text string) error {
 	if t.opts.Interactive {
-		t.screen.say("the line was not taken by Kafka: %s\n", t.access.Explain(err).Text)
+		t.screen.say("%s\n", text)
 		return nil
 	}
-	return fmt.Errorf("a line was not taken by Kafka: %s", t.access.Explain(err).Text)
+	return errors.New(text)
 }
 
 // poll reads what is produced until ctx ends.
@@ -261,7 +265,7 @@ func (t *trial) health() string {
 	if err != nil {
 		return err.Error()
 	}
-	defer resp.Body.Close() //nolint:errcheck // it was only read
+	defer resp.Body.Close() // it was only read
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxHealth))
 	if err != nil {
 		return err.Error()
