@@ -60,29 +60,32 @@ func TestCPUIsOfAllRoundsTogether(t *testing.T) {
 
 func TestGoalsAreHeldAgainstTheRows(t *testing.T) {
 	one, many := Shape{1, 1024}, Shape{64, 1024}
-	rounds := func(handle, publish int, delay, echo float64) []Row {
+	rounds := func(handle, publish int, delay, echo, http float64, perSecond int) []Row {
 		p := round(Publish, one, 1, 100)
 		p.P50 = delay
 		e := round(Echo, one, 1, 100)
 		e.P50 = echo
-		rows := Summarise(one, []Round{round(NATS, one, 1, 100), round(Produce, one, 1, 100), p, e,
+		h := round(HTTP, one, 1, 100)
+		h.P50 = http
+		rows := Summarise(one, []Round{round(NATS, one, 1, 100), round(Produce, one, 1, 100), p, e, h,
 			round(Handle, one, 1, handle)})
 		return append(rows, Summarise(many,
-			[]Round{round(NATS, many, 1, 100), round(Publish, many, 1, publish), round(Handle, many, 1, handle)})...)
+			[]Round{round(NATS, many, 1, 100), round(Publish, many, 1, publish), round(Handle, many, 1, handle),
+				round(HTTP, many, 1, perSecond)})...)
 	}
 	for _, test := range []struct {
 		name string
 		rows []Row
 		want bool
 	}{
-		{"just reached", rounds(60, 50, 2.6, 1.99), true},
-		{"missed by a hair", rounds(59, 49, 2.61, 2), false},
+		{"just reached", rounds(60, 50, 2.6, 1.99, 1.1, 7000), true},
+		{"missed by a hair", rounds(59, 49, 2.61, 2, 1.11, 6999), false},
 		{"nothing measured", nil, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := Report{Rows: test.rows}
 			r.Judge([]int{1, 64}, 1024)
-			if len(r.Goals) != 5 {
+			if len(r.Goals) != 7 {
 				t.Fatalf("goals %+v", r.Goals)
 			}
 			for _, goal := range r.Goals {

@@ -19,10 +19,12 @@ func TestGoalsAreHeldAgainstTheSameRun(t *testing.T) {
 		echo.Add(NewRound(n, time.Second, cpu(time.Second)))
 	}
 	processor.Add(NewRound(90_000, 2*time.Second, cpu(450*time.Millisecond)))
-	r := Report{Ways: []Result{echo, processor}, Partitions: 4}
+	behind := Result{Way: Way{Name: wayComponent}}
+	behind.Add(NewRound(120_000, 2*time.Second, cpu(0)))
+	r := Report{Ways: []Result{echo, processor, behind}, Partitions: 4}
 	r.Judge()
 	want := map[string]bool{"records of text a second": true, "provider's CPU": true, "times the 0.2.0 echo": true,
-		"nothing lost": true}
+		"a component behind HTTP": true, "nothing lost": true}
 	for _, goal := range r.Goals {
 		for text := range want {
 			if strings.Contains(goal.Text, text) && goal.Reached {
@@ -50,7 +52,9 @@ func TestGoalsAreHeldAgainstTheSameRun(t *testing.T) {
 func TestWhatWasNotMeasuredReachesNoGoal(t *testing.T) {
 	processor := Result{Way: Way{Name: wayProcessor}, Lost: 3}
 	processor.Add(NewRound(0, time.Second, cpu(time.Second)))
-	r := Report{Ways: []Result{processor}}
+	behind := Result{Way: Way{Name: wayComponent}}
+	behind.Add(NewRound(0, time.Second, cpu(0)))
+	r := Report{Ways: []Result{processor, behind}}
 	r.Judge()
 	for _, goal := range r.Goals {
 		if goal.Reached {

@@ -131,7 +131,9 @@ func providerChart(r *alone.Report) chart.Chart {
 			}
 			l.Points = append(l.Points, chart.Point{X: float64(i), Y: rate.Median, Low: rate.Low, High: rate.High})
 		}
-		panel.Lines = append(panel.Lines, l)
+		if len(l.Points) > 0 { // results can be older than a way
+			panel.Lines = append(panel.Lines, l)
+		}
 	}
 	return chart.Chart{
 		Title: "Operations of 1 KiB a second, provider alone", Note: "by calls in flight", Columns: 1,
