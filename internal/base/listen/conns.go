@@ -153,8 +153,8 @@ func ours(c net.Conn) *conn {
 	if secured, ok := c.(*tls.Conn); ok {
 		c = secured.NetConn()
 	}
-	if clear, ok := c.(interface{ UnencryptedNetConn() net.Conn }); ok { // of HTTP/2 without TLS
-		c = clear.UnencryptedNetConn()
+	if plain, ok := c.(interface{ UnencryptedNetConn() net.Conn }); ok { // of HTTP/2 without TLS
+		c = plain.UnencryptedNetConn()
 	}
 	known, _ := c.(*conn)
 	return known

@@ -763,7 +763,7 @@ func TestConnectionsThatSayNothingKeepNobodyOut(t *testing.T) {
 				request.Header = http.Header{"Authorization": {"Bearer " + ordersToken}, "Content-Type": {"text/plain"}}
 				if response, err := b.client.Do(request); err != nil {
 					t.Error(err)
-				} else if response.Body.Close(); response.StatusCode != 200 || (response.ProtoMajor == 2) != c.http2 {
+				} else if response.Body.Close(); response.StatusCode != http.StatusOK || (response.ProtoMajor == 2) != c.http2 {
 					t.Errorf("answered %s %s", response.Proto, response.Status)
 				}
 			}
