@@ -266,6 +266,9 @@ func (t *Transactor) produce(ctx context.Context, outputs []record.Outgoing) err
 		final, text = true, noPartition(first.output.Partition, n)
 	case errors.Is(err, kerr.MessageTooLarge) && bytes > t.largest: // the client's own refusal, in a batch of any size
 		final, text = true, beyondMaxMessageBytes(bytes, t.largest)
+	case errors.Is(err, kerr.MessageTooLarge) && t.largest <= brokerDefault && bytes+frameOverhead > brokerDefault:
+		// Nothing is sent one by one in a transaction, and the client fills no batch beyond what brokers take by default.
+		final, text = true, beyondUsualBatch(bytes)
 	default:
 		final = refused(err) && !(tooLarge.topic != "" && t.smaller(tooLarge.topic, outputs))
 	}
@@ -276,6 +279,13 @@ func (t *Transactor) produce(ctx context.Context, outputs []record.Outgoing) err
 		return fmt.Errorf("producing outputs: %s: %w", text, err)
 	}
 	return fmt.Errorf("producing outputs: %w", &OutputError{Topic: first.output.Topic, Text: text, err: err})
+}
+
+// beyondUsualBatch says why a record is not sent in a transaction that is not larger than max_message_bytes.
+func beyondUsualBatch(bytes int) string {
+	return fmt.Sprintf("the record is too large: its key, value and headers have %d bytes, and a batch of a transaction has up to %d, "+
+		"as brokers take by default; send less or set max_message_bytes to more than %d (and the topic's max.message.bytes, if that is lower)",
+		bytes, brokerDefault, brokerDefault)
 }
 
 // firstFailed keeps the first output that failed, after which the client gives up the others.

@@ -19,11 +19,18 @@ import (
 
 func newTransactor(t *testing.T, id string, cluster settings.Cluster) *Transactor {
 	t.Helper()
+	return transactorOf(t, id, cluster, producerSettings().MaxMessageBytes)
+}
+
+func transactorOf(t *testing.T, id string, cluster settings.Cluster, maxMessageBytes int32) *Transactor {
+	t.Helper()
+	producer := producerSettings()
+	producer.MaxMessageBytes = maxMessageBytes
 	access, err := kafka.NewAccess(cluster, testkit.Logger(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	tx, err := NewTransactor(id, access, cluster, producerSettings(), testkit.Logger(t))
+	tx, err := NewTransactor(id, access, cluster, producer, testkit.Logger(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,5 +167,25 @@ func TestATransactionWithARecordBeyondMaxMessageBytesNamesThatSetting(t *testing
 	refused, found := errors.AsType[*OutputError](err)
 	if !found || refused.Topic != "dead" || !strings.Contains(refused.Text, fmt.Sprintf("max_message_bytes is %d", limit)) {
 		t.Errorf("it says %v", err)
+	}
+}
+
+// A record of almost 1 MiB makes a batch that brokers do not take by default, and the client makes none of that size
+// unless max_message_bytes is larger than that: however much the topic takes, that is the setting to name.
+func TestATransactionWithARecordBeyondTheUsualBatchNamesWhatToSet(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("in", 1)
+	testkit.NewClient(t, k.Brokers()).Topic("out", 1, map[string]string{"max.message.bytes": "10000000"})
+	cluster := settings.Cluster{Hosts: k.Brokers(), Security: settings.Security{Protocol: settings.Plaintext}}
+	m := joinGroup(t, k.Brokers(), "g").member("g")
+	outputs := many("out", 3, 1)
+	outputs = append(outputs, outgoing("out", strings.Repeat("v", 1<<20)))
+	err := transactorOf(t, "tx", cluster, 1<<20).Commit(within(t), m, outputs, offsetOf(3))
+	refused, found := errors.AsType[*OutputError](err)
+	if !errors.Is(err, ErrOutput) || !found || !strings.Contains(refused.Text, fmt.Sprintf("set max_message_bytes to more than %d", brokerDefault)) {
+		t.Errorf("it says %v", err)
+	}
+	if err := transactorOf(t, "tx", cluster, brokerDefault+1).Commit(within(t), m, outputs, offsetOf(3)); err != nil {
+		t.Errorf("with a max_message_bytes as the error says: %v", err)
 	}
 }
