@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"reflect"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -544,24 +543,5 @@ func TestALinkInTheLogShowsWhatMattersAndNoSecret(t *testing.T) {
 			}
 			mustNotShow(t, "the log", out.String())
 		})
-	}
-}
-
-func TestDeclaredValuesAreThoseOfTheDocumentation(t *testing.T) {
-	values := make(map[string][]string)
-	for _, d := range DeclaredForLinks() {
-		values[d.Name] = d.Values
-	}
-	for name, want := range map[string][]string{
-		"order": {"partition", "key", "none"}, "topic": {"orders,bills", `/orders\..*/`}, "max_in_flight": {"8", "64"},
-	} {
-		for _, value := range want {
-			if !slices.Contains(values[name], value) {
-				t.Errorf("%s has %q, without %q", name, values[name], value)
-			}
-		}
-	}
-	if values["provider_max_memory"] != nil {
-		t.Error("a setting of the provider is among those of links")
 	}
 }

@@ -174,13 +174,20 @@ var harmless = []string{
 // drawDeclared draws values of some settings from their declarations, and leaves out what nobody takes together with
 // the others.
 func (p *plan) drawDeclared(rng *rand.Rand) {
-	all := slices.DeleteFunc(settings.DeclaredForLinks(), func(d settings.Declared) bool {
-		return !slices.Contains(harmless, d.Name) || len(d.Values) == 0
+	all := slices.DeleteFunc(settings.Describe(), func(d settings.Description) bool {
+		return !slices.Contains(harmless, d.Name)
 	})
 	for range 1 + rng.IntN(5) {
 		d := all[rng.IntN(len(all))]
+		values := slices.Concat(d.Examples, d.Words)
+		if d.Default != "" {
+			values = append(values, d.Default)
+		}
+		if len(values) == 0 {
+			continue
+		}
 		config := maps.Clone(p.config)
-		config[d.Name] = d.Values[rng.IntN(len(d.Values))]
+		config[d.Name] = values[rng.IntN(len(values))]
 		if _, err := parse(p.role(), config, "N"); err == nil {
 			p.config = config
 		}

@@ -102,7 +102,9 @@ func TestAMemberOfAShareGroupWaitsForNoLeaderThatItDoesNotAsk(t *testing.T) {
 			t.Error("the only member has not asked the leader, and waits no more")
 		}
 		cancel()
-		<-alone
+		if err := <-alone; !errors.Is(err, context.Canceled) {
+			t.Errorf("it ends with %v", err)
+		}
 		go func() { among <- h.wait(t.Context(), leaders, true) }()
 		synctest.Wait()
 		if len(among) > 0 {

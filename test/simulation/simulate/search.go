@@ -152,13 +152,14 @@ func (s *search) summary() string {
 
 // table tells in Markdown what was done to which requests, and how often.
 func (s *search) table() string {
-	text := "| request | what it was met with, and how often |\n| --- | --- |\n"
+	var text strings.Builder
+	text.WriteString("| request | what it was met with, and how often |\n| --- | --- |\n")
 	for _, request := range slices.Sorted(maps.Keys(s.injected)) {
 		var list []string
 		for _, what := range slices.Sorted(maps.Keys(s.injected[request])) {
 			list = append(list, fmt.Sprintf("%s %d", what, s.injected[request][what]))
 		}
-		text += fmt.Sprintf("| %s | %s |\n", request, strings.Join(list, ", "))
+		fmt.Fprintf(&text, "| %s | %s |\n", request, strings.Join(list, ", "))
 	}
-	return text
+	return text.String()
 }
