@@ -50,11 +50,21 @@ func findBatches(answer []byte) (found []int) {
 	return found
 }
 
-// damage changes a byte that the checksum of a batch covers.
+// damage changes a byte that the checksum of a batch covers: of one that comes behind a good one of its partition, where
+// there is such a batch, since what comes with a damaged batch is to be taken.
 func damage(answer []byte, rng *rand.Rand) bool {
 	batches := findBatches(answer)
 	if len(batches) == 0 {
 		return false
+	}
+	var behind []int
+	for i := 1; i < len(batches); i++ {
+		if batches[i-1]+12+int(binary.BigEndian.Uint32(answer[batches[i-1]+atLength:])) == batches[i] {
+			behind = append(behind, batches[i])
+		}
+	}
+	if len(behind) > 0 {
+		batches = behind
 	}
 	i := batches[rng.IntN(len(batches))]
 	length := int(int32(binary.BigEndian.Uint32(answer[i+atLength:])))
