@@ -15,6 +15,7 @@ import (
 // listener takes messages of NATS for a route.
 type listener struct {
 	*natsin.Listener
+	name string        // of the route
 	made settings.Link // of what
 }
 
@@ -43,7 +44,7 @@ func (b *Bridge) listenNATS(c *config.Config) {
 		if publishes == nil {
 			continue // the routes are being stopped
 		}
-		now[r.Name] = &listener{made: made, Listener: natsin.Start(natsin.Options{
+		now[r.Name] = &listener{name: r.Name, made: made, Listener: natsin.Start(natsin.Options{
 			Route: r.Name, Conn: b.nats.Acquire(made.NATS.Server), Settings: made, Send: publishes.Send, Fit: b.Secrets.Text,
 			Memory: b.Memory.Open("messages of NATS for route " + r.Name), Log: publishes.Log(),
 		})}
@@ -59,6 +60,10 @@ func (b *Bridge) listenNATS(c *config.Config) {
 	ctx, cancel := context.WithTimeout(context.Background(), listenerTimeout)
 	defer cancel()
 	for _, l := range over {
+		// A server that is told of both at once may have a message find neither.
+		if next := now[l.name]; next != nil {
+			next.Settle(ctx)
+		}
 		l.Stop(ctx)
 	}
 }

@@ -2,13 +2,16 @@ package bridge
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
-	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
@@ -48,6 +51,9 @@ func TestRequestsOnNATSAreAnsweredWithThePosition(t *testing.T) {
 	b := start(t, file(k.Brokers(), fromNATS(ns, "key_from: subject")), nil)
 	b.await(healthy)
 	ns.WaitInterest("kafka.orders.new")
+	if l := b.status().Links; len(l) != 1 || l[0].Package != status.NATSMessages || l[0].Direction != status.Target {
+		t.Errorf("the status is %+v", l)
+	}
 	nc := ns.Connect()
 	m := nats.NewMsg("kafka.orders.new")
 	m.Data = []byte("one")
@@ -118,8 +124,9 @@ func TestAMessageOnNATSThatIsLostIsTold(t *testing.T) {
 	}
 }
 
-// TestAChangedRouteMissesNoRequestOnNATS: the next listener is there before the one before it goes.
-func TestAChangedRouteMissesNoRequestOnNATS(t *testing.T) {
+// TestAChangedRouteLosesNoRequestOnNATS: the next listener is there before the one before it goes. A server may have
+// found the one and hand over when it is gone, and says so at once then.
+func TestAChangedRouteLosesNoRequestOnNATS(t *testing.T) {
 	k := testkit.Kfake(t)
 	k.Topic("orders", 1)
 	client := testkit.NewClient(t, k.Brokers())
@@ -128,53 +135,56 @@ func TestAChangedRouteMissesNoRequestOnNATS(t *testing.T) {
 	b.await(healthy)
 	ns.WaitInterest("kafka.orders")
 	nc := ns.Connect()
-	stop, sent := make(chan struct{}), make(chan []string)
-	go func() {
-		var values []string
-		for i := 0; ; i++ {
+	var values []string
+	stop := make(chan struct{})
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		for i, refused := 0, 0; ; i++ {
 			select {
 			case <-stop:
-				sent <- values
 				return
 			default:
 			}
 			value := fmt.Sprint("order ", i)
 			reply, err := nc.Request("kafka.orders", []byte(value), testkit.DefaultTimeout)
-			if err != nil || !strings.Contains(string(reply.Data), `"offset"`) {
+			switch {
+			case errors.Is(err, nats.ErrNoResponders) && refused < 3:
+				refused++
+			case err != nil || !strings.Contains(string(reply.Data), `"offset"`):
 				t.Errorf("%s: %v", value, err)
+				return
+			default:
+				values = append(values, value)
 			}
-			values = append(values, value)
 		}
-	}()
+	})
+	end := sync.OnceFunc(func() {
+		close(stop)
+		asking.Wait()
+	})
+	defer end()
 	write(t, b.path, withAdmin(file(k.Brokers(), fromNATS(ns, "nats_queue: another"))))
 	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
-		if !b.log.Contains("the file was read again") {
-			return fmt.Errorf("the file was not read again")
-		}
-		return nil
-	})
-	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
-		subs, err := ns.Server().Subsz(nil)
+		subs, err := ns.Server().Subsz(&server.SubszOptions{Subscriptions: true, Test: "kafka.orders"})
 		if err != nil {
 			return err
 		}
-		if n := subs.NumSubs; n == 0 {
-			return fmt.Errorf("there are %d subscriptions", n)
+		if len(subs.Subs) != 1 || subs.Subs[0].Queue != "another" {
+			return fmt.Errorf("subscribed are %+v", subs.Subs)
 		}
 		return nil
 	})
-	if err := nc.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	close(stop)
-	values := <-sent
-	var got []string
-	for _, r := range client.Read("orders", len(values)) {
-		if v := string(r.Value); !slices.Contains(got, v) {
-			got = append(got, v)
+	end()
+	there := make(map[string]bool)
+	client.ReadUntil("orders", testkit.DefaultTimeout, func(records []*kgo.Record) bool {
+		for _, r := range records {
+			there[string(r.Value)] = true
 		}
-	}
-	if !slices.Equal(got, values) {
-		t.Errorf("%d of %d came", len(got), len(values))
+		return len(there) >= len(values)
+	})
+	for _, v := range values {
+		if !there[v] {
+			t.Errorf("%s was answered with its position, and is not there", v)
+		}
 	}
 }

@@ -1,11 +1,21 @@
 package bridge
 
 import (
+	"context"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/bridge/config"
+	"github.com/messaging-kafka/messaging-kafka/internal/bridge/natsconn"
 	"github.com/messaging-kafka/messaging-kafka/internal/bridge/natsout"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/route"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
+
+// ProbeNATS connects to the NATS of a route once, and says why that did not work. Nothing is published or subscribed
+// to.
+func ProbeNATS(ctx context.Context, r *config.Route) error {
+	return natsconn.Check(ctx, r.Settings.NATS.Server)
+}
 
 // overNATS makes what hands over the records of a route by NATS.
 func (b *Bridge) overNATS(name string, d route.Delivery) record.Receiver {
@@ -13,7 +23,7 @@ func (b *Bridge) overNATS(name string, d route.Delivery) record.Receiver {
 		Route: name, Conn: b.nats.Acquire(d.Settings.NATS.Server), Settings: d.Settings, Message: messages(d), Form: d.Form,
 		Trace: d.Trace,
 	}
-	switch d.Settings.HTTP.Deliver { //nolint:exhaustive // the others are not over NATS
+	switch d.Settings.HTTP.Deliver {
 	case settings.DeliverJetStream:
 		return natsout.NewStream(o)
 	case settings.DeliverNATS:

@@ -44,9 +44,13 @@ func (b *Bridge) parts(bridge string, r *config.Route) []part {
 		})
 	}
 	if (r.Publishes || r.TakesNATS()) && (!r.Reads() || !does.Publishes()) {
+		from := status.Callers
+		if !r.Publishes {
+			from = status.NATSMessages
+		}
 		list = append(list, part{
 			id:     route.ID{Peer: bridge, Name: r.Name, Variant: publishing},
-			label:  route.Label{Package: status.Callers, Direction: status.Target},
+			label:  route.Label{Package: from, Direction: status.Target},
 			wanted: route.Wanted{Role: role.Produce, Settings: publishingOf(&r.Settings)},
 		})
 	}

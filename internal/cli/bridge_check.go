@@ -31,7 +31,7 @@ func newBridgeCheck() *cobra.Command {
 		Long: `Say whether each route of a bridge can work with its Kafka and its application, and if not, why and what to do.
 
 For each route the way to Kafka is gone step by step, as messaging-kafka check does for a link, and the application is
-asked by a HEAD request, with the route's credentials. It only reads. Nothing is joined, produced, committed or created,
+asked by a HEAD request, with the route's credentials, or NATS by a connection. It only reads. Nothing is joined, produced, committed or created,
 and no record is handed over.
 
 The exit status is 0 where all is well or no more than a warning, 1 where something failed, 2 where the command line or
@@ -79,14 +79,29 @@ func (f bridgeCheckFlags) run(command *cobra.Command) error {
 
 // askApplication says whether the application of a route is there.
 func askApplication(ctx context.Context, r *config.Route) []check.Finding {
-	if !r.Reads() {
-		return nil
-	}
-	finding := func(s check.Status, format string, args ...any) []check.Finding {
-		return []check.Finding{{Step: check.StepURL, Status: s, Text: fmt.Sprintf(format, args...)}}
+	var found []check.Finding
+	if r.Settings.NATS.Server.Given() {
+		found = append(found, askNATS(ctx, r))
 	}
 	if !r.Settings.HTTP.Deliver.OverHTTP() {
-		return finding(check.Skipped, "nobody is asked over HTTP: the records go to NATS")
+		return found
+	}
+	return append(found, askURL(ctx, r)...)
+}
+
+// askNATS says whether the NATS of a route takes it.
+func askNATS(ctx context.Context, r *config.Route) check.Finding {
+	f := check.Finding{Step: check.StepNATS, Status: check.OK, Text: "the server at nats_url answers, and takes the credentials"}
+	if err := bridge.ProbeNATS(ctx, r); err != nil {
+		f.Status, f.Text = check.Fail, fmt.Sprintf("the server at nats_url cannot be used: %v; records would wait", err)
+	}
+	return f
+}
+
+// askURL says whether somebody answers at the URL of a route.
+func askURL(ctx context.Context, r *config.Route) []check.Finding {
+	finding := func(s check.Status, format string, args ...any) []check.Finding {
+		return []check.Finding{{Step: check.StepURL, Status: s, Text: fmt.Sprintf(format, args...)}}
 	}
 	code, err := bridge.Probe(ctx, &r.Settings.HTTP)
 	status := fmt.Sprintf("%d %s", code, http.StatusText(code))

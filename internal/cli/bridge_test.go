@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nats-server/v2/server"
+
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
@@ -77,4 +79,22 @@ func TestBridgeSaysWhatIsWrongWithItsCommandLine(t *testing.T) {
 	if r := run(t, "", nil, "bridge", "--config", file); r.code != exitFailure || !strings.Contains(r.err, "routes: is missing") {
 		t.Errorf("a file of no use: %d %s", r.code, r.err)
 	}
+}
+
+func TestBridgeCheckTellsOfNATS(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("orders", 1)
+	ns := testkit.NATS(t, testkit.NATSOptions{Configure: func(o *server.Options) { o.Authorization = "right" }})
+	file := write(t, "bridge.yaml", "hosts: "+k.Brokers()[0]+"\nroutes:\n  orders:\n    topic: orders\n    deliver: nats-reply\n    nats_url: "+
+		ns.URL()+"\n    nats_token: ${TOKEN}\n")
+	check := func(token string, code int, text string) {
+		t.Helper()
+		if r := run(t, "", []string{"TOKEN=" + token}, "bridge", "check", "--config", file); r.code != code || !strings.Contains(r.out, text) {
+			t.Errorf("exit status %d, not %d\n%s%s", r.code, code, r.out, r.err)
+		}
+	}
+	check("right", exitOK, "ok    nats        the server at nats_url answers, and takes the credentials")
+	check("wrong", exitFailure, "FAIL  nats        the server at nats_url cannot be used: nats: Authorization Violation")
+	ns.Stop()
+	check("right", exitFailure, "FAIL  nats        the server at nats_url cannot be used")
 }

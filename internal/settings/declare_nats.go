@@ -53,8 +53,9 @@ func natsSection() section {
 			{
 				name: keyNATSPublishSubject, hints: []string{"nats_publish_subjects", "nats_subscribe"}, scope: scopeRoute,
 				defDoc: "none", example: "kafka.>",
-				doc:   "Subjects whose messages are published to Kafka, and answered with the position or an error where they are requests. What stands in place of the first wildcard and behind it is the topic; without a wildcard it is the subject.",
-				value: into("list of subjects", parseNATSSubjects, func(d *draft) *[]string { return &d.link.NATS.PublishSubjects }),
+				doc: "Subjects whose messages are published to Kafka, and answered with the position or an error where they are requests. What stands in place of the first wildcard and behind it is the topic; without a wildcard it is the subject.",
+				value: into("list of subjects", parseNATSSubjects,
+					func(d *draft) *[]string { return &d.link.NATS.PublishSubjects }),
 			},
 			{
 				name: keyNATSPublishTopic, hints: []string{"nats_topic"}, scope: scopeRoute,

@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// NATS says which NATS servers a route of a bridge has to do with, and what with them. Links of wasmCloud have the zero
-// value, and so have routes without NATS.
+// NATS says which NATS servers a route of a bridge has to do with, and what with them. Links of wasmCloud have the
+// zero value, and so have routes without NATS.
 type NATS struct {
 	Server NATSServer
 	// Subject is where records go: a subject with [NATSPlaceholders] in it.
@@ -82,7 +82,8 @@ func isSubject(text string) bool {
 const maxSubject = 1024
 
 func hasWildcard(subject string) bool {
-	return slices.ContainsFunc(strings.Split(subject, "."), func(token string) bool { return token == "*" || token == ">" })
+	tokens := strings.Split(subject, ".")
+	return slices.Contains(tokens, "*") || slices.Contains(tokens, ">")
 }
 
 // parseNATSURLs reads a list of addresses of servers.

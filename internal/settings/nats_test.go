@@ -26,16 +26,17 @@ func TestRoutesOverNATS(t *testing.T) {
 		t.Fatalf("a route that is well: %v, %v", warnings, err)
 	}
 	n := l.NATS
-	if n.Server.URLs != at+",nats://nats-1:4222" || n.Subject != "{topic}" || n.AnswerTimeout != time.Minute || n.MaxWait != 5*time.Minute ||
+	if n.Server.URLs != at+",nats://nats-1:4222" || n.Subject != "{topic}" ||
+		n.AnswerTimeout != time.Minute || n.MaxWait != 5*time.Minute ||
 		l.Delivery.HandleTimeout != 5*time.Minute || l.Delivery.Batch.MaxRecords != 1 || l.Delivery.MaxInFlight != 64 {
 		t.Errorf("it is %+v with %+v", n, l.Delivery)
 	}
-	if l, _, err := natsRoute("deliver", "nats-reply", "nats_url", at, "handle_timeout", "1h", "rebalance_timeout", "1h"); err != nil ||
-		l.NATS.MaxWait != time.Hour || l.NATS.AnswerTimeout != time.Hour {
+	l, _, err = natsRoute("deliver", "nats-reply", "nats_url", at, "handle_timeout", "1h", "rebalance_timeout", "1h")
+	if err != nil || l.NATS.MaxWait != time.Hour || l.NATS.AnswerTimeout != time.Hour {
 		t.Errorf("with a long handle_timeout it is %+v, %v", l.NATS, err)
 	}
-	if l, _, err := natsRoute("deliver", "jetstream", "nats_url", at, "nats_stream", "ORDERS"); err != nil || l.NATS.Stream != "ORDERS" ||
-		l.Delivery.HandleTimeout != time.Minute {
+	l, _, err = natsRoute("deliver", "jetstream", "nats_url", at, "nats_stream", "ORDERS")
+	if err != nil || l.NATS.Stream != "ORDERS" || l.Delivery.HandleTimeout != time.Minute {
 		t.Errorf("a route into a stream: %+v, %v", l.NATS, err)
 	}
 	if _, warnings, err := natsRoute("deliver", "nats", "nats_url", at); err != nil || len(warnings) != 1 ||
@@ -67,7 +68,7 @@ func TestRoutesOverNATSThatCannotWork(t *testing.T) {
 		"a wrong seed":          {[]string{"deliver", "nats-reply", "nats_url", at, "nats_nkey", "secret"}, "nats_nkey", "begin with SU"},
 		"wrong credentials":     {[]string{"deliver", "nats-reply", "nats_url", at, "nats_creds", "secret"}, "nats_creds", ".creds"},
 		"too little time":       {[]string{"deliver", "nats-reply", "nats_url", at, "nats_max_wait", "1s"}, "nats_max_wait", "handle_timeout"},
-		"transactions":          {[]string{"deliver", "nats-reply", "nats_url", at, "transactions", "true"}, "transactions", "no outputs"},
+		"transactions":          {[]string{"deliver", "jetstream", "nats_url", at, "transactions", "true"}, "transactions", "no outputs"},
 		"a stream with a dot":   {[]string{"deliver", "jetstream", "nats_url", at, "nats_stream", "a.b"}, "nats_stream", "dot"},
 		"subjects of NATS":      {[]string{"nats_publish_subject", "$JS.>", "nats_url", at, "topic", ""}, "nats_publish_subject", "of NATS itself"},
 		"subjects that overlap": {[]string{"nats_publish_subject", "kafka.>,kafka.orders.*", "nats_url", at, "topic", ""}, "nats_publish_subject", "published twice"},
@@ -87,7 +88,9 @@ func TestRoutesOverNATSThatCannotWork(t *testing.T) {
 }
 
 func TestRoutesThatTakeMessagesOfNATS(t *testing.T) {
-	l, warnings, err := natsRoute("topic", "", "nats_url", "nats://nats:4222", "nats_publish_subject", "kafka.*, bills", "allowed_topics", "a*")
+	const at = "nats://nats:4222"
+	l, warnings, err := natsRoute("topic", "", "nats_url", at, "nats_publish_subject", "kafka.*, bills",
+		"allowed_topics", "a*")
 	if err != nil || len(warnings) != 0 {
 		t.Fatalf("a route that is well: %v, %v", warnings, err)
 	}
@@ -98,7 +101,9 @@ func TestRoutesThatTakeMessagesOfNATS(t *testing.T) {
 	if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0].Text, "allowed_topics") {
 		t.Errorf("a route that publishes to any topic: %v, %v", warnings, err)
 	}
-	if _, _, err := natsRoute("nats_url", "nats://nats:4222", "deliver", "nats-reply", "nats_publish_subject", "kafka.>", "allowed_topics", "a"); err != nil {
+	_, _, err = natsRoute("nats_url", at, "deliver", "nats-reply", "nats_publish_subject", "kafka.>",
+		"allowed_topics", "a")
+	if err != nil {
 		t.Errorf("both ways: %v", err)
 	}
 }

@@ -137,13 +137,13 @@ func (p *parse) natsCredentials() {
 			p.fail(keyNATSKeyFile, "is missing: nats_tls_cert_file needs it")
 		}
 	}
-	if key, clear := s.showsSecret(); clear {
+	if key, shown := s.showsSecret(); shown {
 		p.warn(key, "crosses the network in clear text unless the server demands TLS: set nats_tls_ca_file, or write tls:// in nats_url")
 	}
 }
 
 // showsSecret names the credentials that are sent as they are, to another machine and without TLS of our asking.
-func (s *NATSServer) showsSecret() (key string, clear bool) {
+func (s *NATSServer) showsSecret() (key string, shown bool) {
 	switch {
 	case !s.Token.Empty():
 		key = keyNATSToken

@@ -57,10 +57,11 @@ func (p *parse) routeRules() {
 		p.fail("topic", "is missing: deliver=%s needs topics whose records it hands over", h.Deliver)
 	}
 	// In batched mode nobody can tell whose answer one is.
-	outputs := h.Deliver == DeliverRecords || h.Deliver == DeliverCloudEvents && h.Mode != ModeBatched
+	outputs := h.Deliver == DeliverRecords || h.Deliver == DeliverNATSReply ||
+		h.Deliver == DeliverCloudEvents && h.Mode != ModeBatched
 	if p.link.Delivery.Transactions && h.Deliver != "" && !outputs {
-		p.fail("transactions", "needs answers that are records (deliver=%s, or %s with another http_mode than %s): there are no outputs to commit with the offsets",
-			DeliverRecords, DeliverCloudEvents, ModeBatched)
+		p.fail("transactions", "needs answers that are records (deliver=%s, %s, or %s with another http_mode than %s): there are no outputs to commit with the offsets",
+			DeliverRecords, DeliverNATSReply, DeliverCloudEvents, ModeBatched)
 	}
 	if !h.Deliver.OverHTTP() {
 		p.withdraw("the route hands no records over by HTTP (deliver)", httpOnly...)

@@ -55,11 +55,17 @@ func newProgram(t *testing.T, path string) *program {
 // startBridge starts a bridge with one route, which hands records over to a URL.
 func startBridge(p *place, deliver, url string, settings map[string]string) {
 	p.t.Helper()
+	startBridgeTo(p, map[string]string{"deliver": deliver, "url": url}, settings)
+}
+
+// startBridgeTo starts a bridge with one route, which hands records over as where says.
+func startBridgeTo(p *place, where, settings map[string]string) {
+	p.t.Helper()
 	b := newProgram(p.t, filepath.Join(p.t.TempDir(), "bridge.yaml"))
 	if p.fe.asks || settings["request_reply_topic"] != "" {
 		b.listen = p.listen
 	}
-	route := map[string]string{"deliver": deliver, "url": url}
+	route := maps.Clone(where)
 	maps.Copy(route, settings)
 	b.Change(route)
 	p.t.Cleanup(func() {

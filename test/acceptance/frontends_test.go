@@ -38,6 +38,9 @@ const (
 	noAttempts   = "messages do not tell how often they came, and the component keeps nothing between calls"
 	putAnew      = "the host tells nobody of a changed config, and a link that is put anew leaves and joins its group"
 	asksInCalls  = "the test component requests as a handler alone"
+	natsRequests = "over NATS a component publishes, and requests nothing of Kafka"
+	noReplyTo    = "a stream does not keep where a record wants its answer"
+	inTheStream  = "the bridge is finished with a record when the stream has it: what becomes of it there is the consumer's"
 )
 
 // envelopes are the settings by which messages have keys, headers and null.
@@ -84,6 +87,19 @@ var frontEnds = []*frontEnd{
 		settings: map[string]string{"reply_topic": out},
 		batches:  []string{"http_mode", "batched"},
 		cannot:   map[string]string{},
+	},
+	{
+		name: "nats-reply", start: startNATSReply, returns: true,
+		settings: map[string]string{"reply_topic": out, "handle_timeout": "2s"}, whole: envelopes,
+		cannot: map[string]string{"batches": oneByOne, "retries": noAttempts, "requests": natsRequests},
+	},
+	{
+		name: "jetstream", start: startJetStream, whole: envelopes,
+		cannot: map[string]string{
+			"batches": oneByOne, "retries": noAttempts, "requests": natsRequests, "answers": noReplyTo,
+			"transactions": ownPublishes,
+			"dead letters": inTheStream, "traps": inTheStream, "scaled to zero": inTheStream, "drain": inTheStream,
+		},
 	},
 	{
 		name: "wasmtime, processor", start: startWasiProcessor, returns: true, attempts: true,

@@ -58,6 +58,9 @@ type place struct {
 	kc    *testkit.Client
 	users bool // Kafka asks who comes
 
+	// settled, if not nil, tells whether the application has done with all that the program is finished with.
+	settled func() error
+
 	app    application
 	server server
 	// listen is where an application asks a bridge, if it does.
@@ -166,6 +169,9 @@ func (p *place) stored(topic string) []*kgo.Record {
 func (p *place) drained() {
 	p.t.Helper()
 	p.kc.WaitDrained(group, in)
+	if p.settled != nil {
+		testkit.Eventually(p.t, testkit.DefaultTimeout, p.settled)
+	}
 }
 
 // once fails the test unless the application's outputs have these values, in whatever order, and each once: or at least

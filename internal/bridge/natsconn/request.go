@@ -144,8 +144,8 @@ func (c *Conn) send(m *nats.Msg, w *waiter, answered bool) (nc *nats.Conn, forge
 }
 
 // Request sends a message and returns the first answer to it. alive tells which messages are none, but begin patience
-// anew; it may be nil, and patience 0 for none but that of ctx. The error is [ErrNoResponders] where nobody subscribes,
-// [AwayError], [RefusedError], [ErrSilent], that of ctx, or one of nats.go about the message itself.
+// anew; it may be nil, and patience 0 for none but that of ctx. The error is [ErrNoResponders] where nobody
+// subscribes, [AwayError], [RefusedError], [ErrSilent], that of ctx, or one of nats.go about the message itself.
 func (c *Conn) Request(ctx context.Context, m *nats.Msg, patience time.Duration, alive func([]byte) bool) (*nats.Msg, error) {
 	w := newWaiter(m.Subject, alive)
 	_, forget, err := c.send(m, w, true)

@@ -27,6 +27,20 @@ func (c *Conn) Subscribe(subject, queue string, handle nats.MsgHandler) *Subscri
 	return s
 }
 
+// Settle returns when the server knows of all subscriptions that were made before, or ctx has ended; without a
+// connection at once.
+func (c *Conn) Settle(ctx context.Context) {
+	c.mu.Lock()
+	nc, err := c.connected()
+	c.mu.Unlock()
+	if err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
+	_ = nc.FlushWithContext(ctx) // where it fails there is no connection any more, or no time
+}
+
 // begin makes the subscription. Conn.mu is held.
 func (s *Subscription) begin() {
 	sub, err := s.conn.nc.QueueSubscribe(s.subject, s.queue, s.handle)
@@ -41,8 +55,8 @@ func (s *Subscription) begin() {
 	s.sub = sub
 }
 
-// Drain ends the subscription: no more messages come, and when it returns those that had come have been handed over and
-// no handler runs any more, unless ctx has ended before.
+// Drain ends the subscription: no more messages come, and when it returns those that had come have been handed over
+// and no handler runs any more, unless ctx has ended before.
 func (s *Subscription) Drain(ctx context.Context) {
 	s.conn.mu.Lock()
 	delete(s.conn.wanted, s)

@@ -76,6 +76,9 @@ func Start(o Options) *Listener {
 	return l
 }
 
+// Settle returns when the server knows of the subscriptions, or ctx has ended.
+func (l *Listener) Settle(ctx context.Context) { l.o.Conn.Settle(ctx) }
+
 // Stop takes nothing more, finishes what has come within ctx, answers it, and gives the connection back. What is not
 // finished then is given up.
 func (l *Listener) Stop(ctx context.Context) {

@@ -53,7 +53,8 @@ func isName(name string) bool {
 	})
 }
 
-// addHeaders adds the headers of a record. What NATS cannot hold as it is stands with all the others in a list as JSON.
+// addHeaders adds the headers of a record. What NATS cannot hold as it is stands with all the others in a list as
+// JSON.
 func addHeaders(to nats.Header, headers []record.Header) {
 	whole := true
 	for _, h := range headers {

@@ -58,6 +58,8 @@ const (
 	StepLag        Step = "lag"
 	// StepURL is the application of a bridge's route.
 	StepURL Step = "url"
+	// StepNATS is the NATS of a bridge's route.
+	StepNATS Step = "nats"
 )
 
 // steps are those that need a connection, in their order.

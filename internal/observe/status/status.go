@@ -81,6 +81,9 @@ const (
 // Callers is the package of a bridge's route by which callers publish.
 const Callers = "http-callers"
 
+// NATSMessages stands for a package where a route publishes what comes on subjects of NATS, and has no callers besides.
+const NATSMessages = "nats-messages"
+
 // Link is one link of the provider, or one route of a bridge.
 type Link struct {
 	Component string `json:"component"`
