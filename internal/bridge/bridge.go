@@ -55,7 +55,9 @@ type Bridge struct {
 	trouble error          // why that is not what the file says
 	// listeners are those of the routes that take messages of NATS.
 	listeners map[string]*listener
-	known     []func() // take secrets above the routes back, those of the last two files
+	// credentials are what routes show, by where.
+	credentials map[destination]*credentials
+	known       []func() // take secrets above the routes back, those of the last two files
 }
 
 // shutdownTimeout is how long a bridge may take to end where its file does not say. Orchestrators give half a minute.
@@ -88,6 +90,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	b.Process = around
 	b.nats = natsconn.NewPool(read.Name, around.Log)
 	if err := b.listen(read); err != nil {
+		return err
+	}
+	if err := b.exchangeCredentials(read); err != nil {
 		return err
 	}
 	b.apply(read)

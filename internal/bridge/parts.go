@@ -2,9 +2,6 @@ package bridge
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/bridge/config"
@@ -40,7 +37,7 @@ func (b *Bridge) parts(bridge string, r *config.Route) []part {
 		list = append(list, part{
 			id:     route.ID{Peer: bridge, Name: r.Name, Variant: reading},
 			label:  route.Label{Package: string(r.Settings.HTTP.Deliver), Direction: status.Source},
-			wanted: route.Wanted{Role: does, Settings: r.Settings, Receiver: b.receiver(r.Name)},
+			wanted: route.Wanted{Role: does, Settings: withoutCredentials(r.Settings), Receiver: b.receiver(r)},
 		})
 	}
 	if (r.Publishes || r.TakesNATS()) && (!r.Reads() || !does.Publishes()) {
@@ -86,7 +83,8 @@ func publishingOf(s *settings.Link) settings.Link {
 }
 
 // receiver makes what hands over the records of a route.
-func (b *Bridge) receiver(name string) func(route.Delivery) record.Receiver {
+func (b *Bridge) receiver(r *config.Route) func(route.Delivery) record.Receiver {
+	name, shown := r.Name, b.shownBy(r)
 	return func(d route.Delivery) record.Receiver {
 		if d.Settings.HTTP.Deliver.OverNATS() {
 			return b.overNATS(name, d)
@@ -94,39 +92,16 @@ func (b *Bridge) receiver(name string) func(route.Delivery) record.Receiver {
 		h := &d.Settings.HTTP
 		o := httpout.Options{
 			Route: name, URL: h.URL, Host: h.Host, Connections: h.Connections, HTTP2: h.Protocol == settings.HTTP2,
-			Bearer: h.BearerToken, Key: h.HMACKey, MaxAnswer: h.MaxAnswer,
-		}
-		var err error
-		if o.TLS, err = tlsOf(h); err != nil {
-			return impossible{err}
+			MaxAnswer: h.MaxAnswer, Current: shown.secrets, TLS: tlsOf(h, shown.certificate),
+			Memory: b.Memory.Open("answers for route " + name),
 		}
 		r, err := receiverOf(o, d)
 		if err != nil {
+			o.Memory.Close()
 			return impossible{fmt.Errorf("records cannot be handed over: %w", err)}
 		}
 		return r
 	}
-}
-
-// tlsOf is how TLS is spoken to an application, nil for the usual way.
-func tlsOf(h *settings.HTTP) (*tls.Config, error) {
-	if h.TLSCA == "" && h.TLSCert == "" {
-		return nil, nil
-	}
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if h.TLSCA != "" {
-		config.RootCAs = x509.NewCertPool()
-		config.RootCAs.AppendCertsFromPEM([]byte(h.TLSCA)) // the settings have looked at each
-	}
-	if h.TLSCert == "" {
-		return config, nil
-	}
-	pair, err := tls.X509KeyPair([]byte(h.TLSCert), []byte(h.TLSKey.Reveal()))
-	if err != nil {
-		return nil, errors.New("http_tls_cert and http_tls_key are no pair") // the library's text has parts of what it reads
-	}
-	config.Certificates = []tls.Certificate{pair}
-	return config, nil
 }
 
 func receiverOf(o httpout.Options, d route.Delivery) (record.Receiver, error) {

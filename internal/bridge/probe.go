@@ -19,12 +19,17 @@ const probeTimeout = 10 * time.Second
 func Probe(ctx context.Context, h *settings.HTTP) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	config, err := tlsOf(h)
-	if err != nil {
-		return 0, err
+	var mine credentials
+	mine.now.Store(&shown{})
+	if h.TLSCert != "" {
+		pair, err := pairOf(h)
+		if err != nil {
+			return 0, err
+		}
+		mine.now.Store(&shown{pair: pair})
 	}
 	wire := &http.Transport{
-		DialContext: (&net.Dialer{}).DialContext, TLSClientConfig: config, DisableKeepAlives: true, Protocols: new(http.Protocols),
+		DialContext: (&net.Dialer{}).DialContext, TLSClientConfig: tlsOf(h, mine.certificate), DisableKeepAlives: true, Protocols: new(http.Protocols),
 	}
 	if h.Protocol == settings.HTTP2 {
 		wire.Protocols.SetHTTP2(true)

@@ -44,6 +44,9 @@ func (b *Bridge) reload() {
 	if err == nil {
 		err = b.exchangeCallers(now)
 	}
+	if err == nil {
+		err = b.exchangeCredentials(now)
+	}
 	b.mu.Lock()
 	b.trouble = err
 	b.mu.Unlock()

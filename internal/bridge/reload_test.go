@@ -115,6 +115,7 @@ func TestASecretInAFileIsExchangedWithIt(t *testing.T) {
 	b := start(t, file(k.Brokers(), reads("orders", app.URL, "http_bearer_token_file: "+token)), nil)
 	client.ProduceText("orders", "one")
 	app.await(t, 1)
+	before := client.MemberIDs("bridge.orders")
 	write(t, token, "the second token\n")
 	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
 		client.ProduceText("orders", "another")
@@ -128,6 +129,9 @@ func TestASecretInAFileIsExchangedWithIt(t *testing.T) {
 	app.mu.Lock()
 	first := app.header[0].Get("Authorization")
 	app.mu.Unlock()
+	if after := client.MemberIDs("bridge.orders"); !slices.Equal(before, after) {
+		t.Errorf("the route has moved for it: its members were %q and are %q", before, after)
+	}
 	if first != "Bearer the first token" {
 		t.Errorf("the first token was %q", first)
 	}

@@ -13,6 +13,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -41,6 +42,8 @@ type Options struct {
 	TLS *tls.Config
 	// Bearer is sent as a token, Key signs each request; both may be empty.
 	Bearer, Key settings.Secret
+	// Current, if not nil, tells token and key at each request: others have taken the place of Bearer and Key.
+	Current func() (bearer, key settings.Secret)
 	// MaxAnswer bounds the body of an answer, in bytes.
 	MaxAnswer int64
 	// Memory is what answers, and what is made of them, are taken from until they are handed over; nil is without a bound.
@@ -59,6 +62,7 @@ type client struct {
 	turn  atomic.Uint32
 	// secrets are taken out of what the application says.
 	secrets redact.Redactor
+	known   sync.Map // those that have been added, by settings.Secret
 }
 
 func newClient(o Options) (*client, error) {
@@ -77,8 +81,27 @@ func newClient(o Options) (*client, error) {
 	}
 	u.Fragment, u.RawFragment = "", ""
 	c := &client{o: o, url: u, wires: newWires(o)}
-	c.secrets.Add(o.Bearer.Reveal(), o.Key.Reveal())
+	c.hide(o.Bearer, o.Key)
 	return c, nil
+}
+
+// hide has secrets taken out of what the application says from now on.
+func (c *client) hide(secrets ...settings.Secret) {
+	for _, s := range secrets {
+		if _, known := c.known.LoadOrStore(s, true); !known {
+			c.secrets.Add(s.Reveal())
+		}
+	}
+}
+
+// credentials are the token and the key of the moment.
+func (c *client) credentials() (bearer, key settings.Secret) {
+	if c.o.Current == nil {
+		return c.o.Bearer, c.o.Key
+	}
+	bearer, key = c.o.Current()
+	c.hide(bearer, key)
+	return bearer, key
 }
 
 func (c *client) close() {

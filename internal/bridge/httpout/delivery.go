@@ -71,6 +71,12 @@ func (s *sender) begin(ctx context.Context, batch []*record.Record, more int) (c
 	}
 	ctx, d.span = s.trace.ProcessBatch(ctx, batch)
 	maps.Copy(d.header, s.fixed)
+	if bearer, _ := s.client.credentials(); bearer != s.client.o.Bearer {
+		delete(d.header, "Authorization")
+		if !bearer.Empty() {
+			d.header["Authorization"] = []string{"Bearer " + bearer.Reveal()}
+		}
+	}
 	about := []string{batch[0].Topic, strconv.Itoa(int(batch[0].Partition))}
 	d.header[topicHeader], d.header[partitionHeader] = about[0:1:1], about[1:2:2]
 	var alone *record.Record
@@ -108,8 +114,8 @@ func (d *delivery) end(outcomes []record.Outcome) []record.Outcome {
 // post posts a body for n records. Where the answer's status says that all is well, it is returned and its body is to
 // be closed; else all is what became of each record.
 func (d *delivery) post(ctx context.Context, body *buffer, n int) (resp *http.Response, all []record.Outcome) {
-	if key := d.client.o.Key.Reveal(); key != "" {
-		d.header.Set(signatureHeader, sign(key, time.Now(), body.b))
+	if _, key := d.client.credentials(); !key.Empty() {
+		d.header.Set(signatureHeader, sign(key.Reveal(), time.Now(), body.b))
 	}
 	resp, failed := d.client.post(ctx, d.header, body)
 	if failed != nil {
