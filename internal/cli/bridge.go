@@ -34,8 +34,8 @@ are left.
 The file is read again when it changes, or a file of a secret that it names, and at SIGHUP. Routes that are not changed
 go on; a file that cannot be used changes nothing, and log, health and status say so.
 
-With --once it ends by itself, when the lag of all routes is 0 and nothing is in flight. The exit status is 0 then, and 1
-where that cannot be: a route that cannot work, a partition that stands still, or nothing that moves for --patience.`,
+With --once it ends by itself, when the lag of all routes is 0 and nothing is in flight. The exit status is 0 then, and
+1 where that cannot be: a route that cannot work, a partition that stands still, or nothing that moves for --patience.`,
 		Example: `  messaging-kafka bridge --config bridge.yaml
   messaging-kafka bridge --config nightly.yaml --once`,
 		Args: cobra.NoArgs,
@@ -45,7 +45,8 @@ where that cannot be: a route that cannot work, a partition that stands still, o
 	set := command.Flags()
 	set.StringVarP(&flags.config, "config", "c", "", "`FILE` with the routes")
 	set.BoolVar(&flags.once, "once", false, "end when all is read and finished")
-	set.DurationVar(&flags.patience, "patience", bridge.DefaultPatience, "longest `TIME` in which nothing moves with --once")
+	set.DurationVar(&flags.patience, "patience", bridge.DefaultPatience,
+		"longest `TIME` in which nothing moves with --once")
 	set.StringVar(&flags.logLevel, "log-level", "info", "least `LEVEL` of what is logged: debug, info, warn, error")
 	set.StringVar(&flags.logFormat, "log-format", "json", "`FORM` of the log: json or text")
 	return command

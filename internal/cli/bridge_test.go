@@ -53,7 +53,8 @@ func TestBridgeCheckTellsOfKafkaAndOfTheApplication(t *testing.T) {
 	}
 	r := run(t, "", env, "bridge", "check", "--json", "--config", write(t, "bridge.yaml", content("orders", app.URL)))
 	var report checkReport
-	if err := json.Unmarshal([]byte(r.out), &report); err != nil || len(report.Links) != 1 || report.Links[0].Link != "orders" {
+	err := json.Unmarshal([]byte(r.out), &report)
+	if err != nil || len(report.Links) != 1 || report.Links[0].Link != "orders" {
 		t.Errorf("the report is %s (%v)", r.out, err)
 	}
 }

@@ -31,9 +31,9 @@ programs produce to ` + dev.Topic + ` are echoed like the lines.
 
 The provider serves its page, with the state of the link and what flows, on a port of its own, which is printed too.
 
-With --component a component of your own gets the records instead: it is composed with the shim for what it exports, served
-by wasmtime, and called by "bridge" over HTTP. What is produced to other topics is shown, and what the component writes.
-With --url a program that listens already gets them. --set gives settings of the route, as topic=orders.
+With --component a component of your own gets the records instead: it is composed with the shim for what it exports,
+served by wasmtime, and called by "bridge" over HTTP. What is produced to other topics is shown, and what the component
+writes. With --url a program that listens already gets them. --set gives settings of the route, as topic=orders.
 
 The command ends when the input has ended and all echoes are there, with status 1 where some did not come. At a
 terminal it ends with Ctrl-D or Ctrl-C.`,

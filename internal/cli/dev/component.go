@@ -87,7 +87,8 @@ func wayOf(name string) (served, error) {
 			return way, nil
 		}
 	}
-	return served{}, fmt.Errorf("%w: the interface %q is not one of %s", ErrComponent, name, strings.Join(Interfaces, ", "))
+	return served{}, fmt.Errorf("%w: the interface %q is not one of %s", ErrComponent, name,
+		strings.Join(Interfaces, ", "))
 }
 
 // unversioned is an interface's name without its version.

@@ -32,7 +32,10 @@ func TestHowAComponentIsServedFollowsFromItsInterfaces(t *testing.T) {
 		"a processor": {wasm.Interfaces{Imports: []string{types, "wasi:io/poll@0.2.6"}, Exports: []string{"init", "messaging-kafka:records/processor@0.1.0"}},
 			"", processor, nil, false, ""},
 		"a handler that publishes and has a config": {wasm.Interfaces{
-			Imports: []string{"wasi:config/store@0.2.0-draft", "messaging-kafka:records/producer@0.1.0", "messaging-kafka:records/requester@0.1.0"},
+			Imports: []string{
+				"wasi:config/store@0.2.0-draft", "messaging-kafka:records/producer@0.1.0",
+				"messaging-kafka:records/requester@0.1.0",
+			},
 			Exports: []string{"messaging-kafka:records/handler@0.1.0"},
 		}, "", handler, []string{"config", "producer"}, true, ""},
 		"messages": {wasm.Interfaces{Imports: []string{"wasmcloud:messaging/consumer@0.2.0"}, Exports: []string{"wasmcloud:messaging/handler@0.2.0"}},
@@ -115,7 +118,8 @@ func shouting(t *testing.T) string {
 
 func TestAProgramIsTriedByItsURL(t *testing.T) {
 	o := tried(t, "a\nB\nc\n", Options{}, Component{
-		URL: shouting(t), Set: []string{"topic=quiet", "http_format=json", "dead_letter_topic=quiet.dead", "transactions=true"},
+		URL: shouting(t),
+		Set: []string{"topic=quiet", "http_format=json", "dead_letter_topic=quiet.dead", "transactions=true"},
 	})
 	if o.err != nil {
 		t.Fatalf("%v\n%s", o.err, o.log)
@@ -133,7 +137,8 @@ func TestAProgramThatIsNotThereIsNamed(t *testing.T) {
 	url := server.URL
 	server.Close()
 	o := tried(t, "a\n", Options{EchoTimeout: time.Second}, Component{URL: url})
-	if o.err == nil || !strings.Contains(o.err.Error(), "1 records of "+Topic+" are not handled") || !strings.Contains(o.err.Error(), "refused") {
+	if o.err == nil || !strings.Contains(o.err.Error(), "1 records of "+Topic+" are not handled") ||
+		!strings.Contains(o.err.Error(), "refused") {
 		t.Errorf("%v\n%s", o.err, o.log)
 	}
 }

@@ -40,7 +40,8 @@ func findProgram(path *string, name, how string) error {
 func runProgram(ctx context.Context, program string, args ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, composeTimeout)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, program, args...).CombinedOutput() //nolint:gosec // the person at the terminal named it
+	cmd := exec.CommandContext(ctx, program, args...) //nolint:gosec // the person at the terminal named it
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%s: %w: %s", program, err, bytes.TrimSpace(out))
 	}

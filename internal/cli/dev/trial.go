@@ -146,7 +146,8 @@ func (t *trial) writeConfig(hosts, url, listen, token string) (path string, err 
 		route["start"], route["create_topics"] = "earliest", "true"
 	}
 	file := map[string]any{
-		"name": trialRoute, "admin_address": t.opts.Admin, "provider_shutdown_timeout": "3s", "routes": map[string]any{trialRoute: route},
+		"name": trialRoute, "admin_address": t.opts.Admin, "provider_shutdown_timeout": "3s",
+		"routes": map[string]any{trialRoute: route},
 	}
 	if listen != "" {
 		file["listen"] = listen

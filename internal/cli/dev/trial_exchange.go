@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -182,12 +183,7 @@ func (t *trial) show(r *kgo.Record, positions shownTo) error {
 }
 
 func (t *trial) isInput(topic string) bool {
-	for _, read := range t.link.Consumer.Topics {
-		if read == topic {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(t.link.Consumer.Topics, topic)
 }
 
 // lag is how many records the group has before it. known is false where it has no offset in some partition.
@@ -243,7 +239,8 @@ func (t *trial) allShown(ctx context.Context, positions shownTo) bool {
 				from = start.Offset
 			}
 		}
-		if end.Err == nil && !strings.HasPrefix(end.Topic, "_") && end.Offset > max(from, positions[end.Topic][end.Partition]) {
+		shown := max(from, positions[end.Topic][end.Partition])
+		if end.Err == nil && !strings.HasPrefix(end.Topic, "_") && end.Offset > shown {
 			all = false
 		}
 	})

@@ -29,7 +29,8 @@ func TestInterfacesAreFound(t *testing.T) {
 	exports := slices.Concat([]byte{2},
 		entry("messaging-kafka:records/processor@0.1.0", 0x05, 9, 0),
 		entry("run", 0x01, 200, 1, 1, 0x01, 3))
-	got, err := Parse(component(section(0, 1, 'x'), section(sectionImport, imports...), section(sectionExport, exports...)))
+	got, err := Parse(component(
+		section(0, 1, 'x'), section(sectionImport, imports...), section(sectionExport, exports...)))
 	if err != nil {
 		t.Fatal(err)
 	}
