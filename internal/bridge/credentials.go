@@ -12,8 +12,8 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
-// destination is who gets the credentials of a route. Other credentials for it are exchanged while all goes on; those for
-// another destination never go to this one.
+// destination is who gets the credentials of a route. Other credentials for it are exchanged while all goes on; those
+// for another destination never go to this one.
 type destination struct{ route, url, host string }
 
 func destinationOf(r *config.Route) destination {

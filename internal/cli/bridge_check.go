@@ -31,7 +31,8 @@ func newBridgeCheck() *cobra.Command {
 		Long: `Say whether each route of a bridge can work with its Kafka and its application, and if not, why and what to do.
 
 For each route the way to Kafka is gone step by step, as messaging-kafka check does for a link, and the application is
-asked by a HEAD request, with the route's credentials, or NATS by a connection. It only reads. Nothing is joined, produced, committed or created,
+asked by a HEAD request, with the route's credentials, or NATS by a connection. It only reads. Nothing is joined,
+produced, committed or created,
 and no record is handed over.
 
 The exit status is 0 where all is well or no more than a warning, 1 where something failed, 2 where the command line or

@@ -90,7 +90,8 @@ func TestBridgeCheckTellsOfNATS(t *testing.T) {
 		ns.URL()+"\n    nats_token: ${TOKEN}\n")
 	check := func(token string, code int, text string) {
 		t.Helper()
-		if r := run(t, "", []string{"TOKEN=" + token}, "bridge", "check", "--config", file); r.code != code || !strings.Contains(r.out, text) {
+		r := run(t, "", []string{"TOKEN=" + token}, "bridge", "check", "--config", file)
+		if r.code != code || !strings.Contains(r.out, text) {
 			t.Errorf("exit status %d, not %d\n%s%s", r.code, code, r.out, r.err)
 		}
 	}
