@@ -50,8 +50,8 @@ func findBatches(answer []byte) (found []int) {
 	return found
 }
 
-// damage changes a byte that the checksum of a batch covers: of one that comes behind a good one of its partition, where
-// there is such a batch, since what comes with a damaged batch is to be taken.
+// damage changes a byte that the checksum of a batch covers: of one that comes behind a good one of its partition,
+// where there is such a batch, since what comes with a damaged batch is to be taken.
 func damage(answer []byte, rng *rand.Rand) bool {
 	batches := findBatches(answer)
 	if len(batches) == 0 {
