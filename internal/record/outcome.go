@@ -16,7 +16,7 @@ import (
 // Receive returns soon after that, with [Unanswered] or [Unavailable] for each record that it has no answer for;
 // whoever handles the records may be at work on them still. An answer that came in time counts as it was given.
 //
-// Records and their bytes never change while Receive runs, and their bytes never do. A Receiver may keep them after it
+// Records do not change while Receive runs, and their bytes never do. A Receiver may keep them after it
 // has returned, but they count in no buffer then: what keeps them has a bound of its own. It neither keeps nor changes
 // batch.
 //

@@ -28,7 +28,7 @@ const (
 
 	// The following are the dispatcher's own, of records that Judge has had finished or given up.
 
-	// stand: the partition stands still at the record (on_reject=stop).
+	// holdPartition: the partition stands still at the record (on_reject=stop).
 	holdPartition
 	// unproduced: its outputs could not be produced, so that it is delivered again after a back-off.
 	unproduced

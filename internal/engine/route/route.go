@@ -72,7 +72,7 @@ type Route struct {
 	mu       sync.Mutex
 	wanted   *Wanted
 	rejected error
-	changed  bool // want or rejected, since they were last carried out
+	changed  bool // wanted or rejected, since they were last carried out
 	stopping bool
 	// stopCtx bounds the end. readEnded is called within the end when nothing is read any more; nil where nobody asks.
 	stopCtx   context.Context
@@ -165,8 +165,8 @@ func (r *Route) forget() {
 	r.hidden = nil
 }
 
-// stop ends the unit. ctx bounds the end, and so does replaceTimeout. readEnded, if not nil, is called once, when the
-// unit reads no more and can still publish; the rest of the end waits for its return.
+// stop ends the route. ctx bounds the end, and so does replaceTimeout. readEnded, if not nil, is called once, when the
+// route reads no more and can still publish; the rest of the end waits for its return.
 func (r *Route) stop(ctx context.Context, readEnded func()) {
 	r.mu.Lock()
 	r.stopping, r.stopCtx, r.readEnded = true, ctx, readEnded
@@ -175,7 +175,7 @@ func (r *Route) stop(ctx context.Context, readEnded func()) {
 	r.signal()
 }
 
-// run is the unit's goroutine. It waits for nothing but what it is to do: what takes its time goes on beside it, or a
+// run is the route's goroutine. It waits for nothing but what it is to do: what takes its time goes on beside it, or a
 // change would have to wait for what the one before it has left to be done.
 func (r *Route) run() {
 	defer r.cancel()
