@@ -31,7 +31,8 @@ type Options struct {
 	Secrets *redact.Redactor
 	// Limiter bounds the calls of all routes together; nil is without such a bound.
 	Limiter *semaphore.Weighted
-	// Memory is what records and answers are taken from, nil without a bound; ProcessLimit bounds the process, for the status.
+	// Memory is what records and answers are taken from, nil without a bound. ProcessLimit bounds the process, for the
+	// status.
 	Memory       *memory.Budget
 	ProcessLimit memory.ProcessLimit
 	// Process tells this copy of the program from all others, and is the same after a restart on the same machine.
