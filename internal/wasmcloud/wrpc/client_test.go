@@ -280,6 +280,22 @@ func TestParamsAreEndedWhateverHappens(t *testing.T) {
 	})
 }
 
+// Between the end of a call's time and its end here there is a moment in which an accept still finds it.
+func TestAnAcceptOfACallThatIsGivenUpEndsItsParameters(t *testing.T) {
+	s := runNATS(t, defaultPayload)
+	client := newClient(t, connect(t, s), ClientOptions{})
+	p := newPeer(t, connect(t, s), "f")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	call := &pending{client: client, ctx: ctx}
+	call.results.limit, call.results.shared = defaultPayload, &client.results
+	if _, err := call.awaitAccept(ctx); !errors.Is(err, context.Canceled) {
+		t.Fatalf("it ends with %v", err)
+	}
+	call.accept(&nats.Msg{Reply: p.inbox + ".call"})
+	p.end()
+}
+
 func TestFailuresOfACallHaveTheirErrors(t *testing.T) {
 	s := runNATS(t, defaultPayload)
 	client := newClient(t, connect(t, s), ClientOptions{MaxResultBytes: 1 << 10})

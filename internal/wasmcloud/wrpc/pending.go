@@ -106,8 +106,10 @@ func (p *pending) awaitAccept(ctx context.Context) (string, error) {
 			}
 			return "", s.end
 		}
-		if err := s.sleep(ctx); err != nil {
-			return "", err
+		// An accept may have come in the moment in which ctx ended. One that comes from here on finds the call ended, so
+		// that its sender hears of the end of the parameters all the same.
+		if err := s.sleep(ctx); err != nil && p.peer == "" && s.end == nil {
+			return "", s.failLocked(err)
 		}
 	}
 }
