@@ -29,6 +29,8 @@ func FuzzRequest(f *testing.F) {
 		{"/topics/orders", "image/png", "1.0", "\x89PNG"},
 		{"/v1/records/send", wit.RecordsType, "", "\x01\x01t\x00\x01\x01k\x02\x01v\x01\x01h\x00\x01\x05"},
 		{"/v1/records/send", wit.RecordsTypeJSON, "", `[{"topic":"t","key":{"text":"k"},"value":{"base64":"/w=="},"headers":[{"name":"h","value":null}]}]`},
+		{"/topics/orders", mediaJSON, "", `{"records":[{"value":1,"Value":{"a":1,"a":2}}],"records":[]}`},
+		{"/v1/records/send", wit.RecordsTypeJSON, "", `[{"topic":"t","topic":"u"}]`},
 		{"/v1/records/request?timeout-ms=5", wit.RecordsTypeJSON, "", `{"topic":"t","value":null}`},
 		{"/v1/messages/publish", wit.MessagesType, "", "\x01t\x01b\x01\x01r"},
 		{"/v1/messages/request", wit.MessagesTypeJSON, "", `{"subject":"t?key=k","body":"aGk="}`},

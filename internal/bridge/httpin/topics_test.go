@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 )
 
 // stored are what an answer says of records: "partition", or an error's code.
@@ -42,8 +44,8 @@ func TestRecordsComeInTheFormsOfRESTProxies(t *testing.T) {
 		want                            []string // key, value, headers, timestamp where they are not what is usual
 	}{
 		{"JSON, whose numbers keep every digit", mediaJSON, "/topics/orders",
-			`{"records":[{"value":{"b" : 1.10000000000000000000001, "a":[ 12345678901234567890 ]}, "partition":1},{"key":"k","value":"text","partition":1}]}`,
-			mediaAnswer, []string{`null {"b":1.10000000000000000000001,"a":[12345678901234567890]} []`, `"k" "text" []`}},
+			`{"records":[{"value":{"b" : 1.10000000000000000000001, "a":[ 12345678901234567890 ], "b":{"B":1,"B":2}}, "partition":1},{"key":"k","value":"text","partition":1}]}`,
+			mediaAnswer, []string{`null {"b":1.10000000000000000000001,"a":[12345678901234567890],"b":{"B":1,"B":2}} []`, `"k" "text" []`}},
 		{"JSON as it is called elsewhere", "application/json; charset=UTF-8", "/topics/orders",
 			`{"records":[{"key":{"id" : 7},"value":null,"partition":1}]}`, mediaPlain, []string{`{"id":7} null []`}},
 		{"base64", mediaBinary, "/topics/orders",
@@ -118,6 +120,10 @@ func TestABodyThatCannotBeReadIsRefusedWhole(t *testing.T) {
 		{"no records", mediaJSON, "", `{}`, 400, `no \"records\"`},
 		{"none in the list", mediaJSON, "", `{"records":[]}`, 400, `no \"records\"`},
 		{"a member that nobody knows", mediaJSON, "", `{"records":[{"value":1,"valeu":2}]}`, 400, "valeu"},
+		{"records twice", mediaJSON, "", `{"records":[{"value":1},{"value":2}],"records":[{"value":3}]}`, 400, "records: is there twice"},
+		{"records in another case", mediaJSON, "", `{"records":[{"value":1}],"Records":[{"value":2}]}`, 400, "Records: is not known: its name is records"},
+		{"a value twice", mediaJSON, "", `{"records":[{"value":1,"value":2}]}`, 400, "record 0: malformed data: value: is there twice"},
+		{"a key twice in a header", mediaText, "", `{"records":[{"value":"a","headers":[{"key":"a","key":"b","text":""}]}]}`, 400, "headers[0].key: is there twice"},
 		{"a forgotten value", mediaJSON, "", `{"records":[{"value":1},{"key":1}]}`, 400, `record 1: there is no \"value\"`},
 		{"a partition that is text", mediaJSON, "", `{"records":[{"value":1,"partition":"1"}]}`, 400, "partition: a JSON string does not fit"},
 		{"a partition below 0", mediaJSON, "", `{"records":[{"value":1,"partition":-1}]}`, 400, "below 0"},
@@ -140,6 +146,9 @@ func TestABodyThatCannotBeReadIsRefusedWhole(t *testing.T) {
 			b.post("/topics/orders"+c.path, c.media, c.body).want(t, c.status, c.mention)
 		})
 	}
+	b.t = t
+	b.post("/v1/records/send", wit.RecordsTypeJSON, `[{"topic":"returns","topic":"orders"}]`).want(t, 400, "record 0: malformed data: topic: is there twice")
+	b.post("/v1/messages/publish", wit.MessagesTypeJSON, `{"subject":"orders","Subject":"orders","body":""}`).want(t, 400, "Subject: is not known")
 	for partition, end := range b.kc.EndOffsets("orders") {
 		if end != 0 {
 			t.Errorf("partition %d has records", partition)

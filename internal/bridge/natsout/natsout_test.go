@@ -111,21 +111,23 @@ func TestReplies(t *testing.T) {
 		err    string
 		output bool
 	}{
-		"":                         {kind: record.Done},
-		"+ACK":                     {kind: record.Done},
-		"+OK":                      {kind: record.Done},
-		"+ACK\n":                   {kind: record.Done},
-		"-NAK":                     {kind: record.Retry, err: "-NAK"},
-		`-NAK {"delay": 30000000}`: {kind: record.Retry, after: 30 * time.Millisecond, err: "-NAK"},
-		`-NAK{"delay": 30000000}`:  {kind: record.Retry, after: 30 * time.Millisecond, err: "-NAK"},
-		"-NAK 5s":                  {kind: record.Retry, after: 5 * time.Second, err: "-NAK"},
-		`-NAK {"delay": -5}`:       {kind: record.Retry, err: "-NAK"},
-		"-NAK the shop is shut":    {kind: record.Retry, err: "the shop is shut"},
-		"+TERM":                    {kind: record.Reject, err: "+TERM"},
-		"+TERM no such article":    {kind: record.Reject, err: "no such article"},
-		"an answer":                {kind: record.Done, output: true},
-		"-NAKED":                   {kind: record.Done, output: true},
-		"+ACKNOWLEDGED":            {kind: record.Done, output: true},
+		"":                              {kind: record.Done},
+		"+ACK":                          {kind: record.Done},
+		"+OK":                           {kind: record.Done},
+		"+ACK\n":                        {kind: record.Done},
+		"-NAK":                          {kind: record.Retry, err: "-NAK"},
+		`-NAK {"delay": 30000000}`:      {kind: record.Retry, after: 30 * time.Millisecond, err: "-NAK"},
+		`-NAK{"delay": 30000000}`:       {kind: record.Retry, after: 30 * time.Millisecond, err: "-NAK"},
+		`-NAK {"delay": 5, "delay": 6}`: {kind: record.Retry, err: "delay: is there twice"},
+		`-NAK {"Delay": 5}`:             {kind: record.Retry, err: "Delay: is not known: its name is delay"},
+		"-NAK 5s":                       {kind: record.Retry, after: 5 * time.Second, err: "-NAK"},
+		`-NAK {"delay": -5}`:            {kind: record.Retry, err: "-NAK"},
+		"-NAK the shop is shut":         {kind: record.Retry, err: "the shop is shut"},
+		"+TERM":                         {kind: record.Reject, err: "+TERM"},
+		"+TERM no such article":         {kind: record.Reject, err: "no such article"},
+		"an answer":                     {kind: record.Done, output: true},
+		"-NAKED":                        {kind: record.Done, output: true},
+		"+ACKNOWLEDGED":                 {kind: record.Done, output: true},
 	} {
 		o := once(t, r, order(body))
 		if o.Kind != want.kind || o.After != want.after || (o.Err == nil) != (want.err == "") {
@@ -392,6 +394,14 @@ func TestStreams(t *testing.T) {
 
 func TestWhoAnswersForNoStreamIsNone(t *testing.T) {
 	ns := testkit.NATS(t, testkit.NATSOptions{})
+	for _, says := range []string{
+		"+ACK", `{"stream":"A","error":{"code":500},"error":null}`, `{"stream":"","Stream":"A"}`,
+	} {
+		if o := stored(&nats.Msg{Data: []byte(says)}, "orders"); o.Kind != record.Unavailable ||
+			!strings.Contains(o.Err.Error(), "no stream of JetStream") {
+			t.Errorf("%s: it is %+v", says, o)
+		}
+	}
 	answering(t, ns, func(*nats.Msg) [][]byte { return [][]byte{[]byte("+ACK")} })
 	r := NewStream(options(t, ns, settings.DeliverJetStream))
 	defer r.Close()

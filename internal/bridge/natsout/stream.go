@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/jsonnames"
 	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
 	"github.com/messaging-kafka/messaging-kafka/internal/bridge/natsconn"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
@@ -76,6 +77,9 @@ func stored(m *nats.Msg, subject string) record.Outcome {
 		} `json:"error"`
 	}
 	err := json.Unmarshal(m.Data, &ack)
+	if err == nil {
+		err = jsonnames.Check(m.Data, &ack)
+	}
 	switch {
 	case err != nil || ack.Error == nil && ack.Stream == "":
 		return record.Outcome{Kind: record.Unavailable, Err: fmt.Errorf("whoever answers on %s is no stream of JetStream", subject)}

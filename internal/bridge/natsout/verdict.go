@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/jsonnames"
 	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
@@ -76,6 +77,10 @@ func nak(argument []byte) record.Outcome {
 		Delay *int64 `json:"delay"`
 	}
 	if err := json.Unmarshal(argument, &options); err == nil && options.Delay != nil {
+		if err := jsonnames.Check(argument, &options); err != nil {
+			o.Err = fmt.Errorf("the component answers -NAK: %w", err)
+			return o
+		}
 		o.After = bounded(time.Duration(*options.Delay))
 		return o
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/jsonnames"
 	"github.com/messaging-kafka/messaging-kafka/internal/payload"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
@@ -45,8 +46,11 @@ func (p *jsonPayload) UnmarshalJSON(b []byte) error {
 		Text   *string `json:"text"`
 		Base64 *string `json:"base64"`
 	}
-	if err := UnmarshalJSON(b, &v); err != nil {
+	if err := decodeJSON(b, &v); err != nil {
 		return errors.New(`a payload is null, {"text": …} or {"base64": …}`)
+	}
+	if err := jsonnames.Check(b, &v); err != nil {
+		return fmt.Errorf("a payload: %w", err)
 	}
 	switch {
 	case (v.Text == nil) == (v.Base64 == nil):
@@ -274,9 +278,20 @@ func DecodeResultsJSON(b []byte, n int) ([]*string, error) {
 	return failures, nil
 }
 
-// UnmarshalJSON reads one JSON value that is all there is, is UTF-8, and has no member that is not known. Its errors
-// wrap [ErrMalformed] and repeat nothing of the value but names.
+// UnmarshalJSON reads one JSON value that is all there is, is UTF-8, and has no member that is not known or there
+// twice; names differ by case. Its errors wrap [ErrMalformed] and repeat nothing of the value but names.
 func UnmarshalJSON(b []byte, to any) error {
+	if err := decodeJSON(b, to); err != nil {
+		return err
+	}
+	if err := jsonnames.Check(b, to); err != nil {
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	return nil
+}
+
+// decodeJSON is UnmarshalJSON without a look at the names that encoding/json takes.
+func decodeJSON(b []byte, to any) error {
 	if !utf8.Valid(b) {
 		return fmt.Errorf("%w: JSON that is not UTF-8", ErrMalformed)
 	}

@@ -13,6 +13,8 @@ func FuzzJSON(f *testing.F) {
 	f.Add([]byte(`[{"retry":"later"},{"reject":""}]`), 2)
 	f.Add([]byte(`[{"ok":true},{"error":"no"}]`), 2)
 	f.Add([]byte(`[{"ok":[]}] x`), 1)
+	f.Add([]byte(`[{"ok":[],"ok":[{"topic":"t","topic":"u"}]}]`), 1)
+	f.Add([]byte(`[{"Retry":"later","retry":"never"},{"ok":[{"topic":"t","value":{"text":"a","t\u0065xt":"b"}}]}]`), 2)
 	f.Add([]byte(`[{"topic":"t","timestamp":5},{"topic":"u","headers":[{"name":"h","value":{"text":""}}]}]`), 1)
 	f.Fuzz(func(t *testing.T, b []byte, n int) {
 		n &= 0xff

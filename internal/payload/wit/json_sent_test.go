@@ -30,8 +30,13 @@ func TestWhatIsSentReadsTheSameAsJSON(t *testing.T) {
 		"[{\"topic\":\"\xff\"}]":                 "UTF-8",
 		`[{"topic":"t","value":"text"}]`:         "a payload is",
 		`[] []`:                                  "more behind",
-		`[1`:                                     "not complete",
-		`x`:                                      "no JSON",
+		`[{"topic":"t","topic":"u"}]`:            "record 0: malformed data: topic: is there twice",
+		`[{"Topic":"t"}]`:                        "Topic: is not known: its name is topic",
+		`[{"topic":"t","headers":[{"name":"a"},{"name":"b","name":"c"}]}]`: "headers[1].name: is there twice",
+		`[{"topic":"t","value":{"text":"a","text":"b"}}]`:                  "a payload: text: is there twice",
+		`[{"topic":"t","key":{"BASE64":""}}]`:                              "a payload: BASE64: is not known: its name is base64",
+		`[1`:                                                               "not complete",
+		`x`:                                                                "no JSON",
 	} {
 		_, err := DecodeOutgoingsJSON([]byte(text))
 		if !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), mention) {
@@ -42,6 +47,25 @@ func TestWhatIsSentReadsTheSameAsJSON(t *testing.T) {
 	}
 	if _, err := DecodeOutgoingsJSON([]byte("[1" + strings.Repeat(",1", maxRecords) + "]")); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("too many records give %v", err)
+	}
+}
+
+// TestVerdictsNameNothingTwice: the second of two verdicts would count, and records of the first be lost.
+func TestVerdictsNameNothingTwice(t *testing.T) {
+	for text, mention := range map[string]string{
+		`[{"ok":[{"topic":"a"}],"ok":[]}]`:     "[0].ok: is there twice",
+		`[{"retry":"a","Retry":"b"}]`:          "[0].Retry: is not known: its name is retry",
+		`[{"ok":[{"topic":"a","topic":"b"}]}]`: "[0].ok[0].topic: is there twice",
+	} {
+		if _, err := DecodeProcessedJSON([]byte(text), 1); !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), mention) {
+			t.Errorf("%s gives %v, want %q", text, err, mention)
+		}
+	}
+	if _, err := DecodeResultsJSON([]byte(`[{"error":"a","error":null,"ok":true}]`), 1); !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), "[0].error: is there twice") {
+		t.Errorf("a result gives %v", err)
+	}
+	if _, err := DecodeMessageJSON([]byte(`{"subject":"a","body":"","subject":"b"}`)); !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), "subject: is there twice") {
+		t.Errorf("a message gives %v", err)
 	}
 }
 
