@@ -35,7 +35,7 @@ var errNotJSON = errors.New("is not JSON")
 // Check looks at JSON that encoding/json has read into v: at the names of all objects that structs are made of. One
 // that is there twice, or differs from a known one by case alone, is an [*Error]. Other names that are not known are
 // left alone, and so is all that stands in them, in maps, in interfaces and in what reads itself, as json.RawMessage
-// does: it means nothing here. Check takes time by the length of b, and no memory but for errors and names with escapes.
+// does: it means nothing here. Check takes time by the length of b, and memory for errors and names with escapes alone.
 func Check(b []byte, v any) error {
 	s := scanner{b: b}
 	if bad, err := s.value(reflect.TypeOf(v)); bad != nil {

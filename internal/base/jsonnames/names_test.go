@@ -81,8 +81,10 @@ func TestALargeObjectTakesNoMemory(t *testing.T) {
 // FuzzCheck compares with a reader of tokens, for a struct of one level.
 func FuzzCheck(f *testing.F) {
 	for _, s := range []string{
-		`{"name":1,"name":2}`, `{"name":"","Name":""}`, `{"n\u0061me":1,"value":{"name":1,"name":2}}`, `{`, `{"`, `{"name"`, `{"name":`, `{"name":[`, `"\`,
-		`{"name":1,}`, `[]]`, `{"a":1 2}`, `{"NAME":[{"a":{}}]}`, "{\"name\":\"\xff\"}", `{"a":{"b":[1,true,null,"]"]},"value":-0.1E+7}`,
+		`{"name":1,"name":2}`, `{"name":"","Name":""}`, `{"n\u0061me":1,"value":{"name":1,"name":2}}`, `{`, `{"`,
+		`{"name"`, `{"name":`, `{"name":[`, `"\`,
+		`{"name":1,}`, `[]]`, `{"a":1 2}`, `{"NAME":[{"a":{}}]}`, "{\"name\":\"\xff\"}",
+		`{"a":{"b":[1,true,null,"]"]},"value":-0.1E+7}`,
 	} {
 		f.Add([]byte(s))
 	}

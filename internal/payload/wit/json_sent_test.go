@@ -57,7 +57,8 @@ func TestVerdictsNameNothingTwice(t *testing.T) {
 		`[{"retry":"a","Retry":"b"}]`:          "[0].Retry: is not known: its name is retry",
 		`[{"ok":[{"topic":"a","topic":"b"}]}]`: "[0].ok[0].topic: is there twice",
 	} {
-		if _, err := DecodeProcessedJSON([]byte(text), 1); !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), mention) {
+		_, err := DecodeProcessedJSON([]byte(text), 1)
+		if !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), mention) {
 			t.Errorf("%s gives %v, want %q", text, err, mention)
 		}
 	}
