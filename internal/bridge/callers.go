@@ -8,21 +8,40 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/bridge/httpin"
 )
 
-// listen serves callers where a file says so.
-func (b *Bridge) listen(c *config.Config) error {
+// serverOptions are what a file says of how callers are served.
+func serverOptions(c *config.Config, routes func(string) (httpin.Sender, bool)) httpin.Options {
 	l := &c.Listen
-	if l.Address == "" {
-		return nil
-	}
 	o := httpin.Options{
 		Address: l.Address, Open: l.Open, Hosts: l.Hosts, MaxBody: l.MaxBody, MaxConnections: l.MaxConnections,
-		Callers: callersOf(c), Anyone: anyoneOf(c), Routes: b.sender,
-		Memory: b.Memory.Open("requests of callers"), Log: b.Log, Fit: b.Secrets.Text,
-		Observer: b.Requests(),
+		Callers: callersOf(c), Anyone: anyoneOf(c), Routes: routes,
 	}
 	if l.CertFile != "" {
 		o.TLS = &httpin.TLS{CertFile: l.CertFile, KeyFile: l.KeyFile, ClientCAFile: l.ClientCAFile}
 	}
+	return o
+}
+
+// CheckStart says why a bridge would not start with a file that can be read, nil where it would as far as that can be
+// known without listening.
+func CheckStart(c *config.Config) error {
+	if c.Listen.Address != "" {
+		o := serverOptions(c, func(string) (httpin.Sender, bool) { return nil, false })
+		if err := httpin.Check(o); err != nil {
+			return fmt.Errorf("serving callers: %w", err)
+		}
+	}
+	_, err := credentialsOf(c)
+	return err
+}
+
+// listen serves callers where a file says so.
+func (b *Bridge) listen(c *config.Config) error {
+	if c.Listen.Address == "" {
+		return nil
+	}
+	o := serverOptions(c, b.sender)
+	o.Memory, o.Log, o.Fit = b.Memory.Open("requests of callers"), b.Log, b.Secrets.Text
+	o.Observer = b.Requests()
 	server, err := httpin.Start(o)
 	if err != nil {
 		return fmt.Errorf("serving callers: %w", err)

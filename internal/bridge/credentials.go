@@ -43,8 +43,8 @@ func (c *credentials) certificate(*tls.CertificateRequestInfo) (*tls.Certificate
 	return new(tls.Certificate), nil // none, by the rules of crypto/tls
 }
 
-// exchangeCredentials has routes show what a file says, at destinations that are not new from now on.
-func (b *Bridge) exchangeCredentials(now *config.Config) error {
+// credentialsOf are what routes show by a file.
+func credentialsOf(now *config.Config) (map[destination]*shown, error) {
 	next := make(map[destination]*shown)
 	for _, r := range now.Routes {
 		h := &r.Settings.HTTP
@@ -55,11 +55,20 @@ func (b *Bridge) exchangeCredentials(now *config.Config) error {
 		if h.TLSCert != "" {
 			pair, err := pairOf(h)
 			if err != nil {
-				return fmt.Errorf("route %s: %w", r.Name, err)
+				return nil, fmt.Errorf("route %s: %w", r.Name, err)
 			}
 			s.pair = pair
 		}
 		next[destinationOf(r)] = s
+	}
+	return next, nil
+}
+
+// exchangeCredentials has routes show what a file says, at destinations that are not new from now on.
+func (b *Bridge) exchangeCredentials(now *config.Config) error {
+	next, err := credentialsOf(now)
+	if err != nil {
+		return err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()

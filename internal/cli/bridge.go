@@ -34,8 +34,9 @@ are left.
 The file is read again when it changes, or a file of a secret that it names, and at SIGHUP. Routes that are not changed
 go on; a file that cannot be used changes nothing, and log, health and status say so.
 
-With --once it ends by itself, when the lag of all routes is 0 and nothing is in flight. The exit status is 0 then, and
-1 where that cannot be: a route that cannot work, a partition that stands still, or nothing that moves for --patience.`,
+With --once it ends by itself, when the lag of the groups of all routes is 0, whoever has their partitions, and nothing
+is in flight. The exit status is 0 then, and 1 where that cannot be: a route that cannot work, a partition that stands
+still, nothing that moves for --patience, or a signal that ends it before.`,
 		Example: `  messaging-kafka bridge --config bridge.yaml
   messaging-kafka bridge --config nightly.yaml --once`,
 		Args: cobra.NoArgs,

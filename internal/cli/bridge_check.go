@@ -36,7 +36,7 @@ produced, committed or created,
 and no record is handed over.
 
 The exit status is 0 where all is well or no more than a warning, 1 where something failed, 2 where the command line or
-the file cannot be understood. The fields of --json are those of messaging-kafka check --json.`,
+the file cannot be used: it cannot be understood, or the bridge would not start with it. The fields of --json are those of messaging-kafka check --json.`,
 		Example: "  messaging-kafka bridge check --config bridge.yaml",
 		Args:    cobra.NoArgs,
 		RunE:    func(command *cobra.Command, _ []string) error { return flags.run(command) },
@@ -62,6 +62,9 @@ func (f bridgeCheckFlags) run(command *cobra.Command) error {
 	read, err := config.Read(config.Options{Path: f.config, Lookup: os.LookupEnv, Host: host})
 	if err != nil {
 		return exitError{lines(err), exitUsage}
+	}
+	if err := bridge.CheckStart(read); err != nil {
+		return exitError{fmt.Errorf("%s: the bridge would not start: %w", f.config, err), exitUsage}
 	}
 	if !f.asJSON {
 		for _, w := range read.Warnings {

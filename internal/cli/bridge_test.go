@@ -38,6 +38,11 @@ func TestBridgeCheckTellsOfKafkaAndOfTheApplication(t *testing.T) {
 		{"a redirect", content("orders", app.URL), 302, exitFailure, "set url to where it leads", "not well"},
 		{"other credentials", content("orders", app.URL), 401, exitFailure, "does not take the route's credentials", "not well"},
 		{"no workload", content("orders", app.URL), 404, exitOK, "warn  url         somebody answers 404", ""},
+		{"open to others", "listen: 0.0.0.0:28066\n" + content("orders", app.URL), 200, exitUsage, "", "name callers with tokens or certificates, or say listen_open"},
+		{"one port for two", "admin_address: 28066\nlisten: 127.0.0.1:28066\n" + content("orders", app.URL), 200, exitUsage, "",
+			"bridge.yaml:2: listen: and admin_address have one port"},
+		{"no certificate", "listen: 28066\nlisten_tls_cert_file: none\nlisten_tls_key_file: none\n" + content("orders", app.URL),
+			200, exitUsage, "", "the bridge would not start: serving callers: looking at a file of TLS"},
 		{"two faults of the file", content("orders", app.URL) + "    max_inflight: 3\n    url_: x\n", 200, exitUsage, "", "bridge.yaml:8: routes.orders.max_inflight: is not known here"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

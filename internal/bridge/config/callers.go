@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/listen"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
@@ -115,6 +116,9 @@ func (c *Caller) addToken(token string) {
 	}
 }
 
+// keyAdmin is the setting of the process that has it listen on a further address.
+const keyAdmin = "admin_address"
+
 // listens settles who may publish by which routes.
 func (r *reader) listens() {
 	c := r.config
@@ -137,6 +141,9 @@ func (r *reader) listens() {
 			}
 		}
 		return
+	}
+	if admin, given := c.Own[keyAdmin]; given && listen.Clash(c.Listen.Address, admin) {
+		r.fail(r.lines[keyListen], keyListen, "and %s have one port of one host: give them two", keyAdmin)
 	}
 	if (c.Listen.CertFile == "") != (c.Listen.KeyFile == "") {
 		r.fail(r.lines[keyListen], "listen_tls_cert_file", "and listen_tls_key_file belong together: give both, or neither")

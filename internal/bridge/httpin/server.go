@@ -63,6 +63,12 @@ func Start(o Options) (*Server, error) {
 	return s, nil
 }
 
+// Check says why [Start] would refuse options, without listening; nil is that it would not.
+func Check(o Options) error {
+	_, err := newServer(o)
+	return err
+}
+
 func newServer(o Options) (*Server, error) {
 	if err := o.complete(); err != nil {
 		return nil, err

@@ -173,42 +173,22 @@ func (r *run) checkLag(ctx context.Context) bool {
 }
 
 func (r *run) groupLag(ctx context.Context, topics []string) ([]Lag, error) {
-	admin := kadm.NewClient(r.client)
-	committed, err := admin.FetchOffsets(ctx, r.settings.Consumer.Group)
-	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // a group that does not exist has no offsets
-		return nil, err
-	}
-	starts, err := admin.ListStartOffsets(ctx, topics...)
+	c := &r.settings.Consumer
+	found, err := kafka.GroupLag(ctx, kadm.NewClient(r.client), c.Group, c.ReadCommitted, topics...)
 	if err != nil {
 		return nil, err
 	}
-	list := admin.ListEndOffsets
-	if r.settings.Consumer.ReadCommitted {
-		list = admin.ListCommittedOffsets
-	}
-	ends, err := list(ctx, topics...)
-	if err != nil {
-		return nil, err
-	}
-	var lags []Lag
-	for topic, partitions := range ends {
-		for partition, end := range partitions {
-			lag := Lag{Topic: topic, Partition: partition, Start: -1, End: -1}
-			if end.Err == nil {
-				lag.End = end.Offset
+	lags := make([]Lag, 0, len(found))
+	for _, l := range found {
+		lag := Lag{Topic: l.Topic, Partition: l.Partition, Start: l.Start, End: l.End}
+		if l.Committed >= 0 {
+			lag.Committed = &l.Committed
+			if l.End >= 0 {
+				behind := max(l.End-l.Committed, 0)
+				lag.Behind = &behind
 			}
-			if start, ok := starts.Lookup(topic, partition); ok && start.Err == nil {
-				lag.Start = start.Offset
-			}
-			if at, ok := committed.Lookup(topic, partition); ok && at.Err == nil && at.At >= 0 {
-				lag.Committed = &at.At
-				if lag.End >= 0 {
-					behind := max(lag.End-at.At, 0)
-					lag.Behind = &behind
-				}
-			}
-			lags = append(lags, lag)
 		}
+		lags = append(lags, lag)
 	}
 	return lags, nil
 }

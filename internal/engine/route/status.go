@@ -2,6 +2,7 @@ package route
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -236,4 +237,25 @@ func describeConsumer(s *status.Link, c *consume.Consumer, now time.Time) {
 		s.OldestUnfinishedSeconds = max(0, now.Sub(d.Oldest).Seconds())
 	}
 	s.Partitions = c.Partitions()
+}
+
+// errNotReading is the error of who asks what only a reading knows.
+var errNotReading = errors.New("nothing is read at the moment")
+
+// GroupLag asks Kafka how far the group of the route is in all partitions of its topics, whoever has them; see
+// [consume.Consumer.GroupLag].
+func (r *Route) GroupLag(ctx context.Context) ([]status.Partition, error) {
+	now, _ := r.state()
+	if now == nil || now.claim == nil {
+		return nil, errNotReading
+	}
+	reads := now.claim.reading()
+	if reads == nil {
+		return nil, errNotReading
+	}
+	lag, err := reads.GroupLag(ctx)
+	if err != nil {
+		return nil, r.shared.Secrets.Err(err)
+	}
+	return lag, nil
 }
