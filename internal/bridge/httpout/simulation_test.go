@@ -17,6 +17,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/redact"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/route"
@@ -116,6 +117,7 @@ func (s *simulated) run() {
 	s.mu.Lock()
 	s.calm = true
 	s.mu.Unlock()
+	s.forgetMembers()
 	s.drain()
 	s.end(first)
 	s.end(second)
@@ -311,6 +313,23 @@ func (s *simulated) process(body []byte) []byte {
 		}}
 	}
 	return wit.AppendProcessed(nil, outcomes)
+}
+
+// forgetMembers has the group forget all its members, which join anew. The fake broker does not by itself forget those
+// that were killed while it waited for them to join, and they would keep their partitions.
+func (s *simulated) forgetMembers() {
+	cl := s.client()
+	defer cl.Close()
+	req := kmsg.NewPtrLeaveGroupRequest()
+	req.Group = "g"
+	for _, m := range s.cluster.GroupInfo("g").Members {
+		member := kmsg.NewLeaveGroupRequestMember()
+		member.MemberID = m.MemberID
+		req.Members = append(req.Members, member)
+	}
+	if _, err := req.RequestWith(context.Background(), cl); err != nil {
+		s.t.Errorf("forgetting members: %v", err)
+	}
 }
 
 // drain waits until all that is in the log is committed.

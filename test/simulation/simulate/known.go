@@ -81,8 +81,8 @@ func (k *knownFault) build(ctx context.Context, name, patch string) (p *program,
 	return build(ctx, folder, tree)
 }
 
-// find counts the seeds until one fails with a patch that does not fail in the same way without it; nil is that none
-// does.
+// find counts the seeds until one fails with a patch, and fails in the same way when it is repeated, that does not do so
+// without it; nil is that none does.
 func (k *knownFault) find(ctx context.Context, name, patch string) (seeds int, found *outcome, err error) {
 	program, err := k.build(ctx, name, patch)
 	if err != nil {
@@ -98,11 +98,18 @@ func (k *knownFault) find(ctx context.Context, name, patch string) (seeds int, f
 			return seeds, nil, err
 		}
 		invariant := failed.result.Failures[0].Invariant
-		as, err := k.without.do(ctx, failed.run)
+		again, err := program.do(ctx, failed.run)
 		if err != nil {
 			return seeds, nil, err
 		}
-		if !as.result.Failed(invariant) {
+		without, err := k.without.do(ctx, failed.run)
+		if err != nil {
+			return seeds, nil, err
+		}
+		switch {
+		case !again.result.Failed(invariant):
+			fmt.Fprintf(os.Stderr, "%s: run %s broke %s once and not again: it does not count\n", name, failed.run, invariant)
+		case !without.result.Failed(invariant):
 			return seeds, failed, nil
 		}
 	}
