@@ -20,6 +20,16 @@ func (r *Redactor) Logger(log *slog.Logger) *slog.Logger {
 	return slog.New(&handler{next: log.Handler(), r: r})
 }
 
+// Short is a text for the log that is cut to Limit bytes, once it is without secrets: what is left of one that is cut
+// before is not known for it any more.
+type Short struct {
+	Text  string
+	Limit int
+}
+
+// LogValue implements slog.LogValuer, for a log that is none of [Redactor.Logger].
+func (s Short) LogValue() slog.Value { return slog.StringValue(text.Clip(s.Text, s.Limit)) }
+
 type handler struct {
 	next slog.Handler
 	r    *Redactor
@@ -32,7 +42,7 @@ func (h *handler) Enabled(ctx context.Context, level slog.Level) bool {
 
 // Handle implements slog.Handler.
 func (h *handler) Handle(ctx context.Context, record slog.Record) error {
-	out := slog.NewRecord(record.Time, record.Level, text.Clip(h.r.Secrets(record.Message), maxAttr), record.PC)
+	out := slog.NewRecord(record.Time, record.Level, h.r.Clip(record.Message, maxAttr), record.PC)
 	record.Attrs(func(a slog.Attr) bool {
 		out.AddAttrs(h.attr(a))
 		return true
@@ -57,6 +67,12 @@ func (h *handler) attr(a slog.Attr) slog.Attr {
 	if a.Key == "stack" {
 		most = maxStack
 	}
+	if a.Value.Kind() == slog.KindLogValuer {
+		if short, is := a.Value.Any().(Short); is {
+			a.Value = slog.StringValue(text.Clip(h.r.Value(short.Text), short.Limit))
+			return a
+		}
+	}
 	v := a.Value.Resolve()
 	switch v.Kind() {
 	case slog.KindString:
@@ -73,9 +89,9 @@ func (h *handler) attr(a slog.Attr) slog.Attr {
 		switch of := v.Any().(type) {
 		case slog.Level, nil:
 		case []byte:
-			a.Value = slog.StringValue(text.Clip(h.r.Secrets(string(of)), most))
+			a.Value = slog.StringValue(h.r.Clip(string(of), most))
 		case error:
-			a.Value = slog.StringValue(text.Clip(h.r.Secrets(of.Error()), most))
+			a.Value = slog.StringValue(h.r.Clip(of.Error(), most))
 		default:
 			said := fmt.Sprint(of)
 			if clean := h.r.Secrets(said); clean == said && len(said) <= most && h.plain(of, most) {

@@ -27,6 +27,9 @@ const (
 	prefix    = minLength
 	// maxShown bounds what is looked through, and what is left of a text. Nothing shows as much.
 	maxShown = 32 << 10
+	// MaxLooked is how much of a text a [Redactor] looks at. Of a longer one it returns so little that nothing is left of
+	// what stands at this length, so that a text may be cut to it before.
+	MaxLooked = 2 * maxShown
 )
 
 // Redactor knows secrets and takes them out of texts. The zero value knows none. Its methods may be called by many
@@ -124,21 +127,29 @@ var tokens = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-
 
 // Secrets returns s without secrets, and of one that is longer than 32 KiB the beginning.
 func (r *Redactor) Secrets(s string) string {
-	if strings.Contains(s, "eyJ") || strings.Contains(s, "earer") || strings.Contains(s, "EARER") {
-		s = tokens.ReplaceAllString(s, Mark)
+	most := len(s)
+	if most > maxShown {
+		// A form that begins before the end also ends within the text that is looked at.
+		most, s = maxShown, s[:min(most, MaxLooked)]
 	}
+	var found spans
+	if strings.Contains(s, "eyJ") || strings.Contains(s, "earer") || strings.Contains(s, "EARER") {
+		for _, at := range tokens.FindAllStringIndex(s, -1) {
+			found = append(found, span{at[0], at[1]})
+		}
+	}
+	return append(found, r.find(s)...).mark(s, most)
+}
+
+// find returns where secrets stand in s.
+func (r *Redactor) find(s string) spans {
 	if r == nil || len(s) < minLength {
-		return s
+		return nil
 	}
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	if len(r.forms) == 0 {
-		return s
-	}
-	most := len(s)
-	if most > maxShown {
-		// A form that begins before the end also ends within the text that is looked at.
-		most, s = maxShown, s[:min(most, 2*maxShown)]
+		return nil
 	}
 	var found spans
 	for i := 0; i+prefix <= len(s); {
@@ -156,8 +167,12 @@ func (r *Redactor) Secrets(s string) string {
 		d := p.digits()
 		found = append(found, d.find(r.digits)...)
 	}
-	return found.mark(s, most)
+	return found
 }
+
+// Clip returns s without secrets, cut to limit bytes by [text.Clip]. Whoever cuts a text that may be told has to cut it
+// by this: what is left of a secret that was cut is not known for one any more.
+func (r *Redactor) Clip(s string, limit int) string { return text.Clip(r.Secrets(s), limit) }
 
 // find returns where in the text forms stand.
 func (p *plain) find(fs forms) spans {

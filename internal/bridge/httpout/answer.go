@@ -9,14 +9,11 @@ import (
 	"strings"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/memory"
-	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
 	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
 const (
-	// keptText is how much of an answer's body is kept as the reason that it gives.
-	keptText = 2 << 10
 	// reasonMost is how much of a body that is read for its reason is read to its end, so that its connection can be used
 	// again.
 	reasonMost = 64 << 10
@@ -80,7 +77,7 @@ func (r *room) decoder(body []byte) *wit.Decoder {
 // read returns the body of an answer whose status says that all is well, of most bytes at most.
 func (r *room) read(resp *http.Response, most int64) ([]byte, error) {
 	if coding := resp.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		return nil, fmt.Errorf("it is compressed (Content-Encoding: %s), which nobody asked for", text.Clip(coding, 40))
+		return nil, fmt.Errorf("it is compressed (Content-Encoding: %s), which nobody asked for", coding)
 	}
 	if resp.ContentLength > most {
 		return nil, oversize(most)

@@ -586,3 +586,22 @@ func TestAnErrorOfDNSHoldsTheRecords(t *testing.T) {
 		t.Errorf("%v: %v", o.Kind, o.Err)
 	}
 }
+
+// TestAReasonThatBreaksOffEndsBeforeASecret of which a part has come.
+func TestAReasonThatBreaksOffEndsBeforeASecret(t *testing.T) {
+	const token = "t0ken-canary-0123456789"
+	for n := range len(token) + 1 {
+		said := "what is " + token[:n]
+		url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/plain")
+			w.Header().Set("Content-Length", "100")
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(w, said)
+		})
+		o := receiver(t, Options{URL: url, Bearer: settings.NewSecret(token)}, Value).Receive(t.Context(), batchOf(1))[0]
+		if o.Kind != record.Reject || strings.Contains(o.Err.Error(), token[:4]) || !strings.Contains(o.Err.Error(), "what is") ||
+			!strings.HasSuffix(o.Err.Error(), "…") {
+			t.Errorf("%d bytes: %v: %v", n, o.Kind, o.Err)
+		}
+	}
+}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
+	"github.com/messaging-kafka/messaging-kafka/internal/base/redact"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
@@ -52,8 +52,9 @@ func judge(status int, header http.Header, reason string, n int, now time.Time) 
 	return o
 }
 
-// reason is what the body of an answer says in text, without secrets, and closes it. A body that breaks off says what
-// has come of it: the status counts whatever the body is.
+// reason is what the body of an answer says in text, without the route's secrets, and closes it. A body that breaks off
+// says what has come of it: the status counts whatever the body is. It is not cut to size here, but where all secrets
+// are known: of one that is cut the rest would not be found any more.
 func (c *client) reason(resp *http.Response) string {
 	defer resp.Body.Close()
 	if resp.StatusCode < 200 {
@@ -64,7 +65,11 @@ func (c *client) reason(resp *http.Response) string {
 	if err != nil && len(body) == 0 || t != "" && t != "text/plain" && !strings.HasSuffix(t, "json") {
 		return ""
 	}
-	return c.secrets.Text(strings.TrimSpace(text.Clip(string(body[:min(len(body), 2*keptText)]), keptText)))
+	said := strings.TrimSpace(string(body))
+	if err != nil {
+		said = c.secrets.CutOff(said)
+	}
+	return redact.OneLine(c.secrets.Secrets(said))
 }
 
 // retryAfter is how long an answer asks to be left alone: seconds, or until a date (RFC 9110, section 10.2.3).

@@ -13,7 +13,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/jsonnames"
-	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
 	"github.com/messaging-kafka/messaging-kafka/internal/bridge/natsconn"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
@@ -87,7 +86,7 @@ func stored(m *nats.Msg, subject string) record.Outcome {
 		return record.Outcome{Kind: record.Done} // as a duplicate as well
 	}
 	e := ack.Error
-	reason := fmt.Errorf("JetStream does not store it: %s (%d)", text.Clip(e.Description, keptText), e.ErrCode)
+	reason := fmt.Errorf("JetStream does not store it: %s (%d)", e.Description, e.ErrCode)
 	switch {
 	case e.ErrCode == errMessageTooLarge || e.ErrCode == errHeaderTooLarge:
 		return record.Outcome{Kind: record.Reject, Err: reason}

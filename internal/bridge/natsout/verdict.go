@@ -11,7 +11,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/jsonnames"
-	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
@@ -24,9 +23,6 @@ var (
 	wordProgress = []byte("+WPI")
 )
 
-// keptText is how much is kept of a text that whoever answers gives as a reason.
-const keptText = 2 << 10
-
 // inProgress tells whether a reply asks for more time.
 func inProgress(body []byte) bool { return bytes.Equal(bytes.TrimSpace(body), wordProgress) }
 
@@ -35,7 +31,7 @@ func inProgress(body []byte) bool { return bytes.Equal(bytes.TrimSpace(body), wo
 func verdict(m *nats.Msg) (o record.Outcome, content bool) {
 	if code := m.Header.Get(serviceErrorCode); code != "" {
 		return record.Outcome{Kind: record.Retry, Err: fmt.Errorf("the service answers with error %s: %s",
-			text.Clip(code, keptText), text.Clip(m.Header.Get(serviceError), keptText))}, false
+			code, m.Header.Get(serviceError))}, false
 	}
 	body := bytes.TrimSpace(m.Data)
 	switch {
@@ -44,7 +40,7 @@ func verdict(m *nats.Msg) (o record.Outcome, content bool) {
 	case begins(body, wordNak):
 		return nak(body[len(wordNak):]), false
 	case begins(body, wordTerm):
-		reason := strings.TrimSpace(text.Clip(string(body[len(wordTerm):]), keptText))
+		reason := strings.TrimSpace(string(body[len(wordTerm):]))
 		if reason == "" {
 			reason = "the component answers +TERM"
 		}
@@ -88,7 +84,7 @@ func nak(argument []byte) record.Outcome {
 		o.After = bounded(delay)
 		return o
 	}
-	o.Err = fmt.Errorf("the component answers -NAK: %s", text.Clip(string(argument), keptText))
+	o.Err = fmt.Errorf("the component answers -NAK: %s", argument)
 	return o
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/base/memory"
+	"github.com/messaging-kafka/messaging-kafka/internal/base/redact"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
@@ -39,7 +40,9 @@ type Config struct {
 	// consumer's alone, which closes it in the end.
 	Memory   *memory.Account
 	Observer Observer
-	Log      *slog.Logger
+	// Secrets are taken out of what dead letters and the status tell; nil knows none.
+	Secrets *redact.Redactor
+	Log     *slog.Logger
 }
 
 // Observer hears what happens, for metrics. Its methods are called by many goroutines at once and must not block.

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"slices"
 
-	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
@@ -46,13 +45,14 @@ func (cfg *Config) letter() func(*record.Record, int, error) record.Outgoing {
 		return nil
 	}
 	return func(r *record.Record, attempts int, cause error) record.Outgoing {
-		return newDeadLetter(topic, cfg.Settings.Consumer.Group, cfg.Component, r, attempts, cause)
+		return cfg.newDeadLetter(topic, r, attempts, cause)
 	}
 }
 
 // newDeadLetter makes the dead letter of a record: key, value, headers and timestamp as they were, and where it came
-// from and why it is here. A record that was a dead letter before keeps its first origin.
-func newDeadLetter(topic, group, component string, r *record.Record, attempts int, cause error) record.Outgoing {
+// from and why it is here, without secrets: whoever may read the topic is none who may know them. A record that was a dead
+// letter before keeps its first origin.
+func (cfg *Config) newDeadLetter(topic string, r *record.Record, attempts int, cause error) record.Outgoing {
 	headers := make([]record.Header, 0, len(r.Headers)+8)
 	for _, h := range r.Headers {
 		switch h.Key {
@@ -67,13 +67,13 @@ func newDeadLetter(topic, group, component string, r *record.Record, attempts in
 			record.Header{Key: HeaderOriginalPartition, Value: binary.BigEndian.AppendUint32(nil, uint32(r.Partition))},
 			record.Header{Key: HeaderOriginalOffset, Value: binary.BigEndian.AppendUint64(nil, uint64(r.Offset))},
 			record.Header{Key: HeaderOriginalTimestamp, Value: binary.BigEndian.AppendUint64(nil, uint64(r.Timestamp.UnixMilli()))},
-			record.Header{Key: HeaderOriginalGroup, Value: []byte(group)},
+			record.Header{Key: HeaderOriginalGroup, Value: []byte(cfg.Settings.Consumer.Group)},
 		)
 	}
 	headers = append(headers,
-		record.Header{Key: HeaderError, Value: []byte(text.Clip(cause.Error(), maxErrorText))},
+		record.Header{Key: HeaderError, Value: []byte(cfg.Secrets.Clip(cause.Error(), maxErrorText))},
 		record.Header{Key: HeaderAttempts, Value: binary.BigEndian.AppendUint32(nil, uint32(attempts))},
-		record.Header{Key: HeaderComponent, Value: []byte(component)},
+		record.Header{Key: HeaderComponent, Value: []byte(cfg.Component)},
 	)
 	return record.Outgoing{
 		Topic: topic, Partition: record.AnyPartition, Key: r.Key, Value: r.Value,

@@ -13,7 +13,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
 	"github.com/messaging-kafka/messaging-kafka/internal/base/turn"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
@@ -321,7 +320,7 @@ func addDispatchProblems(ps *status.Problems, d *dispatch.Status, cfg *Config) {
 			oldest = fmt.Sprintf("; the oldest call has been under way for %s", max(0, time.Since(d.OldestCall)).Round(time.Second))
 		}
 		ps.Add(status.ProblemFailing, fmt.Sprintf("failing: %d of the last %d calls: %s (%s/%d, offset %d; since %s%s)", f.Calls, f.Calls,
-			text.Clip(f.Err.Error(), maxFailure), f.Topic, f.Partition, f.Offset, f.Since.UTC().Format(time.RFC3339), oldest))
+			cfg.Secrets.Clip(f.Err.Error(), maxFailure), f.Topic, f.Partition, f.Offset, f.Since.UTC().Format(time.RFC3339), oldest))
 	}
 	// A component may take nearly as long for each call, and is well.
 	if h := d.Hanging; h != nil && d.Unavailable == nil && time.Since(h.Began) >= cfg.Settings.Delivery.HandleTimeout/4*3 {

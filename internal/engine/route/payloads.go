@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"unicode/utf8"
 
-	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
+	"github.com/messaging-kafka/messaging-kafka/internal/base/redact"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
@@ -47,20 +47,17 @@ func (p *payloads) publishing(records ...record.Outgoing) {
 	}
 }
 
-// payloadText is a key or value as text, cut to maxLoggedPayload; in hexadecimal where it is no text.
-func payloadText(b []byte) string {
-	if b == nil {
-		return "(null)"
+// payloadText is a key or value as text, cut to maxLoggedPayload where it is without secrets; in hexadecimal where it is
+// no text.
+func payloadText(b []byte) redact.Short {
+	switch limit := maxLoggedPayload + len("…"); {
+	case b == nil:
+		return redact.Short{Text: "(null)", Limit: limit}
+	case utf8.Valid(b):
+		return redact.Short{Text: string(b[:min(len(b), redact.MaxLooked)]), Limit: limit}
+	default:
+		return redact.Short{Text: "0x" + hex.EncodeToString(b[:min(len(b), redact.MaxLooked/2)]), Limit: limit + len("0x")}
 	}
-	const limit = maxLoggedPayload + len("…")
-	if utf8.Valid(b) {
-		return text.Clip(string(b[:min(len(b), limit+1)]), limit)
-	}
-	more := ""
-	if len(b) > maxLoggedPayload/2 {
-		b, more = b[:maxLoggedPayload/2], "…"
-	}
-	return "0x" + hex.EncodeToString(b) + more
 }
 
 // loggedReceiver writes what it hands over and what is made of it, where the log may have it at that moment.

@@ -19,7 +19,7 @@ func TestLoggedPayloadsAreCut(t *testing.T) {
 		"long what is no text":   {[]byte(strings.Repeat("\xff", 600)), "0x" + strings.Repeat("ff", 512) + "…"},
 		"exactly as much as may": {[]byte(strings.Repeat("x", 1024)), strings.Repeat("x", 1024)},
 	} {
-		if got := payloadText(c.in); got != c.want {
+		if got := payloadText(c.in).LogValue().String(); got != c.want {
 			t.Errorf("%s: %q", name, got)
 		}
 	}

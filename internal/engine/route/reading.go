@@ -134,7 +134,7 @@ func (s *reading) delivery() Delivery {
 // receiver is what takes the records of the reading.
 func (s *reading) receiver() record.Receiver {
 	s.receives = s.claim.wanted.Receiver(s.delivery())
-	r := record.Receiver(loggedReceiver{s.receives, &s.payloads})
+	r := record.Receiver(loggedReceiver{fitReceiver{s.receives, s.shared.Secrets}, &s.payloads})
 	if s.settings.Delivery.Tombstones == settings.TombstonesSkip && !s.claim.wanted.Role.Batches() {
 		r = skipsTombstones{r, s.log}
 	}
@@ -145,7 +145,7 @@ func (s *reading) consumerConfig() consume.Config {
 	cfg := consume.Config{
 		Settings: s.settings, Access: s.access, Component: s.claim.id.Peer,
 		Receiver: s.receiver(), Batches: s.claim.wanted.Role.Batches(),
-		Produce: s.deadLetter, Limiter: s.shared.Limiter, Observer: s.metrics, Log: s.log,
+		Produce: s.deadLetter, Limiter: s.shared.Limiter, Observer: s.metrics, Secrets: s.shared.Secrets, Log: s.log,
 	}
 	if s.claim.wanted.Role == role.Process {
 		cfg.Outputs = &dispatch.Outputs{Prepare: s.publisher.Prepare, Produce: s.publish}

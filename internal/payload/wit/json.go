@@ -220,7 +220,7 @@ func (j *jsonOutcome) outcome(o *record.Outcome) error {
 	default:
 		return errors.New(`a result has one of "ok", "retry" and "reject"`)
 	}
-	reason := ErrorText(*text)
+	reason := *text
 	if reason == "" {
 		reason = noReason
 	}
@@ -271,9 +271,7 @@ func DecodeResultsJSON(b []byte, n int) ([]*string, error) {
 		if r.OK == (r.Error != nil) {
 			return nil, fmt.Errorf(`result %d: %w: it has one of "ok": true and "error"`, i, ErrMalformed)
 		}
-		if failures[i] = r.Error; r.Error != nil {
-			*failures[i] = ErrorText(*r.Error)
-		}
+		failures[i] = r.Error
 	}
 	return failures, nil
 }

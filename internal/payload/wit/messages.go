@@ -70,7 +70,6 @@ func DecodeResults(b []byte, n int) ([]*string, error) {
 		if err == nil && !ok {
 			var text string
 			text, err = d.String()
-			text = ErrorText(text)
 			failures[i] = &text
 		}
 		if err != nil {

@@ -128,6 +128,6 @@ func (r *reader) failure(o *record.Outcome) error {
 	if text == "" {
 		text = noReason
 	}
-	o.Err = errors.New(ErrorText(text))
+	o.Err = errors.New(text)
 	return nil
 }

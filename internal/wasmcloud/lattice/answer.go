@@ -3,7 +3,7 @@ package lattice
 import (
 	"github.com/nats-io/nats.go"
 
-	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
+	"github.com/messaging-kafka/messaging-kafka/internal/base/redact"
 )
 
 // maxLoggedSubject bounds what of a peer's subject gets into the log.
@@ -19,6 +19,6 @@ func (r *run) answerable(question *nats.Msg) bool {
 		return true
 	}
 	r.log.Warn("a question is not answered: its reply subject is no inbox", "subject", question.Subject,
-		"reply", text.Clip(question.Reply, maxLoggedSubject))
+		"reply", redact.Short{Text: question.Reply, Limit: maxLoggedSubject})
 	return false
 }

@@ -80,5 +80,5 @@ func decodeHandled(d *wit.Decoder) (*GuestError, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &GuestError{Text: wit.ErrorText(text)}, nil
+	return &GuestError{Text: text}, nil
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/guest"
 )
@@ -33,7 +32,7 @@ func (p *Provider) pressure() status.Problems {
 	if pressure.Refused > 0 {
 		who := "the last was of a component without a link"
 		if pressure.Source != "" {
-			who = fmt.Sprintf("the last was of component %s", text.Clip(pressure.Source, 100))
+			who = fmt.Sprintf("the last was of component %s", p.Secrets.Clip(pressure.Source, 100))
 		}
 		list.Add(status.ProblemCalls,
 			fmt.Sprintf("%d calls of components were refused since %s because there are too many at once; %s",

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/memory"
+	"github.com/messaging-kafka/messaging-kafka/internal/base/redact"
 	"github.com/messaging-kafka/messaging-kafka/internal/base/reply"
-	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
 	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 )
 
@@ -193,7 +193,7 @@ func (s *Server) take(h Handler, m *nats.Msg) {
 	if !s.opts.Inboxes.Answer(m.Reply) || strings.HasPrefix(m.Reply, s.in.prefix) {
 		s.counts.malformed.Add(1)
 		s.warnSeldom("a call that cannot be answered was dropped", "subject", m.Subject, "reply",
-			text.Clip(m.Reply, maxLoggedSubject))
+			redact.Short{Text: m.Reply, Limit: maxLoggedSubject})
 		return
 	}
 	c := &call{server: s, handler: h, caller: m.Reply, subject: m.Subject, header: m.Header, first: m.Data}
@@ -214,7 +214,7 @@ func (s *Server) take(h Handler, m *nats.Msg) {
 		s.mu.Unlock()
 		s.counts.refused.Add(1)
 		s.warnSeldom("a call was refused because there is no memory for it", "subject", m.Subject,
-			"source_id", text.Clip(c.from, maxLoggedSubject), "error", noRoom)
+			"source_id", redact.Short{Text: c.from, Limit: maxLoggedSubject}, "error", noRoom)
 		c.refuse(false)
 		return
 	}
@@ -233,7 +233,7 @@ func (s *Server) take(h Handler, m *nats.Msg) {
 		s.mu.Unlock()
 		s.counts.refused.Add(1)
 		s.warnSeldom("a call was refused because too many are running", "subject", m.Subject,
-			"source_id", text.Clip(c.from, maxLoggedSubject), "running", s.opts.MaxCalls, "waiting", s.opts.MaxWaiting)
+			"source_id", redact.Short{Text: c.from, Limit: maxLoggedSubject}, "running", s.opts.MaxCalls, "waiting", s.opts.MaxWaiting)
 		c.refuse(!full)
 	}
 }
