@@ -144,11 +144,13 @@ func (c *client) post(ctx context.Context, header http.Header, body *buffer) (*h
 // flight is what is known of a request on its way.
 type flight struct {
 	trace             httptrace.ClientTrace
+	conn              atomic.Pointer[net.Conn]
 	written, answered atomic.Bool
 }
 
 func (c *client) try(ctx context.Context, wire *http.Transport, header http.Header, body *buffer) (*http.Response, *broken) {
 	f := &flight{}
+	f.trace.GotConn = func(got httptrace.GotConnInfo) { f.conn.Store(&got.Conn) }
 	f.trace.WroteHeaders = func() { f.written.Store(true) }
 	f.trace.GotFirstResponseByte = func() { f.answered.Store(true) }
 	req := (&http.Request{
@@ -169,6 +171,11 @@ func (c *client) try(ctx context.Context, wire *http.Transport, header http.Head
 		// TLS: the other end refuses the connection, such as for our certificate, of which TLS 1.3 tells only once the
 		// request is on its way. Nobody has read it.
 		failed.taken = false
+	}
+	if conn := f.conn.Load(); conn != nil && ctx.Err() == nil {
+		if why := misunderstood(*conn, c.o.HTTP2); why != nil {
+			failed = &broken{err: fmt.Errorf("%w (%w)", why, err)}
+		}
 	}
 	return nil, failed
 }

@@ -605,3 +605,74 @@ func TestAReasonThatBreaksOffEndsBeforeASecret(t *testing.T) {
 		}
 	}
 }
+// TestAnotherProtocolHoldsTheRecords: no request came to anybody, so that none is an attempt, and none is sent twice.
+func TestAnotherProtocolHoldsTheRecords(t *testing.T) {
+	var asked atomic.Int32
+	count := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			asked.Add(1)
+		}
+		w.WriteHeader(http.StatusBadRequest)
+	})
+	with := func(set func(*http.Protocols)) string {
+		s := httptest.NewUnstartedServer(count)
+		s.Config.Protocols = new(http.Protocols)
+		set(s.Config.Protocols)
+		s.Start()
+		t.Cleanup(s.Close)
+		return s.URL
+	}
+	// says accepts connections, says something, and ends them when the other end has spoken.
+	says := func(what string) string {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan struct{})
+		t.Cleanup(func() {
+			_ = l.Close()
+			<-ended
+		})
+		go func() {
+			defer close(ended)
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return // the test is over
+				}
+				_, _ = conn.Read(make([]byte, 1<<10)) // whatever it is
+				_, _ = io.WriteString(conn, what)
+				_ = conn.Close()
+			}
+		}()
+		return "http://" + l.Addr().String()
+	}
+	const garbled = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n400 Bad Request"
+	for name, c := range map[string]struct {
+		url   string
+		http2 bool
+		want  string
+	}{
+		"HTTP/1.1, by Go":           {with(func(p *http.Protocols) { p.SetHTTP1(true) }), true, "http_protocol=http1"},
+		"HTTP/1.1":                  {says(garbled), true, "http_protocol=http1"},
+		"HTTP/1.1, before its time": {says("HTTP/1.1 505 HTTP Version Not Supported\r\nContent-Length: 0\r\n\r\n"), true, "http_protocol=http1"},
+		"nothing":                   {says(""), true, "http_protocol=http1"},
+		"HTTP/2 alone":              {says("\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x64"), false, "http_protocol=h2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for receiver, r := range all(t, Options{URL: c.url, HTTP2: c.http2}) {
+				for _, n := range []int{1, 3, 1} {
+					for _, o := range r.Receive(t.Context(), batchOf(n)) {
+						if o.Kind != record.Unavailable || !strings.Contains(o.Err.Error(), c.want) {
+							t.Errorf("%s: %v: %v", receiver, o.Kind, o.Err)
+						}
+					}
+				}
+			}
+		})
+	}
+	if n := asked.Load(); n != 0 {
+		t.Errorf("%d requests came", n)
+	}
+}
+

@@ -72,6 +72,7 @@ func (w *wire) transport() *http.Transport {
 	if w.o.Dial == nil {
 		t.DialContext = (&net.Dialer{Timeout: dialTimeout}).DialContext
 	}
+	t.DialContext = listening(t.DialContext)
 	if !w.o.HTTP2 {
 		t.Protocols.SetHTTP1(true)
 		return t
