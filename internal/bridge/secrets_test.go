@@ -83,7 +83,7 @@ func TestNoDeadLetterTellsASecret(t *testing.T) {
 			_, _ = w.Write(wit.AppendString(said, repeating(valueOf(body).Value)))
 		}
 	}
-	for name, make := range map[string]func(t *testing.T) string{
+	for name, route := range map[string]func(t *testing.T) string{
 		"records, rejected": func(t *testing.T) string {
 			return "deliver: http-records\nbatch_max_records: 1" + answers(t, verdict(1))
 		},
@@ -138,7 +138,7 @@ func TestNoDeadLetterTellsASecret(t *testing.T) {
 			k.Topic("orders", 1)
 			k.Topic("dead", 1)
 			client := testkit.NewClient(t, k.Brokers())
-			b := start(t, file(k.Brokers(), "orders\ntopic: orders\ndead_letter_topic: dead\nmax_attempts: 1\n"+make(t)),
+			b := start(t, file(k.Brokers(), "orders\ntopic: orders\ndead_letter_topic: dead\nmax_attempts: 1\n"+route(t)),
 				map[string]string{"CANARY": canary})
 			cuts := cutsOf(4 << 10)
 			for _, n := range cuts {

@@ -22,8 +22,10 @@ func TestATextThatBreaksOffEndsBeforeASecret(t *testing.T) {
 		fmt.Fprintf(&codes, `\u%04x`, c)
 	}
 	for name, form := range map[string]string{
-		"as it is": secret, "in a URL": url.QueryEscape(secret), "in base64": base64.StdEncoding.EncodeToString([]byte(secret)),
-		"in hexadecimal": hex.EncodeToString([]byte(secret)), "in codes": codes.String(), "twice in a URL": url.QueryEscape(url.QueryEscape(secret)),
+		"as it is": secret, "in a URL": url.QueryEscape(secret),
+		"in base64":      base64.StdEncoding.EncodeToString([]byte(secret)),
+		"in hexadecimal": hex.EncodeToString([]byte(secret)), "in codes": codes.String(),
+		"twice in a URL":     url.QueryEscape(url.QueryEscape(secret)),
 		"a letter in a code": strings.Replace(secret, "-", `\u002d`, 1), "in HTML": strings.ReplaceAll(secret, "/", "&#x2f;"),
 		"in capitals": strings.ToUpper(secret),
 	} {
@@ -68,9 +70,11 @@ func TestSecretsAcrossACutAreTakenOut(t *testing.T) {
 		const limit = 200
 		said := strings.Repeat("z", limit-n) + secret + " and more"
 		for name, got := range map[string]string{
-			"Clip": r.Clip(said, limit), "twice": r.Clip(said+said, limit), "Text": r.Text(strings.Repeat("z", maxText-limit) + said),
-			"all that is looked at":                r.Secrets(strings.Repeat("z", MaxLooked-limit) + said),
-			"much that is shorter without secrets": r.Secrets(strings.Repeat("bearer "+strings.Repeat("t", 1<<10)+" ", MaxLooked>>10) + said),
+			"Clip": r.Clip(said, limit), "twice": r.Clip(said+said, limit),
+			"Text":                  r.Text(strings.Repeat("z", maxText-limit) + said),
+			"all that is looked at": r.Secrets(strings.Repeat("z", MaxLooked-limit) + said),
+			"much that is shorter without secrets": r.Secrets(
+				strings.Repeat("bearer "+strings.Repeat("t", 1<<10)+" ", MaxLooked>>10) + said),
 		} {
 			if strings.Contains(got, secret[:minLength]) {
 				t.Errorf("%s, %d bytes: it ends with %q", name, n, got[max(0, len(got)-60):])

@@ -605,6 +605,7 @@ func TestAReasonThatBreaksOffEndsBeforeASecret(t *testing.T) {
 		}
 	}
 }
+
 // TestAnotherProtocolHoldsTheRecords: no request came to anybody, so that none is an attempt, and none is sent twice.
 func TestAnotherProtocolHoldsTheRecords(t *testing.T) {
 	var asked atomic.Int32
@@ -675,4 +676,3 @@ func TestAnotherProtocolHoldsTheRecords(t *testing.T) {
 		t.Errorf("%d requests came", n)
 	}
 }
-

@@ -20,9 +20,8 @@ type spoken struct {
 
 // The protocols by which connections are spoken to.
 const (
-	unheard int32 = iota
-	// settingsFrame: HTTP/2, whose servers begin with a frame of that type.
-	settingsFrame
+	// settingsFrame: HTTP/2, whose servers begin with a frame of that type. 0 is that nothing was heard.
+	settingsFrame int32 = iota + 1
 	otherProtocol
 )
 
@@ -43,6 +42,7 @@ func (s *spoken) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// listening has connections know by which protocol they are spoken to.
 func listening(dial func(context.Context, string, string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)

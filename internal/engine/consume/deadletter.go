@@ -50,8 +50,8 @@ func (cfg *Config) letter() func(*record.Record, int, error) record.Outgoing {
 }
 
 // newDeadLetter makes the dead letter of a record: key, value, headers and timestamp as they were, and where it came
-// from and why it is here, without secrets: whoever may read the topic is none who may know them. A record that was a dead
-// letter before keeps its first origin.
+// from and why it is here, without secrets: whoever may read the topic is none who may know them. A record that was a
+// dead letter before keeps its first origin.
 func (cfg *Config) newDeadLetter(topic string, r *record.Record, attempts int, cause error) record.Outgoing {
 	headers := make([]record.Header, 0, len(r.Headers)+8)
 	for _, h := range r.Headers {

@@ -47,8 +47,8 @@ func (p *payloads) publishing(records ...record.Outgoing) {
 	}
 }
 
-// payloadText is a key or value as text, cut to maxLoggedPayload where it is without secrets; in hexadecimal where it is
-// no text.
+// payloadText is a key or value as text, cut to maxLoggedPayload where it is without secrets; in hexadecimal where it
+// is no text.
 func payloadText(b []byte) redact.Short {
 	switch limit := maxLoggedPayload + len("…"); {
 	case b == nil:
