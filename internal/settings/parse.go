@@ -90,6 +90,16 @@ func ParseLink(in Input) (Link, []Warning, error) {
 // warning, since a link may set its own; links that do not are refused by [ParseLink]. ParseProvider is safe for
 // concurrent use.
 func ParseProvider(config map[string]string, secrets map[string]Secret) (Provider, []Warning, error) {
+	return parseOwn(config, secrets, false)
+}
+
+// ParseAbove is [ParseProvider] for what stands above the routes of a bridge, where a default for routes that cannot
+// be used is an error, whether one of them uses it or not.
+func ParseAbove(config map[string]string, secrets map[string]Secret) (Provider, []Warning, error) {
+	return parseOwn(config, secrets, true)
+}
+
+func parseOwn(config map[string]string, secrets map[string]Secret, above bool) (Provider, []Warning, error) {
 	own := newSource(levelProvider, config, secrets)
 	p := &parse{
 		sources: []*source{own},
@@ -116,7 +126,11 @@ func ParseProvider(config map[string]string, secrets map[string]Secret) (Provide
 			if !is {
 				return
 			}
-			if problem := p.try(s, g); problem != nil {
+			problem := p.try(s, g)
+			switch {
+			case problem != nil && above:
+				p.errors = append(p.errors, problem)
+			case problem != nil:
 				own.warn(g.spelling, "%s; links that do not set it themselves are refused", problem.Problem)
 			}
 		}
@@ -151,7 +165,7 @@ func (p *parse) apply(s *setting) {
 			continue
 		}
 		if problem := p.try(s, g); problem != nil {
-			if from.level == levelProvider && len(p.sources) > 1 {
+			if from.level == levelProvider && len(p.sources) > 1 && !p.route {
 				problem.Problem += " (from the provider's own config)"
 			}
 			p.errors = append(p.errors, problem)

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"fmt"
 	"net"
 	"net/url"
 	"path/filepath"
@@ -52,9 +53,25 @@ func (p *parse) destinationRules() {
 		return
 	}
 	for _, key := range p.steered() {
-		p.fail(key, "is the link's own, and would decide where %s of the provider's own config goes or how that is protected: give the link credentials of its own, or leave this out",
-			strings.Join(theirs, " and "))
+		p.fail(key, "is the %[1]s's own, and would decide where %[2]s %[3]s goes or how that is protected: give the %[1]s credentials of its own, or leave this out",
+			p.kind(), strings.Join(theirs, " and "), p.ofOwn())
 	}
+}
+
+// kind is what the settings are of.
+func (p *parse) kind() string {
+	if p.route {
+		return "route"
+	}
+	return "link"
+}
+
+// ofOwn goes on after a setting that all links have in common.
+func (p *parse) ofOwn() string {
+	if p.route {
+		return "above the routes"
+	}
+	return "of the provider's own config"
 }
 
 // steered are the settings of the link that send credentials elsewhere than the provider's own config does, or protect
@@ -97,17 +114,17 @@ func (p *parse) baseline() *parse {
 // machineRole sees that credentials of the machine (a role, the environment), which are the operator's as well, go to
 // hosts that the operator has named, as hosts or as provider_allowed_hosts, and over verified TLS.
 func (p *parse) machineRole() {
-	const why = "and AWS_MSK_IAM would use the credentials of the machine: give the link aws_access_key_id and aws_secret_access_key of its own, or "
+	why := fmt.Sprintf("and AWS_MSK_IAM would use the credentials of the machine: give the %s aws_access_key_id and aws_secret_access_key of its own, or ", p.kind())
 	s := &p.link.Cluster.Security
 	if p.byLink(keyHosts) && !p.given(keyAllowedHosts) && slices.Contains(p.steered(), keyHosts) {
-		p.fail(keyHosts, "is the link's own, %shave the operator name the hosts in the provider's own config (hosts or provider_allowed_hosts)", why)
+		p.fail(keyHosts, "is the %s's own, %shave the operator name the hosts by hosts or provider_allowed_hosts %s", p.kind(), why, p.ofOwn())
 	}
 	if p.byLink(keyProtocol) && !s.Protocol.UsesTLS() {
 		p.fail(keyProtocol, "is without TLS, %sset SASL_SSL", why)
 	}
 	for _, key := range []string{"tls_ca", "tls_ca_file", "tls_server_name", "tls_insecure_skip_verify"} {
 		if p.byLink(key) && slices.Contains(p.steered(), key) {
-			p.fail(key, "is the link's own, %sleave this out", why)
+			p.fail(key, "is the %s's own, %sleave this out", p.kind(), why)
 		}
 	}
 }
@@ -122,15 +139,15 @@ func (p *parse) hostLock() {
 	if !p.anyFailed(keyHosts) {
 		for _, host := range p.link.Cluster.Hosts {
 			if !allowsHost(allowed, host) {
-				p.fail(keyHosts, "has %s, which the operator does not allow: provider_allowed_hosts of the provider's own config has %s", p.shown(keyHosts, host), strings.Join(allowed, ", "))
+				p.fail(keyHosts, "has %s, which the operator does not allow: provider_allowed_hosts %s has %s", p.shown(keyHosts, host), p.ofOwn(), strings.Join(allowed, ", "))
 			}
 		}
 	}
 	if endpoint := p.link.Cluster.Security.OAuthTokenEndpoint; endpoint != "" && !p.anyFailed("oauth_token_endpoint") &&
 		!allowsHost(allowed, endpointHost(endpoint)) {
 		p.fail("oauth_token_endpoint",
-			"is at a host that the operator does not allow: provider_allowed_hosts of the provider's own config has %s",
-			strings.Join(allowed, ", "))
+			"is at a host that the operator does not allow: provider_allowed_hosts %s has %s",
+			p.ofOwn(), strings.Join(allowed, ", "))
 	}
 }
 
@@ -145,7 +162,7 @@ func (p *parse) folderLock() {
 	for key, path := range map[string]string{"tls_ca_file": s.TLSCAFile, "tls_cert_file": s.TLSCertFile,
 		"tls_key_file": s.TLSKeyFile} {
 		if _, _, ok := s.AllowedFile(path); path != "" && !ok {
-			p.fail(key, "names a file that is in none of the folders that the operator allows: provider_allowed_folders of the provider's own config has %s", strings.Join(s.AllowedFolders, ", "))
+			p.fail(key, "names a file that is in none of the folders that the operator allows: provider_allowed_folders %s has %s", p.ofOwn(), strings.Join(s.AllowedFolders, ", "))
 		}
 	}
 }
@@ -158,7 +175,9 @@ func (p *parse) lock(name string) {
 			continue
 		}
 		if problem := p.try(declared[name], g); problem != nil {
-			problem.Problem += " (from the provider's own config)"
+			if !p.route {
+				problem.Problem += " (from the provider's own config)"
+			}
 			p.errors = append(p.errors, problem)
 			p.failed[name] = true
 			return

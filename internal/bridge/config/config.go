@@ -99,6 +99,8 @@ type reader struct {
 	errors Errors
 	routes []entry
 	lines  map[string]int // of the keys above them
+	// refused are the keys above them whose values cannot be used by any route.
+	refused map[string]bool
 	// settings are all that are declared, by name.
 	settings map[string]settings.Description
 }
@@ -110,13 +112,14 @@ func Parse(content []byte, o Options) (*Config, error) {
 		return nil, err
 	}
 	r := &reader{
-		Options: o, settings: make(map[string]settings.Description), lines: make(map[string]int),
+		Options: o, settings: make(map[string]settings.Description), lines: make(map[string]int), refused: make(map[string]bool),
 		config: &Config{Name: defaultName, folder: filepath.Dir(o.Path), Own: make(map[string]string), OwnSecrets: make(map[string]settings.Secret)},
 	}
 	for _, d := range settings.Describe() {
 		r.settings[d.Name] = d
 	}
 	r.top(entries)
+	r.ownSettings()
 	r.readRoutes()
 	r.finish()
 	if len(r.errors) > 0 {
@@ -141,7 +144,9 @@ var errName = errors.New("is not a name: 1 to 100 of the characters a-z A-Z 0-9 
 func (r *reader) top(entries []entry) {
 	own := sources{config: r.config.Own, secrets: r.config.OwnSecrets}
 	for _, e := range entries {
-		r.lines[e.key] = e.line
+		if _, twice := r.lines[e.key]; !twice {
+			r.lines[e.key] = e.line
+		}
 		k := find(topKeys, e.key)
 		switch {
 		case e.key == keyCallers:
@@ -355,7 +360,7 @@ func (r *reader) text(key string, e entry) (given, bool) {
 
 // readRoutes reads the routes, which need what stands above them.
 func (r *reader) readRoutes() {
-	above := len(r.errors) > 0
+	above, shared := len(r.errors) > 0, make(map[settings.Error][]string)
 	for _, e := range r.routes {
 		key := keyRoutes + "." + shown(e.key)
 		if !settings.IsName(e.key) {
@@ -375,39 +380,68 @@ func (r *reader) readRoutes() {
 		route := &Route{Name: e.key, faulty: len(r.errors) > before, Config: found.config, Secrets: found.secrets, Hide: found.hide, line: e.line}
 		parsed, warnings, err := settings.ParseLink(r.config.Input(route, r.Host))
 		for _, w := range warnings {
-			r.warn(cmp.Or(lines[w.Key], e.line), key+"."+w.Key, "%s", w.Text)
+			at, name := r.above(w.Key)
+			if lines[w.Key] > 0 || at == 0 {
+				at, name = cmp.Or(lines[w.Key], e.line), key+"."+w.Key
+			}
+			if !slices.Contains(r.config.Warnings, Warning{at, name, w.Text}) {
+				r.warn(at, name, "%s", w.Text)
+			}
 		}
 		if err != nil {
-			r.refuse(key, e.line, lines, err, above || len(r.errors) > before)
+			r.refuse(e, lines, err, above || len(r.errors) > before, shared)
 			continue
 		}
 		route.Settings = parsed
 		r.config.Routes = append(r.config.Routes, route)
 	}
+	for problem, names := range shared {
+		at, key := r.above(problem.Key)
+		of := "the route "
+		if len(names) > 1 {
+			of = "the routes "
+		}
+		r.fail(at, key, "%s (for %s%s)", problem.Problem, of, strings.Join(slices.Sorted(slices.Values(names)), ", "))
+	}
 	slices.SortFunc(r.config.Routes, func(a, b *Route) int { return cmp.Compare(a.Name, b.Name) })
 }
 
+// above tells where a setting stands above the routes, and as which key; the line is 0 where it does not.
+func (r *reader) above(setting string) (line int, key string) {
+	if line := r.lines[setting]; line > 0 {
+		return line, setting
+	}
+	return r.lines[setting+fileSuffix], setting + fileSuffix
+}
+
 // refuse tells what is wrong with the settings of a route. Of what is missing nothing is told where there were keys
-// that could not be taken: one of them may have been meant.
-func (r *reader) refuse(route string, line int, lines map[string]int, err error, others bool) {
+// that could not be taken: one of them may have been meant. What stands above the routes goes to shared, with the names
+// of the routes that cannot use it, unless it is told already that nobody can.
+func (r *reader) refuse(route entry, lines map[string]int, err error, others bool, shared map[settings.Error][]string) {
+	key := keyRoutes + "." + shown(route.key)
 	var all settings.Errors
 	if !errors.As(err, &all) {
-		r.fail(line, route, "%v", err)
+		r.fail(route.line, key, "%v", err)
 		return
 	}
 	for _, one := range all {
 		at, written := lines[one.Key]
-		if others && !written {
-			continue
+		above, _ := r.above(one.Key)
+		switch {
+		case written:
+			r.fail(at, key+"."+one.Key, "%s", one.Problem)
+		case r.refused[one.Key]:
+		case above > 0:
+			shared[*one] = append(shared[*one], route.key)
+		case !others:
+			r.fail(route.line, key+"."+one.Key, "%s", one.Problem)
 		}
-		r.fail(cmp.Or(at, line), route+"."+one.Key, "%s", one.Problem)
 	}
 }
 
 // finish looks at the file as a whole.
 func (r *reader) finish() {
 	c := r.config
-	r.ownSettings()
 	r.listens()
 	for i, route := range c.Routes {
 		if !route.Reads() && !route.Publishes && !route.TakesNATS() && !route.faulty {
@@ -422,15 +456,18 @@ func (r *reader) finish() {
 	}
 }
 
-// ownSettings checks the settings of the process.
+// ownSettings checks what stands above the routes, as far as no route is needed for that.
 func (r *reader) ownSettings() {
-	_, warnings, err := settings.ParseProvider(r.config.Own, r.config.OwnSecrets)
+	_, warnings, err := settings.ParseAbove(r.config.Own, r.config.OwnSecrets)
 	for _, w := range warnings {
-		r.warn(0, w.Key, "%s", w.Text)
+		line, key := r.above(w.Key)
+		r.warn(line, key, "%s", w.Text)
 	}
 	if all, ok := errors.AsType[settings.Errors](err); ok {
 		for _, one := range all {
-			r.fail(0, one.Key, "%s", one.Problem)
+			line, key := r.above(one.Key)
+			r.fail(line, key, "%s", one.Problem)
+			r.refused[one.Key] = true
 		}
 	}
 }

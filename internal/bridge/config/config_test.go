@@ -28,6 +28,12 @@ routes:
     url: http://127.0.0.1:8080/
 `
 
+const twoRoutes = `
+routes:
+  b: {topic: b, deliver: http-records, url: "http://h/"}
+  a: {topic: a, deliver: http-records, url: "http://h/"}
+`
+
 func TestWhatStandsAboveAllRoutesIsTheirDefault(t *testing.T) {
 	c, err := parse(`
 name: shop
@@ -91,18 +97,37 @@ routes:
 func TestWhatCannotBeUsedIsNamed(t *testing.T) {
 	const route = "topic: t, deliver: http-records, url: \"http://127.0.0.1/\""
 	for name, c := range map[string]struct{ content, want string }{
-		"nothing":                    {"", "bridge.yaml: is empty"},
-		"no YAML":                    {"routes: [", "bridge.yaml:1: is not YAML"},
-		"two documents":              {"a: 1\n---\nb: 2", "holds 2 YAML documents"},
-		"no mapping":                 {"- a", "is no mapping"},
-		"no routes":                  {"hosts: a", "routes: is missing"},
-		"an unknown key":             {"hostes: a\n" + orders, "bridge.yaml:1: hostes: is not known here; the nearest known key is hosts"},
-		"an unknown key of a route":  {orders + "    max_inflight: 3", "bridge.yaml:7: routes.orders.max_inflight: is not known here; the nearest known key is max_in_flight"},
-		"Kafka's name of a setting":  {orders + "    group_id: g", "nearest known key is consumer_group"},
-		"a setting of routes above":  {"topic: a\n" + orders, "topic: belongs on a route"},
-		"one of the process below":   {orders + "    admin_address: 1", "routes.orders.admin_address: is about the process"},
-		"one of the lattice":         {"provider_inbox_prefixes: a\n" + orders, "is about wasmCloud's lattice"},
-		"a key given twice":          {orders + "    topic: b", "bridge.yaml:7: a key is given twice"},
+		"nothing":                   {"", "bridge.yaml: is empty"},
+		"no YAML":                   {"routes: [", "bridge.yaml:1: is not YAML"},
+		"two documents":             {"a: 1\n---\nb: 2", "holds 2 YAML documents"},
+		"no mapping":                {"- a", "is no mapping"},
+		"no routes":                 {"hosts: a", "routes: is missing"},
+		"an unknown key":            {"hostes: a\n" + orders, "bridge.yaml:1: hostes: is not known here; the nearest known key is hosts"},
+		"an unknown key of a route": {orders + "    max_inflight: 3", "bridge.yaml:7: routes.orders.max_inflight: is not known here; the nearest known key is max_in_flight"},
+		"Kafka's name of a setting": {orders + "    group_id: g", "nearest known key is consumer_group"},
+		"a setting of routes above": {"topic: a\n" + orders, "topic: belongs on a route"},
+		"one of the process below":  {orders + "    admin_address: 1", "routes.orders.admin_address: is about the process"},
+		"one of the lattice":        {"provider_inbox_prefixes: a\n" + orders, "is about wasmCloud's lattice"},
+		"a key given twice":         {orders + "    topic: b", "bridge.yaml:7: routes.orders.topic: is given twice, first on line 4"},
+		"a key given twice above":   {"hosts: a\nhosts: b" + orders, "bridge.yaml:2: hosts: is given twice, first on line 1"},
+		"a route given twice":       {orders + "  orders: {}", "bridge.yaml:7: routes.orders: is given twice, first on line 3"},
+		"routes given twice":        {orders + "routes: {}", "bridge.yaml:7: routes: is given twice, first on line 2"},
+		"a caller's key given twice": {
+			"listen: 1\ncallers:\n  a:\n    token: 0123456789abcdef\n    routes: orders\n    token: [fedcba9876543210]" + orders,
+			"bridge.yaml:6: callers.a.token: is given twice, first on line 4",
+		},
+		"a value of no use above":  {"hosts: a:b:c\n" + twoRoutes, "bridge.yaml:1: hosts: \"a:b:c\" "},
+		"one that no route takes":  {"hosts: b\nhandle_timeout: x" + orders + "    handle_timeout: 3s", "bridge.yaml:2: handle_timeout: \"x\" "},
+		"a route's in place of it": {"name: a\nhandle_timeout: 3s" + orders + "    handle_timeout: x", "bridge.yaml:8: routes.orders.handle_timeout: \"x\" "},
+		"a lock of no use":         {"name: a\nprovider_allowed_folders: x\n" + twoRoutes, "bridge.yaml:2: provider_allowed_folders: "},
+		"a file above that is kept out": {
+			"name: a\nsecurity_protocol: SSL\nprovider_allowed_folders: /a\ntls_ca_file: /b/ca.pem\n" + twoRoutes,
+			"bridge.yaml:4: tls_ca_file: names a file that is in none of the folders that the operator allows: provider_allowed_folders above the routes has /a (for the routes a, b)",
+		},
+		"hosts of a route for credentials above": {
+			"hosts: a\nsecurity_protocol: SASL_SSL\nsasl_mechanism: PLAIN\nsasl_username: u\nsasl_password: p" + orders + "    hosts: b",
+			"bridge.yaml:11: routes.orders.hosts: is the route's own, and would decide where sasl_password above the routes goes",
+		},
 		"a secret given twice":       {orders + "    http_hmac_key: a\n    http_hmac_key_file: testdata/secret", "is given as well as http_hmac_key"},
 		"a secret file that is gone": {orders + "    http_hmac_key_file: nowhere", "routes.orders.http_hmac_key_file: cannot be read"},
 		"a folder for a secret":      {orders + "    http_hmac_key_file: .", "is not a regular file"},
@@ -136,7 +161,7 @@ func TestWhatCannotBeUsedIsNamed(t *testing.T) {
 			"bridge.yaml:1: listen: and admin_address have one port of one host",
 		},
 		"a comma in a list":                 {orders + "    allowed_topics: [\"a,b\"]", "a comma in one of its parts"},
-		"a process's own setting of no use": {"provider_max_in_flight: hidden\n" + orders, "provider_max_in_flight"},
+		"a process's own setting of no use": {"name: a\nprovider_max_in_flight: hidden\n" + orders, "bridge.yaml:2: provider_max_in_flight"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := parse(c.content, nil)
@@ -149,6 +174,9 @@ func TestWhatCannotBeUsedIsNamed(t *testing.T) {
 			}
 			if !strings.Contains(err.Error(), c.want) {
 				t.Errorf("the error is %q, without %q", err, c.want)
+			}
+			if strings.Contains(err.Error(), "provider's own config") {
+				t.Errorf("a bridge has no provider: %v", err)
 			}
 			if len(all) > 1 {
 				t.Errorf("there are %d errors: %v", len(all), err)

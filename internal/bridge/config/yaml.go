@@ -31,7 +31,7 @@ func parseYAML(path string, content []byte) ([]entry, error) {
 	whole := func(format string, args ...any) Errors {
 		return Errors{{File: path, Problem: fmt.Sprintf(format, args...)}}
 	}
-	file, err := parser.ParseBytes(content, 0)
+	file, err := parser.ParseBytes(content, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		return nil, Errors{yamlError(path, err)}
 	}
@@ -69,9 +69,6 @@ func yamlError(path string, err error) *Error {
 	if t := at.GetToken(); t != nil && t.Position != nil {
 		e.Line = t.Position.Line
 	}
-	if strings.Contains(at.GetMessage(), "already defined") {
-		e.Problem = "a key is given twice in one mapping"
-	}
 	return e
 }
 
@@ -83,8 +80,15 @@ func entryOf(key string, line int, n ast.Node) entry {
 	switch n := n.(type) {
 	case *ast.MappingNode:
 		e.mapping = true
+		lines := make(map[string]int, len(n.Values)) // of the keys
 		for _, v := range n.Values {
-			e.inner = append(e.inner, pairOf(v))
+			one := pairOf(v)
+			if first, twice := lines[one.key]; twice && !one.unkeyed {
+				one = entry{key: one.key, line: one.line, problem: fmt.Sprintf("is given twice, first on line %d", first)}
+			} else {
+				lines[one.key] = one.line
+			}
+			e.inner = append(e.inner, one)
 		}
 	case *ast.MappingValueNode:
 		e.mapping = true
