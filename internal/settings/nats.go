@@ -98,6 +98,8 @@ func parseNATSURLs(text string) (string, error) {
 		case err != nil || (u.Scheme != "nats" && u.Scheme != "tls") || u.Hostname() == "":
 			// The text may hold a password, so it is not shown.
 			return "", refuse("", "is not the URL of a NATS server: write nats://host:4222, or tls://host:4222 for TLS from the first byte on")
+		case !canBePort(u.Port()):
+			return "", refuse("", "has a port that is none from 1 to 65535")
 		case u.User != nil:
 			return "", refuse("", "holds a user: write nats://host:port, and the credentials as nats_user and nats_password, nats_token, nats_nkey or nats_creds")
 		case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":

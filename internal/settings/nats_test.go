@@ -57,6 +57,8 @@ func TestRoutesOverNATSThatCannotWork(t *testing.T) {
 		"HTTP as well":          {[]string{"deliver", "nats-reply", "nats_url", at, "url", "http://a/"}, "url", "leave it out"},
 		"a user in the URL":     {[]string{"deliver", "nats-reply", "nats_url", "nats://me:secret@nats:4222"}, "nats_url", "holds a user"},
 		"another scheme":        {[]string{"deliver", "nats-reply", "nats_url", "http://nats:4222"}, "nats_url", "nats://host:4222"},
+		"a port of no use":      {[]string{"deliver", "nats-reply", "nats_url", "nats://nats:99999"}, "nats_url", "has a port"},
+		"a space in the URL":    {[]string{"deliver", "nats-reply", "nats_url", "nats://na ts:4222"}, "nats_url", "nats://host:4222"},
 		"a path":                {[]string{"deliver", "nats-reply", "nats_url", at + "/a"}, "nats_url", "behind the host"},
 		"a wildcard":            {[]string{"deliver", "nats-reply", "nats_url", at, "nats_subject", "kafka.>"}, "nats_subject", "wildcard"},
 		"an empty token":        {[]string{"deliver", "nats-reply", "nats_url", at, "nats_subject", "kafka..a"}, "nats_subject", "not a subject"},

@@ -2,6 +2,7 @@ package settings
 
 import (
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -114,15 +115,23 @@ func parseHeaderSecret(text string) (Secret, error) {
 func parseURL(text string) (string, error) {
 	u, err := url.Parse(text)
 	switch {
-	case err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "":
+	case err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "" || strings.ContainsAny(text, " \t"):
 		// The text may hold a password, so it is not shown.
 		return "", refuse("", "is not a URL: write https://host/path or http://host:port/path")
+	case !canBePort(u.Port()):
+		return "", refuse("", "has a port that is none from 1 to 65535")
 	case u.User != nil:
 		return "", refuse("", "holds a user: a token goes to http_bearer_token")
 	case u.Fragment != "":
 		return "", refuse("", "holds a # with something behind it, which is never sent")
 	}
 	return text, nil
+}
+
+// canBePort tells whether the port of a URL can be asked; "" is the one of its scheme.
+func canBePort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || err == nil && n > 0
 }
 
 // parseHTTPHost reads the text of a Host header.

@@ -182,6 +182,14 @@ func TestStarts(t *testing.T) {
 		"42": "no place", "2026-01-31": "no place"})
 }
 
+func TestURLsOfRoutes(t *testing.T) {
+	accepted(t, parseURL, map[string]string{"http://a/b%20c?d=e": "http://a/b%20c?d=e", "http://[::1]:65535": "http://[::1]:65535"})
+	refused(t, parseURL, map[string]string{
+		"http://a:99999/": "has a port", "http://a:0/": "has a port", "http://a/b c": "not a URL", "http://a b/": "not a URL",
+		"http://a/?b=c d": "not a URL",
+	})
+}
+
 func TestEndpointsScopesAndExtensions(t *testing.T) {
 	accepted(t, parseEndpoint,
 		map[string]string{"https://a.example/t": "https://a.example/t", "http://127.0.0.1:80": "http://127.0.0.1:80"})

@@ -90,6 +90,8 @@ func TestRequestsAreAnsweredOverKafka(t *testing.T) {
 	}
 	b.post("/v1/messages/request", wit.MessagesTypeJSON, `{"subject":"orders","body":"","reply-to":"x"}`).want(t, 400, "reply-to")
 	b.post("/v1/messages/request", wit.MessagesTypeJSON, `{"subject":"orders","body":"?"}`).want(t, 400, "")
+	b.post("/v1/records/request?timeout-ms=0", wit.RecordsTypeJSON, `{"topic":"orders"}`).want(t, 400, "from 1 on")
+	b.post("/v1/messages/request?timeout-ms=0", wit.MessagesTypeJSON, `{"subject":"orders","body":""}`).want(t, 400, "from 1 on")
 	b.post("/v1/records/request?timeout-ms=-1", wit.RecordsTypeJSON, `{"topic":"orders"}`).want(t, 400, "milliseconds")
 	b.post("/v1/records/request?timeout-ms=4294967296", wit.RecordsTypeJSON, `{"topic":"orders"}`).want(t, 400, "milliseconds")
 	b.post("/v1/records/request?timeout=1", wit.RecordsTypeJSON, `{"topic":"orders"}`).want(t, 400, "timeout-ms")

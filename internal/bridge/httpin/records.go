@@ -104,8 +104,8 @@ func (x *exchange) timeout() (time.Duration, error) {
 		return defaultTimeout, nil
 	}
 	ms, err := strconv.ParseUint(text, 10, 32)
-	if err != nil {
-		return 0, badRequest("%s is a number of milliseconds", timeoutParam)
+	if err != nil || ms == 0 {
+		return 0, badRequest("%s is a number of milliseconds, from 1 on", timeoutParam)
 	}
 	return min(time.Duration(ms)*time.Millisecond, maxCall-requestGrace), nil
 }
