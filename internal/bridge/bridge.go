@@ -31,8 +31,8 @@ type Options struct {
 	Lookup func(name string) (string, bool)
 	// Reload has the file read again, changed or not; nil is never.
 	Reload <-chan os.Signal
-	// Once has the bridge end by itself when the lag of the groups of all routes is 0 and nothing is in flight. Patience is
-	// how long it waits while nothing moves; 0 is [DefaultPatience].
+	// Once has the bridge end by itself when the lag of the groups of all routes is 0 and nothing is in flight. Patience
+	// is how long it waits while nothing moves; 0 is [DefaultPatience].
 	Once     bool
 	Patience time.Duration
 	// OnAdmin is called with the address on which the admin address is served, OnListen with the one on which callers

@@ -36,7 +36,8 @@ produced, committed or created,
 and no record is handed over.
 
 The exit status is 0 where all is well or no more than a warning, 1 where something failed, 2 where the command line or
-the file cannot be used: it cannot be understood, or the bridge would not start with it. The fields of --json are those of messaging-kafka check --json.`,
+the file cannot be used: it cannot be understood, or the bridge would not start with it. The fields of --json
+are those of messaging-kafka check --json.`,
 		Example: "  messaging-kafka bridge check --config bridge.yaml",
 		Args:    cobra.NoArgs,
 		RunE:    func(command *cobra.Command, _ []string) error { return flags.run(command) },

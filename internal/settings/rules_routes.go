@@ -115,7 +115,8 @@ func parseHeaderSecret(text string) (Secret, error) {
 func parseURL(text string) (string, error) {
 	u, err := url.Parse(text)
 	switch {
-	case err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "" || strings.ContainsAny(text, " \t"):
+	case err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "",
+		strings.ContainsAny(text, " \t"):
 		// The text may hold a password, so it is not shown.
 		return "", refuse("", "is not a URL: write https://host/path or http://host:port/path")
 	case !canBePort(u.Port()):

@@ -183,7 +183,9 @@ func TestStarts(t *testing.T) {
 }
 
 func TestURLsOfRoutes(t *testing.T) {
-	accepted(t, parseURL, map[string]string{"http://a/b%20c?d=e": "http://a/b%20c?d=e", "http://[::1]:65535": "http://[::1]:65535"})
+	accepted(t, parseURL, map[string]string{
+		"http://a/b%20c?d=e": "http://a/b%20c?d=e", "http://[::1]:65535": "http://[::1]:65535",
+	})
 	refused(t, parseURL, map[string]string{
 		"http://a:99999/": "has a port", "http://a:0/": "has a port", "http://a/b c": "not a URL", "http://a b/": "not a URL",
 		"http://a/?b=c d": "not a URL",

@@ -15,8 +15,8 @@ import (
 const groupLagTimeout = 10 * time.Second
 
 // GroupLag asks Kafka how far the group is in all partitions that the link reads, and not only in those that this copy
-// has: its other members may have them, or nobody, while Kafka waits for a member that is gone. A partition whose Lag is
-// -1 has records of which nobody knows whether they were read.
+// has: its other members may have them, or nobody, while Kafka waits for a member that is gone. A partition whose Lag
+// is -1 has records of which nobody knows whether they were read.
 func (c *Consumer) GroupLag(ctx context.Context) ([]status.Partition, error) {
 	c.mu.Lock()
 	current := c.current
