@@ -204,7 +204,7 @@ func (c *providerCopy) history(lives map[Life]*History) (complaints []string, er
 			Partitions map[string][]int32
 			Offsets    []int64
 			Offset     int64
-			Cause      string
+			Error      string
 			Took       time.Duration
 		}
 		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
@@ -227,7 +227,7 @@ func (c *providerCopy) history(lives map[Life]*History) (complaints []string, er
 				h.Assigned[p] = append(h.Assigned[p], line.Time)
 			}
 		case "a delivery failed":
-			if strings.Contains(line.Cause, "handle_timeout") {
+			if strings.Contains(line.Error, "handle_timeout") {
 				place := ledger.At(line.Partition, line.Offset)
 				h.TimedOut[place] = append(h.TimedOut[place], Span{line.Time.Add(-line.Took), line.Time})
 			}
