@@ -81,8 +81,8 @@ func (k *knownFault) build(ctx context.Context, name, patch string) (p *program,
 	return build(ctx, folder, tree)
 }
 
-// find counts the seeds until one fails with a patch, and fails in the same way when it is repeated, that does not do so
-// without it; nil is that none does.
+// find counts the seeds until one fails with a patch, and fails in the same way when it is repeated, that does not do
+// so without it; nil is that none does.
 func (k *knownFault) find(ctx context.Context, name, patch string) (seeds int, found *outcome, err error) {
 	program, err := k.build(ctx, name, patch)
 	if err != nil {
