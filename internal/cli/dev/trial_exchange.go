@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/consume"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 )
 
 const (
@@ -190,28 +191,16 @@ func (t *trial) isInput(topic string) bool {
 func (t *trial) lag(ctx context.Context) (left int64, known bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, rpcTimeout)
 	defer cancel()
-	admin := kadm.NewClient(t.kafka)
-	ends, err := admin.ListCommittedOffsets(ctx, t.link.Consumer.Topics...)
-	if err != nil {
-		return 0, false, err
-	}
-	offsets, err := admin.FetchOffsets(ctx, t.group)
+	lags, err := kafka.GroupLag(ctx, kadm.NewClient(t.kafka), t.group, true, t.link.Consumer.Topics...)
 	if err != nil {
 		return 0, false, err
 	}
 	known = true
-	ends.Each(func(end kadm.ListedOffset) {
-		o, ok := offsets.Lookup(end.Topic, end.Partition)
-		switch {
-		case end.Err != nil:
-			err = end.Err
-		case ok && o.Err == nil && o.At >= 0:
-			left += max(end.Offset-o.At, 0)
-		case end.Offset > 0: // an empty partition needs no commit
-			known = false
-		}
-	})
-	return left, known, err
+	for i := range lags {
+		unread, ok := lags[i].Unread()
+		left, known = left+unread, known && ok
+	}
+	return left, known, nil
 }
 
 // allShown tells whether everything that was produced has been shown, now that nothing more is coming.
