@@ -95,9 +95,10 @@ func Start(o Options) *Process {
 		"budget", p.Memory.Status().Limit)
 	p.Routes = route.NewSet(route.Options{
 		Log: p.Log, Metrics: p.metrics, Secrets: p.Secrets, Memory: p.Memory, ProcessLimit: p.ProcessLimit,
-		Tracer:  tracing.New(p.export.TracerProvider(), o.Identity.Version).Fit(p.Secrets.Value, p.Secrets.Text),
-		Limiter: semaphore.NewWeighted(int64(p.Own.MaxInFlight)),
-		Process: []string{o.Identity.HostID, o.Identity.ProviderKey},
+		Resident: memory.Resident,
+		Tracer:   tracing.New(p.export.TracerProvider(), o.Identity.Version).Fit(p.Secrets.Value, p.Secrets.Text),
+		Limiter:  semaphore.NewWeighted(int64(p.Own.MaxInFlight)),
+		Process:  []string{o.Identity.HostID, o.Identity.ProviderKey},
 	})
 	p.ends = []func(){p.Routes.Close, unbind, endLog, p.endExport}
 	return p

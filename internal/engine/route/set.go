@@ -35,6 +35,9 @@ type Options struct {
 	// status.
 	Memory       *memory.Budget
 	ProcessLimit memory.ProcessLimit
+	// Resident asks the machine how many bytes the process has taken, for the status; nil is 0. What runs in virtual time asks
+	// no machine.
+	Resident func() int64
 	// Process tells this copy of the program from all others, and is the same after a restart on the same machine.
 	Process []string
 	// Connector makes the connections to Kafka; nil is the machine's network.

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/messaging-kafka/messaging-kafka/internal/base/memory"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/consume"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/telemetry"
@@ -111,9 +110,13 @@ func (s *Set) Status(about status.Provider) status.Provider {
 // memory is what the process may take and has taken.
 func (s *Set) memory() status.Memory {
 	b := s.Memory.Status()
+	var resident int64
+	if s.Resident != nil {
+		resident = s.Resident()
+	}
 	return status.Memory{
-		LimitBytes: s.ProcessLimit.Bytes, From: s.ProcessLimit.From, ResidentBytes: memory.Resident(),
-		BudgetBytes: b.Limit, UsedBytes: b.Used, RefusedTimes: b.Refused,
+		LimitBytes: s.ProcessLimit.Bytes, From: s.ProcessLimit.From, ResidentBytes: resident, BudgetBytes: b.Limit,
+		UsedBytes: b.Used, RefusedTimes: b.Refused,
 	}
 }
 

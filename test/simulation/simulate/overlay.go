@@ -40,9 +40,10 @@ var changes = []change{
 	},
 	{
 		file: "runtime/proc.go",
-		what: "func retake(now int64) uint32 {\n",
-		with: "func retake(now int64) uint32 {\n\tif now != 0 {\n\t\treturn 0\n\t}\n",
-		why:  "no goroutine is interrupted because it has run for ten milliseconds of the machine's time",
+		what: "\tif haveSysmon {\n",
+		with: "\tif haveSysmon && gomaxprocs != 1 {\n",
+		why: "the thread that watches interrupts goroutines that have run for ten milliseconds of the machine's time; and where it " +
+			"holds a lock of the scheduler in the moment in which the other thread wants it, that one draws a number more",
 	},
 	{
 		file: "runtime/sema.go",
