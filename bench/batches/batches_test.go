@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -123,7 +124,11 @@ func setUp(t *testing.T) ([]*flow, bench.Processes) {
 	testkit.HostBinary(t)
 	echo, echoes := testkit.EchoWasm(t), testkit.ComponentWasm(t, "records-echo")
 	archive := rig.Archive(t, *profiles)
-	kafka := testkit.StartKafka(t, testkit.KafkaOptions{})
+	// Without these a run keeps all that it produces: tens of gigabytes. What lies unread is at most a window of each way.
+	kafka := testkit.StartKafka(t, testkit.KafkaOptions{Properties: map[string]string{
+		"log.retention.bytes": strconv.Itoa(256 << 20), "log.segment.bytes": strconv.Itoa(64 << 20),
+		"log.retention.check.interval.ms": "5000", "log.segment.delete.delay.ms": "1000",
+	}})
 	ns := testkit.NATS(t, testkit.NATSOptions{JetStream: true})
 	host := testkit.StartHost(t, ns, testkit.HostOptions{})
 	admin := testkit.NewClient(t, kafka.Brokers())
