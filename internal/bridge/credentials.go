@@ -3,11 +3,11 @@ package bridge
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/pemtext"
 	"github.com/messaging-kafka/messaging-kafka/internal/bridge/config"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
@@ -100,11 +100,11 @@ func withoutCredentials(s settings.Link) settings.Link {
 }
 
 func pairOf(h *settings.HTTP) (*tls.Certificate, error) {
-	pair, err := tls.X509KeyPair([]byte(h.TLSCert), []byte(h.TLSKey.Reveal()))
+	pair, _, err := pemtext.Pair([]byte(h.TLSCert), []byte(h.TLSKey.Reveal()), "") // the settings have opened it
 	if err != nil {
-		return nil, errors.New("http_tls_cert and http_tls_key are no pair") // the library's text has parts of what it reads
+		return nil, fmt.Errorf("reading the certificate from http_tls_cert and http_tls_key: %w", err)
 	}
-	return &pair, nil
+	return pair, nil
 }
 
 // tlsOf is how TLS is spoken to an application, nil where it is not.

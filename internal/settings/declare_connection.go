@@ -14,6 +14,12 @@ func connectionSection() section {
 				value: into("list of host:port", parseHosts, func(d *draft) *[]string { return &d.link.Cluster.Hosts }),
 			},
 			{
+				name: keyProperties, hints: []string{"properties", "client_properties", "java_properties",
+					"librdkafka_properties"}, sensitive: true,
+				doc:   "A whole properties file of Kafka's Java clients or of librdkafka, in which each name means the setting here that is the same thing; `sasl.jaas.config` is taken apart. What is given by itself beats it, and Kafka's names may be given by themselves, too.",
+				value: value{kind: "properties file", set: func(*draft, string) error { return nil }, clear: func(*draft) {}},
+			},
+			{
 				name: "client_id", kafka: "client.id",
 				def: "messaging-kafka", example: "orders",
 				doc:   "Name by which brokers know the connections, in their logs and quotas.",

@@ -13,6 +13,7 @@ const (
 	keyHTTPCA          = "http_tls_ca"
 	keyHTTPCert        = "http_tls_cert"
 	keyHTTPKey         = "http_tls_key"
+	keyHTTPKeyPassword = "http_tls_key_password"
 	keyBearerToken     = "http_bearer_token"
 	keyHMACKey         = "http_hmac_key"
 )
@@ -81,7 +82,7 @@ func routeSection() section {
 				name: keyHTTPCA, hints: []string{"http_ca", "http_ca_file", "http_ca_cert"}, scope: scopeRoute,
 				defDoc: "the system's", example: "-----BEGIN CERTIFICATE-----…",
 				doc:   "Certificates of the authorities that may have signed the certificate of `url`. `http_tls_ca_file` names a file with them.",
-				value: into(kindPEM, parseCertificates, func(d *draft) *string { return &d.link.HTTP.TLSCA }),
+				value: authorities(keyHTTPCA, func(d *draft) *string { return &d.link.HTTP.TLSCA }),
 			},
 			{
 				name: keyHTTPCert, hints: []string{"http_cert", "http_cert_file", "http_client_cert"}, scope: scopeRoute,
@@ -92,8 +93,14 @@ func routeSection() section {
 			{
 				name: keyHTTPKey, hints: []string{"http_key", "http_key_file", "http_client_key"}, scope: scopeRoute,
 				sensitive: true,
-				doc:       "Private key of the client certificate, not encrypted. `http_tls_key_file` names a file with it.",
+				doc:       "Private key of the client certificate. One that is encrypted needs `http_tls_key_password`. `http_tls_key_file` names a file with it.",
 				value:     into(kindPEM, parsePrivateKey, func(d *draft) *Secret { return &d.link.HTTP.TLSKey }),
+			},
+			{
+				name: keyHTTPKeyPassword, hints: []string{"http_key_password"}, scope: scopeRoute,
+				sensitive: true,
+				doc:       "Password of an encrypted `http_tls_key`. `http_tls_key_password_file` names a file with it.",
+				value:     secretText(func(d *draft) *Secret { return &d.link.HTTP.TLSKeyPassword }),
 			},
 			{
 				name: keyBearerToken, hints: []string{"bearer_token", "http_token", "http_authorization"}, scope: scopeRoute,

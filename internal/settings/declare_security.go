@@ -2,6 +2,7 @@ package settings
 
 import (
 	"crypto/tls"
+	"regexp"
 	"strings"
 )
 
@@ -14,7 +15,7 @@ const (
 func securitySection() section {
 	return section{
 		title: "Security",
-		intro: "Certificates and keys are PEM text, in which `\\n` may stand for a line break. The settings ending in `_file` name regular files of up to 1 MiB that are read again when they change. Credentials of the provider's own config go only where that config says: a link that steers them elsewhere, or protects them less, is refused ([security.md](security.md#whose-credentials-go-where)).",
+		intro: "Certificates and keys are PEM text. Line breaks that were lost or are written as `\\n`, base64 of the whole, and the order of a chain are mended; what is cut off or damaged is refused by number. JKS and PKCS#12 stores are refused with the command that makes PEM of them. The settings ending in `_file` name regular files of up to 1 MiB that are read again when they change. Credentials of the provider's own config go only where that config says: a link that steers them elsewhere, or protects them less, is refused ([security.md](security.md#whose-credentials-go-where)).",
 		settings: []setting{
 			{
 				name: keyProtocol, kafka: "security.protocol", hints: []string{"protocol", "tls", "ssl", "use_tls", "tls_enabled"},
@@ -47,7 +48,7 @@ func securitySection() section {
 				name: "tls_ca", kafka: "ssl.truststore.certificates", hints: []string{"ca", "ca_cert", "tls_ca_cert", "ssl_ca"},
 				defDoc: "the system's", example: "-----BEGIN CERTIFICATE-----…",
 				doc:   "Certificates of the authorities that may have signed the brokers' certificates.",
-				value: into(kindPEM, parseCertificates, func(d *draft) *string { return &d.link.Cluster.Security.TLSCA }),
+				value: authorities("tls_ca", func(d *draft) *string { return &d.link.Cluster.Security.TLSCA }),
 			},
 			{
 				name: "tls_ca_file", hints: []string{"ca_file", "ssl_ca_location", "ssl_truststore_location"},
@@ -70,7 +71,7 @@ func securitySection() section {
 			},
 			{
 				name: "tls_key", kafka: "ssl.keystore.key", hints: []string{"client_key", "tls_client_key"}, sensitive: true,
-				doc:   "Private key of the client certificate, not encrypted.",
+				doc:   "Private key of the client certificate. One that is encrypted needs `tls_key_password`.",
 				value: into(kindPEM, parsePrivateKey, func(d *draft) *Secret { return &d.link.Cluster.Security.TLSKey }),
 			},
 			{
@@ -78,6 +79,12 @@ func securitySection() section {
 				example: "/etc/kafka/client.key",
 				doc:     "The same from a file.",
 				value:   text(func(d *draft) *string { return &d.link.Cluster.Security.TLSKeyFile }),
+			},
+			{
+				name: "tls_key_password", kafka: "ssl.key.password", hints: []string{"key_password", "tls_key_passphrase"},
+				sensitive: true,
+				doc:       "Password of an encrypted `tls_key` or `tls_key_file`: PKCS#8 with AES or 3DES by PBKDF2, as OpenSSL writes it, and the form of old with `Proc-Type`.",
+				value:     secretText(func(d *draft) *Secret { return &d.link.Cluster.Security.TLSKeyPassword }),
 			},
 			{
 				name: "tls_server_name", hints: []string{"server_name", "sni"},
@@ -138,7 +145,7 @@ func securitySection() section {
 			{
 				name:   "aws_access_key_id",
 				defDoc: "from the environment", example: "AKIAIOSFODNN7EXAMPLE",
-				doc:   "Access key for `AWS_MSK_IAM`. Without one, the usual places are asked: environment variables, shared files, the roles of the container or the machine. Their keys are the operator's: the hosts must stand in the provider's own config then, as `hosts` or in `provider_allowed_hosts`.",
+				doc:   "Access key for `AWS_MSK_IAM`. Without one and without `aws_credentials_file`, the usual places are asked: environment variables, shared files, the roles of the container or the machine. A wasmCloud host clears the environment of its providers, so that of these only the role of the machine is found. Their keys are the operator's: the hosts must stand in the provider's own config then, as `hosts` or in `provider_allowed_hosts`.",
 				value: text(func(d *draft) *string { return &d.link.Cluster.Security.AWSAccessKeyID }),
 			},
 			{
@@ -151,8 +158,58 @@ func securitySection() section {
 				doc:   "Session token, where `aws_access_key_id` is a temporary one.",
 				value: secretText(func(d *draft) *Secret { return &d.link.Cluster.Security.AWSSessionToken }),
 			},
+			{
+				name: "aws_credentials_file", hints: []string{"aws_shared_credentials_file"},
+				example: "/etc/aws/credentials",
+				doc:     "File with `aws_access_key_id`, `aws_secret_access_key` and, for temporary ones, `aws_session_token`, in the form of `~/.aws/credentials`. It is read for each connection; nothing else in it is used.",
+				value:   text(func(d *draft) *string { return &d.link.Cluster.Security.AWSCredentialsFile }),
+			},
+			{
+				name:   "aws_profile",
+				defDoc: "`default`", example: "kafka",
+				doc:   "Profile in `aws_credentials_file`.",
+				value: text(func(d *draft) *string { return &d.link.Cluster.Security.AWSProfile }),
+			},
+			{
+				name: "aws_role_arn", hints: []string{"role_arn", "aws_role"},
+				example: "arn:aws:iam::123456789012:role/kafka",
+				doc:     "Role to take on, by the token in `aws_web_identity_token_file` or else by the keys that there are. Its credentials are renewed before they end.",
+				value:   into("ARN", parseRoleARN, func(d *draft) *string { return &d.link.Cluster.Security.AWSRoleARN }),
+			},
+			{
+				name:   "aws_role_session_name",
+				defDoc: "`messaging-kafka`", example: "orders",
+				doc: "Name of the session of `aws_role_arn`, as AWS's logs show it.",
+				value: into("text", parseSessionName,
+					func(d *draft) *string { return &d.link.Cluster.Security.AWSRoleSessionName }),
+			},
+			{
+				name: "aws_web_identity_token_file", hints: []string{"web_identity_token_file"},
+				example: "/var/run/secrets/eks.amazonaws.com/serviceaccount/token",
+				doc:     "File with the token by which `aws_role_arn` is taken on, as Kubernetes mounts it for a service account with a role. It is read whenever it is needed.",
+				value:   text(func(d *draft) *string { return &d.link.Cluster.Security.AWSWebIdentityTokenFile }),
+			},
 		},
 	}
+}
+
+var (
+	roleARN     = regexp.MustCompile(`^arn:[a-z0-9-]+:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$`)
+	sessionName = regexp.MustCompile(`^[A-Za-z0-9+=,.@_-]{2,64}$`)
+)
+
+func parseRoleARN(text string) (string, error) {
+	if !roleARN.MatchString(text) {
+		return "", refuse(text, "is no ARN of a role: write arn:aws:iam::123456789012:role/NAME")
+	}
+	return text, nil
+}
+
+func parseSessionName(text string) (string, error) {
+	if !sessionName.MatchString(text) {
+		return "", refuse(text, "is no name of a session: 2 to 64 letters, digits and +=,.@_-")
+	}
+	return text, nil
 }
 
 func mechanism() value {

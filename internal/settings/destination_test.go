@@ -130,6 +130,16 @@ func TestTheMachinesRoleNeedsAnOperatorWhoNamesItsHosts(t *testing.T) {
 		"without a verification":     {config{"provider_allowed_hosts": "*.amazonaws.com"}, config{"tls_insecure_skip_verify": "true"}, "tls_insecure_skip_verify"},
 		"with an authority":          {config{"provider_allowed_hosts": "*.amazonaws.com"}, config{"tls_ca": testCert}, "tls_ca"},
 		"the operator allows others": {config{"provider_allowed_hosts": "*.example.com"}, nil, "hosts"},
+		"with a role of its own":     {config{"provider_allowed_hosts": "*.amazonaws.com"}, config{"aws_role_arn": "arn:aws:iam::123456789012:role/a"}, "aws_role_arn"},
+		"with a file of its own":     {config{"provider_allowed_hosts": "*.amazonaws.com"}, config{"aws_credentials_file": "/c"}, "aws_credentials_file"},
+		"with a token of its own": {config{"provider_allowed_hosts": "*.amazonaws.com", "aws_role_arn": "arn:aws:iam::123456789012:role/a"},
+			config{"aws_web_identity_token_file": "/t"}, "aws_web_identity_token_file"},
+		"with the operator's role": {config{"provider_allowed_hosts": "*.amazonaws.com", "aws_web_identity_token_file": "/t",
+			"aws_role_arn": "arn:aws:iam::123456789012:role/a"}, nil, ""},
+		"by another role with the operator's keys": {config{"hosts": "b-1.kafka.eu-west-1.amazonaws.com:9098",
+			"sasl_mechanism":    "AWS_MSK_IAM",
+			"security_protocol": "SASL_SSL", "aws_access_key_id": "a", "aws_secret_access_key": "b"},
+			config{"aws_role_arn": "arn:aws:iam::123456789012:role/a"}, "aws_role_arn"},
 	} {
 		all := maps.Clone(link)
 		maps.Copy(all, c.more)

@@ -71,6 +71,8 @@ type HTTP struct {
 	// TLSCA and TLSCert are PEM text. TLSCert and TLSKey may change while the route runs.
 	TLSCA, TLSCert string
 	TLSKey         Secret
+	// TLSKeyPassword is used up by the parser: TLSKey is not encrypted.
+	TLSKeyPassword Secret
 	// BearerToken and HMACKey prove who asks. They may change while the route runs.
 	BearerToken, HMACKey Secret
 }

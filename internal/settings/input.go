@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/base/pemtext"
 )
 
 // Input is everything that a link's settings come from. Link settings beat the provider's defaults; within each, a
@@ -59,6 +61,8 @@ type source struct {
 	level    level
 	values   map[string]given
 	warnings []Warning
+	// problems are with values of Kafka's own settings, from which there are none of ours then.
+	problems Errors
 	unknown  []string // canonical keys that are no settings, sorted, with spellings in values
 }
 
@@ -81,6 +85,7 @@ func newSource(lvl level, config map[string]string, secrets map[string]Secret) *
 		}
 		s.values[key] = hidden[key]
 	}
+	s.properties()
 	for _, key := range slices.Sorted(maps.Keys(s.values)) {
 		if declared[key] == nil {
 			s.unknown = append(s.unknown, key)
@@ -89,15 +94,29 @@ func newSource(lvl level, config map[string]string, secrets map[string]Secret) *
 	return s
 }
 
-// put adds a value whose key stands in one map. Empty values are dropped with a warning.
+// put adds a value whose key stands in one map, as what it is here where it is one of Kafka's own settings.
 func (s *source) put(values map[string]given, key string, g given) {
 	name := canonical(key)
-	decl := declared[name]
 	g.spelling, g.level = key, s.level
+	if declared[name] == nil {
+		if ours, is := s.translated(name, g); is {
+			for _, one := range ours {
+				g.text = one.value
+				s.putAs(values, one.name, key, g)
+			}
+			return
+		}
+	}
+	s.putAs(values, name, key, g)
+}
+
+// putAs adds a value by its canonical name. Empty values are dropped with a warning.
+func (s *source) putAs(values map[string]given, name, key string, g given) {
+	decl := declared[name]
 	if decl != nil && decl.sensitive {
 		// A space may be part of a password. A line break at its end never is: it comes from the file that the
 		// secret was made of.
-		if cut := strings.TrimRight(g.text, "\r\n"); cut != g.text && cut != "" && !isPEM(cut) {
+		if cut := strings.TrimRight(g.text, "\r\n"); cut != g.text && cut != "" && !pemtext.IsPEM(cut) {
 			g.text = cut
 			s.warn(key, "ended with a line break, which is not used")
 		}
@@ -143,7 +162,11 @@ func (s *source) warnUnknown(fits func(*setting) bool) {
 			s.warn(g.spelling, "is not a setting here and is not used; the setting for that is %s", best)
 			continue
 		}
-		s.warn(g.spelling, "is not a setting and is not used; the nearest known one is %s", nearest(key, fits))
+		if best, near := nearest(key, fits); near {
+			s.warn(g.spelling, "is not a setting and is not used; the nearest known one is %s", best)
+			continue
+		}
+		s.warn(g.spelling, "is not a setting and is not used")
 	}
 }
 

@@ -75,8 +75,10 @@ type Security struct {
 	Password Secret
 
 	// TLSCA, TLSCert and TLSKey are PEM text; the *File variants name files that are read again when they change.
-	TLSCA, TLSCert          string
-	TLSKey                  Secret
+	TLSCA, TLSCert string
+	TLSKey         Secret
+	// TLSKeyPassword is that of TLSKeyFile. TLSKey is not encrypted.
+	TLSKeyPassword          Secret
 	TLSCAFile               string
 	TLSCertFile, TLSKeyFile string
 	TLSServerName           string
@@ -91,6 +93,10 @@ type Security struct {
 	AWSAccessKeyID          string
 	AWSSecretAccessKey      Secret
 	AWSSessionToken         Secret
+	// AWSCredentialsFile has the keys of AWSProfile ("default" where it is "").
+	AWSCredentialsFile, AWSProfile string
+	// AWSRoleARN is a role that is taken on, by the token in AWSWebIdentityTokenFile where that is not "".
+	AWSRoleARN, AWSRoleSessionName, AWSWebIdentityTokenFile string
 
 	// AllowedFolders are the only folders whose files are read; empty means any. They are absolute and clean.
 	AllowedFolders []string

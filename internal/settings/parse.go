@@ -15,6 +15,13 @@ type draft struct {
 	topic    topicChoice
 	// isolation is the word behind Link.Consumer.ReadCommitted.
 	isolation string
+	// remarks are warnings about a value that was taken.
+	remarks []Warning
+}
+
+// remark has a parser say something about a value that it takes.
+func (d *draft) remark(key, format string, args ...any) {
+	d.remarks = append(d.remarks, Warning{Key: key, Text: fmt.Sprintf(format, args...)})
 }
 
 // parse is one run of [ParseLink] or [ParseProvider].
@@ -48,6 +55,9 @@ func ParseLink(in Input) (Link, []Warning, error) {
 	isLink := func(s *setting) bool { return s.scope != scopeProvider && (in.Route || s.scope != scopeRoute) }
 	own.warnUnknown(isLink)
 	p.clashes(own)
+	for _, from := range p.sources {
+		p.foreign(from)
+	}
 	inOrder(func(s *setting) {
 		if s.scope == scopeProvider {
 			if g, is := own.values[s.name]; is {
@@ -109,6 +119,13 @@ func parseOwn(config map[string]string, secrets map[string]Secret, above bool) (
 	own.unknown = slices.DeleteFunc(own.unknown, isTelemetry)
 	own.warnUnknown(func(s *setting) bool { return s.scope != scopeLink && s.scope != scopeRoute })
 	p.clashes(own)
+	if above {
+		p.foreign(own)
+	} else {
+		for _, problem := range own.problems {
+			own.warn(problem.Key, "%s; links are refused", problem.Problem)
+		}
+	}
 	inOrder(func(s *setting) {
 		g, is := own.values[s.name]
 		switch s.scope {
@@ -141,6 +158,17 @@ func parseOwn(config map[string]string, secrets map[string]Secret, above bool) (
 		return p.provider, warnings, p.errors
 	}
 	return p.provider, warnings, nil
+}
+
+// foreign takes up what is wrong with values of Kafka's own settings.
+func (p *parse) foreign(from *source) {
+	for _, problem := range from.problems {
+		told := *problem
+		if from.level == levelProvider && len(p.sources) > 1 && !p.route {
+			told.Problem += " (from the provider's own config)"
+		}
+		p.errors = append(p.errors, &told)
+	}
 }
 
 // isTelemetry tells whether a key is one of OpenTelemetry's variables (OTEL_…), which the provider's own config may set
@@ -193,6 +221,10 @@ func (p *parse) try(s *setting, g given) *Error {
 		return &clash
 	}
 	err := s.value.set(&p.draft, g.text)
+	if g.level == levelLink || len(p.sources) == 1 { // of the provider's own config once, and not for each link
+		p.warnings = append(p.warnings, p.remarks...)
+	}
+	p.remarks = nil
 	if err == nil {
 		return nil
 	}

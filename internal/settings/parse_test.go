@@ -207,11 +207,11 @@ func TestWhatIsOddIsNamedInAWarning(t *testing.T) {
 	}{
 		"an unknown key names the nearest one":                {Input{Config: config{"Tpic": "x"}}, "Tpic: is not a setting and is not used; the nearest known one is topic"},
 		"an unknown secret names the nearest one":             {Input{Secrets: secrets("sasl_pasword", "x")}, "the nearest known one is sasl_password"},
-		"Kafka's own name leads to ours":                      {Input{Config: config{"bootstrap.servers": "a"}}, "the setting for that is hosts"},
+		"a name that is near to none names none":              {Input{Config: config{"zzzz": "a"}}, "zzzz: is not a setting and is not used"},
 		"another common name leads to ours":                   {Input{Config: config{"dlq": "a"}}, "the setting for that is dead_letter_topic"},
 		"a key with odd characters is quoted":                 {Input{Config: config{"a\nb": "x"}}, `a\nb: is not a setting`},
 		"a key of any length is cut":                          {Input{Config: config{strings.Repeat("x", 100_000): "x"}}, "…: is not a setting"},
-		"an unknown key is no misuse of a provider's setting": {Input{Config: config{"provider_max_in_flihgt": "1"}}, "the nearest known one is "},
+		"an unknown key is no misuse of a provider's setting": {Input{Config: config{"provider_max_in_flihgt": "1"}}, "provider_max_in_flihgt: is not a setting and is not used"},
 		"a setting of the provider has no place on a link":    {Input{Config: config{"admin_address": ":1"}}, "admin_address: belongs in the provider's own config"},
 		"a password in plain config":                          {Input{Config: config{"topic": "a", "security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "sasl_username": "u", "sasl_password": hidden}}, "sasl_password: is sensitive and stands in plain config"},
 		"a line break at the end of a password":               {Input{Config: config{"sasl_mechanism": "PLAIN", "sasl_username": "u"}, Secrets: secrets("sasl_password", hidden+"\n")}, "ended with a line break"},

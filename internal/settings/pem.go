@@ -1,111 +1,120 @@
 package settings
 
 import (
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/rsa"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
+	"errors"
 	"net"
 	"net/url"
 	"regexp"
 	"strings"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/base/pemtext"
 )
 
-// isPEM tells whether text is meant to be PEM.
-func isPEM(text string) bool { return strings.Contains(text, "-----BEGIN ") }
-
-// normalPEM undoes what environments that take one line only make of PEM: line breaks written as \n.
-func normalPEM(text string) string {
-	text = strings.ReplaceAll(text, "\r\n", "\n")
-	if isPEM(text) && !strings.Contains(strings.TrimSpace(text), "\n") {
-		text = strings.ReplaceAll(text, `\n`, "\n")
-	}
-	return strings.TrimSpace(text) + "\n"
-}
-
-// parseCertificates checks that text is one or more certificates and nothing that no TLS library would take. It never
-// shows what it refuses: a key may have been put in the place of a certificate.
+// parseCertificates reads one or more certificates of a chain. It never shows what it refuses: a key may have been put
+// in the place of a certificate.
 func parseCertificates(text string) (string, error) {
-	text = normalPEM(text)
-	rest, count := []byte(text), 0
-	for {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		if strings.HasSuffix(block.Type, "PRIVATE KEY") {
-			return "", refuse("", "holds a private key, which belongs in tls_key")
-		}
-		if block.Type != "CERTIFICATE" {
-			continue
-		}
-		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
-			return "", refuse("", "holds a certificate that is damaged (number %d)", count+1)
-		}
-		count++
+	certs, err := readCertificates(text)
+	if err != nil {
+		return "", err
 	}
-	if count == 0 {
-		if isFilePath(text) {
-			return "", refuse("", "is no PEM text; to name a file, use the setting that ends in _file")
-		}
-		return "", refuse("", "holds no certificate: PEM text with -----BEGIN CERTIFICATE----- is needed")
+	if len(certs.Skipped) > 0 {
+		return "", refuse("", "holds a certificate that is damaged (number %d)", certs.Skipped[0])
 	}
-	return text, nil
+	return string(certs.PEM()), nil
 }
 
-// parsePrivateKey checks that text is a private key that is not encrypted.
+// authorities makes a setting of certificates of authorities, of which those that cannot be read are left out as long
+// as there are others.
+func authorities(key string, place func(*draft) *string) value {
+	v := into(kindPEM, parseCertificates, place)
+	v.set = func(d *draft, text string) error {
+		certs, err := readCertificates(text)
+		if err != nil {
+			return err
+		}
+		*place(d) = string(certs.PEM())
+		for _, number := range certs.Skipped {
+			d.remark(key, "has a certificate that cannot be read and is left out (number %d)", number)
+		}
+		return nil
+	}
+	return v
+}
+
+func readCertificates(text string) (*pemtext.Certificates, error) {
+	certs, err := pemtext.ReadCertificates([]byte(text))
+	if errors.Is(err, pemtext.ErrNoCertificate) && isFilePath(text) {
+		return nil, refuse("", "is no PEM text; to name a file, use the setting that ends in _file")
+	}
+	if err != nil {
+		return nil, refuse("", "%s", err.Error())
+	}
+	if certs.HasKey {
+		return nil, refuse("", "holds a private key, which belongs in the setting for the key")
+	}
+	return certs, nil
+}
+
+// parsePrivateKey reads a private key. One that is encrypted stays so until its password is known.
 func parsePrivateKey(text string) (Secret, error) {
-	text = normalPEM(text)
-	rest := []byte(text)
-	for {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		if !strings.HasSuffix(block.Type, "PRIVATE KEY") {
-			continue
-		}
-		if strings.HasPrefix(block.Type, "ENCRYPTED") || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
-			return Secret{}, refuse("", "is an encrypted key: give it decrypted, the secret is protection enough")
-		}
-		if !isPrivateKey(block.Bytes) {
-			return Secret{}, refuse("", "holds a key that is damaged or of a kind that TLS does not use")
-		}
-		return NewSecret(text), nil
-	}
-	if isFilePath(text) {
+	key, err := pemtext.ReadKey([]byte(text), "")
+	switch {
+	case errors.Is(err, pemtext.ErrNoKey) && isFilePath(text):
 		return Secret{}, refuse("", "is no PEM text; to name a file, use tls_key_file")
+	case errors.Is(err, pemtext.ErrEncrypted):
+		return NewSecret(text), nil
+	case err != nil:
+		return Secret{}, refuse("", "%s", err.Error())
 	}
-	return Secret{}, refuse("", "holds no private key: PEM text with -----BEGIN PRIVATE KEY----- is needed")
+	return NewSecret(string(key.PEM())), nil
 }
 
-func isPrivateKey(der []byte) bool {
-	if key, err := x509.ParsePKCS8PrivateKey(der); err == nil {
-		switch key.(type) {
-		case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey:
-			return true
-		}
-		return false
-	}
-	if _, err := x509.ParsePKCS1PrivateKey(der); err == nil {
-		return true
-	}
-	_, err := x509.ParseECPrivateKey(der)
-	return err == nil
-}
+// pairNames are the settings of a certificate that is shown, its key and the password of that.
+type pairNames struct{ cert, key, password string }
 
-// isPair tells whether the key belongs to the first certificate.
-func isPair(cert string, key Secret) bool {
-	_, err := tls.X509KeyPair([]byte(cert), []byte(key.Reveal()))
-	return err == nil
+// pairRules open a key, which is not encrypted from then on, and put the certificates of its chain in order. Whoever
+// has given the key has given its password.
+func (p *parse) pairRules(n pairNames, cert *string, key, password *Secret) {
+	if p.level(n.password) < p.level(n.key) {
+		*password = Secret{}
+	}
+	read, err := pemtext.ReadKey([]byte(key.Reveal()), password.Reveal())
+	switch {
+	case errors.Is(err, pemtext.ErrEncrypted):
+		p.fail(n.key, "is an encrypted key: its password goes into %s", n.password)
+		return
+	case errors.Is(err, pemtext.ErrPassword):
+		p.fail(n.password, "does not open the key in %s", n.key)
+		return
+	case err != nil:
+		p.fail(n.key, "the value %s", err.Error()) // the password has shown more of it
+		return
+	}
+	if !read.WasEncrypted {
+		p.unused("the key in "+n.key+" is not encrypted", n.password)
+	}
+	*key, *password = NewSecret(string(read.PEM())), Secret{}
+	certs, err := pemtext.ReadCertificates([]byte(*cert))
+	if err != nil {
+		p.fail(n.cert, "the value %s", err.Error())
+		return
+	}
+	moved, is := certs.InOrder(read.Private.Public())
+	if !is {
+		p.fail(n.key, "does not belong to a certificate in %s", n.cert)
+		return
+	}
+	if moved {
+		p.warn(n.cert, "is not in order, the certificate of the key first and behind each the one that has signed it; it is used in that order")
+		*cert = string(certs.PEM())
+	}
 }
 
 func isFilePath(text string) bool {
 	text = strings.TrimSpace(text)
 	return !strings.Contains(text, "\n") &&
-		(strings.HasPrefix(text, "/") || strings.HasPrefix(text, "./") || strings.HasSuffix(text, ".pem"))
+		(strings.HasPrefix(text, "/") || strings.HasPrefix(text, "./") || strings.HasPrefix(text, "file:") ||
+			strings.HasSuffix(text, ".pem") || strings.HasSuffix(text, ".crt") || strings.HasSuffix(text, ".key"))
 }
 
 // parseEndpoint reads the URL of a token endpoint.

@@ -7,11 +7,12 @@ import (
 
 var (
 	tlsKeys = []string{"tls_ca", "tls_ca_file", "tls_cert", "tls_cert_file", "tls_key", "tls_key_file",
-		"tls_server_name", "tls_min_version"}
+		"tls_key_password", "tls_server_name", "tls_min_version"}
 	plainKeys = []string{"sasl_username", "sasl_password"}
 	oauthKeys = []string{"oauth_token_endpoint", "oauth_client_id", "oauth_client_secret", "oauth_scope",
 		"oauth_extensions"}
-	awsKeys = []string{"aws_region", "aws_access_key_id", "aws_secret_access_key", "aws_session_token"}
+	awsKeys = []string{"aws_region", "aws_access_key_id", "aws_secret_access_key", "aws_session_token",
+		"aws_credentials_file", "aws_profile", "aws_role_arn", "aws_role_session_name", "aws_web_identity_token_file"}
 )
 
 // connectionRules hold for every link.
@@ -84,7 +85,7 @@ func (p *parse) tlsRules() {
 	if s.TLSInsecureSkipVerify {
 		p.warn("tls_insecure_skip_verify", "is on: anybody on the way can pose as the broker")
 	}
-	if p.anyFailed("tls_cert", "tls_key", "tls_cert_file", "tls_key_file") {
+	if p.anyFailed("tls_cert", "tls_key", "tls_cert_file", "tls_key_file", "tls_key_password") {
 		return
 	}
 	switch {
@@ -92,12 +93,16 @@ func (p *parse) tlsRules() {
 		p.fail("tls_key", "is missing: tls_cert needs the private key that belongs to it")
 	case s.TLSCert == "" && !s.TLSKey.Empty():
 		p.fail("tls_cert", "is missing: tls_key needs the certificate that belongs to it")
-	case s.TLSCert != "" && !isPair(s.TLSCert, s.TLSKey):
-		p.fail("tls_key", "does not belong to the first certificate in tls_cert")
+	case s.TLSCert != "":
+		p.pairRules(pairNames{"tls_cert", "tls_key", "tls_key_password"}, &s.TLSCert, &s.TLSKey, &s.TLSKeyPassword)
 	case s.TLSCertFile != "" && s.TLSKeyFile == "":
 		p.fail("tls_key_file", "is missing: tls_cert_file needs the private key that belongs to it")
 	case s.TLSCertFile == "" && s.TLSKeyFile != "":
 		p.fail("tls_cert_file", "is missing: tls_key_file needs the certificate that belongs to it")
+	case s.TLSKeyFile == "":
+		p.withdraw("there is no tls_key and no tls_key_file", "tls_key_password")
+	case p.level("tls_key_password") < p.level("tls_key_file"): // it was not meant for this key
+		p.reset("tls_key_password")
 	}
 }
 
@@ -142,10 +147,47 @@ func (p *parse) saslRules() {
 				p.fail("aws_secret_access_key", why)
 			}
 		}
+		p.awsRules()
 		p.withdraw(reason, slices.Concat(plainKeys, oauthKeys)...)
 	default:
 		p.fail(keyMechanism, "is missing: security_protocol=%s needs it (%s)", s.Protocol,
 			strings.Join(declared[keyMechanism].value.words, ", "))
+	}
+}
+
+// awsRules settle which of the ways to credentials of AWS is gone: the one that is given nearer to the link.
+func (p *parse) awsRules() {
+	s := &p.link.Cluster.Security
+	keys, file, web := p.strongest("aws_access_key_id", "aws_secret_access_key", "aws_session_token"),
+		p.strongest("aws_credentials_file"), p.strongest("aws_web_identity_token_file")
+	for _, one := range []struct {
+		name         string
+		level, other level
+		clear        func()
+	}{
+		{"aws_credentials_file", file, max(keys, web), func() { s.AWSCredentialsFile, s.AWSProfile = "", "" }},
+		{"aws_web_identity_token_file", web, max(keys, file), func() { s.AWSWebIdentityTokenFile = "" }},
+		{"aws_access_key_id", keys, max(file, web), func() {
+			s.AWSAccessKeyID, s.AWSSecretAccessKey, s.AWSSessionToken = "", Secret{}, Secret{}
+		}},
+	} {
+		switch {
+		case one.level == levelDefault || one.other == levelDefault || one.level > one.other:
+		case one.level < one.other:
+			one.clear()
+		case !p.failed[one.name]:
+			p.fail(one.name, "is one of several ways to credentials: leave one of aws_access_key_id, aws_credentials_file and aws_web_identity_token_file")
+			return
+		}
+	}
+	if s.AWSProfile != "" && s.AWSCredentialsFile == "" {
+		p.withdraw("there is no aws_credentials_file", "aws_profile")
+	}
+	switch {
+	case s.AWSWebIdentityTokenFile != "" && s.AWSRoleARN == "" && !p.anyFailed("aws_role_arn"):
+		p.fail("aws_role_arn", "is missing: aws_web_identity_token_file needs the role that it is for")
+	case s.AWSRoleARN == "":
+		p.withdraw("there is no aws_role_arn", "aws_role_session_name")
 	}
 }
 

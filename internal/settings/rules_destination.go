@@ -18,6 +18,7 @@ var credentials = []struct {
 	{"sasl_password", func(s *Security) bool { return !s.Password.Empty() }},
 	{"tls_key", func(s *Security) bool { return !s.TLSKey.Empty() }},
 	{"tls_key_file", func(s *Security) bool { return s.TLSKeyFile != "" }},
+	{"tls_key_password", func(s *Security) bool { return !s.TLSKeyPassword.Empty() }},
 	{"oauth_client_secret", func(s *Security) bool { return !s.OAuthClientSecret.Empty() }},
 	{"oauth_extensions", func(s *Security) bool { return len(s.OAuthExtensions) > 0 }},
 	{"aws_secret_access_key", func(s *Security) bool { return !s.AWSSecretAccessKey.Empty() }},
@@ -95,6 +96,10 @@ func (p *parse) steered() []string {
 	differs("tls_server_name", s.TLSServerName != b.TLSServerName)
 	differs("tls_min_version", s.TLSMinVersion < b.TLSMinVersion)
 	differs("tls_insecure_skip_verify", s.TLSInsecureSkipVerify && !b.TLSInsecureSkipVerify)
+	differs("aws_credentials_file", s.AWSCredentialsFile != b.AWSCredentialsFile && p.byLink("aws_credentials_file"))
+	differs("aws_web_identity_token_file",
+		s.AWSWebIdentityTokenFile != b.AWSWebIdentityTokenFile && p.byLink("aws_web_identity_token_file"))
+	differs("aws_role_arn", s.AWSRoleARN != b.AWSRoleARN)
 	differs("oauth_token_endpoint", s.OAuthTokenEndpoint != b.OAuthTokenEndpoint)
 	return keys
 }
@@ -122,7 +127,8 @@ func (p *parse) machineRole() {
 	if p.byLink(keyProtocol) && !s.Protocol.UsesTLS() {
 		p.fail(keyProtocol, "is without TLS, %sset SASL_SSL", why)
 	}
-	for _, key := range []string{"tls_ca", "tls_ca_file", "tls_server_name", "tls_insecure_skip_verify"} {
+	for _, key := range []string{"tls_ca", "tls_ca_file", "tls_server_name", "tls_insecure_skip_verify", "aws_role_arn",
+		"aws_credentials_file", "aws_web_identity_token_file"} {
 		if p.byLink(key) && slices.Contains(p.steered(), key) {
 			p.fail(key, "is the %s's own, %sleave this out", p.kind(), why)
 		}
@@ -160,7 +166,8 @@ func (p *parse) folderLock() {
 	}
 	s.AllowedFolders = p.provider.AllowedFolders
 	for key, path := range map[string]string{"tls_ca_file": s.TLSCAFile, "tls_cert_file": s.TLSCertFile,
-		"tls_key_file": s.TLSKeyFile} {
+		"tls_key_file": s.TLSKeyFile, "aws_credentials_file": s.AWSCredentialsFile,
+		"aws_web_identity_token_file": s.AWSWebIdentityTokenFile} {
 		if _, _, ok := s.AllowedFile(path); path != "" && !ok {
 			p.fail(key, "names a file that is in none of the folders that the operator allows: provider_allowed_folders %s has %s", p.ofOwn(), strings.Join(s.AllowedFolders, ", "))
 		}

@@ -88,18 +88,20 @@ func (p *parse) routeRules() {
 
 func (p *parse) routeTLSRules() {
 	h := &p.link.HTTP
-	if p.anyFailed(keyHTTPCA, keyHTTPCert, keyHTTPKey) {
+	if p.anyFailed(keyHTTPCA, keyHTTPCert, keyHTTPKey, keyHTTPKeyPassword) {
 		return
 	}
 	switch {
 	case !strings.HasPrefix(h.URL, "https:"):
-		p.withdraw("url is not https", keyHTTPCA, keyHTTPCert, keyHTTPKey)
+		p.withdraw("url is not https", keyHTTPCA, keyHTTPCert, keyHTTPKey, keyHTTPKeyPassword)
 	case h.TLSCert != "" && h.TLSKey.Empty():
 		p.fail(keyHTTPKey, "is missing: http_tls_cert needs the private key that belongs to it")
 	case h.TLSCert == "" && !h.TLSKey.Empty():
 		p.fail(keyHTTPCert, "is missing: http_tls_key needs the certificate that belongs to it")
-	case h.TLSCert != "" && !isPair(h.TLSCert, h.TLSKey):
-		p.fail(keyHTTPKey, "does not belong to the first certificate in http_tls_cert")
+	case h.TLSCert != "":
+		p.pairRules(pairNames{keyHTTPCert, keyHTTPKey, keyHTTPKeyPassword}, &h.TLSCert, &h.TLSKey, &h.TLSKeyPassword)
+	default:
+		p.withdraw("there is no http_tls_key", keyHTTPKeyPassword)
 	}
 }
 

@@ -35,6 +35,7 @@ func SecretValues(config map[string]string, secrets map[string]Secret) []string 
 			add(text, strings.TrimSpace(text))
 			add(credsSecrets(key, text)...)
 			add(headerSecrets(key, text)...)
+			add(foreignSecrets(key, text)...)
 			add(urlSecrets(text, true)...)
 		}
 	}
@@ -44,6 +45,7 @@ func SecretValues(config map[string]string, secrets map[string]Secret) []string 
 		}
 		add(credsSecrets(key, text)...)
 		add(headerSecrets(key, text)...)
+		add(foreignSecrets(key, text)...)
 		add(urlSecrets(text, false)...)
 	}
 	return values

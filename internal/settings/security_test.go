@@ -115,6 +115,18 @@ func TestSecurityThatIsAccepted(t *testing.T) {
 		"AWS with the environment's keys": {
 			Input{Config: config{"security_protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM", "aws_region": "r"}},
 			Security{Protocol: SASLTLS, Mechanism: AWSMSKIAM, AWSRegion: "r", TLSMinVersion: tls12}, ""},
+		"AWS with a role by a web identity": {
+			Input{Defaults: config{"security_protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM",
+				"aws_web_identity_token_file": "/t",
+				"aws_role_arn":                "arn:aws:iam::123456789012:role/a"}},
+			Security{Protocol: SASLTLS, Mechanism: AWSMSKIAM, AWSWebIdentityTokenFile: "/t",
+				AWSRoleARN: "arn:aws:iam::123456789012:role/a", TLSMinVersion: tls12}, ""},
+		"AWS with keys of the link and a file of the provider": {
+			Input{Defaults: config{"security_protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM",
+				"aws_credentials_file": "/c", "aws_profile": "p"},
+				Config: config{"aws_access_key_id": "i"}, Secrets: secrets("aws_secret_access_key", "s")},
+			Security{Protocol: SASLTLS, Mechanism: AWSMSKIAM, AWSAccessKeyID: "i", AWSSecretAccessKey: NewSecret("s"),
+				TLSMinVersion: tls12}, ""},
 		"AWS with keys": {
 			Input{Config: config{"security_protocol": "SASL_SSL", "sasl_mechanism": "aws-msk-iam", "aws_access_key_id": "i"},
 				Secrets: secrets("aws_secret_access_key", "s", "aws_session_token", "t")},
@@ -157,6 +169,96 @@ func TestSecurityThatIsAccepted(t *testing.T) {
 	}
 }
 
+// oldKey is testKey, encrypted by the password "opens".
+var oldKey = func() string {
+	block, _ := pem.Decode([]byte(testKey))
+	//nolint:staticcheck // the way of old is what the standard library can write
+	encrypted, err := x509.EncryptPEMBlock(rand.Reader, "EC PRIVATE KEY", block.Bytes, []byte("opens"),
+		x509.PEMCipherAES256)
+	if err != nil {
+		panic(err)
+	}
+	return string(pem.EncodeToMemory(encrypted))
+}()
+
+func TestAnEncryptedKeyIsOpenedByThePasswordOfWhoGaveIt(t *testing.T) {
+	open := Security{Protocol: TLS, TLSCert: testCert, TLSMinVersion: 0x303}
+	pair := config{"security_protocol": "SSL", "tls_cert": testCert}
+	files := config{"security_protocol": "SSL", "tls_cert_file": "/c", "tls_key_file": "/k"}
+	for sentence, c := range map[string]struct {
+		in             Input
+		key, kept      bool
+		warning, error string
+	}{
+		"a key of the link's": {Input{Config: pair, Secrets: secrets("tls_key", oldKey, "tls_key_password", "opens\n")},
+			true, false,
+			"tls_key_password: ended with a line break", ""},
+		"a key of the provider's": {Input{Defaults: pair, DefaultSecrets: secrets("tls_key", oldKey, "tls_key_password", "opens")},
+			true, false, "", ""},
+		"the provider's password for a key of the link's": {Input{Config: pair, Secrets: secrets("tls_key", oldKey),
+			DefaultSecrets: secrets("tls_key_password", "opens")}, false, false, "",
+			"tls_key: is an encrypted key: its password"},
+		"a key that needs none": {Input{Config: pair, Secrets: secrets("tls_key", testKey, "tls_key_password", "opens")},
+			true, false,
+			"tls_key_password: is not used: the key in tls_key is not encrypted", ""},
+		"no key": {Input{Config: config{"security_protocol": "SSL"}, Secrets: secrets("tls_key_password", "opens")}, false,
+			false,
+			"tls_key_password: is not used: there is no tls_key", ""},
+		"a file":                    {Input{Config: files, Secrets: secrets("tls_key_password", "opens")}, false, true, "", ""},
+		"a file with another's":     {Input{Config: files, DefaultSecrets: secrets("tls_key_password", "opens")}, false, false, "", ""},
+		"Kafka's name for password": {Input{Config: files, Secrets: secrets("ssl.key.password", "opens")}, false, true, "", ""},
+	} {
+		link, warnings, err := ParseLink(c.in)
+		if c.error != "" {
+			if err == nil || !strings.Contains(err.Error(), c.error) {
+				t.Errorf("%s: error %v, want %q", sentence, err, c.error)
+			}
+			continue
+		}
+		got := link.Cluster.Security
+		switch {
+		case err != nil:
+			t.Errorf("%s: %v", sentence, err)
+		case c.key:
+			want := open
+			if want.TLSKey = got.TLSKey; !reflect.DeepEqual(got, want) || !strings.HasPrefix(got.TLSKey.Reveal(),
+				"-----BEGIN") ||
+				strings.Contains(got.TLSKey.Reveal(), "ENCRYPTED") {
+				t.Errorf("%s: got %+v", sentence, got)
+			}
+		case c.kept != (got.TLSKeyPassword == NewSecret("opens")):
+			t.Errorf("%s: password %v", sentence, got.TLSKeyPassword.Reveal())
+		}
+		if text := lines(warnings); !strings.Contains(text, c.warning) || c.warning == "" && text != "" {
+			t.Errorf("%s: warnings %q, want %q", sentence, text, c.warning)
+		}
+	}
+}
+
+func TestAChainThatIsNotInOrderIsUsedInOrderWithAWarning(t *testing.T) {
+	link, warnings, err := ParseLink(Input{Config: config{"security_protocol": "SSL", "tls_cert": otherCert + testCert},
+		Secrets: secrets("tls_key", testKey)})
+	if err != nil || link.Cluster.Security.TLSCert != testCert+otherCert || !strings.Contains(lines(warnings),
+		"tls_cert: is not in order") {
+		t.Errorf("%v, %s", err, lines(warnings))
+	}
+}
+
+func TestAnAuthorityThatCannotBeReadIsLeftOutWithAWarning(t *testing.T) {
+	in := config{"tls_ca": testCert + toPEM("CERTIFICATE", []byte{0x30, 3, 2, 1, 0}), "security_protocol": "SSL"}
+	const want = "tls_ca: has a certificate that cannot be read and is left out (number 2)"
+	link, warnings, err := ParseLink(Input{Config: in})
+	if err != nil || link.Cluster.Security.TLSCA != testCert || lines(warnings) != want {
+		t.Errorf("%v, %q", err, lines(warnings))
+	}
+	if _, warnings, err := ParseLink(Input{Defaults: in}); err != nil || len(warnings) > 0 {
+		t.Errorf("of the provider's own config a link is told: %v, %s", err, lines(warnings))
+	}
+	if _, warnings, err := ParseProvider(in, nil); err != nil || lines(warnings) != want {
+		t.Errorf("of its own config the provider is told: %v, %s", err, lines(warnings))
+	}
+}
+
 func TestSecurityThatIsRefused(t *testing.T) {
 	legacyKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -175,21 +277,28 @@ func TestSecurityThatIsRefused(t *testing.T) {
 		"a mechanism without a user":      {config{"sasl_mechanism": "PLAIN"}, nil, "sasl_username: is missing: sasl_mechanism=PLAIN needs it; sasl_password: is missing"},
 		"OAUTHBEARER without an endpoint": {config{"sasl_mechanism": "OAUTHBEARER", "oauth_client_id": "c"}, secrets("oauth_client_secret", hidden), "oauth_token_endpoint: is missing"},
 		"half a pair of AWS keys":         {config{"sasl_mechanism": "AWS_MSK_IAM", "aws_access_key_id": "i"}, nil, "aws_secret_access_key: is missing"},
+		"two ways to AWS":                 {config{"sasl_mechanism": "AWS_MSK_IAM", "aws_credentials_file": "/c", "aws_web_identity_token_file": "/t", "aws_role_arn": "arn:aws:iam::123456789012:role/a"}, nil, "aws_credentials_file: is one of several ways to credentials"},
+		"a web identity without a role":   {config{"sasl_mechanism": "AWS_MSK_IAM", "aws_web_identity_token_file": "/t"}, nil, "aws_role_arn: is missing"},
+		"no role":                         {config{"sasl_mechanism": "AWS_MSK_IAM", "aws_role_arn": "kafka"}, nil, `aws_role_arn: "kafka" is no ARN of a role: write arn:aws:iam::123456789012:role/NAME`},
 		"a lone AWS session token":        {config{"sasl_mechanism": "AWS_MSK_IAM"}, secrets("aws_session_token", hidden), "aws_access_key_id: is missing"},
 		"a certificate without its key":   {config{"tls_cert": testCert}, nil, "tls_key: is missing"},
 		"a key without its certificate":   {nil, secrets("tls_key", testKey), "tls_cert: is missing"},
-		"a certificate of another key":    {config{"tls_cert": otherCert}, secrets("tls_key", testKey), "tls_key: does not belong to the first certificate"},
-		"a key of another kind":           {config{"tls_cert": testCert}, secrets("tls_key", legacy), "tls_key: does not belong to the first certificate"},
+		"a certificate of another key":    {config{"tls_cert": otherCert}, secrets("tls_key", testKey), "tls_key: does not belong to a certificate in tls_cert"},
+		"a key of another kind":           {config{"tls_cert": testCert}, secrets("tls_key", legacy), "tls_key: does not belong to a certificate in tls_cert"},
 		"a certificate file without key":  {config{"tls_cert_file": "/c"}, nil, "tls_key_file: is missing"},
 		"a key file without certificate":  {config{"tls_key_file": "/c"}, nil, "tls_cert_file: is missing"},
 		"text and file":                   {config{"tls_ca": testCert, "tls_ca_file": "/c"}, nil, "tls_ca_file: is given as well as tls_ca"},
 		"two pairs":                       {config{"tls_cert": testCert, "tls_key_file": "/c"}, nil, "leave one pair"},
 		"no certificate":                  {config{"tls_ca": "hello"}, nil, "tls_ca: the value holds no certificate"},
-		"a damaged certificate":           {config{"tls_ca": testCert + toPEM("CERTIFICATE", []byte("x"))}, nil, "tls_ca: the value holds a certificate that is damaged (number 2)"},
+		"a damaged certificate":           {config{"tls_ca": testCert + toPEM("CERTIFICATE", []byte("x"))}, nil, "tls_ca: the value holds a certificate that is damaged at its beginning (number 2)"},
 		"no key":                          {nil, secrets("tls_key", hidden), "tls_key: the value holds no private key"},
-		"a damaged key":                   {nil, secrets("tls_key", toPEM("PRIVATE KEY", []byte(hidden))), "tls_key: the value holds a key that is damaged"},
-		"an encrypted key":                {nil, secrets("tls_key", toPEM("ENCRYPTED PRIVATE KEY", []byte(hidden))), "tls_key: the value is an encrypted key"},
-		"an encrypted key of old":         {nil, secrets("tls_key", "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: x,y\n\nAAAA\n-----END RSA PRIVATE KEY-----\n"), "tls_key: the value is an encrypted key"},
+		"a damaged key":                   {nil, secrets("tls_key", toPEM("PRIVATE KEY", []byte(hidden))), "tls_key: the value holds a private key that is damaged at its beginning"},
+		"an encrypted key":                {config{"tls_cert": testCert}, secrets("tls_key", oldKey), "tls_key: is an encrypted key: its password goes into tls_key_password"},
+		"a password that does not open":   {config{"tls_cert": testCert}, secrets("tls_key", oldKey, "tls_key_password", hidden), "tls_key_password: does not open the key in tls_key"},
+		"a certificate that is cut off":   {config{"tls_ca": testCert + testCert[:200]}, nil, "tls_ca: the value holds a certificate that is cut off or lacks a part: "},
+		"a store of Java":                 {config{"tls_ca": "/u3+7QAAAAIAAAABAAAAAgAGY2Fyb290AAABjAAAAAAABVguNTA5AAADPDCC"}, nil, "tls_ca: the value is a key store of Java (JKS) and not PEM: keytool -list -rfc -keystore FILE > cert.pem"},
+		"a key for a certificate":         {config{"tls_cert": testKey}, nil, "tls_cert: the value holds a private key and no certificate"},
+		"a key and its certificate":       {config{"tls_cert": testCert + testKey}, nil, "tls_cert: the value holds a private key, which belongs in the setting for the key"},
 		"an old version of TLS":           {config{"tls_min_version": "1.1"}, nil, `tls_min_version: "1.1" is neither 1.2 nor 1.3`},
 	} {
 		t.Run(sentence, func(t *testing.T) {

@@ -92,8 +92,9 @@ func canonical(key string) string {
 	return strings.NewReplacer("-", "_", ".", "_").Replace(strings.ToLower(strings.TrimSpace(key)))
 }
 
-// nearest returns the setting whose name, or whose name elsewhere, is most like the canonical key.
-func nearest(key string, fits func(*setting) bool) string {
+// nearest returns the setting whose name, or whose name elsewhere, is most like the canonical key, where it is so like
+// it that it was probably meant.
+func nearest(key string, fits func(*setting) bool) (string, bool) {
 	// The distance takes time by the product of the lengths, and the key comes from outside.
 	if utf8.RuneCountInString(key) > maxShown {
 		key = string([]rune(key)[:maxShown])
@@ -113,7 +114,15 @@ func nearest(key string, fits func(*setting) bool) string {
 			}
 		}
 	})
-	return best
+	return best, IsNear(distance, key, best)
+}
+
+// IsNear tells whether a text with a distance from a known name is a slip of it: a third of the characters are others
+// at most, or the end is missing.
+func IsNear(distance int, text, name string) bool {
+	const least = 3 // characters that say something
+	length := utf8.RuneCountInString(text)
+	return 3*distance <= max(least, length) || length >= least && strings.HasPrefix(name, text)
 }
 
 // isAny tells whether name is one of names.

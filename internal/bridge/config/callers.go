@@ -62,7 +62,7 @@ func (r *reader) readCaller(above string, e entry) {
 		k := find(callerKeys, inner.key)
 		switch {
 		case k == nil:
-			r.fail(inner.line, at, "is not known here; the nearest known key is %s",
+			r.unknown(inner.line, at,
 				nearest(inner.key, func(settings.Description) bool { return false }, names(callerKeys)))
 		case k.name == keyToken:
 			r.readTokens(at, inner, &caller)

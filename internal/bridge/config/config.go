@@ -238,11 +238,20 @@ func (r *reader) put(above string, e entry, to *sources, fits func(settings.Desc
 	case known:
 		r.fail(e.line, key, "is about the process as a whole: write it above the routes")
 	default:
-		r.fail(e.line, key, "is not known here; the nearest known key is %s", nearest(e.key, fits, others))
+		r.unknown(e.line, key, nearest(e.key, fits, others))
 	}
 }
 
-// nearest is the key that is most like one that is not known.
+// unknown refuses a key that is not known; near is the one that was probably meant, if any.
+func (r *reader) unknown(line int, key, near string) {
+	if near == "" {
+		r.fail(line, key, "is not known here")
+		return
+	}
+	r.fail(line, key, "is not known here; the nearest known key is %s", near)
+}
+
+// nearest is the key that is most like one that is not known, "" where none is like it.
 func nearest(key string, fits func(settings.Description) bool, others []string) string {
 	best, distance := "", 0
 	try := func(name, spelling string) {
@@ -266,6 +275,9 @@ func nearest(key string, fits func(settings.Description) bool, others []string) 
 		if d.Content {
 			try(d.Name+fileSuffix, d.Name+fileSuffix)
 		}
+	}
+	if !settings.IsNear(distance, key, best) {
+		return ""
 	}
 	return best
 }

@@ -2,14 +2,14 @@ package httpin
 
 import (
 	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/base/pemtext"
 )
 
 // TLS are files, which are read again when they have changed.
@@ -95,24 +95,24 @@ func (c *certificates) current() *tls.Config {
 }
 
 func (c *certificates) read() (*tls.Config, error) {
-	pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+	pair, err := pemtext.LoadPair(c.CertFile, c.KeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading the server's certificate: %w", err)
 	}
 	config := &tls.Config{
-		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"},
+		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*pair}, NextProtos: []string{"h2", "http/1.1"},
 	}
 	if c.ClientCAFile == "" {
 		return config, nil
 	}
-	text, err := os.ReadFile(c.ClientCAFile)
+	certs, err := pemtext.LoadCertificates(c.ClientCAFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading the authorities of clients: %w", err)
 	}
-	config.ClientCAs = x509.NewCertPool()
-	if !config.ClientCAs.AppendCertsFromPEM(text) {
-		return nil, errors.New("reading the authorities of clients: there is no certificate in the file")
+	if len(certs.Skipped) > 0 {
+		c.log.Warn("authorities of clients that cannot be read are left out", "numbers", certs.Skipped)
 	}
+	config.ClientCAs = certs.Pool()
 	config.ClientAuth = tls.VerifyClientCertIfGiven
 	return config, nil
 }

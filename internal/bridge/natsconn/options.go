@@ -3,6 +3,7 @@ package natsconn
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/pemtext"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
@@ -31,10 +33,10 @@ func optionsOf(s *settings.NATSServer) ([]nats.Option, error) {
 		},
 	}
 	if s.TLSCAFile != "" {
-		options = append(options, nats.RootCAs(s.TLSCAFile))
+		options = append(options, rootsFrom(s.TLSCAFile))
 	}
 	if s.TLSCertFile != "" {
-		options = append(options, nats.ClientCert(s.TLSCertFile, s.TLSKeyFile))
+		options = append(options, certificateFrom(s.TLSCertFile, s.TLSKeyFile))
 	}
 	switch {
 	case !s.Creds.Empty():
@@ -55,6 +57,38 @@ func optionsOf(s *settings.NATSServer) ([]nats.Option, error) {
 		options = append(options, nats.UserInfo(s.User, s.Password.Reveal()))
 	}
 	return options, nil
+}
+
+// rootsFrom has TLS asked of every server, under the authorities in a file, which is read for each connection.
+func rootsFrom(path string) nats.Option {
+	return func(o *nats.Options) error {
+		o.RootCAsCB = func() (*x509.CertPool, error) {
+			certs, err := pemtext.LoadCertificates(path)
+			if err != nil {
+				return nil, fmt.Errorf("reading nats_tls_ca_file: %w", err)
+			}
+			return certs.Pool(), nil
+		}
+		o.Secure = true
+		_, err := o.RootCAsCB()
+		return err
+	}
+}
+
+// certificateFrom shows a certificate to every server. Its files are read for each connection.
+func certificateFrom(certPath, keyPath string) nats.Option {
+	return func(o *nats.Options) error {
+		o.TLSCertCB = func() (tls.Certificate, error) {
+			pair, err := pemtext.LoadPair(certPath, keyPath)
+			if err != nil {
+				return tls.Certificate{}, fmt.Errorf("reading nats_tls_cert_file and nats_tls_key_file: %w", err)
+			}
+			return *pair, nil
+		}
+		o.Secure = true
+		_, err := o.TLSCertCB()
+		return err
+	}
 }
 
 // Check connects once and makes a round trip, and says why that did not work.

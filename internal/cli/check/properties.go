@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
 // maxLine bounds a line of a file of settings: certificates on one line are the longest there are.
@@ -12,7 +14,9 @@ const maxLine = 1 << 20
 
 // ReadProperties reads settings, one key=value on a line. Empty lines and lines that begin with # or ! are left out. A
 // value goes to the end of its line, without the spaces around it; one in quotes is taken as it stands between them,
-// and in double quotes \n, \t, \" and \\ mean what they do elsewhere. An error names the line and shows no value.
+// and in double quotes \n, \t, \" and \\ mean what they do elsewhere. A line that ends with a backslash goes on in the
+// next one, as in the files of Kafka's clients, whose names the settings know. An error names the line and shows no
+// value.
 func ReadProperties(in io.Reader) (map[string]string, error) {
 	values := make(map[string]string)
 	lines := bufio.NewScanner(in)
@@ -26,17 +30,28 @@ func ReadProperties(in io.Reader) (map[string]string, error) {
 		if line == "" || line[0] == '#' || line[0] == '!' {
 			continue
 		}
+		first := number
+		for settings.GoesOn(line) && lines.Scan() {
+			number++
+			next := strings.TrimSpace(lines.Text())
+			if name, _, found := strings.Cut(next, "="); found && settings.Knows(strings.TrimSpace(name)) {
+				return nil, fmt.Errorf(`line %d ends with a \, by which it would go on in the next one, a setting of its own: put the value into quotes`, number-1)
+			}
+			if line = line[:len(line)-1] + next; len(line) > maxLine {
+				return nil, bufio.ErrTooLong
+			}
+		}
 		key, text, found := strings.Cut(line, "=")
 		key = strings.TrimSpace(key)
 		if !found || key == "" {
-			return nil, fmt.Errorf("line %d is not key=value", number)
+			return nil, fmt.Errorf("line %d is not key=value", first)
 		}
 		value, err := unquote(strings.TrimSpace(text))
 		if err != nil {
-			return nil, fmt.Errorf("line %d: the value of %s %w", number, key, err)
+			return nil, fmt.Errorf("line %d: the value of %s %w", first, key, err)
 		}
 		if _, twice := values[key]; twice {
-			return nil, fmt.Errorf("line %d: %s is given twice", number, key)
+			return nil, fmt.Errorf("line %d: %s is given twice", first, key)
 		}
 		values[key] = value
 	}

@@ -27,6 +27,8 @@ func TestPropertiesThatCannotBeReadNameTheLineAndNoValue(t *testing.T) {
 		"a key twice":            {"a=hidden\na=hidden", "line 2: a is given twice"},
 		"a line without an end":  {"a=" + strings.Repeat("hidden", maxLine/6+1), "too long"},
 		"a backslash at the end": {`password="hidden\`, "nothing closes"},
+		"a setting swallowed":    {"sasl_password=hidden\\\nhosts=a", `line 1 ends with a \`},
+		"a line that goes on":    {"a=1\n\nhid\\\nden\n", "line 3 is not key=value"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := ReadProperties(strings.NewReader(test.text))
@@ -34,6 +36,16 @@ func TestPropertiesThatCannotBeReadNameTheLineAndNoValue(t *testing.T) {
 				t.Errorf("got %v, want %q in it", err, test.want)
 			}
 		})
+	}
+}
+
+func TestAFileOfAKafkaClientIsReadAsItIs(t *testing.T) {
+	const text = "bootstrap.servers=a:1,\\\n    b:2\nsasl.jaas.config=x.PlainLoginModule required \\\r\n  username=\"u\" \\\n  password=\"a=b\";\nlast=x\\"
+	want := map[string]string{"bootstrap.servers": "a:1,b:2", "last": `x\`,
+		"sasl.jaas.config": `x.PlainLoginModule required username="u" password="a=b";`}
+	got, err := ReadProperties(strings.NewReader(text))
+	if err != nil || !maps.Equal(got, want) {
+		t.Errorf("got %q, %v", got, err)
 	}
 }
 

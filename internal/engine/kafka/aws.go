@@ -16,30 +16,30 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/twmb/franz-go/pkg/sasl"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
 // awsSource holds the credentials for AWS_MSK_IAM: the ones given in the settings, else what the SDK's default
-// chain finds (environment, shared files, web identity, container and instance roles).
+// chain finds (environment, shared files, web identity, container and instance roles), and the role that those take on.
 type awsSource struct {
-	region  string
-	timeout time.Duration
-	static  aws.CredentialsProvider // nil: the default chain
+	security *settings.Security
+	region   string
+	timeout  time.Duration
+	static   aws.CredentialsProvider // nil: the default chain
+	// stsEndpoint and httpClient are for tests; without them it is AWS's own.
+	stsEndpoint string
+	httpClient  sts.HTTPClient
 
 	mu     sync.Mutex
 	loaded *aws.Config
+	asRole aws.CredentialsProvider // once it was asked for
 }
 
 func newAWSSource(s settings.Security, timeout time.Duration) *awsSource {
-	source := &awsSource{region: s.AWSRegion, timeout: timeout}
-	if s.AWSAccessKeyID != "" {
-		source.static = credentials.NewStaticCredentialsProvider(
-			s.AWSAccessKeyID, s.AWSSecretAccessKey.Reveal(), s.AWSSessionToken.Reveal())
-	}
-	return source
+	return &awsSource{security: &s, region: s.AWSRegion, timeout: timeout, static: givenAWS(&s)}
 }
 
 // chain returns the default configuration, read once: the credentials in it renew themselves.
@@ -78,7 +78,8 @@ func (s *awsSource) signingInput(ctx context.Context, host string) (aws.Credenti
 	if region == "" {
 		region = regionOf(host)
 	}
-	if provider == nil || region == "" {
+	byWeb := s.security.AWSWebIdentityTokenFile != ""
+	if provider == nil && !byWeb || region == "" {
 		config, err := s.chain(ctx)
 		if err != nil {
 			return aws.Credentials{}, "", err
@@ -92,6 +93,12 @@ func (s *awsSource) signingInput(ctx context.Context, host string) (aws.Credenti
 	}
 	if region == "" {
 		return aws.Credentials{}, "", errNoAWSRegion
+	}
+	if s.security.AWSRoleARN != "" {
+		var err error
+		if provider, err = s.role(region, provider); err != nil {
+			return aws.Credentials{}, "", &AWSError{Err: err}
+		}
 	}
 	creds, err := provider.Retrieve(ctx)
 	if err != nil {

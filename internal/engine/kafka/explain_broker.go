@@ -25,7 +25,7 @@ func explainCredentials(err error, _ situation) (Diagnosis, bool) {
 	}
 	if e, ok := errors.AsType[*AWSError](err); ok {
 		return Diagnosis{ClassAWS,
-			e.Error() + ": set aws_access_key_id and aws_secret_access_key, or give the process a role"}, true
+			e.Error() + ": set aws_access_key_id and aws_secret_access_key, aws_credentials_file, or aws_role_arn with aws_web_identity_token_file, or give the machine a role (a wasmCloud host clears the environment of the provider)"}, true
 	}
 	return Diagnosis{}, false
 }

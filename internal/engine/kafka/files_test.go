@@ -4,6 +4,11 @@ package kafka
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -191,10 +196,11 @@ func TestNothingOfAFileIsShown(t *testing.T) {
 		"for a key":           {cert, block, "the second holds no private key"},
 		"for a certificate":   {block, key, "the first holds no certificate"},
 		"text for a key":      {cert, canary, "the second holds no private key"},
-		"a certificate twice": {cert, cert, "the second holds no private key"},
-		"a damaged key":       {cert, "-----BEGIN " + canary + " PRIVATE KEY-----\nQUJD\n-----END " + canary + " PRIVATE KEY-----\n", "damaged"},
-		"an encrypted key":    {cert, "-----BEGIN ENCRYPTED PRIVATE KEY-----\nQUJD\n-----END ENCRYPTED PRIVATE KEY-----\n", "encrypted"},
-		"a key of another":    {other, key, "not that of the certificate"},
+		"a certificate twice": {cert, cert, "the second holds a certificate and no private key"},
+		"a damaged key":       {cert, "-----BEGIN PRIVATE KEY-----\nQUJD\n-----END PRIVATE KEY-----\n" + canary, "damaged"},
+		"a key of another":    {other, key, "is that of no certificate in the first"},
+		"a key store":         {cert, "\xfe\xed\xfe\xed" + canary, "the second is a key store of Java (JKS)"},
+		"a chain that is cut": {cert + cert[:100], key, "the first holds a certificate that is cut off or lacks a part"},
 	} {
 		dir := t.TempDir()
 		security := settings.Security{Protocol: settings.TLS, TLSCertFile: filepath.Join(dir, "cert"),
@@ -212,6 +218,49 @@ func TestNothingOfAFileIsShown(t *testing.T) {
 		if d := access.Explain(err); strings.Contains(d.Text+err.Error(), "canary") || !strings.Contains(d.Text, test.word) ||
 			!strings.Contains(d.Text, "tls_cert_file") || !strings.Contains(d.Text, "tls_key_file") {
 			t.Errorf("%s: %s", name, d.Text)
+		}
+	}
+}
+
+// TestFilesAreMendedAsTextsAre: what is mended is a matter of the text and not of how it gets here.
+func TestFilesAreMendedAsTextsAre(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t, "files")
+	cert, key := ca.issue(soon(), 2, "files.example.com")
+	decoded, _ := pem.Decode([]byte(key))
+	//nolint:staticcheck // the way of old is what the standard library can write
+	block, err := x509.EncryptPEMBlock(rand.Reader, "EC PRIVATE KEY", decoded.Bytes, []byte("opens"), x509.PEMCipherAES128)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct{ cert, key string }{
+		"as they are":           {cert, key},
+		"on one line":           {strings.ReplaceAll(cert, "\n", " "), strings.ReplaceAll(key, "\n", `\r\n`)},
+		"base64 of all":         {base64.StdEncoding.EncodeToString([]byte(cert)), base64.StdEncoding.EncodeToString([]byte(key))},
+		"both in both":          {key + cert, cert + key},
+		"authority first":       {ca.pem + cert, key},
+		"a key with a password": {cert, string(pem.EncodeToMemory(block))},
+	} {
+		dir := t.TempDir()
+		security := settings.Security{Protocol: settings.TLS, TLSCertFile: filepath.Join(dir, "cert"), TLSKeyFile: filepath.Join(dir, "key"),
+			TLSCAFile: filepath.Join(dir, "ca"), TLSKeyPassword: settings.NewSecret("opens")}
+		for path, text := range map[string]string{security.TLSCertFile: test.cert, security.TLSKeyFile: test.key,
+			security.TLSCAFile: strings.ReplaceAll(ca.pem, "\n", "\t")} {
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		source, err := newTLSSource(security, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		config, err := source.config()
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if first := config.Certificates[0].Leaf.DNSNames; len(first) == 0 || first[0] != "files.example.com" {
+			t.Errorf("%s: shows the certificate of %v", name, first)
 		}
 	}
 }

@@ -15,7 +15,7 @@ type ClusterKey [sha256.Size]byte
 func NewClusterKey(cluster settings.Cluster, producer settings.ProducerClient) ClusterKey {
 	security := cluster.Security
 	secrets := []string{
-		security.Password.Reveal(), security.TLSKey.Reveal(), security.OAuthClientSecret.Reveal(),
+		security.Password.Reveal(), security.TLSKey.Reveal(), security.TLSKeyPassword.Reveal(), security.OAuthClientSecret.Reveal(),
 		security.AWSSecretAccessKey.Reveal(), security.AWSSessionToken.Reveal(),
 	}
 	// Secrets marshal as a placeholder, so their texts come beside the settings; JSON keeps the borders between

@@ -1,17 +1,15 @@
 package kafka
 
 import (
-	"bytes"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/pemtext"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
@@ -39,7 +37,7 @@ func newTLSSource(s settings.Security, log *slog.Logger) (*tlsSource, error) {
 	t := &tlsSource{security: s, log: log}
 	if t.usesFiles() {
 		if s.TLSCA != "" {
-			if _, err := certPool([]byte(s.TLSCA), "tls_ca", false); err != nil {
+			if _, err := certPool([]byte(s.TLSCA), "tls_ca", false, log); err != nil {
 				return nil, err
 			}
 		}
@@ -125,7 +123,7 @@ func (t *tlsSource) build() (*tls.Config, error) {
 		return nil, err
 	}
 	if ca != nil {
-		if config.RootCAs, err = certPool(ca, name, false); err != nil {
+		if config.RootCAs, err = certPool(ca, name, false, t.log); err != nil {
 			return nil, err
 		}
 	}
@@ -145,40 +143,16 @@ func (t *tlsSource) build() (*tls.Config, error) {
 	case cert == nil:
 		return nil, fmt.Errorf("%s is set without tls_cert: a private key needs its client certificate", keyName)
 	}
-	pair, err := tls.X509KeyPair(cert, key)
+	pair, moved, err := pemtext.Pair(cert, key, s.TLSKeyPassword.Reveal())
 	if err != nil {
-		return nil, fmt.Errorf("reading the client certificate from %s and %s: %s", certName, keyName, pairTrouble(cert, key))
+		return nil, fmt.Errorf("reading the client certificate from %s and %s: %w", certName, keyName, err)
 	}
-	config.Certificates = []tls.Certificate{pair}
+	if moved {
+		t.log.Warn("the certificates of a chain are not in order, that of the key first and behind each the one that has signed it; they are used in that order",
+			"setting", certName)
+	}
+	config.Certificates = []tls.Certificate{*pair}
 	return config, nil
-}
-
-// pairTrouble says why certificate and key are no pair. The standard library's texts would show what stands in the
-// place of the names of PEM blocks, whatever file a link has named.
-func pairTrouble(cert, key []byte) string {
-	switch {
-	case !hasBlock(cert, "CERTIFICATE"):
-		return "the first holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)"
-	case !hasBlock(key, "PRIVATE KEY"):
-		return "the second holds no private key in PEM form (-----BEGIN PRIVATE KEY-----)"
-	case hasBlock(key, "ENCRYPTED PRIVATE KEY") || bytes.Contains(key, []byte("Proc-Type: 4,ENCRYPTED")):
-		return "the private key is encrypted: give it decrypted"
-	}
-	return "the private key is not that of the certificate, or one of them is damaged"
-}
-
-// hasBlock tells whether text has a PEM block whose name ends in kind.
-func hasBlock(text []byte, kind string) bool {
-	for {
-		block, rest := pem.Decode(text)
-		if block == nil {
-			return false
-		}
-		if strings.HasSuffix(block.Type, kind) {
-			return true
-		}
-		text = rest
-	}
 }
 
 // textOrFile returns the PEM text of a setting, nil where there is none, and the name of the key it came from.
@@ -195,17 +169,20 @@ func textOrFile(text, path, key string, s *settings.Security) ([]byte, string, e
 }
 
 // certPool returns the certificates in text, on top of the system's roots where withSystem is set.
-func certPool(text []byte, key string, withSystem bool) (*x509.CertPool, error) {
+func certPool(text []byte, key string, withSystem bool, log *slog.Logger) (*x509.CertPool, error) {
+	certs, err := pemtext.ReadCertificates(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s %w", key, err)
+	}
+	if len(certs.Skipped) > 0 {
+		log.Warn("certificates that cannot be read are left out", "setting", key, "numbers", certs.Skipped)
+	}
 	pool := x509.NewCertPool()
 	if withSystem {
-		system, err := x509.SystemCertPool()
-		if err != nil {
+		if pool, err = x509.SystemCertPool(); err != nil {
 			return nil, fmt.Errorf("reading the system's root certificates: %w", err)
 		}
-		pool = system
 	}
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)", key)
-	}
+	certs.AddTo(pool)
 	return pool, nil
 }

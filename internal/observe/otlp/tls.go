@@ -5,7 +5,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/base/pemtext"
 )
 
 // config makes the TLS configuration: the system's CAs and those of the files. It needs no file where there are none,
@@ -18,13 +19,11 @@ func (f files) config() (*tls.Config, error) {
 			return nil, fmt.Errorf("loading the system's CA certificates: %w", err)
 		}
 		for _, path := range f.cas {
-			pem, err := os.ReadFile(path)
+			certs, err := pemtext.LoadCertificates(path)
 			if err != nil {
 				return nil, fmt.Errorf("reading CA certificates: %w", err)
 			}
-			if !roots.AppendCertsFromPEM(pem) {
-				return nil, fmt.Errorf("reading CA certificates: %s holds none in PEM", path)
-			}
+			certs.AddTo(roots)
 		}
 		c.RootCAs = roots
 	}
@@ -32,11 +31,11 @@ func (f files) config() (*tls.Config, error) {
 		return nil, errors.New("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY are of use only together")
 	}
 	if f.cert != "" {
-		pair, err := tls.LoadX509KeyPair(f.cert, f.key)
+		pair, err := pemtext.LoadPair(f.cert, f.key)
 		if err != nil {
 			return nil, fmt.Errorf("reading the client certificate: %w", err)
 		}
-		c.Certificates = []tls.Certificate{pair}
+		c.Certificates = []tls.Certificate{*pair}
 	}
 	return c, nil
 }

@@ -186,7 +186,7 @@ func TestFilesThatCannotBeReadAreNamed(t *testing.T) {
 		want   string
 	}{
 		{HostConfig{AdditionalCAPaths: []string{"/nowhere/ca.pem"}}, nil, "/nowhere/ca.pem"},
-		{HostConfig{AdditionalCAPaths: []string{empty}}, nil, empty + " holds none"},
+		{HostConfig{AdditionalCAPaths: []string{empty}}, nil, empty + " holds no certificate"},
 		{HostConfig{}, map[string]string{"OTEL_EXPORTER_OTLP_CLIENT_KEY": "k"}, "only together"},
 		{HostConfig{}, map[string]string{"OTEL_EXPORTER_OTLP_CLIENT_KEY": "k", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": "c"}, "client certificate"},
 	} {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
+	"github.com/messaging-kafka/messaging-kafka/internal/base/pemtext"
 	"github.com/messaging-kafka/messaging-kafka/internal/base/redact"
 	"github.com/messaging-kafka/messaging-kafka/internal/wasmcloud/hostdata"
 )
@@ -187,14 +187,15 @@ func (s *Session) roots() (*x509.CertPool, error) {
 		pool = x509.NewCertPool()
 	}
 	for _, path := range s.data.OTel.AdditionalCAPaths {
-		pem, err := os.ReadFile(path)
+		certs, err := pemtext.LoadCertificates(path)
 		if err != nil {
 			s.log.Warn("an additional CA file cannot be read", "error", err)
 			continue
 		}
-		if !pool.AppendCertsFromPEM(pem) {
-			s.log.Warn("an additional CA file holds no PEM certificate", "file", path)
+		if len(certs.Skipped) > 0 {
+			s.log.Warn("certificates of an additional CA file cannot be read and are left out", "file", path, "numbers", certs.Skipped)
 		}
+		certs.AddTo(pool)
 	}
 	return pool, nil
 }
