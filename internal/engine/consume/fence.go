@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -16,10 +17,11 @@ import (
 var errNoHeartbeat = errors.New("the group has had no sign of life from here for session_timeout: its partitions may have another owner by now")
 
 // fence keeps account of a classic group's member: until when the broker can be trusted to take it for alive. The
-// broker counts session_timeout from when it gets a heartbeat, and then gives the partitions to others, whether the
+// broker counts session_timeout from when it takes a heartbeat, and then gives the partitions to others, whether the
 // member hears of that or not; the client hears of it only when the broker is within reach again, and would let calls
-// begin until then. The fence counts from when a heartbeat that was answered was sent, which is earlier, so it is over
-// before the broker's time is.
+// begin until then. The fence counts from when a heartbeat that was taken was sent, which is earlier, so it is over
+// before the broker's time is. A broker that answers with an error, such as that it does not coordinate the group any
+// more, has taken none, and what it counts from begins before its answer arrives.
 //
 // It is a hook of the Kafka client. Its methods may be called by many goroutines at once.
 type fence struct {
@@ -32,6 +34,7 @@ type fence struct {
 	// heartbeats then, and the broker expects none until the others are there, which can take rebalance. Nobody can see
 	// whether the answer is on its way, or lost; to suspect it would end the session in every long rebalance.
 	waiting time.Time
+	joins   bool // it has asked to join, by the classic protocol
 }
 
 var (
@@ -50,23 +53,41 @@ func (f *fence) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.waiting = time.Now()
+	f.waiting, f.joins = time.Now(), true
 }
 
-// OnBrokerE2E notes signs of life. Answers that say that the member is none are for the client, which acts on them at
-// once.
-func (f *fence) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, e2e kgo.BrokerE2E) {
-	now := time.Now()
+// answered is a [kafka.MembershipAnswer]: it notes signs of life. Answers that say that the member is none are for the
+// client, which acts on them at once.
+func (f *fence) answered(key int16, sent time.Time, code int16) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	failed := e2e.WriteErr != nil || e2e.ReadErr != nil
-	switch {
-	case waitsForOthers(key):
-		// The broker counts from when it answers. A wait that broke off is begun again at once.
-		f.waiting, f.alive = time.Time{}, now
-	case key == kmsg.Heartbeat.Int16() && !failed:
-		f.alive = later(f.alive, now.Add(-e2e.DurationE2E()))
+	switch kmsg.Key(key) {
+	case kmsg.Heartbeat:
+		if code == 0 || code == kerr.RebalanceInProgress.Code {
+			f.alive = later(f.alive, sent)
+		}
+	case kmsg.SyncGroup:
+		f.waiting = time.Time{}
+		if code == 0 {
+			f.alive = later(f.alive, sent) // the broker begins to count when it has both this and the leader's
+		}
+	case kmsg.JoinGroup:
+		f.waiting = time.Time{}
+		if code == 0 {
+			f.alive = time.Now() // what counts more exactly, SyncGroup, follows at once
+		}
 	}
+}
+
+// OnBrokerE2E notes the end of a wait that broke off. It is begun again at once, and until then the member is as alive as
+// it was.
+func (f *fence) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, e2e kgo.BrokerE2E) {
+	if !waitsForOthers(key) || e2e.WriteErr == nil && e2e.ReadErr == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.waiting = time.Time{}
 }
 
 func later(a, b time.Time) time.Time {
@@ -80,7 +101,7 @@ func later(a, b time.Time) time.Time {
 func (f *fence) classic() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return !f.alive.IsZero() || !f.waiting.IsZero()
+	return f.joins
 }
 
 // left is how long the broker can still be trusted to take the member for alive.
@@ -96,7 +117,7 @@ func (f *fence) left(now time.Time) time.Duration {
 
 // guard gives all calls up and ends the session when the fence is over, until ctx ends.
 func (s *session) guard(ctx context.Context) {
-	// A member that has just got its first partitions is found soon; from then on the time left says when to look.
+	// A member that has just got its first partitions is found soon.
 	idle := s.fence.session / 10
 	for wait := idle; backoff.Sleep(ctx, wait); {
 		s.mu.Lock()
@@ -105,7 +126,8 @@ func (s *session) guard(ctx context.Context) {
 		if wait = idle; !holds {
 			continue
 		}
-		if wait = s.fence.left(time.Now()); wait > 0 {
+		// A wait for others that comes to nothing leaves less time than there was.
+		if wait = min(idle, s.fence.left(time.Now())); wait > 0 {
 			continue
 		}
 		s.log.Warn("all calls are given up", "reason", errNoHeartbeat)

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -31,8 +32,33 @@ func swallowHeartbeats(t *testing.T, k *testkit.FakeKafka, member string) {
 	})
 }
 
-// In virtual time: a machine that is busy for longer than the fence is ahead of the group lets both be called.
+// refuseHeartbeats has the heartbeats of a member be answered with an error, by which the group has not heard of it.
+func refuseHeartbeats(code *kerr.Error) func(*testing.T, *testkit.FakeKafka, string) {
+	return func(_ *testing.T, k *testkit.FakeKafka, member string) {
+		k.ControlKey(int16(kmsg.Heartbeat), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			k.KeepControl()
+			if req.(*kmsg.HeartbeatRequest).MemberID != member {
+				return nil, nil, false
+			}
+			resp := req.ResponseKind().(*kmsg.HeartbeatResponse)
+			resp.ErrorCode = code.Code
+			return resp, nil, true
+		})
+	}
+}
+
 func TestACopyThatTheGroupCannotHearGivesItsCallsUpBeforeAnotherHasThem(t *testing.T) {
+	for name, silence := range map[string]func(*testing.T, *testkit.FakeKafka, string){
+		"no answer":                             swallowHeartbeats,
+		"answers of who is not the coordinator": refuseHeartbeats(kerr.NotCoordinator),
+		"answers of who is about to be it":      refuseHeartbeats(kerr.CoordinatorLoadInProgress),
+	} {
+		t.Run(name, func(t *testing.T) { testUnheardCopy(t, silence) })
+	}
+}
+
+// In virtual time: a machine that is busy for longer than the fence is ahead of the group lets both be called.
+func testUnheardCopy(t *testing.T, silence func(*testing.T, *testkit.FakeKafka, string)) {
 	synctest.Test(t, func(t *testing.T) {
 		var stack kfake.VirtualNetwork
 		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(stack.Listen), kfake.SeedTopics(1, "t"))
@@ -81,7 +107,7 @@ func TestACopyThatTheGroupCannotHearGivesItsCallsUpBeforeAnotherHasThem(t *testi
 		}}
 		second := startWith(t, cluster.ListenAddrs(), b, config, connect)
 		waitMembers(2)
-		swallowHeartbeats(t, &testkit.FakeKafka{Cluster: cluster}, member)
+		silence(t, &testkit.FakeKafka{Cluster: cluster}, member)
 		b.waitCalls(t, 1)
 		if n := <-still; n > 0 {
 			t.Errorf("another copy was called with a record while %d calls of it still ran", n)
@@ -94,31 +120,53 @@ func TestACopyThatTheGroupCannotHearGivesItsCallsUpBeforeAnotherHasThem(t *testi
 	})
 }
 
-func TestAFenceCountsFromTheLastHeartbeatThatWasAnswered(t *testing.T) {
-	t.Parallel()
-	const heartbeat, join, fetch = 12, 11, 1
-	f := fence{session: 10 * time.Second, rebalance: time.Minute}
-	within := func(left, low, high time.Duration) {
-		t.Helper()
-		if left < low || left > high {
-			t.Errorf("%v are left, want %v to %v", left, low, high)
+func TestAFenceCountsFromTheLastHeartbeatThatWasTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const heartbeat, join, syncs = 12, 11, 14
+		f := fence{session: 10 * time.Second, rebalance: time.Minute}
+		left := func(when string, want time.Duration) {
+			t.Helper()
+			if got := f.left(time.Now()); got != want {
+				t.Errorf("%s: %v are left, want %v", when, got, want)
+			}
 		}
-	}
-	answered := func(key int16, took time.Duration, err error) {
-		f.OnBrokerE2E(kgo.BrokerMetadata{}, key, kgo.BrokerE2E{ReadWait: took, ReadErr: err})
-	}
-	answered(join, 0, nil)
-	within(f.left(time.Now()), 9*time.Second, 10*time.Second)
-	answered(heartbeat, 4*time.Second, nil)
-	within(f.left(time.Now().Add(7*time.Second)), 2*time.Second, 3*time.Second)
-	// Neither what came to nothing nor what is no sign of life to the group counts, nor what was sent earlier.
-	later := time.Now().Add(11 * time.Second)
-	answered(heartbeat, 0, io.EOF)
-	answered(fetch, 0, nil)
-	within(f.left(later), -2*time.Second, 0)
-	// While the member waits for others it need not be heard.
-	f.OnBrokerWrite(kgo.BrokerMetadata{}, join, 0, 0, 0, nil)
-	within(f.left(later.Add(50*time.Second)), 8*time.Second, 10*time.Second)
-	answered(join, 0, nil)
-	within(f.left(time.Now()), 9*time.Second, 10*time.Second)
+		written := func(key int16) { f.OnBrokerWrite(kgo.BrokerMetadata{}, key, 0, 0, 0, nil) }
+		broke := func(key int16) { f.OnBrokerE2E(kgo.BrokerMetadata{}, key, kgo.BrokerE2E{ReadErr: io.EOF}) }
+		written(join)
+		left("joining", 70*time.Second)
+		time.Sleep(40 * time.Second)
+		f.answered(join, time.Now().Add(-40*time.Second), 0)
+		left("joined", 10*time.Second)
+		sent := time.Now()
+		written(syncs)
+		time.Sleep(4 * time.Second)
+		f.answered(syncs, sent, 0)
+		left("an answer that took its time", 6*time.Second)
+		sent = time.Now()
+		time.Sleep(time.Second)
+		f.answered(heartbeat, sent, 0)
+		left("a heartbeat", 9*time.Second)
+		f.answered(heartbeat, time.Now().Add(-3*time.Second), kerr.RebalanceInProgress.Code)
+		left("one that was sent before it", 9*time.Second)
+		time.Sleep(time.Second)
+		f.answered(heartbeat, time.Now(), kerr.RebalanceInProgress.Code)
+		left("one in a rebalance", 10*time.Second)
+		time.Sleep(3 * time.Second)
+		for _, code := range []*kerr.Error{kerr.NotCoordinator, kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable, kerr.UnknownServerError} {
+			f.answered(heartbeat, time.Now(), code.Code)
+			left(code.Message, 7*time.Second)
+			written(join)
+			f.answered(join, time.Now(), code.Code)
+			left("joining: "+code.Message, 7*time.Second)
+			written(syncs)
+			f.answered(syncs, time.Now(), code.Code)
+			left("syncing: "+code.Message, 7*time.Second)
+		}
+		// What came to nothing is no sign of life either.
+		for _, key := range []int16{heartbeat, join, syncs} {
+			written(key)
+			broke(key)
+			left("broken off", 7*time.Second)
+		}
+	})
 }

@@ -209,6 +209,7 @@ func newSession(cfg *Config, from *origin) (*session, error) {
 		kgo.OnPartitionsRevoked(whenReady(s.onRevoked)),
 		kgo.OnPartitionsLost(whenReady(s.onLost)),
 		kgo.WithHooks(&s.problems, &s.fence, &s.fetching, &s.unanswered),
+		kgo.Dialer(cfg.Access.DialTelling(s.fence.answered)),
 	)
 	switch {
 	case c.GroupProtocol == settings.GroupConsumer:

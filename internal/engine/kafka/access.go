@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
@@ -69,6 +70,11 @@ func NewAccess(cluster settings.Cluster, log *slog.Logger) (*Access, error) {
 		return nil, err
 	}
 	a.state.Store(state)
+	a.health.refused = func() { // some brokers say no more than that
+		if source := a.state.Load().oauth; source != nil {
+			source.refuse("")
+		}
+	}
 	return a, nil
 }
 
@@ -87,7 +93,7 @@ func (a *Access) newState(s settings.Security) (*securityState, error) {
 	switch s.Mechanism {
 	case settings.Plain, settings.ScramSHA256, settings.ScramSHA512:
 	case settings.OAuthBearer:
-		source, err := newTokenSource(s, a.requestTimeout(), a.log)
+		source, err := newTokenSource(s, a.requestTimeout(), a.reach, a.log)
 		if err != nil {
 			return nil, err
 		}
@@ -125,8 +131,8 @@ func (a *Access) Update(s settings.Security) error {
 // Watch has hooks told what clients do. It is called before [Access.Options].
 func (a *Access) Watch(hooks ...kgo.Hook) { a.hooks = append(a.hooks, hooks...) }
 
-// ConnectBy has connections made by connect, in place of the machine's network: what encrypts and authenticates them
-// stays. It is called before [Access.Options]; nil changes nothing.
+// ConnectBy has connections made by connect, in place of the machine's network, those to a token endpoint too: what
+// encrypts and authenticates them stays. It is called before [Access.Options]; nil changes nothing.
 func (a *Access) ConnectBy(connect Connector) { a.connector = connect }
 
 // Options returns what every client of this cluster needs: bootstrap addresses, dialer with TLS, SASL, client id,
@@ -233,6 +239,7 @@ type connectionHealth struct {
 	failure  atomic.Pointer[error]
 	throttle atomic.Pointer[throttle]
 	large    atomic.Pointer[largeAnswer]
+	refused  func() // is told where a broker refuses the credentials
 }
 
 // largeAnswer is the last answer that was too large to be read.
@@ -301,6 +308,9 @@ func (h *connectionHealth) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Durat
 	}
 	if errors.Is(err, kgo.ErrClientClosed) || errors.Is(err, context.Canceled) {
 		return
+	}
+	if errors.Is(err, kerr.SaslAuthenticationFailed) && h.refused != nil {
+		h.refused()
 	}
 	err = &BrokerError{Addr: net.JoinHostPort(meta.Host, fmt.Sprint(meta.Port)), Err: err}
 	h.failure.Store(&err)

@@ -3,9 +3,12 @@ package kafka
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"reflect"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -13,9 +16,14 @@ import (
 // ask writes the head of a request, and answer that of its answer, one byte at a time.
 func ask(t *testing.T, conn net.Conn, key kmsg.Key, id int32) {
 	t.Helper()
+	askVersion(t, conn, key, 0, id)
+}
+
+func askVersion(t *testing.T, conn net.Conn, key kmsg.Key, version int16, id int32) {
+	t.Helper()
 	b := binary.BigEndian.AppendUint32(nil, 8)
 	b = binary.BigEndian.AppendUint16(b, uint16(key.Int16()))
-	b = binary.BigEndian.AppendUint16(b, 0)
+	b = binary.BigEndian.AppendUint16(b, uint16(version))
 	if _, err := conn.Write(binary.BigEndian.AppendUint32(b, uint32(id))); err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +53,7 @@ func TestAnswersWithoutRecordsAreBounded(t *testing.T) {
 			here, there := net.Pipe()
 			defer func() { _ = here.Close(); _ = there.Close() }()
 			var told error
-			conn := bounded(here, "broker:1", func(err error) { told = err })
+			conn := bounded(here, "broker:1", func(err error) { told = err }, nil)
 			go func() { _, _ = io.CopyN(io.Discard, there, 24) }()
 			ask(t, conn, kmsg.Fetch, 6)
 			if c.key >= 0 {
@@ -72,5 +80,51 @@ func TestAnswersWithoutRecordsAreBounded(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Of what is answered to members of classic groups the code is told before the client has the answer, in each version.
+func TestAnswersAboutMembershipsAreTold(t *testing.T) {
+	for _, key := range []kmsg.Key{kmsg.JoinGroup, kmsg.SyncGroup, kmsg.Heartbeat} {
+		for version := range kmsg.ResponseForKey(key.Int16()).MaxVersion() + 1 {
+			t.Run(fmt.Sprint(key.Name(), version), func(t *testing.T) {
+				here, there := net.Pipe()
+				defer func() { _ = here.Close(); _ = there.Close() }()
+				var codes []int16
+				before := time.Now()
+				conn := bounded(here, "broker:1", func(error) {}, func(k int16, sent time.Time, code int16) {
+					if k != key.Int16() || sent.Before(before) || sent.After(time.Now()) {
+						t.Errorf("told of key %d, sent at %s", k, sent)
+					}
+					codes = append(codes, code)
+				})
+				resp := kmsg.ResponseForKey(key.Int16())
+				resp.SetVersion(version)
+				reflect.ValueOf(resp).Elem().FieldByName("ErrorCode").SetInt(16)
+				var body []byte
+				if resp.IsFlexible() {
+					body = []byte{0}
+				}
+				body = resp.AppendTo(body)
+				go func() {
+					_, _ = io.CopyN(io.Discard, there, 24)
+					whole := answer(int32(4+len(body)), 6, body)
+					for i := range whole {
+						_, _ = there.Write(whole[i : i+1])
+					}
+					_, _ = there.Write(answer(4+3, 7, []byte("abc")))
+					_, _ = there.Write(answer(4, 8, nil)) // of nobody
+				}()
+				askVersion(t, conn, key, version, 6)
+				askVersion(t, conn, key, version, 7)
+				got := make([]byte, 8+len(body)+8+3+8)
+				if _, err := io.ReadFull(conn, got); err != nil {
+					t.Fatal(err)
+				}
+				if len(codes) == 0 || codes[0] != 16 {
+					t.Errorf("told of %v, want 16 first", codes)
+				}
+			})
+		}
 	}
 }

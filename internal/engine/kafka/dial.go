@@ -37,6 +37,17 @@ func (e *DialError) Unwrap() error { return e.Err }
 // Dial is the dialer of all clients. The TLS configuration is taken at each call, which is what makes rotated
 // certificates take effect.
 func (a *Access) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	return a.dial(ctx, network, addr, nil)
+}
+
+// DialTelling is [Access.Dial] for a member of a classic group.
+func (a *Access) DialTelling(answered MembershipAnswer) Connector {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		return a.dial(ctx, network, addr, answered)
+	}
+}
+
+func (a *Access) dial(ctx context.Context, network, addr string, answered MembershipAnswer) (net.Conn, error) {
 	// One bound for TCP and TLS together: a port that accepts and then says nothing must not hang.
 	ctx, cancel := context.WithTimeout(ctx, a.dialTimeout())
 	defer cancel()
@@ -53,14 +64,14 @@ func (a *Access) Dial(ctx context.Context, network, addr string) (net.Conn, erro
 		a.log.Warn("a connection to Kafka is given up", "error", err)
 	}
 	if config == nil {
-		return bounded(conn, addr, tooLarge), nil
+		return bounded(conn, addr, tooLarge, answered), nil
 	}
 	secured, err := a.secure(ctx, conn, config, addr)
 	if err != nil {
 		_ = conn.Close() // the handshake's error is the one that matters
 		return nil, err
 	}
-	return bounded(secured, addr, tooLarge), nil
+	return bounded(secured, addr, tooLarge, answered), nil
 }
 
 func (a *Access) dialError(addr string, inTLS bool, err error) error {
@@ -88,15 +99,19 @@ func (a *Access) tlsConfig(addr string) (*tls.Config, error) {
 }
 
 func (a *Access) connect(ctx context.Context, network, addr string) (net.Conn, error) {
-	connect := a.connector
-	if connect == nil {
-		connect = (&net.Dialer{KeepAlive: keepAlive}).DialContext
-	}
-	conn, err := connect(ctx, network, addr)
+	conn, err := a.reach(ctx, network, addr)
 	if err != nil {
 		return nil, a.dialError(addr, false, err)
 	}
 	return conn, nil
+}
+
+// reach makes a TCP connection to whom it may be.
+func (a *Access) reach(ctx context.Context, network, addr string) (net.Conn, error) {
+	if a.connector != nil {
+		return a.connector(ctx, network, addr)
+	}
+	return (&net.Dialer{KeepAlive: keepAlive}).DialContext(ctx, network, addr)
 }
 
 func (a *Access) secure(ctx context.Context, conn net.Conn, config *tls.Config, addr string) (*tls.Conn, error) {

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/oauth"
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
@@ -27,6 +28,8 @@ type tokenSource struct {
 	timeout    time.Duration
 	log        *slog.Logger
 	extensions map[string]string
+	// connect makes the connection to the endpoint.
+	connect Connector
 
 	// fetch asks the endpoint for a token.
 	fetch func(context.Context) (*oauth2.Token, error)
@@ -41,6 +44,9 @@ type tokenSource struct {
 	retryAt  time.Time // until then nobody is asked again after a failure
 	failures int       // since the last token
 	failure  error     // the last one of them
+	refusals int       // tokens in a row that brokers did not take
+	refused  bool      // token is one of them
+	got      time.Time // when token came
 }
 
 const (
@@ -52,10 +58,12 @@ const (
 )
 
 // renewing is the wait before the renewal of a token that is still good is tried again, fetching that before
-// connections that have none ask again.
+// connections that have none ask again, replacing how old a token is that brokers do not take before another one is
+// asked for.
 var (
-	renewing = backoff.Backoff{First: time.Second, Most: 30 * time.Second}
-	fetching = backoff.Backoff{First: time.Second, Most: 5 * time.Second}
+	renewing  = backoff.Backoff{First: time.Second, Most: 30 * time.Second}
+	fetching  = backoff.Backoff{First: time.Second, Most: 5 * time.Second}
+	replacing = backoff.Backoff{First: time.Second, Most: time.Minute}
 )
 
 // TokenError is a failure to get an OAUTHBEARER token. Its text has the endpoint's own error code and description,
@@ -104,7 +112,7 @@ func (e *TokenError) Temporary() bool {
 	}
 }
 
-func newTokenSource(s settings.Security, timeout time.Duration, log *slog.Logger) (*tokenSource, error) {
+func newTokenSource(s settings.Security, timeout time.Duration, connect Connector, log *slog.Logger) (*tokenSource, error) {
 	source := &tokenSource{
 		config: clientcredentials.Config{
 			ClientID:     s.OAuthClientID,
@@ -115,6 +123,7 @@ func newTokenSource(s settings.Security, timeout time.Duration, log *slog.Logger
 		security:   s,
 		timeout:    timeout,
 		extensions: maps.Clone(s.OAuthExtensions),
+		connect:    connect,
 		log:        log,
 		asking:     make(chan struct{}, 1),
 	}
@@ -148,6 +157,7 @@ func (t *tokenSource) httpClient() (*http.Client, error) {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
 			Proxy:               http.ProxyFromEnvironment,
+			DialContext:         t.connect,
 			DisableKeepAlives:   true,
 			TLSHandshakeTimeout: t.timeout,
 			TLSClientConfig:     config,
@@ -242,7 +252,11 @@ func (t *tokenSource) renew(ctx context.Context, wait time.Duration) (string, er
 	defer t.mu.Unlock()
 	now := time.Now()
 	if err == nil {
-		t.token, t.failures, t.failure, t.retryAt = token, 0, nil, time.Time{}
+		t.token, t.failures, t.failure, t.retryAt, t.got = token, 0, nil, time.Time{}, now
+		if !t.refused {
+			t.refusals = 0
+		}
+		t.refused = false
 		// Without an end given, the token is good for this one time only as far as we know.
 		t.renewAt, t.end = asked, asked
 		if !token.Expiry.IsZero() {
@@ -266,6 +280,56 @@ func (t *tokenSource) renew(ctx context.Context, wait time.Duration) (string, er
 	return t.token.AccessToken, nil
 }
 
+// refuse notes that a broker does not take a token, "" being whichever there is: its issuer has new keys, say, or it was
+// revoked. Its time says nothing then, and another one is asked for when a connection is made. They may all be refused,
+// so that is done with back-off.
+func (t *tokenSource) refuse(token string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.token == nil || t.refused || token != "" && token != t.token.AccessToken {
+		return
+	}
+	t.refused = true
+	t.refusals++
+	if at := t.got.Add(replacing.After(t.refusals)); at.Before(t.renewAt) {
+		t.renewAt = at
+	}
+}
+
+// tokenMechanism authenticates with the tokens of a source.
+type tokenMechanism struct{ source *tokenSource }
+
+// Name implements [sasl.Mechanism].
+func (m tokenMechanism) Name() string { return string(settings.OAuthBearer) }
+
+// Authenticate implements [sasl.Mechanism].
+func (m tokenMechanism) Authenticate(ctx context.Context, addr string) (sasl.Session, []byte, error) {
+	auth, err := m.source.auth(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	session, first, err := auth.AsMechanism().Authenticate(ctx, addr)
+	if err != nil {
+		return nil, nil, err
+	}
+	return tokenSession{session, m.source, auth.Token}, first, nil
+}
+
+// tokenSession is one authentication with a token.
+type tokenSession struct {
+	sasl.Session
+	source *tokenSource
+	token  string
+}
+
+// Challenge implements [sasl.Session]. A broker has something to say only where it does not take the token.
+func (s tokenSession) Challenge(said []byte) (bool, []byte, error) {
+	if len(said) > 0 {
+		s.source.refuse(s.token)
+	}
+	return s.Session.Challenge(said)
+}
+
 // adopt takes over the token of a source that asks the same endpoint for the same.
 func (t *tokenSource) adopt(from *tokenSource) {
 	if from == nil {
@@ -278,5 +342,6 @@ func (t *tokenSource) adopt(from *tokenSource) {
 	}
 	from.mu.Lock()
 	defer from.mu.Unlock()
-	t.token, t.renewAt, t.end = from.token, from.renewAt, from.end
+	t.token, t.renewAt, t.end, t.got = from.token, from.renewAt, from.end, from.got
+	t.refusals, t.refused = from.refusals, from.refused
 }

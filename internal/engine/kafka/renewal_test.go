@@ -50,7 +50,7 @@ func (f *fakeIssuer) fetch(ctx context.Context) (*oauth2.Token, error) {
 func sourceOf(t *testing.T, f *fakeIssuer, log *testkit.Log) *tokenSource {
 	t.Helper()
 	s, err := newTokenSource(settings.Security{OAuthTokenEndpoint: "https://login.example.com/token"},
-		30*time.Second, log.Logger())
+		30*time.Second, nil, log.Logger())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,6 +154,60 @@ func TestWithoutAGoodTokenAuthenticationFailsForNow(t *testing.T) {
 		}
 		if _, _, err := authAt(t, &f, s, 206*time.Second); err != nil {
 			t.Errorf("after the trouble: %v", err)
+		}
+	})
+}
+
+// A broker that has other keys by now takes no token of before, however long these are good.
+func TestATokenThatABrokerRefusesIsReplacedWithBackOff(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := fakeIssuer{}
+		s := sourceOf(t, &f, &testkit.Log{})
+		authenticate := func(at time.Duration, takes bool) string {
+			t.Helper()
+			time.Sleep(time.Until(f.begin.Add(at)))
+			session, first, err := tokenMechanism{s}.Authenticate(t.Context(), "broker:9092")
+			if err != nil {
+				t.Fatal(err)
+			}
+			said := []byte(`{"status":"invalid_token"}`)
+			if takes {
+				said = nil
+			}
+			if done, _, err := session.Challenge(said); done != takes || err != nil {
+				t.Errorf("after %s: %v, %v", at, done, err)
+			}
+			return string(first)
+		}
+		for at, want := range []string{"token-1", "token-1", "token-1"} {
+			if got := authenticate(time.Duration(at)*5*time.Second, true); !strings.Contains(got, want) {
+				t.Errorf("a token that is taken: %q", got)
+			}
+		}
+		authenticate(15*time.Second, false)
+		if got := authenticate(15*time.Second, true); !strings.Contains(got, "token-2") {
+			t.Errorf("after a refusal: %q", got)
+		}
+		// None is taken for a minute: the endpoint is not asked for each connection.
+		for at := 20 * time.Second; at < 80*time.Second; at += 100 * time.Millisecond {
+			authenticate(at, false)
+		}
+		if n := len(f.asked); n < 5 || n > 9 {
+			t.Errorf("asked %d times: %v", n, f.asked)
+		}
+		// The last one is, and so is what comes when its time has come.
+		authenticate(150*time.Second, true)
+		asked := len(f.asked)
+		authenticate(151*time.Second, true)
+		s.refuse("token-1")
+		authenticate(152*time.Second, true)
+		if len(f.asked) != asked {
+			t.Errorf("a good token was replaced: %v", f.asked)
+		}
+		s.refuse("") // by a broker that says no more
+		if got := authenticate(215*time.Second, true); !strings.Contains(got, fmt.Sprint("token-", asked+1)) {
+			t.Errorf("after a refusal of whichever: %q", got)
 		}
 	})
 }

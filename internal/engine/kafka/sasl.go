@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/sasl"
-	"github.com/twmb/franz-go/pkg/sasl/oauth"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
@@ -38,7 +37,7 @@ func (s *securityState) mechanism() (sasl.Mechanism, error) {
 	case settings.ScramSHA512:
 		return scram.Auth{User: s.Username, Pass: s.Password.Reveal()}.AsSha512Mechanism(), nil
 	case settings.OAuthBearer:
-		return oauth.Oauth(s.oauth.auth), nil
+		return tokenMechanism{s.oauth}, nil
 	case settings.AWSMSKIAM:
 		return awsMechanism{s.aws}, nil
 	default:

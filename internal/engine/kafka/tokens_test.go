@@ -1,9 +1,11 @@
 package kafka
 
 import (
+	"context"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -96,6 +98,20 @@ func TestOAuthTokens(t *testing.T) {
 	}
 	if message, err := first(t, access); err != nil || !strings.Contains(message, "token-2") {
 		t.Errorf("got %q and %v, want a new token", message, err)
+	}
+}
+
+func TestATokenEndpointIsReachedAsKafkaIs(t *testing.T) {
+	t.Parallel()
+	issuer := startIssuer(t, time.Hour, false)
+	security := issuer.security()
+	security.OAuthTokenEndpoint = "http://127.0.0.1:1/token"
+	access := newAccess(t, clusterAt(security, "127.0.0.1:1"))
+	access.ConnectBy(func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, issuer.server.Listener.Addr().String())
+	})
+	if message, err := first(t, access); err != nil || !strings.Contains(message, "token-1") {
+		t.Errorf("got %q and %v, want a token by the connector", message, err)
 	}
 }
 
