@@ -16,7 +16,9 @@ import (
 	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/listen"
+	"github.com/messaging-kafka/messaging-kafka/internal/base/memory"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/route"
+	"github.com/messaging-kafka/messaging-kafka/internal/payload"
 	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
@@ -28,7 +30,7 @@ type exchange struct {
 	r      *http.Request
 	caller *caller // nil until it is known
 	sender Sender
-	held   held
+	held   memory.Share
 	topic  string // in the path
 	media  string // of the body, in lower case, without parameters
 	params map[string]string
@@ -45,7 +47,7 @@ const unknownEndpoint = "unknown"
 
 // end counts what was done, and gives back what it held.
 func (x *exchange) end() {
-	x.held.release()
+	x.held.Release()
 	name := ""
 	if x.caller != nil {
 		name = x.caller.Name
@@ -87,7 +89,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	open := s.gate.enter()
 	defer s.gate.leave()
 	defer listen.Answering(r)()
-	x := &exchange{Server: s, w: w, r: r, held: held{account: s.o.Memory}, endpoint: unknownEndpoint, began: time.Now()}
+	x := &exchange{Server: s, w: w, r: r, held: s.o.Memory.Share(), endpoint: unknownEndpoint, began: time.Now()}
 	s.o.Observer.Began()
 	defer x.end()
 	header := w.Header()
@@ -232,7 +234,7 @@ func (x *exchange) body() ([]byte, error) {
 	for {
 		if len(b) == cap(b) {
 			var err error
-			if b, err = x.grow(b, min(most, max(firstRead, 2*int64(cap(b))))); err != nil {
+			if b, err = x.held.Grow(b, min(most, max(firstRead, 2*int64(cap(b))))); err != nil {
 				return nil, err
 			}
 		}
@@ -253,13 +255,11 @@ func (x *exchange) body() ([]byte, error) {
 	}
 }
 
-func (x *exchange) grow(b []byte, size int64) ([]byte, error) {
-	if err := x.held.Hold(size); err != nil {
-		return nil, err
-	}
-	larger := append(make([]byte, 0, size), b...)
-	return larger, x.held.Hold(-int64(cap(b)))
-}
+// decoder reads a body of the value encoding, which has an end of its own: one that is too short is incomplete.
+func (x *exchange) decoder(b []byte) *wit.Decoder { return wit.NewCountedDecoder(b, &x.held) }
+
+// holdJSON counts what is about to be made of JSON.
+func (x *exchange) holdJSON(b []byte) error { return x.held.Hold(payload.JSONCost(b)) }
 
 // bodyEnd is what the end of a body means; nil is that all of it is there.
 func bodyEnd(err error) error {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/memory"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/route"
 	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 )
@@ -38,10 +39,22 @@ func busy(text string) *failure {
 	return &failure{status: http.StatusTooManyRequests, text: text, after: soon}
 }
 
+// noRoom is the failure of a request that would hold more memory than there is.
+func noRoom(none *memory.NoRoomError) *failure {
+	if none.Ever {
+		return busy("there is no memory for the request at the moment")
+	}
+	return &failure{status: http.StatusRequestEntityTooLarge, text: fmt.Sprintf(
+		"what the body holds takes more memory than there is for one request (%d bytes so far)", none.Wanted)}
+}
+
 // failureOf makes one of any error.
 func failureOf(err error) *failure {
 	if f, ok := errors.AsType[*failure](err); ok {
 		return f
+	}
+	if none, ok := errors.AsType[*memory.NoRoomError](err); ok {
+		return noRoom(none)
 	}
 	switch {
 	case errors.Is(err, wit.ErrTooLarge):

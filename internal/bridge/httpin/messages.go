@@ -50,7 +50,7 @@ func (x *exchange) messagesRequest() error {
 		answer, err = x.sender.RequestMessage(ctx, x.trace(), msg, timeout)
 		failure = x.told(err)
 	}
-	x.held.must(2 * int64(len(answer.Body))) // and what it is written as
+	x.held.Must(2 * int64(len(answer.Body))) // and what it is written as
 	if isJSON {
 		return x.reply(http.StatusOK, x.media, wit.AppendMessageAnswerJSON(nil, answer, failure))
 	}

@@ -63,7 +63,7 @@ func (x *exchange) recordsRequest() error {
 	}
 	answer, failure := x.request(out, timeout)
 	if answer != nil {
-		x.held.must(2 * answer.Cost()) // and what it is written as
+		x.held.Must(2 * answer.Cost()) // and what it is written as
 	}
 	if isJSON {
 		return x.reply(http.StatusOK, x.media, wit.AppendAnswerJSON(nil, answer, failure))

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/memory"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/tracing"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
@@ -61,13 +62,14 @@ type delivery struct {
 	batch  []*record.Record
 	span   *tracing.Span
 	header http.Header
-	room   room
+	// held is what the answer, and what is made of it, hold of the route's memory until the engine has it.
+	held memory.Share
 }
 
 // begin begins the delivery of records, one at least. Its header has room for so many more than all have.
 func (s *sender) begin(ctx context.Context, batch []*record.Record, more int) (context.Context, *delivery) {
 	d := &delivery{
-		sender: s, batch: batch, header: make(http.Header, len(s.fixed)+6+more), room: room{account: s.client.o.Memory},
+		sender: s, batch: batch, header: make(http.Header, len(s.fixed)+6+more), held: s.client.o.Memory.Share(),
 	}
 	ctx, d.span = s.trace.ProcessBatch(ctx, batch)
 	maps.Copy(d.header, s.fixed)
@@ -95,7 +97,7 @@ func (s *sender) begin(ctx context.Context, batch []*record.Record, more int) (c
 // end ends the delivery. Outputs get the traces of the records that they were made of; the span says what happened to
 // the first record that was not finished.
 func (d *delivery) end(outcomes []record.Outcome) []record.Outcome {
-	d.room.release()
+	d.held.Release()
 	for i := range outcomes {
 		for k := range outcomes[i].Outputs {
 			d.trace.Create(d.span, d.batch[i], len(d.batch) > 1, &outcomes[i].Outputs[k])
@@ -136,15 +138,15 @@ func (d *delivery) exchange(ctx context.Context, body *buffer, n int) (answered 
 		return nil, all
 	}
 	defer resp.Body.Close()
-	answered, err := d.room.read(resp, d.client.o.MaxAnswer)
+	answered, err := d.read(resp)
 	if err != nil {
-		return nil, d.room.unreadable(err, n)
+		return nil, unreadable(err, n)
 	}
 	if len(answered) == 0 {
 		return nil, record.Each(n, record.Outcome{Kind: record.Done})
 	}
 	if got, want := mediaType(resp.Header), d.fixed.Get("Content-Type"); got != want {
-		return nil, d.room.unreadable(wrongType(got, want), n)
+		return nil, unreadable(wrongType(got, want), n)
 	}
 	return answered, nil
 }

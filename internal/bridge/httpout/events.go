@@ -123,7 +123,7 @@ func (e *Events) one(ctx context.Context, single []*record.Record) []record.Outc
 	defer resp.Body.Close()
 	outputs, err := e.answers(d, resp, *reply)
 	if err != nil {
-		return d.end(d.room.unreadable(err, 1))
+		return d.end(unreadable(err, 1))
 	}
 	return d.end(record.Each(1, record.Outcome{Kind: record.Done, Outputs: outputs}))
 }
@@ -136,12 +136,12 @@ func pass(resp *http.Response) {
 
 // answers are the records that an answer is, to be published at the subject reply.
 func (e *Events) answers(d *delivery, resp *http.Response, reply string) ([]record.Outgoing, error) {
-	body, err := d.room.read(resp, e.client.o.MaxAnswer)
+	body, err := d.read(resp)
 	if err != nil {
 		return nil, err
 	}
 	if payload.IsEventType(mediaType(resp.Header)) {
-		if err := d.room.Hold(payload.JSONCost(body)); err != nil {
+		if err := d.held.Hold(payload.JSONCost(body)); err != nil {
 			return nil, err
 		}
 	}

@@ -3,6 +3,7 @@ package httpout
 import (
 	"context"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/memory"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/tracing"
 	"github.com/messaging-kafka/messaging-kafka/internal/payload"
 	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
@@ -69,9 +70,9 @@ func (m *Messages) results(ctx context.Context, d *delivery, list []payload.Mess
 	if all != nil {
 		return all
 	}
-	failures, err := m.decode(&d.room, answered, n)
+	failures, err := m.decode(&d.held, answered, n)
 	if err != nil {
-		return d.room.unreadable(err, n)
+		return unreadable(err, n)
 	}
 	outcomes := make([]record.Outcome, n)
 	for i, failure := range failures {
@@ -82,9 +83,9 @@ func (m *Messages) results(ctx context.Context, d *delivery, list []payload.Mess
 	return outcomes
 }
 
-func (m *Messages) decode(room *room, body []byte, n int) ([]*string, error) {
+func (m *Messages) decode(held *memory.Share, body []byte, n int) ([]*string, error) {
 	if m.format == JSON {
-		if err := room.Hold(payload.JSONCost(body)); err != nil {
+		if err := held.Hold(payload.JSONCost(body)); err != nil {
 			return nil, err
 		}
 		return wit.DecodeResultsJSON(body, n)

@@ -3,6 +3,7 @@ package httpout
 import (
 	"context"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/memory"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/tracing"
 	"github.com/messaging-kafka/messaging-kafka/internal/payload"
 	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
@@ -54,21 +55,21 @@ func (r *Records) Receive(ctx context.Context, batch []*record.Record) []record.
 	if all != nil {
 		return d.end(all)
 	}
-	outcomes, err := r.decode(&d.room, answered, len(batch))
+	outcomes, err := r.decode(&d.held, answered, len(batch))
 	if err != nil {
-		return d.end(d.room.unreadable(err, len(batch)))
+		return d.end(unreadable(err, len(batch)))
 	}
 	return d.end(outcomes)
 }
 
-func (r *Records) decode(room *room, body []byte, n int) ([]record.Outcome, error) {
+func (r *Records) decode(held *memory.Share, body []byte, n int) ([]record.Outcome, error) {
 	if r.format == JSON {
-		if err := room.Hold(payload.JSONCost(body)); err != nil {
+		if err := held.Hold(payload.JSONCost(body)); err != nil {
 			return nil, err
 		}
 		return wit.DecodeProcessedJSON(body, n)
 	}
-	d := room.decoder(body)
+	d := wit.NewCountedDecoder(body, held)
 	outcomes, err := wit.DecodeProcessed(d, n)
 	if err == nil {
 		err = d.End()

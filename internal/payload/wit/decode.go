@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"unicode/utf8"
 	"unsafe"
 )
@@ -32,6 +33,27 @@ type Decoder struct {
 
 // NewDecoder decodes what src yields, limit bytes of it at most.
 func NewDecoder(src Source, limit int64) *Decoder { return &Decoder{src: src, left: limit} }
+
+// whole is a [Source] that is there already, and counted.
+type whole struct {
+	Holder
+	b []byte
+}
+
+// Next implements Source.
+func (w *whole) Next() ([]byte, error) {
+	if w.b == nil {
+		return nil, io.EOF
+	}
+	b := w.b
+	w.b = nil
+	return b, nil
+}
+
+// NewCountedDecoder decodes b and has h count what it makes of it. Values of type list<u8> share b's memory.
+func NewCountedDecoder(b []byte, h Holder) *Decoder {
+	return NewDecoder(&whole{Holder: h, b: b}, math.MaxInt64)
+}
 
 // NewBytesDecoder decodes b. Values of type list<u8> share b's memory.
 func NewBytesDecoder(b []byte) *Decoder { return &Decoder{buf: b, left: int64(len(b))} }

@@ -27,8 +27,8 @@ const (
 	maxHeaders = 1 << 20
 )
 
-// Holder is a [Source] that counts what is made of what it yields: n more bytes are held from now on, or fewer where n
-// is below 0. An error is what the [Decoder] reports instead of the value.
+// Holder counts what is made of what a [Source] yields, which may be the Holder itself: n more bytes are held from now
+// on, or fewer where n is below 0. An error is what the [Decoder] reports instead of the value.
 type Holder interface {
 	Hold(n int64) error
 }
