@@ -3,17 +3,12 @@ package httpin
 import (
 	"bufio"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"net/url"
@@ -21,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -413,6 +409,47 @@ func TestACallersRequestsDoNotTakeThePlacesOfOthers(t *testing.T) {
 	b.post("/topics/orders", "text/plain", "x").want(t, 200, "")
 }
 
+// TestACallersBodiesDoNotTakeTheMemoryOfOthers: one who has the bridge hold all that it may have leaves others their part.
+func TestACallersBodiesDoNotTakeTheMemoryOfOthers(t *testing.T) {
+	b := newSunk(t, new(sink), func(o *Options) {
+		o.Callers = append(o.Callers, Caller{Name: "bank", Tokens: secret("bank-token-01234567"), Routes: []string{"orders"}})
+	})
+	refused := make(chan bool)
+	const size = 8 << 20
+	conns := make([]net.Conn, 16)
+	for i := range conns {
+		conn := b.dial()
+		conns[i] = conn
+		go func() {
+			fmt.Fprintf(conn, "POST /topics/orders HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n", ordersToken, size)
+			_, _ = io.CopyN(conn, zeros{}, size-1) // as far as it is read
+			line, _ := bufio.NewReader(conn).ReadString('\n')
+			refused <- strings.Contains(line, " 429 ")
+		}()
+	}
+	if !<-refused { // the others wait for the last byte
+		t.Error("a request was answered that has not come whole, or cut off")
+	}
+	for range 20 {
+		b.post("/topics/orders", "text/plain", strings.Repeat("x", 1<<20), "Authorization", "Bearer bank-token-01234567").want(t, 200, "")
+	}
+	for _, conn := range conns {
+		_ = conn.Close() // one of them was answered
+	}
+	for range len(conns) - 1 {
+		<-refused
+	}
+}
+
+// zeros is a body without an end.
+type zeros struct{}
+
+// Read implements io.Reader.
+func (zeros) Read(b []byte) (int, error) {
+	clear(b)
+	return len(b), nil
+}
+
 func TestAStopAnswersWhatRunsAndRefusesWhatComes(t *testing.T) {
 	s := &sink{hold: make(chan struct{}), began: make(chan struct{}, 10)}
 	b := newSunk(t, s, nil)
@@ -570,75 +607,24 @@ func TestRefusalsAreLoggedSeldom(t *testing.T) {
 	}
 }
 
-// authority makes certificates.
-type authority struct {
-	t    *testing.T
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	path string // of its own certificate
-}
-
-func newAuthority(t *testing.T, folder string) *authority {
-	t.Helper()
-	a := &authority{t: t, path: filepath.Join(folder, "ca.pem")}
-	a.cert, a.key = a.make(&x509.Certificate{Subject: pkix.Name{CommonName: "authority"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, a.path, "")
-	return a
-}
-
-// make writes a certificate and its key, where these have paths.
-func (a *authority) make(c *x509.Certificate, path, keyPath string) (*x509.Certificate, *ecdsa.PrivateKey) {
-	a.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	c.SerialNumber, c.NotBefore, c.NotAfter = big.NewInt(time.Now().UnixNano()), time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-	parent, signer := a.cert, a.key
-	if parent == nil {
-		parent, signer = c, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, signer)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	for to, block := range map[string]*pem.Block{path: {Type: "CERTIFICATE", Bytes: der}, keyPath: {Type: "PRIVATE KEY", Bytes: keyDER}} {
-		if to != "" {
-			if err := os.WriteFile(to, pem.EncodeToMemory(block), 0o600); err != nil {
-				a.t.Fatal(err)
-			}
-		}
-	}
-	made, err := x509.ParseCertificate(der)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return made, key
-}
-
 func TestCallersAreKnownByTheirCertificates(t *testing.T) {
 	folder := t.TempDir()
 	in := func(name string) string { return filepath.Join(folder, name) }
-	ca := newAuthority(t, folder)
-	server := &x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, Subject: pkix.Name{CommonName: "first"}}
-	ca.make(server, in("cert.pem"), in("key.pem"))
+	ca := testkit.NewAuthority(t)
+	ca.Write(in("ca.pem"))
+	ca.WritePair(ca.Local("first"), in("cert.pem"), in("key.pem"))
 	s := new(sink)
 	b := newSunk(t, s, func(o *Options) {
-		o.TLS = &TLS{CertFile: in("cert.pem"), KeyFile: in("key.pem"), ClientCAFile: ca.path}
+		o.TLS = &TLS{CertFile: in("cert.pem"), KeyFile: in("key.pem"), ClientCAFile: in("ca.pem")}
 		o.Callers = append(o.Callers,
 			Caller{Name: "cn", Certificates: []string{"cn:shop"}, Routes: []string{"orders"}},
 			Caller{Name: "others", Certificates: []string{"dns:bank.example", "uri:spiffe://cluster/bank"}, Routes: []string{"orders"}})
 	})
-	roots := x509.NewCertPool()
-	roots.AddCert(ca.cert)
-	stranger := newAuthority(t, t.TempDir())
+	roots, stranger := ca.Pool(), testkit.NewAuthority(t)
 	spiffe := &url.URL{Scheme: "spiffe", Host: "cluster", Path: "/bank"}
 	for _, c := range []struct {
 		name    string
-		of      *authority
+		of      *testkit.Authority
 		cert    *x509.Certificate
 		token   string
 		status  int // 0: no connection
@@ -650,6 +636,7 @@ func TestCallersAreKnownByTheirCertificates(t *testing.T) {
 		{name: "by a URI", of: ca, cert: &x509.Certificate{URIs: []*url.URL{spiffe}}, status: 200},
 		{name: "with a name that nobody has", of: ca, cert: &x509.Certificate{Subject: pkix.Name{CommonName: "x"}}, status: 401, mention: "certificate"},
 		{name: "with a wrong token beside it", of: ca, cert: &x509.Certificate{Subject: pkix.Name{CommonName: "shop"}}, token: "wrong", status: 401, mention: "not known"},
+		{name: "that is over", of: ca, cert: &x509.Certificate{Subject: pkix.Name{CommonName: "shop"}, NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour)}},
 		{name: "of another authority", of: stranger, cert: &x509.Certificate{Subject: pkix.Name{CommonName: "shop"}}},
 		{name: "none, and no token", status: 401, mention: "needed"},
 		{name: "none, and a token", token: ordersToken, status: 200, http2: true},
@@ -658,10 +645,8 @@ func TestCallersAreKnownByTheirCertificates(t *testing.T) {
 			config := &tls.Config{RootCAs: roots}
 			if c.cert != nil {
 				c.cert.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
-				made, key := c.of.make(c.cert, "", "")
-				config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-					return &tls.Certificate{Certificate: [][]byte{made.Raw}, PrivateKey: key}, nil
-				}
+				made := c.of.Make(c.cert)
+				config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &made, nil }
 			}
 			status, body, proto := b.askTLS(t, config, c.token, c.http2)
 			if status != c.status || !strings.Contains(body, c.mention) {
@@ -684,8 +669,7 @@ func TestCallersAreKnownByTheirCertificates(t *testing.T) {
 		if got := serial(); got != "first" {
 			t.Errorf("the certificate is %s", got)
 		}
-		server.Subject.CommonName = "second"
-		ca.make(server, in("cert.pem"), in("key.pem"))
+		ca.WritePair(ca.Local("second"), in("cert.pem"), in("key.pem"))
 		testkit.Eventually(t, testkit.DefaultTimeout, func() error {
 			if got := serial(); got != "second" {
 				return fmt.Errorf("the certificate is %s", got)
@@ -699,9 +683,99 @@ func TestCallersAreKnownByTheirCertificates(t *testing.T) {
 			t.Errorf("with a file that cannot be read it is %s", got)
 		}
 	})
-	if s.count() != 4 {
+	t.Run("and the authority of the callers is exchanged while it serves", func(t *testing.T) {
+		ca.WritePair(ca.Local("third"), in("cert.pem"), in("key.pem"))
+		stranger.Write(in("ca.pem"))
+		for of, want := range map[*testkit.Authority]int{ca: 0, stranger: 200} {
+			made := of.Make(&x509.Certificate{Subject: pkix.Name{CommonName: "shop"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+			config := &tls.Config{RootCAs: roots, GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &made, nil }}
+			testkit.Eventually(t, testkit.DefaultTimeout, func() error {
+				if status, body, _ := b.askTLS(t, config, "", false); status != want {
+					return fmt.Errorf("answered %d %s, not %d", status, body, want)
+				}
+				return nil
+			})
+		}
+	})
+	if s.count() != 5 {
 		t.Errorf("%d records", s.count())
 	}
+}
+
+// TestBoundsOfOne: a caller that may make one request at once, by the one connection that may be open, is served.
+func TestBoundsOfOne(t *testing.T) {
+	s := &sink{hold: make(chan struct{}), began: make(chan struct{}, 100)}
+	b := newSunk(t, s, func(o *Options) { o.MaxConnections, o.Callers[0].MaxInFlight = 1, 1 })
+	transport := b.client.Transport.(*http.Transport)
+	transport.DisableKeepAlives = true
+	running := make(chan struct{})
+	go func() {
+		defer close(running)
+		b.post("/topics/orders", "text/plain", "x").want(t, 200, "")
+	}()
+	<-s.began
+	next := make(chan struct{})
+	go func() { // waits with the kernel, and is neither refused nor cut off
+		defer close(next)
+		b.post("/topics/orders", "text/plain", "y").want(t, 200, "")
+	}()
+	close(s.hold)
+	<-running
+	<-next
+	for range 10 {
+		b.post("/topics/orders", "text/plain", "z").want(t, 200, "")
+	}
+	if s.count() != 12 {
+		t.Errorf("%d records", s.count())
+	}
+}
+
+// TestASuccessorTakesTheAddressOver, and what runs by the server before it is answered.
+func TestASuccessorTakesTheAddressOver(t *testing.T) {
+	s, others := &sink{hold: make(chan struct{}), began: make(chan struct{}, 1)}, new(sink)
+	var asked atomic.Bool
+	b := newSunk(t, nil, func(o *Options) {
+		o.Routes = func(string) (Sender, bool) {
+			if asked.Swap(true) {
+				return others, true
+			}
+			return s, true // the first one
+		}
+	})
+	before := b.server
+	running := make(chan struct{})
+	go func() {
+		defer close(running)
+		b.post("/topics/orders", "text/plain", "x").want(t, 200, "")
+	}()
+	<-s.began
+	o := before.o
+	o.MaxBody = 1
+	after, err := before.Successor(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after.Addr().String() != before.Addr().String() {
+		t.Errorf("it listens on %s after %s", after.Addr(), before.Addr())
+	}
+	retired := make(chan struct{})
+	go func() {
+		defer close(retired)
+		ctx, cancel := context.WithTimeout(context.Background(), testkit.DefaultTimeout)
+		defer cancel()
+		before.Retire(ctx)
+	}()
+	b.server = after
+	testkit.Eventually(t, testkit.DefaultTimeout, func() error { // the one before may have been first
+		if a := b.post("/topics/orders", "text/plain", "long"); a.status != 413 {
+			return fmt.Errorf("answered %d to a body that is too long", a.status)
+		}
+		return nil
+	})
+	close(s.hold)
+	<-running
+	<-retired
+	b.post("/topics/orders", "text/plain", "y").want(t, 200, "")
 }
 
 func (b *bench) askTLS(t *testing.T, config *tls.Config, token string, http2 bool) (status int, body string, proto int) {
@@ -732,10 +806,9 @@ func (b *bench) askTLS(t *testing.T, config *tls.Config, token string, http2 boo
 func TestConnectionsThatSayNothingKeepNobodyOut(t *testing.T) {
 	folder := t.TempDir()
 	in := func(name string) string { return filepath.Join(folder, name) }
-	ca := newAuthority(t, folder)
-	ca.make(&x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}, in("cert.pem"), in("key.pem"))
-	roots := x509.NewCertPool()
-	roots.AddCert(ca.cert)
+	ca := testkit.NewAuthority(t)
+	ca.WritePair(ca.Local("bridge"), in("cert.pem"), in("key.pem"))
+	roots := ca.Pool()
 	for _, c := range []struct{ tls, http2 bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
 			s := &sink{hold: make(chan struct{}), began: make(chan struct{}, 10)}
@@ -789,7 +862,7 @@ func TestWhatIsDoneIsAnswered(t *testing.T) {
 	s := &replying{size: 4 << 20}
 	b := newSunk(t, nil, func(o *Options) {
 		o.Routes = func(string) (Sender, bool) { return s, true }
-		o.Memory = memory.New(1 << 20).Open("little")
+		o.Memory = memory.New(1 << 20)
 	})
 	for path, media := range map[string]string{"/v1/records/request": "records", "/v1/messages/request": "messages"} {
 		body := map[string]string{"records": `{"topic":"t"}`, "messages": `{"subject":"t","body":""}`}[media]

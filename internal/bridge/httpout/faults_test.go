@@ -3,19 +3,14 @@ package httpout
 import (
 	"bufio"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -33,6 +28,7 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 // all are the receivers of each kind to one application.
@@ -470,58 +466,10 @@ func TestConnectionsAreRenewed(t *testing.T) {
 	})
 }
 
-// authority signs certificates for this machine.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	a := &authority{}
-	a.cert, a.key = a.make(t, &x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
-	return a
-}
-
-func (a *authority) make(t *testing.T, template *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template.SerialNumber, template.Subject = big.NewInt(time.Now().UnixNano()), pkix.Name{CommonName: "test"}
-	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-	parent, signer := template, key
-	if a.cert != nil {
-		parent, signer = a.cert, a.key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert, key
-}
-
-func (a *authority) leaf(t *testing.T) tls.Certificate {
-	t.Helper()
-	cert, key := a.make(t, &x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}})
-	return tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key}
-}
-
-func (a *authority) pool() *x509.CertPool {
-	pool := x509.NewCertPool()
-	pool.AddCert(a.cert)
-	return pool
-}
-
 // TestCertificates of both sides: a server that nobody has signed gets no request, and one that refuses ours holds the
 // records, though TLS 1.3 tells of that when the request is on its way.
 func TestCertificates(t *testing.T) {
-	ours, others := newAuthority(t), newAuthority(t)
+	ours, others := testkit.NewAuthority(t), testkit.NewAuthority(t)
 	for _, h2 := range []bool{false, true} {
 		var calls atomic.Int32
 		s := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -533,18 +481,18 @@ func TestCertificates(t *testing.T) {
 		s.EnableHTTP2 = true
 		s.Config.ErrorLog = quiet()
 		s.TLS = &tls.Config{
-			Certificates: []tls.Certificate{ours.leaf(t)}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ours.pool(),
+			Certificates: []tls.Certificate{ours.Local("test")}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ours.Pool(),
 		}
 		s.StartTLS()
 		for name, c := range map[string]struct {
 			config *tls.Config
 			want   record.Kind
 		}{
-			"the right ones":      {&tls.Config{RootCAs: ours.pool(), Certificates: []tls.Certificate{ours.leaf(t)}}, record.Done},
-			"none of ours":        {&tls.Config{RootCAs: ours.pool()}, record.Unavailable},
-			"of another one":      {&tls.Config{RootCAs: ours.pool(), Certificates: []tls.Certificate{others.leaf(t)}}, record.Unavailable},
-			"none in TLS 1.2":     {&tls.Config{RootCAs: ours.pool(), MaxVersion: tls.VersionTLS12}, record.Unavailable},
-			"an unknown server":   {&tls.Config{RootCAs: others.pool(), Certificates: []tls.Certificate{ours.leaf(t)}}, record.Unavailable},
+			"the right ones":      {&tls.Config{RootCAs: ours.Pool(), Certificates: []tls.Certificate{ours.Local("test")}}, record.Done},
+			"none of ours":        {&tls.Config{RootCAs: ours.Pool()}, record.Unavailable},
+			"of another one":      {&tls.Config{RootCAs: ours.Pool(), Certificates: []tls.Certificate{others.Local("test")}}, record.Unavailable},
+			"none in TLS 1.2":     {&tls.Config{RootCAs: ours.Pool(), MaxVersion: tls.VersionTLS12}, record.Unavailable},
+			"an unknown server":   {&tls.Config{RootCAs: others.Pool(), Certificates: []tls.Certificate{ours.Local("test")}}, record.Unavailable},
 			"what the system has": {nil, record.Unavailable},
 		} {
 			calls.Store(0)
@@ -556,6 +504,39 @@ func TestCertificates(t *testing.T) {
 			r.Close()
 		}
 		s.Close()
+	}
+}
+
+// TestCertificatesThatDoNotHoldAreRefused: one that is over, or not yet good, or another's, is of no use to either side.
+func TestCertificatesThatDoNotHoldAreRefused(t *testing.T) {
+	ca := testkit.NewAuthority(t)
+	local := x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	over, early, other := local, local, x509.Certificate{DNSNames: []string{"other.example"}}
+	over.NotBefore, over.NotAfter = time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)
+	early.NotBefore, early.NotAfter = time.Now().Add(time.Hour), time.Now().Add(2*time.Hour)
+	good := ca.Make(&local)
+	for name, c := range map[string]struct {
+		server, client tls.Certificate
+		mention        string
+	}{
+		"the application's is over":         {ca.Make(&over), good, "expired"},
+		"the application's is not good yet": {ca.Make(&early), good, "not yet valid"},
+		"the application's is another's":    {ca.Make(&other), good, "127.0.0.1"},
+		"ours is over":                      {good, ca.Make(&over), "expired"},
+		"ours is not good yet":              {good, ca.Make(&early), "expired"}, // which is what TLS calls it
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the request came through") }))
+			s.Config.ErrorLog = quiet()
+			s.TLS = &tls.Config{Certificates: []tls.Certificate{c.server}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ca.Pool()}
+			s.StartTLS()
+			t.Cleanup(s.Close)
+			config := &tls.Config{RootCAs: ca.Pool(), Certificates: []tls.Certificate{c.client}}
+			o := receiver(t, Options{URL: s.URL, TLS: config}, Value).Receive(t.Context(), batchOf(1))[0]
+			if o.Kind != record.Unavailable || !strings.Contains(o.Err.Error(), c.mention) {
+				t.Errorf("%v: %v", o.Kind, o.Err)
+			}
+		})
 	}
 }
 
