@@ -48,8 +48,8 @@ func routeSection() section {
 			{
 				name: keyHTTPConnections, hints: []string{"connections", "max_connections",
 					"http_max_connections"}, scope: scopeRoute,
-				defDoc: "what `max_in_flight` is", example: "8",
-				doc:   "Most connections that are open to `url` at once. Kubernetes and most balancers choose by connection, so that the load is even only over several. With `http_protocol=h2` one connection carries many requests.",
+				defDoc: "what `max_in_flight` is; with `http_protocol=h2` one for each 32 of them, and 4 at least", example: "8",
+				doc:   "Most connections that are open to `url` at once. Kubernetes and most balancers choose by connection, so that the load is even only over several. With `http_protocol=h2` requests share connections and take them in turn; each takes as many requests at once as the server allows, often 100 or more.",
 				value: number(1, 10_000, "connections", func(d *draft) *int { return &d.link.HTTP.Connections }),
 			},
 			{

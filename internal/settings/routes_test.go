@@ -64,6 +64,11 @@ func TestWhatARouteIsFollowsFromHowItDelivers(t *testing.T) {
 		"events in transactions": {
 			route("deliver", "http-cloudevents", "transactions", "true", "reply_topic", "answers"), 1, 64, 64, "answers",
 		},
+		"messages by HTTP/2": {route("deliver", "http-messages", "http_protocol", "h2"), 1, 64, 4, "{topic}.reply"},
+		"many at once by HTTP/2": {
+			route("deliver", "http-messages", "http_protocol", "h2", "max_in_flight", "640"), 1, 640, 20, "{topic}.reply",
+		},
+		"few at once by HTTP/2":     {route("http_protocol", "h2", "max_in_flight", "2"), 500, 2, 2, "{topic}.reply"},
 		"connections that are said": {route("http_connections", "9"), 500, 4, 9, "{topic}.reply"},
 		"batches that are said":     {route("max_in_flight", "7"), 500, 7, 7, "{topic}.reply"},
 	} {

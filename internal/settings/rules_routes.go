@@ -18,6 +18,13 @@ var httpOnly = []string{
 // routeDrain is the drain_timeout of routes that set none.
 const routeDrain = 5 * time.Second
 
+// By HTTP/2 a connection takes many requests: servers allow a hundred or more. A few connections are opened all the same,
+// since a balancer spreads connections and not requests.
+const (
+	sharedConnections     = 4
+	requestsPerConnection = 32
+)
+
 // shapeRoute settles what of the settings depends on how a route hands records over. It comes before all rules.
 func (p *parse) shapeRoute() {
 	h := &p.link.HTTP
@@ -70,6 +77,9 @@ func (p *parse) routeRules() {
 	}
 	if h.Connections == 0 {
 		h.Connections = p.link.Delivery.MaxInFlight
+		if h.Protocol == HTTP2 {
+			h.Connections = min(h.Connections, max(sharedConnections, h.Connections/requestsPerConnection))
+		}
 	}
 	if h.Deliver == DeliverCloudEvents {
 		p.withdraw("deliver=http-cloudevents has forms of its own (http_mode)", keyHTTPFormat)
