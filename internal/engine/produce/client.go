@@ -203,8 +203,9 @@ func (c *client) check(r *record.Outgoing, bytes int) *Error {
 	if text := record.TopicNameFault(r.Topic); text != "" {
 		return invalid(r.Topic, text)
 	}
-	if r.Partition < record.AnyPartition {
-		return invalid(r.Topic, fmt.Sprintf("there is no partition %d", r.Partition))
+	// Kafka counts the partitions of a topic in an int32, so that the largest one is no index of any.
+	if r.Partition < record.AnyPartition || r.Partition == math.MaxInt32 {
+		return invalid(r.Topic, fmt.Sprintf("there is no partition %d, and no topic can have it", r.Partition))
 	}
 	if r.Timestamp.After(latest) {
 		return invalid(r.Topic, fmt.Sprintf("the timestamp %d is too late: it counts milliseconds since 1970, not micro- or nanoseconds", r.Timestamp.UnixMilli()))

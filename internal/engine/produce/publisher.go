@@ -142,7 +142,7 @@ func (p *Publisher) address(out record.Outgoing) (_ record.Outgoing, answer bool
 	}
 	if !p.link.Allows(out.Topic) {
 		return out, answer, &Error{Class: ClassNotAuthorised, Topic: out.Topic, Text: fmt.Sprintf(
-			"this link may not publish to the topic: its allowed_topics are %s", strings.Join(p.link.AllowedTopics, ", "))}
+			"the topic may not be published to: allowed_topics are %s", strings.Join(p.link.AllowedTopics, ", "))}
 	}
 	return out, answer, nil
 }
@@ -206,7 +206,7 @@ func (p *Publisher) send(ctx context.Context, ready []record.Outgoing, parcels [
 		results := make([]record.Result, len(ready))
 		for i := range results {
 			results[i].Position = noPosition(&ready[i])
-			results[i].Err = &Error{Class: ClassUnavailable, Text: "the link is being shut down"}
+			results[i].Err = &Error{Class: ClassUnavailable, Text: "no more is published: it is being shut down"}
 		}
 		return results
 	}

@@ -158,6 +158,26 @@ func TestPartitionOutOfRangeNamesHowManyThereAre(t *testing.T) {
 	}
 }
 
+// TestAPartitionThatNoTopicCanHaveIsRefused before anything is sent: whoever made a record for it waits for nothing. One
+// that the topic does not have may come.
+func TestAPartitionThatNoTopicCanHaveIsRefused(t *testing.T) {
+	t.Parallel()
+	cluster := startKafka(t, kfake.SeedTopics(1, "t"))
+	publisher := publisherFor(t, cluster, settings.Producer{}, settings.CreateTopics{})
+	for partition, never := range map[int32]bool{math.MaxInt32: true, -2: true, math.MaxInt32 - 1: false, 1: false} {
+		out := outgoing("t", "v")
+		out.Partition = partition
+		ready, err := publisher.Prepare(nil, out)
+		if !never {
+			if err != nil || len(ready) != 1 {
+				t.Errorf("partition %d: %v", partition, err)
+			}
+			continue
+		}
+		wantError(t, err, ClassInvalid, "no topic can have it")
+	}
+}
+
 func TestTimestampsThatKafkaCannotHaveAreRefused(t *testing.T) {
 	t.Parallel()
 	cluster := startKafka(t, kfake.SeedTopics(1, "t"))
