@@ -31,6 +31,10 @@ type Options struct {
 	Hide []string
 	// Identity tells this copy of the program from all others.
 	Identity otlp.Identity
+	// Copy tells copies with one identity on one machine apart, and is the same after a restart; "" where there is one.
+	Copy string
+	// Words are what routes are called in what is told.
+	Words status.Words
 	// Host is what a host says of OpenTelemetry. Getenv reads the OTEL_* variables, as os.Getenv does; nil = there are
 	// none.
 	Host   otlp.HostConfig
@@ -51,6 +55,7 @@ type Process struct {
 	Routes       *route.Set
 
 	identity otlp.Identity
+	words    status.Words
 	secrets  map[string]settings.Secret
 	metrics  *telemetry.Metrics
 	export   *otlp.Export
@@ -72,7 +77,7 @@ func Start(o Options) *Process {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	p := &Process{
-		Secrets: new(redact.Redactor), identity: o.Identity, secrets: o.Secrets, metrics: telemetry.NewMetrics(),
+		Secrets: new(redact.Redactor), identity: o.Identity, words: o.Words, secrets: o.Secrets, metrics: telemetry.NewMetrics(),
 		config: o.Config,
 	}
 	p.Secrets.Add(settings.SecretValues(o.Config, o.Secrets)...)
@@ -94,14 +99,23 @@ func Start(o Options) *Process {
 	p.Log.Info("the memory of the process is bounded", "bytes", p.ProcessLimit.Bytes, "given_by", p.ProcessLimit.From,
 		"budget", p.Memory.Status().Limit)
 	p.Routes = route.NewSet(route.Options{
-		Log: p.Log, Metrics: p.metrics, Secrets: p.Secrets, Memory: p.Memory, ProcessLimit: p.ProcessLimit,
+		Log: p.Log, Metrics: p.metrics, Secrets: p.Secrets, Memory: p.Memory, ProcessLimit: p.ProcessLimit, Words: o.Words,
 		Resident: memory.Resident,
 		Tracer:   tracing.New(p.export.TracerProvider(), o.Identity.Version).Fit(p.Secrets.Value, p.Secrets.Text),
 		Limiter:  semaphore.NewWeighted(int64(p.Own.MaxInFlight)),
-		Process:  []string{o.Identity.HostID, o.Identity.ProviderKey},
+		Process:  processOf(&o),
 	})
 	p.ends = []func(){p.Routes.Close, unbind, endLog, p.endExport}
 	return p
+}
+
+// processOf tells this copy of the program from all others, and is the same after a restart.
+func processOf(o *Options) []string {
+	parts := []string{o.Identity.HostID, o.Identity.ProviderKey}
+	if o.Copy != "" {
+		parts = append(parts, o.Copy)
+	}
+	return parts
 }
 
 // exportVariables are those of the environment that may hold secrets of collectors.
@@ -173,7 +187,7 @@ func (p *Process) Health(found status.Problems) string {
 func (p *Process) Status(found status.Problems) status.Provider {
 	return p.Routes.Status(status.Provider{
 		Version: p.identity.Version, ProviderKey: p.identity.ProviderKey, Lattice: p.identity.Lattice,
-		HostID:     p.identity.HostID,
+		HostID: p.identity.HostID, Words: p.words,
 		InstanceID: p.identity.InstanceID, Problems: p.Problems(found),
 	})
 }

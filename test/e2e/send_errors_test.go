@@ -45,7 +45,7 @@ func TestARealComponentLearnsWhyARecordWasNotSent(t *testing.T) {
 		"larger than the topic takes":   {"sender", "!send:errors.small:" + strings.Repeat("x", 20_000), "too-large: 20027 of 10000 bytes"},
 		"larger than the link allows":   {"sender", "!send:errors.out:" + strings.Repeat("x", 2<<20), "too-large: 2097179 of 2097152 bytes"},
 		"a topic that is missing":       {"sender", "!send:errors.missing:x", "unknown-topic: "},
-		"a topic that is not allowed":   {"sender", "!send:elsewhere:x", "not-authorised: publishing to elsewhere: this link may not publish to the topic: its allowed_topics are errors.*"},
+		"a topic that is not allowed":   {"sender", "!send:elsewhere:x", "not-authorised: publishing to elsewhere: the topic may not be published to: allowed_topics are errors.*"},
 		"no right to the topic":         {"stranger", "!send:errors.out:x", "not-authorised: "},
 		"a partition that is missing":   {"sender", "!sendto:errors.out:7:x", "invalid: publishing to errors.out: there is no partition 7: the topic has 1"},
 		"a name that no topic has":      {"sender", "!send:errors.a b:x", "invalid: "},

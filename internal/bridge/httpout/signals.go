@@ -29,11 +29,18 @@ func judge(status int, header http.Header, reason string, n int, now time.Time) 
 	switch {
 	case status >= 300 && status < 400:
 		o.Kind = record.Unavailable
-		o.Err = fmt.Errorf("the application answers %s: redirects are refused, so set url to where it leads", said)
+		o.Err = &record.Refusal{Reason: record.Redirected, Err: fmt.Errorf(
+			"the application answers %s: redirects are refused, so set url to where it leads", said)}
 		return o
-	case status == http.StatusUnauthorized || status == http.StatusProxyAuthRequired:
+	case status == http.StatusUnauthorized:
 		o.Kind = record.Unavailable
-		o.Err = fmt.Errorf("the application does not take the route's credentials (http_bearer_token, http_hmac_key, http_tls_cert_file): it answers %s", said)
+		o.Err = &record.Refusal{Reason: record.BadCredentials, Err: fmt.Errorf(
+			"the application does not take the route's credentials (http_bearer_token, http_hmac_key, http_tls_cert_file): it answers %s", said)}
+		return o
+	case status == http.StatusProxyAuthRequired:
+		o.Kind = record.Unavailable
+		o.Err = &record.Refusal{Reason: record.ProxyAsks, Err: fmt.Errorf(
+			"a proxy between the bridge and the application answers %s: the bridge has no credentials for proxies, so let its requests through, or set url to where no proxy is in between", said)}
 		return o
 	case status == http.StatusNotFound || status == http.StatusServiceUnavailable:
 		o.Kind = record.Unavailable

@@ -28,6 +28,8 @@ type Config struct {
 	Receiver  record.Receiver
 	Batches   bool
 	Component string
+	// Words are what the link is called in what is told.
+	Words status.Words
 	// Outputs produces what the component makes of records; nil where it makes nothing.
 	Outputs *dispatch.Outputs
 	// TransactionalID is the id of the link's transactions, the same after a restart; needed with them.

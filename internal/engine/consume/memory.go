@@ -97,7 +97,7 @@ func (s *session) refusedForMemory(tp topicPartition, a *assignment) {
 // addMemoryProblem says when a link has to wait for what others hold.
 func addMemoryProblem(ps *status.Problems, account *memory.Account) {
 	if since := account.Waits(); !since.IsZero() && time.Since(since) > memoryWait && !account.Room(minShare) {
-		ps.Add(status.ProblemMemory, fmt.Sprintf("reading waits since %s for memory that other links and calls hold: raise provider_max_memory, or lower max_buffer of the links that hold it",
+		ps.Add(status.ProblemMemory, fmt.Sprintf("reading waits since %s for memory that others hold: raise provider_max_memory, or lower max_buffer where it is held",
 			since.UTC().Format(time.RFC3339)))
 	}
 }

@@ -173,7 +173,7 @@ func (s *session) settle(ctx context.Context) {
 			return
 		}
 		if !told {
-			s.log.Warn("settling transactions that an earlier life of the link may have left open fails; it is tried again", "error", err)
+			s.log.Warn("settling transactions that an earlier life may have left open fails; it is tried again", "error", err)
 		}
 		if !backoff.Sleep(ctx, errorPause) {
 			return

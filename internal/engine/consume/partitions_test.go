@@ -46,7 +46,7 @@ func TestAPatternThatMatchesNothingIsNamed(t *testing.T) {
 			c := start(t, k.Brokers(), h, map[string]string{
 				"topic": "/orders|__.*/", "group_protocol": protocol, "reply_topic": "none", "metadata_max_age": "1s", "start": "earliest",
 			})
-			c.waitProblem("the pattern matches no topic that exists and that this user may see (ACL Describe); the link waits for one")
+			c.waitProblem("the pattern matches no topic that exists and that this user may see (ACL Describe); one is waited for")
 			if ps := c.Status().Problems; !ps.Has(status.ProblemTopic) {
 				t.Errorf("problems are %v", ps)
 			}

@@ -2,6 +2,7 @@ package consume
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -18,6 +19,7 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/produce"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
@@ -309,11 +311,27 @@ func HangingText(h *dispatch.Hanging, now time.Time) string {
 		h.Calls, now.Sub(h.Began).Round(time.Second), h.Topic, h.Partition, h.Offset)
 }
 
+// unavailable says what an error of a call means that nobody took, up to the time since when.
+func unavailable(err error, cfg *Config) (status.ProblemKind, string) {
+	if refusal, ok := errors.AsType[*record.Refusal](err); ok {
+		switch refusal.Reason {
+		case record.BadCredentials:
+			return status.ProblemCredentials, "credentials are refused since"
+		case record.ProxyAsks:
+			return status.ProblemProxy, "a proxy asks for credentials since"
+		case record.Redirected:
+			return status.ProblemRedirect, "records are redirected, and redirects are refused, since"
+		}
+	}
+	return status.ProblemUnavailable, cfg.Words.Receiver(cfg.Component) + " takes no calls since"
+}
+
 // addDispatchProblems says in words what keeps the dispatcher from delivering.
 func addDispatchProblems(ps *status.Problems, d *dispatch.Status, cfg *Config) {
 	if d.Unavailable != nil {
-		ps.Add(status.ProblemUnavailable, fmt.Sprintf("component %s takes no calls since %s, %d records wait: %v",
-			cfg.Component, d.UnavailableSince.UTC().Format(time.RFC3339), d.Waiting, d.Unavailable))
+		kind, since := unavailable(d.Unavailable, cfg)
+		ps.Add(kind, fmt.Sprintf("%s %s, %d records wait: %v",
+			since, d.UnavailableSince.UTC().Format(time.RFC3339), d.Waiting, d.Unavailable))
 	}
 	if f := d.Failing; f != nil && d.Unavailable == nil {
 		oldest := ""

@@ -350,10 +350,10 @@ func (s *shareSession) refused(tp topicPartition, refusal error) {
 		return
 	}
 	s.mu.Lock()
-	s.large[tp] = fmt.Errorf("%w; the link reads the partition again when it is put anew", large)
+	s.large[tp] = fmt.Errorf("%w; the partition is read again when this is put anew or changed", large)
 	s.mu.Unlock()
 	s.cl.PauseFetchPartitions(map[string][]int32{tp.topic: {tp.partition}})
-	s.log.Error("a batch is too large for the memory of the link: its partition is not read any more", "topic", tp.topic, "partition", tp.partition, "error", large)
+	s.log.Error("a batch is too large for the memory that there is for it: its partition is not read any more", "topic", tp.topic, "partition", tp.partition, "error", large)
 }
 
 func (s *shareSession) setPolled(at time.Time) {

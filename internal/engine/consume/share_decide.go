@@ -57,7 +57,7 @@ func (s *shareSession) decide(soft context.Context, f *kgo.Record, r *record.Rec
 
 var (
 	errLimit   = errors.New("the broker drops a record after so many deliveries (share.delivery.count.limit)")
-	errStopped = errors.New("the link was stopped before there was a verdict")
+	errStopped = errors.New("reading was stopped before there was a verdict")
 )
 
 // last tells whether the broker will not deliver a record again.

@@ -54,7 +54,7 @@ type Outputs struct {
 func (o *Outputs) PrepareAll(to, outputs []record.Outgoing) ([]record.Outgoing, error) {
 	for i := range outputs {
 		if o == nil {
-			return nil, errors.New("records were made of it, and the link produces none")
+			return nil, errors.New("records were made of it, and none are produced")
 		}
 		var err error
 		if to, err = o.Prepare(to, outputs[i]); err != nil {

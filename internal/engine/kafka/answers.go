@@ -25,7 +25,7 @@ type AnswerTooLargeError struct {
 }
 
 func (e *AnswerTooLargeError) Error() string {
-	return fmt.Sprintf("%s sent an answer of %d bytes that holds no records, and at most %d are taken: it names too many topics and partitions; give the link's user rights to see fewer, or name topics in place of a pattern",
+	return fmt.Sprintf("%s sent an answer of %d bytes that holds no records, and at most %d are taken: it names too many topics and partitions; give the user rights to see fewer, or name topics in place of a pattern",
 		e.Addr, e.Bytes, int64(maxAnswer))
 }
 

@@ -24,7 +24,7 @@ func MayMatch(topic string, internal bool) bool {
 }
 
 // ErrNoMatch says that the pattern of the setting topic matches nothing at present.
-var ErrNoMatch = errors.New("the pattern matches no topic that exists and that this user may see (ACL Describe); the link waits for one")
+var ErrNoMatch = errors.New("the pattern matches no topic that exists and that this user may see (ACL Describe); one is waited for")
 
 // NoPartition returns an error that names the first of the partitions that a topic with count of them does not have,
 // nil where it has all.

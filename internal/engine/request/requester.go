@@ -23,7 +23,7 @@ var (
 	// ErrTooMany is returned for a request beyond what may wait for answers at once.
 	ErrTooMany = fmt.Errorf("too many requests in flight: %d wait for an answer already", maxPending)
 	// ErrStopped is returned for requests during and after [Requester.Stop].
-	ErrStopped = errors.New("the link is being shut down")
+	ErrStopped = errors.New("no more requests are made: it is being shut down")
 )
 
 // Observer hears the ends of requests, for metrics. Its methods are called by many goroutines at once and must not
@@ -164,7 +164,7 @@ func (r *Requester) refuse(subject string) error {
 	case address.Correlation != nil:
 		return fmt.Errorf("requesting from %s: the subject is the address of an answer, which can be published to and not requested from", subject)
 	case address.Topic == r.cfg.Settings.ReplyTopic:
-		return fmt.Errorf("requesting from %s: that is the link's request_reply_topic, where answers are read", subject)
+		return fmt.Errorf("requesting from %s: that is the request_reply_topic, where answers are read", subject)
 	}
 	return nil
 }

@@ -101,7 +101,8 @@ func (s *readings) register(c *claim) {
 		case certain:
 			other.look()
 		case text != "":
-			c.log.Warn("records are divided between links", "reason", fmt.Sprintf("link %s %s", other.name, text))
+			c.log.Warn(s.shared.Words.Pick("records are divided between links", "records are divided between routes"),
+				"reason", s.shared.Words.Link()+" "+other.name+" "+text)
 		}
 	}
 	s.claims[c] = true
@@ -132,7 +133,7 @@ func (s *readings) clashOf(c *claim) error {
 			continue
 		}
 		if text, certain := c.clash(other); certain {
-			return fmt.Errorf("link %s %s", other.name, text)
+			return fmt.Errorf("%s %s %s", s.shared.Words.Link(), other.name, text)
 		}
 	}
 	return nil

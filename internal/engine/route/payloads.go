@@ -23,7 +23,7 @@ func newPayloads(log *slog.Logger, allowed bool) *payloads {
 	if !allowed {
 		return nil
 	}
-	log.Warn("log_payloads=true: at level debug, the log holds the keys and values of this link's records")
+	log.Warn("log_payloads=true: at level debug, the log holds the keys and values of its records")
 	return &payloads{log}
 }
 

@@ -35,19 +35,20 @@ func (r *Route) publishing(ctx context.Context) (*publishing, error) {
 	unusable := func(format string, args ...any) (*publishing, error) {
 		return nil, &UnusableError{r.shared.Secrets.Err(fmt.Errorf(format, args...))}
 	}
+	name := r.shared.Words.Link() + " " + r.name
 	select {
 	case <-r.settled:
 	case <-ctx.Done():
-		return unusable("waiting for link %s: %w", r, ctx.Err())
+		return unusable("waiting for %s: %w", name, ctx.Err())
 	}
 	now, refused := r.state()
 	switch {
 	case refused != nil:
-		return unusable("link %s: %w", r, refused)
+		return unusable("%s: %w", name, refused)
 	case now == nil:
-		return unusable("link %s has just been deleted", r)
+		return unusable("%s has just been deleted", name)
 	case now.publishing == nil:
-		return unusable("link %s is not for publishing: its interface is %s", r, now.wanted.Role)
+		return unusable("%s is not for publishing: its interface is %s", name, now.wanted.Role)
 	default:
 		return now.publishing, nil
 	}
@@ -136,7 +137,7 @@ func (p *publishing) send(ctx context.Context, from Trace, list []record.Outgoin
 }
 
 // ErrNoReplyTopic is the error of requests by a route that has no topic for their answers.
-var ErrNoReplyTopic = errors.New("requests need a topic for their answers: set request_reply_topic on the link")
+var ErrNoReplyTopic = errors.New("requests need a topic for their answers: set request_reply_topic")
 
 // Request produces a record as a request and waits for the answer, for so long.
 func (r *Route) Request(ctx context.Context, from Trace, out record.Outgoing, timeout time.Duration) (*record.Record, error) {

@@ -63,7 +63,7 @@ func (p *publishing) startRequester(r *Route) error {
 	p.requester = request.Start(request.Config{
 		Settings: p.settings.Request, Create: p.settings.Create, Access: access,
 		MaxMessageBytes: int64(p.settings.Producer.Client.MaxMessageBytes),
-		Memory:          r.shared.Memory.Open("answers for link " + r.name),
+		Memory:          r.shared.Memory.Open("answers for " + r.shared.Words.Link() + " " + r.name),
 		Publish:         p.publish, Observer: p.metrics, Log: p.log,
 	})
 	return nil

@@ -70,7 +70,7 @@ func newReading(shared *shared, c *claim, instance string) (*reading, error) {
 	}
 	s.choosePayloads()
 	cfg := s.consumerConfig()
-	cfg.Memory = shared.Memory.Open("records of link " + c.name)
+	cfg.Memory = shared.Memory.Open("records of " + shared.Words.Link() + " " + c.name)
 	s.Consumer = consume.Start(cfg)
 	return s, nil
 }
@@ -143,7 +143,7 @@ func (s *reading) receiver() record.Receiver {
 
 func (s *reading) consumerConfig() consume.Config {
 	cfg := consume.Config{
-		Settings: s.settings, Access: s.access, Component: s.claim.id.Peer,
+		Settings: s.settings, Access: s.access, Component: s.claim.id.Peer, Words: s.shared.Words,
 		Receiver: s.receiver(), Batches: s.claim.wanted.Role.Batches(),
 		Produce: s.deadLetter, Limiter: s.shared.Limiter, Observer: s.metrics, Secrets: s.shared.Secrets, Log: s.log,
 	}

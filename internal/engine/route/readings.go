@@ -48,7 +48,7 @@ func (s *readings) read(c *claim) remains {
 		return left
 	case clash != nil:
 		if c.setUnread(clash) {
-			c.log.Warn("the link's topics are not read for it", "reason", clash)
+			c.log.Warn("its topics are not read for it", "reason", clash)
 		}
 		return s.leave(c)
 	case sub == nil:
@@ -82,7 +82,7 @@ func (s *readings) join(c *claim) (*produce.Handle, error) {
 	sub := s.open[i]
 	sub.users = slices.Insert(sub.users, 0, c) // its credentials are those of another link, which work
 	c.setReading(sub)
-	c.log.Info("the component's link in the other direction reads the same already: both share it")
+	c.log.Info(s.shared.Words.Pick("the component's link in the other direction reads the same already: both share it", "another route reads the same already: both share it"))
 	old, err := sub.adopt(sub.security)
 	if err != nil {
 		sub.log.Error("reading goes on with the settings that it has for what it produces", "error", err)
@@ -104,7 +104,7 @@ func (s *readings) leave(c *claim) remains {
 	if len(sub.users) > 0 {
 		old, err := sub.adopt(sub.users[len(sub.users)-1].settings.Cluster.Security)
 		if err != nil {
-			sub.log.Error("reading goes on with the credentials of a link that is gone", "error", err)
+			sub.log.Error("reading goes on with credentials of somebody who is gone", "error", err)
 		}
 		return remains{rest: releaser(sub.log, old)}
 	}

@@ -96,7 +96,7 @@ func newRoute(s *Set, id ID, label Label) *Route {
 	}
 	shown := r.shown()
 	r.name = shown.ID()
-	log := s.Log.With("link", id.Name, "component", id.Peer, "direction", label.Direction)
+	log := s.Log.With(s.Words.LogKeys(id.Name, id.Peer)...).With("direction", label.Direction)
 	r.log = s.Secrets.Logger(status.LogTo(log, &r.errors, &r.deadLetters))
 	return r
 }
@@ -290,7 +290,7 @@ func (r *Route) end(ctx context.Context, readEnded func()) {
 		<-a.ended
 	}
 	r.settle()
-	r.log.Info("link ended")
+	r.log.Info(r.shared.Words.Pick("link ended", "route ended"))
 }
 
 // swap sets what runs and returns what ran.
@@ -322,7 +322,8 @@ func (r *Route) apply(parsed *Wanted, refused error) {
 			r.doBeside(remains{rest: left})
 			if exchanged {
 				r.swap(old, nil)
-				r.log.Info("the link's credentials were replaced: new connections use them")
+				r.log.Info(r.shared.Words.Pick("the link's credentials were replaced: new connections use them",
+					"the route's credentials were replaced: new connections use them"))
 				return
 			}
 		}
@@ -333,7 +334,7 @@ func (r *Route) apply(parsed *Wanted, refused error) {
 	}
 	now, err := r.start(parsed)
 	if err != nil {
-		r.log.Error("the link is refused", "error", err)
+		r.log.Error(r.shared.Words.Pick("the link is refused", "the route is refused"), "error", err)
 	}
 	r.replace(now, err)
 }

@@ -38,6 +38,8 @@ type Options struct {
 	// Resident asks the machine how many bytes the process has taken, for the status; nil is 0. What runs in virtual time asks
 	// no machine.
 	Resident func() int64
+	// Words are what routes are called in what is told.
+	Words status.Words
 	// Process tells this copy of the program from all others, and is the same after a restart on the same machine.
 	Process []string
 	// Connector makes the connections to Kafka; nil is the machine's network.
@@ -158,7 +160,7 @@ func (s *Set) Problems() status.Problems {
 	for _, id := range sortedIDs(s.routes) {
 		r := s.routes[id]
 		for _, problem := range r.problems() {
-			list = append(list, status.Problem{Kind: problem.Kind, Text: fmt.Sprintf("link %s: %s", r, problem.Text)})
+			list = append(list, status.Problem{Kind: problem.Kind, Text: fmt.Sprintf("%s %s: %s", s.Words.Link(), r, problem.Text)})
 		}
 	}
 	return list

@@ -133,10 +133,10 @@ func (o *observer) report(ids []ID, units map[ID]*Route, links []status.Link, no
 		}
 		o.reported[id] = reported{l.State, l.Reason, now}
 		if l.State.Ill() {
-			unit.log.Warn("the link is not healthy", "reason", l.Reason)
+			unit.log.Warn(unit.shared.Words.Pick("the link is not healthy", "the route is not healthy"), "reason", l.Reason)
 			continue
 		}
-		unit.log.Info("the link is healthy again")
+		unit.log.Info(unit.shared.Words.Pick("the link is healthy again", "the route is healthy again"))
 		unit.errors.Add(status.Event{Time: now, Text: "healthy again"})
 	}
 }

@@ -13,7 +13,7 @@ import (
 func TestTheLogTellsOfALinkThatGoesUpAndDownOnceInAWhile(t *testing.T) {
 	var log testkit.Log
 	id := ID{Peer: "echo", Name: "default"}
-	unit := &Route{id: id, log: log.Logger()}
+	unit := &Route{shared: &shared{}, id: id, log: log.Logger()}
 	var o observer
 	begin := time.Now()
 	look := func(after time.Duration, state status.State, reason string) {

@@ -110,9 +110,9 @@ func (w *work) tellReady() {
 	}
 	w.told = true
 	if w.wanted.Role.Delivers() && !w.wanted.Settings.Consumer.Enabled() {
-		w.log.Warn("the link names no topic: nothing will be delivered")
+		w.log.Warn("no topic is named: nothing will be delivered")
 	}
-	w.log.Info("link ready", "interface", w.wanted.Role.String(), "settings", w.wanted.Settings)
+	w.log.Info(w.shared.Words.Pick("link ready", "route ready"), "interface", w.wanted.Role.String(), "settings", w.wanted.Settings)
 }
 
 func (w *work) problems() status.Problems {

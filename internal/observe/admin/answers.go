@@ -44,7 +44,7 @@ func notReady(p *status.Provider) []string {
 			if reason == "" {
 				reason = string(l.State)
 			}
-			reasons = append(reasons, fmt.Sprintf("link %s: %s", l.ID(), reason))
+			reasons = append(reasons, fmt.Sprintf("%s %s: %s", p.Words.Link(), l.ID(), reason))
 		}
 	}
 	if len(reasons) == 0 && !p.Healthy {

@@ -27,6 +27,11 @@ const (
 	ProblemMemory ProblemKind = "memory"
 	// ProblemCommit is an offset that cannot be committed.
 	ProblemCommit ProblemKind = "commit"
+	// ProblemCredentials are credentials that the receiver of records refuses, ProblemProxy a proxy before it that asks for
+	// some, ProblemRedirect a receiver that is elsewhere now.
+	ProblemCredentials ProblemKind = "credentials"
+	ProblemProxy       ProblemKind = "proxy"
+	ProblemRedirect    ProblemKind = "redirect"
 	// ProblemUnavailable is a component that takes no calls, ProblemFailing one that takes them and fails.
 	ProblemUnavailable ProblemKind = "unavailable"
 	ProblemFailing     ProblemKind = "failing"

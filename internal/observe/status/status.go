@@ -13,8 +13,10 @@ type Provider struct {
 	Lattice     string `json:"lattice"`
 	HostID      string `json:"host_id"`
 	// InstanceID tells copies of one provider on one host apart, and a copy from the one before its restart.
-	InstanceID string    `json:"instance_id,omitempty"`
-	Started    time.Time `json:"started"`
+	InstanceID string `json:"instance_id,omitempty"`
+	// Words are what its links are called, where that is not links.
+	Words   Words     `json:"words,omitempty"`
+	Started time.Time `json:"started"`
 	// Time is when all of this was so, by the provider's clock: ages are relative to it, whatever the reader's clock says.
 	Time time.Time `json:"time"`
 	// Healthy and Message are what the host hears: Message says what is wrong, "" where nothing is.
