@@ -46,11 +46,15 @@ type Bridge struct {
 	o    Options
 	host string
 	seen config.Seen
-	// server is nil where nobody is served.
-	server *httpin.Server
-	nats   *natsconn.Pool
+	nats *natsconn.Pool
+	// retiring are servers whose place another has taken.
+	retiring sync.WaitGroup
+	// life ends with the time that the stop has.
+	life   context.Context
+	cutOff context.CancelFunc
 
 	mu      sync.RWMutex
+	server  *httpin.Server // nil where nobody is served
 	config  *config.Config // as it is carried out
 	trouble error          // why that is not what the file says
 	// listeners are those of the routes that take messages of NATS.
@@ -71,12 +75,14 @@ func Run(ctx context.Context, o Options) (err error) {
 		return fmt.Errorf("asking for the name of the machine: %w", err)
 	}
 	b := &Bridge{o: o, host: host}
+	b.life, b.cutOff = context.WithCancel(context.Background())
+	defer b.cutOff()
 	read, err := b.read()
 	if err != nil {
 		return err
 	}
 	around := process.Start(process.Options{
-		Log: o.Log, Config: read.Own, Secrets: read.OwnSecrets, Hide: read.Hide,
+		Log: o.Log, Config: read.Own, Secrets: read.OwnSecrets, Hide: read.Hide, Words: status.OfRoutes, Copy: copyOf(read),
 		Getenv: func(name string) string {
 			value, _ := o.Lookup(name)
 			return value
@@ -89,12 +95,14 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer func() { err = around.Secrets.Err(err) }()
 	b.Process = around
 	b.nats = natsconn.NewPool(read.Name, around.Log)
-	if err := b.listen(read); err != nil {
+	next, err := credentialsOf(read)
+	if err != nil {
 		return err
 	}
-	if err := b.exchangeCredentials(read); err != nil {
+	if b.server, err = b.listen(read, nil); err != nil {
 		return err
 	}
+	b.show(next)
 	b.apply(read)
 	defer b.Serve(b, o.OnAdmin)()
 	watching, stopWatching := context.WithCancel(ctx)
@@ -110,6 +118,10 @@ func Run(ctx context.Context, o Options) (err error) {
 	b.stop()
 	return err
 }
+
+// copyOf tells copies of a bridge on one machine apart: no two of them listen on one address. It is the same after a
+// restart.
+func copyOf(c *config.Config) string { return c.Own["admin_address"] + " " + c.Listen.Address }
 
 // stop ends the bridge in order: no route reads any more and what is with applications is finished, which may publish;
 // then callers are answered and no more served, and then the routes end.

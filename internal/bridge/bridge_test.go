@@ -224,6 +224,7 @@ func file(brokers []string, routes ...string) string {
 }
 
 func TestRecordsFlowInOrderAndOutputsAreProduced(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("orders", 2)
 	k.Topic("bills", 1)

@@ -3,6 +3,8 @@ package bridge
 import (
 	"context"
 	"fmt"
+	"reflect"
+	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/bridge/config"
 	"github.com/messaging-kafka/messaging-kafka/internal/bridge/httpin"
@@ -34,48 +36,79 @@ func CheckStart(c *config.Config) error {
 	return err
 }
 
-// listen serves callers where a file says so.
-func (b *Bridge) listen(c *config.Config) error {
+// listen serves callers as a file says, in place of a server before, nil for none, which is still to be retired. It
+// returns nil where the file has nobody served.
+func (b *Bridge) listen(c *config.Config, before *httpin.Server) (*httpin.Server, error) {
 	if c.Listen.Address == "" {
-		return nil
+		return nil, nil
 	}
 	o := serverOptions(c, b.sender)
-	o.Memory, o.Log, o.Fit = b.Memory.Open("requests of callers"), b.Log, b.Secrets.Text
+	o.Memory, o.Log, o.Fit = b.Memory, b.Log, b.Secrets.Text
 	o.Observer = b.Requests()
-	server, err := httpin.Start(o)
-	if err != nil {
-		return fmt.Errorf("serving callers: %w", err)
+	begin := httpin.Start
+	if before != nil {
+		begin = before.Successor
 	}
-	b.server = server
+	server, err := begin(o)
+	if err != nil {
+		return nil, fmt.Errorf("serving callers: %w", err)
+	}
 	b.Log.Info("serving callers", "address", server.Addr().String())
 	if b.o.OnListen != nil {
 		b.o.OnListen(server.Addr())
 	}
-	return nil
+	return server, nil
 }
 
-// stopListening ends the server within ctx. What runs is answered.
+// serving is the server of callers, nil where nobody is served.
+func (b *Bridge) serving() *httpin.Server {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.server
+}
+
+// stopListening ends the server within ctx, and waits for those before it. What runs is answered.
 func (b *Bridge) stopListening(ctx context.Context) {
-	if b.server != nil {
-		b.server.Stop(ctx)
+	if server := b.serving(); server != nil {
+		server.Stop(ctx)
 	}
+	defer context.AfterFunc(ctx, b.cutOff)()
+	b.retiring.Wait()
 }
 
 // serverFault says why callers are not served any more, nil where they are.
 func (b *Bridge) serverFault() error {
-	if b.server == nil {
-		return nil
+	if server := b.serving(); server != nil {
+		return server.Fault()
 	}
-	return b.server.Fault()
+	return nil
 }
 
-// exchangeCallers has the server know those of another file.
-func (b *Bridge) exchangeCallers(c *config.Config) error {
-	if b.server == nil || c.Listen.Address == "" {
+// retireTimeout is how long requests may go on that run when another server takes the place of theirs.
+const retireTimeout = 10 * time.Second
+
+// exchangeServer has callers be served as another file says. Where that cannot be, all stays as it was.
+func (b *Bridge) exchangeServer(now *config.Config) error {
+	before := b.serving()
+	if before != nil && before.Fault() == nil && reflect.DeepEqual(b.current().Listen, now.Listen) {
+		if err := before.SetCallers(callersOf(now), anyoneOf(now)); err != nil {
+			return config.Errors{{File: b.o.Path, Key: "callers", Problem: err.Error()}}
+		}
 		return nil
 	}
-	if err := b.server.SetCallers(callersOf(c), anyoneOf(c)); err != nil {
-		return config.Errors{{File: b.o.Path, Key: "callers", Problem: err.Error()}}
+	server, err := b.listen(now, before)
+	if err != nil {
+		return config.Errors{{File: b.o.Path, Key: "listen", Problem: err.Error()}}
+	}
+	b.mu.Lock()
+	b.server = server
+	b.mu.Unlock()
+	if before != nil {
+		b.retiring.Go(func() {
+			ctx, cancel := context.WithTimeout(b.life, retireTimeout)
+			defer cancel()
+			before.Retire(ctx)
+		})
 	}
 	return nil
 }

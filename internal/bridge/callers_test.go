@@ -54,6 +54,7 @@ func startListening(t *testing.T, content string, env map[string]string) (b *ben
 }
 
 func TestCallersPublishByTheirRoutes(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	for _, topic := range []string{"orders", "bills", "other"} {
 		k.Topic(topic, 1)

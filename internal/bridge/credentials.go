@@ -1,9 +1,11 @@
 package bridge
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -35,12 +37,22 @@ func (c *credentials) secrets() (bearer, key settings.Secret) {
 	return now.bearer, now.key
 }
 
+// pair is the certificate of the moment, nil for none.
+func (c *credentials) pair() *tls.Certificate { return c.now.Load().pair }
+
 // certificate is what TLS shows where it is asked for.
 func (c *credentials) certificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-	if pair := c.now.Load().pair; pair != nil {
+	if pair := c.pair(); pair != nil {
 		return pair, nil
 	}
 	return new(tls.Certificate), nil // none, by the rules of crypto/tls
+}
+
+// keep keeps the certificate before where it is the same, or connections that have shown it would be replaced.
+func (s *shown) keep(before *shown) {
+	if s.pair != nil && before.pair != nil && slices.EqualFunc(s.pair.Certificate, before.pair.Certificate, bytes.Equal) {
+		s.pair = before.pair
+	}
 }
 
 // credentialsOf are what routes show by a file.
@@ -64,12 +76,8 @@ func credentialsOf(now *config.Config) (map[destination]*shown, error) {
 	return next, nil
 }
 
-// exchangeCredentials has routes show what a file says, at destinations that are not new from now on.
-func (b *Bridge) exchangeCredentials(now *config.Config) error {
-	next, err := credentialsOf(now)
-	if err != nil {
-		return err
-	}
+// show has routes show what a file says, at destinations that are not new from now on.
+func (b *Bridge) show(next map[destination]*shown) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	kept := make(map[destination]*credentials, len(next))
@@ -77,12 +85,13 @@ func (b *Bridge) exchangeCredentials(now *config.Config) error {
 		c := b.credentials[to]
 		if c == nil {
 			c = new(credentials)
+		} else {
+			s.keep(c.now.Load())
 		}
 		c.now.Store(s)
 		kept[to] = c
 	}
 	b.credentials = kept
-	return nil
 }
 
 // shownBy are the credentials of a route, nil where the file that is carried out has no such route.

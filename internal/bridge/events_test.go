@@ -1,53 +1,30 @@
 package bridge
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
+	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
-
-// newClientPair is a certificate of its own with its key, as PEM.
-func newClientPair(t *testing.T, name string) (cert, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour),
-	}
-	certDER, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certDER})),
-		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
-}
 
 // TestEventsGoToApplicationsThatAskForACertificate, whose answers become records, and another certificate is shown once
 // its files have changed.
 func TestEventsGoToApplicationsThatAskForACertificate(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("orders", 1)
 	k.Topic("answers", 1)
@@ -74,11 +51,8 @@ func TestEventsGoToApplicationsThatAskForACertificate(t *testing.T) {
 	folder := t.TempDir()
 	ca, certFile, keyFile := filepath.Join(folder, "ca.pem"), filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")
 	write(t, ca, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: app.Certificate().Raw})))
-	show := func(name string) {
-		cert, key := newClientPair(t, name)
-		write(t, certFile, cert)
-		write(t, keyFile, key)
-	}
+	callers := testkit.NewAuthority(t)
+	show := func(name string) { callers.WritePair(callers.Local(name), certFile, keyFile) }
 	show("first")
 	b := start(t, file(k.Brokers(), "orders\ntopic: orders\ndeliver: http-cloudevents\nreply_topic: answers\nurl: "+app.URL+
 		"\nhttp_tls_ca_file: "+ca+"\nhttp_tls_cert_file: "+certFile+"\nhttp_tls_key_file: "+keyFile), nil)
@@ -101,4 +75,47 @@ func TestEventsGoToApplicationsThatAskForACertificate(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestAnApplicationUnderAnotherAuthorityIsTrustedOnceTheFileSaysSo, and its records wait until then.
+func TestAnApplicationUnderAnotherAuthorityIsTrustedOnceTheFileSaysSo(t *testing.T) {
+	t.Parallel()
+	k := testkit.Kfake(t)
+	k.Topic("orders", 1)
+	client := testkit.NewClient(t, k.Brokers())
+	before, after := testkit.NewAuthority(t), testkit.NewAuthority(t)
+	var shows atomic.Pointer[tls.Certificate]
+	first, second := before.Local("first"), after.Local("second")
+	shows.Store(&first)
+	var calls atomic.Int32
+	app := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		calls.Add(1)
+		w.Header().Set("Content-Type", wit.RecordsType)
+	}))
+	app.TLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		return &tls.Config{Certificates: []tls.Certificate{*shows.Load()}}, nil
+	}}
+	app.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
+	app.StartTLS()
+	t.Cleanup(app.Close)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	before.Write(ca)
+	b := start(t, file(k.Brokers(), reads("orders", app.URL, "http_tls_ca_file: "+ca)), nil)
+	client.ProduceText("orders", "one")
+	client.WaitDrained("bridge.orders", "orders")
+	shows.Store(&second)
+	app.CloseClientConnections()
+	client.ProduceText("orders", "two")
+	b.await(func(s *status.Provider) error {
+		if s.Healthy || !strings.Contains(s.Message, "certificate signed by unknown authority") {
+			return fmt.Errorf("the status says %q", s.Message)
+		}
+		return nil
+	})
+	if n := calls.Load(); n != 1 {
+		t.Errorf("the application got %d requests", n)
+	}
+	after.Write(ca)
+	client.WaitDrained("bridge.orders", "orders")
+	b.await(healthy)
 }

@@ -127,6 +127,7 @@ func TestAMessageOnNATSThatIsLostIsTold(t *testing.T) {
 // TestAChangedRouteLosesNoRequestOnNATS: the next listener is there before the one before it goes. A server may have
 // found the one and hand over when it is gone, and says so at once then.
 func TestAChangedRouteLosesNoRequestOnNATS(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("orders", 1)
 	client := testkit.NewClient(t, k.Brokers())

@@ -17,6 +17,7 @@ import (
 // TestAnUnchangedEchoComponentAnswersByNATS: what it publishes to reply-to becomes a record, with the id of the
 // request.
 func TestAnUnchangedEchoComponentAnswersByNATS(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("orders", 2)
 	k.Topic("orders.reply", 1)
@@ -63,6 +64,7 @@ func TestAnUnchangedEchoComponentAnswersByNATS(t *testing.T) {
 
 // TestRecordsAreHeldWhileNATSIsAway, which health tells with a kind of its own, and while nobody subscribes.
 func TestRecordsAreHeldWhileNATSIsAway(t *testing.T) {
+	t.Parallel()
 	k := testkit.Kfake(t)
 	k.Topic("orders", 1)
 	k.Topic("orders.dead", 1)

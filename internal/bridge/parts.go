@@ -92,7 +92,7 @@ func (b *Bridge) receiver(r *config.Route) func(route.Delivery) record.Receiver 
 		h := &d.Settings.HTTP
 		o := httpout.Options{
 			Route: name, URL: h.URL, Host: h.Host, Connections: h.Connections, HTTP2: h.Protocol == settings.HTTP2,
-			MaxAnswer: h.MaxAnswer, Current: shown.secrets, TLS: tlsOf(h, shown.certificate),
+			MaxAnswer: h.MaxAnswer, Current: shown.secrets, Pair: shown.pair, TLS: tlsOf(h, shown.certificate),
 			Memory: b.Memory.Open("answers for route " + name),
 		}
 		r, err := receiverOf(o, d)

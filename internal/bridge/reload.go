@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -41,11 +40,12 @@ func (b *Bridge) reload() {
 	if err == nil {
 		err = b.unchangeable(now)
 	}
+	var next map[destination]*shown
 	if err == nil {
-		err = b.exchangeCallers(now)
+		next, err = credentialsOf(now)
 	}
 	if err == nil {
-		err = b.exchangeCredentials(now)
+		err = b.exchangeServer(now) // after all else that can fail, since it cannot be taken back
 	}
 	b.mu.Lock()
 	b.trouble = err
@@ -55,6 +55,7 @@ func (b *Bridge) reload() {
 		return
 	}
 	b.Log.Info("the file was read again")
+	b.show(next)
 	b.apply(now)
 }
 
@@ -92,9 +93,6 @@ func changedAbove(before, now *config.Config) []string {
 	}
 	for _, name := range config.TelemetryOf(before, now) {
 		add(name)
-	}
-	if !reflect.DeepEqual(before.Listen, now.Listen) {
-		keys = append(keys, "listen")
 	}
 	return keys
 }

@@ -67,6 +67,7 @@ func answers(t *testing.T, answer func(w http.ResponseWriter, body []byte)) stri
 // TestNoDeadLetterTellsASecret that whoever handles a record repeats as the reason why it failed, whole or cut off,
 // whatever the front-end. Nor does the log, or the status.
 func TestNoDeadLetterTellsASecret(t *testing.T) {
+	t.Parallel()
 	valueOf := func(body []byte) *record.Record {
 		batch, err := wit.DecodeBatch(wit.NewBytesDecoder(body))
 		if err != nil || len(batch) != 1 {

@@ -280,3 +280,27 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestBoundsOfTheServer are those that the table of keys tells, both ends included.
+func TestBoundsOfTheServer(t *testing.T) {
+	const orders = "\nhosts: k:9092\nroutes: {orders: {allowed_topics: t}}\n"
+	for key, c := range map[string]struct {
+		content string // with the number
+		most    int
+	}{
+		"listen_max_connections": {"listen: 1\nlisten_max_connections: %d\ncallers: {a: {token: 0123456789abcdef, routes: orders}}" + orders, 100_000},
+		"max_in_flight":          {"listen: 1\ncallers: {a: {token: 0123456789abcdef, routes: orders, max_in_flight: %d}}" + orders, 10_000},
+	} {
+		for n, good := range map[int]bool{0: false, 1: true, c.most: true, c.most + 1: false} {
+			got, err := parse(fmt.Sprintf(c.content, n), nil)
+			switch {
+			case good && err != nil:
+				t.Errorf("%s: %d: %v", key, n, err)
+			case !good && (err == nil || !strings.Contains(err.Error(), key)):
+				t.Errorf("%s: %d is taken: %v", key, n, err)
+			case good && got.Listen.MaxConnections != n && got.Callers[0].MaxInFlight != n:
+				t.Errorf("%s: %d became %+v", key, n, got)
+			}
+		}
+	}
+}

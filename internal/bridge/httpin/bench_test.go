@@ -91,7 +91,7 @@ func (b *bench) serve(change func(*Options)) {
 			r, ok := b.routes[name]
 			return r, ok
 		},
-		Memory: b.memory.Open("requests over HTTP"), Log: b.log.Logger(),
+		Memory: b.memory, Log: b.log.Logger(),
 	}
 	if change != nil {
 		change(&o)
@@ -104,10 +104,13 @@ func (b *bench) serve(change func(*Options)) {
 	b.client = &http.Client{Transport: transport, Timeout: testkit.DefaultTimeout}
 	b.t.Cleanup(func() {
 		transport.CloseIdleConnections()
+		testkit.Eventually(b.t, testkit.DefaultTimeout, func() error {
+			if used := o.Memory.Status().Used; used != 0 {
+				return fmt.Errorf("%d bytes are held at the end", used)
+			}
+			return nil
+		})
 		b.stop()
-		if used := o.Memory.Used(); used != 0 {
-			b.t.Errorf("%d bytes are held at the end", used)
-		}
 	})
 }
 

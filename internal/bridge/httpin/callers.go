@@ -6,12 +6,14 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/memory"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
@@ -19,6 +21,8 @@ import (
 type caller struct {
 	Caller
 	places *semaphore.Weighted
+	// memory is what the caller's requests hold: one who fills it takes nothing from the others.
+	memory *memory.Account
 }
 
 // allows tells whether the caller may publish to a topic, as far as that is not the route's to say. The topic may be a
@@ -140,6 +144,41 @@ func (all *callers) byCertificate(c *x509.Certificate) *caller {
 		}
 	}
 	return nil
+}
+
+// each are the callers, by their names.
+func (all *callers) each() map[string]*caller {
+	list := make(map[string]*caller)
+	for i := range all.tokens {
+		list[all.tokens[i].of.Name] = all.tokens[i].of
+	}
+	for _, one := range all.certificates {
+		list[one.Name] = one
+	}
+	if all.anyone != nil {
+		list[all.anyone.Name] = all.anyone
+	}
+	return list
+}
+
+// takeOver gives callers what those of the same name before have of memory, nil for none before, and opens what is new.
+// It returns what is to be closed: of those who are gone.
+func (all *callers) takeOver(before *callers, budget *memory.Budget) (gone []*memory.Account) {
+	had := make(map[string]*memory.Account)
+	if before != nil {
+		for name, one := range before.each() {
+			had[name] = one.memory
+		}
+	}
+	for name, one := range all.each() {
+		if account, kept := had[name]; kept {
+			one.memory = account
+			delete(had, name)
+			continue
+		}
+		one.memory = budget.Open("requests of caller " + name)
+	}
+	return slices.Collect(maps.Values(had))
 }
 
 // who says who asks. A token that is shown decides, right or wrong.

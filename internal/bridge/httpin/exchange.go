@@ -89,7 +89,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	open := s.gate.enter()
 	defer s.gate.leave()
 	defer listen.Answering(r)()
-	x := &exchange{Server: s, w: w, r: r, held: s.o.Memory.Share(), endpoint: unknownEndpoint, began: time.Now()}
+	x := &exchange{Server: s, w: w, r: r, endpoint: unknownEndpoint, began: time.Now()}
 	s.o.Observer.Began()
 	defer x.end()
 	header := w.Header()
@@ -139,6 +139,7 @@ func (x *exchange) serve() error {
 		return busy(fmt.Sprintf("%d requests of caller %s run already", x.caller.MaxInFlight, x.caller.Name))
 	}
 	defer x.caller.places.Release(1)
+	x.held = x.caller.memory.Share()
 	if f := x.findRoute(); f != nil {
 		return f
 	}

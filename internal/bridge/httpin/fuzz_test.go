@@ -38,9 +38,8 @@ func FuzzRequest(f *testing.F) {
 		f.Add(seed.path, seed.media, seed.header, []byte(seed.body))
 	}
 	topics, budget := new(sink), memory.New(8<<20)
-	account := budget.Open("requests")
 	s, err := newServer(Options{
-		Address: "0", Memory: account, MaxBody: 1 << 20, Routes: func(string) (Sender, bool) { return topics, true },
+		Address: "0", Memory: budget, MaxBody: 1 << 20, Routes: func(string) (Sender, bool) { return topics, true },
 		Callers: []Caller{{Name: "shop", Tokens: secret(ordersToken), Routes: []string{"orders"}}},
 	})
 	if err != nil {
@@ -79,7 +78,7 @@ func FuzzRequest(f *testing.F) {
 				t.Errorf("published to %q by %s", r.Topic, path)
 			}
 		}
-		if used := account.Used(); used != 0 {
+		if used := budget.Status().Used; used != 0 {
 			t.Errorf("%d bytes are held", used)
 		}
 	})

@@ -50,8 +50,8 @@ type Options struct {
 	// default.
 	MaxBody        int64
 	MaxConnections int
-	// Memory is what requests are counted in while they run; nil is without a bound.
-	Memory *memory.Account
+	// Memory is what requests are counted in while they run, those of each caller by themselves; nil is without a bound.
+	Memory *memory.Budget
 	Log    *slog.Logger
 	// Fit takes secrets out of a text that is told to callers; nil leaves texts as they are.
 	Fit func(string) string

@@ -2,6 +2,7 @@ package httpin
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,12 +21,14 @@ type Server struct {
 	listener net.Listener
 	server   *http.Server
 	callers  atomic.Pointer[callers]
-	hosts    listen.Hosts
-	origins  *http.CrossOriginProtection
-	loopback bool
-	gate     gate
-	done     sync.WaitGroup
-	fault    atomic.Pointer[error] // why it serves no more
+	// exchanging is held while others take the place of the callers.
+	exchanging sync.Mutex
+	hosts      listen.Hosts
+	origins    *http.CrossOriginProtection
+	loopback   bool
+	gate       gate
+	done       sync.WaitGroup
+	fault      atomic.Pointer[error] // why it serves no more
 }
 
 // Times and sizes. Only maxCall, which bounds what a request does, is anything that a caller who means well may see.
@@ -48,12 +51,36 @@ const (
 )
 
 // Start listens and serves until [Server.Stop].
-func Start(o Options) (*Server, error) {
+func Start(o Options) (*Server, error) { return start(o, listenOn) }
+
+// Successor starts a server that takes the place of s, which is still to be retired. Where both have the same address,
+// they listen side by side until then, so that no connection is refused.
+func (s *Server) Successor(o Options) (*Server, error) {
+	return start(o, func(address string) (net.Listener, error) {
+		before, ok := s.listener.(*net.TCPListener)
+		if address != s.o.Address || !ok || s.fault.Load() != nil {
+			return listenOn(address)
+		}
+		file, err := before.File()
+		if err != nil {
+			return nil, err
+		}
+		defer file.Close() // the listener has one of its own
+		return net.FileListener(file)
+	})
+}
+
+func listenOn(address string) (net.Listener, error) {
+	return new(net.ListenConfig).Listen(context.Background(), "tcp", address)
+}
+
+func start(o Options, listen func(address string) (net.Listener, error)) (*Server, error) {
 	s, err := newServer(o)
 	if err != nil {
 		return nil, err
 	}
-	if s.listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", s.o.Address); err != nil {
+	if s.listener, err = listen(s.o.Address); err != nil {
+		s.forget()
 		return nil, fmt.Errorf("listening: %w", err)
 	}
 	if !s.loopback && s.o.TLS == nil && s.o.Anyone == nil {
@@ -65,13 +92,23 @@ func Start(o Options) (*Server, error) {
 
 // Check says why [Start] would refuse options, without listening; nil is that it would not.
 func Check(o Options) error {
-	_, err := newServer(o)
+	s, err := newServer(o)
+	if err == nil {
+		s.forget()
+	}
 	return err
 }
 
 func newServer(o Options) (*Server, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
+	}
+	var certificates *tls.Config
+	if o.TLS != nil {
+		var err error
+		if certificates, err = o.TLS.config(o.Log); err != nil {
+			return nil, err
+		}
 	}
 	s := &Server{o: o, hosts: listen.NewHosts(o.Hosts, o.Address), origins: http.NewCrossOriginProtection(), loopback: isLoopback(o.Address)}
 	if err := s.SetCallers(o.Callers, o.Anyone); err != nil {
@@ -83,18 +120,12 @@ func newServer(o Options) (*Server, error) {
 	protocols.SetUnencryptedHTTP2(true)
 	s.server = &http.Server{
 		Handler: http.HandlerFunc(s.answer), ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
-		Protocols: protocols, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, WriteTimeout: maxCall + writeTimeout,
+		TLSConfig: certificates, Protocols: protocols, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, WriteTimeout: maxCall + writeTimeout,
 		MaxHeaderBytes: maxHeaderBytes, ConnContext: listen.Keep, ConnState: listen.State,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerConnection: connWindow, MaxReceiveBufferPerStream: streamWindow,
 			SendPingTimeout: pingAfter, PingTimeout: headerTimeout, WriteByteTimeout: writeTimeout,
 		},
-	}
-	if o.TLS != nil {
-		var err error
-		if s.server.TLSConfig, err = o.TLS.config(o.Log); err != nil {
-			return nil, err
-		}
 	}
 	return s, nil
 }
@@ -108,8 +139,20 @@ func (s *Server) SetCallers(list []Caller, anyone *Caller) error {
 	if err != nil {
 		return err
 	}
+	s.exchanging.Lock()
+	defer s.exchanging.Unlock()
+	for _, account := range all.takeOver(s.callers.Load(), s.o.Memory) {
+		account.Close()
+	}
 	s.callers.Store(all)
 	return nil
+}
+
+// forget closes what callers have of memory.
+func (s *Server) forget() {
+	for _, one := range s.callers.Load().each() {
+		one.memory.Close()
+	}
 }
 
 func (s *Server) serve() {
@@ -137,6 +180,10 @@ func (s *Server) Fault() error {
 	return nil
 }
 
+// Retire ends a server within ctx whose place another has taken: what comes by its connections is answered until they
+// can be closed. What runs when ctx ends is cut off, which Retire waits for.
+func (s *Server) Retire(ctx context.Context) { s.end(s.server.Shutdown(ctx)) }
+
 // Stop ends the server within ctx: requests that run are answered, those that come are refused until these are, and
 // then nothing is listened to any more. What runs when ctx ends is cut off, which Stop waits for.
 func (s *Server) Stop(ctx context.Context) {
@@ -145,10 +192,16 @@ func (s *Server) Stop(ctx context.Context) {
 	if err == nil {
 		err = s.server.Shutdown(ctx)
 	}
+	s.end(err)
+}
+
+// end waits for the end of a server, whose connections are cut off where it has not ended in order.
+func (s *Server) end(err error) {
 	if err != nil {
 		s.o.Log.Warn("requests over HTTP were cut off by the stop", "error", err)
 		_ = s.server.Close() // the connections are cut, which is all that is wanted
 	}
 	s.done.Wait()
 	_ = s.gate.wait(context.Background()) // requests end with their connections
+	s.forget()
 }

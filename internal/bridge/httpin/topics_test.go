@@ -100,7 +100,7 @@ func TestEachRecordThatIsNotStoredHasItsError(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 	b.post("/topics/elsewhere", "text/plain", "x").want(t, 403, "caller shop may not publish to the topic: its allowed_topics are ord*, missing, secret")
-	b.post("/topics/secret", "text/plain", "x").want(t, 403, "this link may not publish to the topic")
+	b.post("/topics/secret", "text/plain", "x").want(t, 403, "the topic may not be published to")
 	b.post("/topics/missing", "text/plain", "x").want(t, 404, "missing")
 	if got := stored(t, b.post("/topics/missing", mediaText, `{"records":[{"value":"a"}]}`)); fmt.Sprint(got) != "[error 404]" {
 		t.Errorf("got %v", got)

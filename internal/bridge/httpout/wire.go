@@ -1,6 +1,7 @@
 package httpout
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -28,6 +29,7 @@ type wire struct {
 type connections struct {
 	*http.Transport
 	since time.Time
+	pair  *tls.Certificate
 }
 
 func newWires(o Options) []*wire {
@@ -38,22 +40,29 @@ func newWires(o Options) []*wire {
 	wires := make([]*wire, n)
 	for i := range wires {
 		wires[i] = &wire{o: &o}
-		wires[i].now.Store(&connections{wires[i].transport(), time.Now()})
+		wires[i].now.Store(&connections{wires[i].transport(), time.Now(), wires[i].pair()})
 	}
 	return wires
 }
 
-// get returns what to send by now. Connections that are old make place for new ones, and end with the requests that
-// they have.
+// get returns what to send by now. Connections that are old, or have shown another certificate than is to be shown, make
+// place for new ones, and end with the requests that they have.
 func (w *wire) get(now time.Time) *http.Transport {
-	had := w.now.Load()
-	if now.Sub(had.since) < wireLife {
+	had, pair := w.now.Load(), w.pair()
+	if now.Sub(had.since) < wireLife && had.pair == pair {
 		return had.Transport
 	}
-	if fresh := (&connections{w.transport(), now}); w.now.CompareAndSwap(had, fresh) {
+	if fresh := (&connections{w.transport(), now, pair}); w.now.CompareAndSwap(had, fresh) {
 		had.CloseIdleConnections()
 	}
 	return w.now.Load().Transport
+}
+
+func (w *wire) pair() *tls.Certificate {
+	if w.o.Pair == nil {
+		return nil
+	}
+	return w.o.Pair()
 }
 
 func (w *wire) transport() *http.Transport {
