@@ -40,8 +40,8 @@ func member(t *testing.T, k *testkit.FakeKafka, group, topic string) *kgo.Client
 	return cl
 }
 
-// onceFails runs a bridge that ends by itself until it gives the error that it must come to, with ever more patience: on a
-// busy machine a bridge has only begun when its patience is over.
+// onceFails runs a bridge that ends by itself until it gives the error that it must come to, with ever more patience:
+// on a busy machine a bridge has only begun when its patience is over.
 func onceFails(t *testing.T, content, want string) {
 	t.Helper()
 	for patience := onceSettled; ; patience *= 2 {

@@ -77,8 +77,9 @@ func Start(o Options) *Process {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	p := &Process{
-		Secrets: new(redact.Redactor), identity: o.Identity, words: o.Words, secrets: o.Secrets, metrics: telemetry.NewMetrics(),
-		config: o.Config,
+		Secrets: new(redact.Redactor), identity: o.Identity, words: o.Words, secrets: o.Secrets,
+		metrics: telemetry.NewMetrics(),
+		config:  o.Config,
 	}
 	p.Secrets.Add(settings.SecretValues(o.Config, o.Secrets)...)
 	p.Secrets.Add(settings.SecretValues(exportVariables(o.Getenv), nil)...)

@@ -18,8 +18,8 @@ var httpOnly = []string{
 // routeDrain is the drain_timeout of routes that set none.
 const routeDrain = 5 * time.Second
 
-// By HTTP/2 a connection takes many requests: servers allow a hundred or more. A few connections are opened all the same,
-// since a balancer spreads connections and not requests.
+// By HTTP/2 a connection takes many requests: servers allow a hundred or more. A few connections are opened all the
+// same, since a balancer spreads connections and not requests.
 const (
 	sharedConnections     = 4
 	requestsPerConnection = 32

@@ -63,7 +63,9 @@ func (a *Authority) Make(template *x509.Certificate) tls.Certificate {
 // Local makes a certificate of 127.0.0.1 with a common name.
 func (a *Authority) Local(commonName string) tls.Certificate {
 	a.t.Helper()
-	return a.Make(&x509.Certificate{Subject: pkix.Name{CommonName: commonName}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}})
+	return a.Make(&x509.Certificate{
+		Subject: pkix.Name{CommonName: commonName}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	})
 }
 
 // Pool has the authority alone.

@@ -91,8 +91,8 @@ func (p *Process) Signal(sig os.Signal) {
 	}
 }
 
-// Wait waits until the program has ended, and returns how. A program that is still there after patience is killed, which
-// is an error, too.
+// Wait waits until the program has ended, and returns how. A program that is still there after patience is killed,
+// which is an error, too.
 func (p *Process) Wait(patience time.Duration) error {
 	_, ended := p.life()
 	timer := time.NewTimer(patience)

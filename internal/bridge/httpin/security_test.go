@@ -409,7 +409,8 @@ func TestACallersRequestsDoNotTakeThePlacesOfOthers(t *testing.T) {
 	b.post("/topics/orders", "text/plain", "x").want(t, 200, "")
 }
 
-// TestACallersBodiesDoNotTakeTheMemoryOfOthers: one who has the bridge hold all that it may have leaves others their part.
+// TestACallersBodiesDoNotTakeTheMemoryOfOthers: one who has the bridge hold all that it may have leaves others their
+// part.
 func TestACallersBodiesDoNotTakeTheMemoryOfOthers(t *testing.T) {
 	b := newSunk(t, new(sink), func(o *Options) {
 		o.Callers = append(o.Callers, Caller{Name: "bank", Tokens: secret("bank-token-01234567"), Routes: []string{"orders"}})

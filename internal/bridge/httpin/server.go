@@ -65,8 +65,11 @@ func (s *Server) Successor(o Options) (*Server, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer file.Close() // the listener has one of its own
-		return net.FileListener(file)
+		taken, err := net.FileListener(file)
+		if closed := file.Close(); err == nil && closed != nil { // the listener has one of its own
+			return nil, errors.Join(closed, taken.Close())
+		}
+		return taken, err
 	})
 }
 

@@ -121,7 +121,7 @@ func (e *Events) one(ctx context.Context, single []*record.Record) []record.Outc
 		return d.end(record.Each(1, record.Outcome{Kind: record.Done}))
 	}
 	defer resp.Body.Close()
-	outputs, err := e.answers(d, resp, *reply)
+	outputs, err := answers(d, resp, *reply)
 	if err != nil {
 		return d.end(unreadable(err, 1))
 	}
@@ -135,7 +135,7 @@ func pass(resp *http.Response) {
 }
 
 // answers are the records that an answer is, to be published at the subject reply.
-func (e *Events) answers(d *delivery, resp *http.Response, reply string) ([]record.Outgoing, error) {
+func answers(d *delivery, resp *http.Response, reply string) ([]record.Outgoing, error) {
 	body, err := d.read(resp)
 	if err != nil {
 		return nil, err

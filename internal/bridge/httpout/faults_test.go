@@ -507,7 +507,8 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// TestCertificatesThatDoNotHoldAreRefused: one that is over, or not yet good, or another's, is of no use to either side.
+// TestCertificatesThatDoNotHoldAreRefused: one that is over, or not yet good, or another's, is of no use to either
+// side.
 func TestCertificatesThatDoNotHoldAreRefused(t *testing.T) {
 	ca := testkit.NewAuthority(t)
 	local := x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}

@@ -45,8 +45,8 @@ func newWires(o Options) []*wire {
 	return wires
 }
 
-// get returns what to send by now. Connections that are old, or have shown another certificate than is to be shown, make
-// place for new ones, and end with the requests that they have.
+// get returns what to send by now. Connections that are old, or have shown another certificate than is to be shown,
+// make place for new ones, and end with the requests that they have.
 func (w *wire) get(now time.Time) *http.Transport {
 	had, pair := w.now.Load(), w.pair()
 	if now.Sub(had.since) < wireLife && had.pair == pair {

@@ -158,8 +158,8 @@ func TestPartitionOutOfRangeNamesHowManyThereAre(t *testing.T) {
 	}
 }
 
-// TestAPartitionThatNoTopicCanHaveIsRefused before anything is sent: whoever made a record for it waits for nothing. One
-// that the topic does not have may come.
+// TestAPartitionThatNoTopicCanHaveIsRefused before anything is sent: whoever made a record for it waits for nothing.
+// One that the topic does not have may come.
 func TestAPartitionThatNoTopicCanHaveIsRefused(t *testing.T) {
 	t.Parallel()
 	cluster := startKafka(t, kfake.SeedTopics(1, "t"))

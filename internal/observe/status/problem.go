@@ -27,8 +27,8 @@ const (
 	ProblemMemory ProblemKind = "memory"
 	// ProblemCommit is an offset that cannot be committed.
 	ProblemCommit ProblemKind = "commit"
-	// ProblemCredentials are credentials that the receiver of records refuses, ProblemProxy a proxy before it that asks for
-	// some, ProblemRedirect a receiver that is elsewhere now.
+	// ProblemCredentials are credentials that the receiver of records refuses, ProblemProxy a proxy before it that asks
+	// for some, ProblemRedirect a receiver that is elsewhere now.
 	ProblemCredentials ProblemKind = "credentials"
 	ProblemProxy       ProblemKind = "proxy"
 	ProblemRedirect    ProblemKind = "redirect"

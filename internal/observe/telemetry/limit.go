@@ -19,7 +19,9 @@ const (
 
 // repeatAttrs are the attributes that make lines of one message different kinds of lines. Others, such as an offset or
 // an error, differ from line to line of one kind.
-var repeatAttrs = []string{"component", "link", "bridge", "route", "direction", "topic", "setting", "signal", "broker", "addr", "subject"}
+var repeatAttrs = []string{
+	"component", "link", "bridge", "route", "direction", "topic", "setting", "signal", "broker", "addr", "subject",
+}
 
 // Limit returns a logger that writes to log as before, but of warnings and errors of one kind (of one message and link,
 // and about one topic or broker) only so many in half a minute. The others are counted; at the end of that time the
