@@ -24,6 +24,13 @@ const (
 	HeaderComponent = "wasmcloud-component"
 )
 
+// Headers of a record that was a dead letter and was sent back. They stay with it if it is dead-lettered again, so that
+// a loop shows.
+const (
+	HeaderRedrives     = "messaging-kafka-redrives"      // how often, as text
+	HeaderRedrivenFrom = "messaging-kafka-redriven-from" // the last dead letter: topic/partition/offset
+)
+
 // maxErrorText bounds the error text in a dead letter: a record with its headers must still fit into a batch.
 const maxErrorText = 8 << 10
 

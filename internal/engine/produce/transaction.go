@@ -118,7 +118,13 @@ type Member struct {
 	Group, MemberID string
 	Generation      int32
 	InstanceID      string // "" for a dynamic member
+
+	alone bool // see Alone
 }
+
+// Alone is in the place of a member for a group that nobody joins: its offsets are notes of whoever has the producer,
+// and the id of the producer is what keeps others from writing them. Brokers refuse them while the group has members.
+func Alone(group string) Member { return Member{Group: group, Generation: -1, alone: true} }
 
 var (
 	// ErrNotAborted says that a transaction failed and could not be aborted either. A new [Transactor] with the same id
@@ -387,7 +393,7 @@ func (t *Transactor) addOffsets(ctx context.Context, member func() (Member, erro
 }
 
 func (t *Transactor) commitOffsets(ctx context.Context, req *kmsg.TxnOffsetCommitRequest, m Member) error {
-	if m.MemberID == "" || m.Generation < 0 {
+	if !m.alone && (m.MemberID == "" || m.Generation < 0) {
 		// The broker takes offsets from nobody in particular without a look at who owns the partitions.
 		return errNoMember
 	}
