@@ -58,10 +58,19 @@ The fields of --json keep their names: status, links (link, status, steps, lag),
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error { return flags.run(command) },
 	}
+	addLinkFlags(command, &flags)
+	set := command.Flags()
+	set.DurationVar(&flags.timeout, "timeout", check.DefaultTimeout, "longest `TIME` for the check of one link")
+	set.BoolVar(&flags.asJSON, "json", false, "print JSON")
+	return command
+}
+
+// addLinkFlags adds the flags that say which link is meant, for other commands too.
+func addLinkFlags(command *cobra.Command, flags *checkFlags) {
 	set := command.Flags()
 	set.StringArrayVar(&flags.set, "set", nil, "setting `KEY=VALUE` of the link; repeatable, beats files")
 	set.StringVar(&flags.file, "file", "", "read settings from `FILE`, one key=value on a line (- for standard input)")
-	set.StringVar(&flags.manifest, "manifest", "", "check the links of the wadm manifest `FILE`")
+	set.StringVar(&flags.manifest, "manifest", "", "the links of the wadm manifest `FILE`")
 	set.StringVar(&flags.provider, "provider", "",
 		"`NAME` of the provider in the manifest, where it has several for messaging")
 	set.StringVar(&flags.component, "component", "",
@@ -77,9 +86,6 @@ The fields of --json keep their names: status, links (link, status, steps, lag),
 	set.StringArrayVar(&flags.secretFiles, "secret-file", nil, "secret `KEY=FILE` that stands in a file; repeatable")
 	set.StringArrayVar(&flags.secretEnvs, "secret-env", nil,
 		"secret `KEY=VARIABLE` that stands in the environment; repeatable")
-	set.DurationVar(&flags.timeout, "timeout", check.DefaultTimeout, "longest `TIME` for the check of one link")
-	set.BoolVar(&flags.asJSON, "json", false, "print JSON")
-	return command
 }
 
 // checkReport is the JSON form of all results.

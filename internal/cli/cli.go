@@ -108,7 +108,7 @@ data on standard input.`,
 		},
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(newBridge(), newCheck(), newDev(), newPar(), newStatus(), newVersion())
+	root.AddCommand(newBridge(), newCheck(), newDeadLetters(), newDev(), newPar(), newStatus(), newTail(), newVersion())
 	return root, started
 }
 

@@ -38,12 +38,15 @@ func TestCommandsInDocumentsExist(t *testing.T) {
 		text := strings.ReplaceAll(string(content), "\\\n", " ")
 		for _, m := range commandLine.FindAllStringSubmatch(text, -1) {
 			words := strings.Fields(m[1])
-			if len(words) == 0 || !regexp.MustCompile(`^[a-z]+$`).MatchString(words[0]) {
+			if len(words) == 0 || !regexp.MustCompile(`^[a-z-]+$`).MatchString(words[0]) {
 				continue // the program as a name
 			}
 			command := words[0]
 			if len(words) > 1 && command == "par" && words[1] == "inspect" {
 				command += " inspect"
+			}
+			if len(words) > 1 && command == "dead-letters" {
+				command += " " + words[1]
 			}
 			known := ask(command)
 			seen++

@@ -1,0 +1,547 @@
+package letters
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/base/redact"
+	"github.com/messaging-kafka/messaging-kafka/internal/cli/browse"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/consume"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
+	"github.com/messaging-kafka/messaging-kafka/internal/settings"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
+)
+
+// letter is a dead letter as links write them, of the record with a number.
+func letter(n int, reason string, more ...kgo.RecordHeader) *kgo.Record {
+	header := func(name string, value []byte) kgo.RecordHeader { return kgo.RecordHeader{Key: name, Value: value} }
+	return &kgo.Record{
+		Topic: "dead", Partition: int32(n % 2), Key: fmt.Appendf(nil, "k%d", n%5), Value: []byte(strconv.Itoa(n)),
+		Timestamp: sentAt(n),
+		Headers: append([]kgo.RecordHeader{
+			header("shop", []byte("eu")),
+			header(consume.HeaderOriginalTopic, []byte("orders")),
+			header(consume.HeaderOriginalPartition, binary.BigEndian.AppendUint32(nil, uint32(n%3))),
+			header(consume.HeaderOriginalOffset, binary.BigEndian.AppendUint64(nil, uint64(n))),
+			header(consume.HeaderOriginalTimestamp, binary.BigEndian.AppendUint64(nil, uint64(sentAt(n).UnixMilli()))),
+			header(consume.HeaderOriginalGroup, []byte("g")),
+			header(consume.HeaderError, []byte(reason)),
+			header(consume.HeaderAttempts, []byte{0, 0, 0, 5}),
+			header(consume.HeaderComponent, []byte("mailer")),
+		}, more...),
+	}
+}
+
+func sentAt(n int) time.Time { return time.UnixMilli(1_700_000_000_000 + int64(n)*1000) }
+
+type world struct {
+	*testkit.Client
+	k *testkit.FakeKafka
+	t *testing.T
+}
+
+func newWorld(t *testing.T) *world {
+	t.Parallel()
+	k := testkit.Kfake(t)
+	k.Topic("dead", 2)
+	k.Topic("orders", 3)
+	return &world{testkit.NewClient(t, k.Brokers(), kgo.RecordPartitioner(kgo.ManualPartitioner())), k, t}
+}
+
+func (w *world) source() *browse.Source {
+	w.t.Helper()
+	link, _, err := settings.ParseLink(settings.Input{Config: map[string]string{
+		"hosts": strings.Join(w.k.Brokers(), ","), "request_timeout": "5s",
+	}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	s, err := browse.Open(w.t.Context(), link, "dead", new(redact.Redactor))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(s.Close)
+	return s
+}
+
+// redrive runs a redrive to its end.
+func (w *world) redrive(o Options) (Progress, error) {
+	w.t.Helper()
+	if err := o.Selection.Check(); err != nil {
+		w.t.Fatal(err)
+	}
+	if o.Notes == nil {
+		o.Notes = testWriter{w.t}
+	}
+	return Redrive(w.t.Context(), w.source(), o)
+}
+
+func (w *world) mustRedrive(sent int, o Options) Progress {
+	w.t.Helper()
+	p, err := w.redrive(o)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if p.Sent != sent {
+		w.t.Errorf("%d letters were sent, want %d", p.Sent, sent)
+	}
+	return p
+}
+
+type testWriter struct{ t *testing.T }
+
+func (w testWriter) Write(b []byte) (int, error) {
+	w.t.Logf("%s", b)
+	return len(b), nil
+}
+
+// records reads what readers of committed records find in a topic.
+func (w *world) records(topic string) (found []*record.Record) {
+	w.t.Helper()
+	link := w.source().Settings
+	s, err := browse.Open(w.t.Context(), link, topic, new(redact.Redactor))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer s.Close()
+	if err := Each(w.t.Context(), s, &Selection{}, testWriter{w.t}, func(l *Letter) (bool, error) {
+		found = append(found, l.Record)
+		return false, nil
+	}); err != nil {
+		w.t.Fatal(err)
+	}
+	return found
+}
+
+// want fails unless exactly the records with these numbers are in a topic.
+func (w *world) want(topic string, numbers ...int) {
+	w.t.Helper()
+	var got []int
+	for _, r := range w.records(topic) {
+		n, err := strconv.Atoi(string(r.Value))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		got = append(got, n)
+	}
+	slices.Sort(got)
+	slices.Sort(numbers)
+	if !slices.Equal(got, numbers) {
+		w.t.Errorf("topic %s has %v, want %v", topic, got, numbers)
+	}
+}
+
+func upTo(n int) (all []int) {
+	for i := range n {
+		all = append(all, i)
+	}
+	return all
+}
+
+func (w *world) letters(n int) {
+	w.t.Helper()
+	var all []*kgo.Record
+	for i := range n {
+		all = append(all, letter(i, []string{"no connection", "no such customer"}[i%2]))
+	}
+	w.Produce(all...)
+}
+
+func TestALetterGoesBackAsItWasOnceAndMarked(t *testing.T) {
+	w := newWorld(t)
+	w.letters(10)
+	w.mustRedrive(10, Options{})
+	w.want("orders", upTo(10)...)
+	for _, r := range w.records("orders") {
+		n, _ := strconv.Atoi(string(r.Value))
+		from := fmt.Sprintf("dead/%d/%d", n%2, n/2)
+		want := []record.Header{{Key: "shop", Value: []byte("eu")}, {Key: consume.HeaderRedrives, Value: []byte("1")},
+			{Key: consume.HeaderRedrivenFrom, Value: []byte(from)}}
+		same := func(a, b record.Header) bool { return a.Key == b.Key && bytes.Equal(a.Value, b.Value) }
+		if !slices.EqualFunc(r.Headers, want, same) {
+			t.Errorf("record %d has the headers %q, want %q", n, r.Headers, want)
+		}
+		if r.Partition != int32(n%3) || string(r.Key) != fmt.Sprintf("k%d", n%5) || !r.Timestamp.Equal(sentAt(n)) {
+			t.Errorf("record %d is %+v", n, r)
+		}
+	}
+	w.mustRedrive(0, Options{})
+	w.want("orders", upTo(10)...)
+	w.Produce(letter(10, "new"))
+	w.mustRedrive(1, Options{})
+	w.want("orders", upTo(11)...)
+}
+
+func TestWhatTheNextRunSendsIsWhatNoOtherHasSent(t *testing.T) {
+	w := newWorld(t)
+	w.letters(20)
+	w.mustRedrive(3, Options{Selection: Selection{Reason: "connection"}, Limit: 3})
+	w.mustRedrive(2, Options{Selection: Selection{Reason: "connection"}, Limit: 2})
+	p := w.mustRedrive(15, Options{})
+	if p.Known != 5 {
+		t.Errorf("%d letters are known to have been sent, want 5", p.Known)
+	}
+	w.mustRedrive(0, Options{Selection: Selection{Reason: "connection"}})
+	w.mustRedrive(0, Options{Selection: Selection{Since: sentAt(5).UnixMilli()}})
+	w.want("orders", upTo(20)...)
+	// Another round knows nothing of that.
+	w.mustRedrive(20, Options{Round: "again"})
+	w.mustRedrive(0, Options{Round: "again"})
+	w.want("orders", append(upTo(20), upTo(20)...)...)
+}
+
+func TestSelections(t *testing.T) {
+	w := newWorld(t)
+	w.letters(10)
+	one, last := int32(1), int64(2)
+	for name, test := range map[string]struct {
+		s    Selection
+		want []int
+	}{
+		"reason":           {Selection{Reason: "^no such"}, []int{1, 3, 5, 7, 9}},
+		"origin":           {Selection{Origin: "orders"}, upTo(10)},
+		"another origin":   {Selection{Origin: "bills"}, nil},
+		"origin partition": {Selection{Origin: "orders", OriginPartition: &one}, []int{1, 4, 7}},
+		"group":            {Selection{Group: "g"}, upTo(10)},
+		"another group":    {Selection{Group: "h"}, nil},
+		"key":              {Selection{Key: []byte("k3")}, []int{3, 8}},
+		"the empty key":    {Selection{KeyEmpty: true}, nil},
+		"times":            {Selection{Since: sentAt(3).UnixMilli(), Until: sentAt(6).UnixMilli()}, []int{3, 4, 5}},
+		"partition":        {Selection{Partitions: []int32{1}}, []int{1, 3, 5, 7, 9}},
+		"offsets":          {Selection{First: 1, Last: &last}, []int{2, 3, 4, 5}},
+		"two at once":      {Selection{Reason: "such", First: 4}, []int{9}},
+	} {
+		if err := test.s.Check(); err != nil {
+			t.Fatal(err)
+		}
+		var got []int
+		if err := Each(t.Context(), w.source(), &test.s, testWriter{t}, func(l *Letter) (bool, error) {
+			n, err := strconv.Atoi(string(l.Value))
+			got = append(got, n)
+			return false, err
+		}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+	for _, text := range []string{"", "x", "-", "5-3", "-1-2", "1-x"} {
+		if err := new(Selection).SetOffsets(text); err == nil {
+			t.Errorf("--offset %q is taken", text)
+		}
+	}
+	for text, want := range map[string][2]int64{"5": {5, 5}, "5-7": {5, 7}, "-7": {0, 7}} {
+		var s Selection
+		if err := s.SetOffsets(text); err != nil || s.First != want[0] || *s.Last != want[1] {
+			t.Errorf("--offset %q is %+v (%v)", text, s, err)
+		}
+	}
+}
+
+func TestADryRunChangesNothing(t *testing.T) {
+	w := newWorld(t)
+	w.letters(6)
+	var told []string
+	w.mustRedrive(6, Options{DryRun: true, Sent: func(l *Letter, topic string) error {
+		told = append(told, l.place()+" "+topic)
+		return nil
+	}})
+	slices.Sort(told)
+	if len(told) != 6 || told[0] != "dead/0/0 orders" {
+		t.Errorf("it tells of %q", told)
+	}
+	w.want("orders")
+	groups, err := kadm.NewClient(w.Client.Client).ListGroups(t.Context())
+	if err != nil || len(groups) > 0 {
+		t.Errorf("there are the groups %v (%v)", groups, err)
+	}
+	w.mustRedrive(6, Options{})
+}
+
+func TestALoopShows(t *testing.T) {
+	w := newWorld(t)
+	w.letters(4)
+	w.mustRedrive(4, Options{})
+	// They fail again, and are dead-lettered with the headers that they have.
+	var again []*kgo.Record
+	for _, r := range w.records("orders") {
+		n, _ := strconv.Atoi(string(r.Value))
+		var marks []kgo.RecordHeader
+		for _, h := range r.Headers[1:] {
+			marks = append(marks, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+		}
+		again = append(again, letter(n, "again", marks...))
+	}
+	w.Produce(again...)
+	none := 0
+	w.mustRedrive(0, Options{Selection: Selection{MostRedrives: &none}})
+	p := w.mustRedrive(4, Options{})
+	if p.Looped != 4 || p.Most != 1 {
+		t.Errorf("of the loop it says %+v", p)
+	}
+	for _, r := range w.records("orders") {
+		if v, _ := r.Header(consume.HeaderRedrives); string(v) == "2" {
+			return
+		}
+	}
+	t.Error("no record says that it was sent back twice")
+}
+
+func TestLettersGoElsewhere(t *testing.T) {
+	w := newWorld(t)
+	w.k.Topic("again", 1)
+	stranger := &kgo.Record{Topic: "dead", Value: []byte("9")}
+	w.letters(3)
+	w.Produce(stranger)
+	_, err := w.redrive(Options{})
+	if err == nil || !strings.Contains(err.Error(), "letter dead/0/2: it does not tell which topic") {
+		t.Errorf("a letter of nowhere: %v", err)
+	}
+	w.mustRedrive(1, Options{To: "again", Selection: Selection{Partitions: []int32{0}, First: 2}})
+	w.want("again", 9)
+	if _, err := w.redrive(Options{}); err != nil {
+		t.Error(err)
+	}
+	w.want("orders", 0, 1, 2)
+	if _, err := w.redrive(Options{To: "dead"}); err == nil {
+		t.Error("letters are sent to their own topic")
+	}
+	_, err = w.redrive(Options{To: "nowhere", Round: "r"})
+	if err == nil || !strings.Contains(err.Error(), "topic nowhere, where it is to go") {
+		t.Errorf("a topic that is not there: %v", err)
+	}
+	w.mustRedrive(4, Options{To: "again", Round: "kept", KeepAttempts: true})
+	kept := 0
+	for _, r := range w.records("again") {
+		if v, ok := r.Header(consume.HeaderAttempts); ok && v[3] == 5 {
+			kept++
+		}
+	}
+	if kept != 3 {
+		t.Errorf("%d records kept their attempts, want 3", kept)
+	}
+}
+
+// failing has the broker answer the first requests of a kind with an error, after doing what they ask where it says so.
+func (w *world) failing(key kmsg.Key, times int, answer func(kmsg.Request) kmsg.Response) {
+	w.k.ControlKey(key.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		w.k.KeepControl()
+		if times--; times < 0 {
+			return nil, nil, false
+		}
+		return answer(req), nil, true
+	})
+}
+
+func TestARedriveGoesOnWhereKafkaFails(t *testing.T) {
+	w := newWorld(t)
+	w.letters(1200)
+	w.failing(kmsg.TxnOffsetCommit, 3, func(kreq kmsg.Request) kmsg.Response {
+		req := kreq.(*kmsg.TxnOffsetCommitRequest)
+		resp := req.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
+		for _, rt := range req.Topics {
+			st := kmsg.NewTxnOffsetCommitResponseTopic()
+			st.Topic = rt.Topic
+			for _, rp := range rt.Partitions {
+				sp := kmsg.NewTxnOffsetCommitResponseTopicPartition()
+				sp.Partition, sp.ErrorCode = rp.Partition, kerr.RequestTimedOut.Code
+				st.Partitions = append(st.Partitions, sp)
+			}
+			resp.Topics = append(resp.Topics, st)
+		}
+		return resp
+	})
+	var notes bytes.Buffer
+	p := w.mustRedrive(1200, Options{Notes: &notes})
+	if !strings.Contains(notes.String(), "it is tried again: ") {
+		t.Errorf("it says nothing of what failed: %q", notes.String())
+	}
+	if p.Topics["orders"] != 1200 {
+		t.Errorf("it counts %v", p.Topics)
+	}
+	w.want("orders", upTo(1200)...)
+}
+
+func TestAStoppedRedriveIsGoneOnWith(t *testing.T) {
+	w := newWorld(t)
+	w.letters(100)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	sent := 0
+	p, err := Redrive(ctx, w.source(), Options{Rate: 40, Notes: testWriter{t}, Sent: func(*Letter, string) error {
+		if sent++; sent == 25 {
+			stop()
+		}
+		return nil
+	}})
+	if !errors.Is(err, context.Canceled) || p.Sent < 25 || p.Sent == 100 {
+		t.Fatalf("it was not stopped in the middle: %d sent, %v", p.Sent, err)
+	}
+	w.mustRedrive(100-p.Sent, Options{})
+	w.want("orders", upTo(100)...)
+}
+
+func TestASecondRedriveTakesOver(t *testing.T) {
+	w := newWorld(t)
+	w.letters(100)
+	taken := false
+	p, err := w.redrive(Options{Rate: 40, Sent: func(*Letter, string) error {
+		if !taken {
+			taken = true
+			w.mustRedrive(90, Options{})
+		}
+		return nil
+	}})
+	if err == nil || !strings.Contains(err.Error(), "another redrive of this topic has taken over") {
+		t.Errorf("the first one ends with %v", err)
+	}
+	if p.Sent != 10 {
+		t.Errorf("the first one sent %d", p.Sent)
+	}
+	w.want("orders", upTo(100)...)
+}
+
+func TestAtLeastOnceGoesWithoutTransactions(t *testing.T) {
+	w := newWorld(t)
+	w.letters(30)
+	w.k.ControlKey(kmsg.InitProducerID.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		w.k.KeepControl()
+		if kreq.(*kmsg.InitProducerIDRequest).TransactionalID == nil {
+			return nil, nil, false
+		}
+		resp := kreq.ResponseKind().(*kmsg.InitProducerIDResponse)
+		resp.ErrorCode = kerr.TransactionalIDAuthorizationFailed.Code
+		return resp, nil, true
+	})
+	_, err := w.redrive(Options{})
+	if err == nil || !strings.Contains(err.Error(), "--at-least-once") ||
+		!strings.Contains(err.Error(), "messaging-kafka.redrive.dead") {
+		t.Errorf("without the right it says %v", err)
+	}
+	w.mustRedrive(10, Options{AtLeastOnce: true, Limit: 10})
+	w.mustRedrive(20, Options{AtLeastOnce: true})
+	w.mustRedrive(0, Options{AtLeastOnce: true})
+	w.want("orders", upTo(30)...)
+}
+
+func TestNotesStayShort(t *testing.T) {
+	n := notes{Version: notesVersion, Topic: "t"}
+	add := func(s Selection, below, start int64) {
+		t.Helper()
+		if err := s.Check(); err != nil {
+			t.Fatal(err)
+		}
+		n = n.with(s, below, start)
+	}
+	add(Selection{Reason: "a"}, 10, 0)
+	add(Selection{Reason: "b", Since: 2000}, 20, 0)
+	add(Selection{Reason: "b", Since: 1000}, 30, 0) // includes the one before
+	if len(n.Done) != 2 {
+		t.Errorf("it keeps %+v", n.Done)
+	}
+	add(Selection{Reason: "c"}, 40, 15) // the letters of the first are no more
+	if len(n.Done) != 2 {
+		t.Errorf("it keeps %+v", n.Done)
+	}
+	add(Selection{}, 40, 15) // includes all
+	if len(n.Done) != 1 || n.below(&Selection{}) != 40 {
+		t.Errorf("it keeps %+v", n.Done)
+	}
+	add(Selection{Reason: "a"}, 12, 0)
+	if len(n.Done) != 2 || n.below(&Selection{}) != 40 {
+		t.Errorf("it keeps %+v", n.Done)
+	}
+	text, err := n.text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := readNotes(kadm.OffsetResponse{Offset: kadm.Offset{At: 40, Metadata: text}}, "t")
+	if err != nil || len(read.Done) != 2 || read.below(&Selection{Reason: "a"}) != 12 {
+		t.Errorf("they are read as %+v (%v)", read, err)
+	}
+	read, err = readNotes(kadm.OffsetResponse{Offset: kadm.Offset{At: 40, Metadata: text}}, "another")
+	if err != nil || len(read.Done) != 0 {
+		t.Errorf("those of another topic are read as %+v (%v)", read, err)
+	}
+	if _, err = readNotes(kadm.OffsetResponse{Offset: kadm.Offset{At: 40, Metadata: "{}"}}, "t"); err == nil {
+		t.Error("notes of another form are read")
+	}
+	// Somebody has set the offset by hand.
+	read, err = readNotes(kadm.OffsetResponse{Offset: kadm.Offset{At: 40}}, "t")
+	if err != nil || read.below(&Selection{}) != 40 {
+		t.Errorf("an offset alone is read as %+v (%v)", read, err)
+	}
+}
+
+func TestReasonsAreCounted(t *testing.T) {
+	r := NewReasons()
+	for i := range mostReasons + 10 {
+		r.Add(&Letter{Reason: fmt.Sprint("reason ", i)})
+	}
+	r.Add(&Letter{Reason: "reason 7"})
+	counts := r.Counts()
+	if len(counts) != mostReasons+1 || counts[0] != (ReasonCount{2, "reason 7"}) ||
+		counts[mostReasons] != (ReasonCount{10, ""}) {
+		t.Errorf("%d reasons, from %+v to %+v", len(counts), counts[0], counts[len(counts)-1])
+	}
+	all := maps.Collect(func(yield func(string, int) bool) {
+		for _, c := range counts {
+			if !yield(c.Reason, c.Letters) {
+				return
+			}
+		}
+	})
+	if len(all) != mostReasons+1 {
+		t.Errorf("some reason is there twice")
+	}
+}
+
+func TestWhatBecameOfATransactionIsFoundOut(t *testing.T) {
+	for _, committed := range []bool{true, false} {
+		t.Run(fmt.Sprintf("committed %v", committed), func(t *testing.T) {
+			w := newWorld(t)
+			w.letters(700)
+			seen := 0
+			w.k.ControlKey(kmsg.EndTxn.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+				w.k.KeepControl()
+				seen++
+				if seen != 1 {
+					return nil, nil, false
+				}
+				if committed { // by a request that is its like, so that the answer to this one can be another
+					same := *kreq.(*kmsg.EndTxnRequest)
+					w.k.SleepControl(func() {
+						if resp, err := same.RequestWith(t.Context(), w.Client.Client); err != nil || resp.ErrorCode != 0 {
+							t.Errorf("ending the transaction: %v, %+v", err, resp)
+						}
+					})
+				}
+				resp := kreq.ResponseKind().(*kmsg.EndTxnResponse)
+				resp.ErrorCode = kerr.RequestTimedOut.Code
+				return resp, nil, true
+			})
+			var notes bytes.Buffer
+			w.mustRedrive(700, Options{Notes: &notes})
+			if !strings.Contains(notes.String(), "it is tried again") {
+				t.Errorf("nothing failed: %q", notes.String())
+			}
+			w.want("orders", upTo(700)...)
+		})
+	}
+}

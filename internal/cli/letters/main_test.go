@@ -1,0 +1,9 @@
+package letters
+
+import (
+	"testing"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }

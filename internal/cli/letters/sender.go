@@ -1,0 +1,133 @@
+package letters
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/cli/browse"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/produce"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
+	"github.com/messaging-kafka/messaging-kafka/internal/settings"
+)
+
+// sender sends letters and keeps notes of it.
+type sender interface {
+	// begin makes sure that nobody else has the notes, as far as it can.
+	begin(context.Context) error
+	// commit sends letters and stores the notes.
+	commit(context.Context, []record.Outgoing, []kadm.Offset) error
+	close() error
+}
+
+// beginTime bounds the beginning of a producer: what another has left open may have to be aborted first.
+const beginTime = 30 * time.Second
+
+func newSender(s *browse.Source, group string, o *Options) (sender, error) {
+	switch {
+	case o.DryRun:
+		return nobody{}, nil
+	case o.AtLeastOnce:
+		producer := s.Settings.Producer
+		producer.Client.Acks = settings.AcksAll
+		handle, err := produce.NewPool(produce.Options{}).Acquire(s.Settings.Cluster, producer.Client)
+		if err != nil {
+			return nil, err
+		}
+		return &atLeastOnce{s, group, produce.NewPublisher(handle, producer, settings.CreateTopics{}, nil)}, nil
+	}
+	log := slog.New(slog.DiscardHandler)
+	t, err := produce.NewTransactor(group, s.Access, s.Settings.Cluster, s.Settings.Producer.Client, log)
+	if err != nil {
+		return nil, fmt.Errorf("making a transactional producer: %w", err)
+	}
+	return &together{group, t}, nil
+}
+
+// nobody sends nothing.
+type nobody struct{}
+
+func (nobody) begin(context.Context) error                                    { return nil }
+func (nobody) commit(context.Context, []record.Outgoing, []kadm.Offset) error { return nil }
+func (nobody) close() error                                                   { return nil }
+
+// together sends letters and notes in one transaction.
+type together struct {
+	group string
+	t     *produce.Transactor
+}
+
+func (s *together) begin(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, beginTime)
+	defer cancel()
+	return s.t.Init(ctx)
+}
+
+func (s *together) commit(ctx context.Context, out []record.Outgoing, offsets []kadm.Offset) error {
+	byTopic := make(map[string]*kmsg.TxnOffsetCommitRequestTopic)
+	for _, o := range offsets {
+		t := byTopic[o.Topic]
+		if t == nil {
+			made := kmsg.NewTxnOffsetCommitRequestTopic()
+			made.Topic = o.Topic
+			t = &made
+			byTopic[o.Topic] = t
+		}
+		p := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+		p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = o.Partition, o.At, o.LeaderEpoch, &o.Metadata
+		t.Partitions = append(t.Partitions, p)
+	}
+	topics := make([]kmsg.TxnOffsetCommitRequestTopic, 0, len(byTopic))
+	for _, t := range byTopic {
+		topics = append(topics, *t)
+	}
+	return s.t.Commit(ctx, func() (produce.Member, error) { return produce.Alone(s.group), nil }, out, topics)
+}
+
+func (s *together) close() error {
+	s.t.Close()
+	return nil
+}
+
+// atLeastOnce sends letters and stores the notes when they are acknowledged.
+type atLeastOnce struct {
+	s         *browse.Source
+	group     string
+	publisher *produce.Publisher
+}
+
+func (*atLeastOnce) begin(context.Context) error { return nil }
+
+func (s *atLeastOnce) commit(ctx context.Context, out []record.Outgoing, offsets []kadm.Offset) error {
+	var errs []error
+	for _, result := range s.publisher.Send(ctx, out...) {
+		if result.Err != nil {
+			errs = append(errs, result.Err)
+		}
+	}
+	if len(errs) > 0 {
+		return fmt.Errorf("sending letters: %w", errs[0])
+	}
+	var all kadm.Offsets
+	for _, o := range offsets {
+		all.Add(o)
+	}
+	if err := s.s.Admin.CommitAllOffsets(ctx, s.group, all); err != nil {
+		return fmt.Errorf("keeping notes in the offsets of group %s: %w", s.group, err)
+	}
+	return nil
+}
+
+func (s *atLeastOnce) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), commitTime)
+	defer cancel()
+	if err := s.publisher.Release(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("closing the producer: %w", err)
+	}
+	return nil
+}
