@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 )
 
 const root = ".."
@@ -192,6 +194,62 @@ func said(t *testing.T, part string) bool {
 	t.Helper()
 	return len(part) < 6 || slices.ContainsFunc(allTexts(t),
 		func(text string) bool { return strings.Contains(text, part) })
+}
+
+// problemKinds are the constants of package status that tell what a problem is about, by their names.
+func problemKinds(t *testing.T) map[string]status.ProblemKind {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, "internal/observe/status/problem.go"), nil,
+		parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := make(map[string]status.ProblemKind)
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		if kind, ok := spec.Type.(*ast.Ident); !ok || kind.Name != "ProblemKind" {
+			return true
+		}
+		for i, name := range spec.Names {
+			kinds[name.Name] = status.ProblemKind(textOf(spec.Values[i]))
+		}
+		return true
+	})
+	if len(kinds) < 15 {
+		t.Fatalf("only %d kinds of problems are found", len(kinds))
+	}
+	return kinds
+}
+
+func TestEveryStateAndKindOfProblemHasItsSection(t *testing.T) {
+	var anchors []string
+	for _, h := range heading.FindAllStringSubmatch(read(t, "operations.md"), -1) {
+		anchors = append(anchors, anchor(h[1]))
+	}
+	sections := status.Runbook()
+	all := []string{sections.Other, sections.Failures, sections.DeadLetters, sections.Lag}
+	for name, kind := range problemKinds(t) {
+		section := sections.Problems[kind]
+		if section == "" {
+			t.Errorf("%s has no section of operations.md: give it one in internal/observe/status/runbook.go", name)
+		}
+		all = append(all, section)
+	}
+	for _, state := range status.States {
+		section := sections.States[state]
+		if (section == "") != (state == status.Healthy) {
+			t.Errorf("the state %s has the section %q of operations.md: internal/observe/status/runbook.go gives it", state, section)
+		}
+		all = append(all, section)
+	}
+	for _, section := range all {
+		if section != "" && !slices.Contains(anchors, section) {
+			t.Errorf("operations.md#%s is no section", section)
+		}
+	}
 }
 
 var snakeCase = regexp.MustCompile(`^[a-z]+(_[a-z0-9]+)+$`)

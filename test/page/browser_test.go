@@ -183,6 +183,21 @@ func eval[T any](tb *tab, expression string) T {
 	return run(tb, chromedp.Evaluate[T](expression))
 }
 
+// picture is a picture of the whole page, however long it is.
+func (tb *tab) picture() []byte {
+	tb.t.Helper()
+	size := eval[[]float64](tb, "[document.documentElement.clientWidth, document.documentElement.scrollHeight]")
+	ctx, cancel := context.WithTimeout(tb.ctx, browserTimeout)
+	defer cancel()
+	r, err := chromedp.Call(ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{
+		CaptureBeyondViewport: ptr(true), Clip: &page.Viewport{Width: size[0], Height: size[1], Scale: 1},
+	})
+	if err != nil {
+		tb.t.Fatalf("taking a picture: %v", err)
+	}
+	return r.Data
+}
+
 // text is the visible text of the first element that a selector finds, "" where there is none.
 func (tb *tab) text(selector string) string {
 	tb.t.Helper()

@@ -62,6 +62,14 @@ func busy() status.Provider {
 		RecentDeadLetters: []status.Event{{Time: now.Add(-30 * time.Minute),
 			Text:  "the component refused it: order 17 has no customer",
 			Topic: "orders", Partition: ptr(int32(3)), Offset: ptr(int64(81723))}},
+		DeadLetterReasons: []status.Reason{
+			{Text: "the component refused it: order 17 has no customer", Count: 2, First: now.Add(-2 * time.Hour),
+				Last: now.Add(-30 * time.Minute), Topic: "orders", Partition: ptr(int32(3)), Offset: ptr(int64(81723))},
+			{Text: "the component did not answer within handle_timeout (30s)", Count: 1, First: now.Add(-time.Hour), Last: now.Add(-time.Hour),
+				Topic: "orders", Partition: ptr(int32(4)), Offset: ptr(int64(9))},
+		},
+		LastFailure: &status.Event{Time: now.Add(-30 * time.Minute), Text: "order 17 has no customer", Topic: "orders",
+			Partition: ptr(int32(3)), Offset: ptr(int64(81723))},
 	}
 	for i := range int32(60) {
 		orders.Partitions = append(orders.Partitions,
@@ -72,8 +80,9 @@ func busy() status.Provider {
 	p.Links = []status.Link{
 		{Component: "mailer", Name: "default", Package: "wasmcloud:messaging", Direction: status.Target, Interfaces: []string{"consumer"},
 			State: status.Unhealthy, Reason: "topic orders does not exist: create it, or set create_topics",
-			Since: now.Add(-3 * time.Minute),
-			Group: "wasmcloud.default.mailer.default", Topics: []string{"orders"},
+			Problems: status.Problems{{Kind: status.ProblemTopic, Text: "topic orders does not exist: create it, or set create_topics"}},
+			Since:    now.Add(-3 * time.Minute),
+			Group:    "wasmcloud.default.mailer.default", Topics: []string{"orders"},
 			RecentErrors: []status.Event{{Time: now.Add(-3 * time.Minute), Level: "ERROR",
 				Text: "topic orders does not exist", Count: 12}}},
 		orders,
@@ -96,12 +105,20 @@ func hostile() status.Provider {
 	}
 	return status.Provider{
 		Version: evil(), ProviderKey: evil(), Lattice: evil(), HostID: evil(), Started: time.Now(), Message: evil(),
+		Causes: []status.Cause{{Problem: status.Problem{Kind: status.ProblemKind(evil()), Text: evil()},
+			Links: []string{evil()}}},
+		Silent: []string{evil()},
+		Copies: []status.Copy{{Name: evil(), ProviderKey: evil(), Lattice: evil(), HostID: evil(), InstanceID: evil(),
+			Version: evil()}},
 		Links: []status.Link{{
 			Component: evil(), Name: evil(), Package: evil(), Direction: evil(), Interfaces: []string{evil()},
 			State: status.State(evil()), Reason: evil(),
 			Group: evil(), Topics: []string{evil()}, SharedWith: evil(), Since: time.Now(),
-			Partitions:   []status.Partition{{Topic: evil(), Lag: 1, Held: evil()}},
-			RecentErrors: []status.Event{event()}, RecentDeadLetters: []status.Event{event()},
+			Partitions:  []status.Partition{{Topic: evil(), Lag: 1, Held: evil(), Copy: evil()}},
+			Problems:    status.Problems{{Kind: status.ProblemKind(evil()), Text: evil()}},
+			LastFailure: ptr(event()), Provider: evil(), Advice: evil(),
+			DeadLetterReasons: []status.Reason{{Text: evil(), Topic: evil(), Count: 3}},
+			RecentErrors:      []status.Event{event()}, RecentDeadLetters: []status.Event{event()},
 		}},
 	}
 }

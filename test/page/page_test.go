@@ -14,7 +14,15 @@ import (
 
 // row is the JavaScript for the row of a link.
 func row(link string) string {
-	return fmt.Sprintf("[...document.querySelectorAll('#links tr')].find((e) => e.querySelector('.name').textContent === %q)", link)
+	return fmt.Sprintf("[...document.querySelectorAll('#links tr')].find((e) => e.dataset.key === %q)", link)
+}
+
+// why is the JavaScript for the row below that of a link, which has the whole width for what is to be said of it.
+func why(link string) string { return row(link + "\nwhy") }
+
+// thereAre is the JavaScript for whether so many links are shown.
+func thereAre(n int) string {
+	return fmt.Sprintf("document.querySelectorAll('#links tr:not(.why)').length === %d", n)
 }
 
 // number is the JavaScript for a number in the row of a link, by the words above its column.
@@ -30,14 +38,16 @@ func path(chart, line int) string {
 func TestThePageShowsAProviderAtWork(t *testing.T) {
 	r := newRig(t)
 	tb := open(t, r.url, desk)
-	tb.until("three links are there", "document.querySelectorAll('#links tr').length === 3")
+	tb.until("three links are there", thereAre(3))
 	tb.until("a link is told to be well", row("shop-orders/default")+"?.querySelector('.pill').textContent === 'healthy'")
-	tb.until("a link is told not to be well, and why", row("audit/default")+"?.innerText.includes('not healthy') && "+
-		row("audit/default")+"?.querySelector('.reason').textContent.includes('audit-log')")
-	tb.until("what is wrong stands first", "document.querySelector('#links .name').textContent === 'audit/default'")
+	tb.until("a link is told not to be well, and why",
+		row("audit/default (as source)")+"?.innerText.includes('not healthy') && "+
+			why("audit/default (as source)")+"?.querySelector('.reason').textContent.includes('audit-log')")
+	tb.until("what is wrong stands first", "document.querySelector('#links .name').textContent === 'audit-log → audit'")
+	tb.until("it leads to what to do", why("audit/default (as source)")+"?.querySelector('a').href.endsWith('/docs/operations.md#a-topic-is-missing')")
 	tb.until("the whole is told",
 		"document.querySelector('#overall').textContent === '1 of 3 links not healthy' && document.title.startsWith('1 not healthy')")
-	tb.until("the error is told", "document.querySelector('#errors').innerText.includes('audit-log')")
+	tb.until("it is told once", "!document.querySelector('#errors').innerText.includes('the link is not healthy')")
 	tb.until("rates are told", number("shop-orders/default", "In /s")+" > 0 && "+
 		number("shop-orders/default", "Out /s")+" > 0")
 	tb.until("the time of the handler is told", row("shop-orders/default")+
@@ -46,10 +56,14 @@ func TestThePageShowsAProviderAtWork(t *testing.T) {
 		"document.querySelectorAll('#parts tr').length === 6 && document.querySelector('#parts').innerText.includes('orders / 2')")
 	tb.until("dead letters are told",
 		"document.querySelector('#dead').innerText.includes('the card has expired') && document.querySelector('#dead').innerText.includes('payments / ')")
+	tb.until("those with one reason are one", "document.querySelectorAll('#dead li').length === 1 && document.querySelector('#dead .times').textContent === document.querySelectorAll('#dead-events li').length + ' ×'")
+	tb.until("the last failure is told with its position", why("payments/default")+
+		"?.innerText.includes('Last failure') && /payments \\/ \\d, offset \\d+: payment \\d+: the card has expired/.test("+why("payments/default")+".innerText)")
+	tb.until("failures are told", number("payments/default", "Failed /s")+" > 0")
 
 	// A chart moves: points come, and what stands on its right edge is another time.
-	tb.until("the charts of rates and of handle times have lines", path(0, 0)+" >= 2 && "+path(0, 1)+" >= 2 && "+
-		path(1, 0)+" >= 1 && "+path(1, 1)+" >= 1")
+	tb.until("the charts of rates, failures and handle times have lines", path(0, 0)+" >= 2 && "+path(0, 1)+" >= 2 && "+
+		path(1, 0)+" >= 2 && "+path(2, 0)+" >= 1 && "+path(2, 1)+" >= 1")
 	before := eval[int](tb, path(0, 0))
 	shape := eval[string](tb, "document.querySelector('#charts .line').getAttribute('d')")
 	tb.until("the charts move on",
@@ -59,7 +73,8 @@ func TestThePageShowsAProviderAtWork(t *testing.T) {
 
 	// By itself, when what is missing is there.
 	r.kafka.Topic("audit-log", 1)
-	tb.until("the link gets well by itself", row("audit/default")+".querySelector('.pill').textContent === 'healthy'")
+	tb.until("the link gets well by itself",
+		row("audit/default (as source)")+".querySelector('.pill').textContent === 'healthy'")
 	tb.until("and so does the whole", "document.querySelector('#overall').textContent === '3 links healthy'")
 }
 
@@ -67,7 +82,7 @@ func TestALinkCanBeLookedAtAlone(t *testing.T) {
 	url, _ := serve(t, busy())
 	tb := open(t, url, desk)
 	tb.until("all links are shown",
-		"document.querySelectorAll('#links tr').length === 3 && document.querySelector('#scope').textContent === 'all links'")
+		thereAre(3)+" && document.querySelector('#scope').textContent === 'all links'")
 	if got := tb.text("#parts-count"); !strings.HasPrefix(got, "60") {
 		t.Errorf("partitions: %q", got)
 	}
@@ -81,11 +96,20 @@ func TestALinkCanBeLookedAtAlone(t *testing.T) {
 	tb.do(chromedp.Click(chromedp.CSS("#parts-all")))
 	tb.until("all partitions are shown", "document.querySelectorAll('#parts tr').length === 60")
 
-	tb.do(chromedp.Click("//button[text()='mailer/default']"))
+	tb.do(chromedp.Click("//a[text()='orders → mailer']"))
 	tb.until("one link is looked at",
 		"document.querySelector('#scope').textContent === 'mailer/default' && document.querySelector('#parts-table').hidden")
-	tb.until("the button says so", row("mailer/default")+
-		".querySelector('button').getAttribute('aria-pressed') === 'true'")
+	tb.until("its row says so", row("mailer/default")+
+		".querySelector('.name').getAttribute('aria-current') === 'true'")
+	// The address of the page can be given to somebody else.
+	shared := eval[string](tb, "location.href")
+	if want := url + "#link=mailer%2Fdefault"; shared != want {
+		t.Errorf("the address is %s, want %s", shared, want)
+	}
+	other := open(t, shared, desk)
+	other.until("who opens it sees the same", "document.querySelector('#scope').textContent === 'mailer/default'")
+	other.do(chromedp.Evaluate[chromedp.Void]("location.hash = '#link=%E0%A4%A'"))
+	other.until("an address that names no link shows all", "document.querySelector('#scope').textContent === 'all links'")
 	if dead := tb.text("#dead-empty"); !strings.Contains(dead, "No dead letters of this link") {
 		t.Errorf("dead letters of a link without any: %q", dead)
 	}
@@ -98,18 +122,18 @@ func TestChartsCanBeReadWithoutAMouse(t *testing.T) {
 	url, _ := serve(t, busy())
 	tb := open(t, url, desk)
 	tb.until("there is a point",
-		"document.querySelectorAll('#charts svg')[2].getAttribute('aria-label').includes('lag 10,620')")
-	tb.do(chromedp.Focus(chromedp.CSS("#charts figure:nth-child(3) svg")), chromedp.KeyEvent(kb.ArrowLeft))
+		"document.querySelectorAll('#charts svg')[3].getAttribute('aria-label').includes('lag 10,620')")
+	tb.do(chromedp.Focus(chromedp.CSS("#charts figure:nth-child(4) svg")), chromedp.KeyEvent(kb.ArrowLeft))
 	tb.until("the arrow keys tell the time of a point",
-		"/^at \\d\\d:\\d\\d:\\d\\d$/.test(document.querySelectorAll('#charts .at')[2].textContent)")
+		"/^at \\d\\d:\\d\\d:\\d\\d$/.test(document.querySelectorAll('#charts .at')[3].textContent)")
 	tb.do(chromedp.KeyEvent(kb.Escape))
-	tb.until("escape ends that", "document.querySelectorAll('#charts .at')[2].textContent === ''")
+	tb.until("escape ends that", "document.querySelectorAll('#charts .at')[3].textContent === ''")
 }
 
 func TestAProviderThatIsGoneIsTold(t *testing.T) {
 	url, stop := serve(t, busy())
 	tb := open(t, url, desk)
-	tb.until("it is there", "document.querySelectorAll('#links tr').length === 3 && document.querySelector('#stale').hidden")
+	tb.until("it is there", thereAre(3)+" && document.querySelector('#stale').hidden")
 	tb.expectErrors()
 	stop()
 	tb.until("it is told that it is gone",
@@ -152,8 +176,8 @@ func TestMarkupInTextsStaysText(t *testing.T) {
 	url, _ := serve(t, p)
 	tb := open(t, url, desk)
 	tb.until("all of it is shown",
-		"document.querySelectorAll('#links tr').length === 1 && document.querySelectorAll('#errors li').length === 1 && document.querySelectorAll('#dead li').length === 1 && document.querySelectorAll('#parts tr').length === 1")
-	tb.do(chromedp.Click(chromedp.CSS("#links button")))
+		thereAre(1)+" && document.querySelectorAll('#errors li').length === 1 && document.querySelectorAll('#dead li').length === 1 && document.querySelectorAll('#parts tr').length === 1")
+	tb.do(chromedp.Click(chromedp.CSS("#links .name")))
 	tb.until("and in the scope", "document.querySelector('#scope').textContent.includes('<script>')")
 	if eval[bool](tb, "'pwned' in window") {
 		t.Error("a script of somebody else's has run")
@@ -166,10 +190,13 @@ func TestMarkupInTextsStaysText(t *testing.T) {
 	for name, text := range map[string]string{
 		"version": p.Version, "lattice": p.Lattice, "component": l.Component, "name": l.Name, "package": l.Package,
 		"interface": l.Interfaces[0],
-		"state":     string(l.State), "reason": l.Reason, "group": l.Group, "topic": l.Topics[0],
+		"state":     string(l.State), "problem": l.Problems[0].Text, "group": l.Group, "topic": l.Topics[0],
 		"held":              l.Partitions[0].Held,
 		"partition's topic": l.Partitions[0].Topic, "error": l.RecentErrors[0].Text, "error's topic": l.RecentErrors[0].Topic,
-		"level": l.RecentErrors[0].Level, "dead letter": l.RecentDeadLetters[0].Text,
+		"level": l.RecentErrors[0].Level, "dead letter": l.RecentDeadLetters[0].Text, "last failure": l.LastFailure.Text,
+		"reason of dead letters": l.DeadLetterReasons[0].Text, "cause": p.Causes[0].Text,
+		"silent": p.Silent[0], "copy": p.Copies[0].Name,
+		"version of a copy": p.Copies[0].Version, "copy of a partition": l.Partitions[0].Copy,
 		"provider's key, in the title": p.ProviderKey,
 	} {
 		if !strings.Contains(whole, text) {
@@ -181,7 +208,7 @@ func TestMarkupInTextsStaysText(t *testing.T) {
 func TestThePolicyLetsNothingElseRun(t *testing.T) {
 	url, _ := serve(t, busy())
 	tb := open(t, url, desk)
-	tb.until("it runs", "document.querySelectorAll('#links tr').length === 3")
+	tb.until("it runs", thereAre(3))
 	tb.expectErrors()
 	tb.do(chromedp.Evaluate[chromedp.Void](`(() => {
 		const s = document.createElement('script'); s.textContent = 'window.pwned = 1'; document.body.append(s);
@@ -218,7 +245,7 @@ func TestAPhoneShowsAllOfIt(t *testing.T) {
 			url, _ := serve(t, p)
 			for _, width := range []int64{390, 320, 760, 1024} {
 				tb := open(t, url, view{width: width, height: 844, scale: 1})
-				tb.until("it is there", fmt.Sprintf("document.querySelectorAll('#links tr').length === %d && document.querySelector('#updated').textContent", len(p.Links)))
+				tb.until("it is there", thereAre(len(p.Links))+" && document.querySelector('#updated').textContent")
 				if wide := eval[[]string](tb, narrow); len(wide) > 0 {
 					t.Errorf("at %d pixels: %v", width, wide)
 				}
@@ -230,7 +257,7 @@ func TestAPhoneShowsAllOfIt(t *testing.T) {
 func TestOnAPhoneWhatIsWrongStandsAboveTheCharts(t *testing.T) {
 	url, _ := serve(t, busy())
 	tb := open(t, url, phone)
-	tb.until("it is there", "document.querySelectorAll('#links tr').length === 3")
+	tb.until("it is there", thereAre(3))
 	if !eval[bool](tb, "document.querySelector('#links').getBoundingClientRect().top < document.querySelector('#charts').getBoundingClientRect().top") {
 		t.Error("the charts come first")
 	}
@@ -276,7 +303,7 @@ func TestTextsAreLegibleInTheLightAndInTheDark(t *testing.T) {
 	grounds := map[bool]string{}
 	for _, v := range []view{desk, night} {
 		tb := open(t, url, v)
-		tb.until("it is there", "document.querySelectorAll('#links tr').length === 3")
+		tb.until("it is there", thereAre(3))
 		if bad := eval[[]string](tb, contrasts); len(bad) > 0 {
 			t.Errorf("dark %t: too little contrast: %v", v.dark, bad)
 		}
@@ -290,17 +317,17 @@ func TestTextsAreLegibleInTheLightAndInTheDark(t *testing.T) {
 func TestEverythingHasAName(t *testing.T) {
 	url, _ := serve(t, many())
 	tb := open(t, url, desk)
-	tb.until("it is there", "document.querySelectorAll('#links tr').length === 33")
+	tb.until("it is there", thereAre(33))
 	nameless := eval[[]string](tb,
 		`[...document.querySelectorAll('button, input, a, svg, table, section')].filter((e) => !(e.getAttribute('aria-label') || e.getAttribute('aria-labelledby') || e.textContent.trim()) && e.getClientRects().length).map((e) => e.outerHTML.slice(0, 80))`)
 	if len(nameless) > 0 {
 		t.Errorf("without a name: %v", nameless)
 	}
-	headings := eval[[]string](tb, "[...document.querySelectorAll('h1, h2')].map((e) => e.tagName)")
+	headings := eval[[]string](tb, "[...document.querySelectorAll('h1, h2')].filter((e) => e.getClientRects().length).map((e) => e.tagName)")
 	if !slices.Equal(headings, []string{"H1", "H2", "H2", "H2", "H2", "H2"}) {
 		t.Errorf("headings %v", headings)
 	}
 	tb.do(chromedp.SendKeys(chromedp.CSS("#filter"), "number-17"))
 	tb.until("the filter leaves one",
-		"document.querySelectorAll('#links tr').length === 1 && document.querySelector('#links-count').textContent === '1 of 33'")
+		thereAre(1)+" && document.querySelector('#links-count').textContent === '1 of 33'")
 }

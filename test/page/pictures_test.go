@@ -68,7 +68,7 @@ func takePictures(t *testing.T, folder string) {
 	time.Sleep(*pictures) // what is to be seen is time
 	for name, v := range map[string]view{pageLight: desk, pageDark: night, pagePhone: phone} {
 		tb := open(t, r.url, v)
-		tb.until("it is there", path(0, 0)+" >= 2 && document.querySelectorAll('#links tr').length === 3")
+		tb.until("it is there", path(0, 0)+" >= 2 && "+thereAre(3))
 		keep(name, run(tb, chromedp.CaptureScreenshot()))
 	}
 

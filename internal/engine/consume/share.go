@@ -486,6 +486,7 @@ func (s *shareSession) status() Status {
 		InFlight: s.inFlight - s.waiting, Waiting: s.waiting, Buffered: s.buffered, Oldest: s.polled,
 		Unavailable: s.unavailable, UnavailableSince: s.since, DeadLetter: letters, Outputs: s.outputs,
 		OldestCall: s.running.Oldest(), Hanging: s.running.Hanging(time.Now()), Failing: s.running.Failing(time.Now(), s.inFlight > 0),
+		LastFailure: s.running.LastFailure(),
 	}}
 	large := maps.Clone(s.large)
 	s.mu.Unlock()

@@ -23,6 +23,7 @@ type Calls struct {
 	count       int
 	worked      time.Time // when the last call went well
 	failing     Failing
+	lastFailure *Failure // never changed
 }
 
 // Running is a call that is under way.
@@ -40,6 +41,15 @@ type Failing struct {
 	// Since is when the first of them began, Last when the last ended.
 	Since, Last time.Time
 	// Err is why the last failed, Topic, Partition and Offset a record of it.
+	Err       error
+	Topic     string
+	Partition int32
+	Offset    int64
+}
+
+// Failure is a record that the component failed.
+type Failure struct {
+	At        time.Time
 	Err       error
 	Topic     string
 	Partition int32
@@ -86,6 +96,9 @@ func (c *Calls) End(r *Running, result *CallResult, now time.Time) {
 	began := r.began
 	*r = Running{}
 	c.count--
+	if r := result.Failed; r != nil {
+		c.lastFailure = &Failure{At: now, Err: result.Err, Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}
+	}
 	switch {
 	case result.Worked:
 		c.failing, c.worked = Failing{}, now
@@ -104,6 +117,9 @@ func (c *Calls) failed(result *CallResult, began, now time.Time) {
 	f.Last, f.Err = now, result.Err
 	f.Topic, f.Partition, f.Offset = result.Failed.Topic, result.Failed.Partition, result.Failed.Offset
 }
+
+// LastFailure is the last record that the component failed, the first of its call; nil where there was none.
+func (c *Calls) LastFailure() *Failure { return c.lastFailure }
 
 // Oldest is when the call began that has been under way for longest; zero where there is none.
 func (c *Calls) Oldest() time.Time {

@@ -229,3 +229,28 @@ func TestCallsThatHangAreToldOf(t *testing.T) {
 		d.Close(t.Context())
 	})
 }
+
+func TestTheLastFailureOfAComponentStaysWhenItWorksAgain(t *testing.T) {
+	var c Calls
+	now := time.Now()
+	call := func(result CallResult) {
+		var r Running
+		c.Begin(&r, &record.Record{}, now)
+		c.End(&r, &result, now)
+	}
+	call(CallResult{Reached: true, Worked: true})
+	if c.LastFailure() != nil {
+		t.Error("a call that went well is a failure")
+	}
+	call(CallResult{Reached: true, Failed: &record.Record{Topic: "t", Partition: 3, Offset: 42}, Err: errors.New("no database")})
+	// One record of a batch, and then none.
+	call(CallResult{Reached: true, Worked: true, Failed: &record.Record{Topic: "t", Partition: 3, Offset: 43}, Err: errors.New("no customer")})
+	now = now.Add(time.Minute)
+	call(CallResult{Reached: true, Worked: true})
+	call(CallResult{GivenUp: true})
+	f := c.LastFailure()
+	if f == nil || f.Topic != "t" || f.Partition != 3 || f.Offset != 43 || f.Err.Error() != "no customer" ||
+		!f.At.Equal(now.Add(-time.Minute)) {
+		t.Errorf("the last failure is %+v", f)
+	}
+}

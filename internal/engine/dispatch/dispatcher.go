@@ -130,6 +130,8 @@ type Status struct {
 	// Failing tells how the component fails, Hanging which calls it does not come to an end with; nil where it does not.
 	Failing *Failing
 	Hanging *Hanging
+	// LastFailure is the last record that the component failed, whether it works again or not; nil where there was none.
+	LastFailure *Failure
 	// KeylessOnly tells that records were read, all of them without a key, and that order=key has those of a partition
 	// wait for each other.
 	KeylessOnly bool
@@ -161,7 +163,7 @@ func (d *Dispatcher) Status() Status {
 		}
 	}
 	s.OldestCall, s.Hanging = d.calls.Oldest(), d.calls.Hanging(time.Now())
-	s.Failing = d.calls.Failing(time.Now(), s.Waiting > 0)
+	s.Failing, s.LastFailure = d.calls.Failing(time.Now(), s.Waiting > 0), d.calls.LastFailure()
 	s.Waiting = max(0, s.Waiting-d.recordsInFlight)
 	return s
 }

@@ -58,7 +58,8 @@ type Route struct {
 	// before are the routes that come before this one and have not been carried out for the first time.
 	before func() []*Route
 	// errors and deadLetters are the last that the log told of the route.
-	errors, deadLetters status.Events
+	errors      status.Events
+	deadLetters status.DeadLetters
 	// wake has room for one token: there is something to do.
 	wake chan struct{}
 	// applying bounds what goes on beside the route.

@@ -218,6 +218,14 @@ func (s *shared) fit(problems status.Problems) status.Problems {
 	return problems
 }
 
+// fitReasons does so with why records are dead letters.
+func (s *shared) fitReasons(reasons []status.Reason) []status.Reason {
+	for i := range reasons {
+		reasons[i].Text, reasons[i].Topic = s.Secrets.Text(reasons[i].Text), s.Secrets.Value(reasons[i].Topic)
+	}
+	return reasons
+}
+
 // fitEvents does so with what the log told.
 func (s *shared) fitEvents(events []status.Event) []status.Event {
 	for i := range events {

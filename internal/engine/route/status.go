@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/redact"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/consume"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/telemetry"
@@ -103,6 +104,7 @@ func (s *Set) Status(about status.Provider) status.Provider {
 	s.observer.mu.Lock()
 	defer s.observer.mu.Unlock()
 	s.observer.tracker.Observe(&about)
+	about.Causes = status.Causes(about.Links)
 	s.observer.report(ids, units, about.Links, about.Time)
 	return about
 }
@@ -170,6 +172,7 @@ func (r *Route) brief() status.Link {
 func (r *Route) describe(counts map[telemetry.LinkName]status.Counters, first *firsts, at time.Time) status.Link {
 	s := r.brief()
 	s.RecentErrors, s.RecentDeadLetters = r.shared.fitEvents(r.errors.List()), r.shared.fitEvents(r.deadLetters.List())
+	s.DeadLetterReasons = r.shared.fitReasons(r.deadLetters.Reasons())
 	now, _ := r.state()
 	if now == nil {
 		return s
@@ -193,7 +196,7 @@ func (r *Route) describe(counts map[telemetry.LinkName]status.Counters, first *f
 	}
 	first.count(&s, &all)
 	if sub := now.claim.reading(); sub != nil && first.reads(&s, sub) {
-		describeConsumer(&s, sub.Consumer, at)
+		describeConsumer(&s, sub.Consumer, r.shared.Secrets, at)
 		for i := range s.Partitions {
 			one := &s.Partitions[i]
 			one.Topic, one.Held = r.shared.Secrets.Value(one.Topic), r.shared.Secrets.Text(one.Held)
@@ -214,6 +217,7 @@ func (f *firsts) count(s *status.Link, all *status.Counters) {
 	c := &s.Counters
 	c.RecordsIn, c.BytesIn, c.Deliveries, c.HandleSeconds = all.RecordsIn, all.BytesIn, all.Deliveries, all.HandleSeconds
 	c.DeadLetters, c.Skipped, c.Rebalances, c.Missed = all.DeadLetters, all.Skipped, all.Rebalances, all.Missed
+	c.Redeliveries = all.Redeliveries
 }
 
 // reads tells whether a link is the one at which its consumer's figures stand.
@@ -226,7 +230,7 @@ func (f *firsts) reads(s *status.Link, sub *reading) bool {
 	return true
 }
 
-func describeConsumer(s *status.Link, c *consume.Consumer, now time.Time) {
+func describeConsumer(s *status.Link, c *consume.Consumer, secrets *redact.Redactor, now time.Time) {
 	d := c.Status().Dispatch
 	s.KeylessOnly = d.KeylessOnly
 	if d.Hanging != nil && s.State == status.Healthy {
@@ -234,6 +238,10 @@ func describeConsumer(s *status.Link, c *consume.Consumer, now time.Time) {
 	}
 	if !d.OldestCall.IsZero() {
 		s.OldestCallSeconds = max(0, now.Sub(d.OldestCall).Seconds())
+	}
+	if f := d.LastFailure; f != nil {
+		s.LastFailure = &status.Event{Time: f.At, Text: secrets.Clip(f.Err.Error(), status.MaxEventText),
+			Topic: secrets.Value(f.Topic), Partition: &f.Partition, Offset: &f.Offset}
 	}
 	s.InFlight, s.Waiting, s.BufferedBytes = d.InFlight, d.Waiting, d.Buffered
 	if !d.Oldest.IsZero() {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/version"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
@@ -118,7 +119,7 @@ func TestEveryAddressIsServedAndNothingElse(t *testing.T) {
 }
 
 func TestThePageNeedsNothingFromElsewhere(t *testing.T) {
-	text := strings.ReplaceAll(string(page), `"http://www.w3.org/2000/svg"`, "")
+	text := strings.ReplaceAll(page, `"http://www.w3.org/2000/svg"`, "")
 	text = strings.ReplaceAll(text, `xmlns='http://www.w3.org/2000/svg'`, "")
 	for _, never := range []string{"http://", "https://", "@import", "url(", "innerHTML", "outerHTML",
 		"insertAdjacentHTML", "document.write", "eval(", " onclick", " style="} {
@@ -129,6 +130,13 @@ func TestThePageNeedsNothingFromElsewhere(t *testing.T) {
 	if n := strings.Count(text, "<script>") + strings.Count(text, "<style>"); n != 2 ||
 		strings.Count(text, "<script") != 1 || strings.Count(text, "<style") != 1 {
 		t.Error("the page's policy knows one script and one style")
+	}
+	// The runbook is elsewhere; it is asked for by a click alone.
+	served, _ := servedPage()
+	if got := string(served); strings.Count(got, "https://") != 1 ||
+		!strings.Contains(got, `"page":"`+status.RunbookPage(version.Get().Version)+`"`) ||
+		!strings.Contains(got, `"failing":"the-component-fails"`) {
+		t.Error("the page does not know where the runbook is")
 	}
 }
 
@@ -186,9 +194,11 @@ func TestAnAddressThatIsTakenIsRefused(t *testing.T) {
 func counted(at time.Time, id string, records float64) status.Provider {
 	return status.Provider{Started: at.Truncate(time.Hour), Time: at, Links: []status.Link{{
 		Component: id, Name: "default", InFlight: 3, Partitions: []status.Partition{{Lag: 5}, {Lag: 6}},
-		Counters: status.Counters{RecordsIn: records, RecordsOut: records / 2, HandleSeconds: &status.Histogram{
-			Count: uint64(records), Sum: records / 200, Buckets: []status.Bucket{{UpTo: .01, Count: uint64(records)}},
-		}},
+		Counters: status.Counters{RecordsIn: records, RecordsOut: records / 2, Redeliveries: records / 10,
+			Deliveries: map[string]float64{
+				"done": records, "retry": records / 10, "reject": records / 10}, HandleSeconds: &status.Histogram{
+				Count: uint64(records), Sum: records / 200, Buckets: []status.Bucket{{UpTo: .01, Count: uint64(records)}},
+			}},
 	}}}
 }
 
@@ -206,7 +216,8 @@ func TestTheHistoryIsARingOfFifteenMinutes(t *testing.T) {
 	}
 	for _, s := range []Series{whole.All, whole.Links[0]} {
 		last := len(s.In) - 1
-		if last != HistoryPoints-1 || s.In[last] != 10 || s.Out[last] != 5 || s.Lag[last] != 11 || s.InFlight[last] != 3 ||
+		if last != HistoryPoints-1 || s.Failures[last] != 2 || s.Retries[last] != 1 || s.In[last] != 10 ||
+			s.Out[last] != 5 || s.Lag[last] != 11 || s.InFlight[last] != 3 ||
 			math.Abs(float64(s.HandleMean[last])-.005) > 1e-9 || math.Abs(float64(s.HandleP50[last])-.005) > 1e-9 ||
 			math.Abs(float64(s.HandleP99[last])-.0099) > 1e-9 {
 			t.Errorf("series %q ends with in %v, out %v, lag %v, in flight %v, mean %v, p50 %v, p99 %v", s.ID,

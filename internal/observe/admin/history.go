@@ -40,6 +40,8 @@ type Series struct {
 	HandleMean []number `json:"handle_mean_seconds"`
 	HandleP50  []number `json:"handle_p50_seconds"`
 	HandleP99  []number `json:"handle_p99_seconds"`
+	Failures   []number `json:"failures"` // deliveries a second that the component failed
+	Retries    []number `json:"retries"`  // deliveries a second that were not the first of their record
 	InFlight   []number `json:"in_flight"`
 	Lag        []number `json:"lag"`
 }
@@ -56,7 +58,7 @@ func (n number) MarshalJSON() ([]byte, error) {
 }
 
 // point is one moment of one series.
-type point struct{ in, out, mean, p50, p99, inFlight, lag float64 }
+type point struct{ in, out, failures, retries, mean, p50, p99, inFlight, lag float64 }
 
 // ring holds the last points of one series. Point n is at n % HistoryPoints.
 type ring struct {
@@ -111,19 +113,30 @@ func (h *history) add(p *status.Provider) {
 	all := point{lag: math.NaN()}
 	var handle *status.Histogram
 	known := n > 0
+	merged := len(p.Copies) > 0
+	longest := status.Rates{}
 	for i := range p.Links {
 		l := &p.Links[i]
 		id := l.ID()
 		k := before[id]
-		if k == nil {
+		switch {
+		case merged:
+			// The sum of what copies count says nothing: one that comes back brings all that it has counted. The copies know
+			// their rates themselves.
+			if k == nil {
+				k = &linkHistory{ring: ring{first: n}}
+			}
+			k.points[n%HistoryPoints] = pointOf(l, l.Rates)
+			all.addRates(l.Rates)
+			longest.TakeLongest(&l.Rates)
+		case k == nil:
 			k = &linkHistory{ring: ring{first: n}}
-			k.points[n%HistoryPoints] = pointOf(l, status.Rates{In: math.NaN(), Out: math.NaN()})
-		} else {
-			rates := status.RatesBetween(k.last.RecordsIn, k.last.RecordsOut, k.last.HandleSeconds, l, p.Time.Sub(k.at))
+			k.points[n%HistoryPoints] = pointOf(l, unknownRates)
+		default:
+			rates := status.RatesBetween(&k.last, &l.Counters, p.Time.Sub(k.at))
 			k.points[n%HistoryPoints] = pointOf(l, rates)
 			handle = handle.Plus(l.Counters.HandleSeconds.Since(k.last.HandleSeconds))
-			all.in += rates.In
-			all.out += rates.Out
+			all.addRates(rates)
 		}
 		k.at, k.last = p.Time, l.Counters
 		h.links[id] = k
@@ -133,17 +146,31 @@ func (h *history) add(p *status.Provider) {
 		}
 	}
 	all.mean, all.p50, all.p99 = orNaN(handle.Mean()), orNaN(handle.Quantile(.5)), orNaN(handle.Quantile(.99))
-	if !known {
-		all.in, all.out = math.NaN(), math.NaN()
+	if merged {
+		all.mean, all.p50, all.p99 = orNaN(longest.HandleMean), orNaN(longest.HandleP50), orNaN(longest.HandleP99)
+	}
+	if !known && !merged {
+		all.addRates(unknownRates)
 	}
 	h.all.points[n%HistoryPoints] = all
 }
 
+// unknownRates are those of what has been seen once.
+var unknownRates = status.Rates{In: math.NaN(), Out: math.NaN(), Failures: math.NaN(), Retries: math.NaN()}
+
+func (pt *point) addRates(r status.Rates) {
+	pt.in += r.In
+	pt.out += r.Out
+	pt.failures += r.Failures
+	pt.retries += r.Retries
+}
+
 func pointOf(l *status.Link, r status.Rates) point {
 	pt := point{
-		in: r.In, out: r.Out, mean: orNaN(r.HandleMean), p50: orNaN(r.HandleP50), p99: orNaN(r.HandleP99),
+		mean: orNaN(r.HandleMean), p50: orNaN(r.HandleP50), p99: orNaN(r.HandleP99),
 		inFlight: float64(l.InFlight), lag: math.NaN(),
 	}
+	pt.addRates(r)
 	if lag, known := l.Lag(); known {
 		pt.lag = float64(lag)
 	}
@@ -205,6 +232,8 @@ func (r *ring) series(id string, wanted []int) Series {
 	}
 	s.In = column(func(p *point) float64 { return p.in })
 	s.Out = column(func(p *point) float64 { return p.out })
+	s.Failures = column(func(p *point) float64 { return p.failures })
+	s.Retries = column(func(p *point) float64 { return p.retries })
 	s.HandleMean = column(func(p *point) float64 { return p.mean })
 	s.HandleP50 = column(func(p *point) float64 { return p.p50 })
 	s.HandleP99 = column(func(p *point) float64 { return p.p99 })

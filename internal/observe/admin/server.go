@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,11 +29,13 @@ type Source interface {
 type Config struct {
 	// Address is host:port, :port or port. Without a host it is the loopback's: whoever wants others to read says so.
 	Address string
+	// AddressFrom is what gave the address, for errors; "" is the setting admin_address.
+	AddressFrom string
 	// Hosts are names under which it is asked, besides that in Address, localhost, and addresses as such. Requests for
 	// others are refused.
 	Hosts  []string
 	Source Source
-	// Gatherer gives what /metrics serves.
+	// Gatherer gives what /metrics serves; without it there are no metrics.
 	Gatherer prometheus.Gatherer
 	Log      *slog.Logger
 }
@@ -73,7 +76,7 @@ func Start(cfg Config) (*Server, error) {
 	}
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", listen.Address(cfg.Address))
 	if err != nil {
-		return nil, fmt.Errorf("listening on admin_address: %w", err)
+		return nil, fmt.Errorf("listening on %s: %w", cmp.Or(cfg.AddressFrom, "admin_address"), err)
 	}
 	return start(cfg, listener), nil
 }
@@ -161,10 +164,12 @@ var probes = map[string]bool{"/healthz": true, "/readyz": true}
 
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/metrics", promhttp.HandlerFor(s.cfg.Gatherer, promhttp.HandlerOpts{
-		ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelWarn), MaxRequestsInFlight: maxRequests,
-		EnableOpenMetrics: true,
-	}))
+	if s.cfg.Gatherer != nil {
+		mux.Handle("/metrics", promhttp.HandlerFor(s.cfg.Gatherer, promhttp.HandlerOpts{
+			ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelWarn), MaxRequestsInFlight: maxRequests,
+			EnableOpenMetrics: true,
+		}))
+	}
 	mux.HandleFunc("/healthz", s.healthz)
 	mux.HandleFunc("/readyz", s.readyz)
 	mux.HandleFunc("/links", s.links)

@@ -17,8 +17,8 @@ func Encode(p Provider, limit int) ([]byte, error) {
 	p.Links = append([]Link(nil), p.Links...) // the caller's own stay as they are
 	leaveOut := []func(*Link){
 		func(l *Link) {
-			omitted.Events += len(l.RecentErrors) + len(l.RecentDeadLetters)
-			l.RecentErrors, l.RecentDeadLetters = nil, nil
+			omitted.Events += len(l.RecentErrors) + len(l.RecentDeadLetters) + len(l.DeadLetterReasons)
+			l.RecentErrors, l.RecentDeadLetters, l.DeadLetterReasons = nil, nil, nil
 		},
 		func(l *Link) {
 			omitted.Partitions += len(l.Partitions)

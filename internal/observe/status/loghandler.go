@@ -18,15 +18,16 @@ func (k EventKind) Attr() slog.Attr { return slog.Any("event", k) }
 
 // LogTo returns a logger that writes to log as before and keeps the lines of level warn and above, whatever level log
 // itself has: dead letters in deadLetters, all else in errors. Attributes that log has already are not told again.
-func LogTo(log *slog.Logger, errors, deadLetters *Events) *slog.Logger {
+func LogTo(log *slog.Logger, errors *Events, deadLetters *DeadLetters) *slog.Logger {
 	return slog.New(&handler{next: log.Handler(), errors: errors, deadLetters: deadLetters})
 }
 
 type handler struct {
-	next                slog.Handler
-	errors, deadLetters *Events
-	attrs               []slog.Attr
-	prefix              string // of the group, with its dot
+	next        slog.Handler
+	errors      *Events
+	deadLetters *DeadLetters
+	attrs       []slog.Attr
+	prefix      string // of the group, with its dot
 }
 
 // Enabled implements slog.Handler.
@@ -37,9 +38,9 @@ func (h *handler) Enabled(ctx context.Context, level slog.Level) bool {
 // Handle implements slog.Handler.
 func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 	if r.Level >= slog.LevelWarn {
-		switch e, kind := h.event(&r); kind {
+		switch e, kind, cause := h.event(&r); kind {
 		case EventDeadLetter:
-			h.deadLetters.Add(e)
+			h.deadLetters.Add(e, cause)
 		default:
 			h.errors.Add(e)
 		}
@@ -72,11 +73,10 @@ func (h *handler) WithGroup(name string) slog.Handler {
 	return &with
 }
 
-// event is a log line as an event: what tells the record in fields of its own, all else behind the message.
-func (h *handler) event(r *slog.Record) (Event, EventKind) {
-	var kind EventKind
-	e := Event{Time: r.Time, Level: levelName(r.Level)}
-	var cause string
+// event is a log line as an event: what tells the record in fields of its own, all else behind the message. The cause
+// is that of the message.
+func (h *handler) event(r *slog.Record) (e Event, kind EventKind, cause string) {
+	e = Event{Time: r.Time, Level: levelName(r.Level)}
 	var more []string
 	add := func(a slog.Attr) {
 		v := a.Value.Resolve()
@@ -120,7 +120,7 @@ func (h *handler) event(r *slog.Record) (Event, EventKind) {
 	if len(more) > 0 {
 		e.Text += " (" + strings.Join(more, ", ") + ")"
 	}
-	return e, kind
+	return e, kind, cause
 }
 
 func levelName(level slog.Level) string {

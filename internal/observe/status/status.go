@@ -26,10 +26,16 @@ type Provider struct {
 	Problems Problems `json:"problems,omitempty"`
 	// Memory says how much of its memory the provider has taken.
 	Memory Memory `json:"memory"`
+	// Causes are problems that several links have: each is told here once. Their links have them among their own, too.
+	Causes []Cause `json:"causes,omitempty"`
 	// Links are sorted by component, name, direction and package.
 	Links []Link `json:"links"`
 	// Omitted says what was left out to keep the answer within a limit; nil where nothing was.
 	Omitted *Omitted `json:"omitted,omitempty"`
+	// Copies are those of which this is made, and Silent says who has not answered, where it is made of several; see
+	// [Merge].
+	Copies []Copy   `json:"copies,omitempty"`
+	Silent []string `json:"silent,omitempty"`
 }
 
 // Memory is what the provider may take of memory, and has taken.
@@ -95,6 +101,10 @@ type Link struct {
 	Package    string   `json:"package"`
 	Direction  string   `json:"direction"`
 	Interfaces []string `json:"interfaces,omitempty"`
+	// Provider is the provider's key where links of several are told together, and Copies is how many have the link; see
+	// [Merge].
+	Provider string `json:"provider,omitempty"`
+	Copies   int    `json:"copies,omitempty"`
 
 	State State `json:"state"`
 	// Reason says why the link is not healthy, "" where it is.
@@ -127,6 +137,9 @@ type Link struct {
 	// OldestCallSeconds is the age of the call of the component that has been under way for longest; 0 where there is
 	// none.
 	OldestCallSeconds float64 `json:"oldest_call_seconds"`
+	// LastFailure is the last delivery that the component failed, with the position of its record; nil where it has
+	// failed none. It stays when the component works again.
+	LastFailure *Event `json:"last_failure,omitempty"`
 
 	// KeylessOnly tells that all records that were read have no key, and that order=key lets those of a partition go one
 	// after another.
@@ -139,6 +152,8 @@ type Link struct {
 	// RecentDeadLetters what was written to its dead-letter topic. Each holds the last [MaxEvents], newest first.
 	RecentErrors      []Event `json:"recent_errors,omitempty"`
 	RecentDeadLetters []Event `json:"recent_dead_letters,omitempty"`
+	// DeadLetterReasons count dead letters by why they are ones. They are the [MaxReasons] that came last, newest first.
+	DeadLetterReasons []Reason `json:"dead_letter_reasons,omitempty"`
 }
 
 // ID names the link among all of its provider: component/name where it is the usual one, with what differs added.
@@ -149,6 +164,9 @@ func (l *Link) ID() string {
 	}
 	if l.Direction != "" && l.Direction != Target && !strings.HasPrefix(l.Package, "http-") {
 		id += " (as " + l.Direction + ")"
+	}
+	if l.Provider != "" {
+		id += " of " + l.Provider
 	}
 	return id
 }
@@ -199,7 +217,16 @@ type Partition struct {
 	BufferedBytes      int64   `json:"buffered_bytes"`
 	// Held says why the partition stands still, "" where it does not.
 	Held string `json:"held,omitempty"`
+	// Copy names the copy that reads it, where several are told together; see [Merge].
+	Copy string `json:"copy,omitempty"`
 }
+
+// From these on a partition is worth a look, and far behind: its first record that is not committed was written so many
+// seconds ago. The alert of deploy/observability begins at the second.
+const (
+	LagWarnSeconds = 60
+	LagFarSeconds  = 300
+)
 
 // Counters count since the link's metrics began: with the link, or with the link of the same component and name before
 // it. They are the same as the metrics of /metrics.
@@ -213,6 +240,8 @@ type Counters struct {
 	// result.
 	Deliveries map[string]float64 `json:"deliveries,omitempty"`
 	Publishes  map[string]float64 `json:"publishes,omitempty"`
+	// Redeliveries are deliveries that were not the first of their record.
+	Redeliveries float64 `json:"redeliveries"`
 	// DeadLetters were written to the dead-letter topic; Skipped could not, for want of one, and were passed over.
 	DeadLetters float64 `json:"dead_letters"`
 	Skipped     float64 `json:"skipped"`
@@ -223,10 +252,17 @@ type Counters struct {
 	PublishSeconds *Histogram `json:"publish_seconds,omitempty"`
 }
 
+// Failures are the deliveries that the component failed: it did not answer, or it said no. Deliveries for which there
+// was no component do not count.
+func (c *Counters) Failures() float64 { return c.Deliveries["retry"] + c.Deliveries["reject"] }
+
 // Rates are per second over the last seconds; see [Tracker].
 type Rates struct {
 	In  float64 `json:"in"`
 	Out float64 `json:"out"`
+	// Failures are deliveries that the component failed, Retries those that were not the first of their record.
+	Failures float64 `json:"failures"`
+	Retries  float64 `json:"retries"`
 	// HandleMean, HandleP50 and HandleP99 are of the calls of the component that ended meanwhile, in seconds; nil where
 	// there were none.
 	HandleMean *float64 `json:"handle_mean_seconds,omitempty"`

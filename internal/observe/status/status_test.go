@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -90,7 +91,8 @@ func TestTheTrackerTellsSinceWhenAndHowFast(t *testing.T) {
 	observe := func(after time.Duration, in, out float64, state State, reason string) Link {
 		p := Provider{Time: noon.Add(after), Links: []Link{{
 			Component: "echo", Name: "default", State: state, Reason: reason,
-			Counters: Counters{RecordsIn: in, RecordsOut: out, HandleSeconds: histogram(in/10, 1, in)},
+			Counters: Counters{RecordsIn: in, RecordsOut: out, HandleSeconds: histogram(in/10, 1, in), Redeliveries: in / 5,
+				Deliveries: map[string]float64{"done": in, "unavailable": in, "retry": in / 20, "reject": in / 20}},
 		}}}
 		tracker.Observe(&p)
 		return p.Links[0]
@@ -119,6 +121,9 @@ func TestTheTrackerTellsSinceWhenAndHowFast(t *testing.T) {
 	}
 	if l = observe(35*second, 90, 4, Healthy, ""); l.Rates.In != 10 {
 		t.Errorf("and then %v in a second", l.Rates.In)
+	}
+	if l.Rates.Failures != 1 || l.Rates.Retries != 2 {
+		t.Errorf("%v failures and %v retries in a second", l.Rates.Failures, l.Rates.Retries)
 	}
 	tracker.Observe(&Provider{Time: noon.Add(40 * second)})
 	if l = observe(41*second, 1000, 0, Healthy, ""); !l.Since.Equal(noon.Add(41*second)) || l.Rates.In != 0 {
@@ -194,9 +199,88 @@ func TestEventsAreBoundedAndRepeatsCounted(t *testing.T) {
 	}
 }
 
+func TestDeadLettersAreCountedByTheirReason(t *testing.T) {
+	var d DeadLetters
+	at := noon
+	add := func(reason string) {
+		at = at.Add(time.Second)
+		offset := at.Unix()
+		d.Add(Event{Time: at, Text: reason + " (attempts 1)", Topic: "orders", Offset: &offset}, reason)
+	}
+	add(`order 17 has no customer`)
+	add(`the card "4711" has expired`)
+	add(`order 18 has no customer`)
+	add(`order ab-18-cd has no customer`)
+	add(`the card "none" has expired`)
+	got := d.Reasons()
+	if len(got) != 2 {
+		t.Fatalf("reasons %+v", got)
+	}
+	if r := got[0]; r.Text != `the card "none" has expired` || r.Count != 2 || !r.First.Equal(noon.Add(2*time.Second)) ||
+		!r.Last.Equal(noon.Add(5*time.Second)) || *r.Offset != r.Last.Unix() {
+		t.Errorf("the first is %+v", r)
+	}
+	if r := got[1]; r.Text != "order ab-18-cd has no customer" || r.Count != 3 {
+		t.Errorf("the second is %+v", r)
+	}
+	if list := d.List(); len(list) != 5 {
+		t.Errorf("%d dead letters are told", len(list))
+	}
+	for i := range 3 * MaxReasons {
+		add(strings.Repeat("x", i) + strings.Repeat("ä", MaxEventText))
+	}
+	if got = d.Reasons(); len(got) != MaxReasons || len(got[0].Text) > MaxEventText || !utf8.ValidString(got[0].Text) {
+		t.Errorf("%d reasons are kept", len(got))
+	}
+}
+
+func TestWhatSeveralLinksHaveIsOneCause(t *testing.T) {
+	kafka, topic := Problem{ProblemKafka, "nothing listens"}, Problem{ProblemTopic, "no topic"}
+	starting := Problem{ProblemStarting, "starting"}
+	links := []Link{
+		{Component: "a", Name: "default", Problems: Problems{kafka, topic}},
+		{Component: "b", Name: "default", Problems: Problems{{ProblemPublish, "nothing listens"}, starting}},
+		{Component: "c", Name: "default", Problems: Problems{kafka, starting}},
+		{Component: "d", Name: "default"},
+	}
+	causes := Causes(links)
+	if want := []Cause{{kafka, []string{"a/default", "c/default"}}}; !reflect.DeepEqual(causes, want) {
+		t.Errorf("causes %+v", causes)
+	}
+	if own := links[0].Own(causes); !reflect.DeepEqual(own, Problems{topic}) {
+		t.Errorf("of the first it tells %+v", own)
+	}
+	if Causes(links[1:]) != nil {
+		t.Error("one link's problem is told apart from it")
+	}
+}
+
+func TestALagIsFarWhereItsAlertBegins(t *testing.T) {
+	text, err := os.ReadFile("../../../deploy/observability/alerts.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("(messaging_kafka_lag_seconds) > %d\n", LagFarSeconds); !strings.Contains(string(text), want) {
+		t.Errorf("no alert has %q", want)
+	}
+}
+
+func TestTheRunbookIsThatOfTheVersion(t *testing.T) {
+	for version, want := range map[string]string{"1.2.3": "/blob/v1.2.3/", "devel": "/blob/main/", "": "/blob/main/",
+		"v0.0.0-20260301-abcdef": "/blob/main/"} {
+		if got := RunbookPage(version); !strings.Contains(got, want) || !strings.HasSuffix(got, "docs/operations.md") {
+			t.Errorf("version %q: %s", version, got)
+		}
+	}
+	if ProblemKafka.Runbook() != "kafka-cannot-be-reached" || ProblemKind("new").Runbook() != firstMinutes {
+		t.Error("sections are not found by the kind")
+	}
+}
+
 func TestTheLogIsKeptFromWarningsOn(t *testing.T) {
 	var out bytes.Buffer
-	var errs, deadLetters Events
+	var errs Events
+	var deadLetters DeadLetters
 	base := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelError}))
 	log := LogTo(base.With("link", "default"), &errs, &deadLetters).With("topic", "orders")
 	log.Info("nothing to keep")
@@ -210,6 +294,10 @@ func TestTheLogIsKeptFromWarningsOn(t *testing.T) {
 		list[0].Text != "no customer (attempts 2, dead letter topic dead)" ||
 		list[0].Topic != "orders" || *list[0].Partition != 3 || *list[0].Offset != 42 {
 		t.Errorf("dead letters: %+v", list)
+	}
+	if reasons := deadLetters.Reasons(); len(reasons) != 1 || reasons[0].Text != "no customer" || reasons[0].Count != 1 ||
+		reasons[0].Topic != "orders" || *reasons[0].Partition != 3 || *reasons[0].Offset != 42 {
+		t.Errorf("reasons: %+v", reasons)
 	}
 	list := errs.List()
 	if len(list) != 2 {

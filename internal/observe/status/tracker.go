@@ -20,11 +20,9 @@ type tracked struct {
 }
 
 type sample struct {
-	at     time.Time
-	in     float64
-	out    float64
-	lag    int64 // 0 where it is not known
-	handle *Histogram
+	at       time.Time
+	counters Counters
+	lag      int64 // 0 where it is not known
 }
 
 // minSampleGap keeps samples apart, however often it is asked.
@@ -73,8 +71,8 @@ func (t *Tracker) ObserveStates(now time.Time, links []Link) {
 
 func (k *tracked) observeRates(l *Link, now time.Time) {
 	lag, _ := l.Lag()
-	s := sample{at: now, lag: lag, in: l.Counters.RecordsIn, out: l.Counters.RecordsOut, handle: l.Counters.HandleSeconds}
-	if n := len(k.samples); n > 0 && (s.in < k.samples[n-1].in || s.out < k.samples[n-1].out) {
+	s := sample{at: now, lag: lag, counters: l.Counters}
+	if n := len(k.samples); n > 0 && s.counters.beganAnew(&k.samples[n-1].counters) {
 		k.samples = nil // the counters began anew
 	}
 	// One sample older than the window stays, so that the window is full.
@@ -83,7 +81,7 @@ func (k *tracked) observeRates(l *Link, now time.Time) {
 	}
 	if len(k.samples) > 0 {
 		from := k.samples[0]
-		l.Rates = RatesBetween(from.in, from.out, from.handle, l, now.Sub(from.at))
+		l.Rates = RatesBetween(&from.counters, &l.Counters, now.Sub(from.at))
 		// A burst that came just now is no growth.
 		if l.Advice == "" && l.KeylessOnly && lag > from.lag && now.Sub(from.at) >= rateWindow/2 {
 			l.Advice = keylessAdvice
@@ -94,15 +92,22 @@ func (k *tracked) observeRates(l *Link, now time.Time) {
 	}
 }
 
-// RatesBetween are the rates from counters of some time ago to those of a link.
-func RatesBetween(in, out float64, handle *Histogram, l *Link, took time.Duration) Rates {
+// beganAnew tells whether counters count from 0 again since those before.
+func (c *Counters) beganAnew(before *Counters) bool {
+	return c.RecordsIn < before.RecordsIn || c.RecordsOut < before.RecordsOut || c.Failures() < before.Failures() ||
+		c.Redeliveries < before.Redeliveries
+}
+
+// RatesBetween are the rates from counters to those that they have become.
+func RatesBetween(before, now *Counters, took time.Duration) Rates {
 	if took <= 0 {
 		return Rates{}
 	}
-	d := l.Counters.HandleSeconds.Since(handle)
+	perSecond := func(before, now float64) float64 { return max(0, now-before) / took.Seconds() }
+	d := now.HandleSeconds.Since(before.HandleSeconds)
 	return Rates{
-		In:         max(0, l.Counters.RecordsIn-in) / took.Seconds(),
-		Out:        max(0, l.Counters.RecordsOut-out) / took.Seconds(),
+		In: perSecond(before.RecordsIn, now.RecordsIn), Out: perSecond(before.RecordsOut, now.RecordsOut),
+		Failures: perSecond(before.Failures(), now.Failures()), Retries: perSecond(before.Redeliveries, now.Redeliveries),
 		HandleMean: d.Mean(), HandleP50: d.Quantile(.5), HandleP99: d.Quantile(.99),
 	}
 }

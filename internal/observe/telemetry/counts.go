@@ -29,6 +29,7 @@ var counted = map[*metric]func(*status.Counters, *dto.Metric){
 	missedRecords:    func(c *status.Counters, m *dto.Metric) { c.Missed = m.GetCounter().GetValue() },
 	deliveries:       func(c *status.Counters, m *dto.Metric) { put(&c.Deliveries, m, "outcome") },
 	publishes:        func(c *status.Counters, m *dto.Metric) { put(&c.Publishes, m, "class") },
+	redeliveries:     func(c *status.Counters, m *dto.Metric) { c.Redeliveries = m.GetCounter().GetValue() },
 	recordsGivenUp: func(c *status.Counters, m *dto.Metric) {
 		if label(m, "fate") == deadLettered {
 			c.DeadLetters = m.GetCounter().GetValue()

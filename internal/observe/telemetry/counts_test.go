@@ -20,6 +20,7 @@ func TestCountsAreThoseOfTheMetrics(t *testing.T) {
 	a.Delivered(record.Done, 20*time.Millisecond)
 	a.Delivered(record.Done, 40*time.Millisecond)
 	a.Delivered(record.Skipped, 0)
+	a.Redelivered()
 	a.RecordGivenUp(true)
 	a.RecordGivenUp(false)
 	a.RecordGivenUp(false)
@@ -40,7 +41,7 @@ func TestCountsAreThoseOfTheMetrics(t *testing.T) {
 		t.Errorf("p99 is %v", *p)
 	}
 	want := map[LinkName]status.Counters{
-		{"a", "default"}: {RecordsIn: 5, BytesIn: 500, Rebalances: 1, Missed: 7, DeadLetters: 1, Skipped: 2,
+		{"a", "default"}: {RecordsIn: 5, BytesIn: 500, Rebalances: 1, Missed: 7, DeadLetters: 1, Skipped: 2, Redeliveries: 1,
 			Deliveries: map[string]float64{"done": 2, "skipped": 1}, HandleSeconds: handle},
 		{"b", "default"}: {RecordsOut: 4, BytesOut: 40, Publishes: map[string]float64{"ok": 1, "too_large": 1}, PublishSeconds: publish},
 	}

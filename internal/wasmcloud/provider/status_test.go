@@ -108,6 +108,15 @@ func TestTheStatusTellsWhatALinkHasDone(t *testing.T) {
 		l.RecentDeadLetters[0].Topic != "in" || l.RecentDeadLetters[0].Offset == nil {
 		t.Errorf("dead letters %+v", l.RecentDeadLetters)
 	}
+	if len(l.DeadLetterReasons) != 1 || !strings.Contains(l.DeadLetterReasons[0].Text, "this one is bad") ||
+		l.DeadLetterReasons[0].Count != 1 {
+		t.Errorf("reasons of dead letters %+v", l.DeadLetterReasons)
+	}
+	if f := l.LastFailure; f == nil || !strings.Contains(f.Text, "this one is bad") || f.Topic != "in" ||
+		f.Partition == nil ||
+		*f.Offset != *l.RecentDeadLetters[0].Offset || f.Time.IsZero() || c.Failures() != 1 {
+		t.Errorf("the last failure %+v, of %v", f, c.Failures())
+	}
 	other := linkOf(&s, "other/default (as source)")
 	if !strings.Contains(other.Reason, "not-there") || !strings.Contains(other.RecentErrors[0].Text, "not-there") ||
 		other.RecentErrors[0].Level != "WARN" {
