@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/cli/overview"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/admin"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 )
 
@@ -23,6 +24,7 @@ type statusFlags struct {
 	lattice       string
 	providers     []string
 	watch, asJSON bool
+	page          string
 	every         time.Duration
 	timeout       time.Duration
 }
@@ -35,14 +37,19 @@ func newStatus() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "status",
 		Short: "Show what running providers do: links, state, lag, rates",
-		Long: `Show what running providers do: for each link its state and why, records in and out a second, the time that its
-component takes, what is in flight, how far it is behind, and for how long it has been so.
+		Long: `Show what running providers do: for each link its state and why, records in and out a second, deliveries that fail
+and that are repeated a second, the time that its component takes, what is in flight, how far it is behind, and for how
+long it has been so. A narrow terminal leaves out the columns that matter least. Behind a reason stands where the
+runbook says what to do. Hosts are told by the beginning of their ids; --json has all of it.
 
 Providers are asked at their admin address (--address, where the provider's config sets admin_address), or over the
 lattice (--nats), which needs no more than a NATS connection to it. Over NATS, the hosts of the lattice are asked first
 which providers they run; --provider names them instead.
 
 With --watch it goes on: at a terminal the table is drawn anew, elsewhere each look is a line for each link.
+
+With --page it serves the page of an admin address for all who were asked together: each link once, with what all
+copies have of it. Whoever reaches the address may read it; without a host in it, that is this machine alone.
 
 The exit status is 0 where all links are healthy, 1 where one is not, 2 where somebody could not be asked. A watch
 that is ended with Ctrl-C ends with 0.
@@ -51,7 +58,8 @@ The fields of --json keep their names: status (healthy, unhealthy, unknown), sil
 admin address tells them.`,
 		Example: `  messaging-kafka status --address http://127.0.0.1:9464
   messaging-kafka status --nats nats://127.0.0.1:4222 --lattice default --watch
-  messaging-kafka status --nats nats://127.0.0.1:4222 --provider shop-kafka --json`,
+  messaging-kafka status --nats nats://127.0.0.1:4222 --provider shop-kafka --json
+  messaging-kafka status --address http://bridge-0:9464 --address http://bridge-1:9464 --page 8080`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error { return flags.run(command) },
 	}
@@ -66,6 +74,7 @@ admin address tells them.`,
 	set.DurationVar(&flags.every, "every", 2*time.Second, "`TIME` between two looks of --watch")
 	set.DurationVar(&flags.timeout, "timeout", 2*time.Second, "longest `TIME` to wait for answers")
 	set.BoolVar(&flags.asJSON, "json", false, "print JSON")
+	set.StringVar(&flags.page, "page", "", "serve a page of all copies at `ADDRESS` (host:port, or port) until Ctrl-C")
 	return command
 }
 
@@ -76,6 +85,9 @@ func (f statusFlags) run(command *cobra.Command) error {
 	}
 	defer asker.Close()
 	ctx, out := command.Context(), command.OutOrStdout()
+	if f.page != "" {
+		return f.servePage(ctx, asker, out)
+	}
 	if f.watch {
 		return f.watchOn(ctx, asker, out)
 	}
@@ -93,6 +105,8 @@ func (f statusFlags) asker() (overview.Asker, error) {
 	switch {
 	case f.timeout <= 0 || f.every <= 0:
 		return nil, usagef("--timeout and --every must be longer than 0")
+	case f.page != "" && (f.watch || f.asJSON):
+		return nil, usagef("--page goes on by itself and prints nothing else: leave --watch and --json out")
 	case len(f.addresses) > 0 && f.nats != "":
 		return nil, usagef("--address and --nats are two ways to ask: give one of them")
 	case len(f.addresses) > 0:
@@ -164,14 +178,14 @@ func (f statusFlags) print(out io.Writer, answer *overview.Answer) error {
 	if file, ok := out.(*os.File); ok && isTerminal(file) {
 		style.Colour = os.Getenv("NO_COLOR") == ""
 		if width, _, err := term.GetSize(int(file.Fd())); err == nil {
-			style.Wrap = max(width, minWrap)
+			style.Width = max(width, minWidth)
 		}
 	}
 	return overview.Table(out, answer, style)
 }
 
-// minWrap keeps sentences readable where a terminal claims to have no width.
-const minWrap = 40
+// minWidth keeps sentences readable where a terminal claims to have no width.
+const minWidth = 40
 
 // watchOn asks again and again until ctx ends.
 func (f statusFlags) watchOn(ctx context.Context, asker overview.Asker, out io.Writer) error {
@@ -202,6 +216,43 @@ func (f statusFlags) watchOn(ctx context.Context, asker overview.Asker, out io.W
 	}
 }
 
+// servePage serves a page of all who are asked, until ctx ends.
+func (f statusFlags) servePage(ctx context.Context, asker overview.Asker, out io.Writer) error {
+	answer, err := asker.Ask(ctx)
+	if err != nil {
+		return notAsked(err)
+	}
+	board := overview.NewBoard(answer)
+	server, err := admin.Start(admin.Config{Address: f.page, AddressFrom: "--page", Source: board})
+	if err != nil {
+		return usageError{err}
+	}
+	defer func() {
+		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), pageEnd)
+		defer cancel()
+		server.Close(within)
+	}()
+	if _, err := fmt.Fprintf(out, "The page is http://%s/; Ctrl-C ends it.\n", server.Addr()); err != nil {
+		return fmt.Errorf("printing the address of the page: %w", err)
+	}
+	tick := time.NewTicker(f.every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+		if answer, err = asker.Ask(ctx); err != nil {
+			answer = &overview.Answer{Time: time.Now(), Silent: []string{err.Error()}}
+		}
+		board.Show(answer)
+	}
+}
+
+// pageEnd bounds what answers of the page have at its end.
+const pageEnd = time.Second
+
 func (statusFlags) printLines(out io.Writer, answer *overview.Answer) error {
 	return overview.Lines(out, answer)
 }
@@ -223,7 +274,7 @@ func (f statusFlags) redraw(file *os.File) func(io.Writer, *overview.Answer) err
 		fmt.Fprintf(&table, "messaging-kafka status, every %s, as of %s; Ctrl-C ends\n\n", f.every,
 			answer.Time.Format(time.TimeOnly))
 		if err := overview.Table(&table, answer,
-			overview.Style{Colour: os.Getenv("NO_COLOR") == "", Width: width, Wrap: width}); err != nil {
+			overview.Style{Colour: os.Getenv("NO_COLOR") == "", Width: width}); err != nil {
 			return err
 		}
 		lines := strings.Split(strings.TrimSuffix(table.String(), "\n"), "\n")

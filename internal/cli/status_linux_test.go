@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
@@ -37,10 +38,10 @@ func TestAWatchRedrawsATerminalAndGoesOnWhenNobodyAnswers(t *testing.T) {
 	command.Stdout, command.Stderr = terminal.TTY, terminal.TTY
 	end := watching(t, command)
 	// See that each picture is drawn over the one before, in colour, and in the terminal's 80 columns.
-	see := func(what, text string) {
+	see := func(what, said string) {
 		t.Helper()
 		testkit.Eventually(t, testkit.DefaultTimeout, func() error {
-			if !strings.Contains(terminal.Screen.String(), text) {
+			if !strings.Contains(terminal.Screen.String(), said) {
 				return errors.New(what + ": not yet")
 			}
 			return nil
@@ -67,10 +68,10 @@ func TestAWatchRedrawsATerminalAndGoesOnWhenNobodyAnswers(t *testing.T) {
 	if err := end(); err != nil {
 		t.Errorf("it ended with %v", err)
 	}
-	colour := regexp.MustCompile(`\x1b\[[0-9;]*[A-Za-z]`)
+	sequence := regexp.MustCompile(`\x1b\[[0-9;]*[A-Za-z]`)
 	for line := range strings.SplitSeq(terminal.Screen.String(), "\r\n") {
-		if n := len([]rune(colour.ReplaceAllString(line, ""))); n > 80 {
-			t.Errorf("%d characters: %q", n, line)
+		if n := text.Columns(sequence.ReplaceAllString(line, "")); n > 80 {
+			t.Errorf("%d columns: %q", n, line)
 		}
 	}
 }

@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -16,10 +18,11 @@ import (
 	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
-// admin serves a status as a provider's admin address does.
-func admin(t *testing.T, p status.Provider) string {
+// served serves a status as a provider's admin address does.
+func served(t *testing.T, p status.Provider) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		p.Time = time.Now()
@@ -40,7 +43,7 @@ func oneLink(state status.State, reason string) status.Provider {
 }
 
 func TestStatusTellsByItsExitCode(t *testing.T) {
-	well, ill := admin(t, oneLink(status.Healthy, "")), admin(t, oneLink(status.Unhealthy, "no broker"))
+	well, ill := served(t, oneLink(status.Healthy, "")), served(t, oneLink(status.Unhealthy, "no broker"))
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -62,6 +65,9 @@ func TestStatusTellsByItsExitCode(t *testing.T) {
 		"two ways to ask":          {[]string{"--address", well, "--nats", "nats://x"}, 2, "", "give one of them"},
 		"a provider by address":    {[]string{"--address", well, "--provider", "x"}, 2, "", "--nats only"},
 		"no address":               {[]string{"--address", "ftp://x"}, 2, "", "http://host:port"},
+		"a page and a watch":       {[]string{"--address", well, "--page", "0", "--watch"}, 2, "", "leave --watch"},
+		"a page that is taken":     {[]string{"--address", well, "--page", strings.TrimPrefix(well, "http://")}, 2, "", "listening on --page"},
+		"a page of nobody":         {[]string{"--address", nobody, "--page", "0"}, 2, "", "refused"},
 		"no time":                  {[]string{"--address", well, "--timeout", "0s"}, 2, "", "longer than 0"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -78,7 +84,7 @@ func TestStatusTellsByItsExitCode(t *testing.T) {
 }
 
 func TestStatusPrintsJSON(t *testing.T) {
-	got := run(t, "", nil, "status", "--json", "--address", admin(t, oneLink(status.Unhealthy, "no broker")))
+	got := run(t, "", nil, "status", "--json", "--address", served(t, oneLink(status.Unhealthy, "no broker")))
 	var report struct {
 		Status    string            `json:"status"`
 		Providers []status.Provider `json:"providers"`
@@ -132,6 +138,65 @@ func TestStatusAsksDevOverBothWays(t *testing.T) {
 	}
 }
 
+func TestStatusServesAPageOfAllCopies(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	first, second := oneLink(status.Healthy, ""), oneLink(status.Unhealthy, "no broker")
+	second.HostID = "M"
+	second.Links[0].Problems = status.Problems{{Kind: status.ProblemKafka, Text: "no broker"}}
+	command := exec.CommandContext(ctx, program, "status", "--every", "20ms", "--page", "0", "--address",
+		served(t, first), "--address", served(t, second))
+	output, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := watching(t, command)
+	line, err := bufio.NewReader(output).ReadString('\n')
+	address := regexp.MustCompile(`http://127\.0\.0\.1:[0-9]+/`).FindString(line)
+	if address == "" {
+		t.Fatalf("it says %q, %v", line, err)
+	}
+	get := func(path string) string {
+		t.Helper()
+		response, err := http.Get(address + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		if err != nil || (response.StatusCode != http.StatusOK) != (path == "metrics") {
+			t.Errorf("%s: %s, %v", path, response.Status, err)
+		}
+		return string(body)
+	}
+	var got status.Provider
+	if err := json.Unmarshal([]byte(get("links")), &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Copies) != 2 || len(got.Links) != 1 || got.Links[0].Copies != 2 || got.Links[0].State != status.Unhealthy ||
+		got.Links[0].Reason != "no broker (M)" || got.Healthy {
+		t.Errorf("it tells %+v", got)
+	}
+	if !strings.Contains(get(""), "<title>messaging-kafka</title>") || !strings.Contains(get("history"), "points") {
+		t.Error("there is no page, or no history")
+	}
+	get("metrics") // those are of one copy
+	// It asks again.
+	asked := got.Time
+	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
+		if err := json.Unmarshal([]byte(get("links")), &got); err != nil {
+			return err
+		}
+		if !got.Time.After(asked) {
+			return errors.New("it tells the same answer")
+		}
+		return nil
+	})
+	if err := end(); err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+}
+
 // watching starts a watch and returns how to end it as a person does.
 func watching(t *testing.T, command *exec.Cmd) (end func() error) {
 	t.Helper()
@@ -150,7 +215,7 @@ func TestAWatchWritesLinesWhereThereIsNoTerminal(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	command := exec.CommandContext(ctx, program, "status", "--watch", "--every", "20ms", "--address",
-		admin(t, oneLink(status.Unhealthy, "no broker")))
+		served(t, oneLink(status.Unhealthy, "no broker")))
 	output, err := command.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -4,7 +4,7 @@
 // An [Asker] asks: [ByAddress] the admin addresses that are given, each in a goroutine of its own that Ask waits for;
 // [ByNATS] all providers of a lattice, or those that are named. What came is an [Answer], with those that did not
 // answer in it; its [Answer.State] becomes the exit status. [Table] and [Lines] write it for people, fitted to the
-// width of the terminal.
+// width of the terminal; a [Board] shows it on a page, all copies as one.
 //
 // Texts come from other processes: they are bounded in size, and control characters in them never reach the terminal.
 // The package changes nothing in a provider.

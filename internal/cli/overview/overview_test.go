@@ -13,6 +13,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
@@ -29,10 +30,15 @@ func sample() status.Provider {
 		Links: []status.Link{
 			{Component: "orders", Name: "default", Package: "messaging-kafka:records", Direction: status.Source,
 				State: status.Healthy, Since: noon.Add(-26 * time.Hour),
-				InFlight: 12, Waiting: 3400, Rates: status.Rates{In: 1234.5, Out: 12.34, HandleP99: new(.0123)},
+				InFlight: 12, Waiting: 3400, OldestCallSeconds: 4.2,
+				Rates: status.Rates{In: 1234.5, Out: 12.34, Failures: .5, Retries: 1.25, HandleP99: new(.0123)},
+				LastFailure: &status.Event{Time: noon, Text: "no customer", Topic: "o", Partition: new(int32(7)),
+					Offset: new(int64(41))},
 				Partitions: []status.Partition{{Topic: "o", Lag: 1200, LagSeconds: new(5.25)},
 					{Topic: "o", Partition: 7, Lag: 34, LagSeconds: new(1.0), Held: "a record\nwas rejected"}}},
-			{Component: "mailer", Name: "default", State: status.Unhealthy, Reason: "no \x1b[31mbroker", Since: noon.Add(-184 * time.Second)},
+			{Component: "mailer", Name: "default", State: status.Unhealthy, Reason: "no \x1b[31mbroker",
+				Since:    noon.Add(-184 * time.Second),
+				Problems: status.Problems{{Kind: status.ProblemKafka, Text: "no \x1b[31mbroker"}}},
 			{Component: "web", Name: "default", State: status.Starting, Reason: "starting", Since: noon.Add(-time.Second)},
 		},
 	}
@@ -52,11 +58,13 @@ func TestTheTableIsForPeople(t *testing.T) {
 	want := `shop-kafka  1 of 3 links not healthy
 lattice default, host NHOST, version 1.2.3, up 3 d 3 h
 
-STATE        LINK                                                   IN/S  OUT/S  HANDLE P99  IN FLIGHT  WAITING    LAG  BEHIND        FOR
-not healthy  mailer/default                                            0      0           –          0        0      –       –  3 min 4 s
+STATE        LINK                                                   IN/S  OUT/S  FAIL/S  RETRY/S    P99  OLDEST CALL  IN FLIGHT  WAITING    LAG  BEHIND        FOR
+not healthy  mailer/default                                            0      0       0        0      –            –          0        0      –       –  3 min 4 s
   no ·[31mbroker
-starting     web/default                                               0      0           –          0        0      –       –        1 s
-healthy      orders/default (messaging-kafka:records) (as source)  1,235   12.3       12 ms         12    3,400  1,234   5.2 s    1 d 2 h
+  → docs/operations.md#kafka-cannot-be-reached
+starting     web/default                                               0      0       0        0      –            –          0        0      –       –        1 s
+healthy      orders/default (messaging-kafka:records) (as source)  1,235   12.3    0.50     1.25  12 ms        4.2 s         12    3,400  1,234   5.2 s    1 d 2 h
+  last failure (o/7, offset 41): no customer
   o/7 stands still: a record was rejected
 
 other  1 link, all healthy
@@ -70,15 +78,18 @@ other  1 link, all healthy
 	}
 }
 
-func TestColouredLinesAreCutToTheTerminal(t *testing.T) {
-	for _, width := range []int{20, 40, 80, 200} {
+func TestRowsFitTheTerminal(t *testing.T) {
+	wide := sample()
+	wide.Links[0].Component = "注文の処理をする部品"
+	wide.Links[2].Name = "fällt-aus"
+	for _, width := range []int{40, 60, 80, 100, 140, 200} {
 		var plain, coloured strings.Builder
-		answer := &Answer{Providers: []status.Provider{sample()}}
+		answer := &Answer{Providers: []status.Provider{wide}, Silent: []string{"provider third on host N: no answer within 2s, and so on"}}
 		if err := errors.Join(Table(&plain, answer, Style{Width: width}),
 			Table(&coloured, answer, Style{Width: width, Colour: true})); err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(coloured.String(), "\x1b[31;1mnot healthy\x1b[0m") && width > 20 {
+		if !strings.Contains(coloured.String(), "\x1b[31;1mnot healthy\x1b[0m") {
 			t.Errorf("the state has no colour in %q", coloured.String())
 		}
 		stripped := coloured.String()
@@ -89,9 +100,75 @@ func TestColouredLinesAreCutToTheTerminal(t *testing.T) {
 			t.Errorf("without its colours it is\n%q, want\n%q", stripped, plain.String())
 		}
 		for line := range strings.Lines(plain.String()) {
-			if n := visible(strings.TrimSuffix(line, "\n")); n > width {
-				t.Errorf("%d characters in %q", n, line)
+			if n := text.Columns(strings.TrimSuffix(line, "\n")); n > width {
+				t.Errorf("%d columns of %d in %q", n, width, line)
 			}
+			if strings.HasPrefix(line, "STATE") && !strings.Contains(line, "LAG") {
+				t.Errorf("in %d columns the lag is left out: %q", width, line)
+			}
+		}
+	}
+}
+
+func TestInEightyColumnsWhatMattersLeastIsLeftOut(t *testing.T) {
+	p := sample()
+	p.HostID = "NBZKLC2W5QWGZBXYT5M4XGZ7Q4R6P3T5KQYVX2H4N6J8L0M2P4R6T8V0"
+	p.Links[1].Reason = "nothing listens at kafka.example.com:9092 (connection refused): check hosts, and that Kafka is up"
+	p.Links[1].Problems = status.Problems{{Kind: status.ProblemKafka, Text: p.Links[1].Reason}}
+	p.Links[0].Partitions[0].LagSeconds = new(400.0)
+	var b strings.Builder
+	if err := Table(&b, &Answer{Providers: []status.Provider{p}}, Style{Width: 80}); err != nil {
+		t.Fatal(err)
+	}
+	const want = `shop-kafka  1 of 3 links not healthy
+lattice default, host NBZKLC2W…, version 1.2.3, up 3 d 3 h
+
+STATE        LINK             IN/S  OUT/S  FAIL/S    LAG      BEHIND        FOR
+not healthy  mailer/default      0      0       0      –           –  3 min 4 s
+  nothing listens at kafka.example.com:9092 (connection refused): check hosts,
+  and that Kafka is up
+  → docs/operations.md#kafka-cannot-be-reached
+starting     web/default         0      0       0      –           –        1 s
+healthy      orders/default  1,235   12.3    0.50  1,234  6 min 40 s    1 d 2 h
+  last failure (o/7, offset 41): no customer
+  o/7 stands still: a record was rejected
+`
+	if b.String() != want {
+		t.Errorf("got\n%s", b.String())
+	}
+	var coloured strings.Builder
+	if err := Table(&coloured, &Answer{Providers: []status.Provider{p}}, Style{Width: 80, Colour: true}); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(coloured.String(), "\x1b[31;1m6 min 40 s\x1b[0m") {
+		t.Errorf("a link that is far behind has no colour in %q", coloured.String())
+	}
+}
+
+func TestOneCauseIsToldOnce(t *testing.T) {
+	away := status.Problems{{Kind: status.ProblemKafka, Text: "nothing listens at kafka:9092"}}
+	p := well("shop-kafka", "N")
+	p.Healthy, p.Links = false, nil
+	for _, name := range []string{"a", "b", "c", "d", "e"} {
+		l := status.Link{Component: name, Name: "default", State: status.Unhealthy, Reason: away.String(), Problems: away,
+			Since: noon}
+		p.Links = append(p.Links, l)
+	}
+	p.Links[1].Problems = append(slices.Clone(away), status.Problem{Kind: status.ProblemTopic, Text: "no topic orders"})
+	var b strings.Builder
+	if err := Table(&b, &Answer{Providers: []status.Provider{p}}, Style{}); err != nil {
+		t.Fatal(err)
+	}
+	got := b.String()
+	if n := strings.Count(got, "nothing listens"); n != 1 {
+		t.Errorf("the cause is told %d times", n)
+	}
+	for _, want := range []string{
+		"\n  nothing listens at kafka:9092 (a/default, b/default, c/default, 2 more)\n  → docs/operations.md#kafka-cannot-be-reached\n",
+		"\n  no topic orders\n  → docs/operations.md#a-topic-is-missing\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("there is no %q in\n%s", want, got)
 		}
 	}
 }
@@ -103,11 +180,11 @@ func TestReasonsAreBrokenBetweenWords(t *testing.T) {
 	p.Links[0].Reason = "the broker at kafka.example.com:9092 refuses the connection: " + strings.Repeat("x", 60) +
 		" look at its listeners"
 	var b strings.Builder
-	if err := Table(&b, &Answer{Providers: []status.Provider{p}}, Style{Wrap: 40}); err != nil {
+	if err := Table(&b, &Answer{Providers: []status.Provider{p}}, Style{Width: 40}); err != nil {
 		t.Fatal(err)
 	}
-	want := "\n  the broker at kafka.example.com:9092\n  refuses the connection:\n  " + strings.Repeat("x", 60) +
-		"\n  look at its listeners\n"
+	want := "\n  the broker at kafka.example.com:9092\n  refuses the connection:\n  " + strings.Repeat("x", 38) +
+		"\n  " + strings.Repeat("x", 22) + " look at its\n  listeners\n"
 	if !strings.HasSuffix(b.String(), want) {
 		t.Errorf("got\n%s", b.String())
 	}
@@ -135,7 +212,7 @@ func TestLinesAreForPrograms(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		`2026-03-01T12:00:00Z provider=shop-kafka host=NHOST link="orders/default (messaging-kafka:records) (as source)" state=healthy in=1,235/s out=12.3/s in_flight=12 waiting=3400 lag=1234 lag_seconds=5.25 handle_p99_seconds=0.0123`,
+		`2026-03-01T12:00:00Z provider=shop-kafka host=NHOST link="orders/default (messaging-kafka:records) (as source)" state=healthy in=1,235/s out=12.3/s in_flight=12 waiting=3400 lag=1234 lag_seconds=5.25 handle_p99_seconds=0.0123 failures=0.50/s retries=1.25/s oldest_call_seconds=4.2`,
 		`2026-03-01T12:00:00Z provider=shop-kafka host=NHOST link="mailer/default" state=unhealthy in=0/s out=0/s in_flight=0 waiting=0 reason="no \x1b[31mbroker"`,
 		`2026-03-01T12:00:00Z provider=shop-kafka host=NHOST link="web/default" state=starting in=0/s out=0/s in_flight=0 waiting=0 reason="starting"`,
 		`2026-03-01T12:00:00Z provider=idle host=N links=0 healthy=true`,
@@ -224,9 +301,9 @@ func TestAdminAddressesAreAsked(t *testing.T) {
 	if err != nil || len(answer.Providers) != 1 || len(answer.Silent) != 3 {
 		t.Fatalf("got %+v, %v", answer, err)
 	}
-	if text := strings.Join(answer.Silent, "\n"); !strings.Contains(text, "503") || !strings.Contains(text, "stuck") ||
-		strings.Count(text, errNoStatus.Error()) != 2 {
-		t.Errorf("the others are told as\n%s", text)
+	if said := strings.Join(answer.Silent, "\n"); !strings.Contains(said, "503") || !strings.Contains(said, "stuck") ||
+		strings.Count(said, errNoStatus.Error()) != 2 {
+		t.Errorf("the others are told as\n%s", said)
 	}
 	asker, err = ByAddress([]string{"127.0.0.1:1"}, testkit.DefaultTimeout)
 	if _, err = ask(t, asker, err); err == nil || !strings.Contains(err.Error(), "127.0.0.1:1") ||

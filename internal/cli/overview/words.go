@@ -51,6 +51,13 @@ func behindWord(l *status.Link) string {
 	return none
 }
 
+func oldestCallWord(l *status.Link) string {
+	if l.OldestCallSeconds > 0 {
+		return secondsWord(l.OldestCallSeconds)
+	}
+	return none
+}
+
 // secondsWord tells a duration with the digits that matter.
 func secondsWord(seconds float64) string {
 	switch {
@@ -101,7 +108,7 @@ func stateWord(s status.State) string {
 
 // plain is a text on one line, without what a terminal would take for orders: topics, components and errors are named
 // by others. In the place of that is a character that every terminal shows in one column.
-func plain(text string) string { return strings.ReplaceAll(redact.OneLine(text), "\uFFFD", "·") }
+func plain(said string) string { return strings.ReplaceAll(redact.OneLine(said), "\uFFFD", "·") }
 
 // memoryWords says what a provider has taken of its memory; it is empty where that is not known.
 func memoryWords(m *status.Memory) string {
