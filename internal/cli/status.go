@@ -148,7 +148,7 @@ func verdict(answer *overview.Answer) error {
 		before := len(bad)
 		for j := range p.Links {
 			if p.Links[j].State.Ill() {
-				bad = append(bad, "link "+p.Links[j].ID())
+				bad = append(bad, p.Words.Link()+" "+p.Links[j].ID())
 			}
 		}
 		if len(bad) == before && !p.Healthy {

@@ -173,6 +173,20 @@ func TestOneCauseIsToldOnce(t *testing.T) {
 	}
 }
 
+func TestABridgeHasRoutes(t *testing.T) {
+	p := well("shop", "bridge-0")
+	p.Words = status.OfRoutes
+	p.Links[0].Package = "http-records"
+	var b strings.Builder
+	if err := Table(&b, &Answer{Providers: []status.Provider{p}}, Style{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.String(); !strings.HasPrefix(got, "shop  1 route, all healthy\nhost bridge-0, version") ||
+		!strings.Contains(got, "STATE    ROUTE  ") || strings.Contains(got, "link") {
+		t.Errorf("got\n%s", got)
+	}
+}
+
 func TestReasonsAreBrokenBetweenWords(t *testing.T) {
 	p := well("a", "b")
 	p.Healthy = false

@@ -85,9 +85,10 @@ func (p *printer) provider(s *status.Provider) {
 			sick++
 		}
 	}
-	total := fmt.Sprintf("%d links", len(s.Links))
+	one := s.Words.Link()
+	total := fmt.Sprintf("%d %ss", len(s.Links), one)
 	if len(s.Links) == 1 {
-		total = "1 link"
+		total = "1 " + one
 	}
 	said, colour := total+", all healthy", good
 	switch {
@@ -98,11 +99,15 @@ func (p *printer) provider(s *status.Provider) {
 	case slices.ContainsFunc(s.Links, func(l status.Link) bool { return l.State != status.Healthy }):
 		said, colour = total+", not all of them ready", wait
 	case len(s.Links) == 0:
-		said, colour = "no links", ""
+		said, colour = "no "+one+"s", ""
 	}
 	p.line(fmt.Sprintf("%s  %s", p.paint(bold, plain(s.ProviderKey)), p.paint(colour, said)))
-	p.wrapped(faint, fmt.Sprintf("lattice %s, host %s, version %s, up %s%s",
-		plain(s.Lattice), plain(p.hosts[s.HostID]), plain(s.Version), ageWord(s.Time.Sub(s.Started)), memoryWords(&s.Memory)))
+	lattice := ""
+	if s.Lattice != "" { // a bridge has none
+		lattice = "lattice " + plain(s.Lattice) + ", "
+	}
+	p.wrapped(faint, fmt.Sprintf("%shost %s, version %s, up %s%s",
+		lattice, plain(p.hosts[s.HostID]), plain(s.Version), ageWord(s.Time.Sub(s.Started)), memoryWords(&s.Memory)))
 	d := details{printer: p, told: make(map[string]bool), causes: status.Causes(s.Links)}
 	for _, own := range s.Problems {
 		d.problem(bad, own, "")
@@ -118,8 +123,8 @@ func (p *printer) provider(s *status.Provider) {
 		p.links(s, &d)
 	}
 	if o := s.Omitted; o != nil {
-		p.wrapped(faint, fmt.Sprintf("left out, for the answer was too long: %d links, %d partitions, %d events",
-			o.Links, o.Partitions, o.Events))
+		p.wrapped(faint, fmt.Sprintf("left out, for the answer was too long: %d %ss, %d partitions, %d events",
+			o.Links, one, o.Partitions, o.Events))
 	}
 }
 
@@ -206,7 +211,11 @@ func (p *printer) links(s *status.Provider, d *details) {
 	shown := slices.Clone(columns)
 	rows := make([][]string, len(links)+1) // the first has the titles
 	for _, c := range shown {
-		rows[0] = append(rows[0], c.title)
+		title := c.title
+		if title == titleName {
+			title = strings.ToUpper(s.Words.Link())
+		}
+		rows[0] = append(rows[0], title)
 		for i := range links {
 			var value string
 			switch {

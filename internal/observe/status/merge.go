@@ -51,6 +51,9 @@ func Merge(at time.Time, providers []Provider, silent []string) Provider {
 	for _, id := range slices.Sorted(maps.Keys(m.links)) {
 		w.Links = append(w.Links, m.links[id].finish())
 	}
+	if words := distinct(providers, func(p *Provider) string { return p.Words.Link() }); len(words) == 1 && len(providers) > 0 {
+		w.Words = providers[0].Words
+	}
 	w.Causes = Causes(w.Links)
 	w.Message = w.Problems.String()
 	return m.whole

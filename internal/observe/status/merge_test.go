@@ -90,6 +90,16 @@ func TestCopiesOfDifferentProvidersAreToldApart(t *testing.T) {
 	if got.Copies[0].Name != "N (one)" || got.Copies[1].Name != "N (two)" {
 		t.Errorf("copies %+v", got.Copies)
 	}
+	for i := range providers {
+		providers[i].Words = OfRoutes
+	}
+	if got = Merge(noon, providers, nil); got.Words != OfRoutes {
+		t.Errorf("routes are called %q", got.Words)
+	}
+	providers[0].Words = OfLinks
+	if got = Merge(noon, providers, nil); got.Words != OfLinks {
+		t.Errorf("links and routes are called %q", got.Words)
+	}
 	if nobody := Merge(noon, nil, []string{"x: no answer"}); nobody.Healthy || nobody.Links == nil ||
 		nobody.Copies == nil {
 		t.Errorf("nobody is %+v", nobody)
@@ -102,7 +112,7 @@ func TestHostsAreToldApart(t *testing.T) {
 	short := ShortHosts(hosts)
 	for host, want := range map[string]string{hosts[0]: "NABCDEFGHI…", hosts[1]: "NABCDEFGHX…",
 		hosts[2]: "NZBCDEFG…",
-		"short": "short", hosts[5]: "ääääääää…"} {
+		"short":  "short", hosts[5]: "ääääääää…"} {
 		if short[host] != want {
 			t.Errorf("%s is told as %s, want %s", host, short[host], want)
 		}
