@@ -129,4 +129,4 @@ var deeds = []misfortune{
 }
 
 // happenings are all that a plan has come at some time.
-func happenings() []misfortune { return slices.Concat(misfortunes, deeds) }
+func happenings() []misfortune { return slices.Concat(misfortunes, deeds, tokenTroubles) }

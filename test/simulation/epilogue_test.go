@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 )
 
 const (
@@ -31,12 +34,23 @@ func (w *world) epilogue() {
 	w.guest.mu.Lock()
 	w.guest.plain = true
 	w.guest.mu.Unlock()
+	before := len(w.guest.still().calls)
 	for _, r := range w.copies {
 		r.stop(15 * time.Second)
 		r.start()
-		if !w.goesOn(soon, func() error { return nil }, "%s was stopped in order and started again", r.name) {
+		if !w.goesOn(soon, nothing, "%s was stopped in order and started again", r.name) {
 			return
 		}
+	}
+	if calls := w.guest.still().calls; len(calls) > before && w.plan.protocol != "share" {
+		w.fail("repeats-bounded", "%v is called again, though each copy was stopped in order with all that it had committed", calls[before].place)
+		return
+	}
+	if !w.componentGoes() || !w.transactionStaysOpen() {
+		return
+	}
+	if w.issuer != nil && !w.outlastTokens() {
+		return
 	}
 	if w.plan.protocol == "share" || w.plan.creates {
 		return // where it begins in a new topic is for the broker to say; a copy could make it
@@ -58,6 +72,72 @@ func (w *world) epilogue() {
 			return
 		}
 	}
+}
+
+func nothing() error { return nil }
+
+const (
+	// back is how soon after its return the component is called.
+	back = 1200 * time.Millisecond
+	// heldUp is how long a transaction may be open before health says that it holds the link up.
+	heldUp = 45 * time.Second
+)
+
+// componentGoes has the component be away for a while: a copy says so, and it is called soon when it is back.
+func (w *world) componentGoes() bool {
+	w.tell("the component is away, without any other fault")
+	w.guest.setAway(true)
+	cl := w.client()
+	defer cl.Close()
+	before := len(w.guest.still().calls)
+	w.stray(newRand(w.plan.seed, "away")).produce(context.Background(), cl, 10, nil)
+	if !w.says(time.Minute, func(p status.Problem) bool { return p.Kind == status.ProblemUnavailable }) {
+		w.fail("health-tells", "the component is away for a minute, and no copy says so")
+		return false
+	}
+	time.Sleep(20 * time.Second)
+	w.guest.setAway(false)
+	for began := time.Now(); len(w.guest.still().calls) == before; time.Sleep(10 * time.Millisecond) {
+		if took := time.Since(began); took > back {
+			w.fail("goes-on-soon", "the component is back for %s, and is not called", took)
+			return false
+		}
+	}
+	return w.goesOn(soon, nothing, "the component is back")
+}
+
+// transactionStaysOpen has a transaction of another producer be open for a while: a copy says that it holds the link up.
+func (w *world) transactionStaysOpen() bool {
+	w.tell("a transaction stays open, without any other fault")
+	s := w.stray(newRand(w.plan.seed, "open"))
+	cl := w.client(kgo.TransactionalID(s.name), kgo.TransactionTimeout(5*time.Minute))
+	defer cl.Close()
+	if err := cl.BeginTransaction(); err != nil {
+		w.fail("world", "beginning a transaction: %v", err)
+		return false
+	}
+	s.produce(context.Background(), cl, 10, nil)
+	if !w.says(heldUp, func(p status.Problem) bool { return strings.Contains(p.Text, "transaction") }) {
+		w.fail("health-tells", "a transaction is open for %s, and no copy says so", heldUp)
+		return false
+	}
+	if err := cl.EndTransaction(context.Background(), kgo.TryCommit); err != nil {
+		w.fail("world", "ending a transaction: %v", err)
+		return false
+	}
+	return w.goesOn(soon, nothing, "the transaction is committed")
+}
+
+// says waits until a copy says something of a kind.
+func (w *world) says(within time.Duration, what func(status.Problem) bool) bool {
+	for began := time.Now(); time.Since(began) < within; time.Sleep(time.Second) {
+		for _, r := range w.copies {
+			if slices.ContainsFunc(r.problems(), what) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // goesOn waits until all is read and well, and fails where that takes too long. Meanwhile it does something else again
@@ -102,6 +182,6 @@ func (g *guest) still() *guest {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return &guest{
-		w: g.w, done: maps.Clone(g.done), tries: maps.Clone(g.tries), failures: maps.Clone(g.failures), calls: slices.Clone(g.calls),
+		w: g.w, done: maps.Clone(g.done), tries: maps.Clone(g.tries), failures: maps.Clone(g.failures), content: maps.Clone(g.content), calls: slices.Clone(g.calls),
 	}
 }

@@ -76,6 +76,9 @@ var answerable = map[kmsg.Key]codes{
 	kmsg.Metadata: refused(kerr.LeaderNotAvailable, kerr.UnknownTopicOrPartition, kerr.TopicAuthorizationFailed,
 		kerr.InvalidTopicException,
 		kerr.UnknownTopicID, kerr.ReplicaNotAvailable, kerr.ListenerNotFound, kerr.UnknownServerError),
+	kmsg.SASLHandshake: refused(kerr.UnsupportedSaslMechanism, kerr.IllegalSaslState).ofTheWhole(),
+	kmsg.SASLAuthenticate: refused(kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism,
+		kerr.IllegalSaslState).ofTheWhole(),
 	kmsg.FindCoordinator: refused(kerr.CoordinatorNotAvailable, kerr.CoordinatorLoadInProgress,
 		kerr.GroupAuthorizationFailed,
 		kerr.TransactionalIDAuthorizationFailed, kerr.InvalidRequest, kerr.UnknownServerError),
@@ -222,6 +225,9 @@ func (p *plan) makes() []kmsg.Key {
 	}
 	if p.processor || p.publishes || p.config["dead_letter_topic"] != "" {
 		keys = append(keys, kmsg.Produce, kmsg.InitProducerID)
+	}
+	if p.tokens != nil {
+		keys = append(keys, kmsg.SASLHandshake, kmsg.SASLAuthenticate)
 	}
 	if p.creates {
 		keys = append(keys, kmsg.CreateTopics)

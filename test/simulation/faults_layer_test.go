@@ -22,6 +22,9 @@ type layer struct {
 	// wrong is told when a copy does what it must not.
 	wrong func(invariant, format string, args ...any)
 
+	// tokens are what copies come in by; nil is without.
+	tokens *issuer
+
 	// lost makes what a leader had that is followed by one without it; nil where there are no elections.
 	lost func(e *election, topic [16]byte, end int64) (batch []byte, to int64)
 
@@ -30,6 +33,7 @@ type layer struct {
 	elections []*election
 	ids       []string // transactional ids that were begun with
 	bombs     int      // that were sent
+	unlisted  []unlisted
 }
 
 // rule has something happen to the next requests of a kind, whoever makes them.
@@ -156,6 +160,7 @@ type asked struct {
 	key     kmsg.Key
 	version int16
 	id      int32
+	since   time.Time
 	// answer has the whole answer as it is on the wire, when there is one.
 	answer chan []byte
 }
@@ -168,7 +173,7 @@ func newAsked(frame []byte) (*asked, error) {
 	}
 	return &asked{
 		key: kmsg.Key(binary.BigEndian.Uint16(frame[4:])), version: int16(binary.BigEndian.Uint16(frame[6:])),
-		id: int32(binary.BigEndian.Uint32(frame[8:])), answer: make(chan []byte, 1),
+		id: int32(binary.BigEndian.Uint32(frame[8:])), since: time.Now(), answer: make(chan []byte, 1),
 	}, nil
 }
 
@@ -350,10 +355,13 @@ func innermost(v reflect.Value, depth int, code int16) (may []func()) {
 }
 
 // told counts the errors that an answer tells, and names them.
-func told(a *asked, frame []byte) (names []string) {
+func (l *layer) told(a *asked, frame []byte) (names []string) {
 	resp, err := a.decodeAnswer(frame)
 	if err != nil {
 		return nil // ApiVersions answers a version that it does not know with another one
+	}
+	if fetched, ok := resp.(*kmsg.FetchResponse); ok {
+		l.noteUnlisted(fetched)
 	}
 	var walk func(v reflect.Value)
 	walk = func(v reflect.Value) {
@@ -372,6 +380,39 @@ func told(a *asked, frame []byte) (names []string) {
 	}
 	walk(reflect.ValueOf(resp).Elem())
 	return names
+}
+
+// unlisted are offsets that came in an answer which may lack the list of aborted transactions.
+type unlisted struct {
+	partition int32
+	from, to  int64
+}
+
+// noteUnlisted notes them. The fake broker leaves that list out for the partition in which an answer has become as large
+// as was asked for.
+func (l *layer) noteUnlisted(resp *kmsg.FetchResponse) {
+	for i := range resp.Topics {
+		for j := range resp.Topics[i].Partitions {
+			p := &resp.Topics[i].Partitions[j]
+			end := endOf(p.RecordBatches)
+			if len(p.AbortedTransactions) > 0 || end < 0 || end >= p.LastStableOffset {
+				continue
+			}
+			from := int64(binary.BigEndian.Uint64(p.RecordBatches))
+			l.mu.Lock()
+			l.unlisted = append(l.unlisted, unlisted{p.Partition, from, end})
+			l.mu.Unlock()
+		}
+	}
+}
+
+// mayLackList tells whether a record came in such an answer.
+func (l *layer) mayLackList(at place) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(l.unlisted, func(u unlisted) bool {
+		return u.partition == at.partition && u.from <= at.offset && at.offset < u.to
+	})
 }
 
 // longest is how much later something comes at most.

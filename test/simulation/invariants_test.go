@@ -1,9 +1,13 @@
 package simulation
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,8 +24,13 @@ func (w *world) judge() {
 	w.guest = live.still()
 	defer func() { w.guest = live }()
 	truth := w.readAll(input, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
-	buried := w.readDead()
+	letters := w.readLetters()
+	buried := buriedBy(letters)
 	w.judgeLoss(truth, buried)
+	w.judgeContent(truth)
+	w.judgeAborted(truth)
+	w.judgeLetters(truth, letters)
+	w.judgeAttempts()
 	w.judgeCommits(truth, buried)
 	w.judgeOwners()
 	w.judgeRepeats()
@@ -31,6 +40,131 @@ func (w *world) judge() {
 	}
 	if w.plan.exactly {
 		w.judgeOutputs(truth, buried)
+	}
+}
+
+// placesOf are the places of records.
+func placesOf(list []*kgo.Record) map[place]*kgo.Record {
+	at := make(map[place]*kgo.Record, len(list))
+	for _, r := range list {
+		at[storedAt(r)] = r
+	}
+	return at
+}
+
+// judgeContent is the invariant as-stored: the component is called with keys and values as they are stored.
+func (w *world) judgeContent(truth []*kgo.Record) {
+	for _, r := range truth {
+		at := storedAt(r)
+		if got, called := w.guest.content[at]; called && got != contentOf(r.Key, r.Value) {
+			w.fail("as-stored", "%v was called with other bytes than %q and %q, which are stored", at, r.Key, r.Value)
+			return
+		}
+	}
+}
+
+// contentOf is a short name of a key and a value, which may be null each.
+func contentOf(key, value []byte) uint64 {
+	h := fnv.New64a()
+	for _, b := range [][]byte{key, value} {
+		_, _ = fmt.Fprint(h, b == nil, len(b), ";")
+		_, _ = h.Write(b)
+	}
+	return h.Sum64()
+}
+
+// judgeAborted is the invariant nothing-aborted: no record of a transaction that was aborted reaches the component.
+func (w *world) judgeAborted(truth []*kgo.Record) {
+	good := placesOf(truth)
+	aborted := make(map[place]bool)
+	for at := range placesOf(w.readAll(input)) {
+		aborted[at] = good[at] == nil && at.number != ""
+	}
+	for _, v := range w.guest.calls {
+		if aborted[v.place] && !w.layer.mayLackList(v.place) {
+			w.fail("nothing-aborted", "%v is of a transaction that was aborted: %s", v.place, w.tellVisits(v.place))
+			return
+		}
+	}
+}
+
+// judgeLetters is the invariant letters-fit: a dead letter has the key, value and time of its record, and the headers
+// that say of which record it is and why; with transactions each record has one at the most.
+func (w *world) judgeLetters(truth, letters []*kgo.Record) {
+	good, many := placesOf(truth), make(map[place]int)
+	for _, l := range letters {
+		at := originOf(l)
+		r := good[at]
+		if r == nil {
+			continue // its topic was made anew, or it was deleted
+		}
+		many[at]++
+		if err := w.unfit(l, r); err != nil {
+			w.fail("letters-fit", "the dead letter of %v: %v", at, err)
+			return
+		}
+		if w.plan.exactly && many[at] > 1 {
+			w.fail("letters-fit", "%v has %d dead letters: %s", at, many[at], w.tellVisits(at))
+			return
+		}
+	}
+}
+
+// unfit tells what is wrong with a dead letter.
+func (w *world) unfit(letter, r *kgo.Record) error {
+	headers := make(map[string][]byte)
+	for _, h := range letter.Headers {
+		headers[h.Key] = h.Value
+	}
+	for name, want := range map[string]string{
+		"kafka_dlt-original-topic": input, "kafka_dlt-original-consumer-group": group, "wasmcloud-component": "guest",
+		"kafka_dlt-original-timestamp": string(binary.BigEndian.AppendUint64(nil, uint64(r.Timestamp.UnixMilli()))),
+	} {
+		if got := string(headers[name]); got != want {
+			return fmt.Errorf("%s is %q, not %q", name, got, want)
+		}
+	}
+	attempts := headers["kafka_deliveryAttempt"]
+	switch {
+	case len(attempts) != 4 || binary.BigEndian.Uint32(attempts) == 0:
+		return fmt.Errorf("kafka_deliveryAttempt is %q", attempts)
+	case len(headers["kafka_dlt-exception-message"]) == 0:
+		return errors.New("it does not say why")
+	case contentOf(letter.Key, letter.Value) != contentOf(r.Key, r.Value):
+		return fmt.Errorf("it has %q and %q, not %q and %q", letter.Key, letter.Value, r.Key, r.Value)
+	case letter.Timestamp.UnixMilli() != r.Timestamp.UnixMilli():
+		return fmt.Errorf("it is of %s, not %s", letter.Timestamp, r.Timestamp)
+	}
+	// A batch is delivered as a whole, though the component may trap at its first record.
+	if n := int(binary.BigEndian.Uint32(attempts)); w.plan.protocol != "share" && !w.plan.processor && n > len(w.visitsOf(storedAt(r))) {
+		return fmt.Errorf("kafka_deliveryAttempt is %d: %s", n, w.tellVisits(storedAt(r)))
+	}
+	return nil
+}
+
+// judgeAttempts is the invariant attempts-bounded: a record that has failed max_attempts times in one ownership is not
+// tried again, but for the tries that find out which record of a batch it was.
+func (w *world) judgeAttempts() {
+	limit, err := strconv.Atoi(w.plan.config["max_attempts"])
+	if w.plan.protocol == "share" || err != nil {
+		return
+	}
+	type owned struct {
+		place
+		copy string
+	}
+	failed := make(map[owned][]visit)
+	for _, v := range w.guest.calls {
+		if v.own && v.outcome != record.Done && v.outcome != record.Unavailable {
+			o := owned{v.place, v.copy}
+			failed[o] = append(failed[o], v)
+		}
+	}
+	for o, list := range failed {
+		if most := limit + spare; len(list) > most && len(list) > most*(1+w.disturbed(list[0].began.Add(-shadow), list[len(list)-1].began)) {
+			w.fail("attempts-bounded", "%v has failed %d times with %s, max_attempts is %d: %s", o.place, len(list), o.copy, limit, w.tellVisits(o.place))
+			return
+		}
 	}
 }
 
@@ -163,9 +297,11 @@ func (w *world) judgeOrder(truth []*kgo.Record, byKey bool) {
 // judgeOutputs is the invariant exactly-once: a reader of what is committed sees one output of each record.
 func (w *world) judgeOutputs(truth []*kgo.Record, buried map[place]bool) {
 	seen := make(map[string]int)
-	for _, r := range w.readAll(output, kgo.FetchIsolationLevel(kgo.ReadCommitted())) {
+	outputs := w.readAll(output, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	for _, r := range outputs {
 		seen[string(r.Value)]++
 	}
+	w.judgeOutputOrder(truth, outputs)
 	for _, r := range truth {
 		at := storedAt(r)
 		want := 1
@@ -176,6 +312,30 @@ func (w *world) judgeOutputs(truth []*kgo.Record, buried map[place]bool) {
 			w.fail("exactly-once", "%v has %d outputs, want %d: %s", at, got, want, w.tellVisits(at))
 			return
 		}
+	}
+}
+
+// judgeOutputOrder is the invariant outputs-in-order: in each output partition the outputs of one input partition stand
+// in the order of their records.
+func (w *world) judgeOutputOrder(truth, outputs []*kgo.Record) {
+	good := make(map[string]place)
+	for _, r := range truth {
+		good[storedAt(r).String()] = storedAt(r)
+	}
+	type lane struct{ output, input int32 }
+	last := make(map[lane]place)
+	slices.SortStableFunc(outputs, func(a, b *kgo.Record) int { return cmp.Compare(a.Offset, b.Offset) })
+	for _, r := range outputs {
+		at, ok := good[string(r.Value)]
+		if !ok {
+			continue // of what is gone
+		}
+		l := lane{r.Partition, at.partition}
+		if before, ok := last[l]; ok && before.offset >= at.offset {
+			w.fail("outputs-in-order", "in partition %d of the outputs %v stands behind %v", r.Partition, at, before)
+			return
+		}
+		last[l] = at
 	}
 }
 
@@ -302,6 +462,27 @@ func (w *world) givenUpUnheard(name string, at time.Time) bool {
 	return w.evictedBefore(at) || w.plan.protocol == "consumer" && countWithin(w.disturbances[name], at.Add(-stillIll), at) > 0
 }
 
+// stretch is a time.
+type stretch struct{ from, to time.Time }
+
+func (w *world) joined(name string, from, to time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.joins[name] = append(w.joins[name], stretch{from, to})
+}
+
+// forgottenInJoin tells whether the fake broker may have given up a copy that waits for the others in JoinGroup: it lets
+// the session of such a member end, and never answers it. Kafka takes it for alive until it has its answer.
+func (w *world) forgottenInJoin(name string, at time.Time) bool {
+	link, err := parse(w.plan.role(), w.plan.config, "N")
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(w.joins[name], func(s stretch) bool {
+		return !at.Before(s.from.Add(link.Consumer.SessionTimeout-3*time.Second)) && !at.After(s.to)
+	})
+}
+
 // judgeOwners is the invariant one-owner: no copy is called with a record while another one is still at work on it, but
 // for what that one cannot know.
 func (w *world) judgeOwners() {
@@ -311,7 +492,8 @@ func (w *world) judgeOwners() {
 	busy := make(map[place]visit)
 	for _, v := range w.guest.calls {
 		before, ok := busy[v.place]
-		if ok && before.copy != v.copy && (before.end.IsZero() || before.end.After(v.began)) && !w.givenUpUnheard(before.copy, v.began) {
+		if ok && before.copy != v.copy && (before.end.IsZero() || before.end.After(v.began)) && !w.givenUpUnheard(before.copy, v.began) &&
+			!w.forgottenInJoin(before.copy, v.began) && !w.forgottenInJoin(v.copy, v.began) {
 			w.fail("one-owner", "%v is with %s from %s on, and %s is at work on it until %s", v.place, v.copy, v.began.Sub(w.events.began), before.copy,
 				before.end.Sub(w.events.began))
 			return

@@ -22,8 +22,10 @@ type network struct {
 	name  string
 	stack *kfake.VirtualNetwork
 	layer *layer
-	// ill is told when something happens to what passes; nil where nobody wants to know.
-	ill func()
+	// ill is told when something happens to what passes, joined when a request to join was under way; nil where nobody
+	// wants to know.
+	ill    func()
+	joined func(from, to time.Time)
 
 	mu     sync.Mutex
 	rng    *rand.Rand
@@ -44,6 +46,9 @@ func (n *network) dial(ctx context.Context, kind, address string) (net.Conn, err
 	n.mu.Lock()
 	away := n.away
 	n.mu.Unlock()
+	if i := n.layer.tokens; i != nil && address == tokenAddress {
+		return i.connect() // it is elsewhere
+	}
 	if away {
 		return nil, errCut
 	}
@@ -136,6 +141,8 @@ type conn struct {
 	broker   net.Conn
 	ours     net.Conn // the other end of the client's
 	n        *network
+
+	session session // of takeRequests alone
 
 	closing sync.Once
 	closed  chan struct{}
@@ -301,6 +308,17 @@ func (c *conn) pass(a *asked, frame []byte) bool {
 		default:
 		}
 	}
+	if i := c.n.layer.tokens; i != nil {
+		answer, ok := c.session.admit(i, a, frame)
+		if !ok {
+			return false
+		}
+		if answer != nil {
+			a.answer <- answer
+			c.under <- a
+			return true
+		}
+	}
 	if !answered(a, frame) {
 		_, err := c.broker.Write(frame)
 		return err == nil
@@ -376,7 +394,9 @@ func (c *conn) giveAnswers() {
 		var frame []byte
 		select {
 		case frame = <-a.answer:
+			c.noteJoin(a)
 		case <-c.closed:
+			c.noteJoin(a)
 			return
 		}
 		c.n.thawed(c.closed)
@@ -403,6 +423,13 @@ func (c *conn) giveAnswers() {
 			}
 			behind = nil
 		}
+	}
+}
+
+// noteJoin tells of a request to join that is under way no more.
+func (c *conn) noteJoin(a *asked) {
+	if a.key == kmsg.JoinGroup && c.n.joined != nil {
+		c.n.joined(a.since, time.Now())
 	}
 }
 
@@ -457,7 +484,7 @@ func (c *conn) treat(a *asked, frame []byte) (out []part, held bool) {
 		}
 		return true
 	})
-	c.n.remember(a.key, told(a, frame))
+	c.n.remember(a.key, c.n.layer.told(a, frame))
 	out = []part{{wait: wait, bytes: frame}}
 	if r == nil {
 		return out, false

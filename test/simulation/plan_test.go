@@ -27,12 +27,13 @@ type plan struct {
 	trouble    time.Duration // for how long faults come
 	pause      time.Duration // between records, on average
 	config     map[string]string
-	traps      bool // some records make the component trap
-	creates    bool // topics for what is produced are made by the copies
-	configures bool // so are configs of the share group
-	publishes  bool // the component publishes and asks, by a link of its own
-	old        bool // the brokers are of Kafka 3.9
-	latest     bool // the link begins at the end, and records come when it is well
+	traps      bool    // some records make the component trap
+	creates    bool    // topics for what is produced are made by the copies
+	configures bool    // so are configs of the share group
+	publishes  bool    // the component publishes and asks, by a link of its own
+	old        bool    // the brokers are of Kafka 3.9
+	tokens     *tokens // by which copies come in; nil where anybody may
+	latest     bool    // the link begins at the end, and records come when it is well
 	events     []event
 	all        []event  // those that a run may leave out, too
 	drawn      []string // the names of the settings that were drawn
@@ -59,7 +60,7 @@ type event struct {
 func (p *plan) drawEvents() {
 	rng := newRand(p.seed, "events")
 	var kinds []string
-	for _, m := range happenings() {
+	for _, m := range slices.Concat(misfortunes, deeds) {
 		if drawn := rng.IntN(2) == 0; drawn && (m.fits == nil || m.fits(p)) {
 			kinds = append(kinds, m.name)
 		}
@@ -132,6 +133,7 @@ func draw(run replay.Run) plan {
 	p.drawMore()
 	p.pause = p.trouble / time.Duration(p.records+1)
 	p.drawEvents()
+	p.drawTokens()
 	p.reduce(run)
 	return p
 }
@@ -231,6 +233,9 @@ func (p *plan) describe() []string {
 		fmt.Sprintf("seed %d: %d copies, %d brokers, %d partitions; %d records with %d keys within %s", p.seed, p.copies, p.brokers, p.partitions,
 			p.records, p.keys, p.trouble),
 		fmt.Sprintf("the link is of %s; some records are traps: %v; brokers of Kafka 3.9: %v", p.role(), p.traps, p.old),
+	}
+	if p.tokens != nil {
+		lines = append(lines, fmt.Sprintf("copies come in by tokens of %s, brokers have them authenticate again after %s", p.tokens.life, p.tokens.session))
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.config)) {
 		lines = append(lines, "  "+name+"="+p.config[name])

@@ -47,6 +47,7 @@ func (r *replica) start() {
 	name := fmt.Sprint(r.name, r.life)
 	r.net = newNetwork(name, &w.stack, &w.layer, newRand(w.plan.seed, "network "+name))
 	r.net.ill = func() { w.disturb(r.name) }
+	r.net.joined = func(from, to time.Time) { w.joined(r.name, from, to) }
 	r.memory = memory.New(budget)
 	r.routes = route.NewSet(route.Options{
 		Log: w.events.logger().With("copy", r.name, "life", r.life), Metrics: telemetry.NewMetrics(),
@@ -64,6 +65,9 @@ func (r *replica) start() {
 func (r *replica) settings(does role.Role, config map[string]string) settings.Link {
 	config = maps.Clone(config)
 	config["hosts"] = strings.ReplaceAll(strings.Join(r.w.kafka.ListenAddrs(), ","), "localhost", "127.0.0.1")
+	if r.w.issuer != nil {
+		r.w.issuer.secure(config)
+	}
 	link, err := parse(does, config, "N"+r.name)
 	if err != nil {
 		r.w.t.Fatalf("seed %d draws settings that nobody takes: %v", r.w.plan.seed, err)
@@ -126,6 +130,14 @@ func (r *replica) kill() {
 	r.w.tell("%s is killed", r.name)
 	n.cut(true)
 	r.stop(time.Millisecond)
+}
+
+// cut cuts the connections of the copy.
+func (r *replica) cut() {
+	r.mu.Lock()
+	n := r.net
+	r.mu.Unlock()
+	n.cut(false)
 }
 
 // problems are what its health would say; nil for a copy that is not there.

@@ -84,6 +84,9 @@ func simulate(t *testing.T, run replay.Run, tell func(replay.Result) error) {
 		for _, r := range w.copies {
 			r.stop(30 * time.Second)
 		}
+		if w.issuer != nil {
+			w.issuer.serving.Wait()
+		}
 	})
 }
 
@@ -140,6 +143,9 @@ func (w *world) calm() {
 	w.layer.clear()
 	w.evicted()
 	w.guest.setAway(false)
+	if w.issuer != nil {
+		w.issuer.set(well)
+	}
 	w.forgetMembers()
 	w.topicsChange()
 	for i := range w.links {
@@ -314,7 +320,7 @@ func (w *world) undrained() error {
 // undecided tells of records of a share group that are neither done nor dead letters.
 func (w *world) undecided() error {
 	left := w.readAll(input, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
-	buried := w.readDead()
+	buried := buriedBy(w.readLetters())
 	w.guest.mu.Lock()
 	defer w.guest.mu.Unlock()
 	left = slices.DeleteFunc(left, func(r *kgo.Record) bool {
@@ -327,22 +333,32 @@ func (w *world) undecided() error {
 	return nil
 }
 
-// readDead reads which records are dead letters.
-func (w *world) readDead() map[place]bool {
+// readLetters reads the dead letters.
+func (w *world) readLetters() []*kgo.Record {
+	return w.readAll(dead, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+}
+
+// buriedBy are the records that some dead letters are of.
+func buriedBy(letters []*kgo.Record) map[place]bool {
 	buried := make(map[place]bool)
-	for _, r := range w.readAll(dead, kgo.FetchIsolationLevel(kgo.ReadCommitted())) {
-		at := storedAt(r)
-		for _, h := range r.Headers {
-			switch h.Key {
-			case "kafka_dlt-original-partition":
-				at.partition = int32(binary.BigEndian.Uint32(h.Value))
-			case "kafka_dlt-original-offset":
-				at.offset = int64(binary.BigEndian.Uint64(h.Value))
-			}
-		}
-		buried[at] = true
+	for _, l := range letters {
+		buried[originOf(l)] = true
 	}
 	return buried
+}
+
+// originOf is the place of the record that a dead letter is of.
+func originOf(letter *kgo.Record) place {
+	at := storedAt(letter)
+	for _, h := range letter.Headers {
+		switch {
+		case h.Key == "kafka_dlt-original-partition" && len(h.Value) == 4:
+			at.partition = int32(binary.BigEndian.Uint32(h.Value))
+		case h.Key == "kafka_dlt-original-offset" && len(h.Value) == 8:
+			at.offset = int64(binary.BigEndian.Uint64(h.Value))
+		}
+	}
+	return at
 }
 
 // readAll reads a topic from its start to its end.

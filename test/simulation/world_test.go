@@ -41,6 +41,8 @@ type world struct {
 	began time.Time
 	guest *guest
 	layer layer
+	// issuer gives tokens; nil where copies come in without.
+	issuer *issuer
 	// gone tells that records of the input were deleted, remaking is held while the topic is another one.
 	gone atomic.Bool
 	// quiet tells that all faults are over, calls are those in which the component publishes and asks.
@@ -58,6 +60,7 @@ type world struct {
 	evictions    []time.Time
 	disturbances map[string][]time.Time
 	changes      []time.Time
+	joins        map[string][]stretch // when which copy had asked to join, and had no answer
 	copies       []*replica
 	links        []*link
 	sent         []published
@@ -75,9 +78,13 @@ type commit struct {
 }
 
 func newWorld(t *testing.T, p plan) *world {
-	w := &world{t: t, plan: p, began: time.Now(), remaking: turn.New(), disturbances: make(map[string][]time.Time), elected: make(map[int32]elected)}
+	w := &world{t: t, plan: p, began: time.Now(), remaking: turn.New(), disturbances: make(map[string][]time.Time), joins: make(map[string][]stretch), elected: make(map[int32]elected)}
 	w.events.began = w.began
 	w.layer.wrong, w.layer.lost = w.fail, w.lose
+	if p.tokens != nil {
+		w.issuer = newIssuer(&p, w.fail)
+		w.layer.tokens = w.issuer
+	}
 	ports := make([]int, p.brokers)
 	for i := range ports {
 		ports[i] = 9092 + i
@@ -107,7 +114,7 @@ func newWorld(t *testing.T, p plan) *world {
 			map[string]string{"share.auto.offset.reset": "earliest", "share.isolation.level": "read_committed"})
 	}
 	w.links = p.links()
-	w.guest = &guest{w: w, done: make(map[place]time.Time), tries: make(map[place]int), failures: make(map[place]int), aside: make(map[string]time.Time)}
+	w.guest = &guest{w: w, done: make(map[place]time.Time), tries: make(map[place]int), failures: make(map[place]int), content: make(map[place]uint64), aside: make(map[string]time.Time)}
 	for i := range p.copies {
 		w.copies = append(w.copies, &replica{w: w, name: string(rune('A' + i))})
 	}
@@ -171,6 +178,7 @@ type guest struct {
 	done     map[place]time.Time
 	tries    map[place]int
 	failures map[place]int // tries that were answered, and not with ok
+	content  map[place]uint64
 	numbered int
 	calls    []visit
 	aside    map[string]time.Time // records of the other topic that are not done yet, and when they were stored
@@ -251,12 +259,14 @@ func (g *guest) newCall() int {
 }
 
 // begin notes that a record of a call is taken up, and says what becomes of it. index is where its visit stands.
-func (g *guest) begin(name string, call int, at place) (a answer, index int, away bool) {
+func (g *guest) begin(name string, call int, rec *record.Record) (a answer, index int, away bool) {
+	at := placeOf(rec)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.away {
 		return answer{}, 0, true
 	}
+	g.content[at] = contentOf(rec.Key, rec.Value)
 	try := g.tries[at]
 	g.tries[at]++
 	g.calls = append(g.calls, visit{place: at, copy: name, call: call, began: time.Now()})
@@ -314,7 +324,7 @@ func (r receiver) Receive(ctx context.Context, batch []*record.Record) []record.
 		if rec.Topic != input {
 			r.w.fail("topics-named", "%s is called with a record of %s at %d/%d", r.copy, rec.Topic, rec.Partition, rec.Offset)
 		}
-		a, index, away := r.begin(r.copy, call, at)
+		a, index, away := r.begin(r.copy, call, rec)
 		if away {
 			if i > 0 {
 				return whole(-1, record.Outcome{Kind: record.Unanswered, Err: errors.New("it has gone")})
