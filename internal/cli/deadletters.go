@@ -53,6 +53,7 @@ list and show only read. redrive sends letters back, each once, and deletes none
 
 func (f *letterFlags) add(command *cobra.Command) {
 	f.source.add(command)
+	f.source.committed = true
 	set := command.Flags()
 	set.StringVar(&f.topic, "topic", "", "`TOPIC` of the letters (default: dead_letter_topic of the link or route)")
 	set.BoolVar(&f.asJSON, "json", false, "print JSON")

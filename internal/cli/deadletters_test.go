@@ -38,7 +38,19 @@ func TestDeadLettersAreListedShownAndSentBack(t *testing.T) {
 	for n := range 5 {
 		cl.Produce(deadLetter(n, []string{"no connection", "no such \x1b[31mcustomer"}[n%2]))
 	}
-	link := []string{"--set", "hosts=" + k.Brokers()[0], "--set", "dead_letter_topic=orders.dead", "--set", "topic=orders"}
+	aborted := testkit.NewClient(t, k.Brokers(), kgo.TransactionalID("x"))
+	if err := aborted.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	aborted.Produce(deadLetter(5, "aborted"))
+	if err := aborted.EndTransaction(t.Context(), kgo.TryAbort); err != nil {
+		t.Fatal(err)
+	}
+	// Letters that were aborted come again, whatever the link reads.
+	link := []string{
+		"--set", "hosts=" + k.Brokers()[0], "--set", "dead_letter_topic=orders.dead", "--set", "topic=orders",
+		"--set", "isolation=read_uncommitted",
+	}
 	bridge := write(t, "bridge.yaml", fmt.Sprintf(`
 name: shop
 routes:

@@ -24,6 +24,8 @@ import (
 type sourceFlags struct {
 	link          checkFlags
 	config, route string
+	// committed has committed records alone be read, whatever isolation says: what was aborted comes again.
+	committed bool
 }
 
 // sourceHelp is what commands with sourceFlags say of them.
@@ -73,6 +75,7 @@ func (f *sourceFlags) open(
 	if chosen == nil {
 		return nil, usagef("%s", missing)
 	}
+	chosen.settings.Consumer.ReadCommitted = chosen.settings.Consumer.ReadCommitted || f.committed
 	opened, err := browse.Open(command.Context(), chosen.settings, topicOf(&chosen.settings), chosen.secrets)
 	if err != nil {
 		return nil, stopped(err)

@@ -338,21 +338,13 @@ func TestLettersGoElsewhere(t *testing.T) {
 	}
 }
 
-// failing has the broker answer the first requests of a kind with an error, after doing what they ask where it says so.
-func (w *world) failing(key kmsg.Key, times int, answer func(kmsg.Request) kmsg.Response) {
-	w.k.ControlKey(key.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+// refuseNotes has the broker refuse the offsets of the first transactions.
+func (w *world) refuseNotes(times int, with *kerr.Error) {
+	w.k.ControlKey(kmsg.TxnOffsetCommit.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
 		w.k.KeepControl()
 		if times--; times < 0 {
 			return nil, nil, false
 		}
-		return answer(req), nil, true
-	})
-}
-
-func TestARedriveGoesOnWhereKafkaFails(t *testing.T) {
-	w := newWorld(t)
-	w.letters(1200)
-	w.failing(kmsg.TxnOffsetCommit, 3, func(kreq kmsg.Request) kmsg.Response {
 		req := kreq.(*kmsg.TxnOffsetCommitRequest)
 		resp := req.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
 		for _, rt := range req.Topics {
@@ -360,13 +352,30 @@ func TestARedriveGoesOnWhereKafkaFails(t *testing.T) {
 			st.Topic = rt.Topic
 			for _, rp := range rt.Partitions {
 				sp := kmsg.NewTxnOffsetCommitResponseTopicPartition()
-				sp.Partition, sp.ErrorCode = rp.Partition, kerr.RequestTimedOut.Code
+				sp.Partition, sp.ErrorCode = rp.Partition, with.Code
 				st.Partitions = append(st.Partitions, sp)
 			}
 			resp.Topics = append(resp.Topics, st)
 		}
-		return resp
+		return resp, nil, true
 	})
+}
+
+func TestNotesWithoutRoomSendNothing(t *testing.T) {
+	w := newWorld(t)
+	w.letters(3)
+	w.refuseNotes(1, kerr.OffsetMetadataTooLarge)
+	if p, err := w.redrive(Options{}); err == nil || !strings.Contains(err.Error(), "--round") || p.Sent > 0 {
+		t.Errorf("it has sent %d and says %v", p.Sent, err)
+	}
+	w.want("orders")
+	w.mustRedrive(3, Options{})
+}
+
+func TestARedriveGoesOnWhereKafkaFails(t *testing.T) {
+	w := newWorld(t)
+	w.letters(1200)
+	w.refuseNotes(3, kerr.RequestTimedOut)
 	var notes bytes.Buffer
 	p := w.mustRedrive(1200, Options{Notes: &notes})
 	if !strings.Contains(notes.String(), "it is tried again: ") {

@@ -148,6 +148,9 @@ func (r *redriver) explain(err error) error {
 			"with which letters may be sent twice when something breaks"
 	case errors.Is(err, kerr.GroupAuthorizationFailed):
 		text = "this user may not keep notes in the offsets of the group " + r.group + ": allow it Read on the group"
+	case errors.Is(err, kerr.OffsetMetadataTooLarge):
+		text = "the notes of all selections of this round are larger than the broker takes (offset.metadata.max.bytes): " +
+			"redrive without a selection, or in another --round"
 	default:
 		if _, ok := errors.AsType[*produce.OutputError](err); ok {
 			return r.s.Secrets.Err(err) // it is explained already
