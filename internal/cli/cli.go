@@ -108,7 +108,8 @@ data on standard input.`,
 		},
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(newBridge(), newCheck(), newDeadLetters(), newDev(), newPar(), newStatus(), newTail(), newVersion())
+	root.AddCommand(newBridge(), newCheck(), newCtl(), newDeadLetters(), newDev(), newPar(), newStatus(), newTail(),
+		newVersion())
 	return root, started
 }
 

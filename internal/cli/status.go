@@ -17,16 +17,21 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 )
 
+// askFlags say which providers are asked.
+type askFlags struct {
+	addresses   []string
+	nats, creds string
+	lattice     string
+	providers   []string
+	timeout     time.Duration
+}
+
 // statusFlags are the flags of status as they were typed.
 type statusFlags struct {
-	addresses     []string
-	nats, creds   string
-	lattice       string
-	providers     []string
+	askFlags
 	watch, asJSON bool
 	page          string
 	every         time.Duration
-	timeout       time.Duration
 }
 
 // exitNotAsked is the exit code of a status that could not be asked for.
@@ -64,22 +69,33 @@ admin address tells them.`,
 		RunE: func(command *cobra.Command, _ []string) error { return flags.run(command) },
 	}
 	set := command.Flags()
-	set.StringArrayVar(&flags.addresses, "address", nil, "ask the provider whose admin address is `URL`; repeatable")
-	set.StringVar(&flags.nats, "nats", "", "ask the providers of the lattice whose NATS server is at `URL`")
-	set.StringVar(&flags.creds, "creds", "", "`FILE` with the credentials of a NATS user")
-	set.StringVar(&flags.lattice, "lattice", "default", "`NAME` of the lattice")
-	set.StringArrayVar(&flags.providers, "provider", nil,
-		"`KEY` of a provider in the lattice; repeatable (default: all that its hosts run)")
+	flags.add(command)
 	set.BoolVar(&flags.watch, "watch", false, "go on until Ctrl-C")
 	set.DurationVar(&flags.every, "every", 2*time.Second, "`TIME` between two looks of --watch")
-	set.DurationVar(&flags.timeout, "timeout", 2*time.Second, "longest `TIME` to wait for answers")
 	set.BoolVar(&flags.asJSON, "json", false, "print JSON")
 	set.StringVar(&flags.page, "page", "", "serve a page of all copies at `ADDRESS` (host:port, or port) until Ctrl-C")
 	return command
 }
 
+func (f *askFlags) add(command *cobra.Command) {
+	set := command.Flags()
+	set.StringArrayVar(&f.addresses, "address", nil, "ask the provider whose admin address is `URL`; repeatable")
+	set.StringVar(&f.nats, "nats", "", "ask the providers of the lattice whose NATS server is at `URL`")
+	set.StringVar(&f.creds, "creds", "", "`FILE` with the credentials of a NATS user")
+	set.StringVar(&f.lattice, "lattice", "default", "`NAME` of the lattice")
+	set.StringArrayVar(&f.providers, "provider", nil,
+		"`KEY` of a provider in the lattice; repeatable (default: all that its hosts run)")
+	set.DurationVar(&f.timeout, "timeout", 2*time.Second, "longest `TIME` to wait for answers")
+}
+
 func (f statusFlags) run(command *cobra.Command) error {
-	asker, err := f.asker()
+	if f.every <= 0 {
+		return usagef("--every must be longer than 0")
+	}
+	if f.page != "" && (f.watch || f.asJSON) {
+		return usagef("--page goes on by itself and prints nothing else: leave --watch and --json out")
+	}
+	asker, err := f.asker("")
 	if err != nil {
 		return err
 	}
@@ -101,19 +117,18 @@ func (f statusFlags) run(command *cobra.Command) error {
 	return verdict(answer)
 }
 
-func (f statusFlags) asker() (overview.Asker, error) {
+// asker asks those providers; token is what is shown at admin addresses by who acts on links.
+func (f *askFlags) asker(token string) (overview.Asker, error) {
 	switch {
-	case f.timeout <= 0 || f.every <= 0:
-		return nil, usagef("--timeout and --every must be longer than 0")
-	case f.page != "" && (f.watch || f.asJSON):
-		return nil, usagef("--page goes on by itself and prints nothing else: leave --watch and --json out")
+	case f.timeout <= 0:
+		return nil, usagef("--timeout must be longer than 0")
 	case len(f.addresses) > 0 && f.nats != "":
 		return nil, usagef("--address and --nats are two ways to ask: give one of them")
 	case len(f.addresses) > 0:
 		if len(f.providers) > 0 || f.creds != "" {
 			return nil, usagef("--provider and --creds go with --nats only")
 		}
-		asker, err := overview.ByAddress(f.addresses, f.timeout)
+		asker, err := overview.ByAddress(f.addresses, f.timeout, token)
 		if err != nil {
 			return nil, usageError{err}
 		}

@@ -60,6 +60,8 @@ type Process struct {
 	metrics  *telemetry.Metrics
 	export   *otlp.Export
 	ends     []func() // in the order in which they are called
+	pauses   pauseFile
+	controls *semaphore.Weighted // actions of operators that are carried out
 
 	mu        sync.RWMutex
 	config    map[string]string // as of the last change
@@ -79,7 +81,7 @@ func Start(o Options) *Process {
 	p := &Process{
 		Secrets: new(redact.Redactor), identity: o.Identity, words: o.Words, secrets: o.Secrets,
 		metrics: telemetry.NewMetrics(),
-		config:  o.Config,
+		config:  o.Config, controls: semaphore.NewWeighted(maxControls),
 	}
 	p.Secrets.Add(settings.SecretValues(o.Config, o.Secrets)...)
 	p.Secrets.Add(settings.SecretValues(exportVariables(o.Getenv), nil)...)
@@ -106,6 +108,9 @@ func Start(o Options) *Process {
 		Limiter:  semaphore.NewWeighted(int64(p.Own.MaxInFlight)),
 		Process:  processOf(&o),
 	})
+	if err := p.pauses.open(p.Own.PausesFile, p.Routes); err != nil {
+		p.Log.Error("what is paused is not known: links that were paused are read", "error", err)
+	}
 	p.ends = []func(){p.Routes.Close, unbind, endLog, p.endExport}
 	return p
 }
@@ -167,6 +172,7 @@ func (p *Process) Problems(found status.Problems) status.Problems {
 	p.mu.RLock()
 	trouble, unseen := p.configErr, p.unseen
 	p.mu.RUnlock()
+	trouble = errors.Join(trouble, p.pauses.trouble())
 	var list status.Problems
 	if err := errors.Join(trouble, unseen); err != nil {
 		list.Add(status.ProblemConfig, "provider config: "+err.Error())

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/admin"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/control"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/telemetry"
 )
 
@@ -19,6 +20,14 @@ type FrontEnd interface {
 // adminCloseTimeout is short: it comes out of the time that a host gives a shutdown.
 const adminCloseTimeout = 100 * time.Millisecond
 
+// overHTTP carries out what comes to the admin address.
+type overHTTP struct{ p *Process }
+
+// Control implements admin.Controller.
+func (o overHTTP) Control(ctx context.Context, operator string, r control.Request) control.Answer {
+	return o.p.Control(ctx, Operator{Name: operator, Via: "token"}, r)
+}
+
 // Serve shows a front-end: by metrics, and where admin_address is set by a page. It tells where to listening, unless
 // that is nil. The function that it returns ends the page and waits for it. It is called once.
 func (p *Process) Serve(f FrontEnd, listening func(net.Addr)) (stop func()) {
@@ -28,6 +37,7 @@ func (p *Process) Serve(f FrontEnd, listening func(net.Addr)) (stop func()) {
 	}
 	server, err := admin.Start(admin.Config{
 		Address: p.Own.AdminAddress, Hosts: p.Own.AdminHosts, Source: f, Gatherer: p.metrics.Registry, Log: p.Log,
+		Controller: overHTTP{p}, Tokens: p.Own.ControlTokens,
 	})
 	if err != nil {
 		// An address that is taken must not keep records from flowing.

@@ -192,6 +192,28 @@ func providerSection() section {
 				doc:   "Names under which `admin_address` is asked. Requests by an address, for `localhost` and for the name in `admin_address` are answered anyway, all others refused, so that no page elsewhere can read through an operator's browser.",
 				value: into("list of host names", parseHostNames, func(d *draft) *[]string { return &d.provider.AdminHosts }),
 			},
+			{
+				name:  keyControlTokens,
+				hints: []string{"control_token", "control_tokens", "admin_token", "admin_tokens", "admin_password"},
+				scope: scopeProvider, sensitive: true,
+				defDoc: "none: nobody may",
+				doc:    "Operators who may pause, resume and restart links and set their offsets, by `POST /control` of `admin_address`, `messaging-kafka ctl --address` and the page: names, each with a colon and the token that he shows as `Authorization: Bearer`, 16 characters at least. The log has who did what by the name. A name may be there twice, while its token is exchanged.",
+				value: into("list of name:token", parseControlTokens,
+					func(d *draft) *[]ControlToken { return &d.provider.ControlTokens }),
+			},
+			{
+				name:  "provider_control_lattice",
+				hints: []string{"control_lattice", "lattice_control", "provider_control"}, scope: scopeProvider,
+				def: "false", example: "true",
+				doc:   "Whether links may be acted on over the lattice (`messaging-kafka ctl --nats`), by everyone who may publish to `wasmbus.rpc.<lattice>.<provider>.control`: NATS does not tell who that is ([security.md](security.md#acting-on-links)).",
+				value: boolean(func(d *draft) *bool { return &d.provider.ControlLattice }),
+			},
+			{
+				name: "provider_pauses_file", hints: []string{"pauses_file", "state_file", "pause_file"}, scope: scopeProvider,
+				defDoc: "none: a restart ends every pause", example: "/var/lib/messaging-kafka/pauses.json",
+				doc:   "File in which this copy keeps the pauses that are to outlast a restart (`ctl pause --keep`). It is the copy's own: each needs one, on a volume that outlasts it. One that cannot be read is a problem of the provider, and links are not paused by it.",
+				value: into("absolute path", parseAbsolute, func(d *draft) *string { return &d.provider.PausesFile }),
+			},
 		},
 	}
 }
@@ -204,6 +226,7 @@ const (
 	keyCreate           = "create_topics"
 	keyAllowedHosts     = "provider_allowed_hosts"
 	keyAllowedFolders   = "provider_allowed_folders"
+	keyControlTokens    = "provider_control_tokens"
 )
 
 // nonZero refuses 0 where -1 stands for a default.

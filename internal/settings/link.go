@@ -383,4 +383,17 @@ type Provider struct {
 	AllowedFolders []string
 	// InboxPrefixes are beginnings of reply subjects that are answered besides NATS's own.
 	InboxPrefixes []string
+	// ControlTokens are those of operators who may act on links over HTTP; ControlLattice lets those who may publish to
+	// the provider's subject act on them over the lattice.
+	ControlTokens  []ControlToken
+	ControlLattice bool
+	// PausesFile is where pauses are kept that are to outlast a restart; "" keeps none.
+	PausesFile string
+}
+
+// ControlToken is what one operator shows to act on links.
+type ControlToken struct {
+	// Name is what the log calls him.
+	Name  string
+	Token Secret
 }

@@ -470,6 +470,31 @@ func TestTheProvidersOwnConfig(t *testing.T) {
 			config: config{"provider_inbox_prefixes": "_INBOX_team, mine.inbox"},
 			want: result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond,
 				InboxPrefixes: []string{"_INBOX_team", "mine.inbox"}}}},
+		"operators": {
+			config: config{"provider_control_tokens": "alice:0123456789abcdef, bob:fedcba9876543210,alice:0123456789abcdeF", "provider_control_lattice": "true",
+				"provider_pauses_file": "/var/lib/pauses.json"},
+			want: result{provider: Provider{
+				MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond, ControlLattice: true,
+				PausesFile: "/var/lib/pauses.json",
+				ControlTokens: []ControlToken{
+					{"alice", NewSecret("0123456789abcdef")}, {"bob", NewSecret("fedcba9876543210")},
+					{"alice", NewSecret("0123456789abcdeF")},
+				}},
+				warnings: "provider_control_tokens: is sensitive and stands in plain config, where everyone in the lattice can read it; give it as a secret"}},
+		"an operator's token that can be guessed": {
+			config: config{"provider_control_tokens": "alice:0123456789abcde"},
+			want: result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond},
+				warnings: "provider_control_tokens: is sensitive and stands in plain config, where everyone in the lattice can read it; give it as a secret",
+				err:      `provider_control_tokens: the value has a token of fewer than 16 characters, which can be guessed`}},
+		"a token of nobody": {
+			config: config{"provider_control_tokens": "0123456789abcdef"},
+			want: result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond},
+				warnings: "provider_control_tokens: is sensitive and stands in plain config, where everyone in the lattice can read it; give it as a secret",
+				err:      `provider_control_tokens: the value has no name before its token: write NAME:TOKEN`}},
+		"a file of pauses that is somewhere": {
+			config: config{"provider_pauses_file": "pauses.json"},
+			want: result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond},
+				err: `provider_pauses_file: "pauses.json" is not an absolute path`}},
 		"inboxes where the lattice speaks": {
 			config: config{"provider_inbox_prefixes": "_INBOX_team,wasmbus.rpc"},
 			want: result{provider: Provider{MaxInFlight: 1024, ShutdownTimeout: 250 * time.Millisecond},

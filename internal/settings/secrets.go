@@ -36,6 +36,7 @@ func SecretValues(config map[string]string, secrets map[string]Secret) []string 
 			add(credsSecrets(key, text)...)
 			add(headerSecrets(key, text)...)
 			add(foreignSecrets(key, text)...)
+			add(controlSecrets(key, text)...)
 			add(urlSecrets(text, true)...)
 		}
 	}
@@ -46,6 +47,7 @@ func SecretValues(config map[string]string, secrets map[string]Secret) []string 
 		add(credsSecrets(key, text)...)
 		add(headerSecrets(key, text)...)
 		add(foreignSecrets(key, text)...)
+		add(controlSecrets(key, text)...)
 		add(urlSecrets(text, false)...)
 	}
 	return values

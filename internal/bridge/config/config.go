@@ -161,7 +161,7 @@ func (r *reader) top(entries []entry) {
 			r.setting("", e, settings.Description{Name: e.key}, &own)
 		default:
 			r.put("", e, &own, func(d settings.Description) bool {
-				return d.Place == settings.OnLinksOrAbove || d.Place == settings.Above && d.Name != natsOnly
+				return d.Place == settings.OnLinksOrAbove || d.Place == settings.Above && !latticeOnly[d.Name]
 			}, names(topKeys))
 		}
 	}
@@ -183,8 +183,8 @@ func (r *reader) set(at string, e entry, k *key, caller *Caller) {
 	}
 }
 
-// natsOnly is the setting of the process that says nothing where there is no lattice.
-const natsOnly = "provider_inbox_prefixes"
+// latticeOnly are the settings of the process that say nothing where there is no lattice.
+var latticeOnly = map[string]bool{"provider_inbox_prefixes": true, "provider_control_lattice": true}
 
 // isTelemetry tells whether a key is one of OpenTelemetry's variables.
 func isTelemetry(key string) bool { return strings.HasPrefix(strings.ToUpper(key), "OTEL_") }
@@ -231,7 +231,7 @@ func (r *reader) put(above string, e entry, to *sources, fits func(settings.Desc
 		}
 	}
 	switch {
-	case known && d.Name == natsOnly:
+	case known && latticeOnly[d.Name]:
 		r.fail(e.line, key, "is about wasmCloud's lattice, which a bridge has none of: leave it out")
 	case known && above == "":
 		r.fail(e.line, key, "belongs on a route: write it below %s.NAME", keyRoutes)

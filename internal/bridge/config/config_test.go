@@ -108,6 +108,7 @@ func TestWhatCannotBeUsedIsNamed(t *testing.T) {
 		"a setting of routes above": {"topic: a\n" + orders, "topic: belongs on a route"},
 		"one of the process below":  {orders + "    admin_address: 1", "routes.orders.admin_address: is about the process"},
 		"one of the lattice":        {"provider_inbox_prefixes: a\n" + orders, "is about wasmCloud's lattice"},
+		"another of the lattice":    {"provider_control_lattice: true\n" + orders, "is about wasmCloud's lattice"},
 		"a key given twice":         {orders + "    topic: b", "bridge.yaml:7: routes.orders.topic: is given twice, first on line 4"},
 		"a key given twice above":   {"hosts: a\nhosts: b" + orders, "bridge.yaml:2: hosts: is given twice, first on line 1"},
 		"a route given twice":       {orders + "  orders: {}", "bridge.yaml:7: routes.orders: is given twice, first on line 3"},

@@ -19,7 +19,7 @@ func Schema() ([]byte, error) {
 	top, route, caller := object{}, object{}, object{}
 	for _, d := range settings.Describe() {
 		switch {
-		case d.Name == natsOnly:
+		case latticeOnly[d.Name]:
 		case d.Place == settings.Above:
 			add(top, d)
 		case d.Place == settings.OnLinksOrAbove:

@@ -13,7 +13,7 @@ func TestAddressesAreToldWithoutWhatProvesWhoAsks(t *testing.T) {
 		"user:canary@127.0.0.1:1",
 		"ftp://user:canary@h", "http://user:canary@h:bad port", "http://user:canary@[::1", "http://%zz:canary@h", "://canary",
 	} {
-		asker, err := ByAddress([]string{address}, time.Second)
+		asker, err := ByAddress([]string{address}, time.Second, "")
 		if err == nil {
 			_, err = asker.Ask(t.Context())
 		}

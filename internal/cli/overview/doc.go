@@ -6,6 +6,7 @@
 // answer in it; its [Answer.State] becomes the exit status. [Table] and [Lines] write it for people, fitted to the
 // width of the terminal; a [Board] shows it on a page, all copies as one.
 //
+// Who has answered can be had to act on a link of it, by [Asker].Act, as `messaging-kafka ctl` does.
+//
 // Texts come from other processes: they are bounded in size, and control characters in them never reach the terminal.
-// The package changes nothing in a provider.
 package overview

@@ -121,7 +121,8 @@ func (n *byNATS) Ask(ctx context.Context) (*Answer, error) {
 func (n *byNATS) askProvider(ctx context.Context, key string, expected int) ([]status.Provider, error) {
 	var providers []status.Provider
 	var bad error
-	err := n.gather(ctx, "wasmbus.rpc."+n.opts.Lattice+"."+key+".status", expected, func(data []byte) {
+	subject := "wasmbus.rpc." + n.opts.Lattice + "." + key + ".status"
+	err := n.gather(ctx, subject, nil, n.opts.Timeout, expected, func(data []byte) {
 		p, err := decode(data)
 		if err != nil {
 			bad = err
@@ -146,7 +147,7 @@ type controlAnswer[T any] struct {
 func (n *byNATS) discover(ctx context.Context) (map[string][]string, error) {
 	control := "wasmbus.ctl.v1." + n.opts.Lattice + ".host."
 	var hosts []string
-	err := n.gather(ctx, control+"ping", 0, func(data []byte) {
+	err := n.gather(ctx, control+"ping", nil, n.opts.Timeout, 0, func(data []byte) {
 		var a controlAnswer[struct {
 			ID string `json:"id"`
 		}]
@@ -188,8 +189,10 @@ func (n *byNATS) discover(ctx context.Context) (map[string][]string, error) {
 
 // gather asks everybody who listens on a subject, and takes answers until expected came (0 for any number), none came
 // for a while, or the time is up. The error is that of a question without any answer.
-func (n *byNATS) gather(ctx context.Context, subject string, expected int, take func([]byte)) error {
-	ctx, cancel := context.WithTimeout(ctx, n.opts.Timeout)
+func (n *byNATS) gather(
+	ctx context.Context, subject string, question []byte, timeout time.Duration, expected int, take func([]byte),
+) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	inbox := nats.NewInbox()
 	sub, err := n.nc.SubscribeSync(inbox)
@@ -197,7 +200,7 @@ func (n *byNATS) gather(ctx context.Context, subject string, expected int, take 
 		return err
 	}
 	defer func() { _ = sub.Unsubscribe() }() // it may be gone with the connection
-	if err := n.nc.PublishRequest(subject, inbox, nil); err != nil {
+	if err := n.nc.PublishRequest(subject, inbox, question); err != nil {
 		return err
 	}
 	for came := 0; came < maxAnswers; {
@@ -211,7 +214,7 @@ func (n *byNATS) gather(ctx context.Context, subject string, expected int, take 
 		case err != nil && came > 0:
 			return nil
 		case errors.Is(err, context.DeadlineExceeded):
-			return fmt.Errorf("no answer within %s", n.opts.Timeout)
+			return fmt.Errorf("no answer within %s", timeout)
 		case err != nil:
 			return err
 		case len(msg.Data) == 0 && msg.Header.Get("Status") == "503":

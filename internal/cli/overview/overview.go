@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/control"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 )
 
@@ -59,6 +60,8 @@ func unhealthy(p *status.Provider) bool {
 type Asker interface {
 	// Ask asks once. Its error says that nobody could be asked.
 	Ask(ctx context.Context) (*Answer, error)
+	// Act has a copy that has answered act on a link of it. Its error says that no answer came.
+	Act(ctx context.Context, on *status.Provider, request control.Request) (control.Answer, error)
 	Close()
 }
 
@@ -68,13 +71,16 @@ const maxAnswer = 64 << 20
 // byAddress asks admin addresses.
 type byAddress struct {
 	urls   []string
-	names  []string // of the urls, without what proves who asks
+	names  []string       // of the urls, without what proves who asks
+	token  string         // by which links are acted on
+	asked  map[string]int // of the urls, by the instance id of the copy that answered last
 	client *http.Client
 }
 
-// ByAddress asks the admin addresses of providers. Each is a URL, with or without a path, or host:port.
-func ByAddress(addresses []string, timeout time.Duration) (Asker, error) {
-	a := &byAddress{client: &http.Client{Timeout: timeout,
+// ByAddress asks the admin addresses of providers. Each is a URL, with or without a path, or host:port. token is what
+// proves who acts on links; "" is for who only asks.
+func ByAddress(addresses []string, timeout time.Duration, token string) (Asker, error) {
+	a := &byAddress{token: token, client: &http.Client{Timeout: timeout,
 		Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 1}}}
 	for _, address := range addresses {
 		if !strings.Contains(address, "://") {
@@ -122,11 +128,13 @@ func (a *byAddress) Ask(ctx context.Context) (*Answer, error) {
 	for range a.urls {
 		<-done // bounded by the client's timeout
 	}
+	a.asked = make(map[string]int, len(results))
 	for i, r := range results {
 		if r.err != nil {
 			answer.Silent = append(answer.Silent, fmt.Sprintf("%s: %v", a.names[i], r.err))
 			continue
 		}
+		a.asked[r.p.InstanceID] = i
 		answer.Providers = append(answer.Providers, *r.p)
 	}
 	if len(answer.Providers) == 0 {

@@ -304,13 +304,13 @@ func ask(t *testing.T, asker Asker, err error) (*Answer, error) {
 func TestAdminAddressesAreAsked(t *testing.T) {
 	good := serve(t, 200, encoded(t, sample()))
 	asker, err := ByAddress([]string{good, strings.TrimPrefix(good, "http://"), good + "/", good + "/links"},
-		testkit.DefaultTimeout)
+		testkit.DefaultTimeout, "")
 	answer, err := ask(t, asker, err)
 	if err != nil || len(answer.Providers) != 4 || len(answer.Silent) != 0 {
 		t.Fatalf("got %+v, %v", answer, err)
 	}
 	asker, err = ByAddress([]string{good, serve(t, 503, "stuck"), serve(t, 200, "<html>"), serve(t, 200, "{}")},
-		testkit.DefaultTimeout)
+		testkit.DefaultTimeout, "")
 	answer, err = ask(t, asker, err)
 	if err != nil || len(answer.Providers) != 1 || len(answer.Silent) != 3 {
 		t.Fatalf("got %+v, %v", answer, err)
@@ -319,13 +319,13 @@ func TestAdminAddressesAreAsked(t *testing.T) {
 		strings.Count(said, errNoStatus.Error()) != 2 {
 		t.Errorf("the others are told as\n%s", said)
 	}
-	asker, err = ByAddress([]string{"127.0.0.1:1"}, testkit.DefaultTimeout)
+	asker, err = ByAddress([]string{"127.0.0.1:1"}, testkit.DefaultTimeout, "")
 	if _, err = ask(t, asker, err); err == nil || !strings.Contains(err.Error(), "127.0.0.1:1") ||
 		!strings.Contains(err.Error(), "refused") {
 		t.Errorf("got %v", err)
 	}
 	for _, address := range []string{"ftp://x:1", "http://", "http://a:b:c"} {
-		if _, err := ByAddress([]string{address}, time.Second); err == nil {
+		if _, err := ByAddress([]string{address}, time.Second, ""); err == nil {
 			t.Errorf("%s is taken for an address", address)
 		}
 	}

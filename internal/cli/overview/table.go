@@ -79,10 +79,15 @@ func hostsOf(a *Answer) map[string]string {
 }
 
 func (p *printer) provider(s *status.Provider) {
-	sick := 0
+	sick, paused, well := 0, 0, 0
 	for i := range s.Links {
-		if s.Links[i].State.Ill() {
+		switch state := s.Links[i].State; {
+		case state.Ill():
 			sick++
+		case state == status.Paused:
+			paused++
+		case state == status.Healthy:
+			well++
 		}
 	}
 	one := s.Words.Link()
@@ -94,10 +99,12 @@ func (p *printer) provider(s *status.Provider) {
 	switch {
 	case sick > 0:
 		said, colour = fmt.Sprintf("%d of %s not healthy", sick, total), bad
-	case !s.Healthy && !slices.ContainsFunc(s.Links, func(l status.Link) bool { return l.State != status.Healthy }):
+	case !s.Healthy && well+paused == len(s.Links):
 		said, colour = "not healthy", bad
-	case slices.ContainsFunc(s.Links, func(l status.Link) bool { return l.State != status.Healthy }):
+	case well+paused < len(s.Links):
 		said, colour = total+", not all of them ready", wait
+	case paused > 0:
+		said, colour = fmt.Sprintf("%d of %s paused", paused, total), wait
 	case len(s.Links) == 0:
 		said, colour = "no "+one+"s", ""
 	}
@@ -203,7 +210,9 @@ const gap = 2
 
 func (p *printer) links(s *status.Provider, d *details) {
 	links := slices.Clone(s.Links)
-	urgency := map[status.State]int{status.Unhealthy: -4, status.Failing: -3, status.Starting: -2, status.Stopping: -1}
+	urgency := map[status.State]int{
+		status.Unhealthy: -5, status.Failing: -4, status.Starting: -3, status.Stopping: -2, status.Paused: -1,
+	}
 	slices.SortStableFunc(links, func(a, b status.Link) int {
 		return cmp.Or(cmp.Compare(urgency[a.State], urgency[b.State]), cmp.Compare(a.ID(), b.ID()))
 	})

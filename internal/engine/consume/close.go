@@ -76,8 +76,8 @@ func (s *session) leave(e *ending) error {
 		return err
 	case kip848 && (err != nil || c.InstanceID != ""):
 		// For a static member the client's own request lacks the instance id, and the broker refuses it.
-		return s.leaveConsumer(e, member)
-	case !kip848 && late && c.InstanceID == "":
+		return s.leaveConsumer(e, member, e.forGood)
+	case !kip848 && (late && c.InstanceID == "" || e.forGood && c.InstanceID != ""):
 		return s.leaveClassic(e, member)
 	}
 	return err
@@ -89,6 +89,9 @@ func (s *session) leaveClassic(ctx context.Context, member string) error {
 	req.Group, req.MemberID = s.cfg.Settings.Consumer.Group, member // one of the two, by the version of the request
 	m := kmsg.NewLeaveGroupRequestMember()
 	m.MemberID = member
+	if id := s.cfg.Settings.Consumer.InstanceID; id != "" {
+		m.InstanceID = &id
+	}
 	req.Members = append(req.Members, m)
 	resp, err := req.RequestWith(ctx, s.cl)
 	if err == nil {
@@ -103,12 +106,15 @@ const (
 	epochStaticLeave = -2
 )
 
-// leaveConsumer leaves a KIP-848 group past the client.
-func (s *session) leaveConsumer(ctx context.Context, member string) error {
+// leaveConsumer leaves a KIP-848 group past the client; forGood is that a static member does not come back soon.
+func (s *session) leaveConsumer(ctx context.Context, member string, forGood bool) error {
 	req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
 	req.Group, req.MemberID, req.MemberEpoch = s.cfg.Settings.Consumer.Group, member, epochLeave
 	if id := s.cfg.Settings.Consumer.InstanceID; id != "" {
-		req.MemberEpoch, req.InstanceID = epochStaticLeave, &id
+		req.InstanceID = &id
+		if !forGood {
+			req.MemberEpoch = epochStaticLeave
+		}
 	}
 	resp, err := req.RequestWith(ctx, s.cl)
 	if err == nil {

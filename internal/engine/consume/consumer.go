@@ -79,6 +79,7 @@ type Consumer struct {
 	current  running
 	failure  error // why there is no session
 	restarts int
+	forGood  bool // the end leaves no place in the group behind
 }
 
 // running is a session as the supervisor sees it.
@@ -171,6 +172,7 @@ func (c *Consumer) beginEnding(failure error) *ending {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ending = newEnding()
+	c.ending.forGood = c.forGood
 	for _, ctx := range c.stops {
 		c.ending.follow(ctx)
 	}
@@ -200,6 +202,14 @@ func (c *Consumer) Stop(ctx context.Context) {
 	c.Hurry(ctx)
 	c.cancel()
 	<-c.done
+}
+
+// LeaveForGood has the Stop to come leave the group also where the link is a static member (group_instance_id), whose
+// partitions the group would keep for its return.
+func (c *Consumer) LeaveForGood() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.forGood = true
 }
 
 // Hurry bounds a Stop, under way or to come, by ctx as well, and does not wait for it.

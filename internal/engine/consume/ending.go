@@ -13,6 +13,8 @@ import (
 type ending struct {
 	context.Context
 	cancel context.CancelFunc
+	// forGood tells that nobody comes back soon, whom the group could wait for.
+	forGood bool
 
 	mu       sync.Mutex
 	end      time.Time // zero: none

@@ -69,5 +69,8 @@ func (r *Route) health() (status.State, status.Problems) {
 		return status.Stopping, nil
 	}
 	problems := r.problems()
+	if len(problems) == 0 && r.paused() != nil {
+		return status.Paused, nil
+	}
 	return problems.State(), problems
 }

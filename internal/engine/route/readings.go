@@ -18,6 +18,8 @@ type readings struct {
 	mu     sync.Mutex
 	open   []*reading // those that end as well, until they have: they have no users
 	claims map[*claim]bool
+	// ended is closed, and made anew, when one of them has ended.
+	ended chan struct{}
 	// shutdown bounds the ends of all once the provider stops; nil before.
 	shutdown context.Context
 }
@@ -27,6 +29,10 @@ type readings struct {
 // against it ends. It returns what is left to be done.
 func (s *readings) read(c *claim) remains {
 	s.mu.Lock()
+	if s.shared.pauses.of(c.id.named()) != nil { // who waits for its end looks under this lock whether one has begun
+		s.mu.Unlock()
+		return s.halt(c)
+	}
 	clash := s.clashOf(c)
 	sub := c.reading()
 	if clash == nil && sub == nil && s.free(c) {
@@ -116,6 +122,8 @@ func (s *readings) leave(c *claim) remains {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.open = slices.DeleteFunc(s.open, func(other *reading) bool { return other == sub })
+		close(s.ended)
+		s.ended = make(chan struct{})
 		s.wake()
 	}}
 }

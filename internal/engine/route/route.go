@@ -74,6 +74,7 @@ type Route struct {
 	wanted   *Wanted
 	rejected error
 	changed  bool // wanted or rejected, since they were last carried out
+	anew     bool // with changed: what runs is to begin anew although nothing differs
 	stopping bool
 	// stopCtx bounds the end. readEnded is called within the end when nothing is read any more; nil where nobody asks.
 	stopCtx   context.Context
@@ -185,7 +186,8 @@ func (r *Route) run() {
 	for range r.wake {
 		r.mu.Lock()
 		want, rejected, changed, stopping, ctx, readEnded := r.wanted, r.rejected, r.changed, r.stopping, r.stopCtx, r.readEnded
-		r.changed = false
+		anew := r.anew
+		r.changed, r.anew = false, false
 		r.mu.Unlock()
 		switch {
 		case stopping:
@@ -196,9 +198,9 @@ func (r *Route) run() {
 			return
 		case !changed: // what other links read has
 		case rejected != nil:
-			r.apply(nil, rejected)
+			r.apply(nil, rejected, anew)
 		default:
-			r.apply(want, nil)
+			r.apply(want, nil, anew)
 		}
 		r.read()
 		r.settle()
@@ -213,6 +215,10 @@ func (r *Route) read() {
 		return
 	}
 	now.tellReady()
+	if now.claim != nil && r.paused() != nil {
+		r.doBeside(r.readings.halt(now.claim))
+		return
+	}
 	if now.claim == nil || !r.itsTurn() {
 		return
 	}
@@ -310,10 +316,11 @@ func (r *Route) state() (*work, error) {
 	return r.now, r.refused
 }
 
-// apply brings what runs in line with parsed; nil with the reason where nothing can run.
-func (r *Route) apply(parsed *Wanted, refused error) {
+// apply brings what runs in line with parsed; nil with the reason where nothing can run. With anew nothing that runs
+// goes on.
+func (r *Route) apply(parsed *Wanted, refused error, anew bool) {
 	old, _ := r.state()
-	if old != nil && parsed != nil {
+	if old != nil && parsed != nil && !anew {
 		if old.wanted.Role == parsed.Role && equalSettings(&old.settings, &parsed.Settings) {
 			r.swap(old, nil)
 			return

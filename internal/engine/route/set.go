@@ -66,7 +66,8 @@ type Set struct {
 // shared is what all routes of a set use. It does not know them.
 type shared struct {
 	Options
-	pool *produce.Pool
+	pool   *produce.Pool
+	pauses pauses
 	// living ends with the time that a stop has: routes that end without one, dropped or replaced, have no more.
 	living context.Context
 }
@@ -94,7 +95,7 @@ func NewSet(o Options) *Set {
 	})}
 	s := &Set{
 		shared: shared, cutOff: cutOff,
-		readings: readings{shared: shared, claims: make(map[*claim]bool)},
+		readings: readings{shared: shared, claims: make(map[*claim]bool), ended: make(chan struct{})},
 		routes:   make(map[ID]*Route),
 		observer: observer{started: time.Now()},
 		came:     make(chan struct{}),

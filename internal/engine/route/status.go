@@ -46,6 +46,7 @@ func (s *Set) observe(ctx context.Context) {
 	defer tick.Stop()
 	for n := 0; ; n++ {
 		if n%countEvery == 0 {
+			s.endHolds(time.Now())
 			s.Status(status.Provider{})
 		} else {
 			s.look()
@@ -61,6 +62,7 @@ func (s *Set) observe(ctx context.Context) {
 // look notes the states of the links.
 func (s *Set) look() {
 	now := time.Now()
+	s.endHolds(now)
 	units := s.current()
 	ids := sortedIDs(units)
 	links := make([]status.Link, len(ids))
@@ -165,6 +167,13 @@ func (r *Route) brief() status.Link {
 	state, problems := r.health()
 	s := r.shown()
 	s.State, s.Reason, s.Problems = state, problems.String(), problems
+	if s.Paused = r.paused(); s.Paused != nil {
+		s.Paused = new(*s.Paused)
+		s.Paused.By, s.Paused.Why = r.shared.Secrets.Text(s.Paused.By), r.shared.Secrets.Text(s.Paused.Why)
+		if state == status.Paused {
+			s.Reason = s.Paused.String()
+		}
+	}
 	return s
 }
 

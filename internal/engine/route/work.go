@@ -117,7 +117,7 @@ func (w *work) tellReady() {
 
 func (w *work) problems() status.Problems {
 	var list status.Problems
-	if w.claim != nil {
+	if w.claim != nil && w.shared.pauses.of(w.claim.id.named()) == nil {
 		list = append(list, w.claim.problems()...)
 	}
 	if w.publishing != nil {

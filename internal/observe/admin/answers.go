@@ -32,14 +32,24 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 		answerText(w, http.StatusServiceUnavailable, strings.Join(reasons, "\n"))
 		return
 	}
-	answerText(w, http.StatusOK, "ready")
+	answerText(w, http.StatusOK, strings.Join(append([]string{"ready"}, pausedLinks(&p)...), "\n"))
+}
+
+// pausedLinks are lines that tell of links that somebody has paused: nothing is wrong with them, and they do not read.
+func pausedLinks(p *status.Provider) (lines []string) {
+	for i := range p.Links {
+		if l := &p.Links[i]; l.State == status.Paused {
+			lines = append(lines, fmt.Sprintf("%s %s: %s", p.Words.Link(), l.ID(), l.Reason))
+		}
+	}
+	return lines
 }
 
 // notReady says why a provider is not ready, a line for each of its own problems and for each link.
 func notReady(p *status.Provider) []string {
 	reasons := p.Problems.Texts()
 	for i := range p.Links {
-		if l := &p.Links[i]; l.State != status.Healthy {
+		if l := &p.Links[i]; l.State != status.Healthy && l.State != status.Paused {
 			reason := l.Reason
 			if reason == "" {
 				reason = string(l.State)
@@ -65,7 +75,8 @@ func (s *Server) links(w http.ResponseWriter, r *http.Request) {
 		answerText(w, http.StatusServiceUnavailable, err.Error())
 		return
 	}
-	s.answerJSON(w, p)
+	p.Control = s.cfg.Controller != nil && len(s.cfg.Tokens) > 0
+	s.answerJSON(w, http.StatusOK, p)
 }
 
 // serveHistory answers what was recorded after ?since=, which is one of the times of an earlier answer; all without it.
@@ -78,10 +89,10 @@ func (s *Server) serveHistory(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	s.answerJSON(w, s.history.since(since, time.Now()))
+	s.answerJSON(w, http.StatusOK, s.history.since(since, time.Now()))
 }
 
-func (s *Server) answerJSON(w http.ResponseWriter, v any) {
+func (s *Server) answerJSON(w http.ResponseWriter, code int, v any) {
 	text, err := json.Marshal(v)
 	if err != nil {
 		s.cfg.Log.Error("an answer of the admin address cannot be encoded", "error", err)
@@ -89,5 +100,6 @@ func (s *Server) answerJSON(w http.ResponseWriter, v any) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
 	_, _ = w.Write(text) // a reader that has gone needs no answer
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/listen"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
+	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
 // Source is what is served.
@@ -37,7 +38,10 @@ type Config struct {
 	Source Source
 	// Gatherer gives what /metrics serves; without it there are no metrics.
 	Gatherer prometheus.Gatherer
-	Log      *slog.Logger
+	// Controller carries out what operators ask who show one of Tokens; without one of the two nobody may act on links.
+	Controller Controller
+	Tokens     []settings.ControlToken
+	Log        *slog.Logger
 }
 
 // Server is a running admin server.
@@ -175,11 +179,12 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("/links", s.links)
 	mux.HandleFunc("/history", s.serveHistory)
 	mux.HandleFunc("/{$}", servePage)
-	return s.guard(mux)
+	return s.guard(mux, s.controls())
 }
 
-// guard lets through what only reads, as much of it at once as is good, and sets the headers of every answer.
-func (s *Server) guard(next http.Handler) http.Handler {
+// guard lets through what only reads, as much of it at once as is good, and sets the headers of every answer. What acts
+// on links goes by controls, which is nil where nobody may.
+func (s *Server) guard(next, controls http.Handler) http.Handler {
 	slots := make(chan struct{}, maxRequests)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer listen.Answering(r)()
@@ -191,7 +196,13 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		acts := r.URL.Path == controlPath && controls != nil
+		switch reads := r.Method == http.MethodGet || r.Method == http.MethodHead; {
+		case acts && r.Method != http.MethodPost:
+			h.Set("Allow", http.MethodPost)
+			http.Error(w, "links are acted on by POST", http.StatusMethodNotAllowed)
+			return
+		case !acts && !reads:
 			h.Set("Allow", "GET, HEAD")
 			http.Error(w, "this address is for reading only", http.StatusMethodNotAllowed)
 			return
@@ -199,6 +210,10 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		if !s.hosts.Allow(r.Host) {
 			http.Error(w, "this address does not answer under that name: ask for it by its address, or name it in admin_hosts",
 				http.StatusMisdirectedRequest)
+			return
+		}
+		if acts {
+			controls.ServeHTTP(w, r)
 			return
 		}
 		if probes[r.URL.Path] {

@@ -31,6 +31,7 @@ var ofState = map[State]string{
 	Failing:   "the-component-fails",
 	Starting:  "the-link-only-ever-says-starting-or-joining-group-",
 	Stopping:  "drain-and-restart-a-copy",
+	Paused:    "pause-a-link",
 }
 
 // firstMinutes is the section for what has no section of its own.

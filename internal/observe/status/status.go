@@ -30,6 +30,8 @@ type Provider struct {
 	Causes []Cause `json:"causes,omitempty"`
 	// Links are sorted by component, name, direction and package.
 	Links []Link `json:"links"`
+	// Control tells that whoever has a token may act on links where this was asked for.
+	Control bool `json:"control,omitempty"`
 	// Omitted says what was left out to keep the answer within a limit; nil where nothing was.
 	Omitted *Omitted `json:"omitted,omitempty"`
 	// Copies are those of which this is made, and Silent says who has not answered, where it is made of several; see
@@ -70,10 +72,12 @@ const (
 	Failing  State = "failing"
 	Starting State = "starting"
 	Stopping State = "stopping"
+	// Paused is a link that reads nothing because somebody asked for that. Nothing is wrong with it.
+	Paused State = "paused"
 )
 
 // States are all of them.
-var States = []State{Healthy, Unhealthy, Failing, Starting, Stopping}
+var States = []State{Healthy, Unhealthy, Failing, Starting, Stopping, Paused}
 
 // Ill tells whether somebody should look at a link in this state.
 func (s State) Ill() bool { return s == Unhealthy || s == Failing }
@@ -107,10 +111,12 @@ type Link struct {
 	Copies   int    `json:"copies,omitempty"`
 
 	State State `json:"state"`
-	// Reason says why the link is not healthy, "" where it is.
+	// Reason says why the link is not healthy, or who paused it and why; "" where it is healthy.
 	Reason string `json:"reason,omitempty"`
 	// Problems are the parts of Reason, each with its kind.
 	Problems Problems `json:"problems,omitempty"`
+	// Paused says who wants the link not to read; nil is nobody. Its state is another one where something is wrong, too.
+	Paused *Pause `json:"paused,omitempty"`
 	// Advice says what to look at where a link is well and falls behind, or makes no headway; "" where nothing is known.
 	Advice string `json:"advice,omitempty"`
 	// Since is when the state began.

@@ -102,7 +102,8 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	}
 	send(providerHealthy, truth(s.Healthy))
 	for _, l := range s.Links {
-		send(linkHealthy, truth(l.State == status.Healthy), l.Component, l.Link, l.Package, l.Direction)
+		well := l.State == status.Healthy || l.State == status.Paused
+		send(linkHealthy, truth(well), l.Component, l.Link, l.Package, l.Direction)
 		for _, state := range status.States {
 			send(linkState, truth(l.State == state), l.Component, l.Link, l.Package, l.Direction, string(state))
 		}

@@ -49,10 +49,11 @@ messaging_kafka_failing_calls{component="echo",link="default"} 216
 # HELP messaging_kafka_oldest_call_seconds Time since the call of the component began that has been under way for longest; 0 where there is none.
 # TYPE messaging_kafka_oldest_call_seconds gauge
 messaging_kafka_oldest_call_seconds{component="echo",link="default"} 75
-# HELP messaging_kafka_link_state 1 for the state that a link is in, 0 for the others: healthy, unhealthy, failing, starting, stopping.
+# HELP messaging_kafka_link_state 1 for the state that a link is in, 0 for the others: healthy, unhealthy, failing, starting, stopping, paused.
 # TYPE messaging_kafka_link_state gauge
 messaging_kafka_link_state{component="echo",direction="target",link="default",package="wasmcloud:messaging",state="failing"} 1
 messaging_kafka_link_state{component="echo",direction="target",link="default",package="wasmcloud:messaging",state="healthy"} 0
+messaging_kafka_link_state{component="echo",direction="target",link="default",package="wasmcloud:messaging",state="paused"} 0
 messaging_kafka_link_state{component="echo",direction="target",link="default",package="wasmcloud:messaging",state="starting"} 0
 messaging_kafka_link_state{component="echo",direction="target",link="default",package="wasmcloud:messaging",state="stopping"} 0
 messaging_kafka_link_state{component="echo",direction="target",link="default",package="wasmcloud:messaging",state="unhealthy"} 0

@@ -174,11 +174,11 @@ var (
 		help:    "Duration of requests over Kafka until their answer came."})
 
 	linkHealthy = declare(metric{section: sectionHealth, name: "link_healthy", kind: gauge, labels: ofOneLink,
-		help: "1 where a link is healthy, else 0. A link that is merely idle is healthy.",
+		help: "1 where a link is healthy, else 0. One that is merely idle is healthy, and so is one that an operator has paused: link_state tells.",
 		bad:  "0 for longer than a start takes. The health message, GET /readyz and the log say why."})
 	linkState = declare(metric{section: sectionHealth, name: "link_state", kind: gauge, labels: with(ofOneLink, "state"),
-		help: "1 for the state that a link is in, 0 for the others: healthy, unhealthy, failing, starting, stopping.",
-		bad:  "unhealthy; failing, which is a component that handles nothing; or starting for minutes."})
+		help: "1 for the state that a link is in, 0 for the others: healthy, unhealthy, failing, starting, stopping, paused.",
+		bad:  "unhealthy; failing, which is a component that handles nothing; starting for minutes; or paused for longer than it was meant to be."})
 	providerHealthy = declare(metric{section: sectionHealth, name: "healthy", kind: gauge,
 		help: "1 where the provider and all its links are healthy, else 0.",
 		bad:  "0: link_healthy tells which link it is; where none is, the provider's own config is wrong or components make too many calls: the health message says it."})

@@ -109,6 +109,8 @@ func (s *Session) Run(ctx context.Context, h Handler) error {
 		stops:   make(chan *nats.Msg, 1),
 		quit:    make(chan struct{}),
 		worked:  make(chan struct{}),
+
+		controls: newControls(),
 	}
 	if err := r.subscribe(ctx); err != nil {
 		close(r.worked)
@@ -156,6 +158,7 @@ type run struct {
 	quit   chan struct{} // closed to end the worker
 	worked chan struct{} // closed when the worker has ended
 
+	controls      *controls
 	statusAnswers statusAnswers
 	answering     sync.Mutex // held while a health check is answered
 	ended         bool       // guarded by answering: no more health checks

@@ -45,6 +45,7 @@ func (r *run) end(msg *nats.Msg, timeout time.Duration) error {
 		// The rest of the time belongs to the records that are under way on all the other links.
 		r.log.Error("shutting down while the handler is still busy with a link")
 	}
+	r.endControls() // soon: what they wait for ends with them
 	r.handler.Shutdown(ctx)
 
 	if msg != nil && r.answerable(msg) {

@@ -53,8 +53,12 @@ func (r *run) subscribe(ctx context.Context) error {
 		"health":           r.answerHealth,
 		"default.shutdown": r.onShutdown,
 		"status":           r.answerStatus,
+		"control":          r.onControl,
 	} {
 		if _, tells := r.handler.(StatusSource); operation == "status" && !tells {
+			continue
+		}
+		if operation == "control" && r.mayControl() == nil {
 			continue
 		}
 		sub, err := r.nc.Subscribe(r.subject(id, operation), callback)

@@ -1,0 +1,236 @@
+package process
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/route"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/control"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
+)
+
+const (
+	// controlTimeout bounds what an operator asks for: whoever asks over HTTP is answered within half a minute.
+	controlTimeout = 25 * time.Second
+	// quietTimeout is how long the end of a reading is waited for. A route bounds it by less.
+	quietTimeout = 20 * time.Second
+	// seekHold is how long a link is held by a seek of one copy alone, should that not come to its end.
+	seekHold = 2 * controlTimeout
+	// maxControls bounds what is carried out at once.
+	maxControls = 8
+)
+
+// Operator is who acts on links. Via says how he came, and what his name is worth.
+type Operator struct{ Name, Via string }
+
+func (o Operator) String() string {
+	if o.Name == "" {
+		return "somebody, by " + o.Via
+	}
+	return o.Name + ", by " + o.Via
+}
+
+// Mine tells whether a request is for this copy.
+func (p *Process) Mine(r *control.Request) bool {
+	return r.Instance == "" || r.Instance == p.identity.InstanceID
+}
+
+// Control carries out what an operator asks of this copy, within controlTimeout, and logs who did what and what came of
+// it.
+func (p *Process) Control(ctx context.Context, by Operator, r control.Request) control.Answer {
+	id := &p.identity
+	answer := control.Answer{ProviderKey: id.ProviderKey, HostID: id.HostID, InstanceID: id.InstanceID}
+	ctx, cancel := context.WithTimeout(ctx, controlTimeout)
+	defer cancel()
+	err := p.control(ctx, by, &r, &answer)
+	answer.OK = err == nil
+	if err != nil {
+		answer.Error, answer.Code = p.Secrets.Text(err.Error()), codeOf(err)
+	}
+	p.audit(by, &r, &answer)
+	return answer
+}
+
+// errBad and errRefused are kinds of errors, for the answer.
+var (
+	errBad     = errors.New("the request makes no sense")
+	errRefused = errors.New("refused")
+)
+
+// refusedFor is an error that the operator can mend, and no failure.
+type refusedFor struct{ error }
+
+func (refusedFor) Is(target error) bool { return target == errRefused }
+
+func codeOf(err error) control.Code {
+	switch {
+	case errors.Is(err, errBad):
+		return control.CodeBad
+	case errors.Is(err, route.ErrNoLink), errors.Is(err, route.ErrAmbiguous):
+		return control.CodeUnknown
+	case errors.Is(err, errRefused), errors.Is(err, route.ErrReadsNothing), errors.Is(err, route.ErrHeld),
+		errors.Is(err, route.ErrNotHeld), errors.Is(err, route.ErrMembers), errors.Is(err, route.ErrShareGroup),
+		errors.Is(err, route.ErrNoPlace):
+		return control.CodeRefused
+	default:
+		return control.CodeFailed
+	}
+}
+
+func (p *Process) control(ctx context.Context, by Operator, r *control.Request, answer *control.Answer) error {
+	if err := r.Check(); err != nil {
+		return fmt.Errorf("%w: %w", errBad, err)
+	}
+	if !p.Mine(r) {
+		return refusedFor{fmt.Errorf("this is another copy than %s, such as the one after its restart", r.Instance)}
+	}
+	if !p.controls.TryAcquire(1) {
+		return refusedFor{fmt.Errorf("%d actions are carried out already: try again", maxControls)}
+	}
+	defer p.controls.Release(1)
+	name, err := p.Routes.Lookup(r.Link)
+	if err != nil {
+		return err
+	}
+	answer.Links = p.Routes.Named(name)
+	switch r.Action {
+	case control.Pause:
+		return p.pause(ctx, name, by, r, answer)
+	case control.Resume:
+		return p.resume(name, by, answer)
+	case control.Restart:
+		over := p.Routes.AwaitAnew(ctx, name)
+		p.Routes.Restart(name, by.String())
+		if over() != nil {
+			answer.Note = "what runs still ends, and begins anew when it has"
+		}
+		return nil
+	case control.Hold:
+		return p.hold(ctx, name, by, r.Hold, time.Duration(r.Seconds)*time.Second)
+	case control.Release:
+		p.Routes.Release(name, r.Hold)
+		return nil
+	case control.Seek:
+		return p.seek(ctx, name, by, r, answer)
+	default:
+		return fmt.Errorf("%w: there is no action %q", errBad, r.Action)
+	}
+}
+
+func (p *Process) pause(
+	ctx context.Context, name route.Name, by Operator, r *control.Request, answer *control.Answer,
+) error {
+	if r.Keep {
+		if err := p.pauses.usable(); err != nil {
+			return refusedFor{fmt.Errorf("the pause cannot be kept: %w", err)}
+		}
+	}
+	pause := status.Pause{Since: time.Now(), By: by.String(), Why: r.Why, Kept: r.Keep}
+	if err := p.Routes.Pause(name, pause); err != nil {
+		return err
+	}
+	// One that was kept, and is not to be any more, must not come back either.
+	if err := p.pauses.keep(p.Routes); err != nil {
+		return fmt.Errorf("it is paused, and what a restart does is not as it was meant to be: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, quietTimeout)
+	defer cancel()
+	if p.Routes.AwaitQuiet(ctx, name) != nil {
+		answer.Note = "what was read is being finished, and nothing more is read"
+	}
+	return nil
+}
+
+func (p *Process) resume(name route.Name, by Operator, answer *control.Answer) error {
+	if !p.Routes.Resume(name, by.String()) {
+		answer.Note = "it was not paused"
+	}
+	if err := p.pauses.keep(p.Routes); err != nil {
+		return fmt.Errorf("it reads again, and would be paused after a restart: %w", err)
+	}
+	return nil
+}
+
+// hold has a link read nothing for a while, and returns when nothing of it is read.
+func (p *Process) hold(ctx context.Context, name route.Name, by Operator, hold string, long time.Duration) error {
+	now := time.Now()
+	if err := p.Routes.Hold(name, hold, status.Pause{Since: now, By: by.String(), Until: new(now.Add(long))}); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, quietTimeout)
+	defer cancel()
+	if err := p.Routes.AwaitQuiet(ctx, name); err != nil {
+		p.Routes.Release(name, hold)
+		return err
+	}
+	return nil
+}
+
+func (p *Process) seek(
+	ctx context.Context, name route.Name, by Operator, r *control.Request, answer *control.Answer,
+) (err error) {
+	switch {
+	case r.DryRun:
+	case r.Hold != "": // of who asks, in all copies
+		if !p.Routes.Held(name, r.Hold) {
+			return route.ErrNotHeld
+		}
+	default:
+		hold := rand.Text()
+		if err := p.hold(ctx, name, by, hold, seekHold); err != nil {
+			return err
+		}
+		defer p.Routes.Release(name, hold)
+	}
+	answer.Moves, err = p.Routes.Seek(ctx, name, r.Link, r.Seek, r.DryRun)
+	return err
+}
+
+// maxAudited bounds the partitions that a line of the log names.
+const maxAudited = 50
+
+// audit logs who did what. What failed is a warning.
+func (p *Process) audit(by Operator, r *control.Request, answer *control.Answer) {
+	log := p.Log.With("action", text.Clip(string(r.Action), maxAudited), "link", r.Link, "links", answer.Links,
+		"operator", by.Name, "via", by.Via)
+	if r.Why != "" {
+		log = log.With("reason", r.Why)
+	}
+	if r.Action == control.Pause {
+		log = log.With("kept", r.Keep)
+	}
+	if r.DryRun {
+		log = log.With("dry_run", true)
+	}
+	if len(answer.Moves) > 0 {
+		log = log.With("moves", movesText(answer.Moves))
+	}
+	if answer.Note != "" {
+		log = log.With("note", answer.Note)
+	}
+	if !answer.OK {
+		log.Warn("an operator could not act on a link", "error", answer.Error)
+		return
+	}
+	log.Info("an operator acted on a link")
+}
+
+func movesText(moves []control.Move) string {
+	var b strings.Builder
+	for i, m := range moves {
+		if i == maxAudited {
+			fmt.Fprintf(&b, " and %d more", len(moves)-i)
+			break
+		}
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%s/%d from %d to %d", m.Topic, m.Partition, m.From, m.To)
+	}
+	return b.String()
+}
