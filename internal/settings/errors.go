@@ -75,7 +75,7 @@ func (b *badValue) problem(show bool) string {
 }
 
 // maxShown bounds what an error or a warning repeats of the text it is about, in bytes.
-const maxShown = 80
+const maxShown = 256
 
-// shorten quotes s, without line breaks and no longer than a line of a log should be.
-func shorten(s string) string { return fmt.Sprintf("%q", basetext.Clip(s, maxShown)) }
+// shorten quotes s, without line breaks, where it is not too long for a line of a log.
+func shorten(s string) string { return fmt.Sprintf("%q", basetext.Whole(s, maxShown)) }

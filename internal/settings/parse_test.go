@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 var echo = Identity{Lattice: "default", Component: "echo", LinkName: "orders", HostID: "NHOST", ProviderKey: "VKEY"}
@@ -210,7 +211,7 @@ func TestWhatIsOddIsNamedInAWarning(t *testing.T) {
 		"a name that is near to none names none":              {Input{Config: config{"zzzz": "a"}}, "zzzz: is not a setting and is not used"},
 		"another common name leads to ours":                   {Input{Config: config{"dlq": "a"}}, "the setting for that is dead_letter_topic"},
 		"a key with odd characters is quoted":                 {Input{Config: config{"a\nb": "x"}}, `a\nb: is not a setting`},
-		"a key of any length is cut":                          {Input{Config: config{strings.Repeat("x", 100_000): "x"}}, "…: is not a setting"},
+		"a key of any length is told":                         {Input{Config: config{strings.Repeat("x", 100_000): "x"}}, "(100000 bytes, too many to be shown): is not a setting"},
 		"an unknown key is no misuse of a provider's setting": {Input{Config: config{"provider_max_in_flihgt": "1"}}, "provider_max_in_flihgt: is not a setting and is not used"},
 		"a setting of the provider has no place on a link":    {Input{Config: config{"admin_address": ":1"}}, "admin_address: belongs in the provider's own config"},
 		"a password in plain config":                          {Input{Config: config{"topic": "a", "security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "sasl_username": "u", "sasl_password": hidden}}, "sasl_password: is sensitive and stands in plain config"},
@@ -290,7 +291,7 @@ func TestWhatCannotBeUsedRefusesTheLink(t *testing.T) {
 		"a password in hosts is not quoted":                  {Input{Config: config{"hosts": "u:" + hidden + "@kafka"}}, "hosts", "holds an @"},
 		"a key in place of a certificate":                    {Input{Config: config{"tls_ca": testKey}}, "tls_ca", "holds a private key"},
 		"a secret in an endpoint is not quoted":              {Input{Config: config{"oauth_token_endpoint": "https://u:" + hidden + "@a/"}}, "oauth_token_endpoint", "the value is not a URL"},
-		"a value in a wrong setting is cut short":            {Input{Config: config{"order": strings.Repeat("x", 10_000)}}, "order", `…" is not one of`},
+		"a long value in a wrong setting is not shown":       {Input{Config: config{"order": strings.Repeat("x", 10_000)}}, "order", `"(10000 bytes, too many to be shown)" is not one of`},
 		"a file name where PEM text is asked for":            {Input{Config: config{"tls_ca": "/etc/ca.pem"}}, "tls_ca", "use the setting that ends in _file"},
 		"a file name in place of a key":                      {Input{Secrets: secrets("tls_key", "/etc/key.pem")}, "tls_key", "use tls_key_file"},
 		"a share group that is to stop at a rejected record": {Input{Config: config{"topic": "a", "group_protocol": "share", "on_reject": "stop"}}, "on_reject", "dead_letter_topic"},
@@ -567,6 +568,21 @@ func TestALinkInTheLogShowsWhatMattersAndNoSecret(t *testing.T) {
 				t.Errorf("logged %s, want %s", out.String(), c.want)
 			}
 			mustNotShow(t, "the log", out.String())
+		})
+	}
+}
+
+func TestValuesAreToldWholeOrNotAtAll(t *testing.T) {
+	for name, in := range map[string]func(string) Input{
+		"a value":      func(s string) Input { return Input{Config: config{"order": s}} },
+		"a key":        func(s string) Input { return Input{Config: config{s: "x"}} },
+		"a key of two": func(s string) Input { return Input{Config: config{s: "x", strings.ToUpper(s): "y"}} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			testkit.NeverCut(t, func(s string) string {
+				_, warnings, err := ParseLink(in(s))
+				return lines(warnings) + errors.Join(errors.New(""), err).Error()
+			})
 		})
 	}
 }

@@ -92,12 +92,15 @@ func canonical(key string) string {
 	return strings.NewReplacer("-", "_", ".", "_").Replace(strings.ToLower(strings.TrimSpace(key)))
 }
 
+// maxCompared bounds what of a key is compared with others, in characters.
+const maxCompared = 80
+
 // nearest returns the setting whose name, or whose name elsewhere, is most like the canonical key, where it is so like
 // it that it was probably meant.
 func nearest(key string, fits func(*setting) bool) (string, bool) {
 	// The distance takes time by the product of the lengths, and the key comes from outside.
-	if utf8.RuneCountInString(key) > maxShown {
-		key = string([]rune(key)[:maxShown])
+	if utf8.RuneCountInString(key) > maxCompared {
+		key = string([]rune(key)[:maxCompared])
 	}
 	best, distance := "", 0
 	inOrder(func(s *setting) {

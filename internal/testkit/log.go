@@ -65,3 +65,23 @@ func (l *Log) String() string {
 
 // Contains tells whether text was written.
 func (l *Log) Contains(text string) bool { return strings.Contains(l.String(), text) }
+
+// NeverCut fails the test where tell, which puts a text of somebody else into one of ours, leaves half of a secret that
+// stands in it: such a half is known for none by whoever takes secrets out later.
+func NeverCut(t testing.TB, tell func(string) string) {
+	t.Helper()
+	const secret = "Zq7-canary-of-the-route-19"
+	shown := 0
+	for n := 0; n < 1500; n += len(secret) / 3 { // wherever it is cut, it is cut there for one of these
+		said := tell(strings.Repeat("z", n) + secret)
+		switch {
+		case strings.Contains(said, secret):
+			shown++
+		case strings.Contains(said, secret[:4]):
+			t.Fatalf("behind %d bytes, half of the secret is told: %s", n, said)
+		}
+	}
+	if shown == 0 {
+		t.Fatal("nothing of the text is told, however short it is")
+	}
+}

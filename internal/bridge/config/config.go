@@ -251,6 +251,9 @@ func (r *reader) unknown(line int, key, near string) {
 	r.fail(line, key, "is not known here; the nearest known key is %s", near)
 }
 
+// maxCompared bounds what of a key is compared with others, in characters.
+const maxCompared = 80
+
 // nearest is the key that is most like one that is not known, "" where none is like it.
 func nearest(key string, fits func(settings.Description) bool, others []string) string {
 	best, distance := "", 0
@@ -259,8 +262,8 @@ func nearest(key string, fits func(settings.Description) bool, others []string) 
 			best, distance = name, d
 		}
 	}
-	if runes := []rune(key); len(runes) > maxShownKey {
-		key = string(runes[:maxShownKey]) // the distance takes time by the product of the lengths
+	if runes := []rune(key); len(runes) > maxCompared {
+		key = string(runes[:maxCompared]) // the distance takes time by the product of the lengths
 	}
 	for _, name := range others {
 		try(name, name)
@@ -416,6 +419,16 @@ func (r *reader) readRoutes() {
 		r.fail(at, key, "%s (for %s%s)", problem.Problem, of, strings.Join(slices.Sorted(slices.Values(names)), ", "))
 	}
 	slices.SortFunc(r.config.Routes, func(a, b *Route) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// RouteOf takes the place of a warning apart that is about a setting of a route.
+func RouteOf(place string) (route, setting string, found bool) {
+	place, found = strings.CutPrefix(place, keyRoutes+".")
+	end := strings.LastIndexByte(place, '.') // which names of routes may have, and settings do not
+	if !found || end < 0 {
+		return "", "", false
+	}
+	return place[:end], place[end+1:], true
 }
 
 // above tells where a setting stands above the routes, and as which key; the line is 0 where it does not.

@@ -50,11 +50,11 @@ type Warning struct {
 }
 
 // maxShownKey bounds what an error repeats of a key, in bytes.
-const maxShownKey = 80
+const maxShownKey = 256
 
 // shown is a key as an error repeats it.
 func shown(key string) string {
-	quoted := fmt.Sprintf("%q", text.Clip(key, maxShownKey))
+	quoted := fmt.Sprintf("%q", text.Whole(key, maxShownKey))
 	if quoted[1:len(quoted)-1] == key {
 		return key
 	}

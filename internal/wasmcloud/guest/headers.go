@@ -24,7 +24,7 @@ type Caller struct {
 
 // CallerOf reads who made the call that came with the headers h.
 func CallerOf(h nats.Header) Caller {
-	link := text.Clip(header(h, "link-name"), maxName)
+	link := text.Whole(header(h, "link-name"), maxName)
 	if link == "" {
 		link = defaultLink
 	}
@@ -32,7 +32,7 @@ func CallerOf(h nats.Header) Caller {
 }
 
 // ComponentOf reads the id of the component that made the call that came with the headers h.
-func ComponentOf(h nats.Header) string { return text.Clip(header(h, "source-id"), maxName) }
+func ComponentOf(h nats.Header) string { return text.Whole(header(h, "source-id"), maxName) }
 
 // maxName bounds the names that a caller gives, which are in errors and in the log. Links have none that is as long.
 const maxName = 1 << 10

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 func TestCallersAreReadFromHeaders(t *testing.T) {
@@ -59,4 +61,11 @@ func TestHeadersOfAllCallsAreNotChangedByTheTraceOfOne(t *testing.T) {
 	if got := AddTrace(context.Background(), base); len(got) != 3 {
 		t.Errorf("without a trace: %v", got)
 	}
+}
+
+func TestNamesOfCallersAreToldWholeOrNotAtAll(t *testing.T) {
+	testkit.NeverCut(t, func(name string) string {
+		caller := CallerOf(nats.Header{"source-id": {name}, "link-name": {name}})
+		return caller.ComponentID + " " + caller.LinkName
+	})
 }

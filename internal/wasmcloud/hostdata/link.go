@@ -52,10 +52,11 @@ func (l Link) String() string {
 		shown(l.WITNamespace), shown(l.WITPackage), strings.TrimSpace(interfaces.String()))
 }
 
-// maxShown bounds what is shown of lists, and maxShownName of names: whoever may put a link chooses both.
-const maxShown, maxShownName = 16, 100
+// maxShown bounds what is shown of lists, and maxShownName of names: whoever may put a link chooses both. No link is
+// taken whose names are longer.
+const maxShown, maxShownName = 16, 512
 
-func shown(name string) string { return strconv.Quote(text.Clip(name, maxShownName)) }
+func shown(name string) string { return strconv.Quote(text.Whole(name, maxShownName)) }
 
 // Format implements fmt.Formatter, so that no verb shows configuration or secrets.
 func (l Link) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, l.String()) }

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 func TestNothingThatShowsValuesShowsSecrets(t *testing.T) {
@@ -53,4 +55,9 @@ func TestNothingThatShowsValuesShowsSecrets(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestNamesAreToldWholeOrNotAtAll(t *testing.T) {
+	testkit.NeverCut(t, func(name string) string { return Link{Name: name}.String() })
+	testkit.NeverCut(t, func(name string) string { return Link{Interfaces: []string{name}}.String() })
 }

@@ -19,7 +19,7 @@ const (
 	// maxInterfaces bounds the interfaces of a link. The packages that are served have a handful.
 	maxInterfaces = 64
 	// maxLoggedKeys bounds the keys of a change of config that are logged, and maxLoggedKey each of them.
-	maxLoggedKeys, maxLoggedKey = 50, 80
+	maxLoggedKeys, maxLoggedKey = 50, 256
 )
 
 // checkNames says why the names of a link are none that could be meant.
@@ -33,7 +33,7 @@ func checkNames(l *hostdata.Link) error {
 		case len(name) > maxName:
 			return fmt.Errorf("a name of it has %d bytes, and %d is the most", len(name), maxName)
 		case !utf8.ValidString(name), strings.ContainsFunc(name, unicode.IsControl):
-			return fmt.Errorf("the name %q of it has characters that no name has", text.Clip(name, maxLoggedSubject))
+			return fmt.Errorf("the name %q of it has characters that no name has", name)
 		}
 	}
 	return nil
@@ -67,7 +67,7 @@ func logged(keys []string) string {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		b.WriteString(text.Clip(key, maxLoggedKey))
+		b.WriteString(text.Whole(key, maxLoggedKey))
 	}
 	return b.String()
 }

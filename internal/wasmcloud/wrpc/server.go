@@ -16,6 +16,7 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/base/memory"
 	"github.com/messaging-kafka/messaging-kafka/internal/base/redact"
 	"github.com/messaging-kafka/messaging-kafka/internal/base/reply"
+	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
 	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
 )
 
@@ -197,10 +198,7 @@ func (s *Server) take(h Handler, m *nats.Msg) {
 		return
 	}
 	c := &call{server: s, handler: h, caller: m.Reply, subject: m.Subject, header: m.Header, first: m.Data}
-	c.from = s.opts.Source(m.Header)
-	if len(c.from) > maxSource {
-		c.from = c.from[:maxSource]
-	}
+	c.from = text.Whole(s.opts.Source(m.Header), maxSource)
 	now := time.Now()
 	noRoom := c.keep()
 	s.mu.Lock()
@@ -238,8 +236,8 @@ func (s *Server) take(h Handler, m *nats.Msg) {
 	}
 }
 
-// maxSource bounds what is kept of the name of a caller, which it chooses itself.
-const maxSource = 256
+// maxSource bounds what is kept of the name of a caller, which it chooses itself. No link has one that is longer.
+const maxSource = 512
 
 // await gives the place of a running call to others while its caller has to send something.
 func (s *Server) await(c *call) {
