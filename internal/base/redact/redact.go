@@ -230,9 +230,10 @@ const maxText = 4 << 10
 
 // Text makes a foreign text fit for an operator: without secrets, on one line, without characters that a terminal or a
 // page would obey, and not longer than 4 KiB.
-func (r *Redactor) Text(s string) string {
-	return text.Clip(OneLine(r.Secrets(s)), maxText)
-}
+func (r *Redactor) Text(s string) string { return r.Line(s, maxText) }
+
+// Line is [Redactor.Text] for a text of at most limit bytes.
+func (r *Redactor) Line(s string, limit int) string { return text.Clip(OneLine(r.Secrets(s)), limit) }
 
 // OneLine puts spaces and U+FFFD in the place of what does not belong on a line: line breaks, control characters, and
 // those that change the direction of what follows.

@@ -7,7 +7,20 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
+
+// classicBalancer is how a link shares partitions in a group of the classic protocol.
+func classicBalancer(c *settings.Consumer) kgo.GroupBalancer {
+	if len(c.Partitions) > 0 {
+		return limitTo(c.Partitions)
+	}
+	return kgo.CooperativeStickyBalancer()
+}
+
+// Assignor is the name of that in Kafka: members of one group must have one in common.
+func Assignor(c *settings.Consumer) string { return classicBalancer(c).ProtocolName() }
 
 // limitTo is the cooperative-sticky balancer for groups that share only some partitions of each topic: the listed
 // ones, sorted ascending. The real balancer never sees the others. For it, a topic has as many partitions as there

@@ -226,3 +226,24 @@ func TestStopIsQuickAndCommitsWhatIsFinished(t *testing.T) {
 		}
 	})
 }
+
+// TestMembersThatShareOtherwiseAreNamed: what helps depends on what the members of the group do.
+func TestMembersThatShareOtherwiseAreNamed(t *testing.T) {
+	t.Parallel()
+	k := testkit.Kfake(t)
+	k.Topic("t", 2)
+	assigned := make(chan struct{}, 100)
+	member, err := kgo.NewClient(kgo.SeedBrokers(k.Brokers()...), kgo.ConsumerGroup("g"), kgo.ConsumeTopics("t"),
+		kgo.Balancers(kgo.RangeBalancer()),
+		kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) { assigned <- struct{}{} }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer member.Close()
+	<-assigned
+	c := start(t, k.Brokers(), &handler{name: "a"}, map[string]string{"topic": "t"})
+	c.waitProblem("share its partitions by range, and this link by cooperative-sticky", "CooperativeStickyAssignor",
+		"group_protocol=consumer")
+	member.Close()
+	c.waitHealthy()
+}

@@ -27,8 +27,17 @@ const (
 // monitor looks at the cluster at intervals, so that a link without traffic tells of a broker that went away, a
 // topic that is missing or a right that was taken.
 func (s *session) monitor(ctx context.Context) {
-	w := watcher{cfg: s.cfg, cl: s.cl, adm: s.adm, before: s.findOrigin, awaited: s.awaited, report: s.problems.setChecks}
+	w := watcher{cfg: s.cfg, cl: s.cl, adm: s.adm, before: s.beforeLook, awaited: s.awaited, report: s.problems.setChecks}
 	w.watch(ctx, s.joined)
+}
+
+// beforeLook finds out what the looks at topics do not.
+func (s *session) beforeLook(ctx context.Context) error {
+	if err := s.problems.mismatched(); err != nil {
+		c := &s.cfg.Settings.Consumer
+		s.problems.setMismatch(kafka.Mismatch(ctx, s.cl, c.Group, Assignor(c), err))
+	}
+	return s.findOrigin(ctx)
 }
 
 // watcher looks at the topics of a link.

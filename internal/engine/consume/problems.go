@@ -1,6 +1,7 @@
 package consume
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
@@ -24,9 +26,11 @@ type problems struct {
 	group  string
 	log    *slog.Logger
 
-	mu        sync.Mutex
-	member    bool
-	groupErr  error
+	mu       sync.Mutex
+	member   bool
+	groupErr error
+	// mismatch says more of a groupErr that tells of members of another kind.
+	mismatch  error
 	originErr error
 	startErr  error
 	commitErr error
@@ -57,7 +61,29 @@ func (p *problems) OnGroupManageError(err error) {
 	if p.groupErr == nil || p.access.Explain(p.groupErr).Text != cause {
 		p.log.Warn("there is no membership in the group: it is joined again", "consumer_group", p.group, "reason", cause)
 	}
+	if !errors.Is(err, kerr.InconsistentGroupProtocol) {
+		p.mismatch = nil
+	}
 	p.groupErr, p.member = err, false
+}
+
+// mismatched returns why the group does not take this member, where that is because of the members that it has.
+func (p *problems) mismatched() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if errors.Is(p.groupErr, kerr.InconsistentGroupProtocol) {
+		return p.groupErr
+	}
+	return nil
+}
+
+// setMismatch keeps what was found out about such an error, if it is still there.
+func (p *problems) setMismatch(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if errors.Is(p.groupErr, kerr.InconsistentGroupProtocol) {
+		p.mismatch = err
+	}
 }
 
 // joined notes a new assignment. Why places were not found was about the one before, which has ended with that; this
@@ -65,7 +91,7 @@ func (p *problems) OnGroupManageError(err error) {
 func (p *problems) joined() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.groupErr, p.startErr, p.member = nil, nil, true
+	p.groupErr, p.mismatch, p.startErr, p.member = nil, nil, nil, true
 }
 
 func (p *problems) left() {
@@ -171,7 +197,7 @@ func (p *problems) list() (member bool, list status.Problems) {
 	for _, c := range p.checks {
 		add(c.kind, c.doing, cause(c.err))
 	}
-	add(status.ProblemGroup, "", cause(p.groupErr))
+	add(status.ProblemGroup, "", cause(cmp.Or(p.mismatch, p.groupErr)))
 	add(status.ProblemPartition, "", cause(p.originErr))
 	add(status.ProblemPartition, "", cause(p.startErr))
 	add(status.ProblemCommit, "committing offsets: ", cause(p.commitErr))

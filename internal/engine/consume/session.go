@@ -213,13 +213,10 @@ func newSession(cfg *Config, from *origin) (*session, error) {
 		kgo.WithHooks(&s.problems, &s.fence, &s.fetching, &s.unanswered),
 		kgo.Dialer(cfg.Access.DialTelling(s.fence.answered)),
 	)
-	switch {
-	case c.GroupProtocol == settings.GroupConsumer:
+	if c.GroupProtocol == settings.GroupConsumer {
 		opts = append(opts, kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer()))
-	case len(c.Partitions) > 0:
-		opts = append(opts, kgo.Balancers(limitTo(c.Partitions)))
-	default:
-		opts = append(opts, kgo.Balancers(kgo.CooperativeStickyBalancer()))
+	} else {
+		opts = append(opts, kgo.Balancers(classicBalancer(c)))
 	}
 	if c.InstanceID != "" {
 		opts = append(opts, kgo.InstanceID(c.InstanceID))

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/redact"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
@@ -41,6 +42,9 @@ type Access struct {
 	hooks   []kgo.Hook
 	// connector makes TCP connections; nil is the machine's own way.
 	connector Connector
+	// secrets are taken out of what brokers say; they are own, those of this access, until [Access.Redact].
+	secrets *redact.Redactor
+	own     redact.Redactor
 
 	updating sync.Mutex // serialises Update, so that the last one wins whole
 	state    atomic.Pointer[securityState]
@@ -65,6 +69,8 @@ func NewAccess(cluster settings.Cluster, log *slog.Logger) (*Access, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	a := &Access{cluster: cluster, seeds: slices.Clone(cluster.Hosts), log: log}
+	a.secrets = &a.own
+	a.own.Add(secretsOf(cluster.Security)...)
 	state, err := a.newState(cluster.Security)
 	if err != nil {
 		return nil, err
@@ -124,6 +130,7 @@ func (a *Access) Update(s settings.Security) error {
 	if state.oauth != nil {
 		state.oauth.adopt(a.state.Load().oauth)
 	}
+	a.own.Add(secretsOf(s)...) // a broker may yet repeat the ones before
 	a.state.Store(state)
 	return nil
 }
@@ -134,6 +141,14 @@ func (a *Access) Watch(hooks ...kgo.Hook) { a.hooks = append(a.hooks, hooks...) 
 // ConnectBy has connections made by connect, in place of the machine's network, those to a token endpoint too: what
 // encrypts and authenticates them stays. It is called before [Access.Options]; nil changes nothing.
 func (a *Access) ConnectBy(connect Connector) { a.connector = connect }
+
+// Redact has secrets taken out of what brokers say, in place of those of this access alone; it has to know these. It is
+// called before [Access.Options]; nil changes nothing.
+func (a *Access) Redact(secrets *redact.Redactor) {
+	if secrets != nil {
+		a.secrets = secrets
+	}
+}
 
 // Options returns what every client of this cluster needs: bootstrap addresses, dialer with TLS, SASL, client id,
 // deadlines and logging. The caller adds what they do not set (consuming, producing).
@@ -211,6 +226,8 @@ func (a *Access) situation() situation {
 	return situation{
 		known:     true,
 		seeds:     a.seeds,
+		secrets:   a.secrets,
+		worked:    a.health.worked,
 		protocol:  state.Protocol,
 		mechanism: state.Mechanism,
 		user:      state.principal(),
@@ -237,6 +254,8 @@ func (s *securityState) principal() string {
 // of every attempt there, API version negotiation and authentication included.
 type connectionHealth struct {
 	failure  atomic.Pointer[error]
+	mu       sync.Mutex
+	reached  map[string]struct{} // addresses to which a connection was made and authenticated
 	throttle atomic.Pointer[throttle]
 	large    atomic.Pointer[largeAnswer]
 	refused  func() // is told where a broker refuses the credentials
@@ -302,8 +321,10 @@ func (e *ThrottleError) Error() string {
 
 // OnBrokerConnect implements [kgo.HookBrokerConnect].
 func (h *connectionHealth) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {
+	addr := net.JoinHostPort(meta.Host, fmt.Sprint(meta.Port))
 	if err == nil {
 		h.failure.Store(nil)
+		h.noteReached(addr)
 		return
 	}
 	if errors.Is(err, kgo.ErrClientClosed) || errors.Is(err, context.Canceled) {
@@ -312,8 +333,31 @@ func (h *connectionHealth) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Durat
 	if errors.Is(err, kerr.SaslAuthenticationFailed) && h.refused != nil {
 		h.refused()
 	}
-	err = &BrokerError{Addr: net.JoinHostPort(meta.Host, fmt.Sprint(meta.Port)), Err: err}
+	err = &BrokerError{Addr: addr, Err: err}
 	h.failure.Store(&err)
+}
+
+// maxReached bounds the addresses that are remembered: brokers may tell any number of them.
+const maxReached = 1000
+
+func (h *connectionHealth) noteReached(addr string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.reached == nil || len(h.reached) >= maxReached {
+		h.reached = make(map[string]struct{})
+	}
+	h.reached[addr] = struct{}{}
+}
+
+// worked tells whether a connection to addr, or to any address where that is "", was made and authenticated.
+func (h *connectionHealth) worked(addr string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if addr == "" {
+		return len(h.reached) > 0
+	}
+	_, worked := h.reached[addr]
+	return worked
 }
 
 func (h *connectionHealth) last() error {

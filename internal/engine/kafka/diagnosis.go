@@ -3,6 +3,7 @@ package kafka
 import (
 	"strings"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/redact"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
@@ -88,6 +89,10 @@ type situation struct {
 	mechanism settings.Mechanism
 	user      string
 	hasCert   bool
+	// secrets are taken out of what brokers say; nil knows none.
+	secrets *redact.Redactor
+	// worked tells whether a connection to an address, or to any where that is "", was made and authenticated; nil is no.
+	worked func(addr string) bool
 }
 
 // who names the client as brokers know it.

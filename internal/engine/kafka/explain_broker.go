@@ -32,6 +32,13 @@ func explainCredentials(err error, _ situation) (Diagnosis, bool) {
 
 const brokerTooOldText = "the broker is too old for what is asked of it: group_protocol=consumer needs Kafka 4.0 and group_protocol=share needs 4.2; set group_protocol=classic, or update the broker"
 
+// createPolicyText is what a policy means that a topic to be created does not fit.
+const createPolicyText = "a policy of the cluster (create.topic.policy.class.name) forbids to create the topic as create_topics asks: create it by hand, or set create_topics_partitions and create_topics_replication to what the policy takes"
+
+// saslAgainText is what a broker means that speaks of no SASL on a connection that was authenticated: sessions are
+// authenticated anew before they end (KIP-368), and brokers take that no sooner than after a second.
+const saslAgainText = "{where} did not take a new authentication of a connection that it had authenticated: a new connection is made; if this comes again and again, its sessions are too short to be renewed (connections.max.reauth.ms: make it 10 s or more), or its listener was changed to one without SASL"
+
 // brokerAnswers says what each error code of the Kafka protocol means here. A text may use {who} and {where}.
 var brokerAnswers = map[*kerr.Error]Diagnosis{
 	kerr.SaslAuthenticationFailed: {ClassAuthentication,
@@ -59,9 +66,9 @@ var brokerAnswers = map[*kerr.Error]Diagnosis{
 		"the topic's name is not one that Kafka allows: 1 to 249 of the characters a-z, A-Z, 0-9, '.', '_' and '-'"},
 	kerr.TopicAlreadyExists: {ClassInvalidTopic, "a topic of this name exists already"},
 	kerr.InvalidPartitions: {ClassInvalidTopic,
-		"the number of partitions for a new topic is not allowed: check create_topics"},
+		"the number of partitions for a new topic is not allowed: check create_topics_partitions"},
 	kerr.InvalidReplicationFactor: {ClassInvalidTopic,
-		"the cluster has not enough brokers for the replication asked for: check create_topics"},
+		"the cluster has not as many brokers as a new topic is to have replicas: set create_topics_replication to fewer, or make the broker's default (default.replication.factor) fewer"},
 	kerr.PolicyViolation: {ClassPolicy, "a policy of the cluster forbids it"},
 
 	kerr.MessageTooLarge: {ClassTooLarge,
@@ -103,7 +110,7 @@ var brokerAnswers = map[*kerr.Error]Diagnosis{
 	kerr.UnreleasedInstanceID: {ClassFenced,
 		"a member with the same group_instance_id is still in the group: give each copy its own, or wait for session_timeout"},
 	kerr.InconsistentGroupProtocol: {ClassGroupProtocol,
-		"the group is in use by members of another kind or with another assignment strategy: use another consumer_group, or make group_protocol the same in all of them"},
+		"the group's members share its partitions in another way than this link: " + cooperativeText},
 	kerr.GroupIDNotFound: {ClassInvalidGroup,
 		"there is no such group of this kind: it was deleted, or its id is that of a group of another kind, as a share group is. Use another consumer_group, or make group_protocol the kind of the group"},
 	kerr.GroupMaxSizeReached: {ClassGroupFull,
@@ -153,15 +160,28 @@ func explainBroker(err error, in situation) (Diagnosis, bool) {
 	if !errors.As(err, &answer) {
 		return Diagnosis{}, false
 	}
+	words := wordsOf(err, answer)
 	d, ok := brokerAnswers[answer]
-	if !ok {
-		return Diagnosis{ClassOther, fmt.Sprintf("%s answered %s: %s", in.place(addressOf(err)), answer.Message,
-			answer.Description)}, true
+	_, creating := errors.AsType[*CreateError](err)
+	mismatch, mismatched := errors.AsType[*GroupMismatchError](err)
+	switch {
+	case !ok:
+		d = Diagnosis{ClassOther, fmt.Sprintf("%s answered %s: %s", in.place(addressOf(err)), answer.Message,
+			answer.Description)}
+		d.Text = in.saying(d.Text, words)
+		return d, true
+	case creating && d.Class == ClassPolicy:
+		d.Text = createPolicyText
+	case mismatched:
+		d.Text = mismatch.text()
+	case d.Class == ClassSASLNotOffered && in.worked != nil && in.worked(addressOf(err)):
+		d = Diagnosis{ClassClosed, saslAgainText}
 	}
 	d.Text = strings.NewReplacer("{who}", in.who(), "{where}", in.place(addressOf(err))).Replace(d.Text)
 	if in.mechanism != "" && (d.Class == ClassAuthentication || d.Class == ClassSASLMechanism) {
 		d.Text += fmt.Sprintf(" (sasl_mechanism is %s)", in.mechanism)
 	}
+	d.Text = in.saying(d.Text, words)
 	return d, true
 }
 

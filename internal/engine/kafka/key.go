@@ -13,11 +13,7 @@ type ClusterKey [sha256.Size]byte
 
 // NewClusterKey returns the identity of a client with these settings.
 func NewClusterKey(cluster settings.Cluster, producer settings.ProducerClient) ClusterKey {
-	security := cluster.Security
-	secrets := []string{
-		security.Password.Reveal(), security.TLSKey.Reveal(), security.TLSKeyPassword.Reveal(), security.OAuthClientSecret.Reveal(),
-		security.AWSSecretAccessKey.Reveal(), security.AWSSessionToken.Reveal(),
-	}
+	secrets := secretsOf(cluster.Security)
 	// Secrets marshal as a placeholder, so their texts come beside the settings; JSON keeps the borders between
 	// values, which plain concatenation would lose.
 	hash := sha256.New()
@@ -30,4 +26,12 @@ func NewClusterKey(cluster settings.Cluster, producer settings.ProducerClient) C
 		panic("kafka: marshalling settings: " + err.Error())
 	}
 	return ClusterKey(hash.Sum(nil))
+}
+
+// secretsOf are those that a client authenticates with.
+func secretsOf(s settings.Security) []string {
+	return []string{
+		s.Password.Reveal(), s.TLSKey.Reveal(), s.TLSKeyPassword.Reveal(), s.OAuthClientSecret.Reveal(),
+		s.AWSSecretAccessKey.Reveal(), s.AWSSessionToken.Reveal(),
+	}
 }

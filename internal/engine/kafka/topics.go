@@ -41,13 +41,33 @@ func NoPartition(partitions []int32, count int) error {
 // was faster, or the broker that said it is missing is behind.
 func CreateTopic(ctx context.Context, admin *kadm.Client, topic string, as settings.CreateTopics,
 	log *slog.Logger) error {
-	_, err := admin.CreateTopic(ctx, as.Partitions, as.Replication, nil, topic)
+	answer, err := admin.CreateTopic(ctx, as.Partitions, as.Replication, nil, topic)
 	if errors.Is(err, kerr.TopicAlreadyExists) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("creating it (create_topics): %w", err)
+		return &CreateError{withWords(err, answer.ErrMessage)}
 	}
 	log.Info("topic created", "topic", topic, "partition_count", as.Partitions, "replication_factor", as.Replication)
 	return nil
+}
+
+// TryCreateTopic tells whether [CreateTopic] would succeed. It creates nothing.
+func TryCreateTopic(ctx context.Context, admin *kadm.Client, topic string, as settings.CreateTopics) error {
+	answers, err := admin.ValidateCreateTopics(ctx, as.Partitions, as.Replication, nil, topic)
+	if err == nil {
+		err = withWords(answers[topic].Err, answers[topic].ErrMessage)
+	}
+	if err == nil || errors.Is(err, kerr.TopicAlreadyExists) {
+		return nil
+	}
+	return &CreateError{err}
+}
+
+// withWords puts the words of a broker behind its error, as the client does where it has them.
+func withWords(err error, words string) error {
+	if err == nil || words == "" {
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, words)
 }

@@ -61,14 +61,15 @@ type client struct {
 	sends   sync.WaitGroup // the running calls of send
 }
 
-func newClient(cluster settings.Cluster, producer settings.ProducerClient, log *slog.Logger, hooks []kgo.Hook, connect kafka.Connector) (*client, error) {
-	access, err := kafka.NewAccess(cluster, log)
+func (p *Pool) newClient(cluster settings.Cluster, producer settings.ProducerClient) (*client, error) {
+	access, err := kafka.NewAccess(cluster, p.log)
 	if err != nil {
 		return nil, err
 	}
-	access.Watch(hooks...)
-	access.ConnectBy(connect)
-	c := &client{producer: producer, access: access, log: log, identifying: turn.New()}
+	access.Watch(p.hooks...)
+	access.ConnectBy(p.connect)
+	access.Redact(p.secrets)
+	c := &client{producer: producer, access: access, log: p.log, identifying: turn.New()}
 	opts, err := producerOptions(cluster, producer)
 	if err != nil {
 		return nil, err

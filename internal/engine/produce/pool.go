@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/redact"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
@@ -19,6 +20,8 @@ type Options struct {
 	Hooks  []kgo.Hook   // of all Kafka clients
 	// Connector makes the connections to Kafka; nil: the machine's network.
 	Connector kafka.Connector
+	// Secrets are taken out of what brokers say; nil: those of the cluster's settings alone.
+	Secrets *redact.Redactor
 }
 
 // Pool holds one producer for each cluster identity. All its methods, and those of its handles, may be called by
@@ -27,6 +30,7 @@ type Pool struct {
 	log     *slog.Logger
 	hooks   []kgo.Hook
 	connect kafka.Connector
+	secrets *redact.Redactor
 
 	mu      sync.Mutex
 	clients map[kafka.ClusterKey]*shared // those with users
@@ -44,7 +48,7 @@ func NewPool(opts Options) *Pool {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Pool{log: log, hooks: opts.Hooks, connect: opts.Connector, clients: make(map[kafka.ClusterKey]*shared)}
+	return &Pool{log: log, hooks: opts.Hooks, connect: opts.Connector, secrets: opts.Secrets, clients: make(map[kafka.ClusterKey]*shared)}
 }
 
 // Acquire returns a handle on the producer for these settings, made if there is none yet. It does not wait for
@@ -55,7 +59,7 @@ func (p *Pool) Acquire(cluster settings.Cluster, producer settings.ProducerClien
 	defer p.mu.Unlock()
 	s := p.clients[key]
 	if s == nil {
-		c, err := newClient(cluster, producer, p.log, p.hooks, p.connect)
+		c, err := p.newClient(cluster, producer)
 		if err != nil {
 			return nil, fmt.Errorf("making a Kafka producer: %w", err)
 		}

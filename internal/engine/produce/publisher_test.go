@@ -252,7 +252,7 @@ func TestCreationThatIsNotAllowedSaysSo(t *testing.T) {
 	}{
 		"no right":         {kerr.TopicAuthorizationFailed, ClassNotAuthorised, []string{"create_topics", "ACL Create"}},
 		"no right at all":  {kerr.ClusterAuthorizationFailed, ClassNotAuthorised, []string{"create_topics", "ACL Create"}},
-		"too few brokers":  {kerr.InvalidReplicationFactor, ClassInvalid, []string{"creating it failed", "not enough brokers"}},
+		"too few brokers":  {kerr.InvalidReplicationFactor, ClassInvalid, []string{"creating it failed", "create_topics_replication"}},
 		"a policy":         {kerr.PolicyViolation, ClassInvalid, []string{"policy"}},
 		"bad partitioning": {kerr.InvalidPartitions, ClassInvalid, []string{"number of partitions"}},
 	} {

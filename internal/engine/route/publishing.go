@@ -59,6 +59,7 @@ func (p *publishing) startRequester(r *Route) error {
 	}
 	access.Watch(r.shared.Metrics.Client("replies"))
 	access.ConnectBy(r.shared.Connector)
+	access.Redact(r.shared.Secrets)
 	p.answers = access
 	p.requester = request.Start(request.Config{
 		Settings: p.settings.Request, Create: p.settings.Create, Access: access,

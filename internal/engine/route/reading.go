@@ -65,6 +65,7 @@ func newReading(shared *shared, c *claim, instance string) (*reading, error) {
 	}
 	s.access.Watch(shared.Metrics.Client("consumer"))
 	s.access.ConnectBy(shared.Connector)
+	s.access.Redact(shared.Secrets)
 	if _, err := s.produceAs(s.settings.Cluster, s.settings.Producer.Client); err != nil {
 		return nil, err
 	}

@@ -91,7 +91,7 @@ func releaser(log *slog.Logger, handles ...*produce.Handle) func(context.Context
 func NewSet(o Options) *Set {
 	living, cutOff := context.WithCancel(context.Background())
 	shared := &shared{Options: o, living: living, pool: produce.NewPool(produce.Options{
-		Logger: o.Log, Hooks: []kgo.Hook{o.Metrics.Client("producer")}, Connector: o.Connector,
+		Logger: o.Log, Hooks: []kgo.Hook{o.Metrics.Client("producer")}, Connector: o.Connector, Secrets: o.Secrets,
 	})}
 	s := &Set{
 		shared: shared, cutOff: cutOff,
