@@ -14,6 +14,7 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/bridge"
 	"github.com/messaging-kafka/messaging-kafka/internal/bridge/config"
 	"github.com/messaging-kafka/messaging-kafka/internal/cli/check"
+	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
 // bridgeCheckFlags are the flags of bridge check as they were typed.
@@ -31,9 +32,8 @@ func newBridgeCheck() *cobra.Command {
 		Long: `Say whether each route of a bridge can work with its Kafka and its application, and if not, why and what to do.
 
 For each route the way to Kafka is gone step by step, as messaging-kafka check does for a link, and the application is
-asked by a HEAD request, with the route's credentials, or NATS by a connection. It only reads. Nothing is joined,
-produced, committed or created,
-and no record is handed over.
+asked by a HEAD request, with the route's credentials, or NATS by a connection. It changes nothing. Nothing is joined,
+produced, committed or created, and no record is handed over.
 
 The exit status is 0 where all is well or no more than a warning, 1 where something failed, 2 where the command line or
 the file cannot be used: it cannot be understood, or the bridge would not start with it. The fields of --json
@@ -62,24 +62,37 @@ func (f bridgeCheckFlags) run(command *cobra.Command) error {
 	}
 	read, err := config.Read(config.Options{Path: f.config, Lookup: os.LookupEnv, Host: host})
 	if err != nil {
+		if text, unread := readBounded(f.config, nil); unread == nil && check.IsManifest(text) {
+			err = fmt.Errorf("%s is no bridge's file but a wadm manifest: check it by messaging-kafka check --manifest FILE", f.config)
+		}
 		return exitError{lines(err), exitUsage}
 	}
 	if err := bridge.CheckStart(read); err != nil {
 		return exitError{fmt.Errorf("%s: the bridge would not start: %w", f.config, err), exitUsage}
 	}
-	if !f.asJSON {
-		for _, w := range read.Warnings {
-			fmt.Fprintf(command.OutOrStdout(), "%s:%d: %s: %s\n", f.config, w.Line, w.Key, w.Text)
+	above := check.Link{Kind: check.KindFile, Name: f.config, Input: settings.Input{Config: read.Own, Secrets: read.OwnSecrets}}
+	notes := make(map[string][]check.Finding) // of routes
+	for _, w := range read.Warnings {
+		note := check.Finding{Step: check.StepSettings, Target: w.Key, Status: check.Warn,
+			Text: fmt.Sprintf("%s (line %d)", w.Text, w.Line)}
+		if route, key, found := config.RouteOf(w.Key); found {
+			note.Target = key
+			notes[route] = append(notes[route], note)
+		} else {
+			above.Notes = append(above.Notes, note)
 		}
 	}
 	var links []check.Link
+	if len(above.Notes) > 0 {
+		links = append(links, above)
+	}
 	for _, r := range read.Routes {
 		links = append(links, check.Link{
-			Name: r.Name, Role: bridge.RoleOf(r), Input: read.Input(r, host),
+			Kind: check.KindRoute, Name: r.Name, Role: bridge.RoleOf(r), Input: read.Input(r, host), Notes: notes[r.Name],
 			Also: func(ctx context.Context) []check.Finding { return askApplication(ctx, r) },
 		})
 	}
-	return runChecks(command, links, "route", true, f.asJSON, f.timeout)
+	return runChecks(command, links, true, f.asJSON, f.timeout)
 }
 
 // askApplication says whether the application of a route is there.

@@ -18,7 +18,7 @@ import (
 
 // checkFlags are the flags of check as they were typed.
 type checkFlags struct {
-	set                              []string
+	args, set                        []string
 	file, manifest                   string
 	provider, component, link        string
 	lattice                          string
@@ -31,7 +31,7 @@ type checkFlags struct {
 func newCheck() *cobra.Command {
 	var flags checkFlags
 	command := &cobra.Command{
-		Use:   "check",
+		Use:   "check [KEY=VALUE]...",
 		Short: "Say whether a link can work with its Kafka, and if not, why",
 		Long: `Say whether a link can work with its Kafka, and if not, why and what to do.
 
@@ -39,25 +39,31 @@ The way is gone step by step, with a line for each: the settings, the name and p
 versions of the broker, the cluster and the address that each of its brokers advertises, the topics, the rights to
 read them, to join the group and to write, and how far the group is behind.
 
-It only reads. Nothing is joined, produced, committed or created. Rights are found out by asking: from Kafka 2.3 on,
+It changes nothing. Nothing is joined, produced, committed or created; whether a missing topic could be created the
+broker is asked without creating it. Rights are found out by asking: from Kafka 2.3 on,
 brokers tell which operations the user may do on the topics, group and cluster that it may describe.
 
-The settings are those of one link, or those of the links in a wadm manifest. Where a manifest refers to secrets or
-to configs that the lattice has already, give them with the flags. Secrets are never shown.
+The settings are those of one link, as arguments or in a file, or those of the links in the wadm manifests of a file,
+of which the provider's own config is checked as well, and keys that mean nothing are told. Where a manifest refers
+to secrets or to configs that the lattice has already, give them with the flags; a secret goes to the links that name
+it. Secrets are never shown. For the file of a bridge there is messaging-kafka bridge check.
 
 The exit status is 0 where all is well or no more than a warning, 1 where something failed, 2 where the command line
 or a file cannot be understood.
 
-The fields of --json keep their names: status, links (link, status, steps, lag), of each step step, target, status
-(ok, warn, fail, skipped), class and text, of each lag topic, partition, committed, start, end and lag.`,
-		Example: `  messaging-kafka check --set hosts=kafka.example.com:9092 --set topic=orders --component shop-mailer
-  messaging-kafka check --set hosts=kafka.example.com:9092 --set topic=texts \
-    --interface messaging-kafka:records/processor
+The fields of --json keep their names: status, links (kind, link, direction, interface, status, steps, lag), of each
+step step, target, status (ok, warn, fail, skipped), class and text, of each lag topic, partition, committed, start,
+end and lag. The kind is link, route, or provider and manifest for what is to be said of these.`,
+		Example: `  messaging-kafka check hosts=kafka.example.com:9092 topic=orders --component shop-mailer
+  messaging-kafka check hosts=kafka.example.com:9092 topic=texts --interface messaging-kafka:records/processor
   messaging-kafka check --file link.properties --secret-file sasl_password=/run/secrets/kafka
   messaging-kafka check --manifest wadm.yaml --component mailer --secret-env sasl_password=KAFKA_PASSWORD --json`,
-		Args: cobra.NoArgs,
-		RunE: func(command *cobra.Command, _ []string) error { return flags.run(command) },
+		RunE: func(command *cobra.Command, args []string) error {
+			flags.args = args
+			return flags.run(command)
+		},
 	}
+	command.ValidArgsFunction = completeSettings
 	addLinkFlags(command, &flags)
 	set := command.Flags()
 	set.DurationVar(&flags.timeout, "timeout", check.DefaultTimeout, "longest `TIME` for the check of one link")
@@ -68,7 +74,7 @@ The fields of --json keep their names: status, links (link, status, steps, lag),
 // addLinkFlags adds the flags that say which link is meant, for other commands too.
 func addLinkFlags(command *cobra.Command, flags *checkFlags) {
 	set := command.Flags()
-	set.StringArrayVar(&flags.set, "set", nil, "setting `KEY=VALUE` of the link; repeatable, beats files")
+	set.StringArrayVar(&flags.set, "set", nil, "setting `KEY=VALUE` of the link, as an argument is; repeatable, beats files")
 	set.StringVar(&flags.file, "file", "", "read settings from `FILE`, one key=value on a line (- for standard input)")
 	set.StringVar(&flags.manifest, "manifest", "", "the links of the wadm manifest `FILE`")
 	set.StringVar(&flags.provider, "provider", "",
@@ -88,6 +94,17 @@ func addLinkFlags(command *cobra.Command, flags *checkFlags) {
 		"secret `KEY=VARIABLE` that stands in the environment; repeatable")
 }
 
+// completeSettings completes the names of settings.
+func completeSettings(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	var names []string
+	for _, d := range settings.Describe() {
+		if d.Place == settings.OnLinks || d.Place == settings.OnLinksOrAbove {
+			names = append(names, d.Name+"=")
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp
+}
+
 // checkReport is the JSON form of all results.
 type checkReport struct {
 	Status check.Status   `json:"status"`
@@ -99,34 +116,35 @@ func (f checkFlags) run(command *cobra.Command) error {
 	if err != nil {
 		return usageError{err}
 	}
-	return runChecks(command, links, "link", f.manifest != "", f.asJSON, f.timeout)
+	return runChecks(command, links, f.manifest != "", f.asJSON, f.timeout)
 }
 
-// runChecks checks links, what of a kind, and prints what is found.
-func runChecks(
-	command *cobra.Command, links []check.Link, what string, names, asJSON bool, timeout time.Duration,
-) error {
+// runChecks checks links and prints what is found.
+func runChecks(command *cobra.Command, links []check.Link, names, asJSON bool, timeout time.Duration) error {
 	out := command.OutOrStdout()
+	printer := check.Printer{Out: out, Colour: inColour(out)}
 	report := checkReport{Status: check.OK}
 	var failed []string
 	var printing error
-	for i, link := range links {
+	for i := range links {
+		link := &links[i]
 		opts := check.Options{Timeout: timeout}
 		if !asJSON {
 			if names {
-				fmt.Fprintf(out, "%s%s %s\n", strings.Repeat("\n", min(i, 1)), what, link.Name)
+				fmt.Fprintf(out, "%s%s\n", strings.Repeat("\n", min(i, 1)), link.Title())
 			}
-			opts.Each = func(finding check.Finding) { printing = errors.Join(printing, finding.Print(out)) }
+			opts.Each = printer.Print
 		}
-		result := check.Run(command.Context(), link, opts)
+		result := check.Run(command.Context(), *link, opts)
 		report.Links = append(report.Links, result)
 		if result.Status == check.Fail {
-			failed = append(failed, link.Name)
+			failed = append(failed, link.Title())
 			report.Status = check.Fail
 		} else if result.Status == check.Warn && report.Status == check.OK {
 			report.Status = check.Warn
 		}
 		if !asJSON {
+			printing = errors.Join(printing, printer.Flush())
 			fmt.Fprintf(out, "%d ok, %d to be aware of, %d failed, %d skipped\n", result.Count(check.OK),
 				result.Count(check.Warn), result.Count(check.Fail), result.Count(check.Skipped))
 		}
@@ -138,15 +156,15 @@ func runChecks(
 		return fmt.Errorf("printing what was found: %w", printing)
 	}
 	if len(failed) > 0 {
-		return fmt.Errorf("not well: %s %s", what, strings.Join(failed, ", "))
+		return fmt.Errorf("not well: %s", strings.Join(failed, "; "))
 	}
 	return nil
 }
 
 // links reads everything that the flags name.
 func (f checkFlags) links(in io.Reader) ([]check.Link, error) {
-	if len(f.set) == 0 && f.file == "" && f.manifest == "" {
-		return nil, errors.New("there is nothing to check: give settings with --set, --file or --manifest")
+	if len(f.args) == 0 && len(f.set) == 0 && f.file == "" && f.manifest == "" {
+		return nil, errors.New("there is nothing to check: give settings as KEY=VALUE, or with --set, --file or --manifest")
 	}
 	if f.timeout <= 0 {
 		return nil, errors.New("--timeout must be longer than 0")
@@ -171,7 +189,7 @@ func (f checkFlags) links(in io.Reader) ([]check.Link, error) {
 		if err != nil {
 			return nil, err
 		}
-		return []check.Link{{Name: name, Role: does, Input: settings.Input{
+		return []check.Link{{Name: name, Role: does, Interface: does.String(), Input: settings.Input{
 			Config: config, Secrets: secrets,
 			Identity: settings.Identity{Lattice: f.lattice, Component: f.component, LinkName: name},
 		}}}, nil
@@ -226,11 +244,16 @@ func (f checkFlags) config(in io.Reader) (map[string]string, error) {
 			return nil, fmt.Errorf("--file %s: %w", f.file, err)
 		}
 	}
-	set, err := pairs("--set", "VALUE", f.set)
-	if err != nil {
-		return nil, err
+	for _, source := range []struct {
+		name  string
+		given []string
+	}{{"an argument", f.args}, {"--set", f.set}} {
+		set, err := pairs(source.name, "VALUE", source.given)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(config, set)
 	}
-	maps.Copy(config, set)
 	return config, nil
 }
 

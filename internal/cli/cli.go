@@ -120,4 +120,10 @@ func printJSON(out io.Writer, v any) error {
 	return encoder.Encode(v)
 }
 
+// inColour tells whether what is written to out is for a terminal that wants colours.
+func inColour(out io.Writer) bool {
+	file, ok := out.(*os.File)
+	return ok && isTerminal(file) && os.Getenv("NO_COLOR") == ""
+}
+
 func isTerminal(file *os.File) bool { return term.IsTerminal(int(file.Fd())) }

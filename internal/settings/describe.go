@@ -74,6 +74,9 @@ func (s *setting) describe() Description {
 // go.
 func List(text string) []string { return list(text) }
 
+// IsSetting tells whether a key is that of a setting, in any spelling that is taken for it.
+func IsSetting(key string) bool { return declared[canonical(key)] != nil }
+
 // IsName tells whether a text can name a route, a caller or a bridge: it becomes part of the names of groups.
 func IsName(text string) bool {
 	const longest = 100

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,10 +20,26 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/settings/role"
 )
 
-// Link is a link to be checked.
+// Kind is what a check is of. The words are part of the JSON form.
+type Kind string
+
+// The kinds of what is checked. Of a provider, a manifest and a file there is nothing but notes.
+const (
+	KindLink     Kind = "link"
+	KindRoute    Kind = "route"
+	KindProvider Kind = "provider"
+	KindManifest Kind = "manifest"
+	KindFile     Kind = "file" // of a bridge
+)
+
+// Link is a link, or a route of a bridge, to be checked, or what notes there are of something else.
 type Link struct {
+	// Kind is [KindLink] where it is "".
+	Kind Kind
 	// Name is for people.
 	Name string
+	// Direction says who calls whom, and Interface by what; "" where that is not known, or of no interest.
+	Direction, Interface string
 	// Role is what the link has the provider do; [Run] tells the settings in Input of it.
 	Role  role.Role
 	Input settings.Input
@@ -30,6 +47,18 @@ type Link struct {
 	Notes []Finding
 	// Also, if not nil, looks at what else the link needs, last of all.
 	Also func(context.Context) []Finding
+}
+
+// Title names a link, with all that tells it from others of its name.
+func (l *Link) Title() string {
+	title := string(cmp.Or(l.Kind, KindLink)) + " " + l.Name
+	if l.Direction != "" {
+		title += ", " + l.Direction
+	}
+	if l.Interface != "" {
+		title += ", " + l.Interface
+	}
+	return title
 }
 
 // Options say how a check goes about it.
@@ -77,9 +106,16 @@ func Run(ctx context.Context, link Link, opts Options) Result {
 	ctx, cancel := context.WithTimeout(ctx, opts.Timeout)
 	defer cancel()
 	r := &run{link: link, opts: opts, cluster: unknownRights,
-		result: Result{Link: link.Name, Status: OK, Steps: []Finding{}}}
+		result: Result{Kind: cmp.Or(link.Kind, KindLink), Link: link.Name, Direction: link.Direction, Interface: link.Interface,
+			Status: OK, Steps: []Finding{}}}
 	r.secrets.Add(settings.SecretValues(link.Input.Defaults, link.Input.DefaultSecrets)...)
 	r.secrets.Add(settings.SecretValues(link.Input.Config, link.Input.Secrets)...)
+	switch link.Kind {
+	case KindProvider, KindManifest, KindFile:
+		r.add(link.Notes...)
+		return r.result
+	case KindLink, KindRoute:
+	}
 	r.run(ctx)
 	if link.Also != nil {
 		r.add(link.Also(ctx)...)
@@ -171,7 +207,10 @@ func (r *run) readSettings() bool {
 	r.link.Input.Batches, r.link.Input.Records = does.Batches(), does.Records()
 	parsed, warnings, err := settings.ParseLink(r.link.Input)
 	for _, w := range warnings {
-		r.add(Finding{StepSettings, w.Key, Warn, "", w.Text})
+		told := func(n Finding) bool { return n.Target == w.Key && strings.HasPrefix(n.Text, w.Text) }
+		if !slices.ContainsFunc(r.link.Notes, told) {
+			r.add(Finding{StepSettings, w.Key, Warn, "", w.Text})
+		}
 	}
 	if err == nil && usable { // of a link whose role is not known, nothing can be said
 		err = does.Check(&parsed)
@@ -190,11 +229,16 @@ func (r *run) readSettings() bool {
 		return false
 	}
 	r.settings = parsed
+	if does.Delivers() && !parsed.Consumer.Enabled() && !r.link.Input.Route {
+		r.add(Finding{StepSettings, "topic", Fail, "",
+			"is missing: this link is there to hand records to its component, and hands over none without a topic"})
+	}
 	access, err := kafka.NewAccess(parsed.Cluster, r.opts.Logger)
 	if err != nil {
 		r.add(Finding{StepSettings, "", Fail, kafka.ClassOther, err.Error()})
 		return false
 	}
+	access.Redact(&r.secrets)
 	r.access = access
 	if id := r.link.Input.Identity; id.Component == "" && parsed.Consumer.Enabled() &&
 		parsed.Consumer.Group == anonymousGroup(id) {
@@ -250,6 +294,7 @@ func (r *run) open(hosts []string) error {
 	if err != nil {
 		return err
 	}
+	access.Redact(&r.secrets)
 	// Brokers tell the rights on a group that does not exist in answers of version 5 and older only: later ones have an
 	// error in their place (KIP-1043).
 	versions := kversion.Stable()

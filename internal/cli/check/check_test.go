@@ -293,6 +293,9 @@ func TestNothingIsChanged(t *testing.T) {
 	asked := make(chan kmsg.Key, 1000)
 	k.Control(func(req kmsg.Request) (kmsg.Response, error, bool) {
 		k.KeepControl()
+		if create, is := req.(*kmsg.CreateTopicsRequest); is && !create.ValidateOnly {
+			t.Error("it creates topics")
+		}
 		asked <- kmsg.Key(req.Key())
 		return nil, nil, false
 	})
@@ -301,7 +304,7 @@ func TestNothingIsChanged(t *testing.T) {
 	close(asked)
 	reading := []kmsg.Key{kmsg.ApiVersions, kmsg.Metadata, kmsg.DescribeCluster, kmsg.DescribeGroups,
 		kmsg.ShareGroupDescribe, kmsg.ConsumerGroupDescribe, kmsg.StreamsGroupDescribe, kmsg.FindCoordinator,
-		kmsg.OffsetFetch, kmsg.ListOffsets}
+		kmsg.OffsetFetch, kmsg.ListOffsets, kmsg.CreateTopics}
 	for key := range asked {
 		if !slices.Contains(reading, key) {
 			t.Errorf("it sent the request %s", key.Name())
@@ -328,16 +331,34 @@ func TestTheTimeForACheckIsBounded(t *testing.T) {
 }
 
 func TestPrintedLines(t *testing.T) {
-	var out bytes.Buffer
-	for _, f := range []Finding{
-		{StepTCP, "a:1", Fail, kafka.ClassRefused, "nothing listens"}, {StepLag, "", Skipped, "", "no group"}, {StepName, "a", OK, "", "a is well"},
+	skipped := func(step Step, target, text string) Finding { return Finding{step, target, Skipped, "", text} }
+	for name, test := range map[string]struct {
+		found  []Finding
+		colour bool
+		want   string
+	}{
+		"each": {[]Finding{
+			{StepTCP, "a:1", Fail, kafka.ClassRefused, "nothing listens"}, skipped(StepLag, "", "no group"), {StepName, "a", OK, "", "a is well"},
+		}, false, "FAIL  tcp         a:1: nothing listens\nskip  lag         no group\nok    name        a is well\n"},
+		"steps that follow one another": {[]Finding{
+			skipped(StepTLS, "a:1", "tcp failed"), skipped(StepSASL, "a:1", "tcp failed"), skipped(StepVersions, "a:1", "tcp failed"),
+			skipped(StepTLS, "b:1", "tcp failed"),
+		}, false, "skip  tls to versions  a:1: tcp failed\nskip  tls         b:1: tcp failed\n"},
+		"steps that do not":  {[]Finding{skipped(StepName, "", "x"), skipped(StepTLS, "", "x"), skipped(StepLag, "", "x")}, false, "skip  name, tls, lag  x\n"},
+		"several targets":    {[]Finding{skipped(StepRead, "topic a", "no topic"), skipped(StepRead, "topic b", "no topic")}, false, "skip  read        topic a, topic b: no topic\n"},
+		"what is to be read": {[]Finding{{StepRead, "topic a", Warn, "", "not known"}, {StepRead, "topic b", Warn, "", "not known"}}, false, "warn  read        topic a: not known\nwarn  read        topic b: not known\n"},
+		"in colour":          {[]Finding{{StepTCP, "", Fail, "", "x"}, {StepTCP, "", OK, "", "x"}}, true, "\x1b[31;1mFAIL\x1b[0m  tcp         x\n\x1b[32mok  \x1b[0m  tcp         x\n"},
 	} {
-		if err := f.Print(&out); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if want := "FAIL  tcp         a:1: nothing listens\nskip  lag         no group\nok    name        a is well\n"; out.String() != want {
-		t.Errorf("got\n%s", out.String())
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			p := Printer{Out: &out, Colour: test.colour}
+			for _, f := range test.found {
+				p.Print(f)
+			}
+			if err := p.Flush(); err != nil || out.String() != test.want {
+				t.Errorf("%v, got\n%q", err, out.String())
+			}
+		})
 	}
 }
 

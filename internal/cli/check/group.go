@@ -14,13 +14,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/consume"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
-
-// assignor is the strategy by which links share partitions in classic groups; with consumer_partitions it has those
-// behind it.
-const assignor = "cooperative-sticky"
 
 // checkGroup tells whether the link may join its group, and who is in it.
 func (r *run) checkGroup(ctx context.Context) bool {
@@ -52,13 +49,23 @@ func (r *run) checkGroup(ctx context.Context) bool {
 	default:
 		r.add(Finding{StepGroup, target, OK, "", "the ACL Read is there; " + r.describeGroup(ctx, &group)})
 	}
-	if c.GroupProtocol == settings.GroupClassic && len(group.Members) > 0 && group.Protocol != "" &&
-		!strings.HasPrefix(group.Protocol, assignor) {
-		d := r.access.Explain(kerr.InconsistentGroupProtocol)
-		r.add(Finding{StepGroup, target, Fail, d.Class,
-			fmt.Sprintf("its members share by %s and this link by %s: %s", group.Protocol, assignor, d.Text)})
+	if ours := consume.Assignor(c); c.GroupProtocol == settings.GroupClassic && len(group.Members) > 0 &&
+		group.Protocol != "" && group.Protocol != ours {
+		r.add(r.judgeMembers(target, &kafka.GroupMismatchError{Kind: kafka.KindClassic, Type: group.ProtocolType,
+			Theirs: group.Protocol, Ours: ours, Err: kerr.InconsistentGroupProtocol}))
 	}
 	return true
+}
+
+// judgeMembers says what the members of a group do otherwise than the link. Of the assignors that a member has, brokers
+// tell the one that is in use.
+func (r *run) judgeMembers(target string, mismatch *kafka.GroupMismatchError) Finding {
+	d := r.access.Explain(mismatch)
+	if mismatch.MayAgree() {
+		return Finding{StepGroup, target, Warn, d.Class,
+			"if they have no other in common with the link, which Kafka's own clients have by default, it is refused: " + d.Text}
+	}
+	return Finding{StepGroup, target, Fail, d.Class, d.Text}
 }
 
 func (r *run) groupKind(ctx context.Context) (kafka.GroupKind, error) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings/role"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 const shop = `
@@ -92,19 +93,31 @@ func TestLinksOfAManifest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var names []string
+	var names, titles []string
+	if links[0].Kind != KindProvider || len(links[0].Notes) != 1 || links[0].Notes[0].Status != OK {
+		t.Fatalf("first comes %+v", links[0])
+	}
+	links = links[1:] // without the provider
 	for _, l := range links {
 		names = append(names, l.Name)
+		titles = append(titles, l.Title())
 		if len(l.Notes) != 0 {
 			t.Errorf("%s has the notes %v", l.Name, l.Notes)
 		}
 		if l.Input.Defaults["sasl_username"] != "shop" || l.Input.Config["start"] != "earliest" ||
-			l.Input.Secrets["sasl_password"] != secret {
+			(l.Input.Secrets["sasl_password"] == secret) != (len(titles) == 1) { // the first alone names it
 			t.Errorf("%s has the input %+v", l.Name, l.Input)
 		}
 	}
 	if want := []string{"mailer/default", "auditor/old-form", "mailer/default"}; !slices.Equal(names, want) {
 		t.Fatalf("links %v, want %v", names, want)
+	}
+	if want := []string{
+		"link mailer/default, mailer → kafka, wasmcloud:messaging/consumer",
+		"link auditor/old-form, auditor → kafka, wasmcloud:messaging/consumer",
+		"link mailer/default, kafka → mailer, wasmcloud:messaging/handler",
+	}; !slices.Equal(titles, want) {
+		t.Errorf("titles %q", titles)
 	}
 	if got, want := links[0].Input.Config, map[string]string{"topic": "orders", "hosts": "b:2",
 		"start": "earliest"}; !maps.Equal(got, want) {
@@ -123,6 +136,16 @@ func TestLinksOfAManifest(t *testing.T) {
 	}
 }
 
+// linksOf are the links of a manifest, without what is said of the provider and of the manifest.
+func linksOf(t *testing.T, text string, opts ManifestOptions) []Link {
+	t.Helper()
+	found, err := ReadManifest([]byte(text), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(found, func(l Link) bool { return l.Kind != KindLink })
+}
+
 func TestLinksArePickedByName(t *testing.T) {
 	for name, test := range map[string]struct {
 		opts ManifestOptions
@@ -134,13 +157,12 @@ func TestLinksArePickedByName(t *testing.T) {
 		"by provider":           {ManifestOptions{Provider: "nats"}, []string{"mailer/default"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			links, err := ReadManifest([]byte(shop), test.opts)
 			var names []string
-			for _, l := range links {
+			for _, l := range linksOf(t, shop, test.opts) {
 				names = append(names, l.Name)
 			}
-			if err != nil || !slices.Equal(names, test.want) {
-				t.Errorf("got %v, %v", names, err)
+			if !slices.Equal(names, test.want) {
+				t.Errorf("got %v", names)
 			}
 		})
 	}
@@ -149,10 +171,7 @@ func TestLinksArePickedByName(t *testing.T) {
 func TestWhatAManifestLacksIsSaid(t *testing.T) {
 	text := strings.Replace(shop, `{topic: orders, hosts: "a:1"}`, `{topic: orders, max_in_flight: 8}`, 1)
 	text = strings.Replace(text, "properties: {hosts: \"b:2\"}", "", 1)
-	links, err := ReadManifest([]byte(text), ManifestOptions{Component: "mailer"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	links := linksOf(t, text, ManifestOptions{Component: "mailer"})
 	want := map[string]struct {
 		status Status
 		text   string
@@ -190,6 +209,9 @@ func TestManifestsThatHaveNoSuchLink(t *testing.T) {
 		"another provider":    {shop, ManifestOptions{Provider: "rabbit"}, "no provider (type capability) rabbit"},
 		"no such link":        {shop, ManifestOptions{LinkName: "other"}, "it has mailer/default, auditor/old-form"},
 		"providers ambiguous": {strings.ReplaceAll(shop, "nats", "kafka-too"), ManifestOptions{}, "--provider"},
+		"a secret that nothing names": {shop, ManifestOptions{Secrets: map[string]settings.Secret{
+			"sasl_pasword": settings.NewSecret("hidden")}}, "the secret sasl_pasword is given, and nothing of the manifest names it (secrets: [{name: …}]); it names sasl_password"},
+		"a bridge's file": {"routes: {orders: {topic: orders}}", ManifestOptions{}, "messaging-kafka bridge check"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := ReadManifest([]byte(test.text), test.opts)
@@ -246,10 +268,7 @@ func TestLinksOfWholeRecordsAreReadAsTheProviderReadsThem(t *testing.T) {
 		"":                   {note: "names no interface"},
 	} {
 		t.Run(interfaces, func(t *testing.T) {
-			links, err := ReadManifest([]byte(strings.Replace(records, "INTERFACES", interfaces, 1)), ManifestOptions{})
-			if err != nil {
-				t.Fatal(err)
-			}
+			links := linksOf(t, strings.Replace(records, "INTERFACES", interfaces, 1), ManifestOptions{})
 			if len(links) != 3 {
 				t.Fatalf("%d links were found, want 3", len(links))
 			}
@@ -289,13 +308,10 @@ func TestLinksOfAManifestThatStandAgainstEachOtherAreTold(t *testing.T) {
 			if !strings.Contains(shop, both) || !strings.Contains(shop, c.from) {
 				t.Fatal("the manifest of this test has changed")
 			}
-			links, err := ReadManifest([]byte(strings.Replace(shop, c.from, c.to, 1)), ManifestOptions{
-				Component: "mailer", Config: map[string]string{"hosts": "a:1"},
+			links := linksOf(t, strings.Replace(shop, c.from, c.to, 1), ManifestOptions{
+				Component: "mailer", Config: map[string]string{"hosts": "a:1", "sasl_password": "x"},
 				Secrets: map[string]settings.Secret{"sasl_password": settings.NewSecret("x")},
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
 			for _, l := range links {
 				told := slices.ContainsFunc(l.Notes, func(n Finding) bool {
 					return n.Status == Warn && n.Target == "consumer_group" && strings.Contains(n.Text, c.want)
@@ -305,5 +321,186 @@ func TestLinksOfAManifestThatStandAgainstEachOtherAreTold(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// notesOf are the notes of a manifest, by what they are about: the title of a link and the target.
+func notesOf(t *testing.T, text string, opts ManifestOptions) map[string]Finding {
+	t.Helper()
+	found, err := ReadManifest([]byte(text), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	notes := make(map[string]Finding)
+	for _, l := range found {
+		for _, note := range l.Notes {
+			notes[string(l.Kind)+" "+l.Name+": "+note.Target] = note
+		}
+	}
+	return notes
+}
+
+func TestKeysOfAManifestThatMeanNothingAreTold(t *testing.T) {
+	given := ManifestOptions{Secrets: map[string]settings.Secret{}}
+	for name, test := range map[string]struct {
+		from, to string
+		about    string
+		status   Status
+		want     string
+	}{
+		"secret for secrets":             {"secrets:\n                - name: sasl_password", "secret:\n                - name: sasl_password", "link mailer/default: properties.target.secret", Fail, "the key is secrets"},
+		"trait for traits":               {"traits:\n        - type: spreadscaler", "trait:\n        - type: spreadscaler", "manifest My Shop: mailer.trait", Fail, "the key is traits"},
+		"config one level higher":        {"target: kafka\n            target_config:", "target: kafka\n            config:", "link auditor/old-form: properties.config", Fail, "one level deeper, below target or source"},
+		"namespace one level off":        {"target: {name: mailer}\n            source:", "target: {name: mailer, namespace: wasmcloud}\n            source:", "link mailer/default: properties.target.namespace", Fail, "one level higher"},
+		"settings beside their name":     {"properties: {topic: bills}", "topic: bills", "link mailer/default: properties.source.config.four.topic", Fail, "one level deeper, below properties"},
+		"settings of the old form":       {"name: old-form", "name: old-form\n            values: {topic: x}", "link auditor/old-form: properties.values", Fail, "before wasmCloud 1.0"},
+		"a key of nobody":                {"name: old-form", "name: old-form\n            colour: red", "link auditor/old-form: properties.colour", Warn, "is not known here, and is not looked at"},
+		"an image beside its properties": {"type: capability\n      properties:\n        image: ghcr.io/example/messaging-kafka:1\n        config:", "type: capability\n      image: ghcr.io/example/messaging-kafka:1\n      properties:\n        config:", "manifest My Shop: kafka.image", Fail, "one level deeper, below properties"},
+		"a secret without a policy":      {"properties: {policy: vault, key: kafka/password}", "policy: vault", "link mailer/default: properties.target.secrets.sasl_password.policy", Fail, "one level deeper, below properties"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if !strings.Contains(shop, test.from) {
+				t.Fatal("the manifest of this test has changed")
+			}
+			notes := notesOf(t, strings.Replace(shop, test.from, test.to, 1), given)
+			got, ok := notes[test.about]
+			if !ok || got.Status != test.status || !strings.Contains(got.Text, test.want) {
+				t.Errorf("the notes are %v", notes)
+			}
+		})
+	}
+	for about := range notesOf(t, shop, given) {
+		if !strings.HasPrefix(about, "provider ") && !strings.HasSuffix(about, ": sasl_password") {
+			t.Errorf("a manifest without faults has a note on %s", about)
+		}
+	}
+}
+
+func TestTheProvidersOwnConfigIsChecked(t *testing.T) {
+	for name, test := range map[string]struct {
+		config, target string
+		status         Status
+		want           string
+	}{
+		"well":                  {`{admin_address: "127.0.0.1:1", sasl_username: shop}`, "", OK, "admin_address, sasl_username"},
+		"a key that is unknown": {`{admin_adress: "127.0.0.1:1"}`, "admin_adress", Warn, "the nearest known one is admin_address"},
+		"a value that is wrong": {`{provider_max_memory: much}`, "provider_max_memory", Fail, "the default is used instead"},
+		"a link's setting":      {`{topic: orders}`, "topic", Warn, "belongs on a link"},
+		"no text":               {`{provider_max_in_flight: 8}`, "provider_max_in_flight", Fail, "write the value in quotes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			notes := notesOf(t, strings.Replace(shop, "{sasl_mechanism: PLAIN, sasl_username: shop}", test.config, 1), ManifestOptions{})
+			got, ok := notes["provider kafka: "+test.target]
+			if !ok || got.Status != test.status || !strings.Contains(got.Text, test.want) {
+				t.Errorf("the notes are %v", notes)
+			}
+		})
+	}
+}
+
+// shared is an application whose provider others use, and using one that does.
+const (
+	shared = `
+apiVersion: core.oam.dev/v1beta1
+kind: Application
+metadata:
+  name: infra
+  annotations: {experimental.wasmcloud.dev/shared: "true"}
+spec:
+  components:
+    - name: broker
+      type: capability
+      properties:
+        image: ghcr.io/example/messaging-kafka:1
+        config: [{name: cluster, properties: {hosts: "k:1", sasl_username: shop}}]
+`
+	using = `
+kind: Application
+metadata: {name: shop}
+spec:
+  components:
+    - name: mailer
+      type: component
+      traits:
+        - type: link
+          properties: {namespace: wasmcloud, package: messaging, interfaces: [consumer], target: {name: kafka, config: [{name: c, properties: {topic: orders}}]}}
+    - name: kafka
+      type: capability
+      properties: {application: {name: infra, component: broker}}
+`
+)
+
+func TestASharedProviderIsThatOfItsApplication(t *testing.T) {
+	for name, text := range map[string]string{"before": shared + "---" + using, "behind": using + "---" + shared} {
+		t.Run(name, func(t *testing.T) {
+			links := linksOf(t, text, ManifestOptions{})
+			if len(links) != 1 || links[0].Input.Defaults["hosts"] != "k:1" || len(links[0].Notes) > 0 ||
+				links[0].Input.Identity.ProviderKey != "infra-broker" || links[0].Input.Identity.Component != "shop-mailer" {
+				t.Errorf("the links are %+v", links)
+			}
+		})
+	}
+	for name, test := range map[string]struct {
+		text   string
+		status Status
+		want   string
+	}{
+		"not in the file":   {using, Warn, "whose manifest is not in this file"},
+		"not shared":        {using + "---" + strings.Replace(shared, `"true"`, `"false"`, 1), Fail, `the annotation experimental.wasmcloud.dev/shared: "true"`},
+		"another component": {using + "---" + strings.Replace(shared, "broker", "brokers", 1), Fail, "has no component broker"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			notes := notesOf(t, test.text, ManifestOptions{})
+			if got := notes["provider kafka: application"]; got.Status != test.status || !strings.Contains(got.Text, test.want) {
+				t.Errorf("the notes are %v", notes)
+			}
+		})
+	}
+}
+
+func TestAllManifestsOfAFileAreRead(t *testing.T) {
+	other := strings.ReplaceAll(strings.ReplaceAll(shop, "My Shop", "Other"), "mailer", "sender")
+	const secret = "kind: Secret\ndata: {a: b}\n"
+	var names []string
+	for _, l := range linksOf(t, "---\n"+shop+"\n---\n"+secret+"---\n"+other, ManifestOptions{LinkName: "default"}) {
+		names = append(names, l.Name+" "+l.Input.Identity.Component)
+	}
+	if want := []string{"mailer/default my_shop-mailer", "mailer/default my_shop-mailer", "sender/default other-sender",
+		"sender/default other-sender"}; !slices.Equal(names, want) {
+		t.Errorf("got %q", names)
+	}
+}
+
+func TestALinkAsOfBeforeWasmCloudOneIsTold(t *testing.T) {
+	const old = `
+metadata: {name: old}
+spec:
+  components:
+    - name: echo
+      type: actor
+      traits:
+        - type: linkdef
+          properties: {target: kafka, values: {topic: orders}}
+    - name: kafka
+      type: capability
+      properties: {image: "ghcr.io/example/kafka:1", contract: "wasmcloud:messaging"}
+`
+	notes := notesOf(t, old, ManifestOptions{})
+	if got := notes["link echo/default: linkdef"]; got.Status != Fail || !strings.Contains(got.Text, "a trait of the type link") {
+		t.Errorf("the notes are %v", notes)
+	}
+}
+
+func TestALinkThatHandsOverNeedsATopic(t *testing.T) {
+	k := testkit.Kfake(t)
+	links := linksOf(t, strings.Replace(shop, "properties: {topic: bills}", "properties: {start: latest}", 1), ManifestOptions{
+		Config:  map[string]string{"hosts": k.Brokers()[0], "security_protocol": "PLAINTEXT"},
+		Secrets: map[string]settings.Secret{"sasl_password": settings.NewSecret("x")},
+	})
+	r := Run(t.Context(), links[2], Options{})
+	if f := find(r, StepSettings); r.Status != Fail || !slices.ContainsFunc(f, func(f Finding) bool {
+		return f.Target == "topic" && f.Status == Fail && strings.Contains(f.Text, "hands over none without a topic")
+	}) {
+		t.Errorf("got %s", dump(r))
 	}
 }

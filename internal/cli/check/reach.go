@@ -99,6 +99,7 @@ func (h *hostTrial) try(ctx context.Context) {
 		h.fail(StepName, err)
 		return
 	}
+	access.Redact(&h.secrets)
 	h.access = access
 	ips, err := access.Resolve(ctx, h.host)
 	if err != nil {

@@ -1,8 +1,10 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
@@ -94,8 +96,12 @@ type Lag struct {
 
 // Result is what a check found out about one link.
 type Result struct {
-	// Link is the link's name for people.
-	Link   string    `json:"link"`
+	Kind Kind `json:"kind"`
+	// Link is the link's name for people, Direction who calls whom by it, and Interface by what.
+	Link      string `json:"link"`
+	Direction string `json:"direction,omitempty"`
+	Interface string `json:"interface,omitempty"`
+
 	Status Status    `json:"status"`
 	Steps  []Finding `json:"steps"`
 	// Lag is there for links that read, where the group's offsets could be had.
@@ -125,12 +131,101 @@ func (s Status) label() string {
 	}
 }
 
-// Print writes a finding as one line.
-func (f Finding) Print(out io.Writer) error {
-	text := f.Text
-	if f.Target != "" && !strings.HasPrefix(text, f.Target) {
-		text = f.Target + ": " + text
+// Printer writes findings, a line for each. Those that were skipped for the same reason have one line together.
+type Printer struct {
+	Out io.Writer
+	// Colour has the states in colour, by ANSI's sequences.
+	Colour bool
+
+	skipped []Finding // that wait for others
+	err     error
+}
+
+// Print writes a finding, or keeps it until another one comes.
+func (p *Printer) Print(f Finding) {
+	if f.Status == Skipped {
+		if !p.alike(f) {
+			p.flush()
+		}
+		p.skipped = append(p.skipped, f)
+		return
 	}
-	_, err := fmt.Fprintf(out, "%-4s  %-10s  %s\n", f.Status.label(), f.Step, text)
-	return err
+	p.flush()
+	p.line(f.Status, string(f.Step), []string{f.Target}, f.Text)
+}
+
+// Flush writes what was kept, and returns the first error of all writing.
+func (p *Printer) Flush() error {
+	p.flush()
+	return p.err
+}
+
+// alike tells whether a finding says the same as those that wait, of one more step or of one more target.
+func (p *Printer) alike(f Finding) bool {
+	steps, targets := true, true
+	for _, other := range p.skipped {
+		if other.Text != f.Text {
+			return false
+		}
+		steps, targets = steps && other.Step == f.Step, targets && other.Target == f.Target
+	}
+	return steps || targets
+}
+
+func (p *Printer) flush() {
+	if len(p.skipped) == 0 {
+		return
+	}
+	var done []Step
+	var targets []string
+	for _, f := range p.skipped {
+		if !slices.Contains(done, f.Step) {
+			done = append(done, f.Step)
+		}
+		if !slices.Contains(targets, f.Target) {
+			targets = append(targets, f.Target)
+		}
+	}
+	p.line(Skipped, namesOf(done), targets, p.skipped[0].Text)
+	p.skipped = nil
+}
+
+// namesOf names steps, the first and the last of three and more that follow one another.
+func namesOf(done []Step) string {
+	names := make([]string, len(done))
+	follow := true
+	for i, step := range done {
+		names[i] = string(step)
+		follow = follow && slices.Index(steps, step) == slices.Index(steps, done[0])+i
+	}
+	if len(done) > 2 && follow {
+		return names[0] + " to " + names[len(names)-1]
+	}
+	return strings.Join(names, ", ")
+}
+
+func (p *Printer) line(status Status, step string, targets []string, text string) {
+	if target := strings.Join(targets, ", "); target != "" && !strings.HasPrefix(text, target) {
+		text = target + ": " + text
+	}
+	label := fmt.Sprintf("%-4s", status.label())
+	if p.Colour {
+		label = "\x1b[" + status.colour() + "m" + label + "\x1b[0m"
+	}
+	_, err := fmt.Fprintf(p.Out, "%s  %-10s  %s\n", label, step, text)
+	p.err = cmp.Or(p.err, err)
+}
+
+// colour is the ANSI colour of a status, as messaging-kafka status has it.
+func (s Status) colour() string {
+	switch s {
+	case Fail:
+		return "31;1"
+	case Warn:
+		return "33"
+	case OK:
+		return "32"
+	default:
+		return "2"
+	}
 }

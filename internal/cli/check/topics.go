@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -47,7 +48,7 @@ func (r *run) checkTopics(ctx context.Context) bool {
 	for _, w := range r.wants {
 		if !slices.Contains(seen, w.topic) {
 			seen = append(seen, w.topic)
-			found = append(found, r.judgeTopic(w.topic))
+			found = append(found, r.judgeTopic(ctx, w.topic))
 		}
 		if w.op == kmsg.ACLOperationRead {
 			read = append(read, r.judgeRight(StepRead, w))
@@ -232,7 +233,7 @@ func (r *run) matching(matches func(string) bool) []string {
 }
 
 // judgeTopic says whether a topic is as the link needs it.
-func (r *run) judgeTopic(name string) Finding {
+func (r *run) judgeTopic(ctx context.Context, name string) Finding {
 	target := "topic " + name
 	status := Warn // of what is wrong
 	var neededBy []string
@@ -256,7 +257,7 @@ func (r *run) judgeTopic(name string) Finding {
 		err = kerr.UnknownTopicOrPartition
 	}
 	if errors.Is(err, kerr.UnknownTopicOrPartition) && r.settings.Create.Enabled {
-		return r.judgeCreation(target, suffix)
+		return r.judgeCreation(ctx, name, suffix, status)
 	}
 	if err != nil {
 		d := r.access.Explain(err)
@@ -300,14 +301,20 @@ func judgePartitions(access *kafka.Access, target, suffix string, bad Status,
 		len(partitions), replicas, suffix)}
 }
 
-func (r *run) judgeCreation(target, suffix string) Finding {
-	const text = "does not exist yet, and create_topics makes it"
-	switch {
-	case r.cluster.has(kmsg.ACLOperationCreate):
-		return Finding{StepTopic, target, OK, "", text + suffix}
+// judgeCreation asks whether a topic could be created, which creates nothing.
+func (r *run) judgeCreation(ctx context.Context, name, suffix string, bad Status) Finding {
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+	target := "topic " + name
+	switch err := kafka.TryCreateTopic(ctx, kadm.NewClient(r.client), name, r.settings.Create); {
+	case err == nil:
+		return Finding{StepTopic, target, OK, "", "does not exist yet, and create_topics makes it" + suffix}
+	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
+		return Finding{StepTopic, target, bad, kafka.ClassTopicRights,
+			"does not exist, and create_topics cannot make it" + suffix + ": the user needs the ACL Create on the topic or the cluster"}
 	default:
-		return Finding{StepTopic, target, Warn, "",
-			text + "; that needs the ACL Create on the topic or the cluster, and whether this user has it the broker does not tell" + suffix}
+		d := r.access.Explain(err)
+		return Finding{StepTopic, target, bad, d.Class, "does not exist, and create_topics cannot make it" + suffix + ": " + d.Text}
 	}
 }
 
