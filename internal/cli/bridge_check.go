@@ -70,7 +70,8 @@ func (f bridgeCheckFlags) run(command *cobra.Command) error {
 	if err := bridge.CheckStart(read); err != nil {
 		return exitError{fmt.Errorf("%s: the bridge would not start: %w", f.config, err), exitUsage}
 	}
-	above := check.Link{Kind: check.KindFile, Name: f.config, Input: settings.Input{Config: read.Own, Secrets: read.OwnSecrets}}
+	above := check.Link{Kind: check.KindFile, Name: f.config,
+		Input: settings.Input{Config: read.Own, Secrets: read.OwnSecrets}}
 	notes := make(map[string][]check.Finding) // of routes
 	for _, w := range read.Warnings {
 		note := check.Finding{Step: check.StepSettings, Target: w.Key, Status: check.Warn,

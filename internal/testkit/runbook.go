@@ -10,8 +10,8 @@ import (
 
 var quoted = regexp.MustCompile("`([^`\n]+)`")
 
-// InRunbook fails the test where docs/operations.md does not quote, below a heading, what the program says: whoever looks
-// for a message there is to find it. A quote may have … in the place of what differs from case to case.
+// InRunbook fails the test where docs/operations.md does not quote, below a heading, what the program says: whoever
+// looks for a message there is to find it. A quote may have … in the place of what differs from case to case.
 func InRunbook(t testing.TB, heading, said string) {
 	t.Helper()
 	root, err := ProjectRoot()

@@ -106,8 +106,8 @@ func Run(ctx context.Context, link Link, opts Options) Result {
 	ctx, cancel := context.WithTimeout(ctx, opts.Timeout)
 	defer cancel()
 	r := &run{link: link, opts: opts, cluster: unknownRights,
-		result: Result{Kind: cmp.Or(link.Kind, KindLink), Link: link.Name, Direction: link.Direction, Interface: link.Interface,
-			Status: OK, Steps: []Finding{}}}
+		result: Result{Kind: cmp.Or(link.Kind, KindLink), Link: link.Name, Direction: link.Direction,
+			Interface: link.Interface, Status: OK, Steps: []Finding{}}}
 	r.secrets.Add(settings.SecretValues(link.Input.Defaults, link.Input.DefaultSecrets)...)
 	r.secrets.Add(settings.SecretValues(link.Input.Config, link.Input.Secrets)...)
 	switch link.Kind {

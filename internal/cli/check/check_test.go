@@ -341,8 +341,8 @@ func TestPrintedLines(t *testing.T) {
 			{StepTCP, "a:1", Fail, kafka.ClassRefused, "nothing listens"}, skipped(StepLag, "", "no group"), {StepName, "a", OK, "", "a is well"},
 		}, false, "FAIL  tcp         a:1: nothing listens\nskip  lag         no group\nok    name        a is well\n"},
 		"steps that follow one another": {[]Finding{
-			skipped(StepTLS, "a:1", "tcp failed"), skipped(StepSASL, "a:1", "tcp failed"), skipped(StepVersions, "a:1", "tcp failed"),
-			skipped(StepTLS, "b:1", "tcp failed"),
+			skipped(StepTLS, "a:1", "tcp failed"), skipped(StepSASL, "a:1", "tcp failed"),
+			skipped(StepVersions, "a:1", "tcp failed"), skipped(StepTLS, "b:1", "tcp failed"),
 		}, false, "skip  tls to versions  a:1: tcp failed\nskip  tls         b:1: tcp failed\n"},
 		"steps that do not":  {[]Finding{skipped(StepName, "", "x"), skipped(StepTLS, "", "x"), skipped(StepLag, "", "x")}, false, "skip  name, tls, lag  x\n"},
 		"several targets":    {[]Finding{skipped(StepRead, "topic a", "no topic"), skipped(StepRead, "topic b", "no topic")}, false, "skip  read        topic a, topic b: no topic\n"},

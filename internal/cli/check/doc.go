@@ -9,8 +9,8 @@
 // [ReadManifest] says besides what a manifest has that means nothing, and what is wrong with the provider's own config,
 // which may be in another manifest. [Printer] is the form for people.
 //
-// It changes nothing: it joins no group, produces nothing, commits nothing, and creates nothing; it asks whether a topic
-// could be created. (A cluster that never had
+// It changes nothing: it joins no group, produces nothing, commits nothing, and creates nothing; it asks whether a
+// topic could be created. (A cluster that never had
 // a group makes its own topic for them when asked for one.) Rights are found out by asking: brokers tell, from Kafka
 // 2.3 on, which operations the user may do on each topic, group and cluster that it may describe (KIP-430).
 package check

@@ -20,8 +20,8 @@ var (
 	configShape = shape{"name": nil, "properties": nil}
 	secretShape = shape{"name": nil, "properties": {"policy": nil, "key": nil, "field": nil, "version": nil}}
 	endShape    = shape{"name": nil, "config": configShape, "secrets": secretShape}
-	linkShape   = shape{"name": nil, "namespace": nil, "package": nil, "interfaces": nil, "target": endShape, "source": endShape,
-		"source_config": configShape, "target_config": configShape}
+	linkShape   = shape{"name": nil, "namespace": nil, "package": nil, "interfaces": nil, "target": endShape,
+		"source": endShape, "source_config": configShape, "target_config": configShape}
 	traitShape      = shape{"type": nil, "properties": linkShape}
 	propertiesShape = shape{"image": nil, "id": nil, "application": {"name": nil, "component": nil}, "config": configShape,
 		"secrets": secretShape}

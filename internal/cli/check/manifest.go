@@ -116,10 +116,10 @@ func (e *manifestEnd) UnmarshalYAML(unmarshal func(any) error) error {
 	return unmarshal((*plain)(e))
 }
 
-// ReadManifest finds the links between components and the Kafka provider in the wadm manifests of a file. Links of other
-// providers are not among them. Before the links comes what is to be said of the manifests as such, and of the provider's
-// own config, where there is any. A link that was found has its faults in its notes, such as a package that the provider
-// does not serve; an error says that none was.
+// ReadManifest finds the links between components and the Kafka provider in the wadm manifests of a file. Links of
+// other providers are not among them. Before the links comes what is to be said of the manifests as such, and of the
+// provider's own config, where there is any. A link that was found has its faults in its notes, such as a package that
+// the provider does not serve; an error says that none was.
 func ReadManifest(content []byte, opts ManifestOptions) ([]Link, error) {
 	manifests, err := readDocuments(content)
 	if err != nil {
@@ -278,7 +278,8 @@ func (f *finder) about() []Link {
 	var about []Link
 	for _, m := range f.manifests {
 		if len(m.fields.others) > 0 {
-			about = append(about, Link{Kind: KindManifest, Name: cmp.Or(m.Metadata.Name, "without a name"), Notes: m.fields.others})
+			name := cmp.Or(m.Metadata.Name, "without a name")
+			about = append(about, Link{Kind: KindManifest, Name: name, Notes: m.fields.others})
 		}
 	}
 	return about

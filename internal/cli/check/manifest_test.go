@@ -389,7 +389,8 @@ func TestTheProvidersOwnConfigIsChecked(t *testing.T) {
 		"no text":               {`{provider_max_in_flight: 8}`, "provider_max_in_flight", Fail, "write the value in quotes"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			notes := notesOf(t, strings.Replace(shop, "{sasl_mechanism: PLAIN, sasl_username: shop}", test.config, 1), ManifestOptions{})
+			text := strings.Replace(shop, "{sasl_mechanism: PLAIN, sasl_username: shop}", test.config, 1)
+			notes := notesOf(t, text, ManifestOptions{})
 			got, ok := notes["provider kafka: "+test.target]
 			if !ok || got.Status != test.status || !strings.Contains(got.Text, test.want) {
 				t.Errorf("the notes are %v", notes)
@@ -423,7 +424,11 @@ spec:
       type: component
       traits:
         - type: link
-          properties: {namespace: wasmcloud, package: messaging, interfaces: [consumer], target: {name: kafka, config: [{name: c, properties: {topic: orders}}]}}
+          properties:
+            namespace: wasmcloud
+            package: messaging
+            interfaces: [consumer]
+            target: {name: kafka, config: [{name: c, properties: {topic: orders}}]}
     - name: kafka
       type: capability
       properties: {application: {name: infra, component: broker}}
@@ -493,7 +498,8 @@ spec:
 
 func TestALinkThatHandsOverNeedsATopic(t *testing.T) {
 	k := testkit.Kfake(t)
-	links := linksOf(t, strings.Replace(shop, "properties: {topic: bills}", "properties: {start: latest}", 1), ManifestOptions{
+	text := strings.Replace(shop, "properties: {topic: bills}", "properties: {start: latest}", 1)
+	links := linksOf(t, text, ManifestOptions{
 		Config:  map[string]string{"hosts": k.Brokers()[0], "security_protocol": "PLAINTEXT"},
 		Secrets: map[string]settings.Secret{"sasl_password": settings.NewSecret("x")},
 	})

@@ -314,7 +314,8 @@ func (r *run) judgeCreation(ctx context.Context, name, suffix string, bad Status
 			"does not exist, and create_topics cannot make it" + suffix + ": the user needs the ACL Create on the topic or the cluster"}
 	default:
 		d := r.access.Explain(err)
-		return Finding{StepTopic, target, bad, d.Class, "does not exist, and create_topics cannot make it" + suffix + ": " + d.Text}
+		return Finding{StepTopic, target, bad, d.Class,
+			"does not exist, and create_topics cannot make it" + suffix + ": " + d.Text}
 	}
 }
 

@@ -20,9 +20,9 @@ import (
 // TestWordsOfApacheKafkaStandBehindOurs, whatever a broker has words of its own for.
 func TestWordsOfApacheKafkaStandBehindOurs(t *testing.T) {
 	const password = "right-of-this-test"
-	real := testkit.RealKafka(t, testkit.KafkaOptions{Auth: true, NoAutoCreate: true, Password: password,
+	brokers := testkit.RealKafka(t, testkit.KafkaOptions{Auth: true, NoAutoCreate: true, Password: password,
 		Properties: map[string]string{"connections.max.reauth.ms": "1100"}})
-	plain := newAccess(t, clusterAt(settings.Security{Protocol: settings.Plaintext}, real.Brokers()...))
+	plain := newAccess(t, clusterAt(settings.Security{Protocol: settings.Plaintext}, brokers.Brokers()...))
 	admin := kadm.NewClient(newClient(t, plain))
 	create := func(partitions int32, replication int16) func(*testing.T) (*Access, error) {
 		return func(t *testing.T) (*Access, error) {
@@ -34,7 +34,7 @@ func TestWordsOfApacheKafkaStandBehindOurs(t *testing.T) {
 	authenticate := func(m settings.Mechanism, pass string) func(*testing.T) (*Access, error) {
 		return func(t *testing.T) (*Access, error) {
 			a := newAccess(t, clusterAt(settings.Security{Protocol: settings.SASLPlaintext, Mechanism: m, Username: "app",
-				Password: settings.NewSecret(pass)}, real.SASLBrokers()...))
+				Password: settings.NewSecret(pass)}, brokers.SASLBrokers()...))
 			return a, ping(t, newClient(t, a))
 		}
 	}
@@ -77,10 +77,10 @@ func TestWordsOfApacheKafkaStandBehindOurs(t *testing.T) {
 // TestAGroupOfRangeMembersOnApacheKafka refuses a member that has another assignor, takes one of KIP-848, and is
 // explained by what its members do.
 func TestAGroupOfRangeMembersOnApacheKafka(t *testing.T) {
-	real := testkit.RealKafka(t, testkit.KafkaOptions{})
-	cl := testkit.NewClient(t, real.Brokers())
+	brokers := testkit.RealKafka(t, testkit.KafkaOptions{})
+	cl := testkit.NewClient(t, brokers.Brokers())
 	cl.Topic("ranged", 4, nil)
-	access := newAccess(t, clusterAt(settings.Security{Protocol: settings.Plaintext}, real.Brokers()...))
+	access := newAccess(t, clusterAt(settings.Security{Protocol: settings.Plaintext}, brokers.Brokers()...))
 	join := func(opts ...kgo.Opt) (assigned chan []int32, refused chan error) {
 		assigned, refused = make(chan []int32, 100), make(chan error, 100)
 		opts = append(append(access.Options(), opts...), kgo.ConsumerGroup("ranged"), kgo.ConsumeTopics("ranged"),

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -162,7 +163,7 @@ func untilIllegal(t *testing.T, client *kgo.Client) error {
 			illegal = err
 			return nil
 		}
-		return fmt.Errorf("the session goes on (%v)", err)
+		return fmt.Errorf("the session goes on: %w", cmp.Or(err, errors.New("the broker answers")))
 	})
 	return illegal
 }
