@@ -242,7 +242,7 @@ func TestMembersThatShareOtherwiseAreNamed(t *testing.T) {
 	defer member.Close()
 	<-assigned
 	c := start(t, k.Brokers(), &handler{name: "a"}, map[string]string{"topic": "t"})
-	c.waitProblem("share its partitions by range, and this link by cooperative-sticky", "CooperativeStickyAssignor",
+	c.waitProblem("share its partitions by range, and this member by cooperative-sticky", "CooperativeStickyAssignor",
 		"group_protocol=consumer")
 	member.Close()
 	c.waitHealthy()

@@ -110,7 +110,7 @@ var brokerAnswers = map[*kerr.Error]Diagnosis{
 	kerr.UnreleasedInstanceID: {ClassFenced,
 		"a member with the same group_instance_id is still in the group: give each copy its own, or wait for session_timeout"},
 	kerr.InconsistentGroupProtocol: {ClassGroupProtocol,
-		"the group's members share its partitions in another way than this link: " + cooperativeText},
+		"the group's members share its partitions in another way than this member: " + cooperativeText},
 	kerr.GroupIDNotFound: {ClassInvalidGroup,
 		"there is no such group of this kind: it was deleted, or its id is that of a group of another kind, as a share group is. Use another consumer_group, or make group_protocol the kind of the group"},
 	kerr.GroupMaxSizeReached: {ClassGroupFull,

@@ -89,15 +89,15 @@ const ofPartitions = "-of-"
 func (e *GroupMismatchError) text() string {
 	switch {
 	case e.Kind == KindShare || e.Kind == KindConsumer:
-		return fmt.Sprintf("the group is of the kind %s, and this link has group_protocol=classic: set group_protocol=%s, or use another consumer_group", e.Kind, e.Kind)
+		return fmt.Sprintf("the group is of the kind %s, and this member has group_protocol=classic: set group_protocol=%s, or use another consumer_group", e.Kind, e.Kind)
 	case e.Kind != KindClassic:
-		return fmt.Sprintf("the group is of the kind %s, which no link is: use another consumer_group", e.Kind)
+		return fmt.Sprintf("the group is of the kind %s, which has no members from here: use another consumer_group", e.Kind)
 	case e.Type != "" && e.Type != "consumer":
 		return fmt.Sprintf("the group is not one of consumers but of %s: use another consumer_group", e.Type)
 	case strings.Contains(e.Theirs+e.Ours, ofPartitions):
-		return fmt.Sprintf("the group's members share its partitions by %s, and this link by %s: make consumer_partitions the same in all links of the group, or use another consumer_group", e.Theirs, e.Ours)
+		return fmt.Sprintf("the group's members share its partitions by %s, and this member by %s: make consumer_partitions the same in the whole group, or use another consumer_group", e.Theirs, e.Ours)
 	default:
-		return fmt.Sprintf("the group's members share its partitions by %s, and this link by %s: %s", e.Theirs, e.Ours, cooperativeText)
+		return fmt.Sprintf("the group's members share its partitions by %s, and this member by %s: %s", e.Theirs, e.Ours, cooperativeText)
 	}
 }
 

@@ -175,7 +175,7 @@ func TestAGroupOfOthersIsExplainedByWhatTheyDo(t *testing.T) {
 		want, lacks string
 		runbook     bool
 	}{
-		"another assignor":   {GroupMismatchError{Kind: KindClassic, Type: "consumer", Theirs: "range", Ours: "cooperative-sticky"}, "by range, and this link by cooperative-sticky: give them org.apache.kafka.clients.consumer.CooperativeStickyAssignor", "make group_protocol", true},
+		"another assignor":   {GroupMismatchError{Kind: KindClassic, Type: "consumer", Theirs: "range", Ours: "cooperative-sticky"}, "by range, and this member by cooperative-sticky: give them org.apache.kafka.clients.consumer.CooperativeStickyAssignor", "make group_protocol", true},
 		"other partitions":   {GroupMismatchError{Kind: KindClassic, Type: "consumer", Theirs: "cooperative-sticky", Ours: "cooperative-sticky-of-1"}, "make consumer_partitions the same", "CooperativeStickyAssignor", true},
 		"workers of Connect": {GroupMismatchError{Kind: KindClassic, Type: "connect", Theirs: "sessioned", Ours: "cooperative-sticky"}, "of connect: use another consumer_group", "CooperativeStickyAssignor", false},
 		"a share group":      {GroupMismatchError{Kind: KindShare}, "set group_protocol=share", "CooperativeStickyAssignor", true},
