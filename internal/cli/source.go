@@ -108,6 +108,9 @@ func (f *sourceFlags) read(in io.Reader, notes io.Writer) ([]source, error) {
 	var sources []source
 	for i := range links {
 		l := &links[i]
+		if !l.Reaches() {
+			continue
+		}
 		var secrets redact.Redactor
 		secrets.Add(settings.SecretValues(l.Input.Defaults, l.Input.DefaultSecrets)...)
 		secrets.Add(settings.SecretValues(l.Input.Config, l.Input.Secrets)...)

@@ -36,6 +36,7 @@ func Open(ctx context.Context, link settings.Link, topic string, secrets *redact
 	if err != nil {
 		return nil, err
 	}
+	access.Redact(secrets)
 	client, err := kgo.NewClient(access.Options()...)
 	if err != nil {
 		return nil, fmt.Errorf("making a Kafka client: %w", err)

@@ -49,6 +49,9 @@ type Link struct {
 	Also func(context.Context) []Finding
 }
 
+// Reaches tells whether it is a link or a route, which has a Kafka, and not notes of something else.
+func (l *Link) Reaches() bool { return l.Kind == "" || l.Kind == KindLink || l.Kind == KindRoute }
+
 // Title names a link, with all that tells it from others of its name.
 func (l *Link) Title() string {
 	title := string(cmp.Or(l.Kind, KindLink)) + " " + l.Name
@@ -110,11 +113,9 @@ func Run(ctx context.Context, link Link, opts Options) Result {
 			Interface: link.Interface, Status: OK, Steps: []Finding{}}}
 	r.secrets.Add(settings.SecretValues(link.Input.Defaults, link.Input.DefaultSecrets)...)
 	r.secrets.Add(settings.SecretValues(link.Input.Config, link.Input.Secrets)...)
-	switch link.Kind {
-	case KindProvider, KindManifest, KindFile:
+	if !link.Reaches() {
 		r.add(link.Notes...)
 		return r.result
-	case KindLink, KindRoute:
 	}
 	r.run(ctx)
 	if link.Also != nil {
