@@ -12,8 +12,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/cli/dev/wasm"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
@@ -129,6 +132,51 @@ func TestAProgramIsTriedByItsURL(t *testing.T) {
 	if len(lines) != 3 || !strings.HasSuffix(lines[0], ": A") || !strings.HasSuffix(lines[1], ": C") ||
 		!strings.HasPrefix(lines[2], "quiet.dead partition 0 ") || !strings.Contains(lines[2], "that is loud already") {
 		t.Errorf("it showed\n%s\nand said\n%s", o.out, o.log)
+	}
+}
+
+// TestNoLineIsMissedBeforeTheGroupHasBegun: somebody else's topic is read from its end, and one that is empty has its end
+// where the lines go. The group has a position when its first commit is there, which is held up here until the run has
+// asked for it again and again.
+func TestNoLineIsMissedBeforeTheGroupHasBegun(t *testing.T) {
+	cluster := testkit.Kfake(t)
+	cluster.Topic("quiet", 2)
+	asked := make(chan struct{})
+	ended, end := context.WithCancel(t.Context())
+	defer end()
+	log := new(testkit.Log)
+	var held atomic.Bool
+	cluster.ControlKey(int16(kmsg.OffsetFetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		select {
+		case asked <- struct{}{}:
+		default:
+		}
+		return nil, nil, false
+	})
+	var early atomic.Bool
+	cluster.ControlKey(int16(kmsg.OffsetCommit), func(kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		if held.Swap(true) {
+			return nil, nil, false
+		}
+		cluster.SleepControl(func() {
+			for range 3 {
+				select {
+				case <-asked:
+				case <-ended.Done():
+				}
+			}
+		})
+		early.Store(log.Contains("Each line goes to quiet"))
+		return nil, nil, false
+	})
+	var out bytes.Buffer
+	err := RunComponent(t.Context(), Options{
+		In: strings.NewReader("a\nb\n"), Out: &out, Err: log, Hosts: cluster.Brokers()[0], EchoTimeout: 5 * time.Second,
+	}, Component{URL: shouting(t), Set: []string{"topic=quiet", "http_format=json", "dead_letter_topic=dead", "create_topics=true"}})
+	if err != nil || !held.Load() || early.Load() {
+		t.Errorf("%v; a position was committed: %t, and lines were taken before: %t\n%s", err, held.Load(), early.Load(), log)
 	}
 }
 

@@ -120,7 +120,7 @@ func (r *runner) startLink(ctx context.Context, config map[string]string) error 
 		}
 		// A provider that has not taken the link from its connection yet is healthy too, and begins behind what is
 		// produced before it has joined. The group shows when it has.
-		return h.Healthy && r.begun(ctx)
+		return h.Healthy && r.begun(ctx, Topic)
 	})
 	if err != nil {
 		return fmt.Errorf("waiting for the link to work: %w", err)

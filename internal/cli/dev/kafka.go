@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -202,24 +203,15 @@ func endsOf(ctx context.Context, admin *kadm.Client, topic string) (kadm.ListedO
 	}
 }
 
-// begun tells whether the provider's group has an offset in every partition of the topic. It is given one when it
-// first has the partition, so nothing that is produced from then on is missed.
-func (r *runner) begun(ctx context.Context) bool {
+// begun tells whether the group has an offset in every partition of topics. It is given one when it first has the
+// partition, so nothing that is produced from then on is missed. An empty partition needs one as well: where reading
+// starts at the end, what comes into it before the group has begun is not read.
+func (r *runner) begun(ctx context.Context, topics ...string) bool {
 	ctx, cancel := context.WithTimeout(ctx, rpcTimeout)
 	defer cancel()
-	admin := kadm.NewClient(r.kafka)
-	topics, err := admin.ListTopics(ctx, Topic)
-	if err != nil || len(topics[Topic].Partitions) == 0 {
+	lags, err := kafka.GroupLag(ctx, kadm.NewClient(r.kafka), r.group, true, topics...)
+	if err != nil {
 		return false
 	}
-	offsets, err := admin.FetchOffsets(ctx, r.group)
-	if err != nil {
-		return false // a group that nobody has joined yet is an error to some brokers
-	}
-	for partition := range topics[Topic].Partitions {
-		if o, ok := offsets.Lookup(Topic, partition); !ok || o.Err != nil || o.At < 0 {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(lags, func(l kafka.PartitionLag) bool { return l.Committed < 0 })
 }

@@ -51,6 +51,7 @@ func runProgram(ctx context.Context, program string, args ...string) error {
 // serving is wasmtime with a component, at an address that stays the same.
 type serving struct {
 	screen   *screen
+	name     string // of the component
 	wasmtime string
 	address  string
 	env      []string
@@ -144,6 +145,9 @@ func (s *serving) copyOutput(from io.Reader, last *tail) {
 		if text := bytes.TrimRight(part, "\r\n"); len(text) > 0 {
 			s.screen.say("component | %s\n", appendPrintable(nil, text, maxShown))
 			last.add(string(text))
+			if trap := trapOf(string(text)); trap != "" {
+				s.screen.say("%s trapped: %s\n", s.name, appendPrintable(nil, []byte(trap), maxShown))
+			}
 		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			return

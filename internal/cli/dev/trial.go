@@ -33,6 +33,7 @@ type trial struct {
 	*runner
 	component Component
 	plan      plan
+	read      stamp  // of the component's file, before it was read for the first time
 	folder    string // what is written goes here
 	serving   *serving
 	link      settings.Link
@@ -54,6 +55,7 @@ func RunComponent(ctx context.Context, opts Options, component Component) (err e
 	if opts.Hosts != "" && opts.Data != "" {
 		return ErrHostsAndData
 	}
+	read, _ := stampOf(component.Path)
 	how, err := component.plan()
 	if err != nil {
 		return err
@@ -62,7 +64,7 @@ func RunComponent(ctx context.Context, opts Options, component Component) (err e
 		return err
 	}
 	s := newScreen(opts.Out, opts.Err)
-	t := &trial{runner: &runner{opts: opts, screen: s}, component: component, plan: how, since: time.Now()}
+	t := &trial{runner: &runner{opts: opts, screen: s}, component: component, plan: how, read: read, since: time.Now()}
 	t.log = telemetry.NewLogger(s, t.level(), false)
 	defer func() { err = errors.Join(err, t.stop(context.WithoutCancel(ctx))) }()
 	if err := t.start(ctx); err != nil {
@@ -96,7 +98,7 @@ func (t *trial) start(ctx context.Context) error {
 			return err
 		}
 		url = "http://" + address + "/"
-		t.serving = &serving{screen: t.screen, wasmtime: t.component.Wasmtime, address: address}
+		t.serving = &serving{screen: t.screen, name: t.component.name(), wasmtime: t.component.Wasmtime, address: address}
 	}
 	if t.serving != nil {
 		t.serving.env = slices.Clone(t.component.Env)
@@ -303,7 +305,7 @@ func (t *trial) awaitStart(ctx context.Context) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for t.link.Consumer.Start.Kind != settings.StartEarliest {
-		if _, known, err := t.lag(ctx); err == nil && known {
+		if t.begun(ctx, t.link.Consumer.Topics...) {
 			return nil
 		}
 		select {

@@ -43,6 +43,12 @@ func (t *trial) exchange(ctx context.Context) (err error) {
 		t.poll(polling, records)
 	}()
 	defer func() { cancel(); <-polled }()
+	telling := make(chan struct{})
+	go func() {
+		defer close(telling)
+		t.tell(polling)
+	}()
+	defer func() { cancel(); <-telling }()
 	changed := make(chan error)
 	if t.component.Watch {
 		watched := make(chan struct{})

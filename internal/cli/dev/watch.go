@@ -30,30 +30,35 @@ func stampOf(path string) (stamp, bool) {
 // watch serves the component anew when its file has changed, until ctx ends. What comes of it goes to changed. Where
 // the new one cannot be served at all, the old one goes on.
 func (t *trial) watch(ctx context.Context, changed chan<- error) {
+	watchFile(ctx, t.component.Path, t.read, func() {
+		select {
+		case changed <- t.serveAnew(ctx):
+		case <-ctx.Done():
+		}
+	})
+}
+
+// watchFile calls changed each time that a file has become another than is known and is whole, until ctx ends.
+func watchFile(ctx context.Context, path string, known stamp, changed func()) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
-	served, _ := stampOf(t.component.Path)
-	seen := served
+	seen := known
 	for {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
-		now, there := stampOf(t.component.Path)
-		if !there || now == served {
+		now, there := stampOf(path)
+		if !there || now == known {
 			continue
 		}
 		if now != seen {
 			seen = now
 			continue
 		}
-		served = now
-		select {
-		case changed <- t.serveAnew(ctx):
-		case <-ctx.Done():
-			return
-		}
+		known = now
+		changed()
 	}
 }
 
