@@ -21,7 +21,7 @@ func ProbeNATS(ctx context.Context, r *config.Route) error {
 func (b *Bridge) overNATS(name string, d route.Delivery) record.Receiver {
 	o := natsout.Options{
 		Route: name, Conn: b.nats.Acquire(d.Settings.NATS.Server), Settings: d.Settings, Message: messages(d), Form: d.Form,
-		Trace: d.Trace,
+		Trace: d.Trace, GiveUp: d.GiveUp, Log: d.Log,
 	}
 	switch d.Settings.HTTP.Deliver {
 	case settings.DeliverJetStream:

@@ -50,6 +50,9 @@ func appendHeaders(b []byte, headers []record.Header) []byte {
 // EncodeHeaders writes headers as the JSON list that an envelope has of them.
 func EncodeHeaders(headers []record.Header) string { return string(appendHeaders(nil, headers)) }
 
+// DecodeHeaders reads what [EncodeHeaders] writes.
+func DecodeHeaders(text string) ([]record.Header, error) { return parseHeaders(text) }
+
 // parseHeaders reads what [appendHeaders] writes, one header after the other: memory grows with those that are well.
 // Its errors count headers from 0.
 func parseHeaders(text string) ([]record.Header, error) {

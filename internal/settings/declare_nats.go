@@ -7,6 +7,7 @@ const (
 	keyNATSURL            = "nats_url"
 	keyNATSSubject        = "nats_subject"
 	keyNATSStream         = "nats_stream"
+	keyNATSAdvisoryStream = "nats_advisory_stream"
 	keyNATSMaxWait        = "nats_max_wait"
 	keyNATSPublishSubject = "nats_publish_subject"
 	keyNATSPublishTopic   = "nats_publish_topic"
@@ -43,6 +44,12 @@ func natsSection() section {
 				defDoc: "whichever has the subject", example: "ORDERS",
 				doc:   "Stream that has to take the records of `deliver=jetstream`. Where another one does, they are held.",
 				value: into("name of a stream", parseStreamName, func(d *draft) *string { return &d.link.NATS.Stream }),
+			},
+			{
+				name: keyNATSAdvisoryStream, hints: []string{"nats_advisories", "advisory_stream", "nats_dead_letters"}, scope: scopeRoute,
+				defDoc: "none: such messages stay in their stream, and nobody is told", example: "ORDERS_GIVEN_UP",
+				doc:   "Stream that keeps what NATS says of messages that the consumers of `nats_stream` give up (the advisories of `max_deliver` and of `+TERM`). With it, `deliver=jetstream` stores each of them in `dead_letter_topic` ([nats.md](nats.md#what-a-consumer-gives-up)). Needs `nats_stream` and `dead_letter_topic`.",
+				value: into("name of a stream", parseStreamName, func(d *draft) *string { return &d.link.NATS.AdvisoryStream }),
 			},
 			{
 				name: keyNATSMaxWait, hints: []string{"nats_timeout", "nats_work_timeout"}, scope: scopeRoute,

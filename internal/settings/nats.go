@@ -17,6 +17,9 @@ type NATS struct {
 	Subject string
 	// Stream is the stream that has to take the records, "" for whichever has the subject.
 	Stream string
+	// AdvisoryStream is the stream that keeps the advisories about messages which consumers of Stream have given up; ""
+	// where nobody asks for these.
+	AdvisoryStream string
 	// MaxWait bounds a request whose receiver asks for more time again and again.
 	MaxWait time.Duration
 	// AnswerTimeout is how long a request may be without a sign of life.

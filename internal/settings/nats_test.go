@@ -39,6 +39,11 @@ func TestRoutesOverNATS(t *testing.T) {
 	if err != nil || l.NATS.Stream != "ORDERS" || l.Delivery.HandleTimeout != time.Minute {
 		t.Errorf("a route into a stream: %+v, %v", l.NATS, err)
 	}
+	l, warnings, err = natsRoute("deliver", "jetstream", "nats_url", at, "nats_stream", "ORDERS", "nats_advisory_stream", "GIVEN_UP",
+		"dead_letter_topic", "dead")
+	if err != nil || len(warnings) > 0 || l.NATS.AdvisoryStream != "GIVEN_UP" {
+		t.Errorf("a route that hears of what is given up: %+v, %v, %v", l.NATS, warnings, err)
+	}
 	if _, warnings, err := natsRoute("deliver", "nats", "nats_url", at); err != nil || len(warnings) != 1 ||
 		!strings.Contains(warnings[0].Text, "at most once") {
 		t.Errorf("a route that loses records: %v, %v", warnings, err)
@@ -51,27 +56,33 @@ func TestRoutesOverNATSThatCannotWork(t *testing.T) {
 		settings []string
 		key, why string
 	}{
-		"no server":             {[]string{"deliver", "jetstream"}, "nats_url", "deliver=jetstream needs it"},
-		"no topic":              {[]string{"deliver", "jetstream", "nats_url", at, "topic", ""}, "topic", "hands over"},
-		"no use for it":         {[]string{"deliver", "http-records", "url", "http://a/", "nats_url", at}, "nats_url", "nothing what for"},
-		"HTTP as well":          {[]string{"deliver", "nats-reply", "nats_url", at, "url", "http://a/"}, "url", "leave it out"},
-		"a user in the URL":     {[]string{"deliver", "nats-reply", "nats_url", "nats://me:secret@nats:4222"}, "nats_url", "holds a user"},
-		"another scheme":        {[]string{"deliver", "nats-reply", "nats_url", "http://nats:4222"}, "nats_url", "nats://host:4222"},
-		"a port of no use":      {[]string{"deliver", "nats-reply", "nats_url", "nats://nats:99999"}, "nats_url", "has a port"},
-		"a space in the URL":    {[]string{"deliver", "nats-reply", "nats_url", "nats://na ts:4222"}, "nats_url", "nats://host:4222"},
-		"a path":                {[]string{"deliver", "nats-reply", "nats_url", at + "/a"}, "nats_url", "behind the host"},
-		"a wildcard":            {[]string{"deliver", "nats-reply", "nats_url", at, "nats_subject", "kafka.>"}, "nats_subject", "wildcard"},
-		"an empty token":        {[]string{"deliver", "nats-reply", "nats_url", at, "nats_subject", "kafka..a"}, "nats_subject", "not a subject"},
-		"an unknown word":       {[]string{"deliver", "nats-reply", "nats_url", at, "nats_subject", "k.{value}"}, "nats_subject", "brace"},
-		"two who come":          {[]string{"deliver", "nats-reply", "nats_url", at, "nats_token", "t", "nats_user", "u", "nats_password", "p"}, "nats_user", "leave one"},
-		"no password":           {[]string{"deliver", "nats-reply", "nats_url", at, "nats_user", "u"}, "nats_password", "missing"},
-		"no user":               {[]string{"deliver", "nats-reply", "nats_url", at, "nats_password", "p"}, "nats_user", "missing"},
-		"no key":                {[]string{"deliver", "nats-reply", "nats_url", at, "nats_tls_cert_file", "/c"}, "nats_tls_key_file", "missing"},
-		"a wrong seed":          {[]string{"deliver", "nats-reply", "nats_url", at, "nats_nkey", "secret"}, "nats_nkey", "begin with SU"},
-		"wrong credentials":     {[]string{"deliver", "nats-reply", "nats_url", at, "nats_creds", "secret"}, "nats_creds", ".creds"},
-		"too little time":       {[]string{"deliver", "nats-reply", "nats_url", at, "nats_max_wait", "1s"}, "nats_max_wait", "handle_timeout"},
-		"transactions":          {[]string{"deliver", "jetstream", "nats_url", at, "transactions", "true"}, "transactions", "no outputs"},
-		"a stream with a dot":   {[]string{"deliver", "jetstream", "nats_url", at, "nats_stream", "a.b"}, "nats_stream", "dot"},
+		"no server":           {[]string{"deliver", "jetstream"}, "nats_url", "deliver=jetstream needs it"},
+		"no topic":            {[]string{"deliver", "jetstream", "nats_url", at, "topic", ""}, "topic", "hands over"},
+		"no use for it":       {[]string{"deliver", "http-records", "url", "http://a/", "nats_url", at}, "nats_url", "nothing what for"},
+		"HTTP as well":        {[]string{"deliver", "nats-reply", "nats_url", at, "url", "http://a/"}, "url", "leave it out"},
+		"a user in the URL":   {[]string{"deliver", "nats-reply", "nats_url", "nats://me:secret@nats:4222"}, "nats_url", "holds a user"},
+		"another scheme":      {[]string{"deliver", "nats-reply", "nats_url", "http://nats:4222"}, "nats_url", "nats://host:4222"},
+		"a port of no use":    {[]string{"deliver", "nats-reply", "nats_url", "nats://nats:99999"}, "nats_url", "has a port"},
+		"a space in the URL":  {[]string{"deliver", "nats-reply", "nats_url", "nats://na ts:4222"}, "nats_url", "nats://host:4222"},
+		"a path":              {[]string{"deliver", "nats-reply", "nats_url", at + "/a"}, "nats_url", "behind the host"},
+		"a wildcard":          {[]string{"deliver", "nats-reply", "nats_url", at, "nats_subject", "kafka.>"}, "nats_subject", "wildcard"},
+		"an empty token":      {[]string{"deliver", "nats-reply", "nats_url", at, "nats_subject", "kafka..a"}, "nats_subject", "not a subject"},
+		"an unknown word":     {[]string{"deliver", "nats-reply", "nats_url", at, "nats_subject", "k.{value}"}, "nats_subject", "brace"},
+		"two who come":        {[]string{"deliver", "nats-reply", "nats_url", at, "nats_token", "t", "nats_user", "u", "nats_password", "p"}, "nats_user", "leave one"},
+		"no password":         {[]string{"deliver", "nats-reply", "nats_url", at, "nats_user", "u"}, "nats_password", "missing"},
+		"no user":             {[]string{"deliver", "nats-reply", "nats_url", at, "nats_password", "p"}, "nats_user", "missing"},
+		"no key":              {[]string{"deliver", "nats-reply", "nats_url", at, "nats_tls_cert_file", "/c"}, "nats_tls_key_file", "missing"},
+		"a wrong seed":        {[]string{"deliver", "nats-reply", "nats_url", at, "nats_nkey", "secret"}, "nats_nkey", "begin with SU"},
+		"wrong credentials":   {[]string{"deliver", "nats-reply", "nats_url", at, "nats_creds", "secret"}, "nats_creds", ".creds"},
+		"too little time":     {[]string{"deliver", "nats-reply", "nats_url", at, "nats_max_wait", "1s"}, "nats_max_wait", "handle_timeout"},
+		"transactions":        {[]string{"deliver", "jetstream", "nats_url", at, "transactions", "true"}, "transactions", "no outputs"},
+		"a stream with a dot": {[]string{"deliver", "jetstream", "nats_url", at, "nats_stream", "a.b"}, "nats_stream", "dot"},
+		"advisories of no stream": {[]string{"deliver", "jetstream", "nats_url", at, "nats_advisory_stream", "B", "dead_letter_topic", "d"},
+			"nats_stream", "missing"},
+		"advisories for nobody": {[]string{"deliver", "jetstream", "nats_url", at, "nats_stream", "A", "nats_advisory_stream", "B"},
+			"dead_letter_topic", "missing"},
+		"advisories of itself": {[]string{"deliver", "jetstream", "nats_url", at, "nats_stream", "A", "nats_advisory_stream", "A", "dead_letter_topic", "d"},
+			"nats_advisory_stream", "of their own"},
 		"subjects of NATS":      {[]string{"nats_publish_subject", "$JS.>", "nats_url", at, "topic", ""}, "nats_publish_subject", "of NATS itself"},
 		"subjects that overlap": {[]string{"nats_publish_subject", "kafka.>,kafka.orders.*", "nats_url", at, "topic", ""}, "nats_publish_subject", "published twice"},
 		"round and round": {[]string{"deliver", "nats-reply", "nats_subject", "kafka.{topic}.{key}", "nats_publish_subject", "kafka.orders.>", "nats_url", at},

@@ -9,7 +9,7 @@ import (
 
 // Settings that say something with some ways of delivery only, and those of the connection.
 var (
-	natsDeliverOnly = []string{keyNATSSubject, keyNATSStream, keyNATSMaxWait}
+	natsDeliverOnly = []string{keyNATSSubject, keyNATSStream, keyNATSAdvisoryStream, keyNATSMaxWait}
 	natsPublishOnly = []string{keyNATSPublishTopic, keyNATSQueue}
 	natsConnection  = []string{
 		keyNATSCreds, keyNATSSeed, keyNATSToken, keyNATSUser, keyNATSPassword, keyNATSCAFile, keyNATSCertFile, keyNATSKeyFile,
@@ -89,7 +89,10 @@ func (p *parse) natsDelivery() {
 		p.warn(keyDeliver, "is %s: a record counts as handled once the NATS server has it, and is LOST where nobody subscribes, a subscriber fails, or a server ends. This is at most once; %s and %s are at least once", DeliverNATS, DeliverNATSReply, DeliverJetStream)
 	}
 	if deliver != DeliverJetStream {
-		p.withdraw("deliver is "+string(deliver), keyNATSStream)
+		p.withdraw("deliver is "+string(deliver), keyNATSStream, keyNATSAdvisoryStream)
+	}
+	if n.AdvisoryStream != "" {
+		p.natsAdvisories()
 	}
 	n.AnswerTimeout = d.HandleTimeout
 	if deliver != DeliverNATSReply {
@@ -109,6 +112,20 @@ func (p *parse) natsDelivery() {
 			"is longer than rebalance_timeout (%s): a request that lasts longer than that is given up in a rebalance, and its record delivered again", p.link.Consumer.RebalanceTimeout)
 	}
 	d.HandleTimeout = n.MaxWait // how long the engine lets a call be; the receiver gives up a silent one earlier
+}
+
+// natsAdvisories sees that it is known whose messages are given up, and where their dead letters go.
+func (p *parse) natsAdvisories() {
+	n := &p.link.NATS
+	if n.Stream == "" && !p.anyFailed(keyNATSStream) {
+		p.fail(keyNATSStream, "is missing: nats_advisory_stream tells of messages of this stream")
+	}
+	if n.Stream == n.AdvisoryStream {
+		p.fail(keyNATSAdvisoryStream, "is nats_stream itself: the advisories need a stream of their own")
+	}
+	if p.link.Delivery.DeadLetterTopic == "" && !p.anyFailed("dead_letter_topic") {
+		p.fail("dead_letter_topic", "is missing: nats_advisory_stream has messages stored there that consumers give up")
+	}
 }
 
 // natsCredentials sees that there is one way to say who comes, and that it is whole.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/nats/refusal"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
@@ -43,6 +45,8 @@ type Conn struct {
 	denied  map[string]time.Time
 	// wanted are the subscriptions that there are to be.
 	wanted map[*Subscription]bool
+	// noted are problems that users of the connection have found.
+	noted map[any]status.Problem
 }
 
 // errConnecting is why there is no connection at first.
@@ -55,7 +59,7 @@ func (p *Pool) begin(server settings.NATSServer) *Conn {
 		pool: p, server: server, log: p.log.With("url", server.URLs), inbox: nats.NewInbox() + ".", stop: stop,
 		done: make(chan struct{}), closed: make(chan struct{}), away: errConnecting, since: time.Now(),
 		waiting: make(map[string]*waiter), refused: make(map[string]bool), denied: make(map[string]time.Time),
-		wanted: make(map[*Subscription]bool),
+		wanted: make(map[*Subscription]bool), noted: make(map[any]status.Problem),
 	}
 	go c.connect(ctx)
 	return c
@@ -221,19 +225,36 @@ const (
 	maxDenied = 1024
 )
 
-// troubles are what is wrong with the connection, in words.
-func (c *Conn) troubles() []string {
+// Note has health tell of a problem that a user of the connection has found, in place of the one before of the same
+// user; an empty text takes that back.
+func (c *Conn) Note(user any, kind status.ProblemKind, text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.away != nil {
-		return []string{fmt.Sprintf("NATS %s: no connection since %s: %v", c.server.URLs, c.since.UTC().Format(time.RFC3339), c.away)}
+	if text == "" {
+		delete(c.noted, user)
+		return
 	}
-	var list []string
+	c.noted[user] = status.Problem{Kind: kind, Text: text}
+}
+
+// problems are what is wrong with the connection and by it. While there is none, that says all.
+func (c *Conn) problems() status.Problems {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var list status.Problems
+	if c.away != nil {
+		list.Add(status.ProblemNATS, fmt.Sprintf("NATS %s: no connection since %s: %v", c.server.URLs, c.since.UTC().Format(time.RFC3339), c.away))
+		return list
+	}
 	for _, subject := range slices.Sorted(maps.Keys(c.refused)) {
 		if subject == c.inbox+"*" {
 			subject = "_INBOX.>, where answers come in"
 		}
-		list = append(list, fmt.Sprintf("NATS %s: the user may not subscribe to %s", c.server.URLs, subject))
+		list.Add(status.ProblemNATS, fmt.Sprintf("NATS %s: the user may not subscribe to %s", c.server.URLs, subject))
+	}
+	noted := slices.SortedFunc(maps.Values(c.noted), func(a, b status.Problem) int { return strings.Compare(a.Text, b.Text) })
+	for _, p := range noted {
+		list.Add(p.Kind, p.Text)
 	}
 	return list
 }

@@ -59,8 +59,8 @@ func (p *Pool) Problems() status.Problems {
 	slices.SortFunc(open, func(a, b *Conn) int { return strings.Compare(a.server.URLs, b.server.URLs) })
 	var list status.Problems
 	for _, c := range open {
-		for _, text := range c.troubles() {
-			list.Add(status.ProblemNATS, text)
+		for _, p := range c.problems() {
+			list.Add(p.Kind, p.Text)
 		}
 	}
 	return list

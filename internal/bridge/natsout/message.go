@@ -2,9 +2,13 @@ package natsout
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/nats-io/nats.go"
@@ -97,6 +101,55 @@ func (s *sender) header(r *record.Record, trace map[string][]string) nats.Header
 		h[keyBase64Header] = []string{base64.StdEncoding.EncodeToString(r.Key)}
 	}
 	return h
+}
+
+// recordOf is the record that a message was made of, as far as it tells: headers that NATS can hold stand in the order
+// of their names, and the trace is that of the delivery.
+func recordOf(m *nats.Msg, form settings.Payload) (*record.Record, error) {
+	r := &record.Record{Topic: m.Header.Get(topicHeader), Value: m.Data}
+	partition, partitionErr := strconv.ParseInt(m.Header.Get(partitionHeader), 10, 32)
+	offset, offsetErr := strconv.ParseInt(m.Header.Get(offsetHeader), 10, 64)
+	timestamp, timestampErr := strconv.ParseInt(m.Header.Get(timestampHeader), 10, 64)
+	if err := errors.Join(partitionErr, offsetErr, timestampErr); err != nil {
+		return nil, fmt.Errorf("its headers do not say which record it is: %w", err)
+	}
+	r.Partition, r.Offset, r.Timestamp = int32(partition), offset, time.UnixMilli(timestamp)
+	if form == settings.PayloadEnvelope {
+		// A body that is none was written by other settings of the route. The headers of the message say the rest then.
+		if out, err := payload.Decode(m.Data); err == nil {
+			r.Key, r.Value, r.Headers = out.Key, out.Value, out.Headers
+			return r, nil
+		}
+	}
+	switch {
+	case m.Header.Get(tombstoneHeader) == "true":
+		r.Value = nil
+	case r.Value == nil:
+		r.Value = []byte{}
+	}
+	var err error
+	if key, is := m.Header[keyHeader]; is && len(key) > 0 {
+		r.Key = []byte(key[0])
+	} else if key, is := m.Header[keyBase64Header]; is && len(key) > 0 {
+		if r.Key, err = base64.StdEncoding.DecodeString(key[0]); err != nil {
+			return nil, fmt.Errorf("reading its key: %w", err)
+		}
+	}
+	if all := m.Header.Get(headersHeader); all != "" {
+		if r.Headers, err = payload.DecodeHeaders(all); err != nil {
+			return nil, fmt.Errorf("reading its headers: %w", err)
+		}
+		return r, nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Header)) {
+		if reserved(name) {
+			continue
+		}
+		for _, value := range m.Header[name] {
+			r.Headers = append(r.Headers, record.Header{Key: name, Value: []byte(value)})
+		}
+	}
+	return r, nil
 }
 
 // subjectOf is the subject that a record goes to. The error is about the record.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/nats-io/nats.go"
 
@@ -28,6 +29,10 @@ type Options struct {
 	Form *payload.Form
 	// Trace may be nil.
 	Trace *tracing.Link
+	// GiveUp stores the dead letter of a record that a consumer of the stream has given up. It is needed with
+	// nats_advisory_stream, and so is Log.
+	GiveUp func(ctx context.Context, r *record.Record, attempts int, cause error) error
+	Log    *slog.Logger
 }
 
 // sender is what all receivers have in common.

@@ -22,13 +22,27 @@ type Stream struct {
 	sender
 	// ids begins the ids of messages.
 	ids string
+	// advisories is nil where nobody asks for what consumers give up.
+	advisories *advisories
 }
 
 // NewStream returns the receiver of a route.
 func NewStream(o Options) *Stream {
 	hosts := slices.Sorted(slices.Values(o.Settings.Cluster.Hosts))
 	sum := sha256.Sum256([]byte(strings.Join(hosts, ",")))
-	return &Stream{sender: sender{o}, ids: hex.EncodeToString(sum[:4]) + "/" + o.Settings.Consumer.Group}
+	s := &Stream{sender: sender{o}, ids: hex.EncodeToString(sum[:4]) + "/" + o.Settings.Consumer.Group}
+	if o.Settings.NATS.AdvisoryStream != "" {
+		s.advisories = watchAdvisories(o, s.ids)
+	}
+	return s
+}
+
+// Close ends what the receiver does, and gives the connection back.
+func (s *Stream) Close() {
+	if s.advisories != nil {
+		s.advisories.stop()
+	}
+	s.sender.Close()
 }
 
 // Receive implements record.Receiver.

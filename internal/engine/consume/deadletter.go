@@ -3,8 +3,10 @@ package consume
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"slices"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
@@ -43,6 +45,17 @@ func (cfg *Config) deadLetter() func(context.Context, *record.Record, int, error
 	return func(ctx context.Context, r *record.Record, attempts int, cause error) error {
 		return cfg.Produce(ctx, letter(r, attempts, cause))
 	}
+}
+
+// GiveUp stores the dead letter of a record that is finished here and that whoever it was handed to has given up later,
+// and tells of it. It returns when the broker has acknowledged the letter. The settings name a topic for it.
+func (cfg *Config) GiveUp(ctx context.Context, r *record.Record, attempts int, cause error) error {
+	if err := cfg.deadLetter()(ctx, r, attempts, cause); err != nil {
+		return fmt.Errorf("storing a dead letter in %s: %w", cfg.Settings.Delivery.DeadLetterTopic, err)
+	}
+	letters := dispatch.DeadLetters{Delivery: &cfg.Settings.Delivery, Observer: cfg.Observer}
+	letters.Written(cfg.Log.With("topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "attempts", attempts, "reason", cause))
+	return nil
 }
 
 // letter returns the function that makes dead letters, nil where the link has no topic for them.

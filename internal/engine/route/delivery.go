@@ -1,6 +1,7 @@
 package route
 
 import (
+	"context"
 	"log/slog"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/tracing"
@@ -15,6 +16,9 @@ type Delivery struct {
 	Form     *payload.Form
 	Trace    *tracing.Link
 	Log      *slog.Logger
+	// GiveUp stores the dead letter of a record that has counted as done, and that is given up by whoever has it now. It
+	// is nil where the settings name no topic for dead letters. It can be called until the receiver is closed.
+	GiveUp func(ctx context.Context, r *record.Record, attempts int, cause error) error
 }
 
 // Message makes the message of a record, for those who know messages alone.

@@ -127,14 +127,21 @@ func (s *reading) choosePayloads() {
 	s.payloads.Store(&payloads{s.log})
 }
 
+// giveUpFunc stores the dead letter of a record that has counted as done.
+type giveUpFunc = func(ctx context.Context, r *record.Record, attempts int, cause error) error
+
 // delivery is what the reading lends to those who take its records.
-func (s *reading) delivery() Delivery {
-	return Delivery{Settings: &s.settings, Form: payload.FormOf(&s.settings), Trace: s.trace, Log: s.log}
+func (s *reading) delivery(giveUp giveUpFunc) Delivery {
+	d := Delivery{Settings: &s.settings, Form: payload.FormOf(&s.settings), Trace: s.trace, Log: s.log}
+	if s.settings.Delivery.DeadLetterTopic != "" {
+		d.GiveUp = giveUp
+	}
+	return d
 }
 
 // receiver is what takes the records of the reading.
-func (s *reading) receiver() record.Receiver {
-	s.receives = s.claim.wanted.Receiver(s.delivery())
+func (s *reading) receiver(giveUp giveUpFunc) record.Receiver {
+	s.receives = s.claim.wanted.Receiver(s.delivery(giveUp))
 	r := record.Receiver(loggedReceiver{fitReceiver{s.receives, s.shared.Secrets}, &s.payloads})
 	if s.settings.Delivery.Tombstones == settings.TombstonesSkip && !s.claim.wanted.Role.Batches() {
 		r = skipsTombstones{r, s.log}
@@ -145,9 +152,11 @@ func (s *reading) receiver() record.Receiver {
 func (s *reading) consumerConfig() consume.Config {
 	cfg := consume.Config{
 		Settings: s.settings, Access: s.access, Component: s.claim.id.Peer, Words: s.shared.Words,
-		Receiver: s.receiver(), Batches: s.claim.wanted.Role.Batches(),
+		Batches: s.claim.wanted.Role.Batches(),
 		Produce: s.deadLetter, Limiter: s.shared.Limiter, Observer: s.metrics, Secrets: s.shared.Secrets, Log: s.log,
 	}
+	letters := cfg
+	cfg.Receiver = s.receiver(letters.GiveUp)
 	if s.claim.wanted.Role == role.Process {
 		cfg.Outputs = &dispatch.Outputs{Prepare: s.publisher.Prepare, Produce: s.publish}
 		cfg.TransactionalID = s.transactionalID()
