@@ -44,6 +44,8 @@ type MessagingPluginOptions struct {
 	// message is gone.
 	MaxInFlight   int
 	AdmissionWait time.Duration
+	// Connect is how the host connects, where that takes more than an address.
+	Connect []nats.Option
 }
 
 // PluginHandler is a component's handle-message. Its error, as a trap, is nobody's business. ctx ends when the host
@@ -56,7 +58,7 @@ func NewMessagingPlugin(t testing.TB, ns *NATSServer, opts MessagingPluginOption
 	opts.Queue = cmp.Or(opts.Queue, "workers")
 	opts.MaxInFlight = cmp.Or(opts.MaxInFlight, 33)
 	opts.AdmissionWait = cmp.Or(opts.AdmissionWait, 500*time.Millisecond)
-	p := &MessagingPlugin{t: t, nc: ns.Connect(), opts: opts, slots: make(chan struct{}, opts.MaxInFlight)}
+	p := &MessagingPlugin{t: t, nc: ns.Connect(opts.Connect...), opts: opts, slots: make(chan struct{}, opts.MaxInFlight)}
 	p.Start()
 	t.Cleanup(p.Kill)
 	return p

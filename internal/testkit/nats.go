@@ -1,6 +1,8 @@
 package testkit
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -52,6 +54,16 @@ func NATS(t testing.TB, opts NATSOptions) *NATSServer {
 	n.Start()
 	t.Cleanup(n.Stop)
 	return n
+}
+
+// ServeTLS has a server show a certificate and, where clients is not nil, ask for one of theirs.
+func ServeTLS(o *server.Options, pair tls.Certificate, clients *x509.CertPool) {
+	o.TLS, o.TLSTimeout = true, DefaultTimeout.Seconds()
+	o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}}
+	if clients != nil {
+		o.TLSVerify = true
+		o.TLSConfig.ClientAuth, o.TLSConfig.ClientCAs = tls.RequireAndVerifyClientCert, clients
+	}
 }
 
 // NATSAt stands for a nats-server that runs elsewhere, such as in a process of its own whose CPU time is to be told
