@@ -135,8 +135,8 @@ func headersOf(r *kgo.Record) map[string]string {
 	return headers
 }
 
-// TestWhatAConsumerGivesUpBecomesADeadLetter: with key, value and headers of the record, its place and the reason, once;
-// also where it was given up while no bridge ran.
+// TestWhatAConsumerGivesUpBecomesADeadLetter: with key, value and headers of the record, its place and the reason,
+// once; also where it was given up while no bridge ran.
 func TestWhatAConsumerGivesUpBecomesADeadLetter(t *testing.T) {
 	k := testkit.Kfake(t)
 	k.Topic("orders", 1)

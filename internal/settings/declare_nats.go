@@ -46,7 +46,8 @@ func natsSection() section {
 				value: into("name of a stream", parseStreamName, func(d *draft) *string { return &d.link.NATS.Stream }),
 			},
 			{
-				name: keyNATSAdvisoryStream, hints: []string{"nats_advisories", "advisory_stream", "nats_dead_letters"}, scope: scopeRoute,
+				name: keyNATSAdvisoryStream, hints: []string{"nats_advisories", "advisory_stream", "nats_dead_letters"},
+				scope:  scopeRoute,
 				defDoc: "none: such messages stay in their stream, and nobody is told", example: "ORDERS_GIVEN_UP",
 				doc:   "Stream that keeps what NATS says of messages that the consumers of `nats_stream` give up (the advisories of `max_deliver` and of `+TERM`). With it, `deliver=jetstream` stores each of them in `dead_letter_topic` ([nats.md](nats.md#what-a-consumer-gives-up)). Needs `nats_stream` and `dead_letter_topic`.",
 				value: into("name of a stream", parseStreamName, func(d *draft) *string { return &d.link.NATS.AdvisoryStream }),

@@ -132,18 +132,6 @@ func (e example) run(t *testing.T) {
 	}
 }
 
-// TestTheCommandsOfTheShims: those of their README make components of the examples.
-func TestTheCommandsOfTheShims(t *testing.T) {
-	folder := t.TempDir()
-	for _, name := range []string{"enrich", "word-count"} {
-		link(t, testkit.ComponentWasm(t, name), folder, name+".wasm")
-	}
-	plug(t, folder, readFile(t, "shims/README.md"))
-	for _, name := range []string{"enrich", "word-count"} {
-		testkit.StartWasiHost(t, filepath.Join(folder, name+"-http.wasm"))
-	}
-}
-
 // plug runs a README's commands that make components of shims and others.
 func plug(t *testing.T, folder, readme string) {
 	t.Helper()

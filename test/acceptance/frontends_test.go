@@ -26,6 +26,8 @@ type frontEnd struct {
 	asks bool
 	// attempts says that the application knows how often a record came.
 	attempts bool
+	// forgets says that who counts failures keeps no reason of them: a dead letter tells their number alone.
+	forgets bool
 	// cannot has the names of cases, each with the reason.
 	cannot map[string]string
 }
@@ -39,12 +41,19 @@ const (
 	putAnew      = "the host tells nobody of a changed config, and a link that is put anew leaves and joins its group"
 	asksInCalls  = "the test component requests as a handler alone"
 	natsRequests = "over NATS a component publishes, and requests nothing of Kafka"
+	silent       = "a component that replies nothing else than its answers cannot tell of an error: its host throws away what a handler returns"
 	noReplyTo    = "a stream does not keep where a record wants its answer"
 	inTheStream  = "the bridge is finished with a record when the stream has it: what becomes of it there is the consumer's"
 )
 
 // envelopes are the settings by which messages have keys, headers and null.
 var envelopes = []string{"payload", "envelope", "tombstones", "envelope"}
+
+// cannotInAStream is what nobody can who gets records by a stream.
+var cannotInAStream = map[string]string{
+	"batches": oneByOne, "retries": noAttempts, "requests": natsRequests, "answers": noReplyTo,
+	"transactions": ownPublishes, "scaled to zero": inTheStream, "drain": inTheStream,
+}
 
 var frontEnds = []*frontEnd{
 	{
@@ -89,17 +98,28 @@ var frontEnds = []*frontEnd{
 		cannot:   map[string]string{},
 	},
 	{
-		name: "nats-reply", start: startNATSReply, returns: true,
+		name: "nats-reply", start: startNATSReply(standInWorkload), returns: true,
 		settings: map[string]string{"reply_topic": out, "handle_timeout": "2s"}, whole: envelopes,
 		cannot: map[string]string{"batches": oneByOne, "retries": noAttempts, "requests": natsRequests},
 	},
 	{
-		name: "jetstream", start: startJetStream, whole: envelopes,
+		name: "nats-reply, wasmtime", start: startNATSReply(wasmWorkload(realVerdicts)), returns: true,
+		settings: map[string]string{"reply_topic": out, "handle_timeout": "2s"}, whole: envelopes,
+		cannot: map[string]string{"batches": oneByOne, "retries": noAttempts, "requests": natsRequests},
+	},
+	{
+		name: "nats-reply, echo", start: startNATSReply(wasmWorkload(realEcho)), returns: true,
+		settings: map[string]string{"reply_topic": out, "handle_timeout": "2s"}, whole: envelopes,
 		cannot: map[string]string{
-			"batches": oneByOne, "retries": noAttempts, "requests": natsRequests, "answers": noReplyTo,
-			"transactions": ownPublishes,
-			"dead letters": inTheStream, "traps": inTheStream, "scaled to zero": inTheStream, "drain": inTheStream,
+			"batches": oneByOne, "retries": noAttempts, "requests": natsRequests, "rejects": silent, "dead letters": silent,
 		},
+	},
+	{
+		name: "jetstream", start: startJetStream(standInWorkload), whole: envelopes, forgets: true, cannot: cannotInAStream,
+	},
+	{
+		name: "jetstream, wasmtime", start: startJetStream(wasmWorkload(realVerdicts)), whole: envelopes, forgets: true,
+		cannot: cannotInAStream,
 	},
 	{
 		name: "wasmtime, processor", start: startWasiProcessor, returns: true, attempts: true,

@@ -193,6 +193,9 @@ func (p *place) once(repeats bool, values ...string) {
 func (p *place) buried(values ...string) map[string]*kgo.Record {
 	p.t.Helper()
 	p.drained()
+	if p.settled != nil && len(values) > 0 {
+		p.until(dead, values...) // what the application gives up by itself becomes a letter later
+	}
 	letters := make(map[string]*kgo.Record)
 	var got []string
 	for _, r := range p.stored(dead) {

@@ -36,10 +36,7 @@ func startWasiHandler(p *place, settings map[string]string) {
 
 func startWasiMessages(p *place, settings map[string]string) {
 	p.t.Helper()
-	consumer, bus := testkit.ShimWasm(p.t, "consumer"), testkit.ComponentWasm(p.t, "bus")
-	component := testkit.Compose(p.t, testkit.EchoWasm(p.t), consumer, bus)
-	component = testkit.Compose(p.t, testkit.ShimWasm(p.t, "messaging"), component)
-	host := testkit.StartWasiHost(p.t, component, environment(p)...)
+	host := testkit.StartWasiHost(p.t, realEcho(p.t), environment(p)...)
 	p.app = host
 	startBridge(p, "http-messages", host.URL(), settings)
 }

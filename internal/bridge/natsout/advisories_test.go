@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -95,10 +96,7 @@ func TestWhatSaysNotWhichRecordItIsIsNone(t *testing.T) {
 	for name, value := range map[string]string{
 		partitionHeader: "one", offsetHeader: "", timestampHeader: "9999999999999999999999", keyBase64Header: "?", headersHeader: "[",
 	} {
-		h := nats.Header{}
-		for k, v := range whole {
-			h[k] = v
-		}
+		h := maps.Clone(whole)
 		h.Set(name, value)
 		if r, err := recordOf(&nats.Msg{Header: h}, settings.PayloadRaw); err == nil {
 			t.Errorf("with %s %q it is %+v", name, value, r)

@@ -135,9 +135,9 @@ func TestAProgramIsTriedByItsURL(t *testing.T) {
 	}
 }
 
-// TestNoLineIsMissedBeforeTheGroupHasBegun: somebody else's topic is read from its end, and one that is empty has its end
-// where the lines go. The group has a position when its first commit is there, which is held up here until the run has
-// asked for it again and again.
+// TestNoLineIsMissedBeforeTheGroupHasBegun: somebody else's topic is read from its end, and one that is empty has its
+// end where the lines go. The group has a position when its first commit is there, which is held up here until the run
+// has asked for it again and again.
 func TestNoLineIsMissedBeforeTheGroupHasBegun(t *testing.T) {
 	cluster := testkit.Kfake(t)
 	cluster.Topic("quiet", 2)
@@ -174,7 +174,9 @@ func TestNoLineIsMissedBeforeTheGroupHasBegun(t *testing.T) {
 	var out bytes.Buffer
 	err := RunComponent(t.Context(), Options{
 		In: strings.NewReader("a\nb\n"), Out: &out, Err: log, Hosts: cluster.Brokers()[0], EchoTimeout: 5 * time.Second,
-	}, Component{URL: shouting(t), Set: []string{"topic=quiet", "http_format=json", "dead_letter_topic=dead", "create_topics=true"}})
+	}, Component{URL: shouting(t), Set: []string{
+		"topic=quiet", "http_format=json", "dead_letter_topic=dead", "create_topics=true",
+	}})
 	if err != nil || !held.Load() || early.Load() {
 		t.Errorf("%v; a position was committed: %t, and lines were taken before: %t\n%s", err, held.Load(), early.Load(), log)
 	}

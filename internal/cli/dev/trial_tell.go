@@ -33,8 +33,8 @@ type told struct {
 	slow  bool // that a call goes on
 }
 
-// tell says what is wrong with the component, once each, until ctx ends: that it fails, that it takes no calls, and that
-// a call goes on and on.
+// tell says what is wrong with the component, once each, until ctx ends: that it fails, that it takes no calls, and
+// that a call goes on and on.
 func (t *trial) tell(ctx context.Context) {
 	tick := time.NewTicker(tellEvery)
 	defer tick.Stop()
@@ -74,7 +74,8 @@ func (was told) next(name string, links []status.Link) (now told, text string) {
 	case now.wrong && !was.wrong:
 		return now, fmt.Sprintf("%s: %s", name, strings.Join(problems, "; "))
 	case now.slow && !was.slow:
-		return now, fmt.Sprintf("%s has been at work on a call for %s", name, time.Duration(oldest*float64(time.Second)).Round(time.Second))
+		goesOn := time.Duration(oldest * float64(time.Second)).Round(time.Second)
+		return now, fmt.Sprintf("%s has been at work on a call for %s", name, goesOn)
 	case was.wrong && !now.wrong:
 		return now, name + " is well again"
 	default:

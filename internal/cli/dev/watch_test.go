@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestAChangedFileIsNoticedSoon: two looks after it is whole, and not before; what was written before the watch began is
-// noticed as well.
+// TestAChangedFileIsNoticedSoon: two looks after it is whole, and not before; what was written before the watch began
+// is noticed as well.
 func TestAChangedFileIsNoticedSoon(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "component.wasm")
 	write := func(content string) {
