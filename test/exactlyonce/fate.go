@@ -16,8 +16,8 @@ type Fate struct {
 // dead tells whether the record must be dead-lettered.
 func (f Fate) dead() bool { return f.Reject || f.Fail }
 
-// fateOf draws a record's fate by seed.
-func fateOf(seed uint64, id ledger.ID) Fate {
+// FateOf draws a record's fate by seed.
+func FateOf(seed uint64, id ledger.ID) Fate {
 	r := rand.New(rand.NewPCG(seed, id.Number()))
 	switch luck := r.Float64(); {
 	case luck < 0.003:

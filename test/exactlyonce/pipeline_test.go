@@ -8,12 +8,10 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
@@ -46,12 +44,6 @@ func newPipeline(client *testkit.Client, seed uint64, protocol string, transacti
 	return p
 }
 
-// Headers of outputs.
-const (
-	headerFrom = "from"
-	headerNth  = "nth"
-)
-
 var errTrap = errors.New("this call traps")
 
 // process is the component. What it does depends on the seed, the records and how often it has seen them.
@@ -68,7 +60,7 @@ func (p *pipeline) process(ctx context.Context, batch []*record.Record) ([]recor
 		}
 		p.deliveries[id]++
 		now := rand.New(rand.NewPCG(p.seed+uint64(p.deliveries[id]), id.Number()))
-		fate := fateOf(p.seed, id)
+		fate := FateOf(p.seed, id)
 		switch luck := now.Float64(); {
 		case fate.Reject:
 			outcomes[i] = record.Outcome{Kind: record.Reject, Err: errors.New("this record must not be processed")}
@@ -82,7 +74,7 @@ func (p *pipeline) process(ctx context.Context, batch []*record.Record) ([]recor
 			p.retries++
 			outcomes[i] = record.Outcome{Kind: record.Retry, Err: errors.New("not now")}
 		default:
-			outcomes[i] = record.Outcome{Kind: record.Done, Outputs: p.outputs(r, fate)}
+			outcomes[i] = record.Outcome{Kind: record.Done, Outputs: OutputsOf(r, fate, p.out)}
 		}
 	}
 	switch {
@@ -100,19 +92,6 @@ func (p *pipeline) process(ctx context.Context, batch []*record.Record) ([]recor
 		return nil, errTrap
 	}
 	return outcomes, nil
-}
-
-func (p *pipeline) outputs(r *record.Record, fate Fate) []record.Outgoing {
-	outs := make([]record.Outgoing, fate.Outputs)
-	for i := range outs {
-		outs[i] = record.Outgoing{
-			Topic: p.out, Partition: record.AnyPartition, Key: r.Key, Value: r.Value, Headers: []record.Header{
-				{Key: headerFrom, Value: []byte(ledger.At(r.Partition, r.Offset).String())},
-				{Key: headerNth, Value: []byte(strconv.Itoa(i + 1))},
-			},
-		}
-	}
-	return outs
 }
 
 // drained returns nil when everything that was produced is committed.
@@ -136,48 +115,15 @@ func (p *pipeline) tally(ctx context.Context, w *world) (t *Tally, aborted int, 
 	if t.End, t.Committed, err = fleet.Offsets(ctx, w.admin, p.name, p.in); err != nil {
 		return nil, 0, err
 	}
-	all, stored, err := w.readAll(ctx, p.out)
+	all, stored, err := fleet.ReadAll(ctx, w.t, w.kafka.Brokers(), p.out)
 	if err != nil {
 		return nil, 0, err
 	}
-	for _, r := range all {
-		o := Output{At: ledger.At(r.Partition, r.Offset)}
-		if o.ID, err = ledger.ParseID(string(r.Value)); err == nil {
-			err = o.readHeaders(r.Headers)
-		}
-		if _, ours := t.Produced[o.ID]; err != nil || !ours {
-			t.Strangers = append(t.Strangers, fmt.Sprintf("the output at %v: %v", o.At, err))
-			continue
-		}
-		t.Outputs = append(t.Outputs, o)
-	}
+	t.AddOutputs(all)
 	aborted = stored - len(all)
-	if all, stored, err = w.readAll(ctx, p.deadTopic); err != nil {
+	if all, stored, err = fleet.ReadAll(ctx, w.t, w.kafka.Brokers(), p.deadTopic); err != nil {
 		return nil, 0, err
 	}
-	aborted += stored - len(all)
-	for _, r := range all {
-		id, err := ledger.ParseID(string(r.Value))
-		if _, ours := t.Produced[id]; err != nil || !ours {
-			t.Strangers = append(t.Strangers, fmt.Sprintf("the dead letter at %d@%d: %v", r.Partition, r.Offset, err))
-			continue
-		}
-		t.Dead = append(t.Dead, id)
-	}
-	return t, aborted, nil
-}
-
-func (o *Output) readHeaders(headers []kgo.RecordHeader) (err error) {
-	for _, h := range headers {
-		switch h.Key {
-		case headerFrom:
-			o.From, err = ledger.ParsePlace(string(h.Value))
-		case headerNth:
-			o.Nth, err = strconv.Atoi(string(h.Value))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	t.AddDead(all)
+	return t, aborted + stored - len(all), nil
 }

@@ -104,7 +104,7 @@ func places(outputs []Output) string {
 }
 
 func (t *Tally) checkRecord(c *Count, id ledger.ID, times map[output][]Output, dead int) {
-	fate := fateOf(t.Seed, id)
+	fate := FateOf(t.Seed, id)
 	there := 0
 	for n := 1; n <= fate.Outputs; n++ {
 		if len(times[output{id, n}]) > 0 {

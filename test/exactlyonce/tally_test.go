@@ -15,7 +15,7 @@ const seed = 5
 func idWith(t *testing.T, want Fate, not ...ledger.ID) ledger.ID {
 	t.Helper()
 	for seq := 1; seq < 100_000; seq++ {
-		if id := (ledger.ID{Key: 1, Seq: seq}); fateOf(seed, id) == want && !slices.Contains(not, id) {
+		if id := (ledger.ID{Key: 1, Seq: seq}); FateOf(seed, id) == want && !slices.Contains(not, id) {
 			return id
 		}
 	}

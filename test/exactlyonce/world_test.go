@@ -209,55 +209,6 @@ func (w *world) runDry(ctx context.Context) error {
 	})
 }
 
-// readAll reads a topic to its end as a read_committed reader, and returns how many records are stored in it besides
-// for whoever reads without that.
-func (w *world) readAll(ctx context.Context, topic string) (records []*kgo.Record, stored int, err error) {
-	if records, err = w.read(ctx, topic, kgo.ReadCommitted()); err != nil {
-		return nil, 0, err
-	}
-	all, err := w.read(ctx, topic, kgo.ReadUncommitted())
-	return records, len(all), err
-}
-
-func (w *world) read(ctx context.Context, topic string, isolation kgo.IsolationLevel) ([]*kgo.Record, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	ends, err := w.admin.ListEndOffsets(ctx, topic)
-	if err == nil {
-		err = ends.Error()
-	}
-	if err != nil {
-		return nil, fmt.Errorf("listing the ends of %s: %w", topic, err)
-	}
-	left := make(map[int32]int64)
-	ends.Each(func(o kadm.ListedOffset) {
-		if o.Offset > 0 {
-			left[o.Partition] = o.Offset
-		}
-	})
-	// Whoever sees transaction markers sees the end.
-	reader := testkit.NewClient(w.t, w.kafka.Brokers(), kgo.ConsumeTopics(topic), kgo.KeepControlRecords(),
-		kgo.FetchIsolationLevel(isolation),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(200*time.Millisecond))
-	defer reader.Close()
-	var records []*kgo.Record
-	for len(left) > 0 {
-		fetches := reader.PollFetches(ctx)
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("%s cannot be read to its end: of partitions %v nothing more came for a minute: a transaction is open", topic, left)
-		}
-		for _, r := range fetches.Records() {
-			if !r.Attrs.IsControl() {
-				records = append(records, r)
-			}
-			if r.Offset+1 >= left[r.Partition] {
-				delete(left, r.Partition)
-			}
-		}
-	}
-	return records, nil
-}
-
 // health is what the copies say of themselves.
 func (w *world) health() string {
 	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
