@@ -20,11 +20,6 @@ func TestAttacksStayBelowTheLimit(t *testing.T) {
 		t.Skip("the attacks take minutes")
 	}
 	w := newWorld(t)
-	t.Cleanup(func() {
-		_ = w.rows.Flush()
-		fmt.Printf("\n%s\n", w.table.String())
-	})
-	fmt.Fprintln(w.rows, "attack\tsent\tpeak resident\tlid\tbystander's records")
 	w.attack("nothing", "", func() {})
 	for _, c := range []struct {
 		name  string

@@ -5,13 +5,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
-	"text/tabwriter"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -33,25 +29,21 @@ const (
 
 // world is the program, what it works with, and a bystander.
 type world struct {
-	t        *testing.T
+	*target
 	kafka    *testkit.FakeKafka
 	client   *testkit.Client
 	nats     *testkit.NATSServer
 	host     *testkit.FakeHost
 	provider *testkit.Provider
-	xkey     string       // the provider's public key, which subjects of links have
-	echoes   chan string  // what the bystander has published
-	served   atomic.Int64 // records of the bystander
-	table    strings.Builder
-	rows     *tabwriter.Writer
+	xkey     string      // the provider's public key, which subjects of links have
+	echoes   chan string // what the bystander has published
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, kafka: testkit.Kfake(t), nats: testkit.NATS(t, testkit.NATSOptions{}),
+	w := &world{target: newTarget(t), kafka: testkit.Kfake(t), nats: testkit.NATS(t, testkit.NATSOptions{}),
 		echoes: make(chan string, 1024)}
 	w.client = testkit.NewClient(t, w.kafka.Brokers(), kgo.BrokerMaxWriteBytes(128<<20), kgo.RequiredAcks(kgo.LeaderAck()),
 		kgo.DisableIdempotentWrite())
-	w.rows = tabwriter.NewWriter(&w.table, 0, 0, 2, ' ', 0)
 	w.topic(calm, 1)
 	w.topic(echoed, 1)
 	w.host = testkit.NewFakeHost(t, w.nats, testkit.FakeHostOptions{ShutdownDelay: 10 * time.Second})
@@ -75,6 +67,7 @@ func newWorld(t *testing.T) *world {
 			}
 		},
 	})
+	w.pid, w.serveOne = w.provider.PID, func() { w.serve(1) }
 	w.provider.WaitHealthy()
 	w.host.PutLink(testkit.SourceLink(providerKey, calm, w.config("topic", calm)))
 	w.host.PutLink(testkit.TargetLink(calm, providerKey, w.config()))
@@ -163,60 +156,6 @@ func (w *world) serve(n int) {
 	}
 }
 
-// settle serves the bystander until the program has not become larger while it was served 20 times.
-func (w *world) settle() {
-	w.t.Helper()
-	for last, same := int64(0), 0; same < 20; {
-		w.serve(1)
-		if now := w.peak(); now != last {
-			last, same = now, 0
-		} else {
-			same++
-		}
-	}
-}
-
-// peak is the most that the program had resident since forget.
-func (w *world) peak() int64 {
-	w.t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", w.provider.PID()))
-	if err != nil {
-		w.t.Fatalf("the program's memory cannot be read; it may have ended: %v", err)
-	}
-	_, rest, _ := strings.Cut(string(text), "VmHWM:")
-	var kilobytes int64
-	if _, err := fmt.Sscanf(rest, "%d kB", &kilobytes); err != nil {
-		w.t.Fatalf("the program has no peak of memory: %v", err)
-	}
-	return kilobytes << 10
-}
-
-// forget has the kernel count the peak anew.
-func (w *world) forget() {
-	w.t.Helper()
-	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", w.provider.PID()), []byte("5"), 0); err != nil {
-		w.t.Fatalf("the peak of memory cannot be set back: %v", err)
-	}
-}
-
-// attack runs one attack with the bystander served beside it and after it, and holds the peak against the lid.
-func (w *world) attack(name, sent string, do func()) {
-	w.t.Run(name, func(t *testing.T) {
-		outer := w.t
-		w.t = t
-		defer func() { w.t = outer }()
-		w.forget()
-		before := w.served.Load()
-		do()
-		w.settle()
-		peak := w.peak()
-		fmt.Fprintf(w.rows, "%s\t%s\t%d MiB\t%d MiB\t%d\n", name, sent, peak>>20, lid>>20, w.served.Load()-before)
-		if peak >= lid {
-			t.Errorf("%s: %d MiB were resident where %d are allowed", name, peak>>20, lid>>20)
-		}
-	})
-}
-
 // restart starts the program anew: that changes of links were lost shows in health until then.
 func (w *world) restart() {
 	w.t.Helper()
@@ -226,23 +165,6 @@ func (w *world) restart() {
 	w.provider.Restart()
 	w.provider.WaitHealthy()
 	w.serve(1)
-}
-
-// meanwhile serves the bystander for as long as do takes.
-func (w *world) meanwhile(do func()) {
-	w.t.Helper()
-	var doing sync.WaitGroup
-	done := make(chan struct{})
-	doing.Go(func() { defer close(done); do() })
-	defer doing.Wait()
-	for {
-		w.serve(1)
-		select {
-		case <-done:
-			return
-		default:
-		}
-	}
 }
 
 // invoke begins a call of publish with what a peer that writes its own bytes sends first, and returns its inbox.

@@ -39,6 +39,7 @@ type world struct {
 	producer  *ledger.Producer
 	cemetery  *cemetery
 	callers   callers
+	bridges   *bridges
 	origins   map[string]int // of the goroutines of a copy without a link
 
 	late counter // stops that the host lost patience with
@@ -76,8 +77,11 @@ func TestLedger(t *testing.T) {
 	})
 
 	w.link(0)
-	produced := make(chan error, 1)
-	background.Go(func() { produced <- w.producer.Run(ctx, cfg.records, cfg.duration) })
+	producers := map[*ledger.Producer]int{w.producer: cfg.records, w.bridges.producer: cfg.records / 2}
+	produced := make(chan error, len(producers))
+	for p, records := range producers {
+		background.Go(func() { produced <- p.Run(ctx, records, cfg.duration) })
+	}
 	if err := fleet.Until(ctx, testkit.DefaultTimeout, w.flows); err != nil {
 		t.Fatalf("nothing flows although nothing is broken yet: %v%s", err, w.health())
 	}
@@ -93,13 +97,15 @@ func TestLedger(t *testing.T) {
 	// A copy that was starting or cut off when the link was changed last did not hear of it. All of them have the
 	// same settings from here on.
 	w.link(0)
-	select {
-	case err := <-produced:
-		if err != nil {
-			t.Fatalf("producing: %v", err)
+	for range producers {
+		select {
+		case err := <-produced:
+			if err != nil {
+				t.Fatalf("producing: %v", err)
+			}
+		case <-time.After(2 * time.Minute):
+			t.Fatal("Kafka has not acknowledged all records 2 minutes after the last fault")
 		}
-	case <-time.After(2 * time.Minute):
-		t.Fatal("Kafka has not acknowledged all records 2 minutes after the last fault")
 	}
 	if err := w.runDry(ctx); err != nil {
 		t.Errorf("the rest does not run dry: %v%s", err, w.health())
@@ -108,6 +114,11 @@ func TestLedger(t *testing.T) {
 	w.told.Say("%s", w.summary(l))
 	fmt.Println()
 	rows := l.Check()
+	more, err := w.bridges.check(ctx)
+	if err != nil {
+		t.Fatalf("looking at what the bridges did: %v", err)
+	}
+	rows = append(rows, more...)
 	if err := ledger.Print(os.Stdout, rows); err != nil {
 		t.Fatal(err)
 	}
@@ -162,6 +173,7 @@ func newWorld(t *testing.T, cfg config) *world {
 	for _, c := range w.copies {
 		c.baseline = c.settleGoroutines()
 	}
+	w.bridges = newBridges(w, client)
 	return w
 }
 
@@ -204,6 +216,8 @@ func (w *world) carryOut(ctx context.Context, f fleet.Fault) {
 		w.component.Stop()
 		fleet.Sleep(ctx, f.Hold)
 		w.component.Start()
+	case KillBridge, TermBridge, PauseBridge, KillApp:
+		w.bridges.carryOut(ctx, f)
 	case ReplaceLink:
 		w.link(f.Target - 1)
 	case DeleteLink:
@@ -235,7 +249,7 @@ func (w *world) flows(context.Context) error {
 	if _, _, finished := w.finished(); finished == 0 {
 		return errors.New("no record is finished yet")
 	}
-	return nil
+	return w.bridges.flows()
 }
 
 // finished counts the records that were done or dead-lettered.
@@ -268,7 +282,7 @@ func (w *world) runDry(ctx context.Context) error {
 		case finished != acknowledged || !maps.Equal(ends, committed):
 			return fmt.Errorf("%s, committed %v of %v", state, committed, ends)
 		}
-		return nil
+		return w.bridges.drained(ctx)
 	})
 }
 
@@ -457,7 +471,8 @@ func (w *world) summary(l *Ledger) string {
 
 // keep leaves the ledger and the copies' logs, for whoever looks for a cause.
 func (w *world) keep(l *Ledger) {
-	files := map[string]string{"ledger.txt": l.dump()}
+	files := w.bridges.logs()
+	files["ledger.txt"] = l.dump()
 	for _, c := range w.copies {
 		files[fmt.Sprintf("copy-%d.log", c.number)] = c.provider.Output()
 	}

@@ -16,7 +16,14 @@ const (
 	NoComponent  fleet.Kind = "scale the component to 0"
 	ReplaceLink  fleet.Kind = "replace the link" // the target picks the settings
 	DeleteLink   fleet.Kind = "delete and put the link"
+	KillBridge   fleet.Kind = "kill a bridge"      // SIGKILL
+	TermBridge   fleet.Kind = "terminate a bridge" // SIGTERM
+	PauseBridge  fleet.Kind = "pause a bridge"     // SIGSTOP, for longer than the session timeout
+	KillApp      fleet.Kind = "kill the application behind HTTP"
 )
+
+// bridgeCopies is the number of copies of the bridge.
+const bridgeCopies = 2
 
 // linkVariants is the number of settings that [ReplaceLink] picks from.
 const linkVariants = 4
@@ -35,5 +42,11 @@ func lanes(copies, brokers int) []fleet.Lane {
 			fleet.Choose(ReplaceLink, 2, 0, 0, linkVariants),
 			fleet.Choose(DeleteLink, 1, 50*ms, 3*s, linkVariants),
 		}},
+		{Name: "bridges", Min: 5 * s, Max: 15 * s, Choices: []fleet.Choice{
+			fleet.Choose(KillBridge, 4, 200*ms, 8*s, bridgeCopies),
+			fleet.Choose(TermBridge, 2, 200*ms, 5*s, bridgeCopies),
+			fleet.Choose(PauseBridge, 2, 7*s, 10*s, bridgeCopies),
+		}},
+		{Name: "application", Min: 8 * s, Max: 20 * s, Choices: []fleet.Choice{fleet.Choose(KillApp, 1, 200*ms, 6*s, 1)}},
 	}...)
 }
