@@ -48,7 +48,8 @@ type bridgeWorld struct {
 	asked  atomic.Int64
 }
 
-// TestAttacksOnABridgeStayBelowTheLimit makes one attack after another on a bridge, by its callers and by an application.
+// TestAttacksOnABridgeStayBelowTheLimit makes one attack after another on a bridge, by its callers and by an
+// application.
 func TestAttacksOnABridgeStayBelowTheLimit(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the attacks take minutes")
@@ -80,13 +81,15 @@ func TestAttacksOnABridgeStayBelowTheLimit(t *testing.T) {
 		}
 	})
 	zipped := zip(t, make([]byte, 256<<20))
-	w.answers("that are gzip", fmt.Sprintf("%d KiB for 256 MiB", len(zipped)>>10), func(rw http.ResponseWriter, r *http.Request) {
+	sent := fmt.Sprintf("%d KiB for 256 MiB", len(zipped)>>10)
+	w.answers("that are gzip", sent, func(rw http.ResponseWriter, _ *http.Request) {
 		rw.Header().Set("Content-Type", wit.RecordsType)
 		rw.Header().Set("Content-Encoding", "gzip")
 		_, _ = rw.Write(zipped)
 	})
 	outputs := wit.AppendProcessed(nil, []record.Outcome{{Kind: record.Done, Outputs: make([]record.Outgoing, 250_000)}})
-	w.answers("of 250,000 outputs", fmt.Sprintf("%d KiB each", len(outputs)>>10), func(rw http.ResponseWriter, r *http.Request) {
+	sent = fmt.Sprintf("%d KiB each", len(outputs)>>10)
+	w.answers("of 250,000 outputs", sent, func(rw http.ResponseWriter, _ *http.Request) {
 		rw.Header().Set("Content-Type", wit.RecordsType)
 		_, _ = rw.Write(outputs)
 	})
@@ -232,9 +235,14 @@ func (w *bridgeWorld) post(ctx context.Context, token, path, media string, body 
 	return r
 }
 
-// askers makes n requests of the attacker at once, for as long as ctx lasts, and calls each with the answer to its.
-func (w *bridgeWorld) askers(ctx context.Context, n int, request func(ctx context.Context) *http.Request) (answered *[600]atomic.Int64, wait func()) {
-	answered = new([600]atomic.Int64)
+// counts are how many answers there were, by their status.
+type counts [600]atomic.Int64
+
+// askers makes n requests of the attacker at once, for as long as ctx lasts. wait returns when all are over.
+func (w *bridgeWorld) askers(
+	ctx context.Context, n int, request func(ctx context.Context) *http.Request,
+) (answered *counts, wait func()) {
+	answered = new(counts)
 	client := &http.Client{Transport: &http.Transport{MaxIdleConns: n, MaxIdleConnsPerHost: n}}
 	var asking sync.WaitGroup
 	for range n {
@@ -324,7 +332,9 @@ func (w *bridgeWorld) largeHeaders() {
 			var block bytes.Buffer
 			encoder := hpack.NewEncoder(&block)
 			for n := range 12 {
-				_ = encoder.WriteField(hpack.HeaderField{Name: fmt.Sprint("x-large-", n), Value: strings.Repeat("x", 1<<10), Sensitive: true})
+				_ = encoder.WriteField(hpack.HeaderField{
+					Name: fmt.Sprint("x-large-", n), Value: strings.Repeat("x", 1<<10), Sensitive: true,
+				})
 			}
 			var running sync.WaitGroup
 			places := make(chan struct{}, 32)

@@ -23,7 +23,9 @@ func ReadAll(ctx context.Context, t testing.TB, brokers []string, topic string) 
 	return records, len(all), err
 }
 
-func read(ctx context.Context, t testing.TB, brokers []string, topic string, isolation kgo.IsolationLevel) ([]*kgo.Record, error) {
+func read(
+	ctx context.Context, t testing.TB, brokers []string, topic string, isolation kgo.IsolationLevel,
+) ([]*kgo.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	// Whoever sees transaction markers sees the end.
