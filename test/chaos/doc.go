@@ -7,8 +7,9 @@
 // everything that was seen is held against rules.
 //
 // Beside them, two copies of a bridge hand the records of another topic over by HTTP, in transactions, to an
-// application that fails, hangs, answers for too few or too many records, breaks its answers off and is killed. They are killed,
-// stopped and paused as well, and have the same brokers. What came out is counted as test/exactlyonce counts it.
+// application that fails, hangs, answers for too few or too many records, breaks its answers off and is killed. They
+// are killed, stopped and paused as well, and have the same brokers. What came out is counted as test/exactlyonce
+// counts it.
 //
 // What the ledger knows comes from outside the provider: from the component, from Kafka, from the NATS server, from
 // the processes, and from the provider's ordinary log. Three files hold no more than arithmetic and are tested by
