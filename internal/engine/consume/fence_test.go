@@ -32,33 +32,8 @@ func swallowHeartbeats(t *testing.T, k *testkit.FakeKafka, member string) {
 	})
 }
 
-// refuseHeartbeats has the heartbeats of a member be answered with an error, by which the group has not heard of it.
-func refuseHeartbeats(code *kerr.Error) func(*testing.T, *testkit.FakeKafka, string) {
-	return func(_ *testing.T, k *testkit.FakeKafka, member string) {
-		k.ControlKey(int16(kmsg.Heartbeat), func(req kmsg.Request) (kmsg.Response, error, bool) {
-			k.KeepControl()
-			if req.(*kmsg.HeartbeatRequest).MemberID != member {
-				return nil, nil, false
-			}
-			resp := req.ResponseKind().(*kmsg.HeartbeatResponse)
-			resp.ErrorCode = code.Code
-			return resp, nil, true
-		})
-	}
-}
-
-func TestACopyThatTheGroupCannotHearGivesItsCallsUpBeforeAnotherHasThem(t *testing.T) {
-	for name, silence := range map[string]func(*testing.T, *testkit.FakeKafka, string){
-		"no answer":                             swallowHeartbeats,
-		"answers of who is not the coordinator": refuseHeartbeats(kerr.NotCoordinator),
-		"answers of who is about to be it":      refuseHeartbeats(kerr.CoordinatorLoadInProgress),
-	} {
-		t.Run(name, func(t *testing.T) { testUnheardCopy(t, silence) })
-	}
-}
-
 // In virtual time: a machine that is busy for longer than the fence is ahead of the group lets both be called.
-func testUnheardCopy(t *testing.T, silence func(*testing.T, *testkit.FakeKafka, string)) {
+func TestACopyThatTheGroupCannotHearGivesItsCallsUpBeforeAnotherHasThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var stack kfake.VirtualNetwork
 		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(stack.Listen), kfake.SeedTopics(1, "t"))
@@ -107,7 +82,7 @@ func testUnheardCopy(t *testing.T, silence func(*testing.T, *testkit.FakeKafka, 
 		}}
 		second := startWith(t, cluster.ListenAddrs(), b, config, connect)
 		waitMembers(2)
-		silence(t, &testkit.FakeKafka{Cluster: cluster}, member)
+		swallowHeartbeats(t, &testkit.FakeKafka{Cluster: cluster}, member)
 		b.waitCalls(t, 1)
 		if n := <-still; n > 0 {
 			t.Errorf("another copy was called with a record while %d calls of it still ran", n)
