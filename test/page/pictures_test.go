@@ -1,7 +1,6 @@
 package page
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/base64"
 	"errors"
@@ -23,11 +22,8 @@ import (
 
 // The pictures of the documentation.
 const (
-	pageLight = "page-light.png"
-	pageDark  = "page-dark.png"
-	pagePhone = "page-phone.png"
-	ofStatus  = "status.png"
-	ofDev     = "dev.png"
+	ofPage   = "page.png"
+	ofStatus = "status.png"
 )
 
 func TestPicturesOfTheDocumentationAreThere(t *testing.T) {
@@ -39,7 +35,7 @@ func TestPicturesOfTheDocumentationAreThere(t *testing.T) {
 	if *pictures > 0 {
 		takePictures(t, folder)
 	}
-	for _, name := range []string{pageLight, pageDark, pagePhone, ofStatus, ofDev} {
+	for _, name := range []string{ofPage, ofStatus} {
 		file, err := os.Open(filepath.Join(folder, name))
 		if err != nil {
 			t.Error(err)
@@ -66,11 +62,9 @@ func takePictures(t *testing.T, folder string) {
 	}
 	t.Logf("records flow for %s", *pictures)
 	time.Sleep(*pictures) // what is to be seen is time
-	for name, v := range map[string]view{pageLight: desk, pageDark: night, pagePhone: phone} {
-		tb := open(t, r.url, v)
-		tb.until("it is there", path(0, 0)+" >= 2 && "+thereAre(3))
-		keep(name, run(tb, chromedp.CaptureScreenshot()))
-	}
+	tb := open(t, r.url, view{width: 1280, height: 1000, scale: 1})
+	tb.until("it is there", path(0, 0)+" >= 2 && "+thereAre(3))
+	keep(ofPage, run(tb, chromedp.CaptureScreenshot()))
 
 	terminal := testkit.NewTerminal(t)
 	command := exec.Command(program, "status", "--address", r.url)
@@ -85,15 +79,6 @@ func takePictures(t *testing.T, folder string) {
 		return nil
 	})
 	keep(ofStatus, terminalPicture(t, "messaging-kafka status --address "+r.url, terminal.Screen.String()))
-
-	var said bytes.Buffer
-	command = exec.Command(program, "dev")
-	command.Stdin = strings.NewReader("hello\nworld\n")
-	command.Stdout, command.Stderr = &said, &said
-	if err := command.Run(); err != nil {
-		t.Fatalf("%v\n%s", err, &said)
-	}
-	keep(ofDev, terminalPicture(t, `printf 'hello\nworld\n' | messaging-kafka dev`, said.String()))
 }
 
 // terminalPicture is a picture of a terminal in which a command has said something, with its colours.

@@ -210,3 +210,28 @@ func TestEveryStateFitsEveryScreen(t *testing.T) {
 		})
 	}
 }
+
+func TestABridgeHasRoutes(t *testing.T) {
+	p := shop()
+	p.Lattice, p.Words = "", status.OfRoutes
+	for i := range p.Links {
+		l := &p.Links[i]
+		l.Name, l.Component, l.Package = l.Component, "bridge", "http-records"
+	}
+	p.Links[3].Package = status.Callers
+	url, _ := serve(t, p)
+	tb := open(t, url, desk)
+	tb.until("it is there", thereAre(4))
+	for _, say := range []string{
+		"document.querySelector('#overall').textContent === '4 routes healthy'",
+		"document.querySelector('#h-links').textContent === 'Routes' && document.querySelector('#scope').textContent === 'all routes'",
+		row("bridge/payments (http-records)") + ".querySelector('.name').textContent === 'payments → payments'",
+		row("bridge/web (http-callers)") + ".querySelector('.name').textContent === 'web → Kafka'",
+		"document.querySelector('#facts').innerText.startsWith('bridge shop-kafka')",
+		"!/\\blinks? |lattice/i.test(document.querySelector('main').innerText.replace('links and history', ''))",
+	} {
+		if !eval[bool](tb, "Boolean("+say+")") {
+			t.Errorf("it is not so that %s; the page says %.2000q", say, tb.text("body"))
+		}
+	}
+}
