@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/base/version"
 )
 
 // The program's exit codes.
@@ -106,10 +108,11 @@ data on standard input.`,
 		PersistentPreRun: func(*cobra.Command, []string) {
 			*started = true
 		},
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		Version: version.Get().Version, // --version and -v
 	}
-	root.AddCommand(newBridge(), newCheck(), newCtl(), newDeadLetters(), newDev(), newPar(), newStatus(), newTail(),
-		newVersion())
+	root.SetVersionTemplate("messaging-kafka {{.Version}}\n")
+	root.AddCommand(newBridge(), newCheck(), newCtl(), newDeadLetters(), newDev(), newMan(), newPar(), newStatus(),
+		newTail(), newVersion())
 	return root, started
 }
 

@@ -35,11 +35,19 @@ With --component a component of your own gets the records instead: it is compose
 served by wasmtime, and called by "bridge" over HTTP. What is produced to other topics is shown, and what the component
 writes. With --url a program that listens already gets them. --set gives settings of the route, as topic=orders.
 
+With --failing, --slow and --dead-letters the stand-in shows what becomes of messages that a component fails on: the
+provider's page and its metrics show retries, and ` + dev.DeadLetterTopic + ` the dead letters.
+
+--kafka-port, --nats-port and --admin give fixed addresses. Each is looked at before anything is started. With --json
+each record that comes back is a JSON object on a line; with --quiet nothing else is said but what is wrong.
+
 The command ends when the input has ended and all echoes are there, with status 1 where some did not come. At a
 terminal it ends with Ctrl-D or Ctrl-C.`,
 		Example: `  messaging-kafka dev
   printf 'a\nb\n' | messaging-kafka dev
-  messaging-kafka dev --data ./kafka-data
+  messaging-kafka dev --data ./kafka-data --kafka-port 9092
+  messaging-kafka dev --failing --dead-letters
+  seq 100 | messaging-kafka dev --quiet --json
   messaging-kafka dev --component word-count.wasm --set topic=texts --watch
   messaging-kafka dev --url http://127.0.0.1:8080/ --set deliver=http-cloudevents
   messaging-kafka dev --hosts localhost:9092 --nats nats://localhost:4222 --lattice my-tests`,
@@ -51,13 +59,17 @@ terminal it ends with Ctrl-D or Ctrl-C.`,
 			opts.Interactive = readsFile && writesFile && isTerminal(in) && isTerminal(out)
 			var err error
 			if component.Path != "" || component.URL != "" {
+				if opts.StandIn != (dev.StandIn{}) {
+					return usagef("--failing, --slow and --dead-letters are for the stand-in, which --component and --url leave out")
+				}
 				err = dev.RunComponent(command.Context(), opts, component)
 			} else if alone := onlyWithComponent(command); alone != "" {
 				return usagef("--%s needs --component or --url", alone)
 			} else {
 				err = dev.Run(command.Context(), opts)
 			}
-			if errors.Is(err, dev.ErrHostsAndData) || errors.Is(err, dev.ErrLattice) || errors.Is(err, dev.ErrComponent) {
+			if errors.Is(err, dev.ErrHostsAndData) || errors.Is(err, dev.ErrLattice) || errors.Is(err, dev.ErrComponent) ||
+				errors.Is(err, dev.ErrStandIn) {
 				return usageError{err}
 			}
 			return err
@@ -67,6 +79,14 @@ terminal it ends with Ctrl-D or Ctrl-C.`,
 	set.StringVar(&opts.Hosts, "hosts", "", "use the Kafka at `HOST:PORT,…` instead of the embedded one")
 	set.StringVar(&opts.Data, "data", "", "keep the embedded Kafka's data in `DIR` (default in memory)")
 	set.StringVar(&opts.NATSURL, "nats", "", "join the lattice of the NATS server at `URL` instead of an embedded one")
+	set.IntVar(&opts.KafkaPort, "kafka-port", 0, "`PORT` of 127.0.0.1 on which the embedded Kafka listens (default a free one)")
+	set.IntVar(&opts.NATSPort, "nats-port", 0, "`PORT` of 127.0.0.1 on which the embedded NATS server listens (default a free one)")
+	set.BoolVar(&opts.StandIn.Failing, "failing", false, "have the stand-in answer each message with an error")
+	set.DurationVar(&opts.StandIn.Slow, "slow", 0, "have the stand-in take `TIME` for each message")
+	set.BoolVar(&opts.StandIn.DeadLetters, "dead-letters", false,
+		"with --failing, have messages become dead letters after three attempts, and show those")
+	set.BoolVar(&opts.JSON, "json", false, "print what comes back as a JSON object a line")
+	set.BoolVarP(&opts.Quiet, "quiet", "q", false, "say nothing but what came back and what is wrong")
 	set.StringVar(&opts.Lattice, "lattice", dev.DefaultLattice, "`NAME` of the lattice")
 	set.StringVar(&opts.Admin, "admin", "",
 		"serve the provider's page, metrics and health at `HOST:PORT` (default a free port of 127.0.0.1)")

@@ -332,6 +332,15 @@ func (k *Kafka) PID(t testing.TB, node int) int {
 	return pid
 }
 
+// KafkaTool runs one of Kafka's own command-line tools of the default version, for a Kafka that the test has from
+// elsewhere, and returns what it printed.
+func KafkaTool(t testing.TB, name, brokers string, args ...string) string {
+	t.Helper()
+	requireKafka(t, KafkaOptions{})
+	k := &Kafka{env: []string{"KAFKA_VERSION=" + KafkaOptions{}.version()}}
+	return k.run(t, "test/kafka/kafka-tool", append([]string{name, "--bootstrap-server", brokers}, args...)...)
+}
+
 // Tool runs one of Kafka's own command-line tools (see test/kafka/kafka-tool) and returns what it printed. The
 // plaintext brokers are given to it as --bootstrap-server.
 func (k *Kafka) Tool(t testing.TB, name string, args ...string) string {

@@ -45,6 +45,8 @@ type Options struct {
 	Hosts string
 	// Data is the directory in which the embedded Kafka keeps its data; "" is memory. It goes without Hosts only.
 	Data string
+	// KafkaPort and NATSPort are where the embedded ones listen; 0 is a free port.
+	KafkaPort, NATSPort int
 	// NATSURL is the NATS server of a lattice to join instead of an embedded one.
 	NATSURL string
 	// Lattice is the lattice's name, [DefaultLattice] where it is "".
@@ -53,6 +55,13 @@ type Options struct {
 	Admin string
 	// Verbose shows all of the provider's log instead of warnings and errors alone.
 	Verbose bool
+
+	// Quiet says nothing but what came back and what is wrong.
+	Quiet bool
+	// JSON writes what comes back as one JSON object a line (see [Record]).
+	JSON bool
+	// StandIn is how the stand-in for the component behaves. It has no meaning with a component.
+	StandIn StandIn
 
 	// In has one record's value a line. A read of an *os.File is called off when Run ends; Run waits for the reads
 	// of any other reader, which therefore must not block for ever.
@@ -95,12 +104,20 @@ func Run(ctx context.Context, opts Options) (err error) {
 	if err := checkLattice(opts.Lattice); err != nil {
 		return err
 	}
+	if err := opts.StandIn.check(opts.EchoTimeout); err != nil {
+		return err
+	}
+	if err := opts.checkPorts(ctx); err != nil {
+		return err
+	}
 	s := newScreen(opts.Out, opts.Err)
+	s.quiet = opts.Quiet
 	r := &runner{opts: opts, screen: s}
 	r.log = telemetry.NewLogger(s, r.level(), false)
 	// All that is started is stopped, in the opposite order, whatever happened; ctx may have ended by then.
 	defer func() { err = errors.Join(err, r.stop(context.WithoutCancel(ctx))) }()
 
+	defer s.sayEarly("starting NATS, Kafka, the stand-in and the provider\n")()
 	if err := r.start(ctx); err != nil {
 		if ctx.Err() != nil {
 			s.say("interrupted while starting\n")

@@ -25,6 +25,7 @@ const (
 type echo struct {
 	client  *wrpc.Client
 	lattice string
+	as      StandIn
 }
 
 func (r *runner) startEcho(nc *nats.Conn) error {
@@ -38,7 +39,7 @@ func (r *runner) startEcho(nc *nats.Conn) error {
 		return fmt.Errorf("starting the component: %w", err)
 	}
 	r.onStop("the component", server.Shutdown)
-	e := &echo{client: client, lattice: r.opts.Lattice}
+	e := &echo{client: client, lattice: r.opts.Lattice, as: r.opts.StandIn}
 	if err := server.Handle(handlerInstance, "handle-message", e.handleMessage); err != nil {
 		return fmt.Errorf("starting the component: %w", err)
 	}
@@ -46,7 +47,7 @@ func (r *runner) startEcho(nc *nats.Conn) error {
 	if err := nc.FlushTimeout(stopTimeout); err != nil {
 		return fmt.Errorf("starting the component: %w", err)
 	}
-	r.screen.say("component  %s, a stand-in that publishes what it gets to the reply topic\n", componentID)
+	r.screen.say("component  %s, %s\n", componentID, r.opts.StandIn.behaviour())
 	return nil
 }
 
@@ -56,6 +57,13 @@ func (e *echo) handleMessage(ctx context.Context, _ nats.Header, params *wit.Dec
 	msg, err := messaging.DecodeBrokerMessage(params)
 	if err != nil {
 		return nil, fmt.Errorf("decoding the parameters of handle-message: %w", err)
+	}
+	failed, err := e.as.work(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("taking time as asked: %w", err)
+	}
+	if failed != "" {
+		return wit.AppendString(wit.AppendResult(nil, false), failed), nil
 	}
 	if msg.ReplyTo == nil {
 		return wit.AppendResult(nil, true), nil

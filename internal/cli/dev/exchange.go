@@ -157,10 +157,12 @@ func (x *exchange) run(ctx context.Context, in *input) error {
 
 func (x *exchange) ready() {
 	if x.r.opts.Interactive {
-		x.r.screen.say("Type lines. Each goes to %s, and its echo comes back on %s. Ctrl-D ends.\n", Topic, ReplyTopic)
+		x.r.screen.say("Type lines. Each goes to %s, and %s comes back on %s. Ctrl-D ends.\n",
+			Topic, x.r.opts.StandIn.comesBack(), x.r.opts.StandIn.answers())
 		return
 	}
-	x.r.screen.say("Each line of the input goes to %s, and its echo comes back on %s.\n", Topic, ReplyTopic)
+	x.r.screen.say("Each line of the input goes to %s, and %s comes back on %s.\n",
+		Topic, x.r.opts.StandIn.comesBack(), x.r.opts.StandIn.answers())
 }
 
 // take sends a line.
@@ -169,7 +171,7 @@ func (x *exchange) take(ctx context.Context, l line) {
 	number := x.lines
 	if l.err != nil {
 		x.failed = append(x.failed, number)
-		x.r.screen.say("line %d was not sent: %v\n", number, l.err)
+		x.r.screen.warn("line %d was not sent: %v\n", number, l.err)
 		return
 	}
 	key := digest(sha256.Sum256(l.value))
@@ -201,7 +203,7 @@ func (x *exchange) refuse(f refusal) {
 	x.setDue(f.key, slices.Delete(waiting, i, i+1))
 	x.count--
 	x.failed = append(x.failed, f.number)
-	x.r.screen.say("line %d was not taken by Kafka: %s\n", f.number, x.access.Explain(f.err).Text)
+	x.r.screen.warn("line %d was not taken by Kafka: %s\n", f.number, x.access.Explain(f.err).Text)
 }
 
 func (x *exchange) setDue(key digest, left []due) {
@@ -216,12 +218,21 @@ func (x *exchange) setDue(key digest, left []due) {
 func (x *exchange) show(record *kgo.Record) (ours bool, err error) {
 	now := time.Now()
 	took := "not from here"
+	var since *time.Duration
 	key := digest(sha256.Sum256(record.Value))
 	waiting := x.due[key]
 	if ours = len(waiting) > 0; ours {
-		took = round(now.Sub(waiting[0].at)).String()
+		exact := now.Sub(waiting[0].at)
+		since, took = &exact, round(exact).String()
 		x.setDue(key, waiting[1:])
 		x.count--
+	}
+	if x.r.opts.JSON {
+		line, err := jsonLine(record, since)
+		if err != nil {
+			return ours, err
+		}
+		return ours, x.r.screen.show(line)
 	}
 	text := fmt.Appendf(nil, "%s partition %d offset %d (%s): ", record.Topic, record.Partition, record.Offset, took)
 	most := len(record.Value)
@@ -237,12 +248,12 @@ func (x *exchange) giveUp(ctx context.Context) {
 	clear(x.due)
 	x.count = 0
 	x.failed = append(x.failed, missing...)
-	x.r.screen.say("no echo within %s of %s\n", x.r.opts.EchoTimeout, namesOf(missing))
+	x.r.screen.warn("no echo within %s of %s\n", x.r.opts.EchoTimeout, namesOf(missing))
 	switch health, err := x.r.host.health(ctx); {
 	case err != nil:
-		x.r.screen.say("the provider does not say how it is: %v\n", err)
+		x.r.screen.warn("the provider does not say how it is: %v\n", err)
 	case !health.Healthy:
-		x.r.screen.say("the provider says: %s\n", health.Message)
+		x.r.screen.warn("the provider says: %s\n", health.Message)
 	}
 }
 

@@ -116,7 +116,7 @@ func (r *runner) startLink(ctx context.Context, config map[string]string) error 
 	err := r.host.await(ctx, func(h health) bool {
 		if !h.Healthy && h.Message != told && time.Since(began) > slowStart {
 			told = h.Message
-			r.screen.say("waiting: %s\n", told)
+			r.screen.warn("waiting: %s\n", told)
 		}
 		// A provider that has not taken the link from its connection yet is healthy too, and begins behind what is
 		// produced before it has joined. The group shows when it has.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -14,6 +15,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
@@ -43,6 +46,7 @@ func (r *runner) startKafka(ctx context.Context) (map[string]string, error) {
 		hosts = address
 	}
 	config := map[string]string{"hosts": hosts, "topic": Topic}
+	r.opts.StandIn.settings(config)
 	// The provider's own parser and connections: what works here works there, and is refused in the same words.
 	link, _, err := settings.ParseLink(settings.Input{Config: config, Identity: settings.Identity{
 		Lattice: r.opts.Lattice, Component: componentID, LinkName: linkName, ProviderKey: providerKey,
@@ -70,7 +74,12 @@ func (r *runner) startKafka(ctx context.Context) (map[string]string, error) {
 func (r *runner) startEmbeddedKafka() (string, error) {
 	where := "in memory"
 	log := &kfakeLog{log: r.log}
-	opts := []kfake.Opt{kfake.NumBrokers(1), kfake.DefaultNumPartitions(1), kfake.WithLogger(log)}
+	opts := []kfake.Opt{
+		kfake.NumBrokers(1), kfake.DefaultNumPartitions(1), kfake.WithLogger(log), kfake.MaxVersions(spoken()),
+		kfake.ListenFn(func(network, _ string) (net.Listener, error) {
+			return listenAt(network, r.opts.KafkaPort)
+		}),
+	}
 	if r.opts.Data != "" {
 		release, err := claimData(r.opts.Data)
 		if err != nil {
@@ -91,6 +100,24 @@ func (r *runner) startEmbeddedKafka() (string, error) {
 	address := cluster.ListenAddrs()[0]
 	r.screen.say("Kafka      %s, embedded, %s\n", address, where)
 	return address, nil
+}
+
+// spoken are the versions of Kafka's protocol that the embedded Kafka offers: those of Kafka 3.6, by which Kafka's own
+// tools work with it, and what groups of KIP-848 are made of. Of later ones and of some requests it has what our client
+// asks, and leaves fields out that Java's reads.
+func spoken() *kversion.Versions {
+	versions := kversion.V3_6_0()
+	const (
+		createTopics  = 19 // version 5 tells the configs of the new topic
+		heartbeat     = 68
+		describeGroup = 69
+	)
+	versions.SetMaxKeyVersion(createTopics, 4)
+	versions.SetMaxKeyVersion(heartbeat, 0)
+	versions.SetMaxKeyVersion(describeGroup, 0)
+	versions.SetMaxKeyVersion(int16(kmsg.OffsetCommit), 9)
+	versions.SetMaxKeyVersion(int16(kmsg.OffsetFetch), 9)
+	return versions
 }
 
 // kfakeLog takes the embedded Kafka's log. Its errors are all that tells of data that could not be kept.
@@ -124,7 +151,7 @@ func (l *kfakeLog) failure() error {
 func (r *runner) openKafka(ctx context.Context, access *kafka.Access) error {
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
-	made, ends, err := prepareTopics(ctx, access)
+	made, ends, err := prepareTopics(ctx, access, r.opts.StandIn)
 	for _, topic := range made {
 		r.screen.say("Kafka      topic %s created, with one partition\n", topic)
 	}
@@ -134,7 +161,7 @@ func (r *runner) openKafka(ctx context.Context, access *kafka.Access) error {
 	from := make(map[int32]kgo.Offset)
 	ends.Each(func(o kadm.ListedOffset) { from[o.Partition] = kgo.NewOffset().At(o.Offset) })
 	client, err := kgo.NewClient(append(access.Options(),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{ReplyTopic: from}),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{r.opts.StandIn.answers(): from}),
 		kgo.FetchMaxWait(time.Second),
 		kgo.DefaultProduceTopic(Topic),
 		kgo.ProducerLinger(0),
@@ -153,20 +180,22 @@ func (r *runner) openKafka(ctx context.Context, access *kafka.Access) error {
 	return nil
 }
 
-// prepareTopics makes the missing topics and returns their names and the ends of the reply topic.
-func prepareTopics(ctx context.Context, access *kafka.Access) (made []string, ends kadm.ListedOffsets, err error) {
+// prepareTopics makes the missing topics and returns their names and the ends of the one in which answers are.
+func prepareTopics(
+	ctx context.Context, access *kafka.Access, as StandIn,
+) (made []string, ends kadm.ListedOffsets, err error) {
 	client, err := kgo.NewClient(access.Options()...)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer client.Close()
 	admin := kadm.NewClient(client)
-	known, err := admin.ListTopics(ctx, Topic, ReplyTopic)
+	known, err := admin.ListTopics(ctx, as.topics()...)
 	if err != nil {
 		return nil, nil, err
 	}
 	largest := topicMaxBytes
-	for _, name := range []string{Topic, ReplyTopic} {
+	for _, name := range as.topics() {
 		if known.Has(name) {
 			continue
 		}
@@ -179,7 +208,7 @@ func prepareTopics(ctx context.Context, access *kafka.Access) (made []string, en
 		}
 		made = append(made, name)
 	}
-	ends, err = endsOf(ctx, admin, ReplyTopic)
+	ends, err = endsOf(ctx, admin, as.answers())
 	return made, ends, err
 }
 

@@ -1,6 +1,7 @@
 package dev
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,8 +22,8 @@ func (r *runner) startNATS() (string, error) {
 	}
 	srv, err := server.NewServer(&server.Options{
 		ServerName: "messaging-kafka-dev",
-		Host:       "127.0.0.1",
-		Port:       server.RANDOM_PORT,
+		Host:       loopback,
+		Port:       cmp.Or(r.opts.NATSPort, server.RANDOM_PORT),
 		NoSigs:     true, // signals are the command's, which stops the server last
 		NoLog:      true,
 	})

@@ -143,7 +143,7 @@ func (s *serving) copyOutput(from io.Reader, last *tail) {
 	for {
 		part, err := lines.ReadSlice('\n')
 		if text := bytes.TrimRight(part, "\r\n"); len(text) > 0 {
-			s.screen.say("component | %s\n", appendPrintable(nil, text, maxShown))
+			s.screen.warn("component | %s\n", appendPrintable(nil, text, maxShown))
 			last.add(string(text))
 			if trap := trapOf(string(text)); trap != "" {
 				s.screen.say("%s trapped: %s\n", s.name, appendPrintable(nil, []byte(trap), maxShown))

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/term"
 )
@@ -24,6 +25,9 @@ var (
 type screen struct {
 	mu       sync.Mutex
 	out, err io.Writer
+	// quiet leaves out what is said and is neither a record nor trouble.
+	quiet bool
+	said  bool
 	// prompting is the terminal while a line is being typed: it moves what is typed out of the way.
 	prompting io.Writer
 }
@@ -43,7 +47,25 @@ func (s *screen) show(line []byte) error {
 }
 
 // say tells the person what is going on. There is nobody to tell when that fails.
-func (s *screen) say(format string, args ...any) { _, _ = fmt.Fprintf(s, format, args...) }
+func (s *screen) say(format string, args ...any) {
+	s.mu.Lock()
+	s.said = true
+	quiet := s.quiet
+	s.mu.Unlock()
+	if !quiet {
+		s.warn(format, args...)
+	}
+}
+
+// warn tells of trouble, also where all else is not to be told.
+func (s *screen) warn(format string, args ...any) { _, _ = fmt.Fprintf(s, format, args...) }
+
+// hasSaid tells whether there was anything to say yet, be it told or not.
+func (s *screen) hasSaid() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.said
+}
 
 // Write implements io.Writer for the log.
 func (s *screen) Write(b []byte) (int, error) {
@@ -53,6 +75,25 @@ func (s *screen) Write(b []byte) (int, error) {
 		return s.prompting.Write(b)
 	}
 	return s.err.Write(b)
+}
+
+// patience is how long a person waits without a word.
+const patience = 500 * time.Millisecond
+
+// sayEarly says something where nothing else was said for a while. The function that it returns ends that.
+func (s *screen) sayEarly(text string) (stop func()) {
+	done := make(chan struct{})
+	timer := time.AfterFunc(patience, func() {
+		defer close(done)
+		if !s.hasSaid() {
+			s.say("%s", text)
+		}
+	})
+	return func() {
+		if !timer.Stop() {
+			<-done
+		}
+	}
 }
 
 func (s *screen) setPrompting(w io.Writer) {

@@ -63,8 +63,14 @@ func RunComponent(ctx context.Context, opts Options, component Component) (err e
 	if err := component.present(how); err != nil {
 		return err
 	}
+	if err := opts.checkPorts(ctx); err != nil {
+		return err
+	}
 	s := newScreen(opts.Out, opts.Err)
-	t := &trial{runner: &runner{opts: opts, screen: s}, component: component, plan: how, read: read, since: time.Now()}
+	s.quiet = opts.Quiet
+	defer s.sayEarly("starting Kafka, the component and the bridge\n")()
+	t := &trial{runner: &runner{opts: opts, screen: s}, component: component,
+		plan: how, read: read, since: time.Now()}
 	t.log = telemetry.NewLogger(s, t.level(), false)
 	defer func() { err = errors.Join(err, t.stop(context.WithoutCancel(ctx))) }()
 	if err := t.start(ctx); err != nil {

@@ -131,7 +131,7 @@ func (t *trial) send(ctx context.Context, l line) error {
 // refused tells of a line that is not in Kafka, which is the end where nobody sees it.
 func (t *trial) refused(text string) error {
 	if t.opts.Interactive {
-		t.screen.say("%s\n", text)
+		t.screen.warn("%s\n", text)
 		return nil
 	}
 	return errors.New(text)
@@ -164,6 +164,13 @@ func (t *trial) show(r *kgo.Record, positions shownTo) error {
 	positions[r.Topic][r.Partition] = r.Offset + 1
 	if t.isInput(r.Topic) || r.Attrs.IsControl() {
 		return nil
+	}
+	if t.opts.JSON {
+		line, err := jsonLine(r, nil)
+		if err != nil {
+			return err
+		}
+		return t.screen.show(line)
 	}
 	text := fmt.Appendf(nil, "%s partition %d offset %d", r.Topic, r.Partition, r.Offset)
 	if r.Key != nil {
@@ -268,7 +275,7 @@ func (t *trial) health() string {
 // tellChange tells that the component was served anew, or why not.
 func (t *trial) tellChange(err error) {
 	if err != nil {
-		t.screen.say("the new %s is not served: %v\n", t.component.Path, err)
+		t.screen.warn("the new %s is not served: %v\n", t.component.Path, err)
 		return
 	}
 	t.screen.say("the new %s is served\n", t.component.Path)

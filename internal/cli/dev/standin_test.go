@@ -1,0 +1,117 @@
+package dev
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestAStandInThatFailsMakesDeadLetters(t *testing.T) {
+	got := pipe(t, "a\nb\n", Options{StandIn: StandIn{Failing: true, DeadLetters: true}})
+	if got.err != nil {
+		t.Fatalf("%v\n%s", got.err, got.log)
+	}
+	for i, value := range []string{"a", "b"} {
+		if want := fmt.Sprintf("%s partition 0 offset %d (", DeadLetterTopic, i); !strings.Contains(got.out, want) ||
+			!strings.Contains(got.out, "): "+value+"\n") {
+			t.Errorf("no dead letter %d with %s in\n%s", i, value, got.out)
+		}
+	}
+	if !strings.Contains(got.log, "answers each message with an error") || !strings.Contains(got.log,
+		"topic "+DeadLetterTopic+" created") {
+		t.Errorf("it says\n%s", got.log)
+	}
+}
+
+func TestAStandInThatFailsHasItsLinesMissing(t *testing.T) {
+	got := pipe(t, "a\n", Options{StandIn: StandIn{Failing: true}, EchoTimeout: 2 * time.Second})
+	if got.err == nil || !strings.Contains(got.err.Error(), "1 of 1 lines did not come back: line 1") {
+		t.Errorf("got %v\n%s", got.err, got.log)
+	}
+}
+
+func TestAStandInThatIsSlowTakesItsTime(t *testing.T) {
+	const slow = 300 * time.Millisecond
+	got := pipe(t, "a\n", Options{JSON: true, StandIn: StandIn{Slow: slow}})
+	var record Record
+	if err := json.Unmarshal([]byte(got.out), &record); got.err != nil || err != nil {
+		t.Fatalf("%v, %v\n%s", got.err, err, got.out)
+	}
+	if record.Topic != ReplyTopic || record.Value == nil || *record.Value != "a" || record.Millis == nil ||
+		*record.Millis < float64(slow.Milliseconds()) {
+		t.Errorf("got %s", got.out)
+	}
+}
+
+func TestStandInsThatMakeNoSenseAreRefused(t *testing.T) {
+	for _, as := range []StandIn{{DeadLetters: true}, {Slow: time.Hour}, {Slow: -1}} {
+		if got := pipe(t, "", Options{StandIn: as}); !errors.Is(got.err, ErrStandIn) {
+			t.Errorf("%+v: %v", as, got.err)
+		}
+	}
+}
+
+func TestQuietSaysNothingButWhatComesBack(t *testing.T) {
+	got := pipe(t, "a\n\xff\n", Options{Quiet: true, JSON: true})
+	if got.err != nil || got.log != "" {
+		t.Errorf("%v; it says %q", got.err, got.log)
+	}
+	lines := strings.Split(strings.TrimSpace(got.out), "\n")
+	if len(lines) != 2 || !strings.Contains(lines[0], `"value":"a"`) || !strings.Contains(lines[1],
+		`"value_base64":"/w=="`) {
+		t.Errorf("got %q", got.out)
+	}
+}
+
+func TestFixedPortsAreCheckedFirstAndUsed(t *testing.T) {
+	taken, err := listenAt("tcp", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := taken.Addr().(*net.TCPAddr).Port
+	for flag, opts := range map[string]Options{
+		"--kafka-port": {KafkaPort: port}, "--nats-port": {NATSPort: port}, "--admin": {Admin: taken.Addr().String()},
+	} {
+		if got := pipe(t, "", opts); !errors.Is(got.err, ErrPort) || !strings.Contains(got.err.Error(), flag+" "+taken.Addr().String()) ||
+			got.log != "" {
+			t.Errorf("%s: %v, having said %q", flag, got.err, got.log)
+		}
+	}
+	if err := taken.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got := pipe(t, "a\n", Options{KafkaPort: port})
+	got.check(t, 0, "a")
+	if !strings.Contains(got.log, fmt.Sprintf("127.0.0.1:%d, embedded", port)) {
+		t.Errorf("another port is used:\n%s", got.log)
+	}
+}
+
+func TestASlowStartSaysSomethingWithinASecond(t *testing.T) {
+	for name, test := range map[string]struct{ first, want string }{
+		"nothing was said":   {"", "starting\n"},
+		"something was said": {"NATS\n", "NATS\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var out strings.Builder
+				s := newScreen(nil, &out)
+				if test.first != "" {
+					s.say("%s", test.first)
+				}
+				stop := s.sayEarly("starting\n")
+				time.Sleep(time.Second)
+				synctest.Wait()
+				stop()
+				if out.String() != test.want {
+					t.Errorf("it says %q", out.String())
+				}
+			})
+		})
+	}
+}
