@@ -90,10 +90,12 @@ func Tail(ctx context.Context, s *Source, out io.Writer, o Options) error {
 
 // end is how a tail ends with an error: well where it was stopped.
 func (s *Source) end(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	select {
+	case <-ctx.Done():
 		return nil
+	default:
+		return s.Explain(err)
 	}
-	return s.Explain(err)
 }
 
 // span is from where to read, and up to where, each partition.
