@@ -51,7 +51,7 @@ func Merge(at time.Time, providers []Provider, silent []string) Provider {
 	for _, id := range slices.Sorted(maps.Keys(m.links)) {
 		w.Links = append(w.Links, m.links[id].finish())
 	}
-	if words := distinct(providers, func(p *Provider) string { return p.Words.Link() }); len(words) == 1 && len(providers) > 0 {
+	if len(distinct(providers, func(p *Provider) string { return p.Words.Link() })) == 1 {
 		w.Words = providers[0].Words
 	}
 	w.Causes = Causes(w.Links)
