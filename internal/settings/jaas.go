@@ -18,11 +18,11 @@ var errJAAS = refuse("", `is no entry of JAAS: write LoginModule required name="
 // parseJAAS reads an entry as Java does. The error shows nothing of it.
 func parseJAAS(text string) (jaas, error) {
 	words, err := jaasWords(text)
+	if last := len(words) - 1; last >= 0 && words[last] == (jaasWord{text: ";"}) {
+		words = words[:last]
+	}
 	if err != nil || len(words) < 2 {
 		return jaas{}, errJAAS
-	}
-	if last := len(words) - 1; words[last] == (jaasWord{text: ";"}) {
-		words = words[:last]
 	}
 	if slices.Contains(words, jaasWord{text: ";"}) {
 		return jaas{}, refuse("", "has several login modules, and one is used")

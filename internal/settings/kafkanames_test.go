@@ -128,7 +128,9 @@ func TestWhatAFileOfKafkasClientsHasInVainIsSaid(t *testing.T) {
 
 func TestWhatAFileOfKafkasClientsHasWrongRefusesTheLink(t *testing.T) {
 	for text, want := range map[string]string{
-		"sasl.jaas.config=canary": `sasl.jaas.config: the value is no entry of JAAS`,
+		"sasl.jaas.config=canary;": "is no entry of JAAS",
+		"sasl.jaas.config=;":       "is no entry of JAAS",
+		"sasl.jaas.config=canary":  `sasl.jaas.config: the value is no entry of JAAS`,
 		"sasl.jaas.config=a.PlainLoginModule required password=\"canary;":                          "is no entry of JAAS",
 		"sasl.jaas.config=a.PlainLoginModule sometimes password=canary;":                           "is no entry of JAAS",
 		"sasl.jaas.config=a.PlainLoginModule required canary;":                                     "is no entry of JAAS",
