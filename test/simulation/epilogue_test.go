@@ -106,7 +106,8 @@ func (w *world) componentGoes() bool {
 	return w.goesOn(soon, nothing, "the component is back")
 }
 
-// transactionStaysOpen has a transaction of another producer be open for a while: a copy says that it holds the link up.
+// transactionStaysOpen has a transaction of another producer be open for a while: a copy says that it holds the link
+// up.
 func (w *world) transactionStaysOpen() bool {
 	w.tell("a transaction stays open, without any other fault")
 	s := w.stray(newRand(w.plan.seed, "open"))

@@ -388,8 +388,8 @@ type unlisted struct {
 	from, to  int64
 }
 
-// noteUnlisted notes them. The fake broker leaves that list out for the partition in which an answer has become as large
-// as was asked for.
+// noteUnlisted notes them. The fake broker leaves that list out for the partition in which an answer has become as
+// large as was asked for.
 func (l *layer) noteUnlisted(resp *kmsg.FetchResponse) {
 	for i := range resp.Topics {
 		for j := range resp.Topics[i].Partitions {

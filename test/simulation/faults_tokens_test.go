@@ -66,7 +66,7 @@ const (
 var (
 	// barren are those with which nobody gets a token.
 	barren    = []illness{gone, silent, failing, refusing, nonsense, breaking}
-	illnesses = append(barren[:len(barren):len(barren)], slow)
+	illnesses = append(slices.Clip(barren), slow)
 )
 
 // issuer gives the tokens by which copies come in, in the runs that have them, and tells their brokers which are good.
@@ -179,7 +179,8 @@ func (i *issuer) serve(conn net.Conn) {
 	known := id == clientID && slices.Contains(i.secrets, secret)
 	i.mu.Unlock()
 	covered.kind("token endpoint " + string(ill))
-	status, body := http.StatusOK, ""
+	status := http.StatusOK
+	var body string
 	switch {
 	case ill == silent:
 		_, _ = io.Copy(io.Discard, conn) // until the client has gone
@@ -267,6 +268,7 @@ func (s *session) admit(i *issuer, a *asked, frame []byte) (answer []byte, ok bo
 		if s.until.IsZero() {
 			return nil, true
 		}
+	default:
 	}
 	if s.begun || s.until.IsZero() {
 		return nil, false
@@ -278,8 +280,8 @@ func (s *session) admit(i *issuer, a *asked, frame []byte) (answer []byte, ok bo
 	return nil, true
 }
 
-// authenticate answers with the lifetime of the session, or, to a token that is not good, in two steps: the client hears
-// why, says that it has, and is refused.
+// authenticate answers with the lifetime of the session, or, to a token that is not good, in two steps: the client
+// hears why, says that it has, and is refused.
 func (s *session) authenticate(i *issuer, req *kmsg.SASLAuthenticateRequest, resp *kmsg.SASLAuthenticateResponse) *kmsg.SASLAuthenticateResponse {
 	switch {
 	case !s.begun:

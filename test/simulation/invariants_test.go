@@ -471,8 +471,8 @@ func (w *world) joined(name string, from, to time.Time) {
 	w.joins[name] = append(w.joins[name], stretch{from, to})
 }
 
-// forgottenInJoin tells whether the fake broker may have given up a copy that waits for the others in JoinGroup: it lets
-// the session of such a member end, and never answers it. Kafka takes it for alive until it has its answer.
+// forgottenInJoin tells whether the fake broker may have given up a copy that waits for the others in JoinGroup: it
+// lets the session of such a member end, and never answers it. Kafka takes it for alive until it has its answer.
 func (w *world) forgottenInJoin(name string, at time.Time) bool {
 	link, err := parse(w.plan.role(), w.plan.config, "N")
 	if err != nil {

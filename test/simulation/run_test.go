@@ -181,9 +181,9 @@ func (w *world) topicsChange() {
 	}
 }
 
-// forgetMembers has the group forget all members; those that live join anew. Nobody waits for the session of another program
-// that died just before to end, and the fake broker does not by itself forget classic members that were killed while it waits
-// for them to join.
+// forgetMembers has the group forget all members; those that live join anew. Nobody waits for the session of another
+// program that died just before to end, and the fake broker does not by itself forget classic members that were killed
+// while it waits for them to join.
 func (w *world) forgetMembers() {
 	info := w.kafka.GroupInfo(group)
 	if info == nil {

@@ -44,8 +44,8 @@ type Options struct {
 	Bearer, Key settings.Secret
 	// Current, if not nil, tells token and key at each request: others have taken the place of Bearer and Key.
 	Current func() (bearer, key settings.Secret)
-	// Pair, if not nil, tells which client certificate TLS shows now, nil for none: connections that have shown another one
-	// are used no more.
+	// Pair, if not nil, tells which client certificate TLS shows now, nil for none: connections that have shown another
+	// one are used no more.
 	Pair func() *tls.Certificate
 	// MaxAnswer bounds the body of an answer, in bytes.
 	MaxAnswer int64

@@ -76,11 +76,12 @@ func (f *fence) answered(key int16, sent time.Time, code int16) {
 		if code == 0 {
 			f.alive = time.Now() // what counts more exactly, SyncGroup, follows at once
 		}
+	default: // no other answer says how the member is
 	}
 }
 
-// OnBrokerE2E notes the end of a wait that broke off. It is begun again at once, and until then the member is as alive as
-// it was.
+// OnBrokerE2E notes the end of a wait that broke off. It is begun again at once, and until then the member is as alive
+// as it was.
 func (f *fence) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, e2e kgo.BrokerE2E) {
 	if !waitsForOthers(key) || e2e.WriteErr == nil && e2e.ReadErr == nil {
 		return

@@ -52,9 +52,9 @@ type boundedConn struct {
 	err   error
 }
 
-// MembershipAnswer is told what a broker answers to a request by which a member of a classic group stays one (JoinGroup,
-// SyncGroup, Heartbeat), before the client has it: when it was sent, and the code. It may be called by many goroutines
-// at once.
+// MembershipAnswer is told what a broker answers to a request by which a member of a classic group stays one
+// (JoinGroup, SyncGroup, Heartbeat), before the client has it: when it was sent, and the code. It may be called by many
+// goroutines at once.
 type MembershipAnswer func(key int16, sent time.Time, code int16)
 
 // asked is a request under way.

@@ -280,9 +280,9 @@ func (t *tokenSource) renew(ctx context.Context, wait time.Duration) (string, er
 	return t.token.AccessToken, nil
 }
 
-// refuse notes that a broker does not take a token, "" being whichever there is: its issuer has new keys, say, or it was
-// revoked. Its time says nothing then, and another one is asked for when a connection is made. They may all be refused,
-// so that is done with back-off.
+// refuse notes that a broker does not take a token, "" being whichever there is: its issuer has new keys, say, or it
+// was revoked. Its time says nothing then, and another one is asked for when a connection is made. They may all be
+// refused, so that is done with back-off.
 func (t *tokenSource) refuse(token string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -300,7 +300,7 @@ func (t *tokenSource) refuse(token string) {
 type tokenMechanism struct{ source *tokenSource }
 
 // Name implements [sasl.Mechanism].
-func (m tokenMechanism) Name() string { return string(settings.OAuthBearer) }
+func (tokenMechanism) Name() string { return string(settings.OAuthBearer) }
 
 // Authenticate implements [sasl.Mechanism].
 func (m tokenMechanism) Authenticate(ctx context.Context, addr string) (sasl.Session, []byte, error) {

@@ -35,8 +35,8 @@ type Options struct {
 	// status.
 	Memory       *memory.Budget
 	ProcessLimit memory.ProcessLimit
-	// Resident asks the machine how many bytes the process has taken, for the status; nil is 0. What runs in virtual time asks
-	// no machine.
+	// Resident asks the machine how many bytes the process has taken, for the status; nil is 0. What runs in virtual
+	// time asks no machine.
 	Resident func() int64
 	// Words are what routes are called in what is told.
 	Words status.Words

@@ -29,8 +29,8 @@ func build(ctx context.Context, folder, from string) (*program, error) {
 		return nil, err
 	}
 	p := &program{path: filepath.Join(folder, "simulation"), folder: folder}
-	// The tag lets virtual time pass the locks of the Kafka client. Without paths, what a patch does not touch is built once for all
-	// folders, and the program is the same in each.
+	// The tag lets virtual time pass the locks of the Kafka client. Without paths, what a patch does not touch is built
+	// once for all folders, and the program is the same in each.
 	cmd := exec.CommandContext(ctx, "go", "test", "-c", "-trimpath", "-tags", "synctests", "-overlay", laid, "-o", p.path, "./test/simulation")
 	cmd.Dir = from
 	if out, err := cmd.CombinedOutput(); err != nil {
