@@ -35,32 +35,24 @@ func (p *pipes) Close() error {
 
 func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
-func (p *pipes) dial() net.Conn {
-	here, there := net.Pipe()
-	p.conns <- there
-	return here
-}
-
 func TestTheConnectionThatIsIdleForLongestMakesRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipes()
 		l := Limit(p, 3)
-		accepted := make(chan *conn)
-		go func() {
-			defer close(accepted)
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				accepted <- c.(*conn)
+		// One after the other: while the next connection is looked out for, those before it may be closed for it.
+		accept := func() *conn {
+			t.Helper()
+			c, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
 			}
-		}()
+			return c.(*conn)
+		}
 		var mine []net.Conn
 		var theirs []*conn
 		for range 3 {
-			mine = append(mine, p.dial())
-			theirs = append(theirs, <-accepted)
+			mine = append(mine, p.dial(t))
+			theirs = append(theirs, accept())
 		}
 		request := func(c *conn) *http.Request {
 			r, err := http.NewRequestWithContext(Keep(t.Context(), c), http.MethodGet, "/", nil)
@@ -71,8 +63,8 @@ func TestTheConnectionThatIsIdleForLongestMakesRoom(t *testing.T) {
 		}
 		done := Answering(request(theirs[0])) // it is at work, so the second is the one that is idle
 		began := time.Now()
-		mine = append(mine, p.dial())
-		theirs = append(theirs, <-accepted)
+		mine = append(mine, p.dial(t))
+		theirs = append(theirs, accept())
 		if took := time.Since(began); took != grace {
 			t.Errorf("a connection that has just come was closed after %v", took)
 		}
@@ -91,8 +83,8 @@ func TestTheConnectionThatIsIdleForLongestMakesRoom(t *testing.T) {
 			State(theirs[0], http.StateIdle)
 		}()
 		began = time.Now()
-		mine = append(mine, p.dialSoon(t))
-		theirs = append(theirs, <-accepted)
+		mine = append(mine, p.dial(t))
+		theirs = append(theirs, accept())
 		if took := time.Since(began); took != 10*time.Second { // it has had its answer
 			t.Errorf("there was room after %v", took)
 		}
@@ -106,13 +98,12 @@ func TestTheConnectionThatIsIdleForLongestMakesRoom(t *testing.T) {
 		if err := l.Close(); err != nil {
 			t.Error(err)
 		}
-		<-accepted
 		_ = mine
 	})
 }
 
-// dialSoon is dial for when the listener does not accept yet.
-func (p *pipes) dialSoon(t *testing.T) net.Conn {
+// dial makes a connection that is accepted when somebody asks for it.
+func (p *pipes) dial(t *testing.T) net.Conn {
 	here, there := net.Pipe()
 	go func() {
 		select {

@@ -38,6 +38,9 @@ func (s *session) commitLoop(ctx context.Context) {
 			return
 		}
 		s.problems.setCommit(err)
+		if s.fence.passedBy(err, time.Now()) {
+			s.giveUp(errForgotten)
+		}
 		if early = s.early; err != nil {
 			early = nil // what could not be committed is tried again at its interval, and not all the time
 		}

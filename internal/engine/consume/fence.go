@@ -13,6 +13,9 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 )
 
+// errForgotten ends a session of which the group says that it has gone on without the member.
+var errForgotten = errors.New("the group has gone on without this member, as it says to a commit: its partitions may have another owner by now")
+
 // errNoHeartbeat ends a session that the group can be expected to have given up.
 var errNoHeartbeat = errors.New("the group has had no sign of life from here for session_timeout: its partitions may have another owner by now")
 
@@ -32,9 +35,12 @@ type fence struct {
 	alive time.Time
 	// waiting is when the member began to wait for the others in a rebalance, zero while it does not. It sends no
 	// heartbeats then, and the broker expects none until the others are there, which can take rebalance. Nobody can see
-	// whether the answer is on its way, or lost; to suspect it would end the session in every long rebalance.
+	// whether the answer is on its way, or lost; to suspect it would end the session in every long rebalance. What the
+	// group says to a commit meanwhile is heard, see passedBy.
 	waiting time.Time
-	joins   bool // it has asked to join, by the classic protocol
+	// behind is when a commit was refused first for its generation since then.
+	behind time.Time
+	joins  bool // it has asked to join, by the classic protocol
 }
 
 var (
@@ -116,6 +122,26 @@ func (f *fence) left(now time.Time) time.Duration {
 	return end.Sub(now)
 }
 
+// passedBy tells, of a commit that was refused, whether the group has gone on without a member that waits for others: its
+// request to join was lost, and no heartbeat tells it. A refusal for the generation alone may also be met just before the
+// answer to the request arrives, so it has to last.
+func (f *fence) passedBy(refused error, now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	unknown, behind := errors.Is(refused, kerr.UnknownMemberID), errors.Is(refused, kerr.IllegalGeneration)
+	switch {
+	case f.waiting.IsZero(): // heartbeats tell, and the client acts on them
+		return false
+	case unknown:
+		return true
+	case !behind:
+		return false
+	case f.behind.Before(f.waiting):
+		f.behind = now
+	}
+	return now.Sub(f.behind) >= f.session/2
+}
+
 // guard gives all calls up and ends the session when the fence is over, until ctx ends.
 func (s *session) guard(ctx context.Context) {
 	// A member that has just got its first partitions is found soon.
@@ -131,11 +157,16 @@ func (s *session) guard(ctx context.Context) {
 		if wait = min(idle, s.fence.left(time.Now())); wait > 0 {
 			continue
 		}
-		s.log.Warn("all calls are given up", "reason", errNoHeartbeat)
-		s.abandon()
-		s.fail(errNoHeartbeat)
+		s.giveUp(errNoHeartbeat)
 		return
 	}
+}
+
+// giveUp gives all calls up and ends the session.
+func (s *session) giveUp(why error) {
+	s.log.Warn("all calls are given up", "reason", why)
+	s.abandon()
+	s.fail(why)
 }
 
 // abandon gives up all partitions as those of another member.

@@ -2,6 +2,7 @@ package consume
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"testing"
@@ -93,6 +94,92 @@ func TestACopyThatTheGroupCannotHearGivesItsCallsUpBeforeAnotherHasThem(t *testi
 		waitMembers(2)
 		first.waitHealthy()
 	})
+}
+
+// In virtual time, of which a member waits up to rebalance_timeout and session_timeout for others.
+func TestAMemberWhoseJoinIsLostHearsFromACommitThatTheGroupHasForgottenIt(t *testing.T) {
+	for name, with := range map[string]*kerr.Error{
+		"it is unknown": kerr.UnknownMemberID, "its generation is over": kerr.IllegalGeneration,
+	} {
+		t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { joinIsLost(t, with) }) })
+	}
+}
+
+func joinIsLost(t *testing.T, with *kerr.Error) {
+	var stack kfake.VirtualNetwork
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(stack.Listen), kfake.SeedTopics(1, "t"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	h := &handler{name: "a"}
+	c := startWith(t, cluster.ListenAddrs(), h, map[string]string{"topic": "t", "session_timeout": "10s"},
+		func(cfg *Config) { cfg.Access.ConnectBy(stack.DialContext) })
+	waitOwned(t, "t", 1, c)
+	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.Dialer(stack.DialContext), kgo.DefaultProduceTopic("t"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	produce := func(value string) {
+		t.Helper()
+		if err := client.ProduceSync(t.Context(), kgo.StringRecord(value)).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	produce("1")
+	h.waitCalls(t, 1)
+	member := cluster.GroupInfo("g").Members[0].MemberID
+
+	// The group rebalances, and the member's request to join does not arrive.
+	release, joining := make(chan struct{}), make(chan struct{}, 1)
+	t.Cleanup(func() { close(release) })
+	cluster.ControlKey(int16(kmsg.JoinGroup), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		if req.(*kmsg.JoinGroupRequest).MemberID == member {
+			joining <- struct{}{}
+			cluster.SleepControl(func() { <-release })
+		}
+		return nil, nil, false
+	})
+	cluster.ControlKey(int16(kmsg.OffsetCommit), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		commit := req.(*kmsg.OffsetCommitRequest)
+		return refusedCommit(commit, with), nil, commit.MemberID == member
+	})
+	cluster.ControlKey(int16(kmsg.Heartbeat), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		resp := req.ResponseKind().(*kmsg.HeartbeatResponse)
+		resp.ErrorCode = kerr.RebalanceInProgress.Code
+		return resp, nil, true
+	})
+	<-joining
+	leave := kmsg.NewPtrLeaveGroupRequest()
+	leave.Group = "g"
+	gone := kmsg.NewLeaveGroupRequestMember()
+	gone.MemberID = member
+	leave.Members = append(leave.Members, gone)
+	if _, err := leave.RequestWith(t.Context(), client); err != nil {
+		t.Fatal(err)
+	}
+	forgotten := time.Now()
+	produce("2")
+	testkit.Eventually(t, patience, func() error {
+		if !c.log.Contains("all calls are given up") {
+			return errors.New("calls go on")
+		}
+		return nil
+	})
+	if after := time.Since(forgotten); after > 6*time.Second {
+		t.Errorf("calls go on for %v", after)
+	}
+	testkit.Eventually(t, 2*patience, func() error {
+		info := cluster.GroupInfo("g")
+		if info == nil || info.State != "Stable" || len(info.Members) != 1 || info.Members[0].MemberID == member {
+			return fmt.Errorf("the group is %+v, want another member", info)
+		}
+		return nil
+	})
+	c.waitHealthy()
 }
 
 func TestAFenceCountsFromTheLastHeartbeatThatWasTaken(t *testing.T) {

@@ -395,7 +395,7 @@ func TestOutputsOfALinkThatProducesNone(t *testing.T) {
 		p.Add(keyed(1), first)
 		synctest.Wait()
 		mustCommit(t, p, 1)
-		if !strings.Contains(why, "the link produces none") {
+		if !strings.Contains(why, "none are produced") {
 			t.Errorf("the dead letter says %q", why)
 		}
 		d.Close(t.Context())
