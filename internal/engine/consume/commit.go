@@ -39,7 +39,7 @@ func (s *session) commitLoop(ctx context.Context) {
 		}
 		s.problems.setCommit(err)
 		if s.fence.passedBy(err, time.Now()) {
-			s.giveUp(errForgotten)
+			s.leaveCalls(errForgotten)
 		}
 		if early = s.early; err != nil {
 			early = nil // what could not be committed is tried again at its interval, and not all the time

@@ -157,13 +157,13 @@ func (s *session) guard(ctx context.Context) {
 		if wait = min(idle, s.fence.left(time.Now())); wait > 0 {
 			continue
 		}
-		s.giveUp(errNoHeartbeat)
+		s.leaveCalls(errNoHeartbeat)
 		return
 	}
 }
 
-// giveUp gives all calls up and ends the session.
-func (s *session) giveUp(why error) {
+// leaveCalls gives all calls up and ends the session.
+func (s *session) leaveCalls(why error) {
 	s.log.Warn("all calls are given up", "reason", why)
 	s.abandon()
 	s.fail(why)
