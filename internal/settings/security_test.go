@@ -172,13 +172,14 @@ func TestSecurityThatIsAccepted(t *testing.T) {
 // oldKey is testKey, encrypted by the password "opens".
 var oldKey = func() string {
 	block, _ := pem.Decode([]byte(testKey))
-	//nolint:staticcheck // the way of old is what the standard library can write
-	encrypted, err := x509.EncryptPEMBlock(rand.Reader, "EC PRIVATE KEY", block.Bytes, []byte("opens"),
-		x509.PEMCipherAES256)
+	const oldType = "EC PRIVATE KEY"
+	cipher, password := x509.PEMCipherAES256, []byte("opens")
+	//lint:ignore SA1019 the way of old is what the standard library can write
+	der, err := x509.EncryptPEMBlock(rand.Reader, oldType, block.Bytes, password, cipher) //nolint:staticcheck // so
 	if err != nil {
 		panic(err)
 	}
-	return string(pem.EncodeToMemory(encrypted))
+	return string(pem.EncodeToMemory(der))
 }()
 
 func TestAnEncryptedKeyIsOpenedByThePasswordOfWhoGaveIt(t *testing.T) {

@@ -10,8 +10,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// fakeKafkaStuck is what a fake Kafka leaves behind now and then that is closed in the moment in which a control function
-// wakes up: it ends without letting go of the lock that the broker's loop wants.
+// fakeKafkaStuck is what a fake Kafka leaves behind now and then that is closed in the moment in which a control
+// function wakes up: it ends without letting go of the lock that the broker's loop wants.
 var fakeKafkaStuck = goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kfake.(*Cluster).continueSleptControl")
 
 // shared is what tests of one package use together; Main stops it after the last of them.

@@ -134,8 +134,8 @@ func decrypt(b block, password string) ([]byte, error) {
 	}
 	old := &pem.Block{Type: b.label, Bytes: b.der,
 		Headers: map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": b.cipher}}
-	//nolint:staticcheck // old, and what people have; nobody tries passwords here
-	der, err := x509.DecryptPEMBlock(old, []byte(password))
+	//lint:ignore SA1019 old, and what people have; nobody tries passwords here
+	der, err := x509.DecryptPEMBlock(old, []byte(password)) //nolint:staticcheck // see above
 	switch {
 	case errors.Is(err, x509.IncorrectPasswordError):
 		return nil, ErrPassword

@@ -122,9 +122,9 @@ func (f *fence) left(now time.Time) time.Duration {
 	return end.Sub(now)
 }
 
-// passedBy tells, of a commit that was refused, whether the group has gone on without a member that waits for others: its
-// request to join was lost, and no heartbeat tells it. A refusal for the generation alone may also be met just before the
-// answer to the request arrives, so it has to last.
+// passedBy tells, of a commit that was refused, whether the group has gone on without a member that waits for others:
+// its request to join was lost, and no heartbeat tells it. A refusal for the generation alone may also be met just
+// before the answer to the request arrives, so it has to last.
 func (f *fence) passedBy(refused error, now time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
