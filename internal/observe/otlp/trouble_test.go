@@ -164,7 +164,8 @@ func TestACollectorWithoutATrustedCertificateGetsNothing(t *testing.T) {
 			c := collector.New(t, collector.Options{TLS: true, GRPC: protocol == "grpc"})
 			s := onlyTraces(sourcesFor(c, protocol))
 			s.Host.AdditionalCAPaths = nil
-			s.Config = map[string]string{"OTEL_EXPORTER_OTLP_TIMEOUT": "500"}
+			// gRPC goes on until then, and has to have come to the certificate on a busy machine, too.
+			s.Config = map[string]string{"OTEL_EXPORTER_OTLP_TIMEOUT": "4000"}
 			f := start(t, s)
 			f.span("s")
 			flushed(t, f)
