@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
@@ -221,16 +220,7 @@ func (p *Process) audit(by Operator, r *control.Request, answer *control.Answer)
 }
 
 func movesText(moves []control.Move) string {
-	var b strings.Builder
-	for i, m := range moves {
-		if i == maxAudited {
-			fmt.Fprintf(&b, " and %d more", len(moves)-i)
-			break
-		}
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "%s/%d from %d to %d", m.Topic, m.Partition, m.From, m.To)
-	}
-	return b.String()
+	return text.List(moves, maxAudited, func(m control.Move) string {
+		return fmt.Sprintf("%s/%d from %d to %d", m.Topic, m.Partition, m.From, m.To)
+	})
 }

@@ -7,7 +7,9 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // FakeKafka is a Kafka inside the test's process. The embedded cluster's own methods inject faults and tell its state.
@@ -87,4 +89,27 @@ func (k *FakeKafka) Proxies() []*Proxy {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return slices.Clone(k.proxies)
+}
+
+// RefuseTransactionOffsets has the broker refuse the offsets of the first n transactions.
+func (k *FakeKafka) RefuseTransactionOffsets(n int, with *kerr.Error) {
+	k.ControlKey(kmsg.TxnOffsetCommit.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		if n--; n < 0 {
+			return nil, nil, false
+		}
+		req := kreq.(*kmsg.TxnOffsetCommitRequest)
+		resp := req.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
+		for _, rt := range req.Topics {
+			st := kmsg.NewTxnOffsetCommitResponseTopic()
+			st.Topic = rt.Topic
+			for _, rp := range rt.Partitions {
+				sp := kmsg.NewTxnOffsetCommitResponseTopicPartition()
+				sp.Partition, sp.ErrorCode = rp.Partition, with.Code
+				st.Partitions = append(st.Partitions, sp)
+			}
+			resp.Topics = append(resp.Topics, st)
+		}
+		return resp, nil, true
+	})
 }

@@ -6,12 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
+	"strconv"
 	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 )
 
@@ -283,16 +284,9 @@ func (x *exchange) verdict(ctx context.Context) error {
 }
 
 func namesOf(numbers []int) string {
-	var names []string
-	for _, n := range numbers[:min(len(numbers), maxNamed)] {
-		names = append(names, fmt.Sprint(n))
-	}
-	text := "line " + strings.Join(names, ", ")
+	names := text.List(numbers, maxNamed, strconv.Itoa)
 	if len(numbers) > 1 {
-		text = "lines " + strings.Join(names, ", ")
+		return "lines " + names
 	}
-	if more := len(numbers) - maxNamed; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
+	return "line " + names
 }

@@ -338,33 +338,10 @@ func TestLettersGoElsewhere(t *testing.T) {
 	}
 }
 
-// refuseNotes has the broker refuse the offsets of the first transactions.
-func (w *world) refuseNotes(times int, with *kerr.Error) {
-	w.k.ControlKey(kmsg.TxnOffsetCommit.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
-		w.k.KeepControl()
-		if times--; times < 0 {
-			return nil, nil, false
-		}
-		req := kreq.(*kmsg.TxnOffsetCommitRequest)
-		resp := req.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
-		for _, rt := range req.Topics {
-			st := kmsg.NewTxnOffsetCommitResponseTopic()
-			st.Topic = rt.Topic
-			for _, rp := range rt.Partitions {
-				sp := kmsg.NewTxnOffsetCommitResponseTopicPartition()
-				sp.Partition, sp.ErrorCode = rp.Partition, with.Code
-				st.Partitions = append(st.Partitions, sp)
-			}
-			resp.Topics = append(resp.Topics, st)
-		}
-		return resp, nil, true
-	})
-}
-
 func TestNotesWithoutRoomSendNothing(t *testing.T) {
 	w := newWorld(t)
 	w.letters(3)
-	w.refuseNotes(1, kerr.OffsetMetadataTooLarge)
+	w.k.RefuseTransactionOffsets(1, kerr.OffsetMetadataTooLarge)
 	if p, err := w.redrive(Options{}); err == nil || !strings.Contains(err.Error(), "--round") || p.Sent > 0 {
 		t.Errorf("it has sent %d and says %v", p.Sent, err)
 	}
@@ -375,7 +352,7 @@ func TestNotesWithoutRoomSendNothing(t *testing.T) {
 func TestARedriveGoesOnWhereKafkaFails(t *testing.T) {
 	w := newWorld(t)
 	w.letters(1200)
-	w.refuseNotes(3, kerr.RequestTimedOut)
+	w.k.RefuseTransactionOffsets(3, kerr.RequestTimedOut)
 	var notes bytes.Buffer
 	p := w.mustRedrive(1200, Options{Notes: &notes})
 	if !strings.Contains(notes.String(), "it is tried again: ") {

@@ -18,29 +18,6 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
-// refuseOffsets has the broker refuse the offsets of the first n transactions.
-func refuseOffsets(k *testkit.FakeKafka, n int, with *kerr.Error) {
-	k.ControlKey(kmsg.TxnOffsetCommit.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
-		k.KeepControl()
-		if n--; n < 0 {
-			return nil, nil, false
-		}
-		req := kreq.(*kmsg.TxnOffsetCommitRequest)
-		resp := req.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
-		for _, rt := range req.Topics {
-			st := kmsg.NewTxnOffsetCommitResponseTopic()
-			st.Topic = rt.Topic
-			for _, rp := range rt.Partitions {
-				sp := kmsg.NewTxnOffsetCommitResponseTopicPartition()
-				sp.Partition, sp.ErrorCode = rp.Partition, with.Code
-				st.Partitions = append(st.Partitions, sp)
-			}
-			resp.Topics = append(resp.Topics, st)
-		}
-		return resp, nil, true
-	})
-}
-
 func TestADeadLetterIsPartOfTheTransaction(t *testing.T) {
 	t.Parallel()
 	k := testkit.Kfake(t)
@@ -48,7 +25,7 @@ func TestADeadLetterIsPartOfTheTransaction(t *testing.T) {
 		k.Topic(topic, 1)
 	}
 	cl := testkit.NewClient(t, k.Brokers())
-	refuseOffsets(k, 3, kerr.UnknownMemberID)
+	k.RefuseTransactionOffsets(3, kerr.UnknownMemberID)
 	d := &doubler{name: "a", outcome: func(r *record.Record, o *record.Outcome) {
 		if string(r.Value) == "1" {
 			*o = record.Outcome{Kind: record.Reject, Err: errors.New("no")}

@@ -4,16 +4,15 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/produce"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
@@ -229,17 +228,7 @@ func doingTopic(topic string) string { return "topic " + topic + ": " }
 // maxNames is how many partitions are named that have one cause; the others are counted.
 const maxNames = 5
 
-func namesOf(tps []topicPartition) string {
-	names := make([]string, 0, maxNames)
-	for _, tp := range tps[:min(len(tps), maxNames)] {
-		names = append(names, tp.String())
-	}
-	text := strings.Join(names, ", ")
-	if more := len(tps) - maxNames; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
-}
+func namesOf(tps []topicPartition) string { return text.List(tps, maxNames, topicPartition.String) }
 
 func compareTopicPartitions(a, b topicPartition) int {
 	if a.topic != b.topic {

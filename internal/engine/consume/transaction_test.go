@@ -114,7 +114,7 @@ func TestAFailedTransactionHasNoEffectAndIsRepeated(t *testing.T) {
 	k.Topic("in", 1)
 	k.Topic("out", 1)
 	cl := testkit.NewClient(t, k.Brokers())
-	refuseOffsets(k, 3, kerr.UnknownMemberID)
+	k.RefuseTransactionOffsets(3, kerr.UnknownMemberID)
 	d := &doubler{name: "a"}
 	startProcessor(t, k.Brokers(), d, nil)
 	cl.ProduceText("in", numbered(10)...)

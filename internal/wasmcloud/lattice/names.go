@@ -58,16 +58,5 @@ func difference(before, after map[string]string) (added, removed, changed []stri
 
 // logged joins keys for a line of the log.
 func logged(keys []string) string {
-	var b strings.Builder
-	for i, key := range keys {
-		if i == maxLoggedKeys {
-			fmt.Fprintf(&b, " and %d more", len(keys)-i)
-			break
-		}
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(text.Whole(key, maxLoggedKey))
-	}
-	return b.String()
+	return text.List(keys, maxLoggedKeys, func(key string) string { return text.Whole(key, maxLoggedKey) })
 }
