@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// List names items one after the other, as in "a, b and 3 more": at most the first most, of which there is at least one;
-// the others are counted. name is called for those that are named alone.
+// List names items one after the other, as in "a, b and 3 more": the first ones, at most most, which is at least 1; the
+// others are counted. name is called for those that are named alone.
 func List[T any](items []T, most int, name func(T) string) string {
 	names := make([]string, 0, min(len(items), most))
 	for _, item := range items[:min(len(items), most)] {
