@@ -190,12 +190,16 @@ func (p *Process) seek(
 	return err
 }
 
-// maxAudited bounds the partitions that a line of the log names.
-const maxAudited = 50
+const (
+	// maxAudited bounds the partitions that a line of the log names.
+	maxAudited = 50
+	// maxAuditedAction bounds in bytes an action that a line of the log names, which may be none that there is.
+	maxAuditedAction = 64
+)
 
 // audit logs who did what. What failed is a warning.
 func (p *Process) audit(by Operator, r *control.Request, answer *control.Answer) {
-	log := p.Log.With("action", text.Clip(string(r.Action), maxAudited), "link", r.Link, "links", answer.Links,
+	log := p.Log.With("action", text.Clip(string(r.Action), maxAuditedAction), "link", r.Link, "links", answer.Links,
 		"operator", by.Name, "via", by.Via)
 	if r.Why != "" {
 		log = log.With("reason", r.Why)

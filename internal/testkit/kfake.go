@@ -93,12 +93,20 @@ func (k *FakeKafka) Proxies() []*Proxy {
 
 // RefuseTransactionOffsets has the broker refuse the offsets of the first n transactions.
 func (k *FakeKafka) RefuseTransactionOffsets(n int, with *kerr.Error) {
+	k.RefuseOffsetsOfTransactions(with, func(*kmsg.TxnOffsetCommitRequest) bool {
+		n--
+		return n >= 0
+	})
+}
+
+// RefuseOffsetsOfTransactions has the broker refuse the offsets of transactions that are among those to refuse.
+func (k *FakeKafka) RefuseOffsetsOfTransactions(with *kerr.Error, refuse func(*kmsg.TxnOffsetCommitRequest) bool) {
 	k.ControlKey(kmsg.TxnOffsetCommit.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
 		k.KeepControl()
-		if n--; n < 0 {
+		req := kreq.(*kmsg.TxnOffsetCommitRequest)
+		if !refuse(req) {
 			return nil, nil, false
 		}
-		req := kreq.(*kmsg.TxnOffsetCommitRequest)
 		resp := req.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
 		for _, rt := range req.Topics {
 			st := kmsg.NewTxnOffsetCommitResponseTopic()

@@ -179,8 +179,8 @@ func (c *Consumer) beginEnding(failure error) *ending {
 	if len(c.stops) == 0 {
 		// Not of c.ctx, so that a Stop leaves the commit the time that it has.
 		within := abandonAfter
-		if errors.Is(failure, errNoHeartbeat) || errors.Is(failure, errOtherMember) {
-			within = unheardAfter // the group that is to be left does not hear that either, or waits for others first
+		if errors.Is(failure, errNoHeartbeat) || errors.Is(failure, errForgotten) || errors.Is(failure, errOtherMember) {
+			within = unheardAfter // the group that is to be left does not hear that either, waits for others first, or has no such member
 		}
 		c.ending.endBy(time.Now().Add(within))
 	}

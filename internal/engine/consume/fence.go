@@ -128,7 +128,9 @@ func (f *fence) left(now time.Time) time.Duration {
 func (f *fence) passedBy(refused error, now time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	unknown, behind := errors.Is(refused, kerr.UnknownMemberID), errors.Is(refused, kerr.IllegalGeneration)
+	// A static member is unknown by another name where its instance id is another's by now.
+	unknown := errors.Is(refused, kerr.UnknownMemberID) || errors.Is(refused, kerr.FencedInstanceID)
+	behind := errors.Is(refused, kerr.IllegalGeneration)
 	switch {
 	case f.waiting.IsZero(): // heartbeats tell, and the client acts on them
 		return false

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -98,23 +99,43 @@ func TestACopyThatTheGroupCannotHearGivesItsCallsUpBeforeAnotherHasThem(t *testi
 
 // In virtual time, of which a member waits up to rebalance_timeout and session_timeout for others.
 func TestAMemberWhoseJoinIsLostHearsFromACommitThatTheGroupHasForgottenIt(t *testing.T) {
-	for name, with := range map[string]*kerr.Error{
-		"it is unknown": kerr.UnknownMemberID, "its generation is over": kerr.IllegalGeneration,
+	for name, lost := range map[string]lostJoin{
+		"it is unknown":                           {with: kerr.UnknownMemberID},
+		"its generation is over":                  {with: kerr.IllegalGeneration},
+		"another has its id":                      {with: kerr.FencedInstanceID, config: map[string]string{"group_instance_id": "one"}},
+		"it is unknown, and has outputs":          {with: kerr.UnknownMemberID, transactions: true},
+		"its generation is over, and has outputs": {with: kerr.IllegalGeneration, transactions: true},
 	} {
-		t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { joinIsLost(t, with) }) })
+		t.Run(name, func(t *testing.T) { synctest.Test(t, lost.test) })
 	}
 }
 
-func joinIsLost(t *testing.T, with *kerr.Error) {
+// lostJoin is a member whose request to join is lost, and what the group says to its commits then.
+type lostJoin struct {
+	with         *kerr.Error
+	config       map[string]string
+	transactions bool
+}
+
+func (l lostJoin) test(t *testing.T) {
 	var stack kfake.VirtualNetwork
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(stack.Listen), kfake.SeedTopics(1, "t"))
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(stack.Listen), kfake.SeedTopics(1, "t", "out"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
 	h := &handler{name: "a"}
-	c := startWith(t, cluster.ListenAddrs(), h, map[string]string{"topic": "t", "session_timeout": "10s"},
-		func(cfg *Config) { cfg.Access.ConnectBy(stack.DialContext) })
+	config := map[string]string{"topic": "t", "session_timeout": "10s", "transactions": fmt.Sprint(l.transactions)}
+	maps.Copy(config, l.config)
+	c := startWith(t, cluster.ListenAddrs(), h, config, func(cfg *Config) {
+		cfg.Access.ConnectBy(stack.DialContext)
+		if l.transactions {
+			asProcessor(cfg, &doubler{name: "a", do: func(ctx context.Context, batch []*record.Record) error {
+				h.Receive(ctx, batch)
+				return nil
+			}})
+		}
+	})
 	waitOwned(t, "t", 1, c)
 	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.Dialer(stack.DialContext), kgo.DefaultProduceTopic("t"))
 	if err != nil {
@@ -145,8 +166,9 @@ func joinIsLost(t *testing.T, with *kerr.Error) {
 	cluster.ControlKey(int16(kmsg.OffsetCommit), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
 		commit := req.(*kmsg.OffsetCommitRequest)
-		return refusedCommit(commit, with), nil, commit.MemberID == member
+		return refusedCommit(commit, l.with), nil, commit.MemberID == member
 	})
+	(&testkit.FakeKafka{Cluster: cluster}).RefuseOffsetsOfTransactions(l.with, func(req *kmsg.TxnOffsetCommitRequest) bool { return req.MemberID == member })
 	cluster.ControlKey(int16(kmsg.Heartbeat), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		resp := req.ResponseKind().(*kmsg.HeartbeatResponse)
 		resp.ErrorCode = kerr.RebalanceInProgress.Code
@@ -179,6 +201,9 @@ func joinIsLost(t *testing.T, with *kerr.Error) {
 		}
 		return nil
 	})
+	if after := time.Since(forgotten); after > 15*time.Second {
+		t.Errorf("the group has another member after %v", after)
+	}
 	c.waitHealthy()
 }
 

@@ -57,15 +57,18 @@ func (d *doubler) Receive(ctx context.Context, batch []*record.Record) []record.
 func startProcessor(t *testing.T, brokers []string, d *doubler, config map[string]string) *copyOf {
 	full := map[string]string{"topic": "in", "transactions": "true", "commit_interval": "20ms"}
 	maps.Copy(full, config)
-	return startWith(t, brokers, &handler{name: d.name}, full, func(cfg *Config) {
-		cfg.Receiver, cfg.Batches, cfg.TransactionalID = d, true, "tx-"+d.name
-		cfg.Outputs = &dispatch.Outputs{Prepare: func(to []record.Outgoing, out record.Outgoing) ([]record.Outgoing, error) {
-			if out.Topic == "forbidden" {
-				return nil, errors.New("not allowed")
-			}
-			return append(to, out), nil
-		}, Produce: func(context.Context, []record.Outgoing) error { return nil }}
-	})
+	return startWith(t, brokers, &handler{name: d.name}, full, func(cfg *Config) { asProcessor(cfg, d) })
+}
+
+// asProcessor makes d the component of a consumer.
+func asProcessor(cfg *Config, d *doubler) {
+	cfg.Receiver, cfg.Batches, cfg.TransactionalID = d, true, "tx-"+d.name
+	cfg.Outputs = &dispatch.Outputs{Prepare: func(to []record.Outgoing, out record.Outgoing) ([]record.Outgoing, error) {
+		if out.Topic == "forbidden" {
+			return nil, errors.New("not allowed")
+		}
+		return append(to, out), nil
+	}, Produce: func(context.Context, []record.Outgoing) error { return nil }}
 }
 
 func doubled(n int) []string {
