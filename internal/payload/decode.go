@@ -11,6 +11,9 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
+// ErrUnstorable is wrapped by the errors of records that can be read and ask for what no topic has, such as partition -1.
+var ErrUnstorable = errors.New("no topic takes the record")
+
 // Decode reads a record to publish from an envelope. Its Topic is left empty, for the subject of the message names it;
 // its Partition is [record.AnyPartition] unless the envelope asks for one.
 //
@@ -94,7 +97,10 @@ func (d *decoder) member(m member) error {
 // own takes up an extension attribute of ours.
 func (d *decoder) own(m member) error {
 	text, err := canonical(m.raw)
-	if err != nil {
+	switch {
+	case err != nil && m.name == attrPartition:
+		return fmt.Errorf("%w: %w", err, ErrUnstorable)
+	case err != nil:
 		return err
 	}
 	switch m.name {
@@ -104,13 +110,16 @@ func (d *decoder) own(m member) error {
 	case attrPartition:
 		n, err := strconv.ParseUint(text, 10, 31)
 		if err != nil {
-			return fmt.Errorf("is not a number from 0 to %d", 1<<31-1)
+			return fmt.Errorf("is not a number from 0 to %d: %w", 1<<31-1, ErrUnstorable)
 		}
 		d.partition = int32(n)
 	case attrTimestamp:
-		d.out.Timestamp, err = time.Parse(time.RFC3339, text)
-		if err != nil || d.out.Timestamp.UnixMilli() < 0 {
-			return errors.New("is not a time since 1970 as RFC 3339 writes it (2026-01-31T08:00:00.000Z)")
+		const fault = "is not a time since 1970 as RFC 3339 writes it (2026-01-31T08:00:00.000Z)"
+		if d.out.Timestamp, err = time.Parse(time.RFC3339, text); err != nil {
+			return errors.New(fault)
+		}
+		if d.out.Timestamp.UnixMilli() < 0 {
+			return fmt.Errorf("%s: %w", fault, ErrUnstorable)
 		}
 		d.out.Timestamp = d.out.Timestamp.UTC().Truncate(time.Millisecond)
 	case attrKey, attrKeyBase64:

@@ -2,6 +2,7 @@ package httpout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -122,7 +123,10 @@ func (e *Events) one(ctx context.Context, single []*record.Record) []record.Outc
 	}
 	defer resp.Body.Close()
 	outputs, err := answers(d, resp, *reply)
-	if err != nil {
+	switch {
+	case errors.Is(err, payload.ErrUnstorable):
+		return d.end(record.Each(1, record.Outcome{Kind: record.Reject, Err: fmt.Errorf("the application's answer: %w", err)}))
+	case err != nil:
 		return d.end(unreadable(err, 1))
 	}
 	return d.end(record.Each(1, record.Outcome{Kind: record.Done, Outputs: outputs}))

@@ -131,19 +131,23 @@ func TestAnAnswerBecomesARecord(t *testing.T) {
 		kind    record.Kind
 		mention string
 	}{
-		"nothing":              {status: 204, kind: record.Done},
-		"an empty body":        {status: 200, kind: record.Done},
-		"a body":               {status: 200, header: map[string]string{"Content-Type": "text/plain"}, body: "hello", kind: record.Done, want: []record.Outgoing{out("k", "hello", typed("text/plain"))}},
-		"a body of no type":    {status: 200, header: map[string]string{"Content-Type": "what"}, body: "hello", kind: record.Done, want: []record.Outgoing{out("k", "hello", nil)}},
-		"a binary event":       {status: 200, header: with("Content-Type", "application/json"), body: "{}", kind: record.Done, want: []record.Outgoing{out("k", "{}", typed("application/json", ceHeaders...))}},
-		"its own key":          {status: 200, header: with("Content-Type", "text/plain", "ce-kafkakey", "other"), body: "x", kind: record.Done, want: []record.Outgoing{out("other", "x", typed("text/plain", ceHeaders...))}},
-		"a structured event":   {status: 200, header: map[string]string{"Content-Type": "application/cloudevents+json"}, body: `{"kafkakey":"","data":[1, 2]}`, kind: record.Done, want: []record.Outgoing{out("", "[1, 2]", nil)}},
-		"several events":       {status: 200, header: map[string]string{"Content-Type": "application/cloudevents-batch+json"}, body: `[{"data":1},{"data":2}]`, kind: record.Done, want: []record.Outgoing{out("k", "1", nil), out("k", "2", nil)}},
-		"half an event":        {status: 200, header: map[string]string{"ce-specversion": "1.0"}, body: "x", kind: record.Unanswered, mention: "id: is missing"},
-		"no event":             {status: 200, header: map[string]string{"Content-Type": "application/cloudevents+json"}, body: "x", kind: record.Unanswered, mention: "is not JSON"},
-		"too large":            {status: 200, body: strings.Repeat("x", 1<<20+1), kind: record.Unanswered, mention: "http_max_answer"},
-		"a rejected event":     {status: 422, header: with(), body: "no", kind: record.Reject, mention: "422 Unprocessable Entity: no"},
-		"a failure with event": {status: 500, header: with("Content-Type", "text/plain"), body: "no", kind: record.Retry, mention: "500 Internal Server Error: no"},
+		"nothing":                       {status: 204, kind: record.Done},
+		"an empty body":                 {status: 200, kind: record.Done},
+		"a body":                        {status: 200, header: map[string]string{"Content-Type": "text/plain"}, body: "hello", kind: record.Done, want: []record.Outgoing{out("k", "hello", typed("text/plain"))}},
+		"a body of no type":             {status: 200, header: map[string]string{"Content-Type": "what"}, body: "hello", kind: record.Done, want: []record.Outgoing{out("k", "hello", nil)}},
+		"a binary event":                {status: 200, header: with("Content-Type", "application/json"), body: "{}", kind: record.Done, want: []record.Outgoing{out("k", "{}", typed("application/json", ceHeaders...))}},
+		"its own key":                   {status: 200, header: with("Content-Type", "text/plain", "ce-kafkakey", "other"), body: "x", kind: record.Done, want: []record.Outgoing{out("other", "x", typed("text/plain", ceHeaders...))}},
+		"a structured event":            {status: 200, header: map[string]string{"Content-Type": "application/cloudevents+json"}, body: `{"kafkakey":"","data":[1, 2]}`, kind: record.Done, want: []record.Outgoing{out("", "[1, 2]", nil)}},
+		"several events":                {status: 200, header: map[string]string{"Content-Type": "application/cloudevents-batch+json"}, body: `[{"data":1},{"data":2}]`, kind: record.Done, want: []record.Outgoing{out("k", "1", nil), out("k", "2", nil)}},
+		"half an event":                 {status: 200, header: map[string]string{"ce-specversion": "1.0"}, body: "x", kind: record.Unanswered, mention: "id: is missing"},
+		"no event":                      {status: 200, header: map[string]string{"Content-Type": "application/cloudevents+json"}, body: "x", kind: record.Unanswered, mention: "is not JSON"},
+		"a partition that no topic has": {status: 200, header: with("Content-Type", "text/plain", "ce-kafkapartition", "2147483648"), body: "x", kind: record.Reject, mention: "kafkapartition: is not a number from 0 to 2147483647"},
+		"such a one in a list":          {status: 200, header: map[string]string{"Content-Type": "application/cloudevents-batch+json"}, body: `[{"data":1},{"data":2,"kafkapartition":-1}]`, kind: record.Reject, mention: "kafkapartition"},
+		"half a partition":              {status: 200, header: map[string]string{"Content-Type": "application/cloudevents+json"}, body: `{"data":1,"kafkapartition":1.5}`, kind: record.Reject, mention: "kafkapartition: is not an integer"},
+		"a time that Kafka cannot hold": {status: 200, header: map[string]string{"Content-Type": "application/cloudevents+json"}, body: `{"data":1,"kafkatimestamp":"1969-12-31T23:59:59Z"}`, kind: record.Reject, mention: "kafkatimestamp"},
+		"too large":                     {status: 200, body: strings.Repeat("x", 1<<20+1), kind: record.Unanswered, mention: "http_max_answer"},
+		"a rejected event":              {status: 422, header: with(), body: "no", kind: record.Reject, mention: "422 Unprocessable Entity: no"},
+		"a failure with event":          {status: 500, header: with("Content-Type", "text/plain"), body: "no", kind: record.Retry, mention: "500 Internal Server Error: no"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			url := serve(t, func(w http.ResponseWriter, _ *http.Request) {

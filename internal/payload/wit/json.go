@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -88,11 +89,58 @@ type jsonIncoming struct {
 
 type jsonOutgoing struct {
 	Topic     string       `json:"topic"`
-	Partition *int32       `json:"partition,omitempty"`
+	Partition *jsonNumber  `json:"partition,omitempty"`
 	Key       jsonPayload  `json:"key"`
 	Value     jsonPayload  `json:"value"`
 	Headers   []jsonHeader `json:"headers,omitempty"`
-	Timestamp *int64       `json:"timestamp,omitempty"`
+	Timestamp *jsonNumber  `json:"timestamp,omitempty"`
+}
+
+// jsonNumber is any number of JSON. One that does not fit is the fault of its record alone, and not one of the list
+// that the record stands in, whose other elements can be read.
+type jsonNumber string
+
+func (n jsonNumber) MarshalJSON() ([]byte, error) { return []byte(n), nil }
+
+func (n *jsonNumber) UnmarshalJSON(b []byte) error {
+	if b[0] != '-' && (b[0] < '0' || b[0] > '9') {
+		return &json.UnmarshalTypeError{Value: kindOfJSON(b[0])}
+	}
+	*n = jsonNumber(b)
+	return nil
+}
+
+// kindOfJSON names a value of JSON by its first byte.
+func kindOfJSON(first byte) string {
+	switch first {
+	case '{':
+		return "object"
+	case '[':
+		return "array"
+	case '"':
+		return "string"
+	default:
+		return "bool"
+	}
+}
+
+func numberJSON(n int64) *jsonNumber { return new(jsonNumber(strconv.FormatInt(n, 10))) }
+
+// upTo returns a whole number from 0 to most. JSON knows no whole numbers apart: 3.0 is one.
+func (n jsonNumber) upTo(most int64) (int64, error) {
+	whole, err := strconv.ParseInt(string(n), 10, 64)
+	if err != nil {
+		const exact = 1 << 53 // up to here a float has all whole numbers
+		f, err := strconv.ParseFloat(string(n), 64)
+		if err != nil || f != math.Trunc(f) || math.Abs(f) > exact {
+			return 0, fmt.Errorf("is no whole number from 0 to %d: %w", most, payload.ErrUnstorable)
+		}
+		whole = int64(f)
+	}
+	if whole < 0 || whole > most {
+		return 0, fmt.Errorf("is no whole number from 0 to %d: %w", most, payload.ErrUnstorable)
+	}
+	return whole, nil
 }
 
 type jsonOutcome struct {
@@ -120,27 +168,33 @@ func incomingJSON(r *record.Record) jsonIncoming {
 func outgoingJSON(o *record.Outgoing) jsonOutgoing {
 	j := jsonOutgoing{Topic: o.Topic, Key: o.Key, Value: o.Value, Headers: headersJSON(o.Headers)}
 	if o.Partition >= 0 {
-		j.Partition = &o.Partition
+		j.Partition = numberJSON(int64(o.Partition))
 	}
 	if !o.Timestamp.IsZero() {
-		ms := max(0, o.Timestamp.UnixMilli())
-		j.Timestamp = &ms
+		j.Timestamp = numberJSON(max(0, o.Timestamp.UnixMilli()))
 	}
 	return j
 }
 
+// record returns the record, with an error that wraps [payload.ErrUnstorable] where no topic could ever take it.
 func (j *jsonOutgoing) record() (record.Outgoing, error) {
 	o := record.Outgoing{Topic: j.Topic, Partition: record.AnyPartition, Key: j.Key, Value: j.Value}
 	if j.Topic == "" {
 		return o, errors.New("an outgoing record has no topic")
 	}
 	if j.Partition != nil {
-		if o.Partition = *j.Partition; o.Partition < 0 {
-			return o, errors.New("a partition is below 0")
+		n, err := j.Partition.upTo(math.MaxInt32)
+		if err != nil {
+			return o, fmt.Errorf("partition: %w", err)
 		}
+		o.Partition = int32(n)
 	}
 	if j.Timestamp != nil {
-		o.Timestamp = time.UnixMilli(*j.Timestamp)
+		ms, err := j.Timestamp.upTo(math.MaxInt64)
+		if err != nil {
+			return o, fmt.Errorf("timestamp: %w", err)
+		}
+		o.Timestamp = time.UnixMilli(ms)
 	}
 	for _, h := range j.Headers {
 		o.Headers = append(o.Headers, record.Header{Key: h.Name, Value: h.Value})
@@ -207,10 +261,17 @@ func (j *jsonOutcome) outcome(o *record.Outcome) error {
 		o.Kind = record.Done
 		for k := range *j.OK {
 			out, err := (*j.OK)[k].record()
-			if err != nil {
+			switch {
+			case err == nil:
+				o.Outputs = append(o.Outputs, out)
+			case !errors.Is(err, payload.ErrUnstorable):
 				return fmt.Errorf("output %d: %w", k, err)
+			case o.Err == nil:
+				o.Kind, o.Err = record.Reject, fmt.Errorf("output %d: %w", k, err)
 			}
-			o.Outputs = append(o.Outputs, out)
+		}
+		if o.Err != nil {
+			o.Outputs = nil
 		}
 		return nil
 	case j.OK == nil && j.Retry != nil && j.Reject == nil:

@@ -24,8 +24,10 @@ func TestWhatIsSentReadsTheSameAsJSON(t *testing.T) {
 		``:                                       "not complete",
 		`{}`:                                     "a JSON object stands where",
 		`[{"topic":"t"},{}]`:                     "record 1: ",
-		`[{"topic":"t","partition":-1}]`:         "below 0",
-		`[{"topic":"t","partition":2147483648}]`: "partition: a JSON number does not fit",
+		`[{"topic":"t","partition":-1}]`:         "partition: is no whole number from 0 to 2147483647: no topic takes",
+		`[{"topic":"t","partition":2147483648}]`: "partition: is no whole number",
+		`[{"topic":"t","partition":"1"}]`:        "partition: a JSON string does not fit there",
+		`[{"topic":"t","timestamp":[]}]`:         "timestamp: a JSON array does not fit there",
 		`[{"topic":"t","x":1}]`:                  "x",
 		"[{\"topic\":\"\xff\"}]":                 "UTF-8",
 		`[{"topic":"t","value":"text"}]`:         "a payload is",
@@ -67,6 +69,37 @@ func TestVerdictsNameNothingTwice(t *testing.T) {
 	}
 	if _, err := DecodeMessageJSON([]byte(`{"subject":"a","body":"","subject":"b"}`)); !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), "subject: is there twice") {
 		t.Errorf("a message gives %v", err)
+	}
+}
+
+// TestANumberThatNoRecordCanHaveRejectsItsRecordAlone: retrying would not change it, and the others can be read.
+func TestANumberThatNoRecordCanHaveRejectsItsRecordAlone(t *testing.T) {
+	for member, good := range map[string]bool{
+		`"partition":2147483647`: true, `"partition":3.0`: true, `"partition":3e2`: true, `"partition":-0`: true, `"partition":null`: true,
+		`"timestamp":9223372036854775807`: true, `"timestamp":0`: true,
+		`"partition":2147483648`: false, `"partition":4294967296`: false, `"partition":-1`: false, `"partition":1.5`: false,
+		`"partition":1e400`: false, `"partition":99999999999999999999`: false,
+		`"timestamp":-1`: false, `"timestamp":9223372036854775808`: false, `"timestamp":0.5`: false,
+	} {
+		text := `[{"ok":[{"topic":"a","partition":1}]},{"ok":[{"topic":"b"},{"topic":"c",` + member + `},{"topic":"d"}]},{"retry":"later"}]`
+		got, err := DecodeProcessedJSON([]byte(text), 3)
+		if err != nil {
+			t.Errorf("%s: %v", member, err)
+			continue
+		}
+		if got[0].Kind != record.Done || len(got[0].Outputs) != 1 || got[2].Kind != record.Retry {
+			t.Errorf("%s: the others are %+v and %+v", member, got[0], got[2])
+		}
+		switch o := got[1]; {
+		case good && (o.Kind != record.Done || len(o.Outputs) != 3):
+			t.Errorf("%s: it is %+v", member, o)
+		case !good && (o.Kind != record.Reject || o.Outputs != nil || !strings.HasPrefix(o.Err.Error(), "output 1: "+strings.Split(member, `"`)[1]+": is no whole number from 0 to ")):
+			t.Errorf("%s: it is %+v", member, o)
+		}
+	}
+	const broken = `[{"ok":[{"topic":"t","partition":-1},{"topic":""}]}]`
+	if _, err := DecodeProcessedJSON([]byte(broken), 1); err == nil || !strings.Contains(err.Error(), "output 1: an outgoing record has no topic") {
+		t.Errorf("%s gives %v", broken, err)
 	}
 }
 
