@@ -308,29 +308,41 @@ func HangingText(h *dispatch.Hanging, now time.Time) string {
 		h.Calls, now.Sub(h.Began).Round(time.Second), h.Topic, h.Partition, h.Offset)
 }
 
-// unavailable says what an error of a call means that nobody took, up to the time since when.
-func unavailable(err error, cfg *Config) (status.ProblemKind, string) {
-	if refusal, ok := errors.AsType[*record.Refusal](err); ok {
+// addUnavailable says in words that nobody takes calls, and since when. The kind is that of the cause, which may be
+// another one than the hold began with.
+func addUnavailable(ps *status.Problems, d *dispatch.Status, cfg *Config) {
+	hold := &d.Unavailable
+	kind, says, since := status.ProblemUnavailable, cfg.Words.Receiver(cfg.Component)+" takes no calls since", hold.Since
+	if refusal, ok := errors.AsType[*record.Refusal](hold.Cause); ok {
+		since = hold.CauseSince
 		switch refusal.Reason {
 		case record.BadCredentials:
-			return status.ProblemCredentials, "credentials are refused since"
+			kind, says = status.ProblemCredentials, "credentials are refused since"
 		case record.ProxyAsks:
-			return status.ProblemProxy, "a proxy asks for credentials since"
+			kind, says = status.ProblemProxy, "a proxy asks for credentials since"
 		case record.Redirected:
-			return status.ProblemRedirect, "records are redirected, and redirects are refused, since"
+			kind, says = status.ProblemRedirect, "records are redirected, and redirects are refused, since"
 		}
 	}
-	return status.ProblemUnavailable, cfg.Words.Receiver(cfg.Component) + " takes no calls since"
+	utc := func(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+	text := fmt.Sprintf("%s %s, %d records wait: %v", says, utc(since), d.Waiting, hold.Cause)
+	switch {
+	case hold.Since.Equal(hold.CauseSince):
+	case kind == status.ProblemUnavailable:
+		text += fmt.Sprintf(" (for this reason since %s)", utc(hold.CauseSince))
+	default:
+		text += fmt.Sprintf(" (no calls are taken since %s)", utc(hold.Since))
+	}
+	ps.Add(kind, text)
 }
 
 // addDispatchProblems says in words what keeps the dispatcher from delivering.
 func addDispatchProblems(ps *status.Problems, d *dispatch.Status, cfg *Config) {
-	if d.Unavailable != nil {
-		kind, since := unavailable(d.Unavailable, cfg)
-		ps.Add(kind, fmt.Sprintf("%s %s, %d records wait: %v",
-			since, d.UnavailableSince.UTC().Format(time.RFC3339), d.Waiting, d.Unavailable))
+	held := d.Unavailable.Cause != nil
+	if held {
+		addUnavailable(ps, d, cfg)
 	}
-	if f := d.Failing; f != nil && d.Unavailable == nil {
+	if f := d.Failing; f != nil && !held {
 		oldest := ""
 		if !d.OldestCall.IsZero() {
 			oldest = fmt.Sprintf("; the oldest call has been under way for %s", max(0, time.Since(d.OldestCall)).Round(time.Second))
@@ -339,7 +351,7 @@ func addDispatchProblems(ps *status.Problems, d *dispatch.Status, cfg *Config) {
 			cfg.Secrets.Clip(f.Err.Error(), maxFailure), f.Topic, f.Partition, f.Offset, f.Since.UTC().Format(time.RFC3339), oldest))
 	}
 	// A component may take nearly as long for each call, and is well.
-	if h := d.Hanging; h != nil && d.Unavailable == nil && time.Since(h.Began) >= cfg.Settings.Delivery.HandleTimeout/4*3 {
+	if h := d.Hanging; h != nil && !held && time.Since(h.Began) >= cfg.Settings.Delivery.HandleTimeout/4*3 {
 		ps.Add(status.ProblemFailing, fmt.Sprintf("hanging: %s, of at most handle_timeout (%s)", HangingText(h, time.Now()), cfg.Settings.Delivery.HandleTimeout))
 	}
 	if d.Outputs != nil {

@@ -64,8 +64,7 @@ type shareSession struct {
 	polled      time.Time // when the records came that are being handled; zero where there are none
 	inFlight    int
 	buffered    int64
-	unavailable error
-	since       time.Time
+	unavailable dispatch.Hold
 	outputs     error // why the outputs of a record cannot be produced
 	running     dispatch.Calls
 	large       map[topicPartition]error // partitions that are not read because of a batch that is too large
@@ -423,13 +422,15 @@ func (s *shareSession) setUnavailable(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case err != nil && s.unavailable == nil:
-		s.since = time.Now()
-		s.log.Warn("no component takes calls: records wait", "reason", err)
-	case err == nil && s.unavailable != nil:
+	case err != nil:
+		if s.unavailable.Cause == nil {
+			s.log.Warn("no component takes calls: records wait", "reason", err)
+		}
+		s.unavailable.Because(err, time.Now())
+	case s.unavailable.Cause != nil:
 		s.log.Info("the component takes calls again")
+		s.unavailable = dispatch.Hold{}
 	}
-	s.unavailable = err
 }
 
 // setOutputs keeps, for the status, why outputs cannot be produced.
@@ -484,7 +485,7 @@ func (s *shareSession) status() Status {
 	s.mu.Lock()
 	st := Status{Dispatch: dispatch.Status{
 		InFlight: s.inFlight - s.waiting, Waiting: s.waiting, Buffered: s.buffered, Oldest: s.polled,
-		Unavailable: s.unavailable, UnavailableSince: s.since, DeadLetter: letters, Outputs: s.outputs,
+		Unavailable: s.unavailable, DeadLetter: letters, Outputs: s.outputs,
 		OldestCall: s.running.Oldest(), Hanging: s.running.Hanging(time.Now()), Failing: s.running.Failing(time.Now(), s.inFlight > 0),
 		LastFailure: s.running.LastFailure(),
 	}}

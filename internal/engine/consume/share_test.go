@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -64,7 +65,7 @@ func TestAShareGroupHoldsARecordWhoseCallNobodyTook(t *testing.T) {
 		got := make(chan kgo.AckStatus, 1)
 		go func() { got <- s.decide(t.Context(), &kgo.Record{}, &record.Record{Topic: "in"}) }()
 		time.Sleep(10 * time.Second)
-		if st := s.status(); st.Dispatch.Unavailable == nil {
+		if st := s.status(); st.Dispatch.Unavailable.Cause == nil {
 			t.Error("the status does not say so")
 		}
 		thawed.Store(true)
@@ -73,6 +74,40 @@ func TestAShareGroupHoldsARecordWhoseCallNobodyTook(t *testing.T) {
 		}
 		if n := c.buried.Load(); n != 0 {
 			t.Errorf("%d dead letters", n)
+		}
+	})
+}
+
+// TestAHoldTellsSinceWhenItsReasonHolds, with the kind of that reason, and since when it is one.
+func TestAHoldTellsSinceWhenItsReasonHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _, _ := shared(t, &handler{}, func(*settings.Delivery) {})
+		refused := func(status string) error {
+			return &record.Refusal{Reason: record.BadCredentials, Err: errors.New(status)}
+		}
+		const began = "component echo takes no calls since 2000-01-01T00:00:01Z, 0 records wait: "
+		for _, step := range []struct {
+			cause error
+			kind  status.ProblemKind
+			text  string
+		}{
+			{errors.New("503"), status.ProblemUnavailable, began + "503"},
+			{errors.New("503"), status.ProblemUnavailable, began + "503"},
+			{errors.New("404"), status.ProblemUnavailable, began + "404 (for this reason since 2000-01-01T00:00:03Z)"},
+			{refused("401"), status.ProblemCredentials, "credentials are refused since 2000-01-01T00:00:04Z, 0 records wait: 401 (no calls are taken since 2000-01-01T00:00:01Z)"},
+			{refused("401 again"), status.ProblemCredentials, "credentials are refused since 2000-01-01T00:00:04Z, 0 records wait: 401 again (no calls are taken since 2000-01-01T00:00:01Z)"},
+			{nil, "", ""},
+			{refused("401"), status.ProblemCredentials, "credentials are refused since 2000-01-01T00:00:07Z, 0 records wait: 401"},
+		} {
+			time.Sleep(time.Second)
+			s.setUnavailable(step.cause)
+			var want status.Problems
+			if step.cause != nil {
+				want = status.Problems{{Kind: step.kind, Text: step.text}}
+			}
+			if got := s.status().Problems; !slices.Equal(got, want) {
+				t.Errorf("after %v: %q, want %q", step.cause, got, want)
+			}
 		}
 	})
 }

@@ -85,12 +85,12 @@ func (d *Dispatcher) note(c *call, result *CallResult) Circumstances {
 	d.calls.End(&c.running, result, now)
 	switch {
 	case result.Unavailable != nil:
-		first := d.gate.cause == nil
+		first := !d.gate.closed()
 		d.gate.close(now, result.Unavailable, result.After, c.probe)
 		if first {
 			d.cfg.Log.Warn("no component takes calls: records wait", "reason", result.Unavailable)
 		}
-	case result.Reached && (c.probe || d.gate.cause == nil):
+	case result.Reached && (c.probe || !d.gate.closed()):
 		// A call that was under way when the gate closed says nothing about whether the next one is taken: its host may be
 		// busy with all that others wait for, or have finished what it had when it was told to stop.
 		if d.gate.open() {

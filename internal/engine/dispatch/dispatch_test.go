@@ -562,7 +562,7 @@ func TestWithoutAComponentRecordsWaitAndNothingCounts(t *testing.T) {
 		if got := len(s.called()) - 64; got < 10 || got > 16 {
 			t.Errorf("%d calls in 10 s, want about one a second", got)
 		}
-		if d.Status().Unavailable == nil {
+		if d.Status().Unavailable.Cause == nil {
 			t.Error("status does not say that no component is there")
 		}
 		mustCommit(t, p, -1)
@@ -570,7 +570,7 @@ func TestWithoutAComponentRecordsWaitAndNothingCounts(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		mustCommit(t, p, 100)
-		if d.Status().Unavailable != nil || c.outcomes[record.Done] != 100 || c.outcomes[record.Retry] != 0 {
+		if d.Status().Unavailable.Cause != nil || c.outcomes[record.Done] != 100 || c.outcomes[record.Retry] != 0 {
 			t.Errorf("status %+v, outcomes %v", d.Status(), c.outcomes)
 		}
 		d.Close(t.Context())
@@ -596,7 +596,7 @@ func TestASkippedRecordIsFinishedAndSaysNothingOfTheComponent(t *testing.T) {
 		add(0, nil)
 		time.Sleep(2 * time.Second)
 		mustCommit(t, p, 1)
-		if d.Status().Unavailable != nil || c.outcomes[record.Skipped] != 1 || len(c.outcomes) != 1 {
+		if d.Status().Unavailable.Cause != nil || c.outcomes[record.Skipped] != 1 || len(c.outcomes) != 1 {
 			t.Errorf("status %+v, outcomes %v", d.Status(), c.outcomes)
 		}
 		// Ten that are being skipped when another finds no component.
@@ -605,12 +605,12 @@ func TestASkippedRecordIsFinishedAndSaysNothingOfTheComponent(t *testing.T) {
 		}
 		add(11, []byte("v"))
 		synctest.Wait()
-		since := d.Status().UnavailableSince
+		since := d.Status().Unavailable.Since
 		for range 100 {
 			time.Sleep(100 * time.Millisecond)
 			synctest.Wait()
 			// A gate that opens closes again at the next call, so that only the time tells.
-			if s := d.Status(); s.Unavailable == nil || !s.UnavailableSince.Equal(since) {
+			if s := d.Status(); s.Unavailable.Cause == nil || !s.Unavailable.Since.Equal(since) {
 				t.Fatal("a skipped record made the component seem to be there")
 			}
 		}
@@ -632,11 +632,11 @@ func TestAGateClosesNoLongerThanRecordsWait(t *testing.T) {
 		p, idle := d.Open("t", 0, 0), d.Open("t", 1, 0)
 		p.Add(keyed(1), first)
 		synctest.Wait()
-		if d.Status().Unavailable == nil {
+		if d.Status().Unavailable.Cause == nil {
 			t.Error("the gate is open")
 		}
 		p.Close(t.Context())
-		if d.Status().Unavailable != nil {
+		if d.Status().Unavailable.Cause != nil {
 			t.Error("the gate is closed although no record waits")
 		}
 		idle.Close(t.Context())
@@ -837,7 +837,7 @@ func TestACallThatNobodyTookIsHeldAndDoesNotCount(t *testing.T) {
 				p.Add(keyed(1, "k"), first)
 				time.Sleep(10 * time.Second)
 				synctest.Wait()
-				if cause := d.Status().Unavailable; cause == nil || !strings.Contains(cause.Error(), "handle_timeout (1s)") {
+				if cause := d.Status().Unavailable.Cause; cause == nil || !strings.Contains(cause.Error(), "handle_timeout (1s)") {
 					t.Errorf("unavailable because %v", cause)
 				}
 				if c.outcomes[record.Unavailable] < 4 || len(c.outcomes) != 1 {
@@ -882,7 +882,7 @@ func TestACallThatWasUnderWayDoesNotOpenTheGate(t *testing.T) {
 		if more := len(s.called()) - before; more > 1 {
 			t.Errorf("%d calls began when the slow one had ended", more)
 		}
-		if d.Status().Unavailable == nil {
+		if d.Status().Unavailable.Cause == nil {
 			t.Error("the component counts as available")
 		}
 		back.Store(true)

@@ -135,10 +135,8 @@ type Status struct {
 	// KeylessOnly tells that records were read, all of them without a key, and that order=key has those of a partition
 	// wait for each other.
 	KeylessOnly bool
-	// Unavailable says why no component can be reached; nil when one can.
-	Unavailable error
-	// UnavailableSince is when that began.
-	UnavailableSince time.Time
+	// Unavailable says why no component can be reached, and since when.
+	Unavailable Hold
 	// Outputs says why the outputs of the component cannot be produced; nil when they can.
 	Outputs error
 	// DeadLetter says why dead letters cannot be written at present; nil when they can or none is due.
@@ -152,7 +150,7 @@ func (d *Dispatcher) Status() Status {
 	defer d.mu.Unlock()
 	s := Status{
 		InFlight: d.recordsInFlight, Buffered: d.buffered, KeylessOnly: d.keyless && !d.keyed,
-		Unavailable: d.gate.cause, UnavailableSince: d.gate.since, Outputs: d.outputsErr, DeadLetter: letters,
+		Unavailable: d.gate.hold, Outputs: d.outputsErr, DeadLetter: letters,
 	}
 	for p := range d.partitions {
 		s.Waiting += p.unfinished
@@ -222,7 +220,7 @@ func (d *Dispatcher) begin(keep bool) (kept *call) {
 		if p.ready.len() > 0 {
 			d.turns.push(p)
 		}
-		c.probe = d.gate.cause != nil
+		c.probe = d.gate.closed()
 		d.calls.Begin(&c.running, c.items[0].rec, time.Now())
 		d.callsInFlight++
 		d.recordsInFlight += len(c.items)
