@@ -3,6 +3,7 @@
 #   messaging-kafka-VERSION.par.gz              the provider archive, with a binary for each target (without "dev"), signed
 #   messaging-kafka-VERSION-OS-ARCH[.exe]       the program itself
 #   messaging-kafka-VERSION-OS-ARCH.cdx.json    what is in it: a CycloneDX SBOM, read from the binary
+#   messaging-kafka-VERSION-share.tar.gz        manual pages, and what shells complete by, to unpack into /usr/local
 #   messaging-kafka-VERSION-shim-NAME.wasm      the shims, components between wasi:http and others
 #   provenance.json                             what it was made of and how: an in-toto statement with SLSA provenance
 #   SHA256SUMS                                  of all of these
@@ -93,6 +94,17 @@ done
 XDG_CACHE_HOME=$work/cache shims/build -o "$work/shims" >/dev/null 2>"$work/warnings" || { cat "$work/warnings" >&2; fail "building the shims failed"; }
 for shim in "$work"/shims/*.wasm; do mv "$shim" "$out/messaging-kafka-$VERSION-$(basename "$shim")"; done
 echo "built the shims, $(rustc --version)"
+
+# As a system keeps them. No path of this machine is in them: XDG's folders would stand in defaults.
+share=$work/share/share
+mkdir -p "$share"/{bash-completion/completions,zsh/site-functions,fish/vendor_completions.d}
+document() { env -u XDG_CACHE_HOME -u XDG_CONFIG_HOME "$work/here/messaging-kafka" "$@"; }
+document man --out "$share/man/man1"
+document completion bash >"$share/bash-completion/completions/messaging-kafka"
+document completion zsh >"$share/zsh/site-functions/_messaging-kafka"
+document completion fish >"$share/fish/vendor_completions.d/messaging-kafka.fish"
+go run -trimpath ./scripts/pack -epoch "$SOURCE_DATE_EPOCH" "$work/share" >"$out/messaging-kafka-$VERSION-share.tar.gz"
+echo "wrote the manual pages"
 
 archive=$out/messaging-kafka-$VERSION.par.gz
 "$work/here/messaging-kafka" par --out "$archive" --version "$VERSION" --revision "${REVISION:-0}" \

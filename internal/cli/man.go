@@ -136,10 +136,22 @@ func manFlags(b *strings.Builder, of *cobra.Command) {
 		switch f.DefValue {
 		case "", "false", "0", "0s", "[]":
 		default:
-			b.WriteString(roff(fmt.Sprintf(" (default %s)", f.DefValue)))
+			b.WriteString(roff(fmt.Sprintf(" (default %s)", anybodys(f.DefValue))))
 		}
 		b.WriteString("\n")
 	})
+}
+
+// anybodys is a path without the home of whoever writes the page: it is for others to read, too.
+func anybodys(path string) string {
+	home, err := os.UserHomeDir()
+	if err != nil || home == "" {
+		return path // then no default has one in it, either
+	}
+	if under, found := strings.CutPrefix(path, home+string(filepath.Separator)); found {
+		return "~/" + filepath.ToSlash(under)
+	}
+	return path
 }
 
 // roff has a text mean itself: no backslash is an escape, no line a request, and a hyphen is one that can be copied.

@@ -33,10 +33,18 @@ func TestThereIsAManualPageForEachCommand(t *testing.T) {
 			}
 		}
 	}
+	t.Setenv("XDG_CACHE_HOME", "")
 	page := run(t, "", nil, "man", "dev")
 	if page.code != exitOK || !strings.Contains(page.out, `\fB\-\-kafka\-port\fR \fIPORT\fR`) ||
 		!strings.Contains(page.out, ".BR messaging\\-kafka (1)") {
 		t.Errorf("the page of dev (exit %d):\n%s", page.code, page.out)
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(page.out, strings.ReplaceAll(home, "-", `\-`)+"/") || !strings.Contains(page.out, "(default ~/") {
+		t.Errorf("the page of dev names the home of whoever wrote it, or no folder under it:\n%s", page.out)
 	}
 	if wrong := run(t, "", nil, "man", "nothing"); wrong.code != exitUsage {
 		t.Errorf("a page of no command: exit %d", wrong.code)

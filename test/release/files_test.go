@@ -76,7 +76,7 @@ func TestAReleaseIsWholeSignedAndTheSameAgain(t *testing.T) {
 		t.Errorf("it said:\n%s", said)
 	}
 	files := listing(t, folder)
-	made := []string{name + "-linux-amd64", name + "-linux-amd64.cdx.json"}
+	made := []string{name + "-linux-amd64", name + "-linux-amd64.cdx.json", name + "-share.tar.gz"}
 	for _, shim := range []string{"config", "consumer", "handler", "messaging", "processor", "producer"} {
 		made = append(made, name+"-shim-"+shim+".wasm")
 	}
@@ -120,6 +120,9 @@ func TestAReleaseIsWholeSignedAndTheSameAgain(t *testing.T) {
 				t.Errorf("the program has no %s: does it have dev?", module)
 			}
 		}
+	})
+	t.Run("manual pages and completions are where a system looks for them", func(t *testing.T) {
+		checkShare(t, filepath.Join(folder, name+"-share.tar.gz"))
 	})
 	t.Run("the archive is signed, and its SBOM names what is in it", func(t *testing.T) {
 		archive := filepath.Join(folder, name+".par.gz")
@@ -165,6 +168,38 @@ func listing(t *testing.T, folder string) (names []string) {
 		names = append(names, entry.Name())
 	}
 	return names
+}
+
+// checkShare unpacks what goes into /usr/local: pages and completions have what they are for, and bash takes its own.
+func checkShare(t *testing.T, archive string) {
+	t.Helper()
+	prefix := t.TempDir()
+	if said, err := run(t, prefix, nil, "tar", "-xzf", archive); err != nil {
+		t.Fatalf("unpacking it: %v\n%s", err, said)
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		"share/man/man1/messaging-kafka.1":                      `messaging\-kafka ` + version,
+		"share/man/man1/messaging-kafka-bridge-check.1":         ".SH OPTIONS",
+		"share/man/man1/messaging-kafka-dead-letters-redrive.1": `\-\-dry\-run`,
+		"share/bash-completion/completions/messaging-kafka":     "complete -o",
+		"share/zsh/site-functions/_messaging-kafka":             "#compdef messaging-kafka",
+		"share/fish/vendor_completions.d/messaging-kafka.fish":  "complete -c messaging-kafka",
+	} {
+		text := string(read(t, filepath.Join(prefix, filepath.FromSlash(path))))
+		if !strings.Contains(text, want) {
+			t.Errorf("%s has no %q:\n%.300s", path, want, text)
+		}
+		if plain := strings.ReplaceAll(text, `\-`, "-"); strings.Contains(plain, home+"/") || strings.Contains(plain, os.TempDir()+"/.release") {
+			t.Errorf("%s names a path of the machine that made it", path)
+		}
+	}
+	if said, err := run(t, prefix, nil, "bash", "-n", "share/bash-completion/completions/messaging-kafka"); err != nil {
+		t.Errorf("bash does not take its completion: %v\n%s", err, said)
+	}
 }
 
 // checkArchive verifies an archive with one binary and returns a copy of that.
