@@ -182,7 +182,7 @@ func checkShare(t *testing.T, archive string) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		"share/man/man1/messaging-kafka.1":                      `messaging\-kafka ` + version,
+		"share/man/man1/messaging-kafka.1":                      `"messaging-kafka ` + version + `"`,
 		"share/man/man1/messaging-kafka-bridge-check.1":         ".SH OPTIONS",
 		"share/man/man1/messaging-kafka-dead-letters-redrive.1": `\-\-dry\-run`,
 		"share/bash-completion/completions/messaging-kafka":     "complete -o",
