@@ -244,8 +244,17 @@ func (s *source) properties() {
 		return
 	}
 	read := make(map[string]given)
+	var strange []property
 	for _, entry := range entries {
+		if !entry.named && !Knows(entry.key) {
+			strange = append(strange, entry)
+			continue
+		}
 		s.put(read, entry.key, given{text: entry.value, secret: true})
+	}
+	if len(strange) > 0 {
+		s.warn(keyProperties, "has lines without the name of a setting, which are not used (%d, the first is line %d): where a value goes on in the next line, each line but its last ends with a \\",
+			len(strange), strange[0].line)
 	}
 	for name, one := range read {
 		if _, itself := s.values[name]; !itself && name != keyProperties {

@@ -126,6 +126,43 @@ func TestWhatAFileOfKafkasClientsHasInVainIsSaid(t *testing.T) {
 	}
 }
 
+// A value that was broken into lines is read as names, and may be a secret: the last line of a key is too short to be
+// found as a part of it.
+func TestALineThatIsNoNameIsNotRepeated(t *testing.T) {
+	const hint = "kafka_properties: has lines without the name of a setting, which are not used"
+	for text, want := range map[string]string{
+		"ssl.keystore.key=-----BEGIN PRIVATE KEY-----\nMIICanary+canary/CANARY\nynCanary7n0==\n-----END PRIVATE KEY-----": hint + " (3, the first is line 2)",
+		"ssl.keystore.key=\\\n  a\ncanary": hint + " (1, the first is line 3)",
+		"canary canary":                    hint,
+		"canary2=1":                        hint,
+		"Canary: canary":                   hint,
+		"metadata.broker.list=a:1\nca=nary\ncAnary==":   hint + " (1, the first is line 3)",
+		"c\x00a\x00n\x00=\x00a\x00":                     hint,
+		strings.Repeat("canary", 20) + "=1":             hint,
+		"sasl.pasword=canary\nno.such-name_of.ours = 1": "no.such-name_of.ours: is not a setting and is not used",
+	} {
+		_, warnings, _ := ParseLink(Input{Secrets: secrets("kafka_properties", text)})
+		if got := lines(warnings); !strings.Contains(got, want) || strings.Contains(strings.ToLower(got), "canary") {
+			t.Errorf("%q: warnings %q, want %q", text, got, want)
+		}
+	}
+	_, _, err := ParseLink(Input{Secrets: secrets("kafka_properties", `canary \ x`)})
+	if err == nil || strings.Contains(err.Error(), "canary") {
+		t.Errorf("a backslash behind it: %v", err)
+	}
+}
+
+func TestEscapesOfJavaBeyond16Bits(t *testing.T) {
+	for text, want := range map[string]string{
+		`a\u002d\u00e9`: "a-é", `\uD83D\uDE00!`: "😀!", `\ud83d`: "\ufffd", `\uD83D\u0041`: "\ufffdA", `\uDE00\uD83D`: "\ufffd\ufffd",
+		`\u12`: "u12", `\u12g4`: "u12g4", `\`: "", `\u`: "u", `\uD83Dx`: "\ufffdx",
+	} {
+		if got := unescapeJava(text); got != want {
+			t.Errorf("%s is %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestWhatAFileOfKafkasClientsHasWrongRefusesTheLink(t *testing.T) {
 	for text, want := range map[string]string{
 		"sasl.jaas.config=canary;": "is no entry of JAAS",

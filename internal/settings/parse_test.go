@@ -210,6 +210,7 @@ func TestWhatIsOddIsNamedInAWarning(t *testing.T) {
 		"an unknown secret names the nearest one":             {Input{Secrets: secrets("sasl_pasword", "x")}, "the nearest known one is sasl_password"},
 		"a name that is near to none names none":              {Input{Config: config{"zzzz": "a"}}, "zzzz: is not a setting and is not used"},
 		"another common name leads to ours":                   {Input{Config: config{"dlq": "a"}}, "the setting for that is dead_letter_topic"},
+		"a name of one letter is near to none":                {Input{Config: config{"a": "1"}}, "a: is not a setting and is not used"},
 		"a key with odd characters is quoted":                 {Input{Config: config{"a\nb": "x"}}, `a\nb: is not a setting`},
 		"a key of any length is told":                         {Input{Config: config{strings.Repeat("x", 100_000): "x"}}, "(100000 bytes, too many to be shown): is not a setting"},
 		"an unknown key is no misuse of a provider's setting": {Input{Config: config{"provider_max_in_flihgt": "1"}}, "provider_max_in_flihgt: is not a setting and is not used"},

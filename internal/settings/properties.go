@@ -5,12 +5,34 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // property is one line of a properties file, those that it goes on with included.
 type property struct {
 	key, value string
 	line       int
+	// named tells that the key is written like a name, with = or : behind it. What is not may be a piece of a value
+	// that was broken into lines, and so of a secret.
+	named bool
+}
+
+// maxName bounds the names that are told of a file, in bytes; those of Kafka's clients are shorter.
+const maxName = 64
+
+// isNamed tells whether what stands before the first =, : or space of a line is written like a name of Kafka's clients.
+func isNamed(name, rest string) bool {
+	if name == "" || len(name) > maxName || !strings.HasPrefix(strings.TrimLeft(rest, " \t\f"), "=") &&
+		!strings.HasPrefix(strings.TrimLeft(rest, " \t\f"), ":") {
+		return false
+	}
+	for part := range strings.FieldsFuncSeq(name, func(c rune) bool { return c == '.' || c == '_' || c == '-' }) {
+		if strings.Trim(part, "abcdefghijklmnopqrstuvwxyz") != "" {
+			return false
+		}
+	}
+	return true
 }
 
 // parseProperties reads a file as Kafka's Java clients or librdkafka have it. The two differ in what a backslash means;
@@ -51,7 +73,7 @@ func plainProperties(lines []string) ([]property, error) {
 		if name = strings.TrimSpace(name); !found || name == "" {
 			return nil, fmt.Errorf("line %d is not name=value", i+1)
 		}
-		all = append(all, property{name, strings.TrimSpace(value), i + 1})
+		all = append(all, property{name, strings.TrimSpace(value), i + 1, isNamed(name, "=")})
 	}
 	return all, nil
 }
@@ -70,17 +92,18 @@ func javaProperties(lines []string, escapes bool) ([]property, error) {
 			line = line[:len(line)-1] + strings.TrimLeft(lines[i], " \t\f")
 		}
 		name, value := splitProperty(line)
+		named := isNamed(name, strings.TrimLeft(line, " \t\f")[len(name):])
 		name = unescapeJava(name)
 		if name == "" {
 			return nil, fmt.Errorf("line %d is not name=value", number)
 		}
 		if strings.Contains(value, `\`) {
 			if !escapes {
-				return nil, fmt.Errorf(`line %d has a \, which means one thing to Java and another to librdkafka, and nothing here shows whose file this is: give %s by itself`, number, shorten(name))
+				return nil, fmt.Errorf(`line %d has a \, which means one thing to Java and another to librdkafka, and nothing here shows whose file this is: give what stands there by itself`, number)
 			}
 			value = unescapeJava(value)
 		}
-		all = append(all, property{name, value, number})
+		all = append(all, property{name, value, number, named})
 	}
 	return all, nil
 }
@@ -125,7 +148,6 @@ func unescapeJava(text string) string {
 		if i++; i == len(text) {
 			break // as Java does
 		}
-		const digits = 4
 		switch c := text[i]; c {
 		case 't':
 			out.WriteByte('\t')
@@ -136,12 +158,14 @@ func unescapeJava(text string) string {
 		case 'f':
 			out.WriteByte('\f')
 		case 'u':
-			if i+digits < len(text) {
-				if n, err := strconv.ParseUint(text[i+1:i+1+digits], 16, 16); err == nil {
-					out.WriteRune(rune(n))
-					i += digits
-					continue
+			if unit, ok := codeUnit(text[i-1:]); ok {
+				i += codeUnitBytes - len(`\u`)
+				if low, ok := codeUnit(text[i+1:]); ok && utf16.DecodeRune(unit, low) != utf8.RuneError {
+					unit = utf16.DecodeRune(unit, low) // beyond 16 bits Java writes two
+					i += codeUnitBytes
 				}
+				out.WriteRune(unit)
+				continue
 			}
 			out.WriteByte('u')
 		default:
@@ -149,6 +173,18 @@ func unescapeJava(text string) string {
 		}
 	}
 	return out.String()
+}
+
+// codeUnitBytes are those of \u and its digits.
+const codeUnitBytes = 6
+
+// codeUnit reads \u and four digits at the beginning of a text.
+func codeUnit(text string) (rune, bool) {
+	if len(text) < codeUnitBytes || !strings.HasPrefix(text, `\u`) {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(text[len(`\u`):codeUnitBytes], 16, 16)
+	return rune(n), err == nil
 }
 
 // ofLibrdkafka are names, in canonical form, that Java's clients do not know.

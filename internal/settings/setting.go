@@ -125,7 +125,7 @@ func nearest(key string, fits func(*setting) bool) (string, bool) {
 func IsNear(distance int, text, name string) bool {
 	const least = 3 // characters that say something
 	length := utf8.RuneCountInString(text)
-	return 3*distance <= max(least, length) || length >= least && strings.HasPrefix(name, text)
+	return distance < length && 3*distance <= max(least, length) || length >= least && strings.HasPrefix(name, text)
 }
 
 // isAny tells whether name is one of names.
