@@ -35,6 +35,9 @@ With --component a component of your own gets the records instead: it is compose
 served by wasmtime, and called by "bridge" over HTTP. What is produced to other topics is shown, and what the component
 writes. With --url a program that listens already gets them. --set gives settings of the route, as topic=orders.
 
+With --interface processor the stand-in gets whole records in batches and returns what is produced for each; with
+--transactions that and its offsets are committed in one transaction of Kafka.
+
 With --failing, --slow and --dead-letters the stand-in shows what becomes of messages that a component fails on: the
 provider's page and its metrics show retries, and ` + dev.DeadLetterTopic + ` the dead letters.
 
@@ -47,6 +50,7 @@ terminal it ends with Ctrl-D or Ctrl-C.`,
   printf 'a\nb\n' | messaging-kafka dev
   messaging-kafka dev --data ./kafka-data --kafka-port 9092
   messaging-kafka dev --failing --dead-letters
+  messaging-kafka dev --interface processor --transactions
   seq 100 | messaging-kafka dev --quiet --json
   messaging-kafka dev --component word-count.wasm --set topic=texts --watch
   messaging-kafka dev --url http://127.0.0.1:8080/ --set deliver=http-cloudevents
@@ -57,17 +61,7 @@ terminal it ends with Ctrl-D or Ctrl-C.`,
 			in, readsFile := opts.In.(*os.File)
 			out, writesFile := opts.Out.(*os.File)
 			opts.Interactive = readsFile && writesFile && isTerminal(in) && isTerminal(out)
-			var err error
-			if component.Path != "" || component.URL != "" {
-				if opts.StandIn != (dev.StandIn{}) {
-					return usagef("--failing, --slow and --dead-letters are for the stand-in, which --component and --url leave out")
-				}
-				err = dev.RunComponent(command.Context(), opts, component)
-			} else if alone := onlyWithComponent(command); alone != "" {
-				return usagef("--%s needs --component or --url", alone)
-			} else {
-				err = dev.Run(command.Context(), opts)
-			}
+			err := runDev(command, opts, component)
 			if errors.Is(err, dev.ErrHostsAndData) || errors.Is(err, dev.ErrLattice) || errors.Is(err, dev.ErrComponent) ||
 				errors.Is(err, dev.ErrStandIn) {
 				return usageError{err}
@@ -85,6 +79,8 @@ terminal it ends with Ctrl-D or Ctrl-C.`,
 	set.DurationVar(&opts.StandIn.Slow, "slow", 0, "have the stand-in take `TIME` for each message")
 	set.BoolVar(&opts.StandIn.DeadLetters, "dead-letters", false,
 		"with --failing, have messages become dead letters after three attempts, and show those")
+	set.BoolVar(&opts.StandIn.Transactions, "transactions", false,
+		"with --interface processor, commit what the stand-in returns together with its offsets")
 	set.BoolVar(&opts.JSON, "json", false, "print what comes back as a JSON object a line")
 	set.BoolVarP(&opts.Quiet, "quiet", "q", false, "say nothing but what came back and what is wrong")
 	set.StringVar(&opts.Lattice, "lattice", dev.DefaultLattice, "`NAME` of the lattice")
@@ -93,7 +89,8 @@ terminal it ends with Ctrl-D or Ctrl-C.`,
 	set.StringVar(&component.Path, "component", "", "hand records to the component in `FILE`, served by wasmtime")
 	set.StringVar(&component.URL, "url", "", "hand records to the program that listens at `URL`")
 	set.StringVar(&component.Interface, "interface", "",
-		"what the component exports, or the program speaks: `NAME` of "+strings.Join(dev.Interfaces, ", ")+" (default: what the component has; processor)")
+		"what the component or the stand-in exports, or the program speaks: `NAME` of "+strings.Join(dev.Interfaces, ", ")+
+			" (default: what the component has; of a program processor; of the stand-in messages)")
 	set.StringArrayVar(&component.Set, "set", nil, "a setting of the route, as `KEY=VALUE`; may be given several times")
 	set.StringArrayVar(&component.Env, "env", nil, "a variable of the component's environment, as `NAME=VALUE`; may be given several times")
 	set.BoolVar(&component.Watch, "watch", false, "serve the component anew when its file changes")
@@ -104,9 +101,26 @@ terminal it ends with Ctrl-D or Ctrl-C.`,
 	return command
 }
 
+// runDev runs what the flags ask for.
+func runDev(command *cobra.Command, opts dev.Options, component dev.Component) error {
+	if component.Path != "" || component.URL != "" {
+		if opts.StandIn != (dev.StandIn{}) {
+			return usagef("--failing, --slow, --dead-letters and --transactions are for the stand-in, which --component and --url leave out")
+		}
+		return dev.RunComponent(command.Context(), opts, component)
+	}
+	if alone := onlyWithComponent(command); alone != "" {
+		return usagef("--%s needs --component or --url", alone)
+	}
+	if err := opts.StandIn.Export(component.Interface); err != nil {
+		return err
+	}
+	return dev.Run(command.Context(), opts)
+}
+
 // onlyWithComponent is a flag that was given and says nothing without a component, "" where there is none.
 func onlyWithComponent(command *cobra.Command) string {
-	for _, name := range []string{"interface", "set", "env", "watch", "wasmtime", "wac", "shims"} {
+	for _, name := range []string{"set", "env", "watch", "wasmtime", "wac", "shims"} {
 		if command.Flags().Changed(name) {
 			return name
 		}

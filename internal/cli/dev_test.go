@@ -117,3 +117,22 @@ func TestDevExplainsWhatItCannotDo(t *testing.T) {
 		})
 	}
 }
+
+func TestDevRefusesStandInsThatMakeNoSense(t *testing.T) {
+	for flags, want := range map[string]string{
+		"--transactions":      "have it be a processor, too",
+		"--dead-letters":      "fail, too",
+		"--interface handler": "needs --component or --url",
+		"--interface processor --url http://x/ --failing": "are for the stand-in",
+		"--watch": "--watch needs --component or --url",
+	} {
+		if got := run(t, "", nil, append([]string{"dev"}, strings.Fields(flags)...)...); got.code != exitUsage ||
+			!strings.Contains(got.err, want) {
+			t.Errorf("%s: exit %d, %s", flags, got.code, got.err)
+		}
+	}
+	got := run(t, "a\n", nil, "dev", "--interface", "processor", "--transactions", "--quiet")
+	if got.code != exitOK || !strings.HasSuffix(got.out, "): a\n") || got.err != "" {
+		t.Errorf("exit %d, %q\n%s", got.code, got.out, got.err)
+	}
+}

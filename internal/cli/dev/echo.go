@@ -39,8 +39,13 @@ func (r *runner) startEcho(nc *nats.Conn) error {
 		return fmt.Errorf("starting the component: %w", err)
 	}
 	r.onStop("the component", server.Shutdown)
-	e := &echo{client: client, lattice: r.opts.Lattice, as: r.opts.StandIn}
-	if err := server.Handle(handlerInstance, "handle-message", e.handleMessage); err != nil {
+	if r.opts.StandIn.Processor {
+		err = server.Handle(processorInstance, "process", r.opts.StandIn.process)
+	} else {
+		e := &echo{client: client, lattice: r.opts.Lattice, as: r.opts.StandIn}
+		err = server.Handle(handlerInstance, "handle-message", e.handleMessage)
+	}
+	if err != nil {
 		return fmt.Errorf("starting the component: %w", err)
 	}
 	// The provider is started next and may call at once.

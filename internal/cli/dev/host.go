@@ -108,10 +108,14 @@ func (h *host) run(ctx context.Context, data *hostdata.Data, log *slog.Logger) {
 
 // startLink links the component to the provider and waits until the provider says that all is well.
 func (r *runner) startLink(ctx context.Context, config map[string]string) error {
-	if err := r.host.putLink(config); err != nil {
+	if err := r.host.putLink(r.opts.StandIn.link(config)); err != nil {
 		return err
 	}
-	r.screen.say("link       %s to %s: hosts=%s topic=%s\n", componentID, providerKey, config["hosts"], config["topic"])
+	from, to := componentID, providerKey
+	if r.opts.StandIn.Processor {
+		from, to = to, from
+	}
+	r.screen.say("link       %s to %s: hosts=%s topic=%s\n", from, to, config["hosts"], config["topic"])
 	began, told := time.Now(), ""
 	err := r.host.await(ctx, func(h health) bool {
 		if !h.Healthy && h.Message != told && time.Since(began) > slowStart {
@@ -173,12 +177,8 @@ func (h *host) subject(name string) string {
 	return "wasmbus.rpc." + h.lattice + "." + providerKey + "." + name
 }
 
-func (h *host) putLink(config map[string]string) error {
-	link, err := json.Marshal(map[string]any{
-		"source_id": componentID, "target": providerKey, "name": linkName,
-		"wit_namespace": "wasmcloud", "wit_package": "messaging", "interfaces": []string{"consumer"},
-		"target_config": config,
-	})
+func (h *host) putLink(definition map[string]any) error {
+	link, err := json.Marshal(definition)
 	if err != nil {
 		return fmt.Errorf("writing the link: %w", err)
 	}

@@ -50,7 +50,7 @@ func (r *runner) startKafka(ctx context.Context) (map[string]string, error) {
 	// The provider's own parser and connections: what works here works there, and is refused in the same words.
 	link, _, err := settings.ParseLink(settings.Input{Config: config, Identity: settings.Identity{
 		Lattice: r.opts.Lattice, Component: componentID, LinkName: linkName, ProviderKey: providerKey,
-	}})
+	}, Batches: r.opts.StandIn.Processor, Records: r.opts.StandIn.Processor})
 	if err != nil {
 		return nil, err
 	}
@@ -163,6 +163,7 @@ func (r *runner) openKafka(ctx context.Context, access *kafka.Access) error {
 	client, err := kgo.NewClient(append(access.Options(),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{r.opts.StandIn.answers(): from}),
 		kgo.FetchMaxWait(time.Second),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), // what a transaction has written comes back when it is committed
 		kgo.DefaultProduceTopic(Topic),
 		kgo.ProducerLinger(0),
 		kgo.ProducerBatchMaxBytes(MaxLine+4096),

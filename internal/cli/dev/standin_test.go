@@ -9,6 +9,11 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 func TestAStandInThatFailsMakesDeadLetters(t *testing.T) {
@@ -25,6 +30,81 @@ func TestAStandInThatFailsMakesDeadLetters(t *testing.T) {
 	if !strings.Contains(got.log, "answers each message with an error") || !strings.Contains(got.log,
 		"topic "+DeadLetterTopic+" created") {
 		t.Errorf("it says\n%s", got.log)
+	}
+}
+
+func TestAProcessorStandsIn(t *testing.T) {
+	for name, as := range map[string]StandIn{
+		"outputs": {Processor: true}, "in transactions": {Processor: true, Transactions: true},
+		"slow": {Processor: true, Transactions: true, Slow: 10 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := pipe(t, "a\n\xff\n", Options{JSON: true, StandIn: as})
+			if got.err != nil {
+				t.Fatalf("%v\n%s", got.err, got.log)
+			}
+			for _, want := range []string{`"value":"a"`, `"value_base64":"/w=="`, `"topic":"` + ReplyTopic + `"`, `"key":"` + recordKey + `"`} {
+				if !strings.Contains(got.out, want) {
+					t.Errorf("no %s in\n%s", want, got.out)
+				}
+			}
+			if !strings.Contains(got.log, as.behaviour()) {
+				t.Errorf("it says\n%s", got.log)
+			}
+		})
+	}
+}
+
+// What a transaction has written is followed by its marker, which has an offset, too.
+func TestAProcessorsOutputsAreInTransactions(t *testing.T) {
+	for want, as := range map[bool]StandIn{true: {Processor: true, Transactions: true}, false: {Processor: true}} {
+		cluster := testkit.Kfake(t)
+		pipe(t, "a\n", Options{Hosts: cluster.Brokers()[0], StandIn: as}).check(t, 0, "a")
+		client, err := kgo.NewClient(kgo.SeedBrokers(cluster.Brokers()...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		ends, err := kadm.NewClient(client).ListEndOffsets(t.Context(), ReplyTopic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if end, _ := ends.Lookup(ReplyTopic, 0); (end.Offset == 2) != want || end.Err != nil {
+			t.Errorf("%+v: after one output its topic ends at %d (%v)", as, end.Offset, end.Err)
+		}
+	}
+}
+
+func TestAProcessorThatFailsMakesDeadLetters(t *testing.T) {
+	for name, as := range map[string]StandIn{
+		"outputs":         {Processor: true, Failing: true, DeadLetters: true},
+		"in transactions": {Processor: true, Failing: true, DeadLetters: true, Transactions: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := pipe(t, "a\nb\n", Options{StandIn: as})
+			if got.err != nil {
+				t.Fatalf("%v\n%s", got.err, got.log)
+			}
+			for _, value := range []string{"a", "b"} {
+				if !strings.Contains(got.out, DeadLetterTopic+" partition 0 ") || !strings.Contains(got.out, "): "+value+"\n") {
+					t.Errorf("no dead letter with %s in\n%s", value, got.out)
+				}
+			}
+		})
+	}
+}
+
+func TestAStandInExportsWhatItCan(t *testing.T) {
+	var as StandIn
+	for name, want := range map[string]bool{processor: true, messages: false, "": false} {
+		if err := as.Export(name); err != nil || as.Processor != want {
+			t.Errorf("%q: %v, processor %t", name, err, as.Processor)
+		}
+	}
+	for _, name := range []string{handler, plainHTTP, "nothing"} {
+		if err := as.Export(name); !errors.Is(err, ErrStandIn) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
@@ -49,7 +129,7 @@ func TestAStandInThatIsSlowTakesItsTime(t *testing.T) {
 }
 
 func TestStandInsThatMakeNoSenseAreRefused(t *testing.T) {
-	for _, as := range []StandIn{{DeadLetters: true}, {Slow: time.Hour}, {Slow: -1}} {
+	for _, as := range []StandIn{{DeadLetters: true}, {Transactions: true}, {Slow: time.Hour}, {Slow: -1}} {
 		if got := pipe(t, "", Options{StandIn: as}); !errors.Is(got.err, ErrStandIn) {
 			t.Errorf("%+v: %v", as, got.err)
 		}
