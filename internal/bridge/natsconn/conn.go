@@ -193,7 +193,22 @@ func (c *Conn) onError(_ *nats.Conn, sub *nats.Subscription, err error) {
 		c.log.Warn("messages of NATS were dropped: they came faster than they were taken", "subject", sub.Subject)
 		return
 	}
+	if isAboutCredentials(err) {
+		c.lost(fmt.Errorf("the server does not take the credentials: %w", err)) // nothing else tells of an attempt that ended so
+		return
+	}
 	c.log.Warn("an error of NATS", "error", err)
+}
+
+// isAboutCredentials tells whether a server has ended a connection because it does not take, or no longer takes, who we
+// are.
+func isAboutCredentials(err error) bool {
+	for _, of := range []error{nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired} {
+		if errors.Is(err, of) {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *Conn) onRefusal(r refusal.Refusal) {

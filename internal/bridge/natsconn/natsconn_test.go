@@ -184,3 +184,38 @@ func TestAConnectionComesBack(t *testing.T) {
 		return err
 	})
 }
+
+// TestCredentialsThatAreTakenNoMoreAreTold: health says so as long as it lasts, and the log once, however often the
+// server refuses them.
+func TestCredentialsThatAreTakenNoMoreAreTold(t *testing.T) {
+	var options *server.Options
+	ns := testkit.NATS(t, testkit.NATSOptions{Configure: func(o *server.Options) {
+		o.Users = []*server.User{{Username: "u", Password: "first"}}
+		options = o
+	}})
+	p, log := newPool()
+	c := p.Acquire(settings.NATSServer{URLs: ns.URL(), User: "u", Password: settings.NewSecret("first")})
+	defer c.Release()
+	connected(t, p)
+	ns.Stop()
+	options.Users[0].Password = "second"
+	ns.Start()
+	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
+		list := p.Problems()
+		if len(list) != 1 || list[0].Kind != status.ProblemNATS || !strings.Contains(list[0].Text, "the server does not take the credentials") {
+			return fmt.Errorf("the problems are %+v", list)
+		}
+		return nil
+	})
+	_, err := c.Request(t.Context(), nats.NewMsg("orders"), time.Second, nil)
+	if _, away := errors.AsType[*AwayError](err); !away || !strings.Contains(err.Error(), "does not take the credentials") {
+		t.Errorf("a request: %v", err)
+	}
+	ns.Stop()
+	options.Users[0].Password = "first"
+	ns.Start()
+	connected(t, p)
+	if n := strings.Count(log.String(), "level=WARN msg=\"an error of NATS\""); n > 0 {
+		t.Errorf("the log has %d errors besides: %s", n, log.String())
+	}
+}
