@@ -161,9 +161,14 @@ func runChecks(command *cobra.Command, links []check.Link, names, asJSON bool, t
 	return nil
 }
 
+// none tells that the flags say nothing of a link. Secrets alone may say all: kafka_properties does.
+func (f checkFlags) none() bool {
+	return len(f.args)+len(f.set)+len(f.secrets)+len(f.secretFiles)+len(f.secretEnvs) == 0 && f.file == "" && f.manifest == ""
+}
+
 // links reads everything that the flags name.
 func (f checkFlags) links(in io.Reader) ([]check.Link, error) {
-	if len(f.args) == 0 && len(f.set) == 0 && f.file == "" && f.manifest == "" {
+	if f.none() {
 		return nil, errors.New("there is nothing to check: give settings as KEY=VALUE, or with --set, --file or --manifest")
 	}
 	if f.timeout <= 0 {

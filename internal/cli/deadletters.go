@@ -78,8 +78,14 @@ func (f *letterFlags) selection(command *cobra.Command) (letters.Selection, erro
 	s := letters.Selection{Reason: f.reason, Group: f.group, Partitions: f.partitions}
 	set := command.Flags()
 	now := time.Now()
-	if f.limit < 0 || f.mostRedrives < 0 {
-		return s, errors.New("--limit and --max-redrives must not be below 0")
+	if err := given(command, "topic", "reason", "origin", "group", "since", "until", "offset"); err != nil {
+		return s, err
+	}
+	if err := atLeastOne(command, "limit"); err != nil {
+		return s, err
+	}
+	if f.mostRedrives < 0 {
+		return s, errors.New("--max-redrives must not be below 0")
 	}
 	for _, p := range f.partitions {
 		if p < 0 {
@@ -102,7 +108,7 @@ func (f *letterFlags) selection(command *cobra.Command) (letters.Selection, erro
 	case set.Changed("key"):
 		s.SetKey([]byte(f.key))
 	case set.Changed("key-hex"):
-		key, err := hex.DecodeString(f.keyHex)
+		key, err := hex.DecodeString(strings.TrimPrefix(f.keyHex, "0x")) // as list shows it
 		if err != nil {
 			return s, fmt.Errorf("--key-hex: %w", err)
 		}
@@ -125,6 +131,26 @@ func (f *letterFlags) selection(command *cobra.Command) (letters.Selection, erro
 		s.MostRedrives = &f.mostRedrives
 	}
 	return s, s.Check()
+}
+
+// given refuses flags that were given an empty value: it is that of a variable that is not set, and would mean more than
+// was meant.
+func given(command *cobra.Command, names ...string) error {
+	for _, name := range names {
+		if flag := command.Flags().Lookup(name); flag != nil && flag.Changed && flag.Value.String() == "" {
+			return fmt.Errorf("--%s is empty: leave it out where nothing is meant by it", name)
+		}
+	}
+	return nil
+}
+
+// atLeastOne refuses a number that was given and is none of things to do.
+func atLeastOne(command *cobra.Command, name string) error {
+	flag := command.Flags().Lookup(name)
+	if n, err := strconv.Atoi(flag.Value.String()); flag.Changed && (err != nil || n < 1) {
+		return fmt.Errorf("--%s must be 1 at least", name)
+	}
+	return nil
 }
 
 func (f *letterFlags) open(command *cobra.Command) (*browse.Source, error) {
@@ -303,7 +329,8 @@ gave it up.
 
 The exit status is 0 where all that is meant was sent, or --limit of it, 1 where not, 2 where the command line makes no
 sense. The fields of --json keep their names: sent, known (sent before), looped (sent back before that and come again),
-most_redrives, topics, passed, total (offsets of the topic of letters).`,
+most_redrives, expiring (older than their topic keeps records), topics, passed, total and before (offsets of the topic
+of letters: looked at, to look at, and passed by an earlier redrive of the same letters or of more).`,
 		Example: `  messaging-kafka dead-letters redrive --file link.properties --dry-run
   messaging-kafka dead-letters redrive --file link.properties --reason 'no connection' --rate 100
   messaging-kafka dead-letters redrive --config bridge.yaml --route orders --to orders.again --limit 10`,
@@ -327,8 +354,11 @@ func (f *redriveFlags) redrive(command *cobra.Command) (err error) {
 	if err != nil {
 		return usageError{err}
 	}
-	if f.rate < 0 {
-		return usagef("--rate must not be below 0")
+	if err := given(command, "to", "round"); err != nil {
+		return usageError{err}
+	}
+	if f.rate < 0 || f.rate == 0 && command.Flags().Changed("rate") {
+		return usagef("--rate must be above 0")
 	}
 	s, err := f.open(command)
 	if err != nil {
@@ -374,6 +404,12 @@ func summaryOf(p *letters.Progress, topic string, dry bool) string {
 		fmt.Fprintf(&text, "%s %d to %s", []string{":", ","}[min(i, 1)], p.Topics[to], to)
 	}
 	text.WriteString("\n")
+	if p.Before > 0 && p.Sent == 0 && p.Known == 0 {
+		fmt.Fprintf(&text, "what was there before was passed by an earlier redrive (%d offsets): --round NAME begins anew\n", p.Before)
+	}
+	if p.Expiring > 0 {
+		fmt.Fprintf(&text, "%d of them are older than their topic keeps records (retention.ms), and keep their time: Kafka deletes such records again, read or not; raise retention.ms for as long, or send them with --to to a topic that keeps them\n", p.Expiring)
+	}
 	if p.Known > 0 {
 		fmt.Fprintf(&text, "%d were left out: another redrive had sent them\n", p.Known)
 	}

@@ -98,8 +98,8 @@ func (f *sourceFlags) read(in io.Reader, notes io.Writer) ([]source, error) {
 	if f.route != "" {
 		return nil, errors.New("--route goes with --config only")
 	}
-	if len(f.link.set) == 0 && f.link.file == "" && f.link.manifest == "" {
-		return nil, errors.New("which Kafka? give settings with --set, --file, --manifest or --config")
+	if f.link.none() {
+		return nil, errors.New("which Kafka? give settings with --set, --secret-file, --file, --manifest or --config")
 	}
 	links, err := f.link.links(in)
 	if err != nil {

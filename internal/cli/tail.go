@@ -66,6 +66,12 @@ The fields of --json, a line for each record, keep their names: topic, partition
 
 func (f *tailFlags) run(command *cobra.Command, topic string) (err error) {
 	now := time.Now()
+	if err := given(command, "from", "to"); err != nil {
+		return usageError{err}
+	}
+	if topic == "" {
+		return usagef("name a topic")
+	}
 	o := browse.Options{
 		Partitions: f.partitions, Limit: f.limit, JSON: f.asJSON, Hex: f.hexa, Most: f.most, Notes: command.ErrOrStderr(),
 	}
@@ -78,8 +84,11 @@ func (f *tailFlags) run(command *cobra.Command, topic string) (err error) {
 	if o.Filter, err = browse.ParseFilter(f.filters); err != nil {
 		return usageError{err}
 	}
-	if f.limit < 0 || f.most < 0 {
-		return usagef("--limit and --max-bytes must not be below 0")
+	if err := atLeastOne(command, "limit"); err != nil {
+		return usageError{err}
+	}
+	if f.most < 0 {
+		return usagef("--max-bytes must not be below 0")
 	}
 	for _, p := range f.partitions {
 		if p < 0 {

@@ -73,6 +73,9 @@ func (s *Source) Explain(err error) error {
 	if _, gone := errors.AsType[*kafka.GoneError](err); gone {
 		return err
 	}
+	if errors.Is(err, kerr.UnknownTopicOrPartition) { // to create it helps nobody who wants to see what is in it
+		return &explained{fmt.Sprintf("topic %s does not exist, or this user may not see it (ACL Describe)", s.Topic), err}
+	}
 	_, answered := errors.AsType[*kerr.Error](err)
 	if d := s.Access.Explain(err); d.Class != kafka.ClassOther || answered {
 		return &explained{s.Secrets.Text(fmt.Sprintf("topic %s: %s", s.Topic, d.Text)), err}

@@ -103,7 +103,7 @@ func (s *Source) span(ctx context.Context, o Options) (places, ends map[int32]in
 	ctx, cancel := context.WithTimeout(ctx, s.Settings.Cluster.RequestTimeout)
 	defer cancel()
 	if err := kafka.NoPartition(o.Partitions, len(s.Reader.Partitions())); err != nil {
-		return nil, nil, fmt.Errorf("--partition: %w", err)
+		return nil, nil, fmt.Errorf("topic %s: %w", s.Topic, err)
 	}
 	starts, last, err := s.Reader.Bounds(ctx)
 	if err != nil {

@@ -47,7 +47,7 @@ func Read(r *record.Record) Letter {
 		l.Sent = time.UnixMilli(int64(binary.BigEndian.Uint64(b)))
 	}
 	if b, _ := r.Header(consume.HeaderAttempts); len(b) == 4 {
-		l.Attempts = int64(binary.BigEndian.Uint32(b))
+		l.Attempts = max(0, int64(int32(binary.BigEndian.Uint32(b)))) // below 0 no count is
 	}
 	if n, err := strconv.Atoi(text(consume.HeaderRedrives)); err == nil && n > 0 {
 		l.Redrives = n

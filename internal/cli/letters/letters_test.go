@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/redact"
+	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
 	"github.com/messaging-kafka/messaging-kafka/internal/cli/browse"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/consume"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
@@ -335,6 +336,142 @@ func TestLettersGoElsewhere(t *testing.T) {
 	}
 	if kept != 3 {
 		t.Errorf("%d records kept their attempts, want 3", kept)
+	}
+}
+
+// What the next attempt would have, too, is no reason to try for a minute.
+func TestARedriveThatCannotWorkEndsAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.letters(3)
+	ends := func(what string, o Options, want string) {
+		t.Helper()
+		var notes bytes.Buffer
+		o.Notes = &notes
+		if _, err := w.redrive(o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", what, err, want)
+		}
+		if notes.Len() > 0 {
+			t.Errorf("%s: it says %q", what, notes.String())
+		}
+	}
+	ends("a partition that is not there", Options{Selection: Selection{Partitions: []int32{9}}}, "topic dead: there is no partition 9")
+	large := testkit.NewClient(t, w.k.Brokers(), kgo.ProducerBatchMaxBytes(16<<20), kgo.ProducerBatchCompression(kgo.ZstdCompression()),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	large.Produce(&kgo.Record{Topic: "dead", Value: make([]byte, 9<<20)})
+	ends("a batch that is too large", Options{}, "raise max_message_bytes")
+}
+
+func TestALetterThatKafkaRefusesIsNamed(t *testing.T) {
+	w := newWorld(t)
+	w.letters(3)
+	w.k.ControlKey(kmsg.Produce.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		w.k.KeepControl()
+		req := kreq.(*kmsg.ProduceRequest)
+		resp := req.ResponseKind().(*kmsg.ProduceResponse)
+		for _, rt := range req.Topics {
+			st := kmsg.NewProduceResponseTopic()
+			st.Topic, st.TopicID = rt.Topic, rt.TopicID
+			for _, rp := range rt.Partitions {
+				sp := kmsg.NewProduceResponseTopicPartition()
+				sp.Partition, sp.ErrorCode = rp.Partition, kerr.InvalidTimestamp.Code
+				st.Partitions = append(st.Partitions, sp)
+			}
+			resp.Topics = append(resp.Topics, st)
+		}
+		return resp, nil, true
+	})
+	_, err := w.redrive(Options{Selection: Selection{Partitions: []int32{1}}})
+	if err == nil || !strings.Contains(err.Error(), "letter dead/1/0, or one that goes with it: ") {
+		t.Errorf("it says %v", err)
+	}
+}
+
+func TestLettersBehindAnOpenTransactionAreTold(t *testing.T) {
+	w := newWorld(t)
+	w.letters(4)
+	open := testkit.NewClient(t, w.k.Brokers(), kgo.TransactionalID("open"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err := open.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	open.Produce(letter(5, "in the transaction"))
+	w.Produce(letter(7, "behind it"))
+	const want = "partition 1: a transaction that began at offset 2 is open"
+	var notes bytes.Buffer
+	w.mustRedrive(4, Options{Notes: &notes})
+	if strings.Count(notes.String(), want) != 1 {
+		t.Errorf("redrive says %q", notes.String())
+	}
+	for text, s := range map[string]*Selection{want: {}, "": {Partitions: []int32{0}}} {
+		notes.Reset()
+		if err := Each(t.Context(), w.source(), s, &notes, func(*Letter) (bool, error) { return false, nil }); err != nil {
+			t.Fatal(err)
+		}
+		if got := notes.String(); !strings.Contains(got, text) || (text == "") != (got == "") {
+			t.Errorf("%+v says %q", s, got)
+		}
+	}
+	if err := open.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+		t.Fatal(err)
+	}
+	notes.Reset()
+	w.mustRedrive(2, Options{Notes: &notes})
+	if notes.Len() > 0 {
+		t.Errorf("it says %q", notes.String())
+	}
+}
+
+// A letter keeps the time of its record, by which Kafka deletes it again.
+func TestLettersThatTheirTopicDoesNotKeepAreCounted(t *testing.T) {
+	w := newWorld(t)
+	configs := map[string]map[string]string{
+		"day": {"retention.ms": "86400000"}, "ever": {"retention.ms": "-1"},
+		"append": {"retention.ms": "86400000", "message.timestamp.type": "LogAppendTime"},
+	}
+	for topic, config := range configs {
+		if err := w.k.CreateTopic(topic, 1, config); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fresh := letter(2, "new")
+	for i := range fresh.Headers {
+		if fresh.Headers[i].Key == consume.HeaderOriginalTimestamp {
+			fresh.Headers[i].Value = binary.BigEndian.AppendUint64(nil, uint64(time.Now().UnixMilli()))
+		}
+	}
+	w.letters(2)
+	w.Produce(fresh)
+	for topic, want := range map[string]int{"day": 2, "ever": 0, "append": 0} {
+		for _, dry := range []bool{true, false} {
+			if p := w.mustRedrive(3, Options{To: topic, Round: topic, DryRun: dry}); p.Expiring != want {
+				t.Errorf("to %s (dry run %v) %d are told, want %d", topic, dry, p.Expiring, want)
+			}
+		}
+	}
+}
+
+func TestACountBelow0IsNone(t *testing.T) {
+	r := &record.Record{Headers: []record.Header{{Key: consume.HeaderAttempts, Value: []byte{0xff, 0xff, 0xff, 0xfd}}}}
+	if l := Read(r); l.Attempts != 0 {
+		t.Errorf("%d attempts", l.Attempts)
+	}
+}
+
+func TestTheTableIsStraightForWideCharacters(t *testing.T) {
+	var out bytes.Buffer
+	table := NewTable(&out)
+	for _, key := range []string{"k", "漢字", "é", "😀"} {
+		if err := table.Add(&Letter{Record: &record.Record{Key: []byte(key)}, Sent: sentAt(0), Reason: "end"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := table.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	for _, line := range lines[1:] {
+		if text.Columns(line) != text.Columns(lines[1]) {
+			t.Errorf("the lines have different widths:\n%s", out.String())
+		}
 	}
 }
 

@@ -9,8 +9,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
 	"github.com/messaging-kafka/messaging-kafka/internal/cli/browse"
 )
 
@@ -51,8 +51,12 @@ func NewLine(l *Letter, asHex bool) Line {
 	return line
 }
 
-// page is how many letters are aligned with each other.
-const page = 200
+const (
+	// page is how many letters are aligned with each other.
+	page = 200
+	// gap is the columns between two of the table.
+	gap = 2
+)
 
 // Most bytes of a key and of a reason in a list.
 const (
@@ -88,18 +92,31 @@ func (t *Table) Add(l *Letter) error {
 
 // Flush prints what is left.
 func (t *Table) Flush() error {
-	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
 	if !t.head && len(t.rows) > 0 {
 		t.head = true
 		t.rows = append([][]string{{"LETTER", "TIME", "FROM", "KEY", "ATTEMPTS", "REDRIVES", "REASON"}}, t.rows...)
 	}
+	var widths []int
 	for _, row := range t.rows {
-		if _, err := fmt.Fprintln(w, strings.Join(row, "\t")); err != nil {
+		widths = append(widths, make([]int, len(row)-len(widths))...)
+		for i, value := range row {
+			widths[i] = max(widths[i], text.Columns(value))
+		}
+	}
+	for _, row := range t.rows {
+		var line strings.Builder
+		for i, value := range row {
+			line.WriteString(value)
+			if i < len(row)-1 {
+				line.WriteString(strings.Repeat(" ", widths[i]-text.Columns(value)+gap))
+			}
+		}
+		if _, err := fmt.Fprintln(t.out, line.String()); err != nil {
 			return err
 		}
 	}
 	t.rows = nil
-	return w.Flush()
+	return nil
 }
 
 func origin(l *Letter) string {
@@ -118,16 +135,16 @@ func reason(l *Letter, most int) string {
 
 // Print prints all of a letter: what it is, its headers, its value, JSON over several lines.
 func Print(out io.Writer, l *Letter, asHex bool) error {
-	text := fmt.Sprintf("letter     %s\nfrom       %s, group %s\ntime       %s\nreason     %s\nattempts   %d", browse.Show([]byte(l.place()), false, 0),
+	about := fmt.Sprintf("letter     %s\nfrom       %s, group %s\ntime       %s\nreason     %s\nattempts   %d", browse.Show([]byte(l.place()), false, 0),
 		origin(l), browse.Show([]byte(cmp.Or(l.Group, "-")), false, 0), browse.ShowTime(l.Sent), reason(l, 0), l.Attempts)
 	if l.Component != "" {
-		text += ", by " + browse.Show([]byte(l.Component), false, 0)
+		about += ", by " + browse.Show([]byte(l.Component), false, 0)
 	}
 	if l.Redrives > 0 {
-		text += fmt.Sprintf("\nredriven   %d times before, last from %s", l.Redrives,
+		about += fmt.Sprintf("\nredriven   %d times before, last from %s", l.Redrives,
 			browse.Show([]byte(l.RedrivenFrom), false, 0))
 	}
-	if _, err := fmt.Fprintf(out, "%s\nkey        %s\nheaders\n", text, browse.Show(l.Key, asHex, 0)); err != nil {
+	if _, err := fmt.Fprintf(out, "%s\nkey        %s\nheaders\n", about, browse.Show(l.Key, asHex, 0)); err != nil {
 		return err
 	}
 	if err := browse.PrintHeaders(out, l.Record, browse.Options{Hex: asHex}); err != nil {

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -14,6 +17,7 @@ import (
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/cli/browse"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/produce"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
@@ -63,8 +67,12 @@ type Progress struct {
 	// most.
 	Looped int `json:"looped"`
 	Most   int `json:"most_redrives"`
+	// Expiring is how many of those that were sent are older than their topic keeps records.
+	Expiring int `json:"expiring"`
 	// Topics says how many went where.
 	Topics map[string]int `json:"topics"`
+	// Before counts offsets that a redrive of the same letters, or of more, had passed, and that are not looked at again.
+	Before int64 `json:"before"`
 	// Passed and Total count offsets of the dead-letter topic.
 	Passed int64 `json:"passed"`
 	Total  int64 `json:"total"`
@@ -76,9 +84,10 @@ type redriver struct {
 	o              Options
 	group, topicID string
 	progress       Progress
-	targets        map[string]int // partitions by topic
-	moved          time.Time      // when something moved last
-	paced          time.Time      // when the next letters may go by the rate
+	targets        map[string]target
+	told           bool      // of transactions that are open
+	moved          time.Time // when something moved last
+	paced          time.Time // when the next letters may go by the rate
 	// open is a batch of which it is not known whether it was sent, nil where there is none.
 	open *batch
 
@@ -87,6 +96,12 @@ type redriver struct {
 	walk  *walk
 	notes map[int32]*notes
 	batch *batch
+}
+
+// target is a topic that letters go to.
+type target struct {
+	partitions int
+	keeps      time.Duration // how old records become there, 0 where that is not bounded or not known
 }
 
 // batch is what is sent together.
@@ -98,8 +113,9 @@ type batch struct {
 }
 
 type sent struct {
-	letter Letter
-	out    record.Outgoing
+	letter   Letter
+	out      record.Outgoing
+	expiring bool
 }
 
 func newBatch() *batch { return &batch{places: make(map[int32]int64)} }
@@ -111,7 +127,7 @@ func Redrive(ctx context.Context, s *browse.Source, o Options) (Progress, error)
 		return Progress{}, fmt.Errorf("%s is the topic of the letters themselves", o.To)
 	}
 	r := &redriver{
-		s: s, o: o, group: Group(s.Topic, o.Round), topicID: s.Reader.ID().String(), targets: make(map[string]int),
+		s: s, o: o, group: Group(s.Topic, o.Round), topicID: s.Reader.ID().String(), targets: make(map[string]target),
 		moved: time.Now(), progress: Progress{Topics: make(map[string]int)},
 	}
 	for failures := 1; ; failures++ {
@@ -152,15 +168,22 @@ func (r *redriver) explain(err error) error {
 		text = "the notes of all selections of this round are larger than the broker takes (offset.metadata.max.bytes): " +
 			"redrive without a selection, or in another --round"
 	default:
-		if _, ok := errors.AsType[*produce.OutputError](err); ok {
+		if output, ok := errors.AsType[*produce.OutputError](err); ok {
+			if errors.Is(err, produce.ErrOutput) && output.Index < len(r.batch.letters) {
+				// Kafka refuses whole batches, whichever record of them it is.
+				err = fmt.Errorf("letter %s, or one that goes with it: %w", r.batch.letters[output.Index].letter.place(), err)
+			}
 			return r.s.Secrets.Err(err) // it is explained already
+		}
+		if _, ok := errors.AsType[*produce.Error](err); ok {
+			return r.s.Secrets.Err(err)
 		}
 		return r.s.Explain(err)
 	}
 	return r.s.Secrets.Err(fmt.Errorf("%s: %w", text, err))
 }
 
-// letterError says what is wrong with a letter, so that it cannot be sent.
+// letterError says what is wrong with a letter, so that it cannot be sent, or with what is meant.
 type letterError struct{ text string }
 
 func (e *letterError) Error() string { return e.text }
@@ -168,6 +191,8 @@ func (e *letterError) Error() string { return e.text }
 var (
 	errPrinting = errors.New("printing")
 	errNotes    = errors.New("the notes of earlier redrives")
+	// errNotTheSame is of a topic of letters that was emptied or made anew under way.
+	errNotTheSame = errors.New("the topic is not what it was")
 )
 
 // lasting tells of errors that the next attempt would have, too.
@@ -175,7 +200,13 @@ func lasting(err error) bool {
 	if _, ok := errors.AsType[*letterError](err); ok {
 		return true
 	}
-	for _, last := range []error{produce.ErrOutput, errPrinting, errNotes} {
+	if _, ok := errors.AsType[*kafka.BatchTooLargeError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[*kafka.BatchError](err); ok {
+		return true
+	}
+	for _, last := range []error{produce.ErrOutput, errPrinting, errNotes, errNotTheSame, kafka.ErrTopicMadeAnew} {
 		if errors.Is(err, last) {
 			return true
 		}
@@ -199,6 +230,12 @@ func (r *redriver) attempt(ctx context.Context) (err error) {
 	}
 	if r.walk, err = newWalk(ctx, r.s, &r.o.Selection, r.o.Notes); err != nil {
 		return err
+	}
+	if !r.told {
+		r.told = true
+		if err := r.walk.tellOpen(); err != nil {
+			return fmt.Errorf("%w: %w", errPrinting, err)
+		}
 	}
 	if err := r.readNotes(ctx); err != nil {
 		return err
@@ -250,6 +287,7 @@ func (r *redriver) readNotes(ctx context.Context) error {
 	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // a group that does not exist has no offsets
 		return fmt.Errorf("asking for the offsets of group %s: %w", r.group, err)
 	}
+	first := r.notes == nil
 	r.notes = make(map[int32]*notes)
 	for id := range r.walk.ends {
 		n := notes{Version: notesVersion, Topic: r.topicID}
@@ -262,7 +300,11 @@ func (r *redriver) readNotes(ctx context.Context) error {
 			}
 		}
 		r.notes[id] = &n
-		r.walk.places[id] = max(r.walk.places[id], n.below(&r.o.Selection))
+		at := n.below(&r.o.Selection)
+		if first {
+			r.progress.Before += max(0, min(at, r.walk.ends[id])-r.walk.places[id])
+		}
+		r.walk.places[id] = max(r.walk.places[id], at)
 	}
 	return nil
 }
@@ -334,27 +376,54 @@ func (r *redriver) add(ctx context.Context, l *Letter) error {
 	case r.s.Topic:
 		return fault("it comes from the topic of the letters itself: name another with --to, or leave it out, such as with --origin")
 	}
-	partitions, known := r.targets[topic]
+	to, known := r.targets[topic]
 	if !known {
 		details, err := r.s.Admin.Metadata(ctx, topic)
 		if err != nil {
 			return fmt.Errorf("asking for topic %s: %w", topic, err)
 		}
-		if err := details.Topics[topic].Err; err != nil {
+		switch err := details.Topics[topic].Err; {
+		case errors.Is(err, kerr.UnknownTopicOrPartition):
+			return fault(fmt.Sprintf("topic %s, where it is to go, does not exist, or this user may not see it (ACL Describe): create it, name another with --to, or leave the letter out, such as with --origin", topic))
+		case err != nil:
 			return fault(fmt.Sprintf("topic %s, where it is to go: %s", topic, r.s.Access.Explain(err).Text))
 		}
-		partitions = len(details.Topics[topic].Partitions)
-		r.targets[topic] = partitions
+		to = target{len(details.Topics[topic].Partitions), r.keeps(ctx, topic)}
+		r.targets[topic] = to
 	}
 	// Where it was before, so that it is with the others of its key, whoever had chosen the partition.
 	partition := record.AnyPartition
-	if topic == l.Origin.Topic && l.Origin.Partition >= 0 && int(l.Origin.Partition) < partitions {
+	if topic == l.Origin.Topic && l.Origin.Partition >= 0 && int(l.Origin.Partition) < to.partitions {
 		partition = l.Origin.Partition
 	}
 	out := l.back(topic, partition, r.o.KeepAttempts)
-	r.batch.letters = append(r.batch.letters, sent{*l, out})
+	expiring := to.keeps > 0 && time.Since(out.Timestamp) > to.keeps
+	r.batch.letters = append(r.batch.letters, sent{*l, out, expiring})
 	r.batch.bytes += out.Size()
 	return nil
+}
+
+// keeps asks how old records become in a topic that keeps the times that they are given. It is 0 where that is not
+// bounded, and where this user may not know it: no more than a note hangs on it.
+func (r *redriver) keeps(ctx context.Context, topic string) time.Duration {
+	ctx, cancel := context.WithTimeout(ctx, r.s.Settings.Cluster.RequestTimeout)
+	defer cancel()
+	configs, err := r.s.Admin.DescribeTopicConfigs(ctx, topic)
+	if err != nil {
+		return 0
+	}
+	values := make(map[string]string)
+	for _, resource := range configs {
+		for _, config := range resource.Configs {
+			values[config.Key] = config.MaybeValue()
+		}
+	}
+	millis, err := strconv.ParseInt(values["retention.ms"], 10, 64)
+	if err != nil || millis <= 0 || millis > int64(math.MaxInt64/time.Millisecond) ||
+		!strings.Contains(values["cleanup.policy"], "delete") || values["message.timestamp.type"] == "LogAppendTime" {
+		return 0
+	}
+	return time.Duration(millis) * time.Millisecond
 }
 
 // flush sends the batch and notes the places behind it. Without a letter it notes nothing: only what is sent by the
@@ -424,6 +493,9 @@ func (r *redriver) count(b *batch) error {
 		s := &b.letters[i]
 		p.Sent++
 		p.Topics[s.out.Topic]++
+		if s.expiring {
+			p.Expiring++
+		}
 		if s.letter.Redrives > 0 {
 			p.Looped++
 			p.Most = max(p.Most, s.letter.Redrives)

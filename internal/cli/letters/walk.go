@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/cli/browse"
@@ -22,7 +24,9 @@ type walk struct {
 	starts, ends map[int32]int64
 	// places are what is read next.
 	places map[int32]int64
-	// lost is told of letters that were deleted before they were read.
+	// open is where transactions that are open hide what is there and behind them.
+	open map[int32]int64
+	// notes is told of letters that were deleted before they were read.
 	notes io.Writer
 }
 
@@ -31,17 +35,35 @@ func newWalk(ctx context.Context, s *browse.Source, of *Selection, notes io.Writ
 	ctx, cancel := context.WithTimeout(ctx, s.Settings.Cluster.RequestTimeout)
 	defer cancel()
 	if err := kafka.NoPartition(of.Partitions, len(s.Reader.Partitions())); err != nil {
-		return nil, fmt.Errorf("--partition: %w", err)
+		return nil, &letterError{fmt.Sprintf("topic %s: %v", s.Topic, err)}
+	}
+	written, err := s.Reader.Ends(ctx)
+	if err != nil {
+		return nil, err
 	}
 	starts, ends, err := s.Reader.Bounds(ctx)
 	if err != nil {
 		return nil, err
 	}
-	w := &walk{s: s, starts: starts, ends: make(map[int32]int64), places: make(map[int32]int64), notes: notes}
+	w := &walk{s: s, starts: starts, ends: make(map[int32]int64), places: make(map[int32]int64), notes: notes, open: make(map[int32]int64)}
 	for id, end := range ends {
 		w.places[id], w.ends[id] = of.span(id, starts[id], end)
+		if from, to := of.span(id, starts[id], written[id]); max(from, end) < to {
+			w.open[id] = end
+		}
 	}
 	return w, nil
+}
+
+// tellOpen says where letters that are meant may be behind a transaction that is open.
+func (w *walk) tellOpen() error {
+	for _, id := range slices.Sorted(maps.Keys(w.open)) {
+		if _, err := fmt.Fprintf(w.notes, "partition %d: a transaction that began at offset %d is open: what is there and behind it is not looked at until it has ended (kafka-transactions.sh tells whose it is)\n",
+			id, w.open[id]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // left is how many offsets are still to be read.
@@ -92,7 +114,7 @@ func (w *walk) passOver(ctx context.Context, gone *kafka.GoneError) error {
 	}
 	id := gone.Partition
 	if ends[id] < gone.Place {
-		return fmt.Errorf("%w: the topic ends at %d, so it is not what it was", gone, ends[id])
+		return fmt.Errorf("%w: %w: it ends at %d", gone, errNotTheSame, ends[id])
 	}
 	to := min(starts[id], w.ends[id])
 	_, err = fmt.Fprintf(w.notes, "partition %d: letters were deleted before they were read: it goes on at %d in the place of %d\n", id, to, gone.Place)
@@ -107,6 +129,9 @@ func Each(
 	w, err := newWalk(ctx, s, of, notes)
 	if err != nil {
 		return s.Explain(err)
+	}
+	if err := w.tellOpen(); err != nil {
+		return err
 	}
 	for {
 		records, over, err := w.next(ctx)

@@ -68,7 +68,7 @@ func (r *TopicReader) Look(ctx context.Context) error {
 	case topic.Err != nil:
 		return fmt.Errorf("topic %s: %w", r.topic, topic.Err)
 	case r.id != kadm.TopicID{} && topic.ID != r.id:
-		return fmt.Errorf("topic %s: %w", r.topic, errTopicMadeAnew)
+		return fmt.Errorf("topic %s: %w", r.topic, ErrTopicMadeAnew)
 	case len(topic.Partitions) == 0:
 		return fmt.Errorf("topic %s: %w", r.topic, kerr.UnknownTopicOrPartition)
 	}
@@ -80,7 +80,8 @@ func (r *TopicReader) Look(ctx context.Context) error {
 	return nil
 }
 
-var errTopicMadeAnew = errors.New("it was deleted and made anew meanwhile")
+// ErrTopicMadeAnew says that the topic is not the one that was looked at first.
+var ErrTopicMadeAnew = errors.New("it was deleted and made anew meanwhile")
 
 // Partitions are those of the topic, sorted.
 func (r *TopicReader) Partitions() []int32 { return slices.Sorted(maps.Keys(r.leaders)) }
@@ -97,6 +98,11 @@ func (r *TopicReader) Bounds(ctx context.Context) (starts, ends map[int32]int64,
 	}
 	starts, err = r.list("the starts of its partitions", func() (kadm.ListedOffsets, error) { return r.adm.ListStartOffsets(ctx, r.topic) })
 	return starts, ends, err
+}
+
+// Ends asks where each partition ends, whatever transactions are open.
+func (r *TopicReader) Ends(ctx context.Context) (map[int32]int64, error) {
+	return r.list("the ends of its partitions", func() (kadm.ListedOffsets, error) { return r.adm.ListEndOffsets(ctx, r.topic) })
 }
 
 // After asks for the first record of each partition whose timestamp is t or later. It is the end where there is none.
@@ -149,7 +155,7 @@ func (r *TopicReader) Fetch(ctx context.Context, wait time.Duration, places map[
 			return records, nil // what failed in another partition fails again
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
-		case gone || broken || large || errors.Is(err, errTopicMadeAnew) || refusedToRead(err):
+		case gone || broken || large || errors.Is(err, ErrTopicMadeAnew) || refusedToRead(err):
 			return nil, err
 		case since.IsZero():
 			since = time.Now()
@@ -159,7 +165,7 @@ func (r *TopicReader) Fetch(ctx context.Context, wait time.Duration, places map[
 		if !backoff.Sleep(ctx, readingAgain.Spread(failures)) {
 			return nil, ctx.Err()
 		}
-		if err := r.Look(ctx); errors.Is(err, errTopicMadeAnew) {
+		if err := r.Look(ctx); errors.Is(err, ErrTopicMadeAnew) {
 			return nil, err
 		} // any other error is told by the next fetch
 	}

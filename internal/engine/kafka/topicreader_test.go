@@ -124,7 +124,7 @@ func TestATopicReaderSaysWhatItCannotRead(t *testing.T) {
 	}
 	cl.DeleteTopic("t")
 	cl.Topic("t", 1, nil)
-	if _, err = r.Fetch(t.Context(), time.Second, map[int32]int64{0: 2}); !errors.Is(err, errTopicMadeAnew) {
+	if _, err = r.Fetch(t.Context(), time.Second, map[int32]int64{0: 2}); !errors.Is(err, ErrTopicMadeAnew) {
 		t.Errorf("a topic that was made anew: %v", err)
 	}
 	k.ControlKey(kmsg.Fetch.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {

@@ -143,6 +143,7 @@ var (
 // good.
 type OutputError struct {
 	Topic string // what the output was for
+	Index int    // which one it was, or the first of the batch that Kafka has refused as a whole
 	Text  string // why, in words for the operator
 	err   error
 }
@@ -253,7 +254,7 @@ func (t *Transactor) produce(ctx context.Context, outputs []record.Outgoing) err
 				tooLarge.note(r.Topic)
 			}
 			if err != nil {
-				first.note(&outputs[i], call)
+				first.note(&outputs[i], i, call)
 			}
 			done(r, err)
 		})
@@ -284,7 +285,7 @@ func (t *Transactor) produce(ctx context.Context, outputs []record.Outgoing) err
 	if first.output == nil { // time ran out before any of them was given up
 		return fmt.Errorf("producing outputs: %s: %w", text, err)
 	}
-	return fmt.Errorf("producing outputs: %w", &OutputError{Topic: first.output.Topic, Text: text, err: err})
+	return fmt.Errorf("producing outputs: %w", &OutputError{Topic: first.output.Topic, Index: first.index, Text: text, err: err})
 }
 
 // beyondUsualBatch says why a record is not sent in a transaction that is not larger than max_message_bytes.
@@ -298,12 +299,13 @@ func beyondUsualBatch(bytes int) string {
 type firstFailed struct {
 	once       sync.Once
 	output     *record.Outgoing
+	index      int
 	partitions int // of its topic, where the partition that it is for is not one of them
 }
 
-func (f *firstFailed) note(output *record.Outgoing, call *recordContext) {
+func (f *firstFailed) note(output *record.Outgoing, index int, call *recordContext) {
 	f.once.Do(func() {
-		f.output, f.partitions = output, call.partitions
+		f.output, f.index, f.partitions = output, index, call.partitions
 	})
 }
 
