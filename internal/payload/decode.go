@@ -11,7 +11,8 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
-// ErrUnstorable is wrapped by the errors of records that can be read and ask for what no topic has, such as partition -1.
+// ErrUnstorable is wrapped by the errors of records that can be read and ask for what no topic has, such as partition
+// -1.
 var ErrUnstorable = errors.New("no topic takes the record")
 
 // Decode reads a record to publish from an envelope. Its Topic is left empty, for the subject of the message names it;

@@ -154,7 +154,8 @@ func TestALineThatIsNoNameIsNotRepeated(t *testing.T) {
 
 func TestEscapesOfJavaBeyond16Bits(t *testing.T) {
 	for text, want := range map[string]string{
-		`a\u002d\u00e9`: "a-é", `\uD83D\uDE00!`: "😀!", `\ud83d`: "\ufffd", `\uD83D\u0041`: "\ufffdA", `\uDE00\uD83D`: "\ufffd\ufffd",
+		`a\u002d\u00e9`: "a-é", `\uD83D\uDE00!`: "😀!", `\ud83d`: "\ufffd", `\uD83D\u0041`: "\ufffdA",
+		`\uDE00\uD83D`: "\ufffd\ufffd",
 		`\u12`: "u12", `\u12g4`: "u12g4", `\`: "", `\u`: "u", `\uD83Dx`: "\ufffdx",
 	} {
 		if got := unescapeJava(text); got != want {

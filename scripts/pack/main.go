@@ -1,5 +1,5 @@
-// Command pack writes a folder as a compressed tar file on standard output, the same bytes for the same files: entries in
-// the order of their names, all of one time, of nobody, readable by everybody.
+// Command pack writes a folder as a compressed tar file on standard output, the same bytes for the same files:
+// entries in the order of their names, all of one time, of nobody, readable by everybody.
 package main
 
 import (
@@ -40,7 +40,9 @@ func pack(to io.Writer, folder fs.FS, at time.Time) error {
 		case path == "." && entry.IsDir():
 			return nil
 		case entry.IsDir():
-			return archive.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Format: tar.FormatUSTAR, Name: path + "/", Mode: 0o755, ModTime: at})
+			return archive.WriteHeader(&tar.Header{
+				Typeflag: tar.TypeDir, Format: tar.FormatUSTAR, Name: path + "/", Mode: 0o755, ModTime: at,
+			})
 		case !entry.Type().IsRegular():
 			return fmt.Errorf("%s is no regular file", path)
 		}
@@ -48,8 +50,9 @@ func pack(to io.Writer, folder fs.FS, at time.Time) error {
 		if err != nil {
 			return err
 		}
-		header := &tar.Header{Typeflag: tar.TypeReg, Format: tar.FormatUSTAR, Name: path, Mode: 0o644, Size: int64(len(content)), ModTime: at}
-		if err := archive.WriteHeader(header); err != nil {
+		if err := archive.WriteHeader(&tar.Header{
+			Typeflag: tar.TypeReg, Format: tar.FormatUSTAR, Name: path, Mode: 0o644, Size: int64(len(content)), ModTime: at,
+		}); err != nil {
 			return err
 		}
 		_, err = archive.Write(content)

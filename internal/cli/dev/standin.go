@@ -91,8 +91,8 @@ func (s StandIn) settings(config map[string]string) {
 	}
 }
 
-// link is the link of the stand-in as a host puts it. Records go to a processor by a link from the provider; messages come
-// by the one that the component publishes over.
+// link is the link of the stand-in as a host puts it. Records go to a processor by a link from the provider; messages
+// come by the one that the component publishes over.
 func (s StandIn) link(config map[string]string) map[string]any {
 	if s.Processor {
 		return map[string]any{

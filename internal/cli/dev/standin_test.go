@@ -43,7 +43,9 @@ func TestAProcessorStandsIn(t *testing.T) {
 			if got.err != nil {
 				t.Fatalf("%v\n%s", got.err, got.log)
 			}
-			for _, want := range []string{`"value":"a"`, `"value_base64":"/w=="`, `"topic":"` + ReplyTopic + `"`, `"key":"` + recordKey + `"`} {
+			for _, want := range []string{
+				`"value":"a"`, `"value_base64":"/w=="`, `"topic":"` + ReplyTopic + `"`, `"key":"` + recordKey + `"`,
+			} {
 				if !strings.Contains(got.out, want) {
 					t.Errorf("no %s in\n%s", want, got.out)
 				}

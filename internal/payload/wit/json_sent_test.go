@@ -75,7 +75,8 @@ func TestVerdictsNameNothingTwice(t *testing.T) {
 // TestANumberThatNoRecordCanHaveRejectsItsRecordAlone: retrying would not change it, and the others can be read.
 func TestANumberThatNoRecordCanHaveRejectsItsRecordAlone(t *testing.T) {
 	for member, good := range map[string]bool{
-		`"partition":2147483647`: true, `"partition":3.0`: true, `"partition":3e2`: true, `"partition":-0`: true, `"partition":null`: true,
+		`"partition":2147483647`: true, `"partition":3.0`: true, `"partition":3e2`: true,
+		`"partition":-0`: true, `"partition":null`: true,
 		`"timestamp":9223372036854775807`: true, `"timestamp":0`: true,
 		`"partition":2147483648`: false, `"partition":4294967296`: false, `"partition":-1`: false, `"partition":1.5`: false,
 		`"partition":1e400`: false, `"partition":99999999999999999999`: false,
@@ -93,12 +94,14 @@ func TestANumberThatNoRecordCanHaveRejectsItsRecordAlone(t *testing.T) {
 		switch o := got[1]; {
 		case good && (o.Kind != record.Done || len(o.Outputs) != 3):
 			t.Errorf("%s: it is %+v", member, o)
-		case !good && (o.Kind != record.Reject || o.Outputs != nil || !strings.HasPrefix(o.Err.Error(), "output 1: "+strings.Split(member, `"`)[1]+": is no whole number from 0 to ")):
+		case !good && (o.Kind != record.Reject || o.Outputs != nil ||
+			!strings.HasPrefix(o.Err.Error(), "output 1: "+strings.Split(member, `"`)[1]+": is no whole number from 0 to ")):
 			t.Errorf("%s: it is %+v", member, o)
 		}
 	}
 	const broken = `[{"ok":[{"topic":"t","partition":-1},{"topic":""}]}]`
-	if _, err := DecodeProcessedJSON([]byte(broken), 1); err == nil || !strings.Contains(err.Error(), "output 1: an outgoing record has no topic") {
+	if _, err := DecodeProcessedJSON([]byte(broken), 1); err == nil ||
+		!strings.Contains(err.Error(), "output 1: an outgoing record has no topic") {
 		t.Errorf("%s gives %v", broken, err)
 	}
 }
