@@ -156,7 +156,7 @@ func TestEscapesOfJavaBeyond16Bits(t *testing.T) {
 	for text, want := range map[string]string{
 		`a\u002d\u00e9`: "a-é", `\uD83D\uDE00!`: "😀!", `\ud83d`: "\ufffd", `\uD83D\u0041`: "\ufffdA",
 		`\uDE00\uD83D`: "\ufffd\ufffd",
-		`\u12`: "u12", `\u12g4`: "u12g4", `\`: "", `\u`: "u", `\uD83Dx`: "\ufffdx",
+		`\u12`:         "u12", `\u12g4`: "u12g4", `\`: "", `\u`: "u", `\uD83Dx`: "\ufffdx",
 	} {
 		if got := unescapeJava(text); got != want {
 			t.Errorf("%s is %q, want %q", text, got, want)
