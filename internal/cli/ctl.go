@@ -71,6 +71,9 @@ The exit status is 0 where it was done, 1 where a copy refused it or failed, 2 w
   messaging-kafka ctl resume shop/default --nats nats://127.0.0.1:4222`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(command *cobra.Command, args []string) error {
+			if err := given(command, "to", "topic", "reason", "token-file"); err != nil {
+				return usageError{err}
+			}
 			flags.givenOffset, flags.givenPart = command.Flags().Changed("offset"), command.Flags().Changed("partition")
 			return flags.run(command.Context(), command.OutOrStdout(), control.Action(args[0]), args[1])
 		},
@@ -279,8 +282,10 @@ const (
 // seek has all copies read nothing, one of them set the offsets, and all go on.
 func (a *acting) seek(ctx context.Context) ([]control.Answer, error) {
 	request := a.request
-	if request.DryRun {
-		answer, err := a.one(ctx, a.copies[0], request)
+	// What makes no sense is found out while all read on: a hold may give up calls that are under way.
+	dry := request
+	dry.DryRun = true
+	if answer, err := a.one(ctx, a.copies[0], dry); err != nil || request.DryRun {
 		return []control.Answer{answer}, err
 	}
 	request.Hold = rand.Text()
@@ -330,7 +335,7 @@ func (f *ctlFlags) print(out io.Writer, answers []control.Answer) error {
 			fmt.Fprintf(&b, "  %s/%d: from %s to %d\n", redact.OneLine(m.Topic), m.Partition, from, m.To)
 		}
 	}
-	if f.dryRun {
+	if f.dryRun && b.Len() > 0 {
 		b.WriteString("nothing was done: this is what would be\n")
 	}
 	_, err := io.WriteString(out, b.String())

@@ -179,7 +179,11 @@ func TestCtlActsOnAllCopies(t *testing.T) {
 			c.awaitCalls(calls)
 			c.kc.WaitMembers(ctlGroup, 2)
 
+			holds := strings.Count(c.outputs[0](), "action=hold")
 			bad := ctl("seek", "echo/default", "--offset", "999", "--partition", "2")
+			if n := strings.Count(c.outputs[0](), "action=hold"); n != holds {
+				t.Error("the copies stop reading for a seek that is refused")
+			}
 			if bad.code != 1 || !strings.Contains(bad.err, "offset 999 is not in the log of in/2") {
 				t.Errorf("beyond the log: exit %d\n%s%s", bad.code, bad.out, bad.err)
 			}
@@ -263,6 +267,7 @@ func TestCtlRefusesWhatMakesNoSense(t *testing.T) {
 		"a pause with a place":      {[]string{"pause", "a", "--to", "end"}, "go with seek only"},
 		"a restart that is kept":    {[]string{"restart", "a", "--keep"}, "go with pause only"},
 		"a seek with a reason":      {[]string{"seek", "a", "--to", "end", "--reason", "b"}, "go with pause only"},
+		"a topic that is not set":   {[]string{"seek", "a", "--to", "end", "--topic", ""}, "--topic is empty"},
 		"nobody to ask":             {[]string{"pause", "a"}, "whom to ask"},
 		"no token":                  {[]string{"pause", "a", "--address", address}, "shows a token"},
 		"a file of no token":        {[]string{"pause", "a", "--address", address, "--token-file", token + "x"}, "no such file"},

@@ -232,6 +232,44 @@ func TestAPauseThatCannotBeKeptIsRefused(t *testing.T) {
 	}
 }
 
+// Two copies with one file would each take away what the other keeps.
+func TestAPausesFileOfTwoCopiesIsNotOverwritten(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("in", 3)
+	file := filepath.Join(t.TempDir(), "pauses.json")
+	keep := control.Request{Action: control.Pause, Link: "echo/default", Keep: true}
+	var copies []*Process
+	for range 2 {
+		p := start(t, Options{Config: map[string]string{"provider_pauses_file": file}})
+		reading(t, p, strings.Join(k.Brokers(), ","))
+		copies = append(copies, p)
+	}
+	if got := copies[0].Control(t.Context(), alice, keep); !got.OK {
+		t.Fatalf("the first: %+v", got)
+	}
+	kept, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, action := range []control.Action{control.Pause, control.Resume} {
+		r := keep
+		r.Action, r.Keep = action, action == control.Pause
+		got := copies[1].Control(t.Context(), alice, r)
+		if action == control.Resume && got.OK {
+			continue // it keeps nothing, and had nothing to take away
+		}
+		if got.OK || !strings.Contains(got.Error, "each copy needs a file of its own") {
+			t.Errorf("%s by the second: %+v", action, got)
+		}
+		if now, err := os.ReadFile(file); err != nil || string(now) != string(kept) {
+			t.Errorf("after %s the file has %s, %v", action, now, err)
+		}
+	}
+	if got := copies[0].Control(t.Context(), alice, control.Request{Action: control.Resume, Link: "echo/default"}); !got.OK {
+		t.Errorf("the first, again: %+v", got)
+	}
+}
+
 // TestATokenIsToldNowhere: neither in the status nor in what is logged of a config that has it.
 func TestATokenIsToldNowhere(t *testing.T) {
 	const token = "0123456789abcdef-token"

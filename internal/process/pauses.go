@@ -1,6 +1,7 @@
 package process
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,6 +27,8 @@ type pauseFile struct {
 	mu sync.Mutex // held while the file is written
 	// has tells that there are pauses in it.
 	has bool
+	// content is what it had when this copy read or wrote it last, nil where there was none.
+	content []byte
 }
 
 // keptPause is a pause in the file.
@@ -54,7 +57,8 @@ func (f *pauseFile) open(path string, routes *route.Set) error {
 	if path == "" {
 		return nil
 	}
-	kept, err := readPauses(path)
+	kept, content, err := readPauses(path)
+	f.content = content
 	if err != nil {
 		f.err = fmt.Errorf("reading provider_pauses_file: %w", err)
 		return f.err
@@ -70,10 +74,26 @@ func (f *pauseFile) open(path string, routes *route.Set) error {
 	return nil
 }
 
-func readPauses(path string) ([]keptPause, error) {
+func readPauses(path string) ([]keptPause, []byte, error) {
+	data, err := readPausesFile(path)
+	if err != nil || data == nil {
+		return nil, nil, err
+	}
+	var kept keptPauses
+	if err := json.Unmarshal(data, &kept); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if kept.Version != pausesVersion {
+		return nil, nil, fmt.Errorf("%s has the version %d, and this program knows %d", path, kept.Version, pausesVersion)
+	}
+	return kept.Pauses, data, nil
+}
+
+// readPausesFile returns nil where there is no file: nothing was kept yet.
+func readPausesFile(path string) ([]byte, error) {
 	file, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil // nothing was kept yet
+		return nil, nil
 	}
 	if err != nil {
 		return nil, err
@@ -83,20 +103,10 @@ func readPauses(path string) ([]keptPause, error) {
 		return nil, errors.Join(err, fmt.Errorf("%s is no regular file", path))
 	}
 	data, err := io.ReadAll(io.LimitReader(file, maxPausesFile+1))
-	if err != nil {
-		return nil, err
+	if err == nil && len(data) > maxPausesFile {
+		err = fmt.Errorf("%s has more than %d MiB", path, maxPausesFile>>20)
 	}
-	if len(data) > maxPausesFile {
-		return nil, fmt.Errorf("%s has more than %d MiB", path, maxPausesFile>>20)
-	}
-	var kept keptPauses
-	if err := json.Unmarshal(data, &kept); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if kept.Version != pausesVersion {
-		return nil, fmt.Errorf("%s has the version %d, and this program knows %d", path, kept.Version, pausesVersion)
-	}
-	return kept.Pauses, nil
+	return data, err
 }
 
 // trouble says why what was paused before the start is not known; nil is that it is.
@@ -133,19 +143,37 @@ func (f *pauseFile) keep(routes *route.Set) error {
 	slices.SortFunc(kept.Pauses, func(a, b keptPause) int {
 		return strings.Compare(a.Component+"/"+a.Name, b.Component+"/"+b.Name)
 	})
-	if err := writePauses(f.path, &kept); err != nil {
+	if err := f.write(&kept); err != nil {
 		return fmt.Errorf("writing provider_pauses_file: %w", err)
 	}
 	f.has = len(kept.Pauses) > 0
 	return nil
 }
 
-// writePauses puts the file into the place of the one before, whole or not at all.
-func writePauses(path string, kept *keptPauses) (err error) {
+// write puts pauses into the file. What another copy has written there would be lost, and its pauses end at its restart
+// without a word.
+func (f *pauseFile) write(kept *keptPauses) error {
+	now, err := readPausesFile(f.path)
+	if err != nil {
+		return err
+	}
+	if now != nil && !bytes.Equal(now, f.content) {
+		return fmt.Errorf("%s is not as this copy left it, and stays as it is: each copy needs a file of its own (a restart reads anew one that was changed by hand)", f.path)
+	}
 	data, err := json.MarshalIndent(kept, "", "  ")
 	if err != nil {
 		return err
 	}
+	data = append(data, '\n')
+	if err := writePauses(f.path, data); err != nil {
+		return err
+	}
+	f.content = data
+	return nil
+}
+
+// writePauses puts the file into the place of the one before, whole or not at all.
+func writePauses(path string, data []byte) (err error) {
 	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // its owner's alone
 	if err != nil {
 		return err
@@ -155,7 +183,7 @@ func writePauses(path string, kept *keptPauses) (err error) {
 			err = errors.Join(err, os.Remove(temporary.Name()))
 		}
 	}()
-	_, err = temporary.Write(append(data, '\n'))
+	_, err = temporary.Write(data)
 	if err == nil {
 		err = temporary.Sync() // or a crash of the machine could leave an empty one
 	}
