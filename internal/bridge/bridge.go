@@ -104,6 +104,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	b.show(next)
 	b.apply(read)
+	if b.server != nil {
+		b.announce(b.server)
+	}
 	defer b.Serve(b, o.OnAdmin)()
 	watching, stopWatching := context.WithCancel(ctx)
 	var watch sync.WaitGroup

@@ -2,7 +2,7 @@ package bridge
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"reflect"
 	"time"
 
@@ -24,17 +24,28 @@ func serverOptions(c *config.Config, routes func(string) (httpin.Sender, bool)) 
 }
 
 // CheckStart says why a bridge would not start with a file that can be read, nil where it would as far as that can be
-// known without listening.
+// known without listening, which [TryListen] tries. Its error is [config.Errors].
 func CheckStart(c *config.Config) error {
 	if c.Listen.Address != "" {
 		o := serverOptions(c, func(string) (httpin.Sender, bool) { return nil, false })
 		if err := httpin.Check(o); err != nil {
-			return fmt.Errorf("serving callers: %w", err)
+			return serverFault(c, err)
 		}
 	}
 	_, err := credentialsOf(c)
 	return err
 }
+
+// serverFault names the place of a file for which callers cannot be served.
+func serverFault(c *config.Config, err error) error {
+	if fault, ok := errors.AsType[*httpin.Fault](err); ok {
+		return c.Fault(fault.Setting, fault.Err)
+	}
+	return c.Fault(keyListen, err)
+}
+
+// keyListen is the key of the file that has callers served.
+const keyListen = "listen"
 
 // listen serves callers as a file says, in place of a server before, nil for none, which is still to be retired. It
 // returns nil where the file has nobody served.
@@ -51,13 +62,17 @@ func (b *Bridge) listen(c *config.Config, before *httpin.Server) (*httpin.Server
 	}
 	server, err := begin(o)
 	if err != nil {
-		return nil, fmt.Errorf("serving callers: %w", err)
+		return nil, serverFault(c, err)
 	}
+	return server, nil
+}
+
+// announce tells where callers are served, once their routes are there.
+func (b *Bridge) announce(server *httpin.Server) {
 	b.Log.Info("serving callers", "address", server.Addr().String())
 	if b.o.OnListen != nil {
 		b.o.OnListen(server.Addr())
 	}
-	return server, nil
 }
 
 // serving is the server of callers, nil where nobody is served.
@@ -76,8 +91,8 @@ func (b *Bridge) stopListening(ctx context.Context) {
 	b.retiring.Wait()
 }
 
-// serverFault says why callers are not served any more, nil where they are.
-func (b *Bridge) serverFault() error {
+// unserved says why callers are not served any more, nil where they are.
+func (b *Bridge) unserved() error {
 	if server := b.serving(); server != nil {
 		return server.Fault()
 	}
@@ -92,13 +107,13 @@ func (b *Bridge) exchangeServer(now *config.Config) error {
 	before := b.serving()
 	if before != nil && before.Fault() == nil && reflect.DeepEqual(b.current().Listen, now.Listen) {
 		if err := before.SetCallers(callersOf(now), anyoneOf(now)); err != nil {
-			return config.Errors{{File: b.o.Path, Key: "callers", Problem: err.Error()}}
+			return serverFault(now, err)
 		}
 		return nil
 	}
 	server, err := b.listen(now, before)
 	if err != nil {
-		return config.Errors{{File: b.o.Path, Key: "listen", Problem: err.Error()}}
+		return err
 	}
 	b.mu.Lock()
 	b.server = server

@@ -55,7 +55,7 @@ func (s *shown) keep(before *shown) {
 	}
 }
 
-// credentialsOf are what routes show by a file.
+// credentialsOf are what routes show by a file. Its error is [config.Errors].
 func credentialsOf(now *config.Config) (map[destination]*shown, error) {
 	next := make(map[destination]*shown)
 	for _, r := range now.Routes {
@@ -67,7 +67,7 @@ func credentialsOf(now *config.Config) (map[destination]*shown, error) {
 		if h.TLSCert != "" {
 			pair, err := pairOf(h)
 			if err != nil {
-				return nil, fmt.Errorf("route %s: %w", r.Name, err)
+				return nil, now.Fault("routes."+r.Name, err)
 			}
 			s.pair = pair
 		}

@@ -1,12 +1,16 @@
 package bridge
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
@@ -77,6 +81,130 @@ func TestAReloadExchangesTheServer(t *testing.T) {
 	write(t, b.path, withAdmin("listen: \"[::1]:0\"\n"+routes))
 	publish("http://"+(<-listening).String(), "elsewhere", http.StatusOK)
 	b.await(healthy)
+}
+
+// TestAReloadGoesOverToAnAddressThatItsOwnIsInTheWayOf and loses no request that a caller could send: connections that
+// were made are answered, and only ones that nobody has accepted may be refused.
+func TestAReloadGoesOverToAnAddressThatItsOwnIsInTheWayOf(t *testing.T) {
+	t.Parallel()
+	k := testkit.Kfake(t)
+	k.Topic("orders", 1)
+	routes := file(k.Brokers(), "orders\nallowed_topics: orders")
+	listening := make(chan net.Addr, 1)
+	b := startWith(t, "listen: 127.0.0.1:0\n"+routes, nil, Options{OnListen: func(a net.Addr) { listening <- a }})
+	_, port, err := net.SplitHostPort((<-listening).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.await(healthy)
+	end := make(chan struct{})
+	var all atomic.Int64
+	var callers sync.WaitGroup
+	for range 4 {
+		callers.Go(func() {
+			once := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // a connection for each record
+			for {
+				select {
+				case <-end:
+					return
+				default:
+				}
+				resp, err := once.Post("http://127.0.0.1:"+port+"/topics/orders", "text/plain", strings.NewReader(fmt.Sprint(all.Load())))
+				if op, is := errors.AsType[*net.OpError](err); is && op.Op == "dial" {
+					continue // nothing of the request was sent
+				}
+				if err != nil {
+					t.Errorf("after %d records: %v", all.Load(), err)
+					return
+				}
+				_ = resp.Body.Close()
+				if resp.StatusCode != http.StatusOK {
+					t.Errorf("after %d records: %s", all.Load(), resp.Status)
+					return
+				}
+				all.Add(1)
+			}
+		})
+	}
+	ended := sync.OnceFunc(func() { close(end); callers.Wait() })
+	defer ended()
+	for _, host := range []string{"0.0.0.0", "127.0.0.1", "localhost", "::", "0.0.0.0", "::1", "localhost"} {
+		write(t, b.path, withAdmin("listen: \""+net.JoinHostPort(host, port)+"\"\nlisten_open: true\n"+routes))
+		select {
+		case at := <-listening:
+			if everywhere := host == "0.0.0.0" || host == "::"; at.(*net.TCPAddr).IP.IsUnspecified() != everywhere {
+				t.Errorf("%s is %s", host, at)
+			}
+		case <-time.After(testkit.DefaultTimeout):
+			t.Fatalf("%s: it does not listen: %s", host, b.status().Message)
+		}
+		b.await(healthy)
+	}
+	ended()
+	n := int(all.Load())
+	if got := len(testkit.NewClient(t, k.Brokers()).Read("orders", n)); got != n || n == 0 {
+		t.Errorf("%d records of %d are there", got, n)
+	}
+}
+
+// TestAnAddressThatIsTakenIsListenedOnOnceItIsFree with nobody telling that it is, and health names the line meanwhile.
+// The address before is listened on until then, also where it had to be given up for the attempt.
+func TestAnAddressThatIsTakenIsListenedOnOnceItIsFree(t *testing.T) {
+	t.Parallel()
+	k := testkit.Kfake(t)
+	k.Topic("orders", 1)
+	routes := file(k.Brokers(), "orders\nallowed_topics: orders")
+	listening := make(chan net.Addr, 1)
+	b := startWith(t, "listen: 127.0.0.1:0\n"+routes, nil, Options{OnListen: func(a net.Addr) { listening <- a }})
+	before := <-listening
+	_, port, err := net.SplitHostPort(before.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Somebody else has the port at another address of the loopback, and so all of them cannot be had.
+	other, err := net.Listen("tcp", "127.0.0.2:"+port)
+	if err != nil {
+		t.Skipf("there is no second address: %v", err)
+	}
+	defer other.Close()
+	write(t, b.path, withAdmin("listen: 0.0.0.0:"+port+"\nlisten_open: true\n"+routes))
+	b.await(func(s *status.Provider) error {
+		if s.Healthy || !strings.Contains(s.Message, b.path+":2: listen: cannot be listened on: ") || !strings.Contains(s.Message, "address already in use") {
+			return fmt.Errorf("the status says %q", s.Message)
+		}
+		return nil
+	})
+	if code, _, err := send("http://"+before.String(), "", "", outgoing("orders", "meanwhile")); err != nil || code != http.StatusOK {
+		t.Errorf("the address before answers %d, %v", code, err)
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b.await(healthy)
+	if at := (<-listening).(*net.TCPAddr); !at.IP.IsUnspecified() {
+		t.Errorf("it listens on %s", at)
+	}
+	if n := strings.Count(b.log.String(), "the file cannot be used"); n != 1 {
+		t.Errorf("it is told %d times", n)
+	}
+}
+
+func TestWhatFailedIsTriedAgainAfterLongerAndLongerWaits(t *testing.T) {
+	var r retries
+	now := time.Unix(0, 0)
+	if r.due(now) {
+		t.Error("nothing has failed")
+	}
+	for i, seconds := range []int{1, 2, 4, 8, 16, 30, 30} {
+		want := time.Duration(seconds) * time.Second
+		r.after(now, true)
+		if r.due(now.Add(want-1)) || !r.due(now.Add(want)) {
+			t.Errorf("after %d failures it is due at %s", i+1, r.next)
+		}
+	}
+	if r.after(now, false); r.due(now.Add(time.Hour)) {
+		t.Error("it is tried again although it succeeded")
+	}
 }
 
 // TestWhatIsWrongIsToldOfRoutes and not of links, which a bridge's file does not have.

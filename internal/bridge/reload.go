@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/bridge/config"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
@@ -16,63 +17,103 @@ import (
 // lookEvery is how often the files are looked at.
 const lookEvery = time.Second
 
-// watch reads the file again when it or a file of a secret has changed, and when told to, until ctx ends.
+// retryWait is between attempts to carry out a file that failed for what is not in it, such as an address that another
+// program has. Whatever that is may change at any time, and nobody tells of it.
+var retryWait = backoff.Backoff{First: lookEvery, Most: 30 * time.Second}
+
+// retries say when what failed is to be tried again.
+type retries struct {
+	failures int
+	next     time.Time // zero for not at all
+}
+
+// after takes down how an attempt ended: where again, it is to be made once more.
+func (r *retries) after(now time.Time, again bool) {
+	if !again {
+		*r = retries{}
+		return
+	}
+	r.failures++
+	r.next = now.Add(retryWait.After(r.failures))
+}
+
+func (r *retries) due(now time.Time) bool { return !r.next.IsZero() && !now.Before(r.next) }
+
+// watch reads the file again when it or a file of a secret has changed, and when told to, until ctx ends. What cannot
+// be carried out, or is not any more, is tried again.
 func (b *Bridge) watch(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
+	var tries retries
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-b.o.Reload:
-			b.reload()
-		case <-tick.C:
+			tries = retries{}
+		case now := <-tick.C:
+			if b.unserved() != nil && tries.next.IsZero() {
+				tries.after(now, true)
+			}
 			if b.seen.Changed() {
-				b.reload()
+				tries = retries{}
+			} else if !tries.due(now) {
+				continue
 			}
 		}
+		again := b.reload()
+		tries.after(time.Now(), again)
 	}
 }
 
-// reload carries out what the file says now. One that cannot be used changes nothing, and is told of until it can.
-func (b *Bridge) reload() {
+// reload carries out what the file says now. One that cannot be used changes nothing, and is told of until it can. It
+// tells whether the same file may be carried out at another time.
+func (b *Bridge) reload() (again bool) {
 	now, err := b.read()
 	if err == nil {
 		err = b.unchangeable(now)
 	}
 	var next map[destination]*shown
+	served := b.serving()
 	if err == nil {
 		next, err = credentialsOf(now)
 	}
 	if err == nil {
 		err = b.exchangeServer(now) // after all else that can fail, since it cannot be taken back
+		again = err != nil
 	}
 	b.mu.Lock()
+	before := b.trouble
 	b.trouble = err
 	b.mu.Unlock()
 	if err != nil {
-		b.Log.Error("the file cannot be used, and what it said before goes on", "error", err)
-		return
+		if before == nil || before.Error() != err.Error() { // or it is told already
+			b.Log.Error("the file cannot be used, and what it said before goes on", "error", err)
+		}
+		return again
 	}
 	b.Log.Info("the file was read again")
+	if keys := changedAbove(b.current(), now); len(keys) > 0 {
+		b.Log.Warn("settings of the process have changed, and are used from the next start on", "settings", strings.Join(keys, ","))
+	}
 	b.show(next)
 	b.apply(now)
+	if server := b.serving(); server != nil && server != served {
+		b.announce(server)
+	}
+	return false
 }
 
 func (b *Bridge) read() (*config.Config, error) {
 	return config.Read(config.Options{Path: b.o.Path, Lookup: b.o.Lookup, Host: b.host, Seen: &b.seen})
 }
 
-// unchangeable says what of a file cannot change while the bridge runs: its name, which is that of all its groups. What
-// of the process's own settings waits for the next start is logged.
+// unchangeable says what of a file cannot change while the bridge runs: its name, which is that of all its groups.
 func (b *Bridge) unchangeable(now *config.Config) error {
 	before := b.current()
 	if now.Name != before.Name {
-		return config.Errors{{File: b.o.Path, Key: "name", Problem: fmt.Sprintf(
-			"cannot change from %s to %s while the bridge runs, since all groups would be others: restart it", before.Name, now.Name)}}
-	}
-	if keys := changedAbove(before, now); len(keys) > 0 {
-		b.Log.Warn("settings of the process have changed, and are used from the next start on", "settings", strings.Join(keys, ","))
+		return now.Fault("name", fmt.Errorf(
+			"cannot change from %s to %s while the bridge runs, since all groups would be others: restart it", before.Name, now.Name))
 	}
 	return nil
 }
@@ -110,7 +151,7 @@ func (b *Bridge) problems() status.Problems {
 	trouble := b.trouble
 	b.mu.RUnlock()
 	var list status.Problems
-	if err := b.serverFault(); err != nil {
+	if err := b.unserved(); err != nil {
 		list.Add(status.ProblemCalls, err.Error())
 	}
 	if trouble != nil {

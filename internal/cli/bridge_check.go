@@ -32,8 +32,9 @@ func newBridgeCheck() *cobra.Command {
 		Long: `Say whether each route of a bridge can work with its Kafka and its application, and if not, why and what to do.
 
 For each route the way to Kafka is gone step by step, as messaging-kafka check does for a link, and the application is
-asked by a HEAD request, with the route's credentials, or NATS by a connection. It changes nothing. Nothing is joined,
-produced, committed or created, and no record is handed over.
+asked by a HEAD request, with the route's credentials, or NATS by a connection. The addresses listen and admin_address
+are listened on for a moment, unless the bridge runs already. It changes nothing. Nothing is joined, produced, committed
+or created, and no record is handed over.
 
 The exit status is 0 where all is well or no more than a warning, 1 where something failed, 2 where the command line or
 the file cannot be used: it cannot be understood, or the bridge would not start with it. The fields of --json
@@ -68,7 +69,7 @@ func (f bridgeCheckFlags) run(command *cobra.Command) error {
 		return exitError{lines(err), exitUsage}
 	}
 	if err := bridge.CheckStart(read); err != nil {
-		return exitError{fmt.Errorf("%s: the bridge would not start: %w", f.config, err), exitUsage}
+		return exitError{fmt.Errorf("the bridge would not start: %w", lines(err)), exitUsage}
 	}
 	above := check.Link{Kind: check.KindFile, Name: f.config,
 		Input: settings.Input{Config: read.Own, Secrets: read.OwnSecrets}}
@@ -83,6 +84,7 @@ func (f bridgeCheckFlags) run(command *cobra.Command) error {
 			above.Notes = append(above.Notes, note)
 		}
 	}
+	above.Notes = append(above.Notes, tryListen(command.Context(), read)...)
 	var links []check.Link
 	if len(above.Notes) > 0 {
 		links = append(links, above)
@@ -95,6 +97,35 @@ func (f bridgeCheckFlags) run(command *cobra.Command) error {
 	}
 	return runChecks(command, links, true, f.asJSON, f.timeout)
 }
+
+// tryListen says whether the addresses of a file can be listened on here and now. One that the bridge of the file has
+// already is no fault of the file.
+func tryListen(ctx context.Context, read *config.Config) []check.Finding {
+	var found []check.Finding
+	for _, one := range bridge.TryListen(ctx, read) {
+		f := check.Finding{
+			Step: check.StepListen, Target: one.Key, Status: check.OK, Text: one.Address + " can be listened on",
+		}
+		switch at := fmt.Sprintf("%s (line %d)", one.Address, one.Line); {
+		case one.Err == nil:
+		case one.By == bridge.ThisBridge:
+			f.Status, f.Text = check.Skipped, fmt.Sprintf("%s is not tried: the bridge %s runs here already and listens there", at, read.Name)
+		case one.By == bridge.SomeBridge:
+			f.Status, f.Text = check.Warn, at+" is taken by a bridge that runs already: all is well if it is the one of this file, and a second one cannot start beside it"
+		case one.By == bridge.OtherBridge:
+			f.Status, f.Text = check.Fail, at+" is taken by a bridge of another name: give each an address of its own"
+		case one.Key == keyListen:
+			f.Status, f.Text = check.Fail, fmt.Sprintf("%s cannot be listened on, and the bridge would not start here: %v", at, one.Err)
+		default:
+			f.Status, f.Text = check.Fail, fmt.Sprintf("%s cannot be listened on, and the bridge would start here without it and be unhealthy: %v", at, one.Err)
+		}
+		found = append(found, f)
+	}
+	return found
+}
+
+// keyListen is the key of a bridge's file without which the bridge serves no callers.
+const keyListen = "listen"
 
 // askApplication says whether the application of a route is there.
 func askApplication(ctx context.Context, r *config.Route) []check.Finding {

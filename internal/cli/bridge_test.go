@@ -1,15 +1,19 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/bridge"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
@@ -43,7 +47,7 @@ func TestBridgeCheckTellsOfKafkaAndOfTheApplication(t *testing.T) {
 			200, exitUsage, "",
 			"bridge.yaml:2: listen: and admin_address have one port"},
 		{"no certificate", "listen: 28066\nlisten_tls_cert_file: none\nlisten_tls_key_file: none\n" + content("orders", app.URL),
-			200, exitUsage, "", "the bridge would not start: serving callers: looking at a file of TLS"},
+			200, exitUsage, "", "bridge.yaml:2: listen_tls_cert_file: looking at the file: stat "},
 		{"two faults of the file", content("orders", app.URL) + "    max_inflight: 3\n    url_: x\n", 200, exitUsage, "", "bridge.yaml:8: routes.orders.max_inflight: is not known here"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -62,6 +66,75 @@ func TestBridgeCheckTellsOfKafkaAndOfTheApplication(t *testing.T) {
 	err := json.Unmarshal([]byte(r.out), &report)
 	if err != nil || len(report.Links) != 1 || report.Links[0].Link != "orders" {
 		t.Errorf("the report is %s (%v)", r.out, err)
+	}
+}
+
+// TestBridgeCheckTriesToListen as a start would, and does not take the bridge itself for somebody else.
+func TestBridgeCheckTriesToListen(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("orders", 1)
+	content := func(above string) string {
+		return "name: shop\n" + above + "\nhosts: " + k.Brokers()[0] + "\nroutes:\n  orders:\n    allowed_topics: orders\n"
+	}
+	free := func() string {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		return l.Addr().String()
+	}
+	other, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	taken, mine, admin := other.Addr().String(), free(), free()
+	running := write(t, "bridge.yaml", content("admin_address: "+admin+"\nlisten: "+mine))
+	listening := make(chan net.Addr, 1)
+	ctx, end := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- bridge.Run(ctx, bridge.Options{
+			Path: running, Lookup: os.LookupEnv, OnAdmin: func(a net.Addr) { listening <- a },
+		})
+	}()
+	defer func() {
+		end()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
+	<-listening
+	for _, test := range []struct {
+		name, above string
+		code        int
+		out         []string
+	}{
+		{"all is free", "listen: 127.0.0.1:0", exitOK, []string{"ok    listen      listen: 127.0.0.1:0 can be listened on"}},
+		{"taken by who knows whom", "listen: " + taken, exitFailure, []string{"FAIL  listen      listen: " + taken + " (line 2) cannot be listened on, and the bridge would not start here: listen tcp " + taken + ": bind: address already in use"}},
+		{"no address of this machine", "listen: 192.0.2.1:80\nlisten_open: true", exitFailure, []string{"FAIL  listen      listen: 192.0.2.1:80 (line 2) cannot be listened on", "cannot assign requested address"}},
+		{"no host", "listen: no.such.host.invalid:80\nlisten_open: true", exitFailure, []string{"FAIL  listen      listen: no.such.host.invalid:80 (line 2) cannot be listened on"}},
+		{"an admin address that is taken", "admin_address: " + taken + "\nlisten: 127.0.0.1:0", exitFailure, []string{"FAIL  listen      admin_address: " + taken + " (line 2) cannot be listened on, and the bridge would start here without it and be unhealthy"}},
+		{"it runs here", "admin_address: " + admin + "\nlisten: " + mine, exitOK, []string{"skip  listen      admin_address: " + admin + " (line 2) is not tried: the bridge shop runs here already", mine + " (line 3) is not tried"}},
+		{"a bridge runs here", "listen: " + mine, exitOK, []string{"warn  listen      listen: " + mine + " (line 2) is taken by a bridge that runs already"}},
+		{"another bridge runs here", "admin_address: " + admin + "\nname: bakery\nlisten: 127.0.0.1:0", exitFailure, []string{"FAIL  listen      admin_address: " + admin + " (line 1) is taken by a bridge of another name"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			file := content(test.above)
+			if strings.Contains(test.above, "name: ") {
+				file = strings.TrimPrefix(file, "name: shop\n")
+			}
+			r := run(t, "", nil, "bridge", "check", "--config", write(t, "bridge.yaml", file))
+			if r.code != test.code {
+				t.Errorf("%d, not %d\n%s%s", r.code, test.code, r.out, r.err)
+			}
+			for _, out := range test.out {
+				if !strings.Contains(r.out, out) {
+					t.Errorf("it does not say %q\n%s%s", out, r.out, r.err)
+				}
+			}
+		})
 	}
 }
 

@@ -119,7 +119,24 @@ func (l *Conns) Close() error {
 	return l.Listener.Close()
 }
 
-// changed wakes Accept up. mu is held.
+// Ended waits until no connection is open any more, or until ctx ends. The listener is closed before.
+func (l *Conns) Ended(ctx context.Context) {
+	for l.some() {
+		select {
+		case <-l.change:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (l *Conns) some() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.order.Len() > 0
+}
+
+// changed wakes Accept up, or Ended. mu is held.
 func (l *Conns) changed() {
 	select {
 	case l.change <- struct{}{}:

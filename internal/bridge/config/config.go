@@ -31,8 +31,17 @@ type Config struct {
 	// Warnings are in the order of lines.
 	Warnings []Warning
 
-	folder string // of the file
+	file, folder string // of the file
+	lines        map[string]int
 }
+
+// Fault is an error about a place of the file by its key, such as listen or routes.orders.
+func (c *Config) Fault(key string, err error) Errors {
+	return Errors{{File: c.file, Line: c.Line(key), Key: key, Problem: err.Error()}}
+}
+
+// Line is where a key above the routes, a route or a caller stands in the file, 0 where it does not.
+func (c *Config) Line(key string) int { return c.lines[key] }
 
 // Route is one entry of routes.
 type Route struct {
@@ -113,7 +122,7 @@ func Parse(content []byte, o Options) (*Config, error) {
 	}
 	r := &reader{
 		Options: o, settings: make(map[string]settings.Description), lines: make(map[string]int), refused: make(map[string]bool),
-		config: &Config{Name: defaultName, folder: filepath.Dir(o.Path), Own: make(map[string]string), OwnSecrets: make(map[string]settings.Secret)},
+		config: &Config{Name: defaultName, file: o.Path, folder: filepath.Dir(o.Path), Own: make(map[string]string), OwnSecrets: make(map[string]settings.Secret)},
 	}
 	for _, d := range settings.Describe() {
 		r.settings[d.Name] = d
@@ -125,6 +134,13 @@ func Parse(content []byte, o Options) (*Config, error) {
 	if len(r.errors) > 0 {
 		slices.SortStableFunc(r.errors, func(a, b *Error) int { return cmp.Compare(a.Line, b.Line) })
 		return nil, r.errors
+	}
+	r.config.lines = r.lines
+	for _, route := range r.config.Routes {
+		r.lines[keyRoutes+"."+route.Name] = route.line
+	}
+	for _, caller := range r.config.Callers {
+		r.lines[keyCallers+"."+caller.Name] = caller.line
 	}
 	slices.SortStableFunc(r.config.Warnings, func(a, b Warning) int { return cmp.Compare(a.Line, b.Line) })
 	return r.config, nil
@@ -467,9 +483,12 @@ func (r *reader) refuse(route entry, lines map[string]int, err error, others boo
 // finish looks at the file as a whole.
 func (r *reader) finish() {
 	c := r.config
+	unserved := slices.ContainsFunc(r.errors, func(e *Error) bool { // it may be the route that callers were to publish by
+		return e.Key == keyListen || e.Key == keyCallers || strings.HasPrefix(e.Key, keyCallers+".")
+	})
 	r.listens()
 	for i, route := range c.Routes {
-		if !route.Reads() && !route.Publishes && !route.TakesNATS() && !route.faulty {
+		if !route.Reads() && !route.Publishes && !route.TakesNATS() && !route.faulty && !unserved {
 			r.fail(route.line, keyRoutes+"."+route.Name,
 				"does nothing: it neither hands records over (topic, deliver and url), nor may anybody publish by it (listen and callers)")
 		}

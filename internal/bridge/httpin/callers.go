@@ -50,7 +50,7 @@ type callers struct {
 
 func newCallers(list []Caller, anyone *Caller) (*callers, error) {
 	if len(list) == 0 && anyone == nil {
-		return nil, errors.New("listen: nobody may ask: name callers")
+		return nil, errors.New("nobody may ask: name some")
 	}
 	all := &callers{certificates: make(map[string]*caller)}
 	names := make(map[string]bool)
@@ -60,7 +60,7 @@ func newCallers(list []Caller, anyone *Caller) (*callers, error) {
 			return nil, err
 		}
 		if names[one.Name] {
-			return nil, fmt.Errorf("callers: there are two called %s", one.Name)
+			return nil, fmt.Errorf("there are two called %s", one.Name)
 		}
 		names[one.Name] = true
 		if len(one.Tokens) == 0 && len(one.Certificates) == 0 {

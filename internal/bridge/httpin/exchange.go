@@ -285,6 +285,9 @@ func (x *exchange) reply(status int, media string, body []byte) error {
 	header := x.w.Header()
 	header.Set("Content-Type", media)
 	header.Set("Content-Length", strconv.Itoa(len(body)))
+	if x.retiring.Load() {
+		header.Set("Connection", "close")
+	}
 	_ = http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(writeTimeout)) // see answer
 	x.w.WriteHeader(status)
 	_, _ = x.w.Write(body) // a caller that has gone needs no answer

@@ -10,5 +10,8 @@ import (
 //go:embed openapi.json
 var openAPI []byte
 
+// Title is that of the document at /openapi.json, which tells a bridge from other servers.
+const Title = "messaging-kafka bridge"
+
 // describe is GET /openapi.json.
 func (x *exchange) describe() error { return x.reply(http.StatusOK, mediaPlain, openAPI) }

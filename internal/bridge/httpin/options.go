@@ -119,12 +119,40 @@ func (o *Options) complete() error {
 	}
 	o.Address = listen.Address(o.Address)
 	if o.Anyone != nil && !o.Open && !isLoopback(o.Address) {
-		return fmt.Errorf("listen: others reach %s, and requests need no token: name callers with tokens or certificates, or say listen_open: true", o.Address)
+		return o.tooOpen()
 	}
 	if o.Routes == nil {
 		return errors.New("there are no routes to publish by")
 	}
 	return nil
+}
+
+// The keys of a bridge's file that a [Fault] names.
+const (
+	listenSetting   = "listen"
+	callersSetting  = "callers"
+	certSetting     = "listen_tls_cert_file"
+	keySetting      = "listen_tls_key_file"
+	clientCASetting = "listen_client_ca_file"
+)
+
+// Fault says which setting of a bridge's file is why nobody can be served.
+type Fault struct {
+	// Setting is the key, and Err a clause that goes on after it.
+	Setting string
+	Err     error
+}
+
+// Error implements error.
+func (f *Fault) Error() string { return f.Setting + ": " + f.Err.Error() }
+
+// Unwrap returns what was said.
+func (f *Fault) Unwrap() error { return f.Err }
+
+// tooOpen is the fault of a server that others reach without a token.
+func (o *Options) tooOpen() error {
+	return &Fault{listenSetting, fmt.Errorf(
+		"others reach %s, and requests need no token: name callers with tokens or certificates, or say listen_open: true", o.Address)}
 }
 
 // isLoopback tells whether an address is reached from this machine alone.

@@ -517,10 +517,11 @@ func virtual(t *testing.T, test func(s *Server, dial func() net.Conn)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s.listener, err = stack.Listen("tcp", "127.0.0.1:80"); err != nil {
+		at, err := stack.Listen("tcp", "127.0.0.1:80")
+		if err != nil {
 			t.Fatal(err)
 		}
-		s.done.Go(s.serve)
+		s.serve(at)
 		test(s, func() net.Conn {
 			conn, err := stack.DialContext(t.Context(), "tcp", "127.0.0.1:80")
 			if err != nil {

@@ -17,10 +17,14 @@ import (
 
 // Server is a running server.
 type Server struct {
-	o        Options
-	listener net.Listener
-	server   *http.Server
-	callers  atomic.Pointer[callers]
+	o       Options
+	server  *http.Server
+	where   sync.Mutex    // guards at, leaving and over
+	at      *listen.Conns // what is listened on
+	leaving *listen.Conns // what is closed on purpose
+	over    chan struct{} // closed when at is closed and what it has accepted is known
+	shared  bool          // another server listens on the same socket; used by who retires it alone
+	callers atomic.Pointer[callers]
 	// exchanging is held while others take the place of the callers.
 	exchanging sync.Mutex
 	hosts      listen.Hosts
@@ -29,6 +33,7 @@ type Server struct {
 	gate       gate
 	done       sync.WaitGroup
 	fault      atomic.Pointer[error] // why it serves no more
+	retiring   atomic.Bool           // connections end with the next answer
 }
 
 // Times and sizes. Only maxCall, which bounds what a request does, is anything that a caller who means well may see.
@@ -50,46 +55,23 @@ const (
 	pingAfter    = 30 * time.Second
 )
 
-// Start listens and serves until [Server.Stop].
+// Start listens and serves until [Server.Stop]. Its error is [Fault] where a setting is to be blamed.
 func Start(o Options) (*Server, error) { return start(o, listenOn) }
-
-// Successor starts a server that takes the place of s, which is still to be retired. Where both have the same address,
-// they listen side by side until then, so that no connection is refused.
-func (s *Server) Successor(o Options) (*Server, error) {
-	return start(o, func(address string) (net.Listener, error) {
-		before, ok := s.listener.(*net.TCPListener)
-		if address != s.o.Address || !ok || s.fault.Load() != nil {
-			return listenOn(address)
-		}
-		file, err := before.File()
-		if err != nil {
-			return nil, err
-		}
-		taken, err := net.FileListener(file)
-		if closed := file.Close(); err == nil && closed != nil { // the listener has one of its own
-			return nil, errors.Join(closed, taken.Close())
-		}
-		return taken, err
-	})
-}
-
-func listenOn(address string) (net.Listener, error) {
-	return new(net.ListenConfig).Listen(context.Background(), "tcp", address)
-}
 
 func start(o Options, listen func(address string) (net.Listener, error)) (*Server, error) {
 	s, err := newServer(o)
 	if err != nil {
 		return nil, err
 	}
-	if s.listener, err = listen(s.o.Address); err != nil {
+	at, err := listen(s.o.Address)
+	if err != nil {
 		s.forget()
-		return nil, fmt.Errorf("listening: %w", err)
+		return nil, &Fault{listenSetting, fmt.Errorf("cannot be listened on: %w", err)}
 	}
 	if !s.loopback && s.o.TLS == nil && s.o.Anyone == nil {
 		s.o.Log.Warn("tokens and records are sent in clear: set listen_tls_cert_file, or have a proxy in front that does TLS", "address", s.o.Address)
 	}
-	s.done.Go(s.serve)
+	s.serve(at)
 	return s, nil
 }
 
@@ -136,11 +118,11 @@ func newServer(o Options) (*Server, error) {
 // SetCallers exchanges who may ask. Requests that run go on.
 func (s *Server) SetCallers(list []Caller, anyone *Caller) error {
 	if anyone != nil && !s.o.Open && !s.loopback {
-		return fmt.Errorf("listen: others reach %s, and requests would need no token", s.o.Address)
+		return s.o.tooOpen()
 	}
 	all, err := newCallers(list, anyone)
 	if err != nil {
-		return err
+		return &Fault{callersSetting, err}
 	}
 	s.exchanging.Lock()
 	defer s.exchanging.Unlock()
@@ -158,22 +140,55 @@ func (s *Server) forget() {
 	}
 }
 
-func (s *Server) serve() {
-	limited := listen.Limit(s.listener, s.o.MaxConnections)
-	var err error
-	if s.server.TLSConfig != nil {
-		err = s.server.ServeTLS(limited, "", "")
-	} else {
-		err = s.server.Serve(limited)
-	}
-	if !errors.Is(err, http.ErrServerClosed) {
+// serve serves what comes at a listener until that is closed.
+func (s *Server) serve(l net.Listener) {
+	at, over := listen.Limit(l, s.o.MaxConnections), make(chan struct{})
+	s.where.Lock()
+	s.at, s.over = at, over
+	s.where.Unlock()
+	s.done.Go(func() {
+		defer close(over)
+		var err error
+		if s.o.TLS != nil { // the server makes a TLSConfig of its own at its first listener
+			err = s.server.ServeTLS(at, "", "")
+		} else {
+			err = s.server.Serve(at)
+		}
+		if errors.Is(err, http.ErrServerClosed) || s.left(at) {
+			return
+		}
 		s.o.Log.Error("serving HTTP ended", "error", err)
 		s.fault.Store(&err)
-	}
+	})
+}
+
+// leave closes what is listened on, and returns when all that it has accepted is known to it.
+func (s *Server) leave(at *listen.Conns) error {
+	s.where.Lock()
+	s.leaving = at
+	over := s.over
+	s.where.Unlock()
+	err := at.Close()
+	<-over
+	return err
+}
+
+// left tells whether a listener was closed on purpose.
+func (s *Server) left(at *listen.Conns) bool {
+	s.where.Lock()
+	defer s.where.Unlock()
+	return s.leaving == at
+}
+
+// listening is what is listened on, or was last.
+func (s *Server) listening() *listen.Conns {
+	s.where.Lock()
+	defer s.where.Unlock()
+	return s.at
 }
 
 // Addr is the address on which the server listens.
-func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+func (s *Server) Addr() net.Addr { return s.listening().Addr() }
 
 // Fault says why the server serves no more, nil where it does or has been stopped.
 func (s *Server) Fault() error {
@@ -183,9 +198,25 @@ func (s *Server) Fault() error {
 	return nil
 }
 
-// Retire ends a server within ctx whose place another has taken: what comes by its connections is answered until they
-// can be closed. What runs when ctx ends is cut off, which Retire waits for.
-func (s *Server) Retire(ctx context.Context) { s.end(s.server.Shutdown(ctx)) }
+// lastTimeout is how long a connection is kept for one more request whose server is to end. A request that comes just
+// when an idle connection is closed is lost, and one that has been read when [http.Server.Shutdown] begins, too;
+// whoever asks often enough learns by an answer that the connection ends.
+const lastTimeout = 2 * time.Second
+
+// Retire ends a server within ctx whose place another has taken: what has come is answered, and each connection is
+// closed behind an answer. What runs when ctx ends is cut off, which Retire waits for.
+func (s *Server) Retire(ctx context.Context) {
+	at := s.listening()
+	if mine, ok := at.Listener.(*net.TCPListener); ok && !s.shared && !s.left(at) {
+		acceptLast(mine)
+	}
+	_ = s.leave(at) // nobody is left who would hear that it is closed already
+	s.retiring.Store(true)
+	last, cancel := context.WithTimeout(ctx, lastTimeout)
+	defer cancel()
+	at.Ended(last)
+	s.end(s.server.Shutdown(ctx))
+}
 
 // Stop ends the server within ctx: requests that run are answered, those that come are refused until these are, and
 // then nothing is listened to any more. What runs when ctx ends is cut off, which Stop waits for.

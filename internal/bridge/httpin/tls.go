@@ -63,10 +63,11 @@ func (c *certificates) files() []string {
 
 func (c *certificates) stamps() ([]stamp, error) {
 	var found []stamp
-	for _, name := range c.files() {
+	for i, name := range c.files() {
 		info, err := os.Stat(name)
 		if err != nil {
-			return nil, fmt.Errorf("looking at a file of TLS: %w", err)
+			setting := []string{certSetting, keySetting, clientCASetting}[i]
+			return nil, &Fault{setting, fmt.Errorf("looking at the file: %w", err)}
 		}
 		found = append(found, stamp{info.ModTime(), info.Size()})
 	}
@@ -97,7 +98,7 @@ func (c *certificates) current() *tls.Config {
 func (c *certificates) read() (*tls.Config, error) {
 	pair, err := pemtext.LoadPair(c.CertFile, c.KeyFile)
 	if err != nil {
-		return nil, fmt.Errorf("reading the server's certificate: %w", err)
+		return nil, &Fault{certSetting, fmt.Errorf("reading the server's certificate: %w", err)}
 	}
 	config := &tls.Config{
 		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*pair}, NextProtos: []string{"h2", "http/1.1"},
@@ -107,7 +108,7 @@ func (c *certificates) read() (*tls.Config, error) {
 	}
 	certs, err := pemtext.LoadCertificates(c.ClientCAFile)
 	if err != nil {
-		return nil, fmt.Errorf("reading the authorities of clients: %w", err)
+		return nil, &Fault{clientCASetting, fmt.Errorf("reading the authorities of clients: %w", err)}
 	}
 	if len(certs.Skipped) > 0 {
 		c.log.Warn("authorities of clients that cannot be read are left out", "numbers", certs.Skipped)

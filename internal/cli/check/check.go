@@ -43,7 +43,8 @@ type Link struct {
 	// Role is what the link has the provider do; [Run] tells the settings in Input of it.
 	Role  role.Role
 	Input settings.Input
-	// Notes are what was found while the link was read, all of StepSettings. One that is a failure ends the check.
+	// Notes are what was found while the link was read, all of StepSettings, and of a file of StepListen, too. One that is
+	// a failure ends the check of a link.
 	Notes []Finding
 	// Also, if not nil, looks at what else the link needs, last of all.
 	Also func(context.Context) []Finding

@@ -58,6 +58,8 @@ const (
 	StepWrite      Step = "write"
 	StepIdempotent Step = "idempotent"
 	StepLag        Step = "lag"
+	// StepListen is an address on which a bridge listens.
+	StepListen Step = "listen"
 	// StepURL is the application of a bridge's route.
 	StepURL Step = "url"
 	// StepNATS is the NATS of a bridge's route.
