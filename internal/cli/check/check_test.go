@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -178,6 +181,41 @@ func TestSettingsEndTheCheckWithTheirErrors(t *testing.T) {
 		if f := only(t, r, step); f.Status != Skipped || !strings.Contains(f.Text, "settings") {
 			t.Errorf("%+v", f)
 		}
+	}
+}
+
+// What is decided about certificates in files is told, as it is of those in texts.
+func TestCertificatesInFilesAreRemarkedOn(t *testing.T) {
+	authority, folder := testkit.NewAuthority(t), t.TempDir()
+	file := func(name string) string { return filepath.Join(folder, name) }
+	authority.WritePair(authority.Local("client"), file("cert"), file("key"))
+	authority.Write(file("ca"))
+	read := func(name string) string {
+		b, err := os.ReadFile(file(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	// The version of a certificate is one that none has: no part is missing, and Go does not read it.
+	block, _ := pem.Decode([]byte(read("ca")))
+	block.Bytes = bytes.Replace(block.Bytes, []byte{0xa0, 3, 2, 1, 2}, []byte{0xa0, 3, 2, 1, 9}, 1)
+	odd := string(pem.EncodeToMemory(block))
+	for name, text := range map[string]string{"cert": read("ca") + read("cert"), "ca": odd + read("ca")} {
+		if err := os.WriteFile(file(name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := Run(t.Context(), link(map[string]string{"hosts": "127.0.0.1:1", "security_protocol": "SSL", "tls_ca_file": file("ca"),
+		"tls_cert_file": file("cert"), "tls_key_file": file("key")}), Options{})
+	warned := map[string]string{}
+	for _, f := range find(r, StepTLS) {
+		if f.Status == Warn {
+			warned[f.Target] = f.Text
+		}
+	}
+	if !strings.Contains(warned["tls_cert_file"], "is not in order") || !strings.Contains(warned["tls_ca_file"], "is left out (number 1)") {
+		t.Errorf("warnings %q in %s", warned, dump(r))
 	}
 }
 

@@ -174,6 +174,9 @@ func orNone(name string) string {
 func (r *run) checkOwnCertificate() {
 	const target = "client certificate"
 	cert, err := r.access.ClientCertificate()
+	for _, remark := range r.access.CertificateRemarks() {
+		r.add(Finding{StepTLS, remark.Setting, Warn, "", remark.Text})
+	}
 	switch {
 	case err != nil:
 		r.add(Finding{StepTLS, target, Fail, kafka.ClassTLSClientCert, err.Error()})

@@ -129,7 +129,7 @@ func newTokenSource(s settings.Security, timeout time.Duration, connect Connecto
 	}
 	source.fetch = source.ask
 	if s.TLSCA != "" { // what is given as text is checked at once
-		if _, err := certPool([]byte(s.TLSCA), "tls_ca", false, log); err != nil {
+		if _, _, err := certPool([]byte(s.TLSCA), "tls_ca", false, log); err != nil {
 			return nil, err
 		}
 	}
@@ -147,7 +147,7 @@ func (t *tokenSource) httpClient() (*http.Client, error) {
 		return nil, err
 	}
 	if ca != nil {
-		if config.RootCAs, err = certPool(ca, name, true, t.log); err != nil {
+		if config.RootCAs, _, err = certPool(ca, name, true, t.log); err != nil {
 			return nil, err
 		}
 	}

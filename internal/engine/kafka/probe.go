@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"net"
 	"net/netip"
+	"slices"
 )
 
 // The methods here take the way to a broker step by step, as a client takes it at once, for whoever wants to say how
@@ -54,6 +55,17 @@ func (a *Access) Secure(ctx context.Context, conn net.Conn, addr string) (*tls.C
 	}
 	state := secured.ConnectionState()
 	return &state, nil
+}
+
+// CertificateRemarks say what was decided about the certificates that connections use, as of when they were read last.
+func (a *Access) CertificateRemarks() []CertificateRemark {
+	source := a.state.Load().tls
+	if source == nil {
+		return nil
+	}
+	source.mu.Lock()
+	defer source.mu.Unlock()
+	return slices.Clone(source.remarks)
 }
 
 // ClientCertificate returns the certificate that connections authenticate with, nil where there is none.

@@ -22,7 +22,12 @@ type tlsSource struct {
 	mu    sync.Mutex
 	good  *tls.Config // nil until there is a good one
 	tried fileStamps  // the state of the files at the last attempt
+	// remarks are what was decided about certificates when they were read last.
+	remarks []CertificateRemark
 }
+
+// CertificateRemark says what had to be decided about the certificates of a setting. Text goes on behind its name.
+type CertificateRemark struct{ Setting, Text string }
 
 // fileStamps tells by size and time of change whether files may differ from before.
 type fileStamps [3]fileStamp
@@ -37,7 +42,7 @@ func newTLSSource(s settings.Security, log *slog.Logger) (*tlsSource, error) {
 	t := &tlsSource{security: s, log: log}
 	if t.usesFiles() {
 		if s.TLSCA != "" {
-			if _, err := certPool([]byte(s.TLSCA), "tls_ca", false, log); err != nil {
+			if _, _, err := certPool([]byte(s.TLSCA), "tls_ca", false, log); err != nil {
 				return nil, err
 			}
 		}
@@ -118,13 +123,19 @@ func (t *tlsSource) build() (*tls.Config, error) {
 	if config.MinVersion == 0 {
 		config.MinVersion = tls.VersionTLS12
 	}
+	t.remarks = nil
 	ca, name, err := textOrFile(s.TLSCA, s.TLSCAFile, "tls_ca", s)
 	if err != nil {
 		return nil, err
 	}
 	if ca != nil {
-		if config.RootCAs, err = certPool(ca, name, false, t.log); err != nil {
+		pool, skipped, err := certPool(ca, name, false, t.log)
+		if err != nil {
 			return nil, err
+		}
+		config.RootCAs = pool
+		for _, number := range skipped {
+			t.remarks = append(t.remarks, CertificateRemark{name, fmt.Sprintf("has a certificate that cannot be read and is left out (number %d)", number)})
 		}
 	}
 	cert, certName, err := textOrFile(s.TLSCert, s.TLSCertFile, "tls_cert", s)
@@ -150,6 +161,8 @@ func (t *tlsSource) build() (*tls.Config, error) {
 	if moved {
 		t.log.Warn("the certificates of a chain are not in order, that of the key first and behind each the one that has signed it; they are used in that order",
 			"setting", certName)
+		t.remarks = append(t.remarks, CertificateRemark{certName,
+			"is not in order, the certificate of the key first and behind each the one that has signed it; it is used in that order"})
 	}
 	config.Certificates = []tls.Certificate{*pair}
 	return config, nil
@@ -168,21 +181,22 @@ func textOrFile(text, path, key string, s *settings.Security) ([]byte, string, e
 	return data, key, err
 }
 
-// certPool returns the certificates in text, on top of the system's roots where withSystem is set.
-func certPool(text []byte, key string, withSystem bool, log *slog.Logger) (*x509.CertPool, error) {
+// certPool returns the certificates in text, on top of the system's roots where withSystem is set, and the numbers of
+// those that cannot be read.
+func certPool(text []byte, key string, withSystem bool, log *slog.Logger) (pool *x509.CertPool, skipped []int, err error) {
 	certs, err := pemtext.ReadCertificates(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s %w", key, err)
+		return nil, nil, fmt.Errorf("%s %w", key, err)
 	}
 	if len(certs.Skipped) > 0 {
 		log.Warn("certificates that cannot be read are left out", "setting", key, "numbers", certs.Skipped)
 	}
-	pool := x509.NewCertPool()
+	pool = x509.NewCertPool()
 	if withSystem {
 		if pool, err = x509.SystemCertPool(); err != nil {
-			return nil, fmt.Errorf("reading the system's root certificates: %w", err)
+			return nil, nil, fmt.Errorf("reading the system's root certificates: %w", err)
 		}
 	}
 	certs.AddTo(pool)
-	return pool, nil
+	return pool, certs.Skipped, nil
 }
