@@ -2,6 +2,7 @@ package record
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -41,6 +42,9 @@ type Outcome struct {
 	// Unavailable it is how long nobody will take calls. The engine waits no longer than its own bound, and longer than
 	// After where its back-off does.
 	After time.Duration
+	// Uncalled tells that nobody was called: the link's settings decide, so that the outcome says nothing of whoever takes
+	// calls. It is so with all that are Skipped, and may be with Reject.
+	Uncalled bool
 }
 
 // Kind is what became of one delivery of a record.
@@ -95,6 +99,17 @@ func (k Kind) Label() string {
 	return k.String()
 }
 
+// Counted returns outcomes for a batch of n records: those that a [Receiver] has given, or, where it has answered for
+// more or fewer, that it has answered for none.
+func Counted(outcomes []Outcome, n int) []Outcome {
+	if len(outcomes) == n {
+		return outcomes
+	}
+	return Each(n, Outcome{
+		Kind: Unanswered, Err: fmt.Errorf("the component gave %d results for a batch of %d records", len(outcomes), n),
+	})
+}
+
 // plain are the outcomes that say nothing but their kind, as most do.
 var plain = func() (plain [Kinds]Outcome) {
 	for i := range plain {
@@ -105,7 +120,7 @@ var plain = func() (plain [Kinds]Outcome) {
 
 // Each returns the same outcome for each of n records, which must not be changed.
 func Each(n int, o Outcome) []Outcome {
-	if n == 1 && o.Err == nil && o.Outputs == nil && o.After == 0 {
+	if n == 1 && o.Err == nil && o.Outputs == nil && o.After == 0 && !o.Uncalled {
 		return plain[o.Kind : o.Kind+1 : o.Kind+1]
 	}
 	outcomes := make([]Outcome, n)

@@ -5,7 +5,7 @@ import "time"
 func deliverySection() section {
 	return section{
 		title: "Delivery to the component",
-		settings: []setting{
+		settings: append(filterSettings(), []setting{
 			{
 				name: "order",
 				def:  "key", example: "partition",
@@ -112,7 +112,7 @@ func deliverySection() section {
 				doc:   "Writes the key and value of each record that the component gets or publishes to the log, at level debug, cut at 1 KiB; headers never. For development: the log then holds what the records hold.",
 				value: boolean(func(d *draft) *bool { return &d.link.LogPayloads }),
 			},
-		},
+		}...),
 	}
 }
 

@@ -57,6 +57,7 @@ func (w Warning) String() string { return w.Key + ": " + w.Text }
 type badValue struct {
 	part string // what was written, "" where it must never be shown
 	why  string // goes on after the quoted part: "is not …"; never holds anything of the value
+	told string // goes on after why, and may hold something of the value
 }
 
 // refuse makes the error of a parser. Neither format nor args may hold anything of the value besides its shape.
@@ -68,10 +69,14 @@ func refuse(part, format string, args ...any) error {
 func (b *badValue) Error() string { return "the value " + b.why }
 
 func (b *badValue) problem(show bool) string {
-	if !show || b.part == "" {
-		return b.Error()
+	text := b.Error()
+	if show && b.part != "" {
+		text = shorten(b.part) + " " + b.why
 	}
-	return fmt.Sprintf("%s %s", shorten(b.part), b.why)
+	if show && b.told != "" {
+		text += ": " + b.told
+	}
+	return text
 }
 
 // maxShown bounds what an error or a warning repeats of the text it is about, in bytes.

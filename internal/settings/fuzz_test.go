@@ -20,6 +20,7 @@ func FuzzParseLink(f *testing.F) {
 	f.Add("tls_cert=-----BEGIN CERTIFICATE-----", "oauth_extensions=a=b", "hosts=::1", "-----BEGIN ", "-----")
 	f.Add("consumer_partitions=0-9,3\nTopic=x\ntopic=y", "oauth_token_endpoint=https://a", "aws_region=r",
 		"https://u:", "@h/")
+	f.Add("topic=a\nfilter=key == 'a' && value.b > 1\non_filter_error=skip", "filter=x", "filter=headers.", "key == ", ".a")
 	f.Add("max_buffer=1k\nreply_topic={topic}", "topic=/(/", "Security.Protocol=ssl", "/(?P<", ">)/")
 	f.Fuzz(func(t *testing.T, plain, secret, defaults, before, after string) {
 		value := before + marker + after

@@ -195,10 +195,24 @@ const (
 	RejectStop OnReject = "stop"
 )
 
+// OnFilterError says what becomes of a record at which the filter fails.
+type OnFilterError string
+
+// Values of on_filter_error.
+const (
+	FilterErrorDeliver OnFilterError = "deliver"
+	FilterErrorSkip    OnFilterError = "skip"
+	FilterErrorReject  OnFilterError = "reject"
+)
+
 // Delivery says how records are handed to the component.
 type Delivery struct {
-	Order       Order
-	MaxInFlight int
+	// Filter is the expression that says which records are handed over; "" hands over all. OnFilterError says what becomes
+	// of a record for which it has no answer.
+	Filter        string
+	OnFilterError OnFilterError
+	Order         Order
+	MaxInFlight   int
 	// Batch bounds the batches of links whose component takes batches.
 	Batch Batch
 	// Transactions commits what the component makes of records together with their offsets.

@@ -30,6 +30,9 @@ func (l Link) LogValue() slog.Value {
 			attrs = append(attrs, slog.String(keyDeadLetter, l.Delivery.DeadLetterTopic))
 		}
 	}
+	if l.Delivery.Filter != "" {
+		attrs = append(attrs, slog.String(keyFilter, l.Delivery.Filter))
+	}
 	if l.Delivery.Payload == PayloadEnvelope {
 		attrs = append(attrs, slog.String(keyPayload, string(l.Delivery.Payload)))
 	}

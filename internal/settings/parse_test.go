@@ -64,8 +64,9 @@ func TestALinkWithATopicAloneHasTheDocumentedDefaults(t *testing.T) {
 			CommitInterval: time.Second, FetchMaxBytes: 8 << 20, FetchMaxWait: 500 * time.Millisecond,
 		},
 		Delivery: Delivery{
-			Order: OrderKey, MaxInFlight: 64, Batch: Batch{MaxRecords: 500, MaxBytes: 4 << 20, MaxWait: 5 * time.Millisecond,
-				Binary: BinaryBytes}, MaxBuffer: 32 << 20, HandleTimeout: time.Minute,
+			OnFilterError: FilterErrorDeliver,
+			Order:         OrderKey, MaxInFlight: 64, Batch: Batch{MaxRecords: 500, MaxBytes: 4 << 20,
+				MaxWait: 5 * time.Millisecond, Binary: BinaryBytes}, MaxBuffer: 32 << 20, HandleTimeout: time.Minute,
 			RetryBackoff: 100 * time.Millisecond, RetryBackoffMax: 30 * time.Second,
 			OnReject: RejectSkip, DrainTimeout: 250 * time.Millisecond, ReplyTopic: "{topic}.reply",
 			Payload: PayloadRaw, Tombstones: TombstonesEmpty,
@@ -106,6 +107,8 @@ func TestEverySettingReachesItsPlace(t *testing.T) {
 		"fetch_max_bytes":           {config{"fetch_max_bytes": "1MiB"}, func(l Link) any { return l.Consumer.FetchMaxBytes }, int32(1 << 20)},
 		"fetch_max_wait":            {config{"fetch_max_wait": "1s"}, func(l Link) any { return l.Consumer.FetchMaxWait }, time.Second},
 		"rack":                      {config{"rack": "a"}, func(l Link) any { return l.Consumer.Rack }, "a"},
+		"filter":                    {config{"filter": "topic ==\n'orders'"}, func(l Link) any { return l.Delivery.Filter }, "topic ==\n'orders'"},
+		"on_filter_error":           {config{"filter": "true", "on_filter_error": "Reject"}, func(l Link) any { return l.Delivery.OnFilterError }, FilterErrorReject},
 		"order":                     {config{"order": "none"}, func(l Link) any { return l.Delivery.Order }, OrderNone},
 		"max_in_flight":             {config{"max_in_flight": "7"}, func(l Link) any { return l.Delivery.MaxInFlight }, 7},
 		"max_buffer":                {config{"max_buffer": "64MiB"}, func(l Link) any { return l.Delivery.MaxBuffer }, int64(64 << 20)},
@@ -237,6 +240,8 @@ func TestWhatIsOddIsNamedInAWarning(t *testing.T) {
 		"tombstones where nothing is read":                    {Input{Config: config{"tombstones": "skip"}}, "tombstones: is not used: the link has no topic"},
 		"an envelope around whole records":                    {Input{Records: true, Config: config{"topic": "a", "payload": "envelope"}}, "payload: is not used: the link is of messaging-kafka:records"},
 		"a key in the subject of whole records":               {Input{Records: true, Config: config{"key_from": "subject"}}, "key_from: is not used: the link is of messaging-kafka:records"},
+		"a word about a filter that is not there":             {Input{Config: config{"topic": "a", "on_filter_error": "skip"}}, "on_filter_error: is not used: the link has no filter"},
+		"a filter where nothing is read":                      {Input{Config: config{"filter": "true"}}, "filter: is not used: the link has no topic"},
 		"dialling for longer than a request":                  {Input{Config: config{"dial_timeout": "20s", "request_timeout": "10s"}}, "dial_timeout: is longer"},
 	} {
 		t.Run(sentence, func(t *testing.T) {
@@ -299,6 +304,12 @@ func TestWhatCannotBeUsedRefusesTheLink(t *testing.T) {
 		"a pattern that RE2 does not have":                   {Input{Config: config{"topic": `/(?!a)b/`}}, "topic", "RE2"},
 		"an unknown partition for answers":                   {Input{Config: config{"request_reply_topic": "a", "request_reply_partition": "-1"}}, "request_reply_partition", "negative"},
 		"transactions over what was never committed":         {Input{Config: config{"topic": "a", "transactions": "true", "isolation": "read_uncommitted"}}, "isolation", "set isolation=read_committed"},
+		"a filter that is no expression":                     {Input{Config: config{"topic": "a", "filter": "key ==\n == 1"}}, "filter", "the value is not an expression of CEL, at line 2, column 2: "},
+		"a filter that asks for what is not there":           {Input{Config: config{"topic": "a", "filter": "foo == 1"}}, "filter", "at line 1, column 1: undeclared reference to 'foo'; a record has key, headers"},
+		"a filter that says neither true nor false":          {Input{Config: config{"topic": "a", "filter": "size"}}, "filter", "a filter says true or false"},
+		"a filter of any length":                             {Input{Config: config{"topic": "a", "filter": strings.Repeat("x", 10_000)}}, "filter", "too long"},
+		"a filter of one long name":                          {Input{Config: config{"topic": "a", "filter": strings.Repeat("x", 1000)}}, "filter", "at line 1, column 1: (1"},
+		"a filter in a secret is not quoted":                 {Input{Config: config{"topic": "a"}, Secrets: secrets("filter", "topic == "+hidden)}, "filter", "the value is not an expression of CEL, at line 1, column 18"},
 		"several problems name the first of a key":           {Input{Config: config{"hosts": "a:b", "order": "x"}}, "hosts", "no port"},
 	} {
 		t.Run(sentence, func(t *testing.T) {

@@ -17,7 +17,7 @@ var consumeOnly = []string{
 	"session_timeout", "rebalance_timeout", "commit_interval", "order", "max_in_flight", "batch_max_records",
 	"batch_max_bytes", "batch_max_wait", "transactions", "max_buffer",
 	"handle_timeout", "retry_backoff", "retry_backoff_max", keyMaxAttempts, keyDeadLetter, "on_reject", keyReplyTopic,
-	keyTombstones,
+	keyTombstones, keyFilter, keyOnFilterError,
 }
 
 // consumeRules settle who reads what, as which member of which group.
@@ -157,6 +157,9 @@ func (p *parse) deliveryRules() {
 		} else {
 			d.RetryBackoffMax = d.RetryBackoff
 		}
+	}
+	if d.Filter == "" && p.link.Consumer.Enabled() && !p.anyFailed(keyFilter) {
+		p.unused("the link has no filter", keyOnFilterError)
 	}
 	if c := &p.link.Consumer; int64(c.FetchMaxBytes) > d.MaxBuffer {
 		if p.byLink("fetch_max_bytes") {

@@ -113,6 +113,6 @@ func TestTheWordCountExample(t *testing.T) {
 		words("große", "1", "über", "2"),
 	}
 	if !reflect.DeepEqual(outcomes, want) {
-		t.Errorf("it said\n%q, want\n%q", outcomes, want)
+		t.Errorf("it said\n%+v, want\n%+v", outcomes, want)
 	}
 }

@@ -221,6 +221,83 @@ func TestOneRecordThatMakesTheComponentTrapSpendsNobodyElsesAttempts(t *testing.
 	})
 }
 
+// TestWhatNobodyWasCalledForSaysNothingOfTheComponent: records that settings reject or finish open no gate, are no
+// failing component and no part of a batch, and what was called alone beside them has an attempt of its own.
+func TestWhatNobodyWasCalledForSaysNothingOfTheComponent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var away atomic.Bool
+		away.Store(true)
+		trap := map[int64]int{}
+		s := &batchScript{handle: func(_ context.Context, batch []*record.Record) []record.Outcome {
+			outcomes := make([]record.Outcome, len(batch))
+			for i, r := range batch {
+				switch {
+				case r.Offset%4 == 1:
+					outcomes[i] = record.Outcome{Kind: record.Reject, Uncalled: true, Err: errors.New("the settings say so")}
+				case r.Offset%4 == 2:
+					outcomes[i] = record.Outcome{Kind: record.Skipped, Uncalled: true}
+				case away.Load():
+					outcomes[i] = record.Outcome{Kind: record.Unavailable, Err: errors.New("nobody")}
+				case r.Offset == 0:
+					trap[r.Offset] = r.Attempt
+					outcomes[i] = record.Outcome{Kind: record.Unanswered, Err: errors.New("the component trapped")}
+				default:
+					outcomes[i].Kind = record.Done
+				}
+			}
+			return outcomes
+		}}
+		cfg, c := batchConfig(s)
+		cfg.Delivery.MaxAttempts = 2
+		letters := 0
+		cfg.DeadLetter = func(context.Context, *record.Record, int, error) error {
+			letters++
+			return nil
+		}
+		d := New(cfg)
+		p := d.Open("t", 0, 0)
+		p.Add(keyed(3, "a", "b", "c"), first)
+		synctest.Wait()
+		since := d.Status().Unavailable.Since
+		for range 20 {
+			time.Sleep(100 * time.Millisecond)
+			synctest.Wait()
+			if s := d.Status(); s.Unavailable.Cause == nil || !s.Unavailable.Since.Equal(since) || s.Failing != nil || s.LastFailure != nil {
+				t.Fatalf("what nobody was called for says of the component %+v", s)
+			}
+		}
+		if c.outcomes[record.Skipped] != 2 || c.outcomes[record.Reject] != 0 || letters != 1 {
+			t.Errorf("outcomes %v, %d letters", c.outcomes, letters)
+		}
+		c.batched = 0
+		away.Store(false)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		mustCommit(t, p, 3)
+		if trap[0] != 2 || letters != 2 || c.batched != 2 {
+			t.Errorf("%v attempts, %d letters, %d records in batches", trap, letters, c.batched)
+		}
+		// In one call: the records that nobody was called for count in no batch, and leave the one beside them alone.
+		c.batched = 0
+		trapped := 0
+		s.handle = func(_ context.Context, batch []*record.Record) []record.Outcome {
+			outcomes := record.Each(len(batch), record.Outcome{Kind: record.Skipped, Uncalled: true})
+			trapped++
+			outcomes[0] = record.Outcome{Kind: record.Unanswered, Err: errors.New("the component trapped")}
+			return outcomes
+		}
+		more := keyed(6, "a", "b", "c")
+		p.Add(more[3:], first)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		mustCommit(t, p, 6)
+		if trapped != 2 || c.batched != 2 || letters != 3 {
+			t.Errorf("a record that was called alone was called %d times; %d records in batches, %d letters", trapped, c.batched, letters)
+		}
+		d.Close(t.Context())
+	})
+}
+
 // TestAFailedBatchCostsEachOfItsRecordsAFewDeliveries: whichever records fail, and however.
 func TestAFailedBatchCostsEachOfItsRecordsAFewDeliveries(t *testing.T) {
 	const n, attempts = 300, 3

@@ -101,7 +101,7 @@ func (d *Dispatcher) note(c *call, result *CallResult) Circumstances {
 		d.gate.unused()
 	}
 	return Circumstances{
-		Limit: d.cfg.Delivery.MaxAttempts, Many: len(c.items) > 1, Stopping: c.p.closing, GivenUp: result.GivenUp,
+		Limit: d.cfg.Delivery.MaxAttempts, Many: result.Called > 1, Stopping: c.p.closing, GivenUp: result.GivenUp,
 	}
 }
 

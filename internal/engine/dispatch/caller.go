@@ -31,6 +31,8 @@ type Caller struct {
 type CallResult struct {
 	// GivenUp tells that the call was ended, so that what did not go well says nothing.
 	GivenUp bool
+	// Called is how many of the records somebody was called for.
+	Called int
 	// Reached tells that somebody took the call, Worked that a record of it went well.
 	Reached, Worked bool
 	// Unavailable is why nobody took it, After for how long nobody will.
@@ -48,7 +50,7 @@ type CallResult struct {
 func (c *Caller) Call(given context.Context, deadlines *deadline.Shared, batch []*record.Record) ([]record.Outcome, CallResult) {
 	if c.Limiter != nil {
 		if err := c.Limiter.Acquire(given, 1); err != nil {
-			return record.Each(len(batch), record.Outcome{Kind: record.Unanswered, Err: err}), CallResult{GivenUp: true}
+			return record.Each(len(batch), record.Outcome{Kind: record.Unanswered, Err: err}), CallResult{GivenUp: true, Called: len(batch)}
 		}
 		defer c.Limiter.Release(1)
 	}
@@ -59,17 +61,9 @@ func (c *Caller) Call(given context.Context, deadlines *deadline.Shared, batch [
 			c.Observer.Redelivered()
 		}
 	}
-	if c.Batches {
-		c.Observer.Batched(len(batch))
-	}
 	began := time.Now()
-	outcomes := c.Receiver.Receive(ctx, batch)
+	outcomes := record.Counted(c.Receiver.Receive(ctx, batch), len(batch))
 	took := time.Since(began)
-	if len(outcomes) != len(batch) {
-		outcomes = record.Each(len(batch), record.Outcome{
-			Kind: record.Unanswered, Err: fmt.Errorf("the component gave %d results for a batch of %d records", len(outcomes), len(batch)),
-		})
-	}
 	result := CallResult{GivenUp: given.Err() != nil}
 	if ctx.Err() != nil && !result.GivenUp {
 		outcomes = c.atDeadline(outcomes)
@@ -77,16 +71,21 @@ func (c *Caller) Call(given context.Context, deadlines *deadline.Shared, batch [
 	for i := range outcomes {
 		c.addOutcome(&result, &outcomes[i], batch[i], took)
 	}
+	if c.Batches && result.Called > 0 {
+		c.Observer.Batched(result.Called)
+	}
 	return outcomes, result
 }
 
 // addOutcome takes one outcome into what a call says, and tells of it.
 func (c *Caller) addOutcome(h *CallResult, o *record.Outcome, r *record.Record, took time.Duration) {
 	h.outputs += len(o.Outputs)
-	switch {
-	case o.Kind == record.Skipped:
-		c.Observer.Delivered(o.Kind, took)
+	if o.Kind == record.Skipped || o.Uncalled {
+		c.Observer.Delivered(record.Skipped, took)
 		return
+	}
+	h.Called++
+	switch {
 	case o.Kind == record.Done:
 		h.Reached, h.Worked = true, true
 		c.Observer.Delivered(o.Kind, took)

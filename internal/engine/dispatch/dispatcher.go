@@ -72,7 +72,7 @@ type Observer interface {
 	GivenUp(took time.Duration)
 	// Redelivered is called for each delivery of a record that is not its first, before the call.
 	Redelivered()
-	// Batched is called with the number of records of a call, where records go in batches.
+	// Batched is called with the number of records of a call, where records go in batches, after it.
 	Batched(records int)
 	// RecordGivenUp is called when a record was dead-lettered, or skipped where there is no dead-letter topic.
 	RecordGivenUp(deadLettered bool)

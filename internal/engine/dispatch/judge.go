@@ -40,7 +40,7 @@ const (
 type Circumstances struct {
 	// Attempt is the number of the delivery among those that count, from 1; Limit is max_attempts, 0 for none.
 	Attempt, Limit int
-	// Many tells that the call had other records as well.
+	// Many tells that the call had several records.
 	Many bool
 	// Stopping tells that no call begins any more, GivenUp that those under way were ended.
 	Stopping, GivenUp bool

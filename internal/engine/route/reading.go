@@ -2,6 +2,7 @@ package route
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"reflect"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/payload"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
+	"github.com/messaging-kafka/messaging-kafka/internal/settings/filter"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings/role"
 )
 
@@ -35,6 +37,8 @@ type reading struct {
 	payloads atomic.Pointer[payloads] // nil where the log must not have them
 	*consume.Consumer
 
+	// filter says which records are handed over; nil hands over all.
+	filter *filter.Filter
 	// receives is what the front-end has made to take the records.
 	receives record.Receiver
 	// publisher stores dead letters and what a processor returns; nil where there is neither.
@@ -62,6 +66,11 @@ func newReading(shared *shared, c *claim, instance string) (*reading, error) {
 	var err error
 	if s.access, err = kafka.NewAccess(s.settings.Cluster, s.log); err != nil {
 		return nil, err
+	}
+	if text := s.settings.Delivery.Filter; text != "" {
+		if s.filter, err = filter.Compile(text); err != nil {
+			return nil, fmt.Errorf("the filter of a reading: %w", err) // its settings were checked
+		}
 	}
 	s.access.Watch(shared.Metrics.Client("consumer"))
 	s.access.ConnectBy(shared.Connector)
@@ -143,6 +152,9 @@ func (s *reading) delivery(giveUp giveUpFunc) Delivery {
 func (s *reading) receiver(giveUp giveUpFunc) record.Receiver {
 	s.receives = s.claim.wanted.Receiver(s.delivery(giveUp))
 	r := record.Receiver(loggedReceiver{fitReceiver{s.receives, s.shared.Secrets}, &s.payloads})
+	if s.filter != nil {
+		r = filtered{Receiver: r, filter: s.filter, onError: s.settings.Delivery.OnFilterError, metrics: s.metrics, log: s.log}
+	}
 	if s.settings.Delivery.Tombstones == settings.TombstonesSkip && !s.claim.wanted.Role.Batches() {
 		r = skipsTombstones{r, s.log}
 	}

@@ -226,7 +226,7 @@ func (f *firsts) count(s *status.Link, all *status.Counters) {
 	c := &s.Counters
 	c.RecordsIn, c.BytesIn, c.Deliveries, c.HandleSeconds = all.RecordsIn, all.BytesIn, all.Deliveries, all.HandleSeconds
 	c.DeadLetters, c.Skipped, c.Rebalances, c.Missed = all.DeadLetters, all.Skipped, all.Rebalances, all.Missed
-	c.Redeliveries = all.Redeliveries
+	c.Redeliveries, c.Filtered, c.FilterFailures = all.Redeliveries, all.Filtered, all.FilterFailures
 }
 
 // reads tells whether a link is the one at which its consumer's figures stand.

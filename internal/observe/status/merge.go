@@ -295,6 +295,8 @@ func addCounters(to, c *Counters) {
 	to.BytesOut += c.BytesOut
 	to.DeadLetters += c.DeadLetters
 	to.Skipped += c.Skipped
+	to.Filtered += c.Filtered
+	to.FilterFailures += c.FilterFailures
 	to.Rebalances += c.Rebalances
 	to.Missed += c.Missed
 	to.Redeliveries += c.Redeliveries

@@ -251,8 +251,11 @@ type Counters struct {
 	// DeadLetters were written to the dead-letter topic; Skipped could not, for want of one, and were passed over.
 	DeadLetters float64 `json:"dead_letters"`
 	Skipped     float64 `json:"skipped"`
-	Rebalances  float64 `json:"rebalances"`
-	Missed      float64 `json:"missed"`
+	// Filtered were kept from the component by the link's filter, which failed so many times.
+	Filtered       float64 `json:"filtered,omitempty"`
+	FilterFailures float64 `json:"filter_failures,omitempty"`
+	Rebalances     float64 `json:"rebalances"`
+	Missed         float64 `json:"missed"`
 	// HandleSeconds is how long calls of the component took, PublishSeconds how long its publishes did.
 	HandleSeconds  *Histogram `json:"handle_seconds,omitempty"`
 	PublishSeconds *Histogram `json:"publish_seconds,omitempty"`

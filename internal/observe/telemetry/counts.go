@@ -37,6 +37,8 @@ var counted = map[*metric]func(*status.Counters, *dto.Metric){
 			c.Skipped = m.GetCounter().GetValue()
 		}
 	},
+	filteredRecords: func(c *status.Counters, m *dto.Metric) { c.Filtered = m.GetCounter().GetValue() },
+	filterFailures:  func(c *status.Counters, m *dto.Metric) { c.FilterFailures = m.GetCounter().GetValue() },
 	deliverySeconds: func(c *status.Counters, m *dto.Metric) { c.HandleSeconds = histogramOf(m) },
 	publishSeconds:  func(c *status.Counters, m *dto.Metric) { c.PublishSeconds = histogramOf(m) },
 }

@@ -90,7 +90,7 @@ var (
 
 	deliveries = declare(metric{section: sectionComponent, name: "deliveries_total", kind: counter,
 		labels: with(ofLink, "outcome"),
-		help:   "Deliveries of records to the component, by how they ended; skipped are tombstones that cause no call.",
+		help:   "Deliveries of records to the component, by how they ended; skipped are those that cause no call: tombstones, and what the filter keeps back.",
 		bad:    "A share of retry, reject or unavailable that does not go back to 0: the component fails, refuses records, or is not there. given_up grows at stops and rebalances only."})
 	redeliveries = declare(metric{section: sectionComponent, name: "redeliveries_total", kind: counter, labels: ofLink,
 		help: "Deliveries that were not the first of their record.",
@@ -107,6 +107,14 @@ var (
 		labels: with(ofLink, "fate"),
 		help:   "Records that no delivery could help: dead_lettered, or skipped for want of a dead_letter_topic.",
 		bad:    "Any increase wants a look at the dead letters. skipped is lost to the component: set dead_letter_topic."})
+	filteredRecords = declare(metric{section: sectionComponent, name: "filtered_records_total", kind: counter,
+		labels: ofLink,
+		help:   "Records that the filter does not match, or at which it failed with on_filter_error=skip: they are finished without a call.",
+		bad:    "As many as fetched_records_total where records are expected to match: the filter keeps all of them from the component."})
+	filterFailures = declare(metric{section: sectionComponent, name: "filter_failures_total", kind: counter,
+		labels: ofLink,
+		help:   "Evaluations of the filter that failed. on_filter_error says what becomes of their records.",
+		bad:    "Any increase: the filter has no answer for some records. The log says at which place of the expression, and why."})
 	inFlightRecords = declare(metric{section: sectionComponent, name: "in_flight_records", kind: gauge, labels: ofLink,
 		help: "Records that are with the component.",
 		bad:  "Always at max_in_flight while waiting_records grows: the component is the bottleneck."})

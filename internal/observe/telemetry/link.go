@@ -25,13 +25,13 @@ type LinkMetrics struct {
 	histograms []*metric
 
 	// Counters that every record moves are looked up once, here.
-	outcomes                                      [record.Kinds]prometheus.Counter
-	givenUp                                       prometheus.Counter
-	committed, notCommitted, published            prometheus.Counter
-	records, bytes, rebalances, missed            prometheus.Counter
-	redelivered, publishedRecords, publishedBytes prometheus.Counter
-	delivery, publish                             prometheus.Observer
-	request, batch, transact                      *rare
+	outcomes                                                              [record.Kinds]prometheus.Counter
+	givenUp                                                               prometheus.Counter
+	committed, notCommitted, published                                    prometheus.Counter
+	records, bytes, rebalances, missed                                    prometheus.Counter
+	redelivered, filtered, filterFailed, publishedRecords, publishedBytes prometheus.Counter
+	delivery, publish                                                     prometheus.Observer
+	request, batch, transact                                              *rare
 }
 
 // series tells the series of one link apart: by the metric, and by the label that the link does not give, "" where
@@ -87,6 +87,7 @@ func (m *Metrics) newLink(key linkKey) *LinkMetrics {
 	l.committed, l.notCommitted = l.counter(commits, "ok"), l.counter(commits, "error")
 	l.counter(recordsGivenUp, deadLettered)
 	l.counter(recordsGivenUp, skipped)
+	l.filtered, l.filterFailed = l.counter(filteredRecords, ""), l.counter(filterFailures, "")
 	l.published = l.counter(publishes, publishedOK)
 	return l
 }
@@ -172,6 +173,12 @@ func (l *LinkMetrics) RecordGivenUp(written bool) {
 	}
 	l.count(recordsGivenUp, fate)
 }
+
+// Filtered counts a record that the link's filter keeps from the component.
+func (l *LinkMetrics) Filtered() { l.filtered.Inc() }
+
+// FilterFailed counts an evaluation of the link's filter that failed.
+func (l *LinkMetrics) FilterFailed() { l.filterFailed.Inc() }
 
 // Fetched implements consume.Observer.
 func (l *LinkMetrics) Fetched(records, bytes int) {

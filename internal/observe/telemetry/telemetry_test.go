@@ -61,7 +61,7 @@ messaging_kafka_buried_records_total{component="echo",fate="dead_lettered",link=
 messaging_kafka_buried_records_total{component="echo",fate="skipped",link="default"} 1
 messaging_kafka_buried_records_total{component="other",fate="dead_lettered",link="default"} 0
 messaging_kafka_buried_records_total{component="other",fate="skipped",link="default"} 0
-# HELP messaging_kafka_deliveries_total Deliveries of records to the component, by how they ended; skipped are tombstones that cause no call.
+# HELP messaging_kafka_deliveries_total Deliveries of records to the component, by how they ended; skipped are those that cause no call: tombstones, and what the filter keeps back.
 # TYPE messaging_kafka_deliveries_total counter
 messaging_kafka_deliveries_total{component="echo",link="default",outcome="done"} 2
 messaging_kafka_deliveries_total{component="echo",link="default",outcome="given_up"} 0
