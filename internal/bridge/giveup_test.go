@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -30,9 +31,9 @@ type shopStream struct {
 
 const advisoryStream = "GIVEN_UP"
 
-func newShopStream(t *testing.T, ns *testkit.NATSServer) *shopStream {
+func newShopStream(t *testing.T, ns *testkit.NATSServer, opts ...nats.Option) *shopStream {
 	t.Helper()
-	js, err := jetstream.New(ns.Connect())
+	js, err := jetstream.New(ns.Connect(opts...))
 	if err != nil {
 		t.Fatal(err)
 	}

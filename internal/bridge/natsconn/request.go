@@ -160,6 +160,14 @@ func (c *Conn) Request(ctx context.Context, m *nats.Msg, patience time.Duration,
 	return answer, err
 }
 
+// Ask sends a message that is answered at its reply subject, to a subscription of the caller. Until forget is called,
+// failed has why no answer comes: [AwayError] or [RefusedError].
+func (c *Conn) Ask(m *nats.Msg) (failed <-chan error, forget func(), err error) {
+	w := newWaiter(m.Subject, nil)
+	_, forget, err = c.send(m, w, false)
+	return w.failed, forget, err
+}
+
 // isNoResponders tells whether a message is the server's word that nobody subscribes.
 func isNoResponders(m *nats.Msg) bool {
 	const statusHeader, noResponders = "Status", "503"

@@ -35,10 +35,22 @@ type advisories struct {
 	cancel, cutLetters context.CancelFunc
 	done               chan struct{}
 
-	// there says that the consumer was seen. stored are the last letters whose end the server may not know of. Both are
-	// the goroutine's.
+	// What follows is the goroutine's. there says that the consumer was seen. stored are the last letters whose end the
+	// server may not know of.
 	there  bool
 	stored recently
+	// heard says that the server hears what is said of advisories, unheard since when it was last found that it does not
+	// let us say it, and why.
+	heard   bool
+	unheard failure
+	// lacks says what the stream does not keep, or why that is not known.
+	lacks error
+}
+
+// failure is an error that holds for a time.
+type failure struct {
+	err error
+	at  time.Time
 }
 
 const (
@@ -105,14 +117,12 @@ func (w *advisories) run() {
 			return
 		}
 		if err == nil {
-			w.o.Conn.Note(w, "", "")
+			w.note(w.lasting())
 			failures = 0
 			continue
 		}
 		if _, away := errors.AsType[*natsconn.AwayError](err); !away { // of that health tells already
-			text := fmt.Sprintf("route %s: what consumers of the stream %s give up is not stored in %s: %v",
-				w.o.Route, w.o.Settings.NATS.Stream, w.o.Settings.Delivery.DeadLetterTopic, err)
-			w.o.Conn.Note(w, status.ProblemNATS, text)
+			w.note(err)
 			if failures == 0 {
 				w.o.Log.Warn("what consumers of a stream give up is not stored as dead letters, trying again",
 					"stream", w.o.Settings.NATS.Stream, "error", err)
@@ -126,8 +136,33 @@ func (w *advisories) run() {
 	}
 }
 
+// note has health tell why letters are not stored, nil that they are.
+func (w *advisories) note(err error) {
+	if err == nil {
+		w.o.Conn.Note(w, "", "")
+		return
+	}
+	w.o.Conn.Note(w, status.ProblemNATS, fmt.Sprintf("route %s: what consumers of the stream %s give up is not stored in %s: %v",
+		w.o.Route, w.o.Settings.NATS.Stream, w.o.Settings.Delivery.DeadLetterTopic, err))
+}
+
+// lasting is what is wrong still, though the server answers. An advisory that was not finished comes again after
+// ackWait, here or in another copy: what has not shown itself again by then is over.
+func (w *advisories) lasting() error {
+	if w.unheard.err != nil && time.Since(w.unheard.at) < 2*ackWait {
+		return w.unheard.err
+	}
+	return w.lacks
+}
+
 // next takes one advisory, or finds that there is none.
 func (w *advisories) next() error {
+	if !w.there || w.lacks != nil {
+		w.lacks = w.look()
+		if _, away := errors.AsType[*natsconn.AwayError](w.lacks); away {
+			return w.lacks
+		}
+	}
 	if !w.there {
 		if err := w.consume(); err != nil {
 			return err
@@ -136,14 +171,18 @@ func (w *advisories) next() error {
 	}
 	ask := nats.NewMsg("$JS.API.CONSUMER.MSG.NEXT." + w.o.Settings.NATS.AdvisoryStream + "." + w.name)
 	ask.Reply, ask.Data = w.inbox, fmt.Appendf(nil, `{"batch":1,"expires":%d}`, askFor)
-	if err := w.o.Conn.Publish(w.ctx, ask); err != nil {
-		return err
+	failed, forget, err := w.o.Conn.Ask(ask)
+	defer forget()
+	if err != nil {
+		return fmt.Errorf("reading the stream %s: %w", w.o.Settings.NATS.AdvisoryStream, err)
 	}
 	timer := time.NewTimer(askFor + askTimeout)
 	defer timer.Stop()
 	select {
 	case m := <-w.came:
 		return w.take(m)
+	case err := <-failed:
+		return fmt.Errorf("reading the stream %s: %w", w.o.Settings.NATS.AdvisoryStream, err)
 	case <-timer.C:
 		return fmt.Errorf("%w of the stream %s within %s", natsconn.ErrSilent, w.o.Settings.NATS.AdvisoryStream, askFor+askTimeout)
 	case <-w.ctx.Done():
@@ -178,6 +217,60 @@ func (w *advisories) api(subject string, request, answer any) error {
 	return nil
 }
 
+// advisorySubjects are those on which JetStream tells of what the consumers of a stream give up.
+func advisorySubjects(stream string) []string {
+	const subjects = "$JS.EVENT.ADVISORY.CONSUMER."
+	return []string{subjects + "MAX_DELIVERIES." + stream + ".*", subjects + "MSG_TERMINATED." + stream + ".*"}
+}
+
+// look sees whether the stream keeps advisories: one that has other subjects is as quiet as one that nobody has given
+// anything up for.
+func (w *advisories) look() error {
+	n := &w.o.Settings.NATS
+	var answer struct {
+		Error  *apiError `json:"error"`
+		Config struct {
+			Subjects []string          `json:"subjects"`
+			Mirror   json.RawMessage   `json:"mirror"`
+			Sources  []json.RawMessage `json:"sources"`
+		} `json:"config"`
+	}
+	err := w.api("$JS.API.STREAM.INFO."+n.AdvisoryStream, struct{}{}, &answer)
+	if err == nil && answer.Error != nil {
+		err = errors.New(answer.Error.Description)
+	}
+	if err != nil {
+		return fmt.Errorf("reading the stream %s: %w", n.AdvisoryStream, err)
+	}
+	if len(answer.Config.Mirror) > 0 || len(answer.Config.Sources) > 0 {
+		return nil // it has what others keep
+	}
+	var missing []string
+	for _, subject := range advisorySubjects(n.Stream) {
+		if !slices.ContainsFunc(answer.Config.Subjects, func(kept string) bool { return overlap(kept, subject) }) {
+			missing = append(missing, subject)
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("the stream %s does not keep what NATS tells of it: add the subject %s to it", n.AdvisoryStream, strings.Join(missing, ", and "))
+	}
+	return nil
+}
+
+// overlap tells whether a message could have a subject of both patterns.
+func overlap(a, b string) bool {
+	x, y := strings.Split(a, "."), strings.Split(b, ".")
+	for i := range min(len(x), len(y)) {
+		if x[i] == ">" || y[i] == ">" {
+			return true
+		}
+		if x[i] != y[i] && x[i] != "*" && y[i] != "*" {
+			return false
+		}
+	}
+	return len(x) == len(y)
+}
+
 // consume sees that there is the consumer of advisories.
 func (w *advisories) consume() error {
 	n := &w.o.Settings.NATS
@@ -192,7 +285,6 @@ func (w *advisories) consume() error {
 		Filters     []string      `json:"filter_subjects"`
 		Replay      string        `json:"replay_policy"`
 	}
-	const subjects = "$JS.EVENT.ADVISORY.CONSUMER."
 	var answer struct {
 		Error *apiError `json:"error"`
 	}
@@ -201,7 +293,7 @@ func (w *advisories) consume() error {
 		"config": config{
 			Name: w.name, Durable: w.name, Description: "dead letters of route " + w.o.Route, Deliver: "all", Ack: "explicit",
 			AckWait: ackWait, MaxDeliver: -1, Replay: "instant",
-			Filters: []string{subjects + "MAX_DELIVERIES." + n.Stream + ".*", subjects + "MSG_TERMINATED." + n.Stream + ".*"},
+			Filters: advisorySubjects(n.Stream),
 		},
 	}, &answer)
 	if err == nil && answer.Error != nil {
@@ -275,6 +367,12 @@ func (w *advisories) take(m *nats.Msg) error {
 	if !strings.HasPrefix(given.Header.Get(nats.MsgIdHdr), w.mine+"/") || given.Header.Get(routeHeader) != w.o.Route {
 		return w.finish(m) // another has written it
 	}
+	// A letter whose end the server is never told of would be stored again and again.
+	if !w.heard {
+		if err := w.say(m, wordProgress); err != nil {
+			return err
+		}
+	}
 	if !w.store(m, &a, given) {
 		return w.ctx.Err()
 	}
@@ -284,13 +382,29 @@ func (w *advisories) take(m *nats.Msg) error {
 
 // finish has the server hand the advisory out no more. Where it does not hear of it, another copy may make a second
 // letter.
-func (w *advisories) finish(m *nats.Msg) error {
-	ack := nats.NewMsg(m.Reply)
-	ack.Data = wordAck
-	if _, err := w.o.Conn.Request(w.letters, ack, askTimeout, nil); err != nil {
-		return fmt.Errorf("finishing an advisory: %w", err)
+func (w *advisories) finish(m *nats.Msg) error { return w.say(m, wordAck) }
+
+// say says a word to the server, and returns when it has heard that.
+func (w *advisories) say(m *nats.Msg, word []byte) error {
+	said := nats.NewMsg(m.Reply)
+	said.Data = word
+	_, err := w.o.Conn.Request(w.letters, said, askTimeout, nil)
+	refused, is := errors.AsType[*natsconn.RefusedError](err)
+	if is && !refused.Deaf {
+		// The subject itself, with the numbers of the advisory in it, says less.
+		err = &natsconn.RefusedError{Subject: "$JS.ACK." + w.o.Settings.NATS.AdvisoryStream + ".>"}
 	}
-	return nil
+	if err != nil {
+		err = fmt.Errorf("finishing an advisory: %w", err)
+	}
+	w.heard = err == nil
+	switch {
+	case is:
+		w.unheard = failure{err, time.Now()}
+	case w.heard:
+		w.unheard = failure{}
+	}
+	return err
 }
 
 // fetch gets a message of the stream, nil where it is gone.
