@@ -161,11 +161,16 @@ func NewLine(r *record.Record, asHex bool) Line {
 		Key: Bytes{B: r.Key, Hex: asHex, Plain: true}, Value: Bytes{B: r.Value, Hex: asHex}, Headers: []LineHeader{},
 	}
 	for _, h := range r.Headers {
-		header := LineHeader{Name: h.Key, Value: Bytes{B: h.Value, Hex: asHex, Plain: true}}
-		if n, ok := Number(h); ok {
-			header.Number = &n
-		}
-		line.Headers = append(line.Headers, header)
+		line.Headers = append(line.Headers, NewLineHeader(h, asHex))
 	}
 	return line
+}
+
+// NewLineHeader makes the JSON form of a header.
+func NewLineHeader(h record.Header, asHex bool) LineHeader {
+	header := LineHeader{Name: h.Key, Value: Bytes{B: h.Value, Hex: asHex, Plain: true}}
+	if n, ok := Number(h); ok {
+		header.Number = &n
+	}
+	return header
 }

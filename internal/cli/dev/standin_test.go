@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -13,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/consume"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
@@ -171,6 +173,40 @@ func TestFixedPortsAreCheckedFirstAndUsed(t *testing.T) {
 	got.check(t, 0, "a")
 	if !strings.Contains(got.log, fmt.Sprintf("127.0.0.1:%d, embedded", port)) {
 		t.Errorf("another port is used:\n%s", got.log)
+	}
+}
+
+// Half a start would leave a person to find out what is there already.
+func TestPortsThatCannotBeAreRefusedBeforeAnythingIsStarted(t *testing.T) {
+	free, err := listenAt("tcp", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := free.Addr().(*net.TCPAddr).Port
+	if err := free.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for want, opts := range map[string]Options{
+		fmt.Sprintf("--nats-port 127.0.0.1:%d", port): {KafkaPort: port, NATSPort: port},
+		fmt.Sprintf("--admin 127.0.0.1:%d", port):     {KafkaPort: port, Admin: strconv.Itoa(port)},
+		"--kafka-port 127.0.0.1:99999":                {KafkaPort: 99999},
+		"--nats-port 127.0.0.1:-1":                    {NATSPort: -1},
+		"--admin nowhere":                             {Admin: "nowhere"},
+	} {
+		got := pipe(t, "", opts)
+		if !errors.Is(got.err, ErrPort) || !strings.Contains(got.err.Error(), want) || got.log != "" || strings.Contains(got.err.Error(), "taken") {
+			t.Errorf("%s: %v, having said %q", want, got.err, got.log)
+		}
+	}
+}
+
+func TestBytesThatAreNoTextAreWholeInJSON(t *testing.T) {
+	line, err := jsonLine(&kgo.Record{Key: []byte{0xff}, Value: []byte{0xfe}, Headers: []kgo.RecordHeader{
+		{Key: consume.HeaderAttempts, Value: []byte{0, 0, 0, 3}}, {Key: "twice", Value: []byte("a")}, {Key: "twice", Value: []byte{0xff}},
+	}}, nil)
+	const want = `"key_base64":"/w==","value_base64":"/g==","headers":[{"name":"kafka_deliveryAttempt","value":{"text":"\u0000\u0000\u0000\u0003"},"number":3},{"name":"twice","value":{"text":"a"}},{"name":"twice","value":{"base64":"/w=="}}]`
+	if err != nil || !strings.Contains(string(line), want) {
+		t.Errorf("%s, %v", line, err)
 	}
 }
 
