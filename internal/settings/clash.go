@@ -43,11 +43,31 @@ func (l *Link) Clash(other *Link, sameComponent bool) (text string, certain bool
 	}
 	topics, certain := a.shares(b)
 	if topics == "" {
-		return "", false
+		return l.retryClash(other)
 	}
 	return fmt.Sprintf("reads %s too, as a member of the same group (%s), and hands records over in another way: each record comes by one of the two only. "+
 		"Give one of them a consumer_group of its own, so that both get all records, or give both the same settings", topics,
 		a.Group), certain && sameComponent
+}
+
+// retryClash says in words which topics of one link's retries the other one reads, too.
+func (l *Link) retryClash(other *Link) (text string, certain bool) {
+	var both []string
+	for _, one := range l.Delivery.RetryTopicNames() {
+		if other.Consumer.reads(one) || other.Delivery.RetryTopic(one) != nil {
+			both = append(both, one)
+		}
+	}
+	for _, one := range other.Delivery.RetryTopicNames() {
+		if l.Consumer.reads(one) {
+			both = append(both, one)
+		}
+	}
+	if len(both) == 0 {
+		return "", false
+	}
+	return fmt.Sprintf("reads %s too, as a member of the same group (%s), and reads other topics: records that failed would come back by the wrong one. "+
+		"Give each a retry_topic_prefix or a consumer_group of its own", strings.Join(both, ", "), l.Consumer.Group), true
 }
 
 // meets tells whether two links are known to speak to the same cluster: they have an address in common.

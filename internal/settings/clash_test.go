@@ -30,6 +30,9 @@ func TestLinksThatCannotBothReadAreTold(t *testing.T) {
 		"one instance id, another group":   {config{"topic": "a", "group_instance_id": "i"}, config{"topic": "a", "group_instance_id": "i", "consumer_group": "h"}, false, "", false},
 		"other instance ids, other topics": {config{"topic": "a", "group_instance_id": "i"}, config{"topic": "b", "group_instance_id": "j"}, true, "", false},
 		"a share group and none":           {config{"topic": "a", "group_protocol": "share"}, config{"topic": "b"}, true, "with group_protocol=classic and not share", false},
+		"retry topics of one group":        {config{"topic": "a", "retry_topics": "1s,1m"}, config{"topic": "b", "retry_topics": "1m,1h"}, false, "reads g-retry-1m too", true},
+		"retry topics of their own":        {config{"topic": "a", "retry_topics": "1s"}, config{"topic": "b", "retry_topics": "1s", "retry_topic_prefix": "b."}, true, "", false},
+		"retry topics, and their reader":   {config{"topic": "a", "retry_topics": "1s"}, config{"topic": "g-retry-1s"}, false, "reads g-retry-1s too", true},
 		"classic and KIP-848 in one group": {config{"topic": "a", "group_protocol": "consumer"}, config{"topic": "b"}, true, "", false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -77,9 +77,24 @@ func deliverySection() section {
 			},
 			{
 				name: keyMaxAttempts, hints: []string{"attempts", "retries", "max_retries", "max_deliver"},
-				def: "0", defDoc: "`0`; with `dead_letter_topic` `5`", example: "10",
-				doc:   "Deliveries of a failing record, the first included, before it goes to `dead_letter_topic` or, without one, is treated as a rejected record (`on_reject`). `0` is without end. Calls that reached no component do not count.",
+				def: "0", defDoc: "`0`; with `dead_letter_topic` `5`, and with `retry_topics` besides one more than those", example: "10",
+				doc:   "Deliveries of a failing record, the first included and those from retry topics too, before it goes to `dead_letter_topic` or, without one, is treated as a rejected record (`on_reject`). `0` is without end. Calls that reached no component do not count.",
 				value: number(0, 1_000_000, "deliveries", func(d *draft) *int { return &d.link.Delivery.MaxAttempts }),
+			},
+			{
+				name: keyRetryTopics, hints: []string{"retry_topic", "retry_tiers", "retry_delays", "delayed_retries"},
+				example: "5s,1m,10m",
+				doc: "Delays of retry topics, each longer than the one before. A record that failed is moved to the first of them, where it " +
+					"waits while its key's next records go on; it comes back from there after the delay, and goes to the next one when it fails again. " +
+					"A key's order is lost with that ([delivery.md](delivery.md#retry-topics)). Not with `group_protocol=share`.",
+				value: into("list of durations, 100ms to 7d, or `none`", parseRetryDelays, func(d *draft) *[]time.Duration { return &d.retryDelays }),
+			},
+			{
+				name: keyRetryPrefix, hints: []string{"retry_topics_prefix", "retry_prefix"},
+				scope:  scopeLink,
+				defDoc: "`<consumer_group>-retry-`", example: "orders-mailer.retry.",
+				doc:   "What the names of the retry topics begin with; the delay follows. Only the link's own group may use them.",
+				value: text(func(d *draft) *string { return &d.retryPrefix }),
 			},
 			{
 				name: keyDeadLetter, hints: []string{"dlq", "dlt", "dead_letter", "dlq_topic", "dlt_topic", "dead_letter_queue",
@@ -119,6 +134,8 @@ func deliverySection() section {
 // Names of settings that the rules about delivery speak of.
 const (
 	keyMaxAttempts = "max_attempts"
+	keyRetryTopics = "retry_topics"
+	keyRetryPrefix = "retry_topic_prefix"
 	keyDeadLetter  = "dead_letter_topic"
 	keyReplyTopic  = "reply_topic"
 	keyReplyTopics = "reply_topics_from_records"

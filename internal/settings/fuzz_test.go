@@ -2,6 +2,7 @@ package settings
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -82,6 +83,7 @@ func checkPromises(t *testing.T, link Link) {
 		"calls are bounded":                        d.MaxInFlight > 0 && d.HandleTimeout > 0,
 		"a mechanism with SASL, and only then":     link.Cluster.Security.Protocol.UsesSASL() == (link.Cluster.Security.Mechanism != ""),
 		"partitions with the classic group only":   len(c.Partitions) == 0 || c.GroupProtocol == GroupClassic,
+		"retry topics are not read as new":         !slices.ContainsFunc(d.RetryTopicNames(), c.reads),
 		"dead letters are not read":                d.DeadLetterTopic == "" || !c.reads(d.DeadLetterTopic),
 		"marks are on envelopes":                   d.Tombstones != TombstonesEnvelope || d.Payload == PayloadEnvelope,
 		"the instance id is one that brokers take": c.InstanceID == "" || record.IsTopicName(c.InstanceID),

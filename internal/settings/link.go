@@ -224,7 +224,10 @@ type Delivery struct {
 	RetryBackoff    time.Duration
 	RetryBackoffMax time.Duration
 	// MaxAttempts is the number of deliveries before a failing record is dead-lettered; 0 means without end.
-	MaxAttempts     int
+	MaxAttempts int
+	// RetryTopics are where failing records wait for their next delivery, with rising delays; without any they wait in
+	// their places.
+	RetryTopics     []RetryTopic
 	DeadLetterTopic string
 	OnReject        OnReject
 	DrainTimeout    time.Duration
@@ -235,6 +238,12 @@ type Delivery struct {
 	Payload Payload
 	// Tombstones says what a record without a value is to the component.
 	Tombstones Tombstones
+}
+
+// RetryTopic is a topic in which records wait for a while before they are delivered again.
+type RetryTopic struct {
+	Topic string
+	Delay time.Duration
 }
 
 // ReplyTopicFor is the reply topic for the records of a topic, "" where there is none.

@@ -26,6 +26,9 @@ func (l Link) LogValue() slog.Value {
 		if l.Consumer.InstanceID != "" {
 			attrs = append(attrs, slog.String(keyInstanceID, l.Consumer.InstanceID))
 		}
+		if len(l.Delivery.RetryTopics) > 0 {
+			attrs = append(attrs, slog.String(keyRetryTopics, strings.Join(l.Delivery.RetryTopicNames(), ",")))
+		}
 		if l.Delivery.DeadLetterTopic != "" {
 			attrs = append(attrs, slog.String(keyDeadLetter, l.Delivery.DeadLetterTopic))
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // draft is what values are parsed into before the rules that look at several of them.
@@ -15,6 +16,9 @@ type draft struct {
 	topic    topicChoice
 	// isolation is the word behind Link.Consumer.ReadCommitted.
 	isolation string
+	// retryDelays and retryPrefix are those of Link.Delivery.RetryTopics.
+	retryDelays []time.Duration
+	retryPrefix string
 	// remarks are warnings about a value that was taken.
 	remarks []Warning
 }
@@ -80,6 +84,7 @@ func ParseLink(in Input) (Link, []Warning, error) {
 	p.securityRules()
 	p.destinationRules()
 	p.consumeRules()
+	p.retryRules()
 	p.deliveryRules()
 	p.messageRules()
 	p.topicRules()

@@ -16,8 +16,8 @@ var consumeOnly = []string{
 	"group_protocol", keyInstanceID,
 	"session_timeout", "rebalance_timeout", "commit_interval", "order", "max_in_flight", "batch_max_records",
 	"batch_max_bytes", "batch_max_wait", "transactions", "max_buffer",
-	"handle_timeout", "retry_backoff", "retry_backoff_max", keyMaxAttempts, keyDeadLetter, "on_reject", keyReplyTopic,
-	keyTombstones, keyFilter, keyOnFilterError,
+	"handle_timeout", "retry_backoff", "retry_backoff_max", keyMaxAttempts, keyRetryTopics, keyRetryPrefix, keyDeadLetter,
+	"on_reject", keyReplyTopic, keyTombstones, keyFilter, keyOnFilterError,
 }
 
 // consumeRules settle who reads what, as which member of which group.
@@ -146,6 +146,9 @@ func (p *parse) deliveryRules() {
 	d := &p.link.Delivery
 	if d.DeadLetterTopic != "" && !p.given(keyMaxAttempts) {
 		d.MaxAttempts = deadLetterAttempts
+		if n := len(d.RetryTopics); n > 0 {
+			d.MaxAttempts = 1 + n
+		}
 	}
 	if d.MaxAttempts > 0 && d.DeadLetterTopic == "" && d.OnReject == RejectSkip && !p.anyFailed(keyDeadLetter) {
 		p.warn(keyMaxAttempts, "is %d and no dead_letter_topic is set: a record that fails so often is skipped",
@@ -181,6 +184,7 @@ func (p *parse) topicRules() {
 	if d.DeadLetterTopic != "" && c.reads(d.DeadLetterTopic) {
 		p.fail(keyDeadLetter, "is one of the topics that the link reads, so that dead letters would be delivered again without end; read them with a link of their own")
 	}
+	p.retryTopicRules()
 	if topic := p.link.Request.ReplyTopic; topic != "" && c.reads(topic) {
 		p.warn(keyRequestTopic, "is one of the topics that the link reads: answers to requests are delivered to the component as messages, too")
 	}

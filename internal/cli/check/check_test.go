@@ -119,6 +119,7 @@ func TestWhatIsMissingFailsOrWarns(t *testing.T) {
 		"a topic that is read":                          {map[string]string{"topic": "absent", "reply_topic": "none"}, role.Messaging, StepTopic, "topic absent", Fail, "create_topics"},
 		"a topic that may be created":                   {map[string]string{"topic": "absent", "reply_topic": "none", "create_topics": "true"}, role.Messaging, StepTopic, "topic absent", OK, "create_topics makes it"},
 		"a reply topic":                                 {map[string]string{"topic": "in"}, role.Messaging, StepTopic, "topic in.reply", Warn, "reply_topic"},
+		"a retry topic":                                 {map[string]string{"topic": "in", "consumer_group": "g", "retry_topics": "1m"}, role.Messaging, StepTopic, "topic g-retry-1m", Fail, "retry_topics"},
 		"a dead-letter topic":                           {map[string]string{"topic": "in", "dead_letter_topic": "dead"}, role.Messaging, StepTopic, "topic dead", Fail, "dead_letter_topic"},
 		"a topic for answers":                           {map[string]string{"request_reply_topic": "answers"}, role.Messaging, StepTopic, "topic answers", Fail, "request_reply_topic"},
 		"an allowed topic":                              {map[string]string{"allowed_topics": "out"}, role.Messaging, StepTopic, "topic out", Fail, "allowed_topics"},

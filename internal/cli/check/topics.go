@@ -138,6 +138,9 @@ func (r *run) namedTopics() (names []string, all bool) {
 	}
 	add(s.Request.ReplyTopic)
 	add(s.Delivery.DeadLetterTopic)
+	for _, topic := range s.Delivery.RetryTopicNames() {
+		add(topic)
+	}
 	if r.link.Role.Produces() {
 		for _, topic := range slices.Concat(s.Producer.AllowedTopics, s.Producer.ReplyTopicsFromRecords) {
 			if hasGlob(topic) {
@@ -173,6 +176,11 @@ func (r *run) collectWants() {
 			w.partitions = []int32{p}
 		}
 		r.wants = append(r.wants, w)
+	}
+	for _, topic := range s.Delivery.RetryTopicNames() {
+		for _, op := range []kmsg.ACLOperation{kmsg.ACLOperationRead, kmsg.ACLOperationWrite} {
+			r.wants = append(r.wants, want{topic: topic, setting: "retry_topics", op: op})
+		}
 	}
 	if topic := s.Delivery.DeadLetterTopic; topic != "" {
 		r.wants = append(r.wants, want{topic: topic, setting: "dead_letter_topic", op: kmsg.ACLOperationWrite})

@@ -34,9 +34,9 @@ type Config struct {
 	Outputs *dispatch.Outputs
 	// TransactionalID is the id of the link's transactions, the same after a restart; needed with them.
 	TransactionalID string
-	// Produce stores a dead letter; it returns when the broker has acknowledged it. It is needed where the settings
-	// name a dead-letter topic.
-	Produce func(context.Context, record.Outgoing) error
+	// Send stores dead letters, and records in retry topics; it returns what became of each when the broker has said so.
+	// It is needed where the settings name such topics.
+	Send    func(context.Context, ...record.Outgoing) []record.Result
 	Limiter *semaphore.Weighted // nil: no limit beyond the link's own
 	// Memory is what the link's records are taken from; nil is without a limit beyond the link's own. It is the
 	// consumer's alone, which closes it in the end.

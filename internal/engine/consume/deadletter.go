@@ -43,7 +43,7 @@ func (cfg *Config) deadLetter() func(context.Context, *record.Record, int, error
 		return nil
 	}
 	return func(ctx context.Context, r *record.Record, attempts int, cause error) error {
-		return cfg.Produce(ctx, letter(r, attempts, cause))
+		return cfg.Send(ctx, letter(r, attempts, cause))[0].Err
 	}
 }
 

@@ -36,6 +36,7 @@ func (c *Consumer) GroupLag(ctx context.Context) ([]status.Partition, error) {
 		}
 		topics = slices.Sorted(maps.Keys(matched))
 	}
+	topics = slices.Concat(topics, c.cfg.Settings.Delivery.RetryTopicNames())
 	lags, err := kafka.GroupLag(ctx, s.adm, of.Group, of.ReadCommitted, topics...)
 	if err != nil {
 		return nil, err

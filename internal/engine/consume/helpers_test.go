@@ -99,7 +99,7 @@ func (h *handler) waitCalls(t *testing.T, n int) []call {
 // counts implements Observer.
 type counts struct {
 	fetched, rebalanced, missed, buried, skipped, commitErrors atomic.Int64
-	done, failed, repeated                                     atomic.Int64
+	done, failed, repeated, delayed                            atomic.Int64
 	transactions, transacted                                   atomic.Int64
 }
 
@@ -127,9 +127,10 @@ func (c *counts) RecordGivenUp(dead bool) {
 		c.skipped.Add(1)
 	}
 }
-func (c *counts) Fetched(records, _ int) { c.fetched.Add(int64(records)) }
-func (c *counts) Rebalanced()            { c.rebalanced.Add(1) }
-func (c *counts) Missed(n int64)         { c.missed.Add(n) }
+func (c *counts) RecordDelayed(time.Duration) { c.delayed.Add(1) }
+func (c *counts) Fetched(records, _ int)      { c.fetched.Add(int64(records)) }
+func (c *counts) Rebalanced()                 { c.rebalanced.Add(1) }
+func (c *counts) Missed(n int64)              { c.missed.Add(n) }
 func (c *counts) Committed(err error) {
 	if err != nil {
 		c.commitErrors.Add(1)
@@ -178,12 +179,16 @@ func startWith(t *testing.T, brokers []string, h *handler, config map[string]str
 	producer := testkit.NewClient(t, brokers)
 	cfg := Config{
 		Settings: link, Access: access, Receiver: h, Component: "echo", Observer: c.counts, Log: c.log.Logger(),
-		Produce: func(ctx context.Context, out record.Outgoing) error {
-			r := &kgo.Record{Topic: out.Topic, Key: out.Key, Value: out.Value, Timestamp: out.Timestamp}
-			for _, h := range out.Headers {
-				r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+		Send: func(ctx context.Context, records ...record.Outgoing) []record.Result {
+			results := make([]record.Result, len(records))
+			for i, out := range records {
+				r := &kgo.Record{Topic: out.Topic, Key: out.Key, Value: out.Value, Timestamp: out.Timestamp}
+				for _, h := range out.Headers {
+					r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+				}
+				results[i].Err = producer.ProduceSync(ctx, r).FirstErr()
 			}
-			return producer.ProduceSync(ctx, r).FirstErr()
+			return results
 		},
 	}
 	change(&cfg)

@@ -88,8 +88,8 @@ func (w *watcher) look(ctx context.Context) bool {
 	return err == nil && len(found) == 0
 }
 
-// check asks for the topics that the link reads and the one for its dead letters. Missing ones are created where
-// create_topics says so.
+// check asks for the topics that the link reads, those of its retries among them, and the one for its dead letters.
+// Missing ones are created where create_topics says so.
 func (w *watcher) check(ctx context.Context) []problem {
 	c := &w.cfg.Settings.Consumer
 	if c.GroupProtocol == settings.GroupConsumer {
@@ -101,6 +101,8 @@ func (w *watcher) check(ctx context.Context) []problem {
 	if err != nil {
 		return []problem{{kind: status.ProblemKafka, err: err}}
 	}
+	own := len(topics)
+	topics = append(topics, w.cfg.Settings.Delivery.RetryTopicNames()...)
 	reads := len(topics)
 	deadLetters := w.cfg.Settings.Delivery.DeadLetterTopic
 	if deadLetters != "" {
@@ -119,15 +121,12 @@ func (w *watcher) check(ctx context.Context) []problem {
 	for i, topic := range topics {
 		t := details.Topics[topic]
 		err := t.Err
-		if c.TopicPattern != nil && i < reads && errors.Is(err, kerr.UnknownTopicOrPartition) {
+		if c.TopicPattern != nil && i < own && errors.Is(err, kerr.UnknownTopicOrPartition) {
 			gone++
 			continue
 		}
-		need := kmsg.ACLOperationRead
-		if i >= reads {
-			need = kmsg.ACLOperationWrite
-		}
-		if err == nil && mayNot(need, t.AuthorizedOperations) {
+		if err == nil && (i < reads && mayNot(kmsg.ACLOperationRead, t.AuthorizedOperations) ||
+			i >= own && mayNot(kmsg.ACLOperationWrite, t.AuthorizedOperations)) {
 			err = kerr.TopicAuthorizationFailed
 		}
 		if errors.Is(err, kerr.UnknownTopicOrPartition) && w.cfg.Settings.Create.Enabled {
@@ -150,7 +149,7 @@ func (w *watcher) check(ctx context.Context) []problem {
 			found = append(found, problem{kind, doingTopic(topic), err})
 		}
 	}
-	if gone == reads && c.TopicPattern != nil {
+	if gone == own && c.TopicPattern != nil {
 		found = append(found, problem{kind: status.ProblemTopic, err: kafka.ErrNoMatch})
 	}
 	if slices.ContainsFunc(wanted, func(tp topicPartition) bool { return !slices.Contains(w.wanted, tp) }) {
@@ -161,13 +160,14 @@ func (w *watcher) check(ctx context.Context) []problem {
 	return append(found, w.awaited(ctx, wanted, ids)...)
 }
 
-// topics are the names of those to read.
+// topics are the names of those to read, without those of retries.
 func (w *watcher) topics(ctx context.Context) ([]string, error) {
 	c := &w.cfg.Settings.Consumer
 	if c.TopicPattern == nil {
 		return slices.Clone(c.Topics), nil
 	}
-	if known := w.cl.GetConsumeTopics(); len(known) > 0 {
+	known := slices.DeleteFunc(w.cl.GetConsumeTopics(), func(name string) bool { return w.cfg.Settings.Delivery.RetryTopic(name) != nil })
+	if len(known) > 0 {
 		slices.Sort(known)
 		return known, nil
 	}

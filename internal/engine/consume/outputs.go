@@ -93,7 +93,7 @@ func (s *session) commitTogether(ctx context.Context, going map[topicPartition]*
 	if errors.Is(err, produce.ErrMaybeCommitted) {
 		for tp, a := range going {
 			if n := a.tx.GivenUp(); n > 0 {
-				s.log.Warn("it is not known whether records were given up: their transaction may have been committed", "topic", tp.topic,
+				s.log.Warn("it is not known whether records were given up or moved to retry topics: their transaction may have been committed", "topic", tp.topic,
 					"partition", tp.partition, "records", n, "up_to", a.tx.commit.offset)
 			}
 		}

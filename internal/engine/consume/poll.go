@@ -155,14 +155,15 @@ func (s *session) resize() {
 }
 
 // full tells whether a partition has its share of the buffer. The bound on the span shrinks with the share, so that
-// a partition is resumed at half of both.
+// a partition is resumed at half of both. One that has records whose time has not come needs no more of them: those
+// behind them come due later.
 func (a *assignment) full(share int64) bool {
 	load := a.Load()
 	span := maxSpan
 	if a.paused {
 		span /= 2
 	}
-	return load.Bytes >= share || load.Span >= span
+	return load.Bytes >= share || load.Span >= span || load.Parked > 0
 }
 
 // standsStill tells whether a partition waits for the operator.
@@ -236,7 +237,7 @@ func (s *session) add(a *assignment, fetched []*kgo.Record) {
 	records, bytes := 0, 0
 	for _, f := range fetched {
 		if f.Attrs.IsControl() {
-			a.Add(batch, attemptsBefore)
+			a.Add(batch, s.cfg.history)
 			batch = batch[:0]
 			a.Skip(f.Offset, f.LeaderEpoch)
 			continue
@@ -246,6 +247,6 @@ func (s *session) add(a *assignment, fetched []*kgo.Record) {
 		bytes += r.Size()
 		batch = append(batch, r)
 	}
-	a.Add(batch, attemptsBefore)
+	a.Add(batch, s.cfg.history)
 	s.cfg.Observer.Fetched(records, bytes)
 }

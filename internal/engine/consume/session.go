@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -120,10 +122,14 @@ func clientOptions(cfg *Config) []kgo.Opt {
 	if c.TopicPattern != nil {
 		// Without topics that are excluded, the client has the broker match the pattern in a group of KIP-848: that one
 		// matches Kafka's internal topics too, and a link that read the topic of its own commits would feed it for ever.
-		opts = append(opts, kgo.ConsumeRegex(), kgo.ConsumeTopics("^(?:"+c.TopicPattern.String()+")$"),
+		patterns := []string{c.TopicPattern.String()}
+		for _, retries := range cfg.Settings.Delivery.RetryTopicNames() {
+			patterns = append(patterns, regexp.QuoteMeta(retries))
+		}
+		opts = append(opts, kgo.ConsumeRegex(), kgo.ConsumeTopics("^(?:"+strings.Join(patterns, "|")+")$"),
 			kgo.ConsumeExcludeTopics(kafka.InternalTopics.String()))
 	} else {
-		opts = append(opts, kgo.ConsumeTopics(c.Topics...))
+		opts = append(opts, kgo.ConsumeTopics(slices.Concat(c.Topics, cfg.Settings.Delivery.RetryTopicNames())...))
 	}
 	isolation := kgo.ReadUncommitted()
 	if c.ReadCommitted {
@@ -178,6 +184,8 @@ func newSession(cfg *Config, from *origin) (*session, error) {
 		Transactional:  cfg.transactional(),
 		DeadLetter:     cfg.deadLetter(),
 		MakeDeadLetter: cfg.letter(),
+		MakeRetry:      cfg.newRetry,
+		Send:           cfg.Send,
 		Limiter:        cfg.Limiter,
 		Progress:       s.finished,
 		Memory:         cfg.Memory,
@@ -356,6 +364,9 @@ func addDispatchProblems(ps *status.Problems, d *dispatch.Status, cfg *Config) {
 	}
 	if d.Outputs != nil {
 		ps.Add(status.ProblemOutputs, fmt.Sprintf("outputs of the component cannot be produced: %v", d.Outputs))
+	}
+	if d.RetryTopic != nil {
+		ps.Add(status.ProblemRetryTopics, fmt.Sprintf("records that failed cannot be written to their retry topics: %v", d.RetryTopic))
 	}
 	if d.DeadLetter != nil {
 		ps.Add(status.ProblemDeadLetters, fmt.Sprintf("dead letters cannot be written to %s: %v", cfg.Settings.Delivery.DeadLetterTopic, d.DeadLetter))

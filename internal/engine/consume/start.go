@@ -60,6 +60,8 @@ func (s *session) decideStarts(ctx context.Context, fetched map[string]map[int32
 			c := commits[topic][id]
 			meta, ahead := parseMetadata(c.Metadata, c.At)
 			switch known := now.topicID != (kadm.TopicID{}); {
+			case c.At < 0 && s.cfg.Settings.Delivery.RetryTopic(topic) != nil:
+				pins.at(tp, settings.Start{Kind: settings.StartEarliest}, now) // whatever start says: these are records of the group's own
 			case c.At < 0 && first > 0 && int(id) >= first:
 				s.log.Info("a partition was added to the topic: reading it from its start", "topic", topic, "partition", id)
 				pins.at(tp, settings.Start{Kind: settings.StartEarliest}, now)

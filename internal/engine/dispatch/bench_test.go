@@ -67,6 +67,7 @@ func (nobody) Batched(int)                          {}
 func (nobody) Delivered(record.Kind, time.Duration) {}
 func (nobody) GivenUp(time.Duration)                {}
 func (nobody) RecordGivenUp(bool)                   {}
+func (nobody) RecordDelayed(time.Duration)          {}
 
 // BenchmarkDeliver is what a record costs from its arrival until it is finished, its call apart, one by one and in
 // batches.

@@ -34,6 +34,10 @@ type step struct {
 	after time.Duration // of the outcome
 	// outputs are to be stored before the record is finished, or with its offset.
 	outputs []record.Outgoing
+	// move is what is to be stored in a retry topic before the record is finished here, with that topic's delay; nil where
+	// nothing is.
+	move  *record.Outgoing
+	delay time.Duration
 	// afterCommit tells that the record was given up, where that is so only when its offset has been committed with
 	// outputs; nil elsewhere.
 	afterCommit func()
@@ -49,6 +53,7 @@ func (d *Dispatcher) run(c *call) {
 		// Before dead letters and outputs are written, which can take long and says nothing about the component.
 		at := d.note(c, &result)
 		outputs := d.walk(c, outcomes, at, result.outputs)
+		d.storeMoves(c)
 		last, c = c, d.settle(c, d.produce(c, outputs))
 	}
 }
@@ -142,6 +147,8 @@ func (d *Dispatcher) walk(c *call, outcomes []record.Outcome, at Circumstances, 
 		switch {
 		case s.next == GiveUp:
 			d.giveUp(c.p, it, s)
+		case s.next == Retry && len(d.cfg.Delivery.RetryTopics) > 0:
+			d.delay(it, s)
 		case s.next == RetryAlone:
 			it.alone = true
 		}
@@ -251,13 +258,13 @@ func (p *Partition) stopAt(it *item, s *step) {
 		wait = Bounded(s.after)
 	case Wait: // the gate says when
 	case holdPartition:
-		p.held = fmt.Errorf("offset %d was rejected: %w", it.rec.Offset, s.err)
+		p.held = fmt.Errorf("offset %d was rejected: %w", it.nextOffset-1, s.err)
 		d.cfg.Log.Error("a record was rejected: its partition stands still (on_reject=stop)", "topic", p.topic, "partition", p.id,
-			"offset", it.rec.Offset, "attempts", it.earlier+it.attempts, "reason", s.err)
+			"offset", it.nextOffset-1, "attempts", it.earlier+it.attempts, "reason", s.err)
 		return
 	case Leave:
 		if p.ctx.Err() != nil {
-			p.givenUp = append(p.givenUp, it.rec.Offset)
+			p.givenUp = append(p.givenUp, it.nextOffset-1)
 		}
 		return
 	case Finish, GiveUp, behind: // nothing stops at these

@@ -18,32 +18,47 @@ type DeadLetters struct {
 	Delivery *settings.Delivery
 	Observer Observer
 
+	storing
+}
+
+// storing knows whether what is to be stored before a record is finished waits for that, and why.
+type storing struct {
 	mu      sync.Mutex
-	waiting int   // dead letters that could not be written yet
+	waiting int   // that could not be stored yet
 	err     error // the last reason
 }
 
 // Write stores a dead letter, however long Kafka keeps it waiting, and tells of it. It returns false where ctx ends
 // first.
 func (l *DeadLetters) Write(ctx context.Context, r *record.Record, attempts int, cause error, log *slog.Logger) bool {
+	stored := l.until(ctx, l.Delivery, func() error { return l.Store(ctx, r, attempts, cause) }, func(err error) {
+		log.Error("dead-lettering a record failed; the record waits",
+			"dead_letter_topic", l.Delivery.DeadLetterTopic, "error", err)
+	})
+	if stored {
+		l.Written(log)
+	}
+	return stored
+}
+
+// until stores something, however often that fails, which is told each time. It returns false where ctx ends first.
+func (s *storing) until(ctx context.Context, d *settings.Delivery, store func() error, failed func(error)) bool {
 	for failures := 1; ; failures++ {
-		err := l.Store(ctx, r, attempts, cause)
+		err := store()
 		switch {
 		case err == nil:
-			l.Written(log)
 			return true
 		case ctx.Err() != nil:
 			return false
 		}
-		log.Error("dead-lettering a record failed; the record waits",
-			"dead_letter_topic", l.Delivery.DeadLetterTopic, "error", err)
+		failed(err)
 		if failures == 1 {
-			l.wait(1, err)
-			defer func() { l.wait(-1, nil) }()
+			s.wait(1, err)
+			defer func() { s.wait(-1, nil) }()
 		} else {
-			l.wait(0, err)
+			s.wait(0, err)
 		}
-		if !backoff.Sleep(ctx, Backoff(l.Delivery, failures, 0)) {
+		if !backoff.Sleep(ctx, Backoff(d, failures, 0)) {
 			return false
 		}
 	}
@@ -62,22 +77,22 @@ func (l *DeadLetters) Skipped(log *slog.Logger) {
 	log.Warn("a record was rejected and is skipped: no dead_letter_topic is set")
 }
 
-// Err is why dead letters cannot be written at present; nil when they can or none is due.
-func (l *DeadLetters) Err() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.waiting == 0 {
+// Err is why nothing can be stored at present; nil when it can or nothing is due.
+func (s *storing) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.waiting == 0 {
 		return nil
 	}
-	return l.err
+	return s.err
 }
 
-func (l *DeadLetters) wait(more int, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.waiting += more
+func (s *storing) wait(more int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting += more
 	if err != nil {
-		l.err = err
+		s.err = err
 	}
 }
 
@@ -86,7 +101,7 @@ func (l *DeadLetters) wait(more int, err error) {
 func (d *Dispatcher) giveUp(p *Partition, it *item, s *step) {
 	s.next = Finish
 	attempts := it.earlier + it.attempts
-	log := d.cfg.Log.With("topic", p.topic, "partition", p.id, "offset", it.rec.Offset, "attempts", attempts, "reason", s.err)
+	log := d.cfg.Log.With("topic", it.rec.Topic, "partition", it.rec.Partition, "offset", it.rec.Offset, "attempts", attempts, "reason", s.err)
 	switch {
 	case d.cfg.Transactional && d.cfg.MakeDeadLetter != nil:
 		s.outputs = []record.Outgoing{d.cfg.MakeDeadLetter(it.rec, attempts, s.err)}

@@ -87,6 +87,7 @@ type counts struct {
 	skipped  int
 	repeated int
 	batched  int // records in batches
+	delayed  []time.Duration
 }
 
 func (c *counts) Redelivered() {
@@ -126,6 +127,12 @@ func (c *counts) RecordGivenUp(deadLettered bool) {
 	}
 }
 
+func (c *counts) RecordDelayed(delay time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.delayed = append(c.delayed, delay)
+}
+
 func config(s *script) (Config, *counts) {
 	c := &counts{}
 	return Config{
@@ -154,7 +161,7 @@ func keyed(n int, keys ...string) []*record.Record {
 	return rs
 }
 
-func first(*record.Record) int { return 0 }
+func first(*record.Record) History { return History{} }
 
 // lowestUnfinished is the lowest offset that is not finished. ok is false where nothing has been finished yet.
 func lowestUnfinished(p *Partition) (offset int64, epoch int32, ok bool) {

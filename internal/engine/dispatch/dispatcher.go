@@ -30,6 +30,11 @@ type Config struct {
 	// makes is the record's output.
 	DeadLetter     func(ctx context.Context, r *record.Record, attempts int, cause error) error
 	MakeDeadLetter func(r *record.Record, attempts int, cause error) record.Outgoing
+	// MakeRetry makes of a record that has failed so often what is stored in one of Delivery.RetryTopics, and Send stores
+	// such and says what became of each. They are needed where there are such topics; with Transactional, what is made is
+	// the record's output.
+	MakeRetry func(r *record.Record, to *settings.RetryTopic, attempts int, cause error) record.Outgoing
+	Send      func(context.Context, ...record.Outgoing) []record.Result
 	// Limiter bounds the calls of all links of the provider together; nil does not.
 	Limiter *semaphore.Weighted
 	// Progress is called, without a lock held, whenever a record has been finished. It must not block.
@@ -76,6 +81,8 @@ type Observer interface {
 	Batched(records int)
 	// RecordGivenUp is called when a record was dead-lettered, or skipped where there is no dead-letter topic.
 	RecordGivenUp(deadLettered bool)
+	// RecordDelayed is called when a record that failed was stored in the retry topic of that delay.
+	RecordDelayed(delay time.Duration)
 }
 
 // Dispatcher hands the records of one link to its component. All methods may be called by many goroutines at once.
@@ -83,6 +90,7 @@ type Dispatcher struct {
 	cfg         Config
 	caller      Caller
 	deadLetters DeadLetters
+	retries     storing
 
 	mu              sync.Mutex
 	turns           turns
@@ -141,19 +149,21 @@ type Status struct {
 	Outputs error
 	// DeadLetter says why dead letters cannot be written at present; nil when they can or none is due.
 	DeadLetter error
+	// RetryTopic says why records cannot be written to retry topics at present; nil when they can or none is due.
+	RetryTopic error
 }
 
 // Status returns a snapshot.
 func (d *Dispatcher) Status() Status {
-	letters := d.deadLetters.Err()
+	letters, retries := d.deadLetters.Err(), d.retries.Err()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := Status{
 		InFlight: d.recordsInFlight, Buffered: d.buffered, KeylessOnly: d.keyless && !d.keyed,
-		Unavailable: d.gate.hold, Outputs: d.outputsErr, DeadLetter: letters,
+		Unavailable: d.gate.hold, Outputs: d.outputsErr, DeadLetter: letters, RetryTopic: retries,
 	}
 	for p := range d.partitions {
-		s.Waiting += p.unfinished
+		s.Waiting += p.unfinished - p.parked.len()
 		if p.items.len() > 0 {
 			if read := p.items.peek().added; s.Oldest.IsZero() || read.Before(s.Oldest) {
 				s.Oldest = read

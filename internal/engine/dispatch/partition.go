@@ -36,6 +36,9 @@ type Partition struct {
 	place      int
 	spareItems []item
 	spareLanes []soloLane
+	// parked are the items whose time has not come, due is when that of the first of them does.
+	parked queue[*item]
+	due    *time.Timer
 	// items holds every record from the lowest unfinished one on, in the order of their offsets.
 	items queue[*item]
 	next  int64 // the lowest offset that Add still takes
@@ -79,8 +82,8 @@ type item struct {
 	earlier     int               // deliveries before the record came to this link
 	outputs     []record.Outgoing // of a finished record, where they are left to the committer
 	afterCommit func()            // see step
-	added       time.Time
-	stamp       int64 // the record's timestamp in milliseconds; 0 where it has none
+	added       time.Time         // or when its time comes
+	stamp       int64             // the record's timestamp, or when its time comes, in milliseconds; 0 where it has none
 	// Small ones stand together: there are as many items as records in flight.
 	epoch      int32
 	wasted     int32 // times that it was handled for nothing, since one before it in its lane failed
@@ -133,8 +136,8 @@ func (d *Dispatcher) Open(topic string, id int32, from int64) *Partition {
 
 // Add queues records in the order of their offsets. Records below what has been added before are ignored: Kafka's
 // client may read a batch again after a reconnect. Add does not block; the caller bounds what it adds by
-// [Partition.Load] and [Dispatcher.Buffered]. earlier gives the deliveries that a record has behind it.
-func (p *Partition) Add(records []*record.Record, earlier func(*record.Record) int) {
+// [Partition.Load] and [Dispatcher.Buffered]. history gives what a record has behind it.
+func (p *Partition) Add(records []*record.Record, history func(*record.Record) History) {
 	now := time.Now()
 	d := p.d
 	d.mu.Lock()
@@ -150,25 +153,35 @@ func (p *Partition) Add(records []*record.Record, earlier func(*record.Record) i
 			p.pass(r.Offset, r.LeaderEpoch)
 			continue
 		}
-		it := p.newItem()
-		*it = item{rec: r, nextOffset: r.Offset + 1, epoch: r.LeaderEpoch, size: int64(r.Size()), cost: r.Cost() + laneCost, earlier: earlier(r), added: now, turn: d.nextTurn(), stamp: stampOf(r)}
+		it, was := p.newItem(), history(r)
+		*it = item{rec: r, nextOffset: r.Offset + 1, epoch: r.LeaderEpoch, size: int64(r.Size()), cost: r.Cost() + laneCost, earlier: was.Earlier, attempts: was.Attempts, added: now, turn: d.nextTurn(), stamp: stampOf(r)}
 		it.place = it.turn
 		p.next = it.nextOffset
 		p.items.push(it)
 		p.unfinished++
 		p.hold(it.cost + itemCost)
-		l := p.laneOf(r)
-		it.lane = l
-		l.waiting.push(it)
-		switch l.state {
-		case laneIdle:
-			p.makeReady(l)
-		case laneReady:
-			p.readyItems++
-		case laneCalling, laneBackingOff: // it is its turn later
+		if !was.Due.IsZero() {
+			p.park(it, &was, now)
+			continue
 		}
+		p.enqueue(it)
 	}
+	p.unpark(now)
 	d.schedule()
+}
+
+// enqueue has an item wait in its lane. d.mu is held.
+func (p *Partition) enqueue(it *item) {
+	l := p.laneOf(it.rec)
+	it.lane = l
+	l.waiting.push(it)
+	switch l.state {
+	case laneIdle:
+		p.makeReady(l)
+	case laneReady:
+		p.readyItems++
+	case laneCalling, laneBackingOff: // it is its turn later
+	}
 }
 
 // Skip passes over an offset that holds nothing to deliver, such as a transaction marker, so that the committed
@@ -418,13 +431,15 @@ type Load struct {
 	Span int
 	// Outputs is the size of the outputs that [Partition.TakeFinished] would return. They are part of Bytes.
 	Outputs int64
+	// Parked is the number of records whose time has not come.
+	Parked int
 }
 
 // Load returns the current load.
 func (p *Partition) Load() Load {
 	p.d.mu.Lock()
 	defer p.d.mu.Unlock()
-	return Load{Bytes: p.buffered, Span: p.items.len(), Outputs: p.outputBytes}
+	return Load{Bytes: p.buffered, Span: p.items.len(), Outputs: p.outputBytes, Parked: p.parked.len()}
 }
 
 // Close ends the assignment in order: no call starts any more, running calls may finish until ctx ends and are given
@@ -460,6 +475,9 @@ func (p *Partition) beginClose(lost bool) {
 	for l := range p.backingOff {
 		l.timer.Stop()
 	}
+	if p.due != nil {
+		p.due.Stop()
+	}
 	if p.callsInFlight == 0 {
 		close(p.drained)
 	}
@@ -492,7 +510,7 @@ func (p *Partition) free() (givenUp []int64) {
 	// Finished records may be taken still.
 	p.hold(p.outputBytes - p.buffered)
 	p.unfinished = 0
-	p.items, p.lanes, p.keyless, p.backingOff = queue[*item]{}, nil, nil, nil
+	p.items, p.parked, p.lanes, p.keyless, p.backingOff = queue[*item]{}, queue[*item]{}, nil, nil, nil
 	d.turns.drop(p)
 	p.ready, p.readyItems = readyLanes{}, 0
 	if !d.anyUnfinished() {

@@ -85,9 +85,11 @@ func newReading(shared *shared, c *claim, instance string) (*reading, error) {
 	return s, nil
 }
 
-// produces tells whether the reading stores records itself: dead letters, or what the component makes of records.
+// produces tells whether the reading stores records itself: dead letters, those that wait in retry topics, or what the
+// component makes of records.
 func (s *reading) produces() bool {
-	return s.claim.wanted.Role == role.Process || s.settings.Delivery.DeadLetterTopic != ""
+	d := &s.settings.Delivery
+	return s.claim.wanted.Role == role.Process || d.DeadLetterTopic != "" || len(d.RetryTopics) > 0
 }
 
 // produceAs has the reading produce with these settings from now on. It returns the handle that is to be released, nil
@@ -165,7 +167,7 @@ func (s *reading) consumerConfig() consume.Config {
 	cfg := consume.Config{
 		Settings: s.settings, Access: s.access, Component: s.claim.id.Peer, Words: s.shared.Words,
 		Batches: s.claim.wanted.Role.Batches(),
-		Produce: s.deadLetter, Limiter: s.shared.Limiter, Observer: s.metrics, Secrets: s.shared.Secrets, Log: s.log,
+		Send:    s.send, Limiter: s.shared.Limiter, Observer: s.metrics, Secrets: s.shared.Secrets, Log: s.log,
 	}
 	letters := cfg
 	cfg.Receiver = s.receiver(letters.GiveUp)
@@ -176,10 +178,10 @@ func (s *reading) consumerConfig() consume.Config {
 	return cfg
 }
 
-// deadLetter stores a dead letter as it is: the component's restrictions (allowed_topics, producer_partitions) are not
-// those of dead letters.
-func (s *reading) deadLetter(ctx context.Context, out record.Outgoing) error {
-	return s.publisher.Send(ctx, out)[0].Err
+// send stores dead letters and what waits in retry topics as they are: the component's restrictions (allowed_topics,
+// producer_partitions) are not those of these.
+func (s *reading) send(ctx context.Context, records ...record.Outgoing) []record.Result {
+	return s.publisher.Send(ctx, records...)
 }
 
 // publish stores what a component has made of records, and returns the first error.

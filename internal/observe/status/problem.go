@@ -35,9 +35,11 @@ const (
 	// ProblemUnavailable is a component that takes no calls, ProblemFailing one that takes them and fails.
 	ProblemUnavailable ProblemKind = "unavailable"
 	ProblemFailing     ProblemKind = "failing"
-	// ProblemOutputs are outputs of the component that cannot be produced, ProblemDeadLetters dead letters.
+	// ProblemOutputs are outputs of the component that cannot be produced, ProblemDeadLetters dead letters, and
+	// ProblemRetryTopics records that failed and cannot be stored where they are to wait.
 	ProblemOutputs     ProblemKind = "outputs"
 	ProblemDeadLetters ProblemKind = "dead_letters"
+	ProblemRetryTopics ProblemKind = "retry_topics"
 	// ProblemPublish is a topic to which the component's publishes fail.
 	ProblemPublish ProblemKind = "publish"
 	// ProblemReplies are answers to requests that cannot be read.

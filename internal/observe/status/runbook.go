@@ -18,6 +18,7 @@ var runbook = map[ProblemKind]string{
 	ProblemFailing:     "the-component-fails",
 	ProblemOutputs:     "publishing-fails",
 	ProblemDeadLetters: "dead-letters-cannot-be-written",
+	ProblemRetryTopics: "dead-letters-cannot-be-written",
 	ProblemPublish:     "publishing-fails",
 	ProblemReplies:     "publishing-fails",
 	ProblemNATS:        "the-nats-of-a-bridges-routes",

@@ -115,6 +115,10 @@ var (
 		labels: ofLink,
 		help:   "Evaluations of the filter that failed. on_filter_error says what becomes of their records.",
 		bad:    "Any increase: the filter has no answer for some records. The log says at which place of the expression, and why."})
+	recordsDelayed = declare(metric{section: sectionComponent, name: "delayed_records_total", kind: counter,
+		labels: with(ofLink, "delay"),
+		help:   "Records that failed and were stored in a retry topic (retry_topics), by its delay. They come again from there.",
+		bad:    "A steady increase: the component fails at some records. That of the longest delay: they fail again and again, and become dead letters next."})
 	inFlightRecords = declare(metric{section: sectionComponent, name: "in_flight_records", kind: gauge, labels: ofLink,
 		help: "Records that are with the component.",
 		bad:  "Always at max_in_flight while waiting_records grows: the component is the bottleneck."})

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
+	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
 // LinkMetrics are the counts of one link. They implement the observers of the packages that do the work. Their methods
@@ -179,6 +180,11 @@ func (l *LinkMetrics) Filtered() { l.filtered.Inc() }
 
 // FilterFailed counts an evaluation of the link's filter that failed.
 func (l *LinkMetrics) FilterFailed() { l.filterFailed.Inc() }
+
+// RecordDelayed implements dispatch.Observer.
+func (l *LinkMetrics) RecordDelayed(delay time.Duration) {
+	l.count(recordsDelayed, settings.DelayName(delay))
+}
 
 // Fetched implements consume.Observer.
 func (l *LinkMetrics) Fetched(records, bytes int) {
