@@ -28,6 +28,7 @@ func (w *world) judge() {
 	buried := buriedBy(letters)
 	w.judgeLoss(truth, buried)
 	w.judgeContent(truth)
+	w.judgeFilter(truth)
 	w.judgeAborted(truth)
 	w.judgeLetters(truth, letters)
 	w.judgeAttempts()
@@ -186,12 +187,12 @@ func (w *world) judgeLoss(truth []*kgo.Record, buried map[place]bool) {
 	}
 }
 
-// skipped tells whether a record was passed over by rule: it is a tombstone that the link skips, it was there before a
+// skipped tells whether a record was passed over by rule: it is a tombstone that the link skips, its filter does not match it, it was there before a
 // link that begins at the end, or it was rejected or had its last attempt, and there is no topic for dead letters.
 func (w *world) skipped(r *kgo.Record) bool {
 	at := storedAt(r)
 	switch {
-	case r.Value == nil && w.plan.skipsTombstones(), at.number == "":
+	case r.Value == nil && w.plan.skipsTombstones(), !w.plan.hands(r), at.number == "":
 		return true
 	case w.plan.config["dead_letter_topic"] != "":
 		return false

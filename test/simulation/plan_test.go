@@ -134,6 +134,7 @@ func draw(run replay.Run) plan {
 	p.pause = p.trouble / time.Duration(p.records+1)
 	p.drawEvents()
 	p.drawTokens()
+	p.drawFilter()
 	p.reduce(run)
 	return p
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -49,8 +50,8 @@ const (
 
 var names = []string{nameKey, nameHeaders, nameValue, nameTopic, namePartition, nameOffset, nameTimestamp, nameSize}
 
-// env is what all expressions are checked in.
-var env = func() *cel.Env {
+// env is what all expressions are checked in. It takes milliseconds to make, and most processes have no filter.
+var env = sync.OnceValue(func() *cel.Env {
 	e, err := cel.NewEnv(
 		cel.Variable(nameKey, cel.DynType),
 		cel.Variable(nameHeaders, cel.MapType(cel.StringType, cel.DynType)),
@@ -72,7 +73,7 @@ var env = func() *cel.Env {
 		panic(fmt.Sprintf("declaring what a filter may ask of a record: %v", err))
 	}
 	return e
-}()
+})
 
 // Filter is an expression that was checked. It may be used by many goroutines at once.
 type Filter struct {
@@ -107,7 +108,7 @@ func (e *Error) Place() string {
 
 // Compile checks an expression. Its error is a [Error].
 func Compile(text string) (*Filter, error) {
-	checked, issues := env.Compile(text)
+	checked, issues := env().Compile(text)
 	if err := issues.Err(); err != nil {
 		return nil, syntaxError(issues.Errors(), err)
 	}
@@ -115,7 +116,7 @@ func Compile(text string) (*Filter, error) {
 		return nil, &Error{Line: 1, Column: 1, Problem: fmt.Sprintf("the expression gives %s, and a filter says true or false", article(out))}
 	}
 	sizes := types.NewSizeCalculator(types.SizeCalculatorStringUnitLength(textUnit))
-	program, err := env.Program(checked, cel.EvalOptions(cel.OptOptimize),
+	program, err := env().Program(checked, cel.EvalOptions(cel.OptOptimize),
 		cel.CostLimit(MaxCost), cel.MemoryLimit(maxElements), cel.MemoryTracking(
 			types.MemoryTrackerSampleInterval(sizedEach), types.MemoryTrackerSizeCalculator(sizes)))
 	if err != nil {
