@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
-	"github.com/messaging-kafka/messaging-kafka/internal/cli/browse"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/browse"
 )
 
 // Line is the JSON form of a letter: that of its record, and what its headers say.

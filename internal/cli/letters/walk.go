@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/messaging-kafka/messaging-kafka/internal/cli/browse"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/browse"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
