@@ -16,8 +16,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/messaging-kafka/messaging-kafka/internal/engine/browse"
 	"github.com/messaging-kafka/messaging-kafka/internal/cli/letters"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/browse"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 

@@ -14,8 +14,8 @@ import (
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/redact"
 	"github.com/messaging-kafka/messaging-kafka/internal/bridge/config"
-	"github.com/messaging-kafka/messaging-kafka/internal/engine/browse"
 	"github.com/messaging-kafka/messaging-kafka/internal/cli/check"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/browse"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 

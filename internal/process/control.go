@@ -22,6 +22,10 @@ const (
 	seekHold = 2 * controlTimeout
 	// maxControls bounds what is carried out at once.
 	maxControls = 8
+	// maxLooks bounds the looks at records that are under way: each holds what one fetch of all brokers has.
+	maxLooks = 2
+	// viaToken is how operators come who are known by a token.
+	viaToken = "token"
 )
 
 // Operator is who acts on links. Via says how he came, and what his name is worth.
@@ -68,11 +72,11 @@ func (refusedFor) Is(target error) bool { return target == errRefused }
 
 func codeOf(err error) control.Code {
 	switch {
-	case errors.Is(err, errBad):
+	case errors.Is(err, errBad), errors.Is(err, route.ErrView):
 		return control.CodeBad
 	case errors.Is(err, route.ErrNoLink), errors.Is(err, route.ErrAmbiguous):
 		return control.CodeUnknown
-	case errors.Is(err, errRefused), errors.Is(err, route.ErrReadsNothing), errors.Is(err, route.ErrHeld),
+	case errors.Is(err, errRefused), errors.Is(err, route.ErrReadsNothing), errors.Is(err, route.ErrHeld), errors.Is(err, route.ErrNotItsTopic),
 		errors.Is(err, route.ErrNotHeld), errors.Is(err, route.ErrMembers), errors.Is(err, route.ErrShareGroup),
 		errors.Is(err, route.ErrNoPlace):
 		return control.CodeRefused
@@ -116,6 +120,8 @@ func (p *Process) control(ctx context.Context, by Operator, r *control.Request, 
 		return nil
 	case control.Seek:
 		return p.seek(ctx, name, by, r, answer)
+	case control.Look:
+		return p.look(ctx, name, by, r, answer)
 	default:
 		return fmt.Errorf("%w: there is no action %q", errBad, r.Action)
 	}
@@ -190,6 +196,25 @@ func (p *Process) seek(
 	return err
 }
 
+// look shows records to operators whose token proves who they are.
+func (p *Process) look(
+	ctx context.Context, name route.Name, by Operator, r *control.Request, answer *control.Answer,
+) (err error) {
+	if by.Via != viaToken {
+		return refusedFor{errors.New("records are shown to operators with a token alone (provider_control_tokens)")}
+	}
+	if !p.looks.TryAcquire(1) {
+		return refusedFor{fmt.Errorf("%d others look at records already: try again", maxLooks)}
+	}
+	defer p.looks.Release(1)
+	answer.Hidden = !p.Own.ControlPayloads
+	if answer.Hidden && len(r.Look.Filters) > 0 {
+		return refusedFor{errors.New("a filter would tell what is in records that provider_control_payloads does not show")}
+	}
+	answer.Records, answer.More, err = p.Routes.Look(ctx, name, r.Link, r.Look, p.Own.ControlPayloads)
+	return err
+}
+
 const (
 	// maxAudited bounds the partitions that a line of the log names.
 	maxAudited = 50
@@ -206,6 +231,9 @@ func (p *Process) audit(by Operator, r *control.Request, answer *control.Answer)
 	}
 	if r.Action == control.Pause {
 		log = log.With("kept", r.Keep)
+	}
+	if r.Action == control.Look {
+		log = log.With("records", len(answer.Records))
 	}
 	if r.DryRun {
 		log = log.With("dry_run", true)

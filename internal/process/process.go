@@ -62,6 +62,7 @@ type Process struct {
 	ends     []func() // in the order in which they are called
 	pauses   pauseFile
 	controls *semaphore.Weighted // actions of operators that are carried out
+	looks    *semaphore.Weighted // those of them that read records
 
 	mu        sync.RWMutex
 	config    map[string]string // as of the last change
@@ -81,7 +82,7 @@ func Start(o Options) *Process {
 	p := &Process{
 		Secrets: new(redact.Redactor), identity: o.Identity, words: o.Words, secrets: o.Secrets,
 		metrics: telemetry.NewMetrics(),
-		config:  o.Config, controls: semaphore.NewWeighted(maxControls),
+		config:  o.Config, controls: semaphore.NewWeighted(maxControls), looks: semaphore.NewWeighted(maxLooks),
 	}
 	p.Secrets.Add(settings.SecretValues(o.Config, o.Secrets)...)
 	p.Secrets.Add(settings.SecretValues(exportVariables(o.Getenv), nil)...)

@@ -25,7 +25,7 @@ type overHTTP struct{ p *Process }
 
 // Control implements admin.Controller.
 func (o overHTTP) Control(ctx context.Context, operator string, r control.Request) control.Answer {
-	return o.p.Control(ctx, Operator{Name: operator, Via: "token"}, r)
+	return o.p.Control(ctx, Operator{Name: operator, Via: viaToken}, r)
 }
 
 // Serve shows a front-end: by metrics, and where admin_address is set by a page. It tells where to listening, unless

@@ -209,6 +209,13 @@ func providerSection() section {
 				value: boolean(func(d *draft) *bool { return &d.provider.ControlLattice }),
 			},
 			{
+				name:  "provider_control_payloads",
+				hints: []string{"control_payloads", "page_payloads", "show_payloads"}, scope: scopeProvider,
+				def: "false", example: "true",
+				doc:   "Whether operators with a token of `provider_control_tokens` see keys, values and the values of headers where the page shows them records of a link's topics. Without it they see positions, times, sizes and the names of headers.",
+				value: boolean(func(d *draft) *bool { return &d.provider.ControlPayloads }),
+			},
+			{
 				name: "provider_pauses_file", hints: []string{"pauses_file", "state_file", "pause_file"}, scope: scopeProvider,
 				defDoc: "none: a restart ends every pause", example: "/var/lib/messaging-kafka/pauses.json",
 				doc:   "File in which this copy keeps the pauses that are to outlast a restart (`ctl pause --keep`). It is the copy's own: each needs one, on a volume that outlasts it. One that cannot be read is a problem of the provider, and links are not paused by it.",

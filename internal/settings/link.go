@@ -410,6 +410,8 @@ type Provider struct {
 	// the provider's subject act on them over the lattice.
 	ControlTokens  []ControlToken
 	ControlLattice bool
+	// ControlPayloads lets operators with a token see keys, values and headers of records.
+	ControlPayloads bool
 	// PausesFile is where pauses are kept that are to outlast a restart; "" keeps none.
 	PausesFile string
 }

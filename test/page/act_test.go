@@ -22,6 +22,9 @@ type pausable struct {
 	p      status.Provider
 	asked  []control.Request
 	called []string
+	// hidden and records are what is shown to who looks.
+	hidden  bool
+	records []control.Shown
 }
 
 // Status implements admin.Source.
@@ -46,18 +49,31 @@ func (s *pausable) Control(_ context.Context, operator string, r control.Request
 		l.State, l.Reason = status.Paused, l.Paused.String()
 	case control.Resume:
 		l.Paused, l.State, l.Reason = nil, status.Healthy, ""
+	case control.Look:
+		if len(r.Look.Filters) > 0 {
+			return control.Answer{Error: "not <b>that</b>", Code: control.CodeRefused}
+		}
+		return control.Answer{OK: true, More: true, Hidden: s.hidden, Records: s.records}
 	default:
 		return control.Answer{Error: "not <b>now</b>", Code: control.CodeRefused}
 	}
 	return control.Answer{OK: true}
 }
 
-func TestAnOperatorWithATokenActsOnALink(t *testing.T) {
-	s := &pausable{p: status.Provider{
+func newPausable() *pausable {
+	return &pausable{p: status.Provider{
 		Version: "1", ProviderKey: "kafka", HostID: "N", InstanceID: "copy", Started: time.Now(), Healthy: true,
-		Links: []status.Link{{Component: "echo", Name: "default", Package: "wasmcloud:messaging", Direction: status.Target,
-			State: status.Healthy, Since: time.Now(), Topics: []string{"in"}}},
+		Links: []status.Link{
+			{Component: "echo", Name: "default", Package: "wasmcloud:messaging", Direction: status.Target,
+				State: status.Healthy, Since: time.Now(), Topics: []string{"in"}},
+			{Component: "shop", Name: "default", Package: "wasmcloud:messaging", Direction: status.Target,
+				State: status.Healthy, Since: time.Now()},
+		},
 	}}
+}
+
+// serve has a page with an operator, and returns its URL.
+func (s *pausable) serve(t *testing.T) string {
 	server, err := admin.Start(admin.Config{Address: "0", Source: s, Gatherer: prometheus.NewRegistry(), Controller: s,
 		Tokens: []settings.ControlToken{{Name: "alice", Token: settings.NewSecret("0123456789abcdef")}}})
 	if err != nil {
@@ -68,9 +84,14 @@ func TestAnOperatorWithATokenActsOnALink(t *testing.T) {
 		defer cancel()
 		server.Close(ctx)
 	})
-	url := "http://" + server.Addr().(*net.TCPAddr).String() + "/"
+	return "http://" + server.Addr().(*net.TCPAddr).String() + "/"
+}
+
+func TestAnOperatorWithATokenActsOnALink(t *testing.T) {
+	s := newPausable()
+	url := s.serve(t)
 	tb := open(t, url, desk)
-	tb.until("the link is shown", thereAre(1))
+	tb.until("the link is shown", thereAre(2))
 	tb.until("nothing is acted on where all links are looked at", "document.querySelector('#act-section').hidden")
 	tb = open(t, url+"#link=echo%2Fdefault", desk)
 	tb.until("it can be acted on", "!document.querySelector('#act-section').hidden")
@@ -89,6 +110,54 @@ func TestAnOperatorWithATokenActsOnALink(t *testing.T) {
 	defer s.mu.Unlock()
 	if len(s.asked) != 3 || s.called[0] != "alice" || s.asked[0].Why != "the shop moves" || s.asked[0].Link != "echo/default" ||
 		s.asked[0].Instance != "copy" {
+		t.Errorf("asked for %+v by %v", s.asked, s.called)
+	}
+}
+
+func TestAnOperatorWithATokenLooksAtRecords(t *testing.T) {
+	s := newPausable()
+	s.records = []control.Shown{
+		{Topic: "in", Partition: 3, Offset: 17, Time: "2026-01-31T08:00:00.000Z", KeySize: 4, ValueSize: 20, Key: "<i>k", Value: `{"a":{"b":"<b>x</b>"}}`,
+			Headers: []control.ShownHeader{{Name: "trace", Value: "abc"}}, MoreHeaders: 2},
+		{Topic: "in", Partition: 3, Offset: 18, Time: "-", KeySize: -1, ValueSize: -1, Key: "null", Value: "null"},
+	}
+	url := s.serve(t)
+	tb := open(t, url+"#link=shop%2Fdefault", desk)
+	tb.until("the link that reads nothing is shown", "!document.querySelector('#act-section').hidden")
+	tb.until("it has no records", "document.querySelector('#look-section').hidden")
+	tb = open(t, url+"#link=echo%2Fdefault", desk)
+	tb.until("records can be looked at", "!document.querySelector('#look-section').hidden && document.querySelector('#look-topic').value === 'in'")
+	tb.expectErrors()
+	tb.do(chromedp.Click(chromedp.CSS("#look-show")))
+	tb.until("nobody looks without a token", "document.querySelector('#look-said').textContent.startsWith('Not shown: this takes a token')")
+	tb.do(chromedp.SendKeys(chromedp.CSS("#act-token"), "0123456789abcdef"))
+	tb.do(chromedp.Click(chromedp.CSS("#look-show")))
+	tb.until("they are shown as text", "document.querySelector('#look-said').textContent === '2 records, and there are more.' && "+
+		"document.querySelectorAll('#look-records li').length === 2 && "+
+		"document.querySelector('#look-records li p').textContent === 'in 3/17 · 2026-01-31T08:00:00.000Z · key <i>k' && "+
+		"document.querySelector('#look-records pre').textContent === '{\\n  \"a\": {\\n    \"b\": \"<b>x</b>\"\\n  }\\n}' && "+
+		"document.querySelector('#look-records li').textContent.includes('trace: abc') && "+
+		"document.querySelector('#look-records li').textContent.includes('2 more headers')")
+	tb.do(chromedp.SendKeys(chromedp.CSS("#look-filter"), "key=a\r"))
+	tb.until("a filter is asked with, and what is refused is told as text", "document.querySelector('#look-said').textContent === 'Not shown: not <b>that</b>' && "+
+		"document.querySelectorAll('#look-records li').length === 0")
+	s.mu.Lock()
+	s.hidden = true
+	for i := range s.records {
+		s.records[i].Key, s.records[i].Value, s.records[i].Headers = "", "", []control.ShownHeader{{Name: "trace"}}
+	}
+	s.mu.Unlock()
+	tb.until("there is no filter any more", "(document.querySelector('#look-filter').value = '') === ''")
+	tb.do(chromedp.Click(chromedp.CSS("#look-show")))
+	tb.until("sizes are shown where payloads are not", "document.querySelector('#look-records li')?.textContent === "+
+		"'in 3/17 · 2026-01-31T08:00:00.000Z · key 4 bytesvalue 20 bytestrace2 more headers' && "+
+		"document.querySelector('#look-said').textContent.includes('provider_control_payloads=true')")
+	tb.until("another link is looked at", "(location.hash = '#link=shop%2Fdefault') !== ''")
+	tb.until("they go with the link", "document.querySelectorAll('#look-records li').length === 0 && document.querySelector('#look-section').hidden")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.asked) != 3 || s.called[0] != "alice" || s.asked[0].Look.Topic != "in" || s.asked[0].Look.From != "-20" ||
+		s.asked[0].Instance != "copy" || s.asked[1].Look.Filters[0] != "key=a" {
 		t.Errorf("asked for %+v by %v", s.asked, s.called)
 	}
 }

@@ -30,9 +30,11 @@ const (
 	// Hold is a pause that ends by itself, Release ends it: the other copies are held while one of them sets offsets.
 	Hold    Action = "hold"
 	Release Action = "release"
+	// Look shows records of one of the link's topics, and changes nothing.
+	Look Action = "look"
 )
 
-var actions = []Action{Pause, Resume, Restart, Seek, Hold, Release}
+var actions = []Action{Pause, Resume, Restart, Seek, Hold, Release, Look}
 
 // Where a seek goes.
 const (
@@ -70,7 +72,29 @@ type Request struct {
 	// Seek is where to; DryRun only says what would be done.
 	Seek   *Target `json:"seek,omitempty"`
 	DryRun bool    `json:"dry_run,omitempty"`
+	// Look says which records are to be shown.
+	Look *View `json:"look,omitempty"`
 }
+
+// View is which records are shown: those of Topic, one that the link reads or writes dead letters or answers to ("" is
+// the first that it reads), from From on (a place as `messaging-kafka tail --from` takes it, "" is [DefaultFrom]), that
+// fit all of Filters (as tail takes them), Limit of them at most (0 is [MaxShown]).
+type View struct {
+	Topic     string   `json:"topic,omitempty"`
+	Partition *int32   `json:"partition,omitempty"`
+	From      string   `json:"from,omitempty"`
+	Filters   []string `json:"filters,omitempty"`
+	Limit     int      `json:"limit,omitempty"`
+}
+
+const (
+	// DefaultFrom is so many records before the end of each partition.
+	DefaultFrom = "-20"
+	// MaxShown bounds the records of an answer.
+	MaxShown = 100
+	// maxFilters bounds what each record is compared with.
+	maxFilters = 8
+)
 
 // Move is what a seek does with one partition. From is -1 where the group had no offset.
 type Move struct {
@@ -95,6 +119,33 @@ type Answer struct {
 	// Note says what else is to be known of it.
 	Note  string `json:"note,omitempty"`
 	Moves []Move `json:"moves,omitempty"`
+	// Records are those that were to be shown; More tells that there are others behind them, and Hidden that keys, values
+	// and headers' values are not told, because provider_control_payloads does not allow it.
+	Records []Shown `json:"records,omitempty"`
+	More    bool    `json:"more,omitempty"`
+	Hidden  bool    `json:"hidden,omitempty"`
+}
+
+// Shown is a record for people. A text is null, text in which nothing is left that a terminal obeys, or 0x and
+// hexadecimal digits; of what is long the rest is left out. Sizes are in bytes, -1 of what is null.
+type Shown struct {
+	Topic     string        `json:"topic"`
+	Partition int32         `json:"partition"`
+	Offset    int64         `json:"offset"`
+	Time      string        `json:"time"`
+	KeySize   int           `json:"key_size"`
+	ValueSize int           `json:"value_size"`
+	Key       string        `json:"key,omitempty"`
+	Value     string        `json:"value,omitempty"`
+	Headers   []ShownHeader `json:"headers,omitempty"`
+	// MoreHeaders is how many there are besides these.
+	MoreHeaders int `json:"more_headers,omitempty"`
+}
+
+// ShownHeader is a header for people.
+type ShownHeader struct {
+	Name  string `json:"name"`
+	Value string `json:"value,omitempty"`
 }
 
 // Code is a kind of error.
@@ -153,6 +204,29 @@ func (r *Request) Check() error {
 		return fmt.Errorf("a hold lasts from 1 to %d seconds", maxSeconds)
 	case r.Action == Seek:
 		return r.Seek.check()
+	case r.Action == Look:
+		return r.Look.check()
+	}
+	return nil
+}
+
+func (v *View) check() error {
+	switch {
+	case v == nil:
+		return errors.New("look needs to know at what")
+	case v.Partition != nil && *v.Partition < 0:
+		return errors.New("partitions are counted from 0 on")
+	case v.Limit < 0 || v.Limit > MaxShown:
+		return fmt.Errorf("from 1 to %d records are shown", MaxShown)
+	case len(v.Filters) > maxFilters:
+		return fmt.Errorf("there are more than %d filters", maxFilters)
+	case len(v.Topic) > maxText || len(v.From) > maxText:
+		return fmt.Errorf("a text of the request is longer than %d bytes", maxText)
+	}
+	for _, f := range v.Filters {
+		if len(f) > maxText {
+			return fmt.Errorf("a filter is longer than %d bytes", maxText)
+		}
 	}
 	return nil
 }

@@ -1,0 +1,17 @@
+package settings
+
+// Knows tells whether a topic is one that the link reads, or that its dead letters or the answers to what it reads go to.
+func (l *Link) Knows(topic string) bool {
+	if topic == "" {
+		return false
+	}
+	if l.Consumer.reads(topic) || topic == l.Delivery.DeadLetterTopic {
+		return true
+	}
+	for _, read := range l.Consumer.Topics {
+		if topic == l.Delivery.ReplyTopicFor(read) {
+			return true
+		}
+	}
+	return topic == l.Delivery.ReplyTopic
+}
