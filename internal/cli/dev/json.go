@@ -8,7 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/messaging-kafka/messaging-kafka/internal/cli/browse"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/browse"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
