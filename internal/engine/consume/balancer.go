@@ -87,7 +87,7 @@ func (m limitedMembers) BalanceOrError(topics map[string]int32) (kgo.IntoSyncAss
 		existing, _ := slices.BinarySearch(m.listed, count)
 		numbered[topic] = int32(existing)
 	}
-	plan, err := m.balance(numbered)
+	plan, err := balance(m.inner, numbered)
 	if err != nil {
 		return nil, err
 	}
@@ -107,11 +107,11 @@ func (m limitedMembers) BalanceOrError(topics map[string]int32) (kgo.IntoSyncAss
 	return syncAssignment(assignments), nil
 }
 
-func (m limitedMembers) balance(topics map[string]int32) (kgo.IntoSyncAssignment, error) {
-	if b, ok := m.inner.(kgo.GroupMemberBalancerOrError); ok {
+func balance(members kgo.GroupMemberBalancer, topics map[string]int32) (kgo.IntoSyncAssignment, error) {
+	if b, ok := members.(kgo.GroupMemberBalancerOrError); ok {
 		return b.BalanceOrError(topics)
 	}
-	return m.inner.Balance(topics), nil
+	return members.Balance(topics), nil
 }
 
 type syncAssignment []kmsg.SyncGroupRequestGroupAssignment

@@ -238,12 +238,9 @@ func TestCopiesShareRetryTopicsAndTakeThemOver(t *testing.T) {
 	config := map[string]string{"topic": "in", "retry_topics": "300ms", "create_topics": "true", "create_topics_partitions": "4"}
 	a := start(t, k.Brokers(), &handler{name: "a", do: do}, config)
 	b := start(t, k.Brokers(), &handler{name: "b", do: do}, config)
-	testkit.Eventually(t, patience, func() error {
-		if one, two := len(a.Partitions()), len(b.Partitions()); one != 4 || two != 4 {
-			return fmt.Errorf("the copies have %d and %d of 8 partitions", one, two)
-		}
-		return nil
-	})
+	// None of them has retry topics alone, which would leave it idle while nothing fails.
+	waitOwned(t, "in", 2, a, b)
+	waitOwned(t, "g-retry-300ms", 2, a, b)
 	for i := range all {
 		cl.Produce(&kgo.Record{Topic: "in", Key: fmt.Append(nil, i%50), Value: fmt.Append(nil, i)})
 		if i == all/2 {

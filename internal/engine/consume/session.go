@@ -224,7 +224,7 @@ func newSession(cfg *Config, from *origin) (*session, error) {
 	if c.GroupProtocol == settings.GroupConsumer {
 		opts = append(opts, kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer()))
 	} else {
-		opts = append(opts, kgo.Balancers(classicBalancer(c)))
+		opts = append(opts, kgo.Balancers(balanceApart(classicBalancer(c), &cfg.Settings.Delivery)))
 	}
 	if c.InstanceID != "" {
 		opts = append(opts, kgo.InstanceID(c.InstanceID))
