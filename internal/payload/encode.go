@@ -142,6 +142,9 @@ func (w *writer) data(r *record.Record) {
 // mediaOf is what is known of the type of a record's value: by its header, or else by the value.
 func mediaOf(r *record.Record) media {
 	var m media
+	if r.MadeJSON() {
+		return media{text: "application/json", json: true} // whatever its header says of what Kafka has
+	}
 	if header, has := r.Header(headerContentType); has {
 		// A text that is no media type says nothing. It stays among the headers.
 		m, _ = parseMedia(string(header))

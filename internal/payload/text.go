@@ -36,6 +36,9 @@ func isAttributeText[T string | []byte](text T) bool {
 
 const hexDigits = "0123456789abcdef"
 
+// AppendString appends valid UTF-8 as a JSON string.
+func AppendString[T string | []byte](b []byte, text T) []byte { return appendString(b, text) }
+
 // appendString appends valid UTF-8 as a JSON string. Characters that a String of CloudEvents may not hold are escaped,
 // so that the result can itself be put into one.
 func appendString[T string | []byte](b []byte, text T) []byte {

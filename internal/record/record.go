@@ -28,7 +28,30 @@ type Record struct {
 	// Attempt counts the deliveries of this record, this one included: 1 is the first. It goes on counting where a
 	// record comes back from a dead-letter topic.
 	Attempt int
+
+	// stored is the record as Kafka has it, where this one has another content; nil where it is that itself.
+	stored *Record
+	json   bool // the value was made JSON
 }
+
+// WithContent returns the record with another key and value, made of its own. isJSON tells that the value is JSON now,
+// whatever the headers say.
+func (r *Record) WithContent(key, value []byte, isJSON bool) *Record {
+	made := *r
+	made.Key, made.Value, made.stored, made.json = key, value, r.Stored(), isJSON
+	return &made
+}
+
+// Stored is the record as Kafka has it: r itself, or the one of which it was made.
+func (r *Record) Stored() *Record {
+	if r.stored != nil {
+		return r.stored
+	}
+	return r
+}
+
+// MadeJSON tells whether the value was made JSON of what Kafka has.
+func (r *Record) MadeJSON() bool { return r.json }
 
 // Size is the number of bytes that the record's key, value and headers hold, by which buffers are bounded.
 func (r *Record) Size() int { return size(r.Key, r.Value, r.Headers) }

@@ -24,4 +24,8 @@ const (
 	ProxyAsks
 	// Redirected is a receiver that is elsewhere now.
 	Redirected
+	// SchemasAway is a schema registry that cannot be asked what the record holds, and NoMemory that there is none for
+	// what it holds. The engine says so itself.
+	SchemasAway
+	NoMemory
 )

@@ -19,8 +19,8 @@ func (l *Link) Reading() string {
 	}
 	// These two decide which addresses for answers the component gets.
 	replies := &l.Producer
-	return fmt.Sprintf("%q|%v|%q|%+v|%+v|%+v|%+v|%q|%t%q", l.Cluster.Hosts, l.Cluster.Security.Protocol.UsesSASL(),
-		pattern, c, l.Delivery, l.HTTP, l.NATS,
+	return fmt.Sprintf("%q|%v|%q|%+v|%+v|%+v|%+v|%+v|%q|%t%q", l.Cluster.Hosts, l.Cluster.Security.Protocol.UsesSASL(),
+		pattern, c, l.Delivery, l.HTTP, l.NATS, l.Schema,
 		replies.AllowedTopics, replies.ReplyTopicsFromRecords == nil, replies.ReplyTopicsFromRecords)
 }
 

@@ -161,14 +161,14 @@ func providerSection() section {
 			{
 				name: keyAllowedHosts, hints: []string{"kafka_hosts", "allowed_brokers"}, scope: scopeProvider,
 				defDoc: "any", example: "*.kafka.example.com:9094,login.example.com",
-				doc: "Hosts that links may name in `hosts` and `oauth_token_endpoint`, with or without a port; `*` stands for any characters, `?` for one. A link that names another one is refused. In any case credentials of this config go to the `hosts` of this config only.",
+				doc: "Hosts that links may name in `hosts`, `oauth_token_endpoint` and `schema_registry`, with or without a port; `*` stands for any characters, `?` for one. A link that names another one is refused. In any case credentials of this config go to the `hosts` of this config only.",
 				value: into("list of hosts with `*` and `?`", parseHostPatterns,
 					func(d *draft) *[]string { return &d.provider.AllowedHosts }),
 			},
 			{
 				name: keyAllowedFolders, hints: []string{"allowed_folders", "allowed_paths", "file_folders"}, scope: scopeProvider,
 				defDoc: "any", example: "/var/run/kafka,/etc/kafka/tls",
-				doc:   "Folders that the files of `tls_ca_file`, `tls_cert_file` and `tls_key_file` must be in, at any depth; a symbolic link that leads out of its folder is not followed. A link that names another file is refused.",
+				doc:   "Folders that the files of `tls_ca_file`, `tls_cert_file`, `tls_key_file` and `schema_registry_ca_file` must be in, at any depth; a symbolic link that leads out of its folder is not followed. A link that names another file is refused.",
 				value: into("list of absolute paths", parseFolders, func(d *draft) *[]string { return &d.provider.AllowedFolders }),
 			},
 			{

@@ -14,6 +14,8 @@ type Link struct {
 	Delivery Delivery
 	Producer Producer
 	Request  Request
+	// Schema says which values a schema registry describes.
+	Schema Schema
 	// HTTP says where a bridge's route hands records over; links of wasmCloud have none.
 	HTTP HTTP
 	// NATS says so of NATS, and what comes from there.
@@ -98,9 +100,64 @@ type Security struct {
 	// AWSRoleARN is a role that is taken on, by the token in AWSWebIdentityTokenFile where that is not "".
 	AWSRoleARN, AWSRoleSessionName, AWSWebIdentityTokenFile string
 
+	// Registry is how the link proves who it is to its schema registry.
+	Registry RegistryAuth
+
 	// AllowedFolders are the only folders whose files are read; empty means any. They are absolute and clean.
 	AllowedFolders []string
 }
+
+// RegistryAuth are credentials for a schema registry: a user with a password, or a token.
+type RegistryAuth struct {
+	Username        string
+	Password, Token Secret
+}
+
+// Schema says which keys and values a schema registry describes, and where it is.
+type Schema struct {
+	// Registries are the URLs of one registry; none is that there is none.
+	Registries []string
+	// CA and CAFile are authorities besides the system's: PEM text, or a file of it.
+	CA, CAFile string
+	// Timeout bounds one question.
+	Timeout time.Duration
+	// Topics are glob patterns (* and ?) of topics whose records are framed; empty means all.
+	Topics []string
+	Parts  SchemaParts
+	// Subject is where the schema of a publish is found; "{topic}" and "{part}" in it stand for what they say.
+	Subject string
+	// Message is the message that is written where a schema of Protobuf has several, "" for the first.
+	Message  string
+	Unframed Unframed
+}
+
+// Enabled tells whether the link has a schema registry.
+func (s *Schema) Enabled() bool { return len(s.Registries) > 0 }
+
+// SchemaParts says which parts of a record are framed.
+type SchemaParts string
+
+// Values of schema_parts.
+const (
+	SchemaValue SchemaParts = "value"
+	SchemaKey   SchemaParts = "key"
+	SchemaBoth  SchemaParts = "both"
+)
+
+// HasKey tells whether keys are framed, HasValue whether values are.
+func (p SchemaParts) HasKey() bool { return p != SchemaValue }
+
+// HasValue tells whether values are framed.
+func (p SchemaParts) HasValue() bool { return p != SchemaKey }
+
+// Unframed says what becomes of a record that is read and is not framed.
+type Unframed string
+
+// Values of schema_unframed.
+const (
+	UnframedReject Unframed = "reject"
+	UnframedPass   Unframed = "pass"
+)
 
 // GroupProtocol chooses how copies of the provider share a topic.
 type GroupProtocol string

@@ -83,6 +83,7 @@ func ParseLink(in Input) (Link, []Warning, error) {
 	p.connectionRules()
 	p.securityRules()
 	p.destinationRules()
+	p.schemaRules()
 	p.consumeRules()
 	p.retryRules()
 	p.deliveryRules()

@@ -55,6 +55,7 @@ var sections = []section{
 	consumeSection(),
 	deliverySection(),
 	messageSection(),
+	schemaSection(),
 	publishSection(),
 	requestSection(),
 	topicSection(),

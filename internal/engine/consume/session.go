@@ -330,6 +330,10 @@ func addUnavailable(ps *status.Problems, d *dispatch.Status, cfg *Config) {
 			kind, says = status.ProblemProxy, "a proxy asks for credentials since"
 		case record.Redirected:
 			kind, says = status.ProblemRedirect, "records are redirected, and redirects are refused, since"
+		case record.SchemasAway:
+			kind, says = status.ProblemSchemas, "the schemas of records cannot be had since"
+		case record.NoMemory:
+			kind, says = status.ProblemMemory, "there is no memory for what records hold since"
 		}
 	}
 	utc := func(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -14,6 +14,7 @@ type ClusterKey [sha256.Size]byte
 // NewClusterKey returns the identity of a client with these settings.
 func NewClusterKey(cluster settings.Cluster, producer settings.ProducerClient) ClusterKey {
 	secrets := secretsOf(cluster.Security)
+	cluster.Security.Registry = settings.RegistryAuth{} // which brokers never see
 	// Secrets marshal as a placeholder, so their texts come beside the settings; JSON keeps the borders between
 	// values, which plain concatenation would lose.
 	hash := sha256.New()

@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -128,46 +127,21 @@ func newTokenSource(s settings.Security, timeout time.Duration, connect Connecto
 		asking:     make(chan struct{}, 1),
 	}
 	source.fetch = source.ask
-	if s.TLSCA != "" { // what is given as text is checked at once
-		if _, _, err := certPool([]byte(s.TLSCA), "tls_ca", false, log); err != nil {
-			return nil, err
-		}
+	if err := source.service().Check(); err != nil { // what is given as text is checked at once
+		return nil, err
 	}
 	return source, nil
 }
 
-// httpClient makes the client for one token. A token is wanted every few minutes at most, so nothing is kept: no
-// connection is left over at the end, and a changed CA file is read.
-func (t *tokenSource) httpClient() (*http.Client, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	// The token endpoint is often, but not always, under the CA that the brokers are under: both that and the
-	// system's roots are good.
-	ca, name, err := textOrFile(t.security.TLSCA, t.security.TLSCAFile, "tls_ca", &t.security)
-	if err != nil {
-		return nil, err
-	}
-	if ca != nil {
-		if config.RootCAs, _, err = certPool(ca, name, true, t.log); err != nil {
-			return nil, err
-		}
-	}
-	return &http.Client{
-		Timeout: t.timeout,
-		// The secret goes to nobody but the endpoint that was named.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{
-			Proxy:               http.ProxyFromEnvironment,
-			DialContext:         t.connect,
-			DisableKeepAlives:   true,
-			TLSHandshakeTimeout: t.timeout,
-			TLSClientConfig:     config,
-		},
-	}, nil
+// service is the endpoint as a server.
+func (t *tokenSource) service() *Service {
+	return &Service{CA: t.security.TLSCA, CAFile: t.security.TLSCAFile, Setting: "tls_ca", Folders: &t.security,
+		Timeout: t.timeout, Connect: t.connect, Log: t.log}
 }
 
 // ask asks the endpoint for a token.
 func (t *tokenSource) ask(ctx context.Context) (*oauth2.Token, error) {
-	client, err := t.httpClient()
+	client, err := t.service().Client()
 	if err != nil {
 		return nil, err
 	}

@@ -37,7 +37,11 @@ func (f fitReceiver) Receive(ctx context.Context, batch []*record.Record) []reco
 		if !own {
 			outcomes, own = slices.Clone(outcomes), true // others may return the same again
 		}
-		outcomes[i].Err = errors.New(fit) // one that wraps the other would keep all of it in memory
+		err := errors.New(fit) // one that wraps the other would keep all of it in memory
+		if refusal, is := errors.AsType[*record.Refusal](outcomes[i].Err); is {
+			err = &record.Refusal{Reason: refusal.Reason, Err: err}
+		}
+		outcomes[i].Err = err
 	}
 	return outcomes
 }

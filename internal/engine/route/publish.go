@@ -180,6 +180,7 @@ func (p *publishing) request(ctx context.Context, from Trace, out record.Outgoin
 	answer, err := p.requester.Do(ctx, out)
 	if err == nil {
 		span.Answered(answer)
+		answer, err = p.decodeAnswer(ctx, answer)
 	}
 	span.End(classOf(err), err)
 	return answer, err

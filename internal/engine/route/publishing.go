@@ -8,6 +8,7 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/produce"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/request"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/schema"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/telemetry"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/tracing"
@@ -25,6 +26,7 @@ type publishing struct {
 	trace    *tracing.Link
 	payloads *payloads // nil where the log must not have them
 	watch    *watch
+	codec    *schema.Codec // nil where there is no schema registry
 	// requester is nil where the settings have no topic for answers, which it reads by answers.
 	requester *request.Requester
 	answers   *kafka.Access
@@ -37,15 +39,21 @@ func startPublishing(r *Route, wanted *Wanted, payloads *payloads) (*publishing,
 		metrics: r.shared.Metrics.Link(r.id.Peer, r.id.Name),
 		trace:   r.shared.Tracer.Link(r.id.Peer, r.id.Name, wanted.Settings.Consumer.Group),
 	}
+	var err error
+	if p.codec, err = r.shared.newCodec(&wanted.Settings, "values published by "+r.shared.Words.Link()+" "+r.name); err != nil {
+		return nil, err
+	}
 	handle, err := r.shared.pool.Acquire(wanted.Settings.Cluster, wanted.Settings.Producer.Client)
 	if err != nil {
+		p.codec.Close()
 		return nil, err
 	}
 	p.publisher = produce.NewPublisher(handle, p.settings.Producer, p.settings.Create, p.metrics.Stored)
 	if err := p.startRequester(r); err != nil {
+		p.codec.Close()
 		return nil, errors.Join(err, handle.Release(context.Background()))
 	}
-	p.watch = watchPublishes(p.publisher, !wanted.Settings.Consumer.Enabled())
+	p.watch = watchPublishes(p.publisher, p.codec, !wanted.Settings.Consumer.Enabled())
 	return p, nil
 }
 
@@ -73,6 +81,20 @@ func (p *publishing) startRequester(r *Route) error {
 // publish publishes records and notes how that ended.
 func (p *publishing) publish(ctx context.Context, list ...record.Outgoing) []record.Result {
 	p.payloads.publishing(list...)
+	if p.codec == nil {
+		return p.store(ctx, list)
+	}
+	ready, places, results := p.frame(ctx, list)
+	if len(ready) == 0 {
+		return results
+	}
+	for i, result := range p.store(ctx, ready) {
+		results[places[i]] = result
+	}
+	return results
+}
+
+func (p *publishing) store(ctx context.Context, list []record.Outgoing) []record.Result {
 	results := p.publisher.Publish(ctx, list...)
 	for i := range results {
 		p.watch.published(results[i].Topic, results[i].Err)
@@ -89,6 +111,7 @@ func (p *publishing) stop(ctx context.Context) {
 	if err := p.publisher.Release(ctx); err != nil {
 		p.log.Warn("publishes were cut off by the end of the link", "error", err)
 	}
+	p.codec.Close()
 }
 
 func (p *publishing) problems() status.Problems {
@@ -96,5 +119,7 @@ func (p *publishing) problems() status.Problems {
 	if p.requester != nil {
 		list = append(list, p.requester.Problems()...)
 	}
-	return append(list, p.watch.problems()...)
+	list = append(list, p.watch.problems()...)
+	addSchemaProblem(&list, p.codec)
+	return list
 }

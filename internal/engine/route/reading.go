@@ -13,6 +13,7 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/produce"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/schema"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/telemetry"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/tracing"
 	"github.com/messaging-kafka/messaging-kafka/internal/payload"
@@ -39,6 +40,8 @@ type reading struct {
 
 	// filter says which records are handed over; nil hands over all.
 	filter *filter.Filter
+	// codec makes JSON of records; nil where there is no schema registry.
+	codec *schema.Codec
 	// receives is what the front-end has made to take the records.
 	receives record.Receiver
 	// publisher stores dead letters and what a processor returns; nil where there is neither.
@@ -75,7 +78,11 @@ func newReading(shared *shared, c *claim, instance string) (*reading, error) {
 	s.access.Watch(shared.Metrics.Client("consumer"))
 	s.access.ConnectBy(shared.Connector)
 	s.access.Redact(shared.Secrets)
+	if s.codec, err = shared.newCodec(&s.settings, "values read by "+shared.Words.Link()+" "+c.name); err != nil {
+		return nil, err
+	}
 	if _, err := s.produceAs(s.settings.Cluster, s.settings.Producer.Client); err != nil {
+		s.codec.Close()
 		return nil, err
 	}
 	s.choosePayloads()
@@ -125,6 +132,9 @@ func (s *reading) adopt(security settings.Security) (*produce.Handle, error) {
 	if err := s.access.Update(security); err != nil {
 		return old, err
 	}
+	if err := s.codec.Use(&security); err != nil {
+		return old, err
+	}
 	s.security = security
 	return old, nil
 }
@@ -145,7 +155,9 @@ type giveUpFunc = func(ctx context.Context, r *record.Record, attempts int, caus
 func (s *reading) delivery(giveUp giveUpFunc) Delivery {
 	d := Delivery{Settings: &s.settings, Form: payload.FormOf(&s.settings), Trace: s.trace, Log: s.log}
 	if s.settings.Delivery.DeadLetterTopic != "" {
-		d.GiveUp = giveUp
+		d.GiveUp = func(ctx context.Context, r *record.Record, attempts int, cause error) error {
+			return giveUp(ctx, r.Stored(), attempts, cause)
+		}
 	}
 	return d
 }
@@ -156,6 +168,9 @@ func (s *reading) receiver(giveUp giveUpFunc) record.Receiver {
 	r := record.Receiver(loggedReceiver{fitReceiver{s.receives, s.shared.Secrets}, &s.payloads})
 	if s.filter != nil {
 		r = filtered{Receiver: r, filter: s.filter, onError: s.settings.Delivery.OnFilterError, metrics: s.metrics, log: s.log}
+	}
+	if s.codec != nil {
+		r = decodes{r, s.codec, s.shared.Secrets}
 	}
 	if s.settings.Delivery.Tombstones == settings.TombstonesSkip && !s.claim.wanted.Role.Batches() {
 		r = skipsTombstones{r, s.log}
@@ -204,6 +219,7 @@ func (s *reading) end(ctx context.Context) {
 	if c, closes := s.receives.(interface{ Close() }); closes {
 		c.Close()
 	}
+	s.codec.Close()
 	if s.publisher == nil {
 		return
 	}

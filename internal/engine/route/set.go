@@ -16,6 +16,7 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/base/redact"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/produce"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/schema"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/telemetry"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/tracing"
@@ -66,8 +67,9 @@ type Set struct {
 // shared is what all routes of a set use. It does not know them.
 type shared struct {
 	Options
-	pool   *produce.Pool
-	pauses pauses
+	pool    *produce.Pool
+	schemas *schema.Pool
+	pauses  pauses
 	// living ends with the time that a stop has: routes that end without one, dropped or replaced, have no more.
 	living context.Context
 }
@@ -93,6 +95,7 @@ func NewSet(o Options) *Set {
 	shared := &shared{Options: o, living: living, pool: produce.NewPool(produce.Options{
 		Logger: o.Log, Hooks: []kgo.Hook{o.Metrics.Client("producer")}, Connector: o.Connector, Secrets: o.Secrets,
 	})}
+	shared.schemas = schema.NewPool(o.Connector, o.Log)
 	s := &Set{
 		shared: shared, cutOff: cutOff,
 		readings: readings{shared: shared, claims: make(map[*claim]bool), ended: make(chan struct{})},

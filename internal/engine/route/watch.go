@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/produce"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/schema"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 )
 
@@ -17,6 +18,7 @@ import (
 // which without traffic nothing else tells, and whether the topics are well again to which a publish failed.
 type watch struct {
 	publisher *produce.Publisher
+	codec     *schema.Codec // nil where there is no schema registry
 	// ping is false where something else finds out about the cluster.
 	ping   bool
 	cancel context.CancelFunc
@@ -52,10 +54,10 @@ const (
 )
 
 // watchPublishes watches until [watch.stop].
-func watchPublishes(publisher *produce.Publisher, ping bool) *watch {
+func watchPublishes(publisher *produce.Publisher, codec *schema.Codec, ping bool) *watch {
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &watch{
-		publisher: publisher, ping: ping, cancel: cancel, done: make(chan struct{}), wake: make(chan struct{}, 1),
+		publisher: publisher, codec: codec, ping: ping, cancel: cancel, done: make(chan struct{}), wake: make(chan struct{}, 1),
 		topics: make(map[string]badTopic),
 	}
 	if ping {
@@ -72,11 +74,12 @@ func (w *watch) run(ctx context.Context) {
 		if err == nil {
 			w.askTopics(ctx)
 		}
+		w.codec.Look(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		wait := watchEvery
-		if err != nil || w.any.Load() {
+		if _, away := w.codec.Away(); err != nil || away != nil || w.any.Load() {
 			wait = watchAgain
 		}
 		select {

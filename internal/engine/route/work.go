@@ -92,6 +92,11 @@ func (w *work) end() remains {
 // useCredentials has the clients of the route that run, and what reads for it, use other credentials. It returns a
 // handle that is to be released.
 func (w *work) useCredentials(security settings.Security) (*produce.Handle, error) {
+	if w.publishing != nil {
+		if err := w.publishing.codec.Use(&security); err != nil {
+			return nil, err
+		}
+	}
 	if w.publishing != nil && w.publishing.answers != nil {
 		if err := w.publishing.answers.Update(security); err != nil {
 			return nil, err

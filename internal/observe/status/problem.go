@@ -32,6 +32,8 @@ const (
 	ProblemCredentials ProblemKind = "credentials"
 	ProblemProxy       ProblemKind = "proxy"
 	ProblemRedirect    ProblemKind = "redirect"
+	// ProblemSchemas is a schema registry that cannot be asked.
+	ProblemSchemas ProblemKind = "schemas"
 	// ProblemUnavailable is a component that takes no calls, ProblemFailing one that takes them and fails.
 	ProblemUnavailable ProblemKind = "unavailable"
 	ProblemFailing     ProblemKind = "failing"

@@ -14,6 +14,7 @@ var runbook = map[ProblemKind]string{
 	ProblemCredentials: "the-application-refuses-the-routes-credentials-or-has-moved",
 	ProblemProxy:       "the-application-refuses-the-routes-credentials-or-has-moved",
 	ProblemRedirect:    "the-application-refuses-the-routes-credentials-or-has-moved",
+	ProblemSchemas:     "the-schema-registry-cannot-be-asked",
 	ProblemUnavailable: "no-component-takes-calls",
 	ProblemFailing:     "the-component-fails",
 	ProblemOutputs:     "publishing-fails",
