@@ -19,6 +19,7 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
 // shareSession is one membership in a share group (KIP-932). There the broker keeps the state of each record, so
@@ -65,7 +66,7 @@ type shareSession struct {
 	inFlight    int
 	buffered    int64
 	unavailable dispatch.Hold
-	outputs     error // why the outputs of a record cannot be produced
+	unstored    dispatch.UnstoredRecords[*record.Record]
 	running     dispatch.Calls
 	large       map[topicPartition]error // partitions that are not read because of a batch that is too large
 	waiting     int                      // of inFlight: records that no component has taken yet
@@ -433,14 +434,21 @@ func (s *shareSession) setUnavailable(err error) {
 	}
 }
 
-// setOutputs keeps, for the status, why outputs cannot be produced.
-func (s *shareSession) setOutputs(err error) {
+// noteUnstored keeps, for the status, why outputs of a record cannot be produced.
+func (s *shareSession) noteUnstored(r *record.Record, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err != nil && s.outputs == nil {
-		s.log.Error("outputs cannot be produced; their records wait", "error", err)
+	if s.unstored.Note(r, r.Topic, r.Partition, r.Offset, err) {
+		s.log.Error("outputs cannot be produced; their records wait", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset,
+			"error", err)
 	}
-	s.outputs = err
+}
+
+// nothingUnstored notes that a record has its verdict.
+func (s *shareSession) nothingUnstored(r *record.Record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unstored.Over(r)
 }
 
 // acknowledged hears from the client how the broker took acknowledgements.
@@ -485,7 +493,7 @@ func (s *shareSession) status() Status {
 	s.mu.Lock()
 	st := Status{Dispatch: dispatch.Status{
 		InFlight: s.inFlight - s.waiting, Waiting: s.waiting, Buffered: s.buffered, Oldest: s.polled,
-		Unavailable: s.unavailable, DeadLetter: letters, Outputs: s.outputs,
+		Unavailable: s.unavailable, DeadLetter: letters, Outputs: s.unstored.First(),
 		OldestCall: s.running.Oldest(), Hanging: s.running.Hanging(time.Now()), Failing: s.running.Failing(time.Now(), s.inFlight > 0),
 		LastFailure: s.running.LastFailure(),
 	}}

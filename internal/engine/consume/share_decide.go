@@ -10,6 +10,7 @@ import (
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/produce"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
@@ -18,11 +19,12 @@ func (s *shareSession) decide(soft context.Context, f *kgo.Record, r *record.Rec
 	d := &s.cfg.Settings.Delivery
 	deliveries := max(int(f.DeliveryCount()), 1)
 	r.Attempt = attemptsBefore(r) + deliveries
-	unavailable := 0
+	unavailable, unstored := 0, 0
 	defer func() {
 		if unavailable > 0 {
 			s.wait(-1)
 		}
+		s.nothingUnstored(r)
 	}()
 	for {
 		if soft.Err() != nil {
@@ -33,7 +35,15 @@ func (s *shareSession) decide(soft context.Context, f *kgo.Record, r *record.Rec
 			Attempt: deliveries, Limit: d.MaxAttempts, Stopping: soft.Err() != nil, GivenUp: result.GivenUp,
 		}) {
 		case dispatch.Finish:
-			return s.finish(soft, f, r, o.Outputs)
+			ack, unstorable := s.finish(soft, f, r, o.Outputs)
+			if unstorable == nil {
+				return ack
+			}
+			// As much as the topic, the component can be mended, which would make other outputs. The record is called again
+			// here and not given back, which would count as a delivery.
+			unstored++
+			s.noteUnstored(r, unstorable)
+			backoff.Sleep(soft, dispatch.Backoff(d, unstored, 0))
 		case dispatch.Leave:
 			return s.release(f, r, errStopped)
 		case dispatch.GiveUp:
@@ -108,25 +118,28 @@ func (s *shareSession) deliver(r *record.Record) (record.Outcome, dispatch.CallR
 	return outcomes[0], result
 }
 
-// finish stores the outputs of a record, however long Kafka keeps them waiting, and accepts it then.
-func (s *shareSession) finish(soft context.Context, f *kgo.Record, r *record.Record, outputs []record.Outgoing) kgo.AckStatus {
+// finish stores the outputs of a record, however long Kafka keeps them waiting, and accepts it then. Where Kafka refuses
+// one of them, so that the same outputs never are stored as things are, it returns why.
+func (s *shareSession) finish(soft context.Context, f *kgo.Record, r *record.Record, outputs []record.Outgoing) (kgo.AckStatus, error) {
 	if len(outputs) == 0 {
-		return kgo.AckAccept
+		return kgo.AckAccept, nil
 	}
 	if _, err := s.cfg.Outputs.PrepareAll(nil, outputs); err != nil {
-		return s.reject(f, r, r.Attempt, err)
+		return s.reject(f, r, r.Attempt, err), nil
 	}
 	for failures := 1; ; failures++ {
 		err := s.cfg.Outputs.Produce(s.calls, outputs)
-		if err != nil && s.calls.Err() != nil {
-			return s.release(f, r, errStopped)
+		switch {
+		case err == nil:
+			return kgo.AckAccept, nil
+		case s.calls.Err() != nil:
+			return s.release(f, r, errStopped), nil
+		case produce.Refused(err):
+			return 0, err
 		}
-		s.setOutputs(err)
-		if err == nil {
-			return kgo.AckAccept
-		}
+		s.noteUnstored(r, err)
 		if !backoff.Sleep(soft, dispatch.Backoff(&s.cfg.Settings.Delivery, failures, 0)) {
-			return s.release(f, r, errStopped)
+			return s.release(f, r, errStopped), nil
 		}
 	}
 }

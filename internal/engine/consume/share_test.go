@@ -15,6 +15,7 @@ import (
 
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/produce"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
@@ -211,6 +212,40 @@ func TestAShareGroupHoldsARecordUntilItsOutputsAreStored(t *testing.T) {
 				t.Errorf("problems: %s", st.Problems)
 			}
 		})
+	})
+	t.Run("the component makes others", func(t *testing.T) {
+		for name, then := range map[string]record.Outcome{
+			"": {Kind: record.Done}, "and rejects its record": {Kind: record.Reject, Err: errors.New("no")},
+			"and wants it again": {Kind: record.Retry, Err: errors.New("not yet")},
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				s, d, c := process(t, func() error {
+					return &produce.Error{Class: produce.ClassUnknownTopic, Topic: "out", Text: "it does not exist"}
+				})
+				s.cfg.Settings.Delivery.MaxAttempts = 0
+				_, got := start(t, s)
+				time.Sleep(10 * time.Minute)
+				problems := s.status().Problems
+				if len(problems) != 1 || problems[0].Kind != status.ProblemOutputs || problems[0].Text !=
+					"outputs of the component cannot be produced: publishing to out: it does not exist (in/0, offset 0)" {
+					t.Errorf("%s: problems: %s", name, problems)
+				}
+				d.mu.Lock()
+				before := d.calls
+				d.outcome = func(_ *record.Record, o *record.Outcome) { *o = then }
+				d.mu.Unlock()
+				want := map[record.Kind]kgo.AckStatus{record.Done: kgo.AckAccept, record.Reject: kgo.AckReject, record.Retry: kgo.AckRelease}[then.Kind]
+				if status := <-got; status != want {
+					t.Errorf("%s: the broker is told %v", name, status)
+				}
+				if before < 20 || before > 1000 || c.buried.Load() != 0 {
+					t.Errorf("%s: %d calls, counts %+v", name, before, c)
+				}
+				if st := s.status(); len(st.Problems) > 0 {
+					t.Errorf("%s: problems: %s", name, st.Problems)
+				}
+			})
+		}
 	})
 	t.Run("the link is stopped", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {

@@ -177,17 +177,15 @@ func (d *Dispatcher) produce(c *call, outputs []record.Outgoing) error {
 	if d.cfg.Transactional || len(outputs) == 0 {
 		return nil
 	}
-	err := d.cfg.Outputs.Produce(c.p.ctx, outputs)
-	if c.p.ctx.Err() != nil {
-		return err // which may be why
+	return d.cfg.Outputs.Produce(c.p.ctx, outputs)
+}
+
+// noteUnstored notes that outputs of a record could not be stored. d.mu is held.
+func (d *Dispatcher) noteUnstored(p *Partition, it *item, err error) {
+	if d.unstored.Note(it, p.topic, p.id, it.rec.Offset, err) {
+		d.cfg.Log.Error("outputs cannot be produced; their records come again", "topic", p.topic, "partition", p.id,
+			"offset", it.rec.Offset, "error", err)
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err != nil && d.outputsErr == nil {
-		d.cfg.Log.Error("outputs cannot be produced; their records come again", "error", err)
-	}
-	d.outputsErr = err
-	return err
 }
 
 // settle carries out what was decided of a call, and lets other calls begin, but for one that it returns. unstored is
@@ -209,7 +207,9 @@ func (d *Dispatcher) settle(c *call, unstored error) (next *call) {
 			it.alone = true
 			it.unproduced++
 			if s.next = unproduced; p.ctx.Err() != nil {
-				s.next = Leave
+				s.next = Leave // that may be why
+			} else {
+				d.noteUnstored(p, it, unstored)
 			}
 			p.stopAt(it, s)
 		case s.next == Finish:
@@ -249,6 +249,10 @@ func (p *Partition) stopAt(it *item, s *step) {
 	l, d := it.lane, p.d
 	l.state = laneIdle
 	var wait time.Duration
+	if s.next == Retry || s.next == holdPartition { // a verdict
+		it.unproduced = 0
+		d.unstored.Over(it)
+	}
 	switch s.next {
 	case Retry:
 		wait = Backoff(&d.cfg.Delivery, it.attempts, s.after)

@@ -105,7 +105,7 @@ type Dispatcher struct {
 	keyless         bool  // one without has, and waits for others of its kind
 	calls           Calls
 	gate            gate
-	outputsErr      error // why outputs could not be produced the last time
+	unstored        UnstoredRecords[*item]
 	partitions      map[*Partition]struct{}
 }
 
@@ -145,8 +145,8 @@ type Status struct {
 	KeylessOnly bool
 	// Unavailable says why no component can be reached, and since when.
 	Unavailable Hold
-	// Outputs says why the outputs of the component cannot be produced; nil when they can.
-	Outputs error
+	// Outputs says why outputs of the component cannot be produced, and of which record; nil when they can.
+	Outputs *Unstored
 	// DeadLetter says why dead letters cannot be written at present; nil when they can or none is due.
 	DeadLetter error
 	// RetryTopic says why records cannot be written to retry topics at present; nil when they can or none is due.
@@ -160,7 +160,7 @@ func (d *Dispatcher) Status() Status {
 	defer d.mu.Unlock()
 	s := Status{
 		InFlight: d.recordsInFlight, Buffered: d.buffered, KeylessOnly: d.keyless && !d.keyed,
-		Unavailable: d.gate.hold, Outputs: d.outputsErr, DeadLetter: letters, RetryTopic: retries,
+		Unavailable: d.gate.hold, Outputs: d.unstored.First(), DeadLetter: letters, RetryTopic: retries,
 	}
 	for p := range d.partitions {
 		s.Waiting += p.unfinished - p.parked.len()

@@ -330,6 +330,7 @@ func (p *Partition) gather() *call {
 
 // finish notes that a record, the first of its lane, needs no further delivery. d.mu is held.
 func (p *Partition) finish(it *item, s *step) {
+	p.d.unstored.Over(it)
 	it.lane.waiting.pop()
 	it.done, it.rec, it.lane = true, nil, nil
 	it.afterCommit = s.afterCommit
@@ -504,6 +505,7 @@ func (p *Partition) free() (givenUp []int64) {
 	}
 	delete(d.partitions, p)
 	p.lastAhead, p.freed = p.ahead(), true
+	d.unstored.OverWhere(func(it *item) bool { return it.lane.partition == p })
 	if p.lost {
 		p.dropOutputs()
 	}

@@ -63,6 +63,17 @@ func ClassOf(err error) Class {
 	return ClassOther
 }
 
+// Refused tells whether Kafka has refused a record, or would, as things are: its topic, its rights or its size are not
+// those of the moment.
+func Refused(err error) bool {
+	switch ClassOf(err) {
+	case ClassTooLarge, ClassUnknownTopic, ClassNotAuthorised, ClassInvalid:
+		return true
+	default:
+		return false
+	}
+}
+
 func invalid(topic, text string) *Error {
 	return &Error{Class: ClassInvalid, Topic: topic, Text: text}
 }
