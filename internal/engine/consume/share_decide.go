@@ -119,8 +119,9 @@ func (s *shareSession) deliver(r *record.Record) (record.Outcome, dispatch.CallR
 }
 
 // finish stores the outputs of a record, however long Kafka keeps them waiting, and accepts it then. Where Kafka refuses
-// one of them, so that the same outputs never are stored as things are, it returns why.
-func (s *shareSession) finish(soft context.Context, f *kgo.Record, r *record.Record, outputs []record.Outgoing) (kgo.AckStatus, error) {
+// one of them, so that they are never stored as things are, it returns why in the place of a verdict.
+func (s *shareSession) finish(soft context.Context, f *kgo.Record, r *record.Record, outputs []record.Outgoing) (verdict kgo.AckStatus,
+	unstorable error) {
 	if len(outputs) == 0 {
 		return kgo.AckAccept, nil
 	}
@@ -128,16 +129,16 @@ func (s *shareSession) finish(soft context.Context, f *kgo.Record, r *record.Rec
 		return s.reject(f, r, r.Attempt, err), nil
 	}
 	for failures := 1; ; failures++ {
-		err := s.cfg.Outputs.Produce(s.calls, outputs)
+		failure := s.cfg.Outputs.Produce(s.calls, outputs)
 		switch {
-		case err == nil:
+		case failure == nil:
 			return kgo.AckAccept, nil
 		case s.calls.Err() != nil:
 			return s.release(f, r, errStopped), nil
-		case produce.Refused(err):
-			return 0, err
+		case produce.Refused(failure):
+			return 0, failure
 		}
-		s.noteUnstored(r, err)
+		s.noteUnstored(r, failure)
 		if !backoff.Sleep(soft, dispatch.Backoff(&s.cfg.Settings.Delivery, failures, 0)) {
 			return s.release(f, r, errStopped), nil
 		}

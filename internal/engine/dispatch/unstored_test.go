@@ -13,7 +13,8 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
-// TestTheProblemOfOutputsEndsWithTheVerdict that their record gets, whichever it is, or when it is nobody's here any more.
+// TestTheProblemOfOutputsEndsWithTheVerdict that their record gets, whichever it is, or when it is nobody's here any
+// more.
 func TestTheProblemOfOutputsEndsWithTheVerdict(t *testing.T) {
 	nowhere := []record.Outgoing{{Topic: "nowhere"}}
 	for name, c := range map[string]struct {
