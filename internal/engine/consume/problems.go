@@ -199,7 +199,11 @@ func (p *problems) list() (member bool, list status.Problems) {
 	add(status.ProblemGroup, "", cause(cmp.Or(p.mismatch, p.groupErr)))
 	add(status.ProblemPartition, "", cause(p.originErr))
 	add(status.ProblemPartition, "", cause(p.startErr))
-	add(status.ProblemCommit, "committing offsets: ", cause(p.commitErr))
+	if errors.Is(p.commitErr, produce.ErrOutput) {
+		add(status.ProblemOutputs, "outputs of the component cannot be produced: ", cause(p.commitErr))
+	} else {
+		add(status.ProblemCommit, "committing offsets: ", cause(p.commitErr))
+	}
 	var causes []string // in the order of the first partition of each
 	failing := make(map[string][]topicPartition)
 	for _, tp := range slices.SortedFunc(maps.Keys(p.partitions), compareTopicPartitions) {

@@ -63,8 +63,6 @@ type session struct {
 	cutOff context.CancelFunc
 	// early has room for one token: outputs wait that take much room. It lets the committer not wait for its interval.
 	early chan struct{}
-	// oneByOne makes a transaction for each partition, because Kafka has refused an output. s.committing protects it.
-	oneByOne bool
 	// joined has room for one token: the group has told what it gives this member.
 	joined chan struct{}
 	// offsetsAlone leaves out which records beyond an offset are finished, because a broker takes so little metadata.

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -14,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/dispatch"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
@@ -185,22 +188,25 @@ func TestARecordWhoseOutputCannotBeProducedIsDeadLettered(t *testing.T) {
 	}
 }
 
-// What Kafka never takes of one partition holds up that partition alone, and health says what it is.
+// What Kafka refuses of one record holds up its partition alone, until either side is mended, and health says what it is.
 func TestAnOutputThatKafkaRefusesHoldsUpItsPartitionAlone(t *testing.T) {
 	t.Parallel()
+	missing, few := record.Outgoing{Topic: "missing", Partition: record.AnyPartition}, record.Outgoing{Topic: "few", Partition: 2}
 	for name, refused := range map[string]struct {
 		output record.Outgoing
-		says   []string
-		mend   func(k *testkit.FakeKafka, cl *testkit.Client)
+		says   string
+		mend   func(k *testkit.FakeKafka, cl *testkit.Client) // nil: the component is mended
 	}{
 		"a topic that is not there": {
-			record.Outgoing{Topic: "missing", Partition: record.AnyPartition}, []string{"an output for topic missing is refused", "create the topic"},
+			missing, "an output for topic missing is refused: the topic or partition does not exist",
 			func(k *testkit.FakeKafka, _ *testkit.Client) { k.Topic("missing", 1) },
 		},
+		"a topic that the component does not ask for any more": {missing, "an output for topic missing is refused", nil},
 		"a partition that its topic does not have": {
-			record.Outgoing{Topic: "few", Partition: 2}, []string{"an output for topic few is refused", "there is no partition 2: the topic has 1 (0 to 0)"},
+			few, "an output for topic few is refused: there is no partition 2: the topic has 1 (0 to 0)",
 			func(_ *testkit.FakeKafka, cl *testkit.Client) { cl.AddPartitions("few", 2) },
 		},
+		"a partition that the component does not ask for any more": {few, "an output for topic few is refused: there is no partition 2", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -209,17 +215,51 @@ func TestAnOutputThatKafkaRefusesHoldsUpItsPartitionAlone(t *testing.T) {
 			k.Topic("out", 1)
 			k.Topic("few", 1)
 			cl := testkit.NewClient(t, k.Brokers(), kgo.RecordPartitioner(kgo.ManualPartitioner()))
-			c := startProcessor(t, k.Brokers(), &doubler{name: "a", outcome: func(r *record.Record, o *record.Outcome) {
-				if string(r.Value) == "bad" {
+			var mended atomic.Bool
+			h := &handler{name: "a"}
+			d := &doubler{name: "a", do: func(ctx context.Context, batch []*record.Record) error {
+				h.Receive(ctx, batch)
+				return nil
+			}, outcome: func(r *record.Record, o *record.Outcome) {
+				if string(r.Value) == "bad" && !mended.Load() {
 					o.Outputs = append(o.Outputs, refused.output)
 				}
-			}}, map[string]string{"metadata_max_age": "1s"})
-			cl.Produce(&kgo.Record{Topic: "in", Partition: 0, Value: []byte("bad")}, &kgo.Record{Topic: "in", Partition: 1, Value: []byte("good")})
-			cl.WaitCommitted("g", "in", map[int32]int64{0: 0, 1: 1})
-			c.waitProblem(append(refused.says, "committing offsets")...)
-			refused.mend(k, cl)
+			}}
+			c := startProcessor(t, k.Brokers(), d, map[string]string{"retry_backoff_max": "2s"})
+			in := func(partition int32, key, value string) *kgo.Record {
+				return &kgo.Record{Topic: "in", Partition: partition, Key: []byte(key), Value: []byte(value)}
+			}
+			cl.Produce(in(0, "a", "first"), in(0, "a", "bad"), in(1, "", "good"))
 			cl.WaitCommitted("g", "in", map[int32]int64{0: 1, 1: 1})
-			if got := values(committedReader(t, k.Brokers()).Read("out", 4)); !slices.Equal(got, []string{"bada", "badb", "gooda", "goodb"}) {
+			told := func() error {
+				problems := c.Status().Problems
+				if len(problems) != 1 || problems[0].Kind != status.ProblemOutputs || !strings.Contains(problems[0].Text, refused.says) ||
+					!strings.HasSuffix(problems[0].Text, "(in/0, offset 1)") {
+					return fmt.Errorf("the problems are %+v", problems)
+				}
+				return nil
+			}
+			testkit.Eventually(t, patience, told)
+			cl.Produce(in(0, "a", "behind"), in(0, "b", "beside"), in(1, "", "more"))
+			cl.WaitCommitted("g", "in", map[int32]int64{0: 1, 1: 2})
+			before := len(h.seen())
+			h.waitCalls(t, before+2) // the refused record's
+			if err := told(); err != nil {
+				t.Error(err)
+			}
+			if calls := h.values(); slices.Contains(calls, "behind") || slices.Contains(calls, "beside") {
+				t.Errorf("its partition does not stand: %v", calls)
+			}
+			if mended.Store(refused.mend == nil); refused.mend != nil {
+				refused.mend(k, cl)
+			}
+			cl.WaitCommitted("g", "in", map[int32]int64{0: 4, 1: 2})
+			var want []string
+			for _, v := range []string{"first", "bad", "behind", "beside", "good", "more"} {
+				want = append(want, v+"a", v+"b")
+			}
+			slices.Sort(want)
+			if got := values(committedReader(t, k.Brokers()).Read("out", len(want))); !slices.Equal(got, want) {
 				t.Errorf("outputs %v", got)
 			}
 			c.waitHealthy()

@@ -542,13 +542,13 @@ func TestOutputs(t *testing.T) {
 			p.Add(keyed(3, "a", "b", "c"), first)
 			synctest.Wait()
 			f, ok := p.TakeFinished()
-			if !ok || f.Offset != 1 || len(f.Outputs) != 1 || string(f.Outputs[0].Value) != "0" {
+			if !ok || f.Offset != 1 || len(f.AppendOutputs(nil)) != 1 || string(f.AppendOutputs(nil)[0].Value) != "0" {
 				t.Errorf("finished %+v, %v", f, ok)
 			}
 			close(release)
 			synctest.Wait()
 			f, _ = p.TakeFinished()
-			if f.Offset != 3 || len(f.Outputs) != 2 || string(f.Outputs[0].Value) != "1" || string(f.Outputs[1].Value) != "2" {
+			if f.Offset != 3 || len(f.AppendOutputs(nil)) != 2 || string(f.AppendOutputs(nil)[0].Value) != "1" || string(f.AppendOutputs(nil)[1].Value) != "2" {
 				t.Errorf("finished %+v", f)
 			}
 			if st := d.Status(); st.Buffered != 0 {
@@ -678,10 +678,12 @@ func TestOutputsThatFillTheBufferAreTakenBeforeThereAreMore(t *testing.T) {
 			return fat(ctx, batch)
 		}}
 		cfg, _ := batchConfig(s)
-		cfg.Transactional, cfg.Delivery.Batch.MaxRecords, cfg.Delivery.MaxInFlight, cfg.Delivery.MaxBuffer = true, 1, 1, 1500
+		records := keyed(9, "a", "b", "c", "d", "e", "f", "g", "h", "i")
+		one := (&item{cost: records[0].Cost() + laneCost, outputs: fat(t.Context(), records[:1])[0].Outputs}).keptCost()
+		cfg.Transactional, cfg.Delivery.Batch.MaxRecords, cfg.Delivery.MaxInFlight, cfg.Delivery.MaxBuffer = true, 1, 1, 2*one+1
 		d := New(cfg)
 		p := d.Open("t", 0, 0)
-		p.Add(keyed(9, "a", "b", "c", "d", "e", "f", "g", "h", "i"), first)
+		p.Add(records, first)
 		synctest.Wait()
 		return d, p, &calls
 	}
@@ -692,8 +694,8 @@ func TestOutputsThatFillTheBufferAreTakenBeforeThereAreMore(t *testing.T) {
 				if *calls != want {
 					t.Fatalf("%d calls, want %d", *calls, want)
 				}
-				if f, _ := p.TakeFinished(); len(f.Outputs) != 3 {
-					t.Fatalf("%d outputs", len(f.Outputs))
+				if f, _ := p.TakeFinished(); len(f.AppendOutputs(nil)) != 3 {
+					t.Fatalf("%d outputs", len(f.AppendOutputs(nil)))
 				}
 				synctest.Wait()
 			}

@@ -34,6 +34,7 @@ type step struct {
 	after time.Duration // of the outcome
 	// outputs are to be stored before the record is finished, or with its offset.
 	outputs []record.Outgoing
+	aside   aside // that is it as it is put aside
 	// move is what is to be stored in a retry topic before the record is finished here, with that topic's delay; nil where
 	// nothing is.
 	move  *record.Outgoing
@@ -182,9 +183,9 @@ func (d *Dispatcher) produce(c *call, outputs []record.Outgoing) error {
 
 // noteUnstored notes that outputs of a record could not be stored. d.mu is held.
 func (d *Dispatcher) noteUnstored(p *Partition, it *item, err error) {
-	if d.unstored.Note(it, p.topic, p.id, it.rec.Offset, err) {
+	if d.unstored.Note(it, p.topic, p.id, it.nextOffset-1, err) {
 		d.cfg.Log.Error("outputs cannot be produced; their records come again", "topic", p.topic, "partition", p.id,
-			"offset", it.rec.Offset, "error", err)
+			"offset", it.nextOffset-1, "error", err)
 	}
 }
 
@@ -223,8 +224,12 @@ func (d *Dispatcher) settle(c *call, unstored error) (next *call) {
 			p.resumeLane(l)
 		}
 	}
-	if p.closing && p.callsInFlight == 0 {
-		close(p.drained)
+	if p.callsInFlight == 0 {
+		if p.closing {
+			close(p.drained)
+		} else if p.refusal.pending() {
+			p.rewind()
+		}
 	}
 	next = d.begin(true)
 	d.mu.Unlock()

@@ -104,7 +104,7 @@ func (d *Dispatcher) giveUp(p *Partition, it *item, s *step) {
 	log := d.cfg.Log.With("topic", it.rec.Topic, "partition", it.rec.Partition, "offset", it.rec.Offset, "attempts", attempts, "reason", s.err)
 	switch {
 	case d.cfg.Transactional && d.cfg.MakeDeadLetter != nil:
-		s.outputs = []record.Outgoing{d.cfg.MakeDeadLetter(it.rec, attempts, s.err)}
+		s.outputs, s.aside = []record.Outgoing{d.cfg.MakeDeadLetter(it.rec, attempts, s.err)}, deadLettered
 		s.afterCommit = func() { d.deadLetters.Written(log) }
 	case d.deadLetters.Store != nil:
 		if !d.deadLetters.Write(p.ctx, it.rec, attempts, s.err, log) {

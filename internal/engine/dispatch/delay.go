@@ -80,7 +80,8 @@ func (d *Dispatcher) delay(it *item, s *step) {
 	d.cfg.Log.Debug("a record failed and waits in a retry topic", "topic", it.rec.Topic, "partition", it.rec.Partition, "offset", it.rec.Offset,
 		"attempts", it.earlier+it.attempts, "retry_topic", to.Topic, "reason", s.err)
 	if d.cfg.Transactional {
-		s.outputs, s.afterCommit = []record.Outgoing{out}, func() { d.cfg.Observer.RecordDelayed(to.Delay) }
+		s.outputs, s.aside = []record.Outgoing{out}, delayed
+		s.afterCommit = func() { d.cfg.Observer.RecordDelayed(to.Delay) }
 		return
 	}
 	s.move, s.delay = &out, to.Delay

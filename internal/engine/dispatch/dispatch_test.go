@@ -702,7 +702,7 @@ func TestWhatIsGivenUpInATransactionIsToldWhenItIsCommitted(t *testing.T) {
 				lost.Add(keyed(2), first)
 				synctest.Wait()
 				f, ok := p.TakeFinished()
-				if !ok || f.Offset != 2 || len(f.Outputs) != map[bool]int{true: 2}[letters] {
+				if !ok || f.Offset != 2 || len(f.AppendOutputs(nil)) != map[bool]int{true: 2}[letters] {
 					t.Fatalf("finished %+v, %t", f, ok)
 				}
 				if strings.Contains(log.String(), told) || c.letters+c.skipped != 0 {

@@ -100,7 +100,7 @@ type Dispatcher struct {
 	fill            *time.Timer // wakes a partition that waits for its batch to fill
 	buffered        int64
 	charged         int64 // what of buffered is in the account
-	outputBytes     int64 // the size of the outputs that can be taken
+	keptBytes       int64 // the size of the finished records that can be taken with their outputs
 	keyed           bool  // a record with a key has been read
 	keyless         bool  // one without has, and waits for others of its kind
 	calls           Calls
@@ -247,11 +247,11 @@ func (d *Dispatcher) begin(keep bool) (kept *call) {
 	return kept
 }
 
-// outputsFill tells whether the outputs that can be taken fill the buffer. They are taken first then: a component can
+// outputsFill tells whether the records that can be taken, with their outputs, fill the buffer. They are taken first then: a component can
 // make much of little. Those of records that wait for the end of others before them do not count, or these others could
 // not be called. d.mu is held.
 func (d *Dispatcher) outputsFill() bool {
-	return d.outputBytes > 0 && d.outputBytes >= d.cfg.Delivery.MaxBuffer
+	return d.keptBytes > 0 && d.keptBytes >= d.cfg.Delivery.MaxBuffer
 }
 
 // letFill tells whether a partition should wait until its batch is full, and sees to it that the wait ends. d.mu is

@@ -42,7 +42,7 @@ func (p *Partition) ahead() []Range {
 	if p.freed {
 		return p.lastAhead
 	}
-	if p.doneAhead == 0 && len(p.known) == 0 {
+	if p.refusal.pending() || p.doneAhead == 0 && len(p.known) == 0 {
 		return nil
 	}
 	var found []Range
@@ -69,7 +69,7 @@ func (p *Partition) ahead() []Range {
 			from = end // between two records of one epoch that are next to each other there are none to come
 		}
 		end = it.nextOffset
-		if it.done && it.epoch >= 0 && len(it.outputs) == 0 && it.afterCommit == nil {
+		if it.done && it.epoch >= 0 && !it.transacts() {
 			add(Range{From: from, To: end, Epoch: it.epoch})
 		}
 	}

@@ -56,11 +56,14 @@ type Partition struct {
 	// uncommitted is what is finished and not committed yet, lastStamp the time of the last record of it.
 	uncommitted uncommitted
 	lastStamp   int64
-	// outputs are those of the finished records below committable, until they are taken; outputBytes is their size.
-	outputs     []record.Outgoing
-	outputBytes int64
-	afterCommit []func() // tell of the records among them that were given up
-	held        error
+	// kept are the finished records below committable that a transaction needs or may give back, until they are taken;
+	// keptBytes is their size. unsettled counts those of all finished records that were not committed yet and have
+	// outputs, or were given up.
+	kept      []kept
+	keptBytes int64
+	unsettled int
+	refusal   refusal
+	held      error
 	// givenUp are the offsets of the records whose calls were given up because the partition went.
 	givenUp []int64
 	closing bool
@@ -70,7 +73,7 @@ type Partition struct {
 
 // item is one record on its way, or an offset that needs no delivery.
 type item struct {
-	rec *record.Record // nil once finished
+	rec *record.Record // nil once finished, unless it may be called again for the sake of a transaction
 	// nextOffset is the offset to commit when this item and all before it are finished.
 	nextOffset  int64
 	lane        *lane
@@ -90,6 +93,7 @@ type item struct {
 	unproduced int32 // times in a row that its outputs could not be produced
 	alone      bool  // to be called in no batch
 	done       bool
+	aside      aside // outputs is it as it is put aside
 }
 
 type laneState uint8
@@ -280,6 +284,10 @@ func (d *Dispatcher) nextTurn() uint64 {
 }
 
 func (p *Partition) makeReady(l *lane) {
+	if p.refusal.withholds(l) {
+		l.state = laneIdle
+		return
+	}
 	l.state = laneReady
 	if p.readyItems == 0 {
 		p.readySince = time.Now()
@@ -330,18 +338,31 @@ func (p *Partition) gather() *call {
 
 // finish notes that a record, the first of its lane, needs no further delivery. d.mu is held.
 func (p *Partition) finish(it *item, s *step) {
-	p.d.unstored.Over(it)
 	it.lane.waiting.pop()
-	it.done, it.rec, it.lane = true, nil, nil
+	it.done, it.lane = true, nil
 	it.afterCommit = s.afterCommit
 	if p.d.cfg.Transactional {
-		it.outputs = s.outputs
+		it.outputs, it.aside = s.outputs, s.aside
+	}
+	if len(it.outputs) == 0 || it.aside != notAside {
+		p.d.unstored.Over(it) // else with the commit
+	}
+	if it.transacts() {
+		p.unsettled++
+	}
+	if p.unsettled == 0 && it != p.refusal.record {
+		it.rec = nil // none of its lane can come again, behind which it would come again, too
+		p.hold(-it.cost)
+	} else {
+		p.hold(costOf(it.outputs))
 	}
 	p.doneAhead++
 	p.unfinished--
-	p.hold(costOf(it.outputs) - it.cost)
 	p.advance()
 }
+
+// transacts tells whether something of a finished record happens with the commit of its offset.
+func (it *item) transacts() bool { return len(it.outputs) > 0 || it.afterCommit != nil }
 
 // hold counts memory that the partition holds from now on, or does not any more. d.mu is held.
 func (p *Partition) hold(bytes int64) {
@@ -350,17 +371,17 @@ func (p *Partition) hold(bytes int64) {
 	p.d.charge()
 }
 
-// offer counts bytes of outputs that can be taken from now on, or not any more. d.mu is held.
+// offer counts bytes of records that can be taken from now on, or not any more. d.mu is held.
 func (p *Partition) offer(bytes int64) {
-	p.outputBytes += bytes
-	p.d.outputBytes += bytes
+	p.keptBytes += bytes
+	p.d.keptBytes += bytes
 }
 
-// dropOutputs forgets the outputs that can be taken. d.mu is held.
-func (p *Partition) dropOutputs() {
-	p.hold(-p.outputBytes)
-	p.offer(-p.outputBytes)
-	p.outputs, p.afterCommit = nil, nil
+// dropKept forgets the records that can be taken. d.mu is held.
+func (p *Partition) dropKept() {
+	p.hold(-p.keptBytes)
+	p.offer(-p.keptBytes)
+	p.kept = nil
 }
 
 func costOf(outputs []record.Outgoing) int64 {
@@ -373,38 +394,20 @@ func costOf(outputs []record.Outgoing) int64 {
 
 // advance moves the committable offset over everything that is finished without a gap. d.mu is held.
 func (p *Partition) advance() {
+	if p.refusal.pending() {
+		return // what is before these stands still
+	}
 	for p.items.len() > 0 && p.items.peek().done {
 		it := p.items.pop()
 		p.doneAhead--
+		if it.rec != nil {
+			p.kept = append(p.kept, kept{it, p.committable})
+			p.offer(it.keptCost())
+		} else {
+			p.hold(-itemCost)
+		}
 		p.committable = Position{Offset: it.nextOffset, Epoch: it.epoch}
 		p.noteFinished(it.stamp)
-		p.outputs = append(p.outputs, it.outputs...)
-		p.offer(costOf(it.outputs))
-		p.hold(-itemCost)
-		if it.afterCommit != nil {
-			p.afterCommit = append(p.afterCommit, it.afterCommit)
-		}
-		it.outputs, it.afterCommit = nil, nil
-	}
-}
-
-// Finished is what one commit can take along.
-type Finished struct {
-	Position
-	// Outputs are those of all records below Offset that have not been taken before. They are to be stored together
-	// with the offset or not at all.
-	Outputs     []record.Outgoing
-	afterCommit []func()
-}
-
-// GivenUp is how many records below the offset were given up.
-func (f *Finished) GivenUp() int { return len(f.afterCommit) }
-
-// Committed says that the offset has been committed, and all outputs with it: only now are the records below it given
-// up that were dead-lettered or skipped, and told of. It is called without a lock.
-func (f *Finished) Committed() {
-	for _, tell := range f.afterCommit {
-		tell()
 	}
 }
 
@@ -417,8 +420,8 @@ func (p *Partition) TakeFinished() (f Finished, ok bool) {
 	if !ok {
 		return Finished{}, false
 	}
-	f = Finished{Position: at, Outputs: p.outputs, afterCommit: p.afterCommit}
-	p.dropOutputs()
+	f = Finished{Position: at, partition: p, records: p.kept}
+	p.dropKept()
 	p.d.schedule()
 	return f, true
 }
@@ -430,7 +433,8 @@ type Load struct {
 	Bytes int64
 	// Span is the number of records from the lowest unfinished one on, finished ones among them included.
 	Span int
-	// Outputs is the size of the outputs that [Partition.TakeFinished] would return. They are part of Bytes.
+	// Outputs is the size of the outputs that [Partition.TakeFinished] would return, with their records. They are part of
+	// Bytes.
 	Outputs int64
 	// Parked is the number of records whose time has not come.
 	Parked int
@@ -440,7 +444,7 @@ type Load struct {
 func (p *Partition) Load() Load {
 	p.d.mu.Lock()
 	defer p.d.mu.Unlock()
-	return Load{Bytes: p.buffered, Span: p.items.len(), Outputs: p.outputBytes, Parked: p.parked.len()}
+	return Load{Bytes: p.buffered, Span: p.items.len(), Outputs: p.keptBytes, Parked: p.parked.len()}
 }
 
 // Close ends the assignment in order: no call starts any more, running calls may finish until ctx ends and are given
@@ -467,7 +471,7 @@ func (p *Partition) beginClose(lost bool) {
 	defer p.d.mu.Unlock()
 	if lost {
 		p.lost = true
-		p.dropOutputs()
+		p.dropKept()
 	}
 	if p.closing {
 		return
@@ -479,6 +483,7 @@ func (p *Partition) beginClose(lost bool) {
 	if p.due != nil {
 		p.due.Stop()
 	}
+	p.refusal.stopTimer()
 	if p.callsInFlight == 0 {
 		close(p.drained)
 	}
@@ -505,12 +510,13 @@ func (p *Partition) free() (givenUp []int64) {
 	}
 	delete(d.partitions, p)
 	p.lastAhead, p.freed = p.ahead(), true
-	d.unstored.OverWhere(func(it *item) bool { return it.lane.partition == p })
+	d.unstored.OverWhere(func(it *item) bool { return it.lane != nil && it.lane.partition == p })
+	p.endRefusal()
 	if p.lost {
-		p.dropOutputs()
+		p.dropKept()
 	}
 	// Finished records may be taken still.
-	p.hold(p.outputBytes - p.buffered)
+	p.hold(p.keptBytes - p.buffered)
 	p.unfinished = 0
 	p.items, p.parked, p.lanes, p.keyless, p.backingOff = queue[*item]{}, queue[*item]{}, nil, nil, nil
 	d.turns.drop(p)

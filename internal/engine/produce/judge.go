@@ -42,6 +42,7 @@ func (c *client) judgeFinal(r *record.Outgoing, f *inFlight) record.Result {
 
 func (c *client) explain(r *record.Outgoing, f *inFlight) *Error {
 	if f.partitions > 0 {
+		c.client().ForceMetadataRefresh() // it may have been added: the next record for it finds it
 		return &Error{Class: ClassInvalid, Topic: r.Topic, err: f.err, Text: noPartition(r.Partition, f.partitions)}
 	}
 	if givenUp(f.err) {

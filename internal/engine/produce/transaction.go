@@ -270,6 +270,7 @@ func (t *Transactor) produce(ctx context.Context, outputs []record.Outgoing) err
 	var final bool
 	switch bytes, n := first.size(), first.partitions; {
 	case n > 0:
+		t.kgo.ForceMetadataRefresh() // it may have been added: the next transaction finds it
 		final, text = true, noPartition(first.output.Partition, n)
 	case errors.Is(err, kerr.MessageTooLarge) && bytes > t.largest: // the client's own refusal, in a batch of any size
 		final, text = true, beyondMaxMessageBytes(bytes, t.largest)
