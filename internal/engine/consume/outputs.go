@@ -126,8 +126,9 @@ func (s *session) nextParcel(tp topicPartition, a *assignment) (p parcel, more b
 	return p, true
 }
 
-// refusedMaker tells whether a transaction failed because Kafka refuses one of its outputs for good. It says how many of
-// the records that have outputs come before the one of which that output seems to be: it may have failed for another.
+// refusedMaker tells whether a transaction failed because Kafka refuses one of its outputs for good. It says how many
+// of the records that have outputs come before the one of which that output seems to be: it may have failed for
+// another.
 func (*session) refusedMaker(p *parcel, err error) (before int, refused bool) {
 	if !errors.Is(err, produce.ErrOutput) {
 		return 0, false

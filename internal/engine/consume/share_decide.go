@@ -35,14 +35,13 @@ func (s *shareSession) decide(soft context.Context, f *kgo.Record, r *record.Rec
 			Attempt: deliveries, Limit: d.MaxAttempts, Stopping: soft.Err() != nil, GivenUp: result.GivenUp,
 		}) {
 		case dispatch.Finish:
-			ack, unstorable := s.finish(soft, f, r, o.Outputs)
-			if unstorable == nil {
-				return ack
+			verdict, refused := s.finish(soft, f, r, o.Outputs)
+			if !refused {
+				return verdict
 			}
 			// As much as the topic, the component can be mended, which would make other outputs. The record is called again
 			// here and not given back, which would count as a delivery.
 			unstored++
-			s.noteUnstored(r, unstorable)
 			backoff.Sleep(soft, dispatch.Backoff(d, unstored, 0))
 		case dispatch.Leave:
 			return s.release(f, r, errStopped)
@@ -118,29 +117,30 @@ func (s *shareSession) deliver(r *record.Record) (record.Outcome, dispatch.CallR
 	return outcomes[0], result
 }
 
-// finish stores the outputs of a record, however long Kafka keeps them waiting, and accepts it then. Where Kafka refuses
-// one of them, so that they are never stored as things are, it returns why in the place of a verdict.
+// finish stores the outputs of a record, however long Kafka keeps them waiting, and accepts it then. There is no verdict
+// where Kafka refuses one of them, so that they are never stored as things are.
 func (s *shareSession) finish(soft context.Context, f *kgo.Record, r *record.Record, outputs []record.Outgoing) (verdict kgo.AckStatus,
-	unstorable error) {
+	refused bool) {
 	if len(outputs) == 0 {
-		return kgo.AckAccept, nil
+		return kgo.AckAccept, false
 	}
 	if _, err := s.cfg.Outputs.PrepareAll(nil, outputs); err != nil {
-		return s.reject(f, r, r.Attempt, err), nil
+		return s.reject(f, r, r.Attempt, err), false
 	}
 	for failures := 1; ; failures++ {
-		failure := s.cfg.Outputs.Produce(s.calls, outputs)
+		err := s.cfg.Outputs.Produce(s.calls, outputs)
 		switch {
-		case failure == nil:
-			return kgo.AckAccept, nil
+		case err == nil:
+			return kgo.AckAccept, false
 		case s.calls.Err() != nil:
-			return s.release(f, r, errStopped), nil
-		case produce.Refused(failure):
-			return 0, failure
+			return s.release(f, r, errStopped), false
 		}
-		s.noteUnstored(r, failure)
+		s.noteUnstored(r, err)
+		if produce.Refused(err) {
+			return 0, true
+		}
 		if !backoff.Sleep(soft, dispatch.Backoff(&s.cfg.Settings.Delivery, failures, 0)) {
-			return s.release(f, r, errStopped), nil
+			return s.release(f, r, errStopped), false
 		}
 	}
 }

@@ -188,7 +188,8 @@ func TestARecordWhoseOutputCannotBeProducedIsDeadLettered(t *testing.T) {
 	}
 }
 
-// What Kafka refuses of one record holds up its partition alone, until either side is mended, and health says what it is.
+// What Kafka refuses of one record holds up its partition alone, until either side is mended, and health says what it
+// is.
 func TestAnOutputThatKafkaRefusesHoldsUpItsPartitionAlone(t *testing.T) {
 	t.Parallel()
 	missing, few := record.Outgoing{Topic: "missing", Partition: record.AnyPartition}, record.Outgoing{Topic: "few", Partition: 2}

@@ -247,9 +247,9 @@ func (d *Dispatcher) begin(keep bool) (kept *call) {
 	return kept
 }
 
-// outputsFill tells whether the records that can be taken, with their outputs, fill the buffer. They are taken first then: a component can
-// make much of little. Those of records that wait for the end of others before them do not count, or these others could
-// not be called. d.mu is held.
+// outputsFill tells whether the records that can be taken, with their outputs, fill the buffer. They are taken first
+// then: a component can make much of little. Those that wait for the end of others before them do not count, or these
+// others could not be called. d.mu is held.
 func (d *Dispatcher) outputsFill() bool {
 	return d.keptBytes > 0 && d.keptBytes >= d.cfg.Delivery.MaxBuffer
 }

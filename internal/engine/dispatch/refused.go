@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"slices"
 	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
@@ -178,7 +179,7 @@ func (f *Finished) Refuse(err error) bool {
 	}
 	it.unproduced++
 	p.refusal.record, p.refusal.end = it, p.committable
-	p.refusal.taken = append(f.records[:len(f.records):len(f.records)], p.kept...)
+	p.refusal.taken = append(slices.Clip(f.records), p.kept...)
 	for i := range f.records {
 		p.hold(f.records[i].keptCost())
 	}
@@ -274,10 +275,9 @@ func (p *Partition) rewind() {
 		all.push(p.items.pop())
 	}
 	p.items, r.taken = all, nil
-	if r.record.letter {
-		p.unfinish(r.record)
-		wait := Backoff(&p.d.cfg.Delivery, int(r.record.unproduced), 0)
-		r.timer = time.AfterFunc(wait, func() { p.offerAgain(r.record) })
+	if it := r.record; it.letter {
+		p.unfinish(it)
+		r.timer = time.AfterFunc(Backoff(&p.d.cfg.Delivery, int(it.unproduced), 0), func() { p.offerAgain(it) })
 		p.advance()
 		return
 	}

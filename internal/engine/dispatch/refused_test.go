@@ -125,7 +125,7 @@ func TestARecordWhoseOutputsAreRefusedComesAgainAndThoseBehindItAfterIt(t *testi
 				}
 				mustCommit(t, p, 8)
 				got := s.called()[len("0 1 2 3 4 5 1 1 "):]
-				for _, offset := range strings.Fields(want) {
+				for offset := range strings.FieldsSeq(want) {
 					if !slices.Contains(strings.Fields(got), offset) {
 						t.Errorf("called with %q from the refusal on, want %s again", got, want)
 					}
