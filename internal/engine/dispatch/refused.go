@@ -275,7 +275,7 @@ func (p *Partition) rewind() {
 		all.push(p.items.pop())
 	}
 	p.items, r.taken = all, nil
-	if it := r.record; it.letter {
+	if it := r.record; it.aside != notAside {
 		p.unfinish(it)
 		r.timer = time.AfterFunc(Backoff(&p.d.cfg.Delivery, int(it.unproduced), 0), func() { p.offerAgain(it) })
 		p.advance()

@@ -203,47 +203,61 @@ func TestWhatRunsWhenOutputsAreRefusedIsFinishedBehindThem(t *testing.T) {
 	}
 }
 
-// TestARefusedDeadLetterIsOfferedAgainWithoutACall: its record has its verdict.
-func TestARefusedDeadLetterIsOfferedAgainWithoutACall(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d, p, s := transacting(t, settings.OrderKey, func(r *record.Record, o *record.Outcome) {
-			if r.Offset == 1 {
-				*o = record.Outcome{Kind: record.Reject, Err: errors.New("no")}
-			}
+// TestWhatIsPutAsideIsOfferedAgainWithoutACall where Kafka refuses it: its record has its verdict.
+func TestWhatIsPutAsideIsOfferedAgainWithoutACall(t *testing.T) {
+	for name, outcome := range map[string]record.Outcome{
+		"dead letters": {Kind: record.Reject, Err: errors.New("no")}, "retry topics": {Kind: record.Retry, Err: errors.New("not yet")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d, p, s := transacting(t, settings.OrderKey, func(r *record.Record, o *record.Outcome) {
+					if r.Offset == 1 {
+						*o = outcome
+					}
+				})
+				if outcome.Kind == record.Retry {
+					d.cfg.Delivery.RetryTopics = []settings.RetryTopic{{Topic: "later", Delay: time.Minute}}
+					d.cfg.MakeRetry = func(r *record.Record, to *settings.RetryTopic, _ int, _ error) record.Outgoing {
+						return record.Outgoing{Topic: "dead", Value: fmt.Append(nil, r.Offset)}
+					}
+				}
+				p.Add(keyed(3, "a"), first)
+				synctest.Wait()
+				f, _ := p.TakeFinished()
+				if got := offsetsOf(&f); got != "0 †1 2" {
+					t.Fatalf("finished are %q", got)
+				}
+				head, tail := f.Split(1)
+				head.Committed()
+				for range 3 {
+					if !tail.Refuse(errRefused) {
+						t.Fatal("it is not taken back")
+					}
+					p.Add([]*record.Record{{Topic: "t", Offset: 3, Key: []byte("b")}}, first)
+					mustCommit(t, p, 1)
+					st := d.Status()
+					if told := map[record.Kind]error{record.Reject: st.DeadLetter, record.Retry: st.RetryTopic}[outcome.Kind]; !errors.Is(told, errRefused) ||
+						st.Outputs != nil || st.DeadLetter != nil && st.RetryTopic != nil {
+						t.Errorf("the status says %+v", st)
+					}
+					time.Sleep(time.Minute)
+					synctest.Wait()
+					if tail, _ = p.TakeFinished(); offsetsOf(&tail) != "†1 2" {
+						t.Fatalf("finished are %q", offsetsOf(&tail))
+					}
+				}
+				if got := s.called(); got != "0 1 2" {
+					t.Errorf("called with %q", got)
+				}
+				tail.Committed()
+				synctest.Wait()
+				if st := d.Status(); st.DeadLetter != nil || st.RetryTopic != nil || s.called() != "0 1 2 3" {
+					t.Errorf("the status says %+v, called with %q", st, s.called())
+				}
+				d.Close(t.Context())
+			})
 		})
-		p.Add(keyed(3, "a"), first)
-		synctest.Wait()
-		f, _ := p.TakeFinished()
-		if got := offsetsOf(&f); got != "0 †1 2" {
-			t.Fatalf("finished are %q", got)
-		}
-		head, tail := f.Split(1)
-		head.Committed()
-		for range 3 {
-			if !tail.Refuse(errRefused) {
-				t.Fatal("it is not taken back")
-			}
-			p.Add([]*record.Record{{Topic: "t", Offset: 3, Key: []byte("b")}}, first)
-			mustCommit(t, p, 1)
-			if st := d.Status(); !errors.Is(st.DeadLetter, errRefused) || st.Outputs != nil {
-				t.Errorf("the status says %v of dead letters and %v of outputs", st.DeadLetter, st.Outputs)
-			}
-			time.Sleep(time.Minute)
-			synctest.Wait()
-			if tail, _ = p.TakeFinished(); offsetsOf(&tail) != "†1 2" {
-				t.Fatalf("finished are %q", offsetsOf(&tail))
-			}
-		}
-		if got := s.called(); got != "0 1 2" {
-			t.Errorf("called with %q", got)
-		}
-		tail.Committed()
-		synctest.Wait()
-		if st := d.Status(); st.DeadLetter != nil || s.called() != "0 1 2 3" {
-			t.Errorf("the status says %v, called with %q", st.DeadLetter, s.called())
-		}
-		d.Close(t.Context())
-	})
+	}
 }
 
 // TestAnEndOfThePartitionEndsARefusal: nothing of it is committed from the record on.
