@@ -19,6 +19,7 @@ func TestOperatorsLookAtRecordsAsFarAsTheyMay(t *testing.T) {
 	k.Topic("in", 1)
 	k.Topic("dead", 1)
 	k.Topic("other", 1)
+	k.Topic("again-1h", 1)
 	client := testkit.NewClient(t, k.Brokers())
 	for _, value := range []string{`{"id":1}`, `{"id":2}`, "\xff"} {
 		client.Produce(&kgo.Record{Topic: "in", Key: []byte("k\x1b"), Value: []byte(value),
@@ -32,7 +33,7 @@ func TestOperatorsLookAtRecordsAsFarAsTheyMay(t *testing.T) {
 				Log: log.Logger(), Identity: otlp.Identity{ProviderKey: "kafka", HostID: "host", InstanceID: "copy"},
 				Config: map[string]string{"provider_control_payloads": payloads},
 			})
-			reading(t, p, strings.Join(k.Brokers(), ","), "dead_letter_topic", "dead", "consumer_group", "of "+payloads)
+			reading(t, p, strings.Join(k.Brokers(), ","), "dead_letter_topic", "dead", "retry_topics", "1h", "retry_topic_prefix", "again-", "consumer_group", "of "+payloads)
 			stateOf(t, p, status.Healthy)
 			look := func(by Operator, view *control.View) control.Answer {
 				return p.Control(t.Context(), by, control.Request{Action: control.Look, Link: "echo/default", Look: view})
@@ -64,6 +65,9 @@ func TestOperatorsLookAtRecordsAsFarAsTheyMay(t *testing.T) {
 			}
 			if got := look(alice, &control.View{Topic: "dead"}); !got.OK || len(got.Records) != 0 {
 				t.Errorf("dead letters: %+v", got)
+			}
+			if got := look(alice, &control.View{Topic: "again-1h"}); !got.OK || len(got.Records) != 0 {
+				t.Errorf("a retry topic: %+v", got)
 			}
 			switch got := look(alice, &control.View{Filters: []string{"value.id=2"}}); {
 			case payloads == "false" && got.Code != control.CodeRefused:
