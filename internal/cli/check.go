@@ -163,7 +163,8 @@ func runChecks(command *cobra.Command, links []check.Link, names, asJSON bool, t
 
 // none tells that the flags say nothing of a link. Secrets alone may say all: kafka_properties does.
 func (f checkFlags) none() bool {
-	return len(f.args)+len(f.set)+len(f.secrets)+len(f.secretFiles)+len(f.secretEnvs) == 0 && f.file == "" && f.manifest == ""
+	given := len(f.args) + len(f.set) + len(f.secrets) + len(f.secretFiles) + len(f.secretEnvs)
+	return given == 0 && f.file == "" && f.manifest == ""
 }
 
 // links reads everything that the flags name.

@@ -133,8 +133,8 @@ func (f *letterFlags) selection(command *cobra.Command) (letters.Selection, erro
 	return s, s.Check()
 }
 
-// given refuses flags that were given an empty value: it is that of a variable that is not set, and would mean more than
-// was meant.
+// given refuses flags that were given an empty value: it is that of a variable that is not set, and would mean more
+// than was meant.
 func given(command *cobra.Command, names ...string) error {
 	for _, name := range names {
 		if flag := command.Flags().Lookup(name); flag != nil && flag.Changed && flag.Value.String() == "" {

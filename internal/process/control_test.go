@@ -265,7 +265,8 @@ func TestAPausesFileOfTwoCopiesIsNotOverwritten(t *testing.T) {
 			t.Errorf("after %s the file has %s, %v", action, now, err)
 		}
 	}
-	if got := copies[0].Control(t.Context(), alice, control.Request{Action: control.Resume, Link: "echo/default"}); !got.OK {
+	resume := control.Request{Action: control.Resume, Link: "echo/default"}
+	if got := copies[0].Control(t.Context(), alice, resume); !got.OK {
 		t.Errorf("the first, again: %+v", got)
 	}
 }

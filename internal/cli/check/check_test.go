@@ -207,15 +207,16 @@ func TestCertificatesInFilesAreRemarkedOn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r := Run(t.Context(), link(map[string]string{"hosts": "127.0.0.1:1", "security_protocol": "SSL", "tls_ca_file": file("ca"),
-		"tls_cert_file": file("cert"), "tls_key_file": file("key")}), Options{})
+	r := Run(t.Context(), link(map[string]string{"hosts": "127.0.0.1:1", "security_protocol": "SSL",
+		"tls_ca_file": file("ca"), "tls_cert_file": file("cert"), "tls_key_file": file("key")}), Options{})
 	warned := map[string]string{}
 	for _, f := range find(r, StepTLS) {
 		if f.Status == Warn {
 			warned[f.Target] = f.Text
 		}
 	}
-	if !strings.Contains(warned["tls_cert_file"], "is not in order") || !strings.Contains(warned["tls_ca_file"], "is left out (number 1)") {
+	if !strings.Contains(warned["tls_cert_file"], "is not in order") ||
+		!strings.Contains(warned["tls_ca_file"], "is left out (number 1)") {
 		t.Errorf("warnings %q in %s", warned, dump(r))
 	}
 }

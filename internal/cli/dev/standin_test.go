@@ -194,7 +194,7 @@ func TestPortsThatCannotBeAreRefusedBeforeAnythingIsStarted(t *testing.T) {
 		"--admin nowhere":                             {Admin: "nowhere"},
 	} {
 		got := pipe(t, "", opts)
-		if !errors.Is(got.err, ErrPort) || !strings.Contains(got.err.Error(), want) || got.log != "" || strings.Contains(got.err.Error(), "taken") {
+		if !errors.Is(got.err, ErrPort) || !strings.Contains(got.err.Error(), want) || got.log != "" {
 			t.Errorf("%s: %v, having said %q", want, got.err, got.log)
 		}
 	}

@@ -355,8 +355,8 @@ func TestARedriveThatCannotWorkEndsAtOnce(t *testing.T) {
 		}
 	}
 	ends("a partition that is not there", Options{Selection: Selection{Partitions: []int32{9}}}, "topic dead: there is no partition 9")
-	large := testkit.NewClient(t, w.k.Brokers(), kgo.ProducerBatchMaxBytes(16<<20), kgo.ProducerBatchCompression(kgo.ZstdCompression()),
-		kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	large := testkit.NewClient(t, w.k.Brokers(), kgo.ProducerBatchMaxBytes(16<<20),
+		kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	large.Produce(&kgo.Record{Topic: "dead", Value: make([]byte, 9<<20)})
 	ends("a batch that is too large", Options{}, "raise max_message_bytes")
 }
@@ -389,7 +389,8 @@ func TestALetterThatKafkaRefusesIsNamed(t *testing.T) {
 func TestLettersBehindAnOpenTransactionAreTold(t *testing.T) {
 	w := newWorld(t)
 	w.letters(4)
-	open := testkit.NewClient(t, w.k.Brokers(), kgo.TransactionalID("open"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	open := testkit.NewClient(t, w.k.Brokers(), kgo.TransactionalID("open"),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err := open.BeginTransaction(); err != nil {
 		t.Fatal(err)
 	}

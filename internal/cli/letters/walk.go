@@ -45,7 +45,10 @@ func newWalk(ctx context.Context, s *browse.Source, of *Selection, notes io.Writ
 	if err != nil {
 		return nil, err
 	}
-	w := &walk{s: s, starts: starts, ends: make(map[int32]int64), places: make(map[int32]int64), notes: notes, open: make(map[int32]int64)}
+	w := &walk{
+		s: s, starts: starts, ends: make(map[int32]int64), places: make(map[int32]int64), open: make(map[int32]int64),
+		notes: notes,
+	}
 	for id, end := range ends {
 		w.places[id], w.ends[id] = of.span(id, starts[id], end)
 		if from, to := of.span(id, starts[id], written[id]); max(from, end) < to {
