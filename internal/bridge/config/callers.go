@@ -142,7 +142,7 @@ func (r *reader) listens() {
 		}
 		return
 	}
-	if admin, given := c.Own[keyAdmin]; given && listen.Clash(c.Listen.Address, admin) {
+	if admin, given := c.says(keyAdmin); given && listen.Clash(c.Listen.Address, admin) {
 		r.fail(r.lines[keyListen], keyListen, "and %s have one port of one host: give them two", keyAdmin)
 	}
 	if (c.Listen.CertFile == "") != (c.Listen.KeyFile == "") {

@@ -135,6 +135,10 @@ func Parse(content []byte, o Options) (*Config, error) {
 		slices.SortStableFunc(r.errors, func(a, b *Error) int { return cmp.Compare(a.Line, b.Line) })
 		return nil, r.errors
 	}
+	r.reveal(r.config.Own, r.config.OwnSecrets)
+	for _, route := range r.config.Routes {
+		r.reveal(route.Config, route.Secrets)
+	}
 	r.config.lines = r.lines
 	for _, route := range r.config.Routes {
 		r.lines[keyRoutes+"."+route.Name] = route.line
@@ -144,6 +148,26 @@ func Parse(content []byte, o Options) (*Config, error) {
 	}
 	slices.SortStableFunc(r.config.Warnings, func(a, b Warning) int { return cmp.Compare(a.Line, b.Line) })
 	return r.config, nil
+}
+
+// reveal takes values for what they are that came from variables and are no secrets: as secrets they were kept out of
+// errors about the file.
+func (r *reader) reveal(config map[string]string, secrets map[string]settings.Secret) {
+	for name, secret := range secrets {
+		if d, is := r.settings[name]; is && !d.Sensitive {
+			config[name] = secret.Reveal()
+			delete(secrets, name)
+		}
+	}
+}
+
+// says is the value of a setting that stands above the routes, wherever it came from.
+func (c *Config) says(name string) (value string, given bool) {
+	if value, given = c.Own[name]; given {
+		return value, true
+	}
+	secret, given := c.OwnSecrets[name]
+	return secret.Reveal(), given
 }
 
 func (r *reader) fail(line int, key, format string, args ...any) {

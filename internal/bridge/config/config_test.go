@@ -219,6 +219,29 @@ func TestSecretsStayUntold(t *testing.T) {
 	}
 }
 
+// What came from a variable and is no secret is a setting as any other, once the file can be used: it is shown, and it
+// tells copies of the bridge apart.
+func TestAValueOfAVariableIsNoSecret(t *testing.T) {
+	env := map[string]string{"HOSTS": "k:1", "ADMIN": "127.0.0.1:9464", "PASSWORD": "hidden", "GROUP": "g"}
+	const content = "admin_address: ${ADMIN}\nsasl_password: ${PASSWORD}\nsasl_username: u\nsasl_mechanism: PLAIN\nsecurity_protocol: SASL_SSL\n" +
+		"hosts: ${HOSTS}\nroutes: {orders: {topic: orders, consumer_group: \"${GROUP}\", deliver: http-records, url: \"http://127.0.0.1:1/\"}}\n"
+	c, err := parse(content, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Own["hosts"] != "k:1" || c.Own["admin_address"] != "127.0.0.1:9464" || c.Routes[0].Config["consumer_group"] != "g" {
+		t.Errorf("above the routes there are %v, in the route %v", c.Own, c.Routes[0].Config)
+	}
+	if len(c.OwnSecrets) != 1 || c.OwnSecrets["sasl_password"].Reveal() != "hidden" || len(c.Routes[0].Secrets) > 0 ||
+		!slices.Contains(c.Hide, "hidden") {
+		t.Errorf("secrets are %v and %v, and %d texts are hidden", c.OwnSecrets, c.Routes[0].Secrets, len(c.Hide))
+	}
+	_, err = parse("listen: ${ADMIN}\ncallers: {a: {token: 0123456789abcdef, routes: orders}}\n"+content, env)
+	if err == nil || !strings.Contains(err.Error(), "have one port of one host") {
+		t.Errorf("two addresses that are one: %v", err)
+	}
+}
+
 func TestASecretInTheFileItselfIsWarnedAbout(t *testing.T) {
 	c, err := parse(orders+"    http_bearer_token: here", nil)
 	if err != nil {
