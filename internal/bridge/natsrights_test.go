@@ -158,3 +158,43 @@ func TestAStreamThatKeepsNoAdvisoriesIsTold(t *testing.T) {
 	keeps(terminated+"worker", "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>")
 	lacks()
 }
+
+// TestRightsToAnswer: a user that may not publish on inboxes has messages stored, and health says that nobody hears of
+// it. One that may answer who asks it needs no more.
+func TestRightsToAnswer(t *testing.T) {
+	t.Parallel()
+	k := testkit.Kfake(t)
+	k.Topic("orders", 1)
+	client := testkit.NewClient(t, k.Brokers())
+	var user *server.User
+	ns := testkit.NATS(t, testkit.NATSOptions{Configure: func(o *server.Options) {
+		withRights([]string{"nothing"}, []string{"_INBOX.>", "kafka.>"})(o)
+		user = o.Users[0]
+	}})
+	nc := ns.Connect(asOthers)
+	b := start(t, file(k.Brokers(), fromNATS(ns, asBridge)), nil)
+	ns.WaitInterest("kafka.orders")
+	deaf := nc.NewInbox()
+	for n := range 3 {
+		if err := nc.PublishRequest("kafka.orders", fmt.Sprint(deaf, ".", n), []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client.Read("orders", 3)
+	b.await(func(s *status.Provider) error {
+		if !s.Problems.Has(status.ProblemNATS) || !strings.Contains(s.Message, "may not publish on _INBOX.>") {
+			return fmt.Errorf("it is not told: %q", s.Message)
+		}
+		return nil
+	})
+	if n := strings.Count(b.log.String(), "the NATS server does not allow a subject"); n != 1 {
+		t.Errorf("the log says so %d times", n)
+	}
+	user.Permissions.Response = &server.ResponsePermission{MaxMsgs: 1}
+	ns.Restart()
+	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
+		_, err := nc.Request("kafka.orders", []byte("y"), testkit.DefaultTimeout)
+		return err
+	})
+	b.await(healthy)
+}

@@ -43,6 +43,10 @@ type Conn struct {
 	// refused are subscriptions that the server does not allow, denied the subjects of publishes, with the time.
 	refused map[string]bool
 	denied  map[string]time.Time
+	// mute says that the server does not let requests be answered, answered is the last answer that was not found to be
+	// refused or not.
+	mute     bool
+	answered sent
 	// wanted are the subscriptions that there are to be.
 	wanted map[*Subscription]bool
 	// noted are problems that users of the connection have found.
@@ -144,6 +148,7 @@ func (c *Conn) back(nc *nats.Conn) {
 	c.away, c.told = nil, ""
 	clear(c.refused) // what is refused still is told of anew
 	clear(c.denied)
+	c.mute, c.answered = false, sent{}
 	c.mu.Unlock()
 	if was != nil {
 		c.log.Info("connected to NATS", "address", nc.ConnectedAddr())
@@ -214,10 +219,18 @@ func isAboutCredentials(err error) bool {
 func (c *Conn) onRefusal(r refusal.Refusal) {
 	c.mu.Lock()
 	_, known := c.denied[r.Subject]
-	if r.Subscription {
+	switch {
+	case r.Subscription:
 		known = c.refused[r.Subject]
 		c.refused[r.Subject] = true
-	} else {
+	case r.Subject == c.answered.on || strings.HasPrefix(r.Subject, inboxes) && !c.isWaited(r.Subject):
+		known = c.mute
+		c.mute = true
+		if r.Subject == c.answered.on {
+			c.answered = sent{}
+		}
+		r.Subject = inboxes + ">" // each answer has a subject of its own
+	default:
 		if len(c.denied) == maxDenied {
 			clear(c.denied)
 		}
@@ -232,6 +245,19 @@ func (c *Conn) onRefusal(r refusal.Refusal) {
 	if !known {
 		c.log.Warn("the NATS server does not allow a subject", "subject", r.Subject)
 	}
+}
+
+// inboxes begins the subjects of answers.
+const inboxes = nats.InboxPrefix
+
+// isWaited tells whether something is to be heard of a message on a subject. c.mu is held.
+func (c *Conn) isWaited(subject string) bool {
+	for _, w := range c.waiting {
+		if w.subject == subject {
+			return true
+		}
+	}
+	return false
 }
 
 // For so long a subject is not tried again that the server did not allow, and so many of them are kept.
@@ -266,6 +292,9 @@ func (c *Conn) problems() status.Problems {
 			subject = "_INBOX.>, where answers come in"
 		}
 		list.Add(status.ProblemNATS, fmt.Sprintf("NATS %s: the user may not subscribe to %s", c.server.URLs, subject))
+	}
+	if c.judge(); c.mute {
+		list.Add(status.ProblemNATS, fmt.Sprintf("NATS %s: the user may not publish on %s>, so that requests get no answers", c.server.URLs, inboxes))
 	}
 	noted := slices.SortedFunc(maps.Values(c.noted), func(a, b status.Problem) int { return strings.Compare(a.Text, b.Text) })
 	for _, p := range noted {

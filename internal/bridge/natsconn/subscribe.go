@@ -27,6 +27,33 @@ func (c *Conn) Subscribe(subject, queue string, handle nats.MsgHandler) *Subscri
 	return s
 }
 
+// sent is something that was published on a subject.
+type sent struct {
+	on string
+	at time.Time
+}
+
+// refusedWithin is how long a server takes at most to say that it does not allow a publish.
+const refusedWithin = 5 * time.Second
+
+// Answer answers a message. That the server does not allow it is known later only, and health has it then until an
+// answer gets through.
+func (c *Conn) Answer(m *nats.Msg, body []byte) error {
+	c.mu.Lock()
+	if c.judge(); c.answered.on == "" {
+		c.answered = sent{m.Reply, time.Now()}
+	}
+	c.mu.Unlock()
+	return m.Respond(body)
+}
+
+// judge takes an answer that was not refused for one that got through. c.mu is held.
+func (c *Conn) judge() {
+	if c.answered.on != "" && time.Since(c.answered.at) > refusedWithin {
+		c.mute, c.answered = false, sent{}
+	}
+}
+
 // Settle returns when the server knows of all subscriptions that were made before, or ctx has ended; without a
 // connection at once.
 func (c *Conn) Settle(ctx context.Context) {

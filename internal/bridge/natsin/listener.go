@@ -127,7 +127,9 @@ func (l *Listener) publish(pattern string, m *nats.Msg) record.Result {
 	if err != nil {
 		return record.Result{Err: &wit.SendError{Case: wit.Invalid, Text: err.Error()}}
 	}
-	addHeaders(&out, m.Header)
+	if err := addHeaders(&out, m.Header); err != nil {
+		return record.Result{Err: &wit.SendError{Case: wit.Invalid, Text: err.Error()}}
+	}
 	return l.o.Send(l.ctx, traceOf(m.Header), []record.Outgoing{out})[0]
 }
 
@@ -149,7 +151,7 @@ func topicOf(pattern, subject string) string {
 func (l *Listener) answer(m *nats.Msg, result record.Result) {
 	told := m.Reply != "" && l.inboxes.Answer(m.Reply)
 	if told {
-		if err := m.Respond(answerOf(result, l.o.Fit)); err != nil {
+		if err := l.o.Conn.Answer(m, answerOf(result, l.o.Fit)); err != nil {
 			l.o.Log.Warn("a request on NATS cannot be answered", "subject", m.Subject, "error", err)
 		}
 	} else if m.Reply != "" {

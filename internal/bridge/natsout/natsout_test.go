@@ -3,6 +3,7 @@ package natsout
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -443,4 +444,18 @@ func TestPlainIsDoneWhenTheServerHasIt(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestWhoAsksForMoreTimeForEver is told of by the setting that bounds it.
+func TestWhoAsksForMoreTimeForEver(t *testing.T) {
+	ns := testkit.NATS(t, testkit.NATSOptions{})
+	answering(t, ns, func(*nats.Msg) [][]byte { return [][]byte{[]byte("+WPI")} })
+	r := NewReply(options(t, ns, settings.DeliverNATSReply, "handle_timeout", "1m", "nats_max_wait", "2m"))
+	defer r.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond) // of the engine, which gives a call nats_max_wait
+	defer cancel()
+	o := r.Receive(ctx, []*record.Record{order("x")})[0]
+	if o.Kind != record.Unanswered || !strings.Contains(o.Err.Error(), "within nats_max_wait (2m0s)") || errors.Is(o.Err, context.DeadlineExceeded) {
+		t.Errorf("it is %v: %v", o.Kind, o.Err)
+	}
 }

@@ -2,6 +2,7 @@ package natsout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/payload"
@@ -22,6 +23,11 @@ func (r *Reply) Receive(ctx context.Context, batch []*record.Record) []record.Ou
 
 func (r *Reply) one(ctx context.Context, d *delivery) record.Outcome {
 	answer, err := r.o.Conn.Request(ctx, d.message, r.o.Settings.NATS.AnswerTimeout, inProgress)
+	if errors.Is(err, context.DeadlineExceeded) {
+		// handle_timeout ends with ErrSilent, and begins anew with each sign of life.
+		return record.Outcome{Kind: record.Unanswered, Err: fmt.Errorf(
+			"a message to %s on NATS: no answer within nats_max_wait (%s)", d.message.Subject, r.o.Settings.NATS.MaxWait)}
+	}
 	if err != nil {
 		return r.failed(err, d.message)
 	}
