@@ -103,6 +103,9 @@ func (c *coverage) missing() (names []string) {
 	if c.kinds["unclean election"] == 0 {
 		names = append(names, "an unclean election that was carried out")
 	}
+	if c.kinds[movedAway] == 0 {
+		names = append(names, movedAway)
+	}
 	for e, name := range endings {
 		if c.kinds[name] == 0 {
 			names = append(names, fmt.Sprint("a call that ends so: ", e, " ", name))

@@ -25,22 +25,23 @@ func (w *world) judge() {
 	defer func() { w.guest = live }()
 	truth := w.readAll(input, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	letters := w.readLetters()
-	buried := buriedBy(letters)
+	buried, moved := buriedBy(letters), w.readMoved()
 	w.judgeLoss(truth, buried)
 	w.judgeContent(truth)
 	w.judgeFilter(truth)
 	w.judgeAborted(truth)
 	w.judgeLetters(truth, letters)
 	w.judgeAttempts()
-	w.judgeCommits(truth, buried)
-	w.judgeOwners()
+	w.judgeCommits(truth, buried, moved)
+	w.judgeOwners(moved)
+	w.judgeMoved()
 	w.judgeRepeats()
 	w.judgeGivenUp(truth, buried)
 	if order := w.plan.config["order"]; order == "key" || order == "partition" {
 		w.judgeOrder(truth, order == "key")
 	}
 	if w.plan.exactly {
-		w.judgeOutputs(truth, buried)
+		w.judgeOutputs(truth, buried, moved)
 	}
 }
 
@@ -219,13 +220,17 @@ func (w *world) tellVisits(at place) string {
 	return text
 }
 
-// judgeCommits is the invariant commit-behind-finished: no offset is committed beyond a record that is not finished.
-func (w *world) judgeCommits(truth []*kgo.Record, buried map[place]bool) {
+// judgeCommits is the invariant commit-behind-finished: no offset is committed beyond a record that is not finished, or
+// moved to a retry topic.
+func (w *world) judgeCommits(truth []*kgo.Record, buried map[place]bool, moved map[place]time.Time) {
 	id := topicField(w.kafka.TopicInfo(input).TopicID)
 	for _, c := range w.commits {
 		for _, r := range truth {
 			at := storedAt(r)
 			if r.Partition != c.partition || r.Offset >= c.offset || buried[at] || w.skipped(r) || !c.about(r, id) {
+				continue
+			}
+			if stored, ok := moved[at]; ok && !stored.After(c.at) {
 				continue
 			}
 			if done, ok := w.guest.done[at]; !ok || done.After(c.at) {
@@ -263,7 +268,7 @@ func (w *world) judgeOrder(truth []*kgo.Record, byKey bool) {
 	first, calls := make(map[place]time.Time), make(map[place]int)
 	with := make(map[int][]place)      // what else was in a call
 	given := make(map[place]time.Time) // when a record may first have been given up: rejected, or out of attempts
-	limited := w.plan.config["max_attempts"] != "" || w.plan.config["dead_letter_topic"] != ""
+	limited := w.plan.config["max_attempts"] != "" || w.plan.config["dead_letter_topic"] != "" || len(w.plan.retryTopics()) > 0
 	for _, v := range w.guest.calls {
 		with[v.call] = append(with[v.call], v.place)
 		if _, ok := first[v.place]; !ok {
@@ -296,13 +301,13 @@ func (w *world) judgeOrder(truth []*kgo.Record, byKey bool) {
 }
 
 // judgeOutputs is the invariant exactly-once: a reader of what is committed sees one output of each record.
-func (w *world) judgeOutputs(truth []*kgo.Record, buried map[place]bool) {
+func (w *world) judgeOutputs(truth []*kgo.Record, buried map[place]bool, moved map[place]time.Time) {
 	seen := make(map[string]int)
 	outputs := w.readAll(output, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	for _, r := range outputs {
 		seen[string(r.Value)]++
 	}
-	w.judgeOutputOrder(truth, outputs)
+	w.judgeOutputOrder(truth, outputs, moved)
 	for _, r := range truth {
 		at := storedAt(r)
 		want := 1
@@ -317,8 +322,8 @@ func (w *world) judgeOutputs(truth []*kgo.Record, buried map[place]bool) {
 }
 
 // judgeOutputOrder is the invariant outputs-in-order: in each output partition the outputs of one input partition stand
-// in the order of their records.
-func (w *world) judgeOutputOrder(truth, outputs []*kgo.Record) {
+// in the order of their records, but for those that have waited in retry topics.
+func (w *world) judgeOutputOrder(truth, outputs []*kgo.Record, moved map[place]time.Time) {
 	good := make(map[string]place)
 	for _, r := range truth {
 		good[storedAt(r).String()] = storedAt(r)
@@ -328,8 +333,8 @@ func (w *world) judgeOutputOrder(truth, outputs []*kgo.Record) {
 	slices.SortStableFunc(outputs, func(a, b *kgo.Record) int { return cmp.Compare(a.Offset, b.Offset) })
 	for _, r := range outputs {
 		at, ok := good[string(r.Value)]
-		if !ok {
-			continue // of what is gone
+		if _, waited := moved[at]; !ok || waited {
+			continue // of what is gone, or has lost its place
 		}
 		l := lane{r.Partition, at.partition}
 		if before, ok := last[l]; ok && before.offset >= at.offset {
@@ -485,13 +490,16 @@ func (w *world) forgottenInJoin(name string, at time.Time) bool {
 }
 
 // judgeOwners is the invariant one-owner: no copy is called with a record while another one is still at work on it, but
-// for what that one cannot know.
-func (w *world) judgeOwners() {
+// for what that one cannot know. Without transactions a record may be in a retry topic, and come again from its own.
+func (w *world) judgeOwners(moved map[place]time.Time) {
 	if w.plan.protocol == "share" {
 		return
 	}
 	busy := make(map[place]visit)
 	for _, v := range w.guest.calls {
+		if _, waited := moved[v.place]; waited && !w.plan.exactly {
+			continue
+		}
 		before, ok := busy[v.place]
 		if ok && before.copy != v.copy && (before.end.IsZero() || before.end.After(v.began)) && !w.givenUpUnheard(before.copy, v.began) &&
 			!w.forgottenInJoin(before.copy, v.began) && !w.forgottenInJoin(v.copy, v.began) {

@@ -132,6 +132,7 @@ func draw(run replay.Run) plan {
 	}
 	p.drawMore()
 	p.pause = p.trouble / time.Duration(p.records+1)
+	p.drawRetries()
 	p.drawEvents()
 	p.drawTokens()
 	p.drawFilter()

@@ -311,7 +311,7 @@ func (w *world) undrained() error {
 			return fmt.Errorf("partition %d: committed %d, of %d", p.Partition, c.Offset, p.HighWatermark)
 		}
 	}
-	return nil
+	return w.undelivered()
 }
 
 // undecided tells of records of a share group that are neither done nor dead letters.

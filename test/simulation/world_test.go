@@ -126,7 +126,7 @@ func (p *plan) made() []string {
 	if p.creates {
 		return nil
 	}
-	return []string{output, dead}
+	return append([]string{output, dead}, p.retryTopics()...)
 }
 
 func (w *world) client(opts ...kgo.Opt) *kgo.Client {

@@ -251,11 +251,15 @@ func (t *trial) shown() []string {
 	return topics
 }
 
-// makeTopics makes the missing ones of the topics that are read and, in the embedded Kafka, of the dead letters' topic.
+// makeTopics makes the missing ones of the topics that are read and, in the embedded Kafka, of those of retries and dead
+// letters.
 func (t *trial) makeTopics(ctx context.Context, admin *kadm.Client) error {
 	names := append([]string(nil), t.link.Consumer.Topics...)
 	if dead := t.link.Delivery.DeadLetterTopic; dead != "" && t.opts.Hosts == "" {
 		names = append(names, dead)
+	}
+	if t.opts.Hosts == "" {
+		names = append(names, t.link.Delivery.RetryTopicNames()...)
 	}
 	known, err := admin.ListTopics(ctx, names...)
 	if err != nil {
