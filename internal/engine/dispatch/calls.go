@@ -45,6 +45,8 @@ type Failing struct {
 	Topic     string
 	Partition int32
 	Offset    int64
+	// several tells that it was not the same record each time.
+	several bool
 }
 
 // Failure is a record that the component failed.
@@ -114,6 +116,9 @@ func (c *Calls) failed(result *CallResult, began, now time.Time) {
 		f.Since = began
 	}
 	f.Calls++
+	if r := result.Failed; f.Calls > 1 && (r.Topic != f.Topic || r.Partition != f.Partition || r.Offset != f.Offset) {
+		f.several = true
+	}
 	f.Last, f.Err = now, result.Err
 	f.Topic, f.Partition, f.Offset = result.Failed.Topic, result.Failed.Partition, result.Failed.Offset
 }
@@ -145,6 +150,8 @@ func (c *Calls) Failing(now time.Time, busy bool) *Failing {
 	switch {
 	case f.Calls < failingSome, f.Calls < failingCalls && now.Sub(f.Since) < failingFor:
 		return nil
+	case !busy && !f.several && f.Calls < failingCalls:
+		return nil // it was one bad record, and there was no other one
 	case !busy && now.Sub(f.Last) > failingForgotten:
 		return nil
 	}

@@ -132,6 +132,29 @@ func TestAFailureIsForgottenWhenNothingIsLeftToDo(t *testing.T) {
 	}
 }
 
+// One bad record that has had its attempts, or went to another copy, with nothing behind it: half a minute later that
+// is no failing component.
+func TestABadRecordWithNothingBehindItIsNoFailingComponent(t *testing.T) {
+	for _, several := range []bool{false, true} {
+		var c Calls
+		began := time.Now()
+		for i := range failingSome + 1 {
+			at, r := began.Add(time.Duration(i)*time.Second), &record.Record{Topic: "t"}
+			if several {
+				r.Offset = int64(i)
+			}
+			c.failed(&CallResult{Failed: r, Err: errors.New("no")}, at, at)
+		}
+		later := began.Add(2 * failingFor)
+		if fails := c.Failing(later, false) != nil; fails != several {
+			t.Errorf("several records: %t; it has nothing to do, and fails: %t", several, fails)
+		}
+		if c.Failing(later, true) == nil {
+			t.Errorf("several records: %t; records wait, none has gone well for long, and it does not fail", several)
+		}
+	}
+}
+
 func TestCallsThatReachNobodyAreNoFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{handle: func(context.Context, *record.Record) (record.Kind, error) {
