@@ -30,7 +30,7 @@ func (p *plan) links() []*link {
 	}}
 	if !p.role().Batches() {
 		list = append(list, &link{
-			id: route.ID{Peer: "guest", Name: "default", Variant: "0"}, role: role.Messaging, direction: status.Target, config: p.config,
+			id: route.ID{Peer: "guest", Name: "default", Variant: "0"}, role: role.Messaging, direction: status.Target, config: p.config, there: p.both,
 		})
 	}
 	if p.publishes {

@@ -32,7 +32,7 @@ func (w *world) epilogue() {
 		return
 	}
 	w.guest.mu.Lock()
-	w.guest.plain = true
+	w.guest.plain, w.guest.plainSince = true, time.Now()
 	w.guest.mu.Unlock()
 	before := len(w.guest.still().calls)
 	for _, r := range w.copies {

@@ -110,22 +110,21 @@ func (a *asked) changeBatches(frame []byte, w way, rng *rand.Rand) ([]byte, erro
 // bombSize is more than any plan has room for.
 const bombSize = 160 << 20
 
+// bombed is made of one piece many times: what gunzips takes one behind the other.
 var bombed = sync.OnceValue(func() []byte {
 	var b bytes.Buffer
 	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
 	if err != nil {
 		panic(err)
 	}
-	zeros := make([]byte, 1<<20)
-	for range bombSize / len(zeros) {
-		if _, err := z.Write(zeros); err != nil {
-			panic(err)
-		}
+	const piece = 1 << 20
+	if _, err := z.Write(make([]byte, piece)); err != nil {
+		panic(err)
 	}
 	if err := z.Close(); err != nil {
 		panic(err)
 	}
-	return b.Bytes()
+	return bytes.Repeat(b.Bytes(), bombSize/piece)
 })
 
 // bomb is a batch at the place of another that is small and becomes large.

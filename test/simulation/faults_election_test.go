@@ -39,6 +39,9 @@ func (w *world) unheardElection(partition, epoch int32) bool {
 // uncleanElection draws one.
 func uncleanElection(_ context.Context, w *world, rng *rand.Rand) {
 	e := &election{partition: w.somePartition(rng), lost: 1 + rng.IntN(5), rng: rng}
+	if rng.IntN(2) == 0 {
+		e.lost += rng.IntN(40) // it was out of touch for long
+	}
 	w.tell("the next leader of partition %d will have %d records fewer", e.partition, e.lost)
 	w.layer.elect(e)
 }
@@ -153,7 +156,7 @@ func (w *world) lose(e *election, topic [16]byte, end int64) (batch []byte, to i
 	for i := range e.lost {
 		number := fmt.Appendf(nil, "lost-%s%d", s.name, i)
 		header := kmsg.Header{Key: numberHeader, Value: number}
-		r := kmsg.Record{OffsetDelta: int32(i), Key: []byte("k1"), Value: number, Headers: []kmsg.Header{header}}
+		r := kmsg.Record{OffsetDelta: int32(i), Key: fmt.Appendf(nil, "k%d", 1+e.rng.IntN(w.plan.keys)), Value: number, Headers: []kmsg.Header{header}}
 		r.Length = int32(len(r.AppendTo(nil)) - 1) // without the length itself, which is one byte here
 		records = append(records, r.AppendTo(nil)...)
 	}

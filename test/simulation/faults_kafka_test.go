@@ -3,6 +3,7 @@ package simulation
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -10,8 +11,10 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 )
 
 // between draws a time.
@@ -112,6 +115,16 @@ func topicMadeAnew(ctx context.Context, w *world, rng *rand.Rand) {
 		return
 	}
 	defer w.remaking.Unlock()
+	most := 10
+	if rng.IntN(2) == 0 { // offsets of the old topic are some of the new one, too
+		for _, p := range w.kafka.PartitionInfos(input) {
+			most += 2 * int(p.HighWatermark)
+		}
+	}
+	var before map[int32]kfake.GroupCommit
+	if info := w.kafka.GroupInfo(group); info != nil && w.plan.protocol != "share" && rng.IntN(3) > 0 {
+		before = maps.Clone(info.Commits[input])
+	}
 	w.tell("the topic is deleted")
 	w.gone.Store(true)
 	if err := w.kafka.DeleteTopic(input); err != nil {
@@ -124,7 +137,37 @@ func topicMadeAnew(ctx context.Context, w *world, rng *rand.Rand) {
 	}
 	cl := w.client()
 	defer cl.Close()
-	w.stray(rng).produce(context.Background(), cl, 10, nil)
+	w.stray(rng).produce(context.Background(), cl, most, nil)
+	if most > 10 && len(before) > 0 {
+		w.keepOffsets(ctx, before)
+	}
+}
+
+// keepOffsets has the coordinator of the group be another one, which knows none of its members, and which has not heard
+// that the topic was deleted: it has the offsets of the one of before.
+func (w *world) keepOffsets(ctx context.Context, before map[int32]kfake.GroupCommit) {
+	w.tell("the group has another coordinator, with the offsets of the topic of before")
+	w.evicted()
+	w.forgetMembers()
+	versions := kversion.Stable()
+	versions.SetMaxKeyVersion(kmsg.OffsetCommit.Int16(), 9) // which names topics
+	cl := w.client(kgo.MaxVersions(versions))
+	defer cl.Close()
+	req, t := kmsg.NewPtrOffsetCommitRequest(), kmsg.NewOffsetCommitRequestTopic()
+	req.Group, t.Topic = group, input
+	for _, id := range slices.Sorted(maps.Keys(before)) {
+		p := kmsg.NewOffsetCommitRequestTopicPartition()
+		p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = id, before[id].Offset, before[id].LeaderEpoch, new(before[id].Metadata)
+		t.Partitions = append(t.Partitions, p)
+	}
+	req.Topics = append(req.Topics, t)
+	resp, err := req.RequestWith(ctx, cl)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.Topics[0].Partitions[0].ErrorCode)
+	}
+	if err != nil && ctx.Err() == nil {
+		w.tell("it has not: %v", err) // a member is back already
+	}
 }
 
 // partitionsAdded gives the input another partition.
@@ -206,6 +249,68 @@ func membersForgotten(ctx context.Context, w *world, rng *rand.Rand) {
 			w.tell("it does not: %v", err)
 		}
 	}
+}
+
+// forgottenAtRequest has the group forget a member just when a request of its arrives that names it: it hears of that
+// as the answer. Its connections may be slow then, so that the others have its partitions before it is back.
+func forgottenAtRequest(ctx context.Context, w *world, rng *rand.Rand) {
+	r, n := w.someNetwork(rng)
+	if n == nil {
+		return
+	}
+	keys := []kmsg.Key{kmsg.JoinGroup, kmsg.JoinGroup, kmsg.SyncGroup, kmsg.OffsetCommit, kmsg.TxnOffsetCommit}
+	if w.plan.protocol == "consumer" {
+		keys = []kmsg.Key{kmsg.ConsumerGroupHeartbeat, kmsg.OffsetCommit, kmsg.TxnOffsetCommit}
+	}
+	key, slow := keys[rng.IntN(len(keys))], between(rng, 0, 15*time.Second)
+	lags := rng.IntN(3) > 0
+	if key == kmsg.JoinGroup && rng.IntN(2) == 0 {
+		w.restless() // or none joins for long
+	}
+	w.tell("the group is about to forget %s at the next %s of its", r.name, key.Name())
+	n.set(func(n *network) {
+		n.ambush = &ambush{key: key, spring: func(member string, instance *string) {
+			w.tell("the group forgets the member %s, which sends %s", member, key.Name())
+			w.evicted()
+			cl := w.client()
+			defer cl.Close()
+			if err := w.leaveFor(context.Background(), cl, member, instance); err != nil {
+				w.tell("it does not: %v", err)
+			}
+			if lags {
+				n.set(func(n *network) { n.slow, n.lame = slow, 1 })
+			}
+		}}
+	})
+	sleep(ctx, between(rng, 5*time.Second, 30*time.Second))
+	n.mend()
+}
+
+// restless has the members of a classic group join again: another one has come and gone.
+func (w *world) restless() {
+	cl := w.client(kgo.ConsumerGroup(group), kgo.ConsumeTopics(other), kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.DisableAutoCommit())
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	cl.PollRecords(ctx, 1)
+	_ = cl.LeaveGroupContext(ctx) // or its session ends
+	cl.CloseAllowingRebalance()
+}
+
+// memberOf is the member that a request names; "" is none.
+func memberOf(req kmsg.Request) (member string, instance *string) {
+	switch req := req.(type) {
+	case *kmsg.JoinGroupRequest:
+		return req.MemberID, req.InstanceID
+	case *kmsg.SyncGroupRequest:
+		return req.MemberID, req.InstanceID
+	case *kmsg.OffsetCommitRequest:
+		return req.MemberID, req.InstanceID
+	case *kmsg.TxnOffsetCommitRequest:
+		return req.MemberID, req.InstanceID
+	case *kmsg.ConsumerGroupHeartbeatRequest:
+		return req.MemberID, req.InstanceID
+	}
+	return "", nil
 }
 
 // leaveFor leaves the group in the place of a member.

@@ -4,7 +4,11 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // misfortune is one kind of fault. It ends what it began within a time, or leaves that to the calm.
@@ -33,6 +37,30 @@ func during(ctx context.Context, n *network, rng *rand.Rand, most time.Duration,
 	n.set(ill)
 	sleep(ctx, time.Duration(rng.Int64N(int64(most))))
 	n.mend()
+}
+
+// misled has a copy's requests to its group reach brokers that do not coordinate it, for a time: these say so, and the
+// one that does hears nothing. Records are read meanwhile.
+func misled(ctx context.Context, w *world, rng *rand.Rand) {
+	if r, n := w.someNetwork(rng); n != nil {
+		w.tell("what %s sends to its group reaches other brokers", r.name)
+		err := []*kerr.Error{kerr.NotCoordinator, kerr.CoordinatorNotAvailable, kerr.CoordinatorLoadInProgress}[rng.IntN(3)]
+		n.set(func(n *network) {
+			n.misled = &code{err: err, top: true, refused: true}
+			if rng.IntN(3) > 0 {
+				n.slow, n.lame = between(rng, time.Second, 8*time.Second), 0.7 // as brokers in trouble are
+			}
+		})
+		sleep(ctx, between(rng, time.Second, time.Minute))
+		w.tell("what %s sends to its group arrives", r.name)
+		n.mend()
+	}
+}
+
+// toGroups are requests to the coordinator of a group, with errors of theirs or of partitions in them.
+var toGroups = map[kmsg.Key]bool{
+	kmsg.JoinGroup: true, kmsg.SyncGroup: true, kmsg.Heartbeat: true, kmsg.LeaveGroup: true, kmsg.ConsumerGroupHeartbeat: true,
+	kmsg.OffsetCommit: false, kmsg.TxnOffsetCommit: false,
 }
 
 var misfortunes = []misfortune{
@@ -64,10 +92,12 @@ var misfortunes = []misfortune{
 			during(ctx, n, rng, time.Minute, func(n *network) { n.slow, n.lame = slow, 0.2 })
 		}
 	}},
+	{name: "misled", do: misled, fits: func(p *plan) bool { return p.protocol != "share" }},
 	{name: "damaged batches", do: func(ctx context.Context, w *world, rng *rand.Rand) {
 		if r, n := w.someNetwork(rng); n != nil {
 			w.tell("fetched batches of %s are damaged", r.name)
-			during(ctx, n, rng, 20*time.Second, func(n *network) { n.worm = 0.5 })
+			often := []float64{0.1, 0.5, 0.9}[rng.IntN(3)]
+			during(ctx, n, rng, 40*time.Second, func(n *network) { n.worm = often })
 		}
 	}},
 	{name: "leaders move", do: func(_ context.Context, w *world, _ *rand.Rand) {
@@ -110,6 +140,7 @@ var misfortunes = []misfortune{
 	{name: "transaction hangs", do: transactionHangs},
 	{name: "producer fenced", do: producerFenced, fits: func(p *plan) bool { return p.exactly }},
 	{name: "members forgotten", do: membersForgotten},
+	{name: "forgotten at a request", do: forgottenAtRequest, fits: func(p *plan) bool { return p.protocol != "share" }},
 	{name: "stranger joins", do: strangerJoins},
 	{name: "instance fenced", do: instanceFenced, fits: func(p *plan) bool {
 		return p.config["group_instance_id"] != ""
@@ -138,8 +169,15 @@ func (p *plan) drawRules(rng *rand.Rand) (rules []*rule) {
 // drawRule draws what happens to the next requests of a kind.
 func (p *plan) drawRule(rng *rand.Rand) *rule {
 	keys := p.makes()
+	if len(p.wrong) > 0 {
+		keys = p.wrong
+	}
 	r := &rule{key: keys[rng.IntN(len(keys))], left: 1 + rng.IntN(8), rng: rng}
-	if all := ways(r.key); rng.IntN(2) == 0 {
+	if by := p.fewWays(r.key); len(by) > 0 {
+		if r.way = by[rng.IntN(len(by))]; r.way != coded {
+			return r
+		}
+	} else if all := ways(r.key); rng.IntN(2) == 0 {
 		// Batches are in few kinds of answers, and much can be wrong with them.
 		if ofBatches := len(all) - len(requestWays) - len(answerWays); ofBatches > 0 && rng.IntN(3) == 0 {
 			all = all[len(all)-ofBatches:]
@@ -151,6 +189,12 @@ func (p *plan) drawRule(rng *rand.Rand) *rule {
 	r.way, r.code = coded, all[rng.IntN(len(all))]
 	r.done = r.code.done && (!r.code.refused || rng.IntN(2) == 0)
 	return r
+}
+
+// fewWays are those by which a request goes wrong where a plan has a few of them.
+func (p *plan) fewWays(key kmsg.Key) []way {
+	all := append(ways(key), coded)
+	return slices.DeleteFunc(slices.Clone(p.wrongBy), func(w way) bool { return !slices.Contains(all, w) })
 }
 
 // happen has an event of the plan come at its time.

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -33,6 +34,8 @@ type network struct {
 	slow   time.Duration
 	lame   float64       // the share of answers that wait for slow
 	worm   float64       // the share of fetch answers with a damaged byte
+	misled *code         // what requests to the group are answered with, in place of the work; nil is nothing
+	ambush *ambush       // what happens at a request; nil is nothing
 	frozen chan struct{} // nothing passes until it is closed; nil where everything does
 	conns  map[*conn]struct{}
 	last   []said
@@ -89,7 +92,7 @@ func (n *network) mend() {
 	n.tellIll()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.away, n.slow, n.lame, n.worm = false, 0, 0, 0
+	n.away, n.slow, n.lame, n.worm, n.misled, n.ambush = false, 0, 0, 0, nil, nil
 	n.thawNow()
 }
 
@@ -286,6 +289,12 @@ func (c *conn) pass(a *asked, frame []byte) bool {
 	if r != nil {
 		c.n.tellIll()
 	}
+	if r == nil && instead == nil {
+		instead = c.n.mislead(a, frame)
+	}
+	if r == nil && instead == nil {
+		instead = a.nobodysLeave(frame)
+	}
 	if instead != nil {
 		a.answer <- instead
 		c.under <- a
@@ -323,12 +332,82 @@ func (c *conn) pass(a *asked, frame []byte) bool {
 		_, err := c.broker.Write(frame)
 		return err == nil
 	}
+	c.n.lure(a, frame)
 	c.mu.Lock()
 	c.asked[a.id] = a
 	c.mu.Unlock()
 	c.under <- a
 	_, err := c.broker.Write(frame)
 	return err == nil
+}
+
+// nobodysLeave is what Kafka answers to who leaves for a while as a static member and does not say which; nil where it
+// is none of these. The fake broker takes it.
+func (a *asked) nobodysLeave(frame []byte) []byte {
+	if a.key != kmsg.ConsumerGroupHeartbeat {
+		return nil
+	}
+	req, err := a.decodeRequest(frame)
+	if err != nil {
+		return nil // the broker says so
+	}
+	if leave, ok := req.(*kmsg.ConsumerGroupHeartbeatRequest); !ok || leave.MemberEpoch != -2 || leave.InstanceID != nil {
+		return nil
+	}
+	resp := a.newResponse().(*kmsg.ConsumerGroupHeartbeatResponse)
+	resp.ErrorCode = kerr.InvalidRequest.Code
+	return a.encode(resp)
+}
+
+// ambush is what happens when a request arrives that names a member of the group, before it is done.
+type ambush struct {
+	key    kmsg.Key
+	spring func(member string, instance *string)
+}
+
+// lure springs an ambush that waits for such a request.
+func (n *network) lure(a *asked, frame []byte) {
+	n.mu.Lock()
+	waits := n.ambush
+	n.mu.Unlock()
+	if waits == nil || waits.key != a.key {
+		return
+	}
+	req, err := a.decodeRequest(frame)
+	if err != nil {
+		return // the broker says so
+	}
+	member, instance := memberOf(req)
+	if member == "" {
+		return
+	}
+	n.mu.Lock()
+	first := n.ambush == waits
+	n.ambush = nil
+	n.mu.Unlock()
+	if first {
+		waits.spring(member, instance)
+	}
+}
+
+// mislead is the answer of a broker that does not coordinate the group; nil where the request reaches the one that
+// does.
+func (n *network) mislead(a *asked, frame []byte) []byte {
+	n.mu.Lock()
+	with := n.misled
+	n.mu.Unlock()
+	top, toGroup := toGroups[a.key]
+	if with == nil || !toGroup {
+		return nil
+	}
+	c := *with
+	c.top = top
+	answer, err := a.refuse(c, frame)
+	if err != nil {
+		return nil // there is nothing in it
+	}
+	covered.code(a.key, c, false)
+	return answer
 }
 
 // answered tells whether a broker answers a request: it does not where a producer wants no acknowledgement.

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings/role"
 	"github.com/messaging-kafka/messaging-kafka/test/simulation/replay"
@@ -34,6 +36,15 @@ type plan struct {
 	old        bool    // the brokers are of Kafka 3.9
 	tokens     *tokens // by which copies come in; nil where anybody may
 	latest     bool    // the link begins at the end, and records come when it is well
+	theme      *theme
+	temper     *temper
+	static     bool       // copies are static members
+	both       bool       // links of both directions are there from the start, where there are two
+	buries     bool       // there is a topic for dead letters
+	aged       bool       // brokers are old ones where they may be
+	bursts     bool       // records come many at once
+	wrong      []kmsg.Key // the requests that go wrong; none is all
+	wrongBy    []way      // by what; none is all
 	events     []event
 	all        []event  // those that a run may leave out, too
 	drawn      []string // the names of the settings that were drawn
@@ -59,12 +70,7 @@ type event struct {
 // faults that always come together hide each other.
 func (p *plan) drawEvents() {
 	rng := newRand(p.seed, "events")
-	var kinds []string
-	for _, m := range slices.Concat(misfortunes, deeds) {
-		if drawn := rng.IntN(2) == 0; drawn && (m.fits == nil || m.fits(p)) {
-			kinds = append(kinds, m.name)
-		}
-	}
+	kinds, gap := p.drawKinds(rng)
 	if p.latest && slices.Contains(kinds, "topic made anew") {
 		// A topic that is made while no copy lives cannot be told from one that was there, and begins at the end.
 		without := func(names ...string) {
@@ -76,7 +82,6 @@ func (p *plan) drawEvents() {
 			without("killed", "restarted", "link deleted", "link replaced", "link put again")
 		}
 	}
-	gap := time.Duration(1+rng.IntN(15)) * time.Second // on average
 	for at := time.Duration(0); len(kinds) > 0; {
 		if at += time.Duration(rng.Int64N(int64(2 * gap))); at >= p.trouble {
 			return
@@ -93,7 +98,14 @@ func draw(run replay.Run) plan {
 	p := plan{
 		seed: seed, protocol: pick("classic", "classic", "consumer", "consumer", "share"),
 		partitions: 1 + rng.Int32N(5), brokers: 1 + rng.IntN(3), copies: 1 + rng.IntN(3), records: 100 + rng.IntN(400),
-		keys: 1 + rng.IntN(12), trouble: time.Duration(1+rng.IntN(9)) * time.Minute,
+		keys: 1 + rng.IntN(12),
+	}
+	p.processor = rng.IntN(2) == 0
+	p.exactly = p.processor && rng.IntN(3) > 0
+	p.static = rng.IntN(4) == 0
+	p.drawTheme()
+	if p.protocol == "share" {
+		p.processor, p.exactly, p.static = false, false, false
 	}
 	p.config = map[string]string{
 		"topic": input, "consumer_group": group, "start": "earliest", "group_protocol": p.protocol,
@@ -105,15 +117,13 @@ func draw(run replay.Run) plan {
 		"fetch_max_wait":  pick("100ms", "500ms"),
 		"request_timeout": "10s", "metadata_max_age": "30s",
 	}
-	if rng.IntN(2) == 0 {
+	if rng.IntN(2) == 0 || p.buries {
 		p.config["dead_letter_topic"] = dead
 		p.config["max_attempts"] = pick("1", "3")
 	}
 	if p.protocol != "share" {
 		p.config["order"] = pick("key", "key", "partition", "none")
-		p.processor = rng.IntN(2) == 0
-		p.exactly = p.processor && rng.IntN(3) > 0
-		if rng.IntN(4) == 0 {
+		if p.static {
 			p.config["group_instance_id"] = "auto"
 		}
 	} else {
@@ -131,6 +141,7 @@ func draw(run replay.Run) plan {
 		p.config["batch_max_records"] = pick("1", "7", "100")
 	}
 	p.drawMore()
+	p.drawSettings()
 	p.pause = p.trouble / time.Duration(p.records+1)
 	p.drawRetries()
 	p.drawEvents()
@@ -143,7 +154,7 @@ func draw(run replay.Run) plan {
 // drawMore draws from a source of its own what was added to plans later, so that it changes nothing else of a seed.
 func (p *plan) drawMore() {
 	rng := newRand(p.seed, "more")
-	p.traps = rng.IntN(2) == 0
+	p.traps = rng.IntN(2) == 0 || p.traps
 	if !p.processor && p.protocol != "share" && rng.IntN(4) == 0 {
 		p.config["tombstones"] = "skip"
 	}
@@ -160,7 +171,7 @@ func (p *plan) drawMore() {
 	if rng.IntN(2) == 0 {
 		p.drawDeclared(rng)
 	}
-	p.old = p.protocol == "classic" && rng.IntN(3) == 0
+	p.old = p.protocol == "classic" && (rng.IntN(3) == 0 || p.aged)
 	p.configures = p.protocol == "share" && rng.IntN(2) == 0
 	if p.protocol != "share" && rng.IntN(3) == 0 {
 		p.config["start"], p.latest = "latest", true
@@ -195,6 +206,10 @@ func (p *plan) drawDeclared(rng *rand.Rand) {
 		if _, err := parse(p.role(), config, "N"); err == nil {
 			p.config = config
 		}
+	}
+	if d, err := time.ParseDuration(p.config["rebalance_timeout"]); err == nil && d > time.Minute {
+		// The fake broker lets the session of a member end that waits for others, and never answers it: it waits for so long.
+		p.config["rebalance_timeout"] = "60s"
 	}
 }
 
@@ -234,6 +249,7 @@ func (p *plan) describe() []string {
 	lines := []string{
 		fmt.Sprintf("seed %d: %d copies, %d brokers, %d partitions; %d records with %d keys within %s", p.seed, p.copies, p.brokers, p.partitions,
 			p.records, p.keys, p.trouble),
+		p.describeTheme(),
 		fmt.Sprintf("the link is of %s; some records are traps: %v; brokers of Kafka 3.9: %v", p.role(), p.traps, p.old),
 	}
 	if p.tokens != nil {

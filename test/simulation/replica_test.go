@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -105,6 +106,7 @@ func (r *replica) stop(within time.Duration) {
 	}
 	r.w.disturb(r.name)
 	r.w.tell("%s stops within %s", r.name, within)
+	drains := r.drainTime()
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	began := time.Now()
@@ -116,10 +118,51 @@ func (r *replica) stop(within time.Duration) {
 		r.w.fail("stop-bounded", "%s stopped after %s, had %s", r.name, took, within)
 	}
 	routes.Close()
+	if within >= 100*time.Millisecond { // else it was killed
+		r.judgeEnds(began, min(within, drains))
+	}
 	if s := held.Status(); s.Used != 0 {
 		r.w.fail("memory-within-lid", "%s has stopped and still holds %d bytes: %v", r.name, s.Used, s.Parts)
 	}
 	r.w.tell("%s has stopped", r.name)
+}
+
+// drainTime is for how long calls may go on when a link of the copy ends: the longest that one has, or had.
+func (r *replica) drainTime() (most time.Duration) {
+	of := func(does role.Role, config map[string]string) {
+		link := r.settings(does, config)
+		most = max(most, link.Delivery.DrainTimeout)
+	}
+	of(r.w.plan.role(), r.w.plan.config)
+	for i := range r.w.links {
+		l := r.w.change(i, func(*link) {})
+		of(l.role, l.config)
+	}
+	if slices.ContainsFunc(r.w.plan.events, func(e event) bool { return e.what == "link replaced" }) {
+		for _, value := range passing["drain_timeout"] {
+			of(r.w.plan.role(), map[string]string{"topic": input, "drain_timeout": value})
+		}
+	}
+	return most
+}
+
+// judgeEnds is the invariant stop-bounded for calls: those that are under way when a copy is told to stop are given up
+// when they have had their time. An earlier life of the copy may be about to stop still.
+func (r *replica) judgeEnds(told time.Time, had time.Duration) {
+	for ; ; time.Sleep(100 * time.Millisecond) {
+		late := time.Since(told) > had+time.Second
+		i := slices.IndexFunc(r.w.guest.still().calls, func(v visit) bool {
+			return v.copy == r.name && !v.began.After(told) && (v.end.IsZero() || v.end.Sub(told) > had+time.Second)
+		})
+		if i < 0 {
+			return
+		}
+		if late {
+			r.w.fail("stop-bounded", "%s is at work on %v for longer than the %s that calls have when it is told to stop", r.name,
+				r.w.guest.still().calls[i].place, had)
+			return
+		}
+	}
 }
 
 // kill ends the life of the copy at once: nothing of it reaches Kafka any more.

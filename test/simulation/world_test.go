@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -28,8 +29,9 @@ const (
 	dead   = "dead"
 	// other is another topic that a link reads. It has records when all is over.
 	other = "other"
-	// internal is a topic of Kafka's own, which no pattern matches.
+	// internal is a topic of Kafka's own, which no pattern matches. So is unmarked, of which brokers do not say so.
 	internal = "__consumer_offsets"
+	unmarked = "__remote_log_metadata"
 )
 
 // world is one simulated run.
@@ -109,6 +111,9 @@ func newWorld(t *testing.T, p plan) *world {
 	if err := cluster.CreateTopic(internal, 1, map[string]string{"kfake.is_internal": "true"}); err != nil {
 		t.Fatal(err)
 	}
+	if err := cluster.CreateTopic(unmarked, 1, nil); err != nil {
+		t.Fatal(err)
+	}
 	if p.protocol == "share" && !p.configures {
 		cluster.SetGroupConfigs(group,
 			map[string]string{"share.auto.offset.reset": "earliest", "share.isolation.level": "read_committed"})
@@ -172,16 +177,18 @@ func storedAt(r *kgo.Record) place {
 type guest struct {
 	w *world
 
-	mu       sync.Mutex
-	away     bool // nobody takes calls
-	plain    bool // all goes well
-	done     map[place]time.Time
-	tries    map[place]int
-	failures map[place]int // tries that were answered, and not with ok
-	content  map[place]uint64
-	numbered int
-	calls    []visit
-	aside    map[string]time.Time // records of the other topic that are not done yet, and when they were stored
+	mu    sync.Mutex
+	away  bool // nobody takes calls
+	plain bool // all goes well
+	// plainSince is from when on all goes well.
+	plainSince time.Time
+	done       map[place]time.Time
+	tries      map[place]int
+	failures   map[place]int // tries that were answered, and not with ok
+	content    map[place]uint64
+	numbered   int
+	calls      []visit
+	aside      map[string]time.Time // records of the other topic that are not done yet, and when they were stored
 }
 
 // visit is one delivery of a record.
@@ -225,25 +232,32 @@ func (g *guest) answer(at place, try, failed int) answer {
 	binary.BigEndian.PutUint32(b[:], uint32(at.partition))
 	binary.BigEndian.PutUint64(b[4:], uint64(at.offset))
 	_, _ = h.Write(b[:])
-	poison := rand.New(rand.NewPCG(g.w.plan.seed, h.Sum64())).IntN(50) == 0
+	poison := rand.New(rand.NewPCG(g.w.plan.seed, h.Sum64())).IntN(g.w.plan.temper.poison) == 0
 	if poison && failed < poisonous && g.w.plan.traps {
 		return answer{kind: record.Unanswered, ends: traps}
 	}
 	binary.BigEndian.PutUint64(b[12:], uint64(try))
 	_, _ = h.Write(b[:])
 	rng := rand.New(rand.NewPCG(g.w.plan.seed, h.Sum64()))
-	switch x := rng.IntN(1000); {
-	case x < 4:
+	t := g.w.plan.temper
+	slowest := t.slowest
+	if g.w.quiet.Load() {
+		slowest = min(slowest, time.Second) // what is left then may be much
+	}
+	x := rng.IntN(1000)
+	within := func(n int) bool { x -= n; return x < 0 }
+	switch {
+	case within(t.hangs):
 		return answer{kind: record.Unanswered, ends: hangs}
-	case x < 6:
+	case within(t.notAccepted):
 		return answer{kind: record.Unavailable, ends: notAccepted}
-	case x < 9:
+	case within(t.wrongCount):
 		return answer{kind: record.Unanswered, ends: wrongCount}
-	case x < 20:
-		return answer{takes: time.Duration(rng.Int64N(int64(4 * time.Second))), kind: record.Done}
-	case x < 80:
+	case within(t.slow):
+		return answer{takes: time.Duration(rng.Int64N(int64(slowest))), kind: record.Done}
+	case within(t.retries):
 		return answer{takes: time.Duration(rng.Int64N(int64(20 * time.Millisecond))), kind: record.Retry}
-	case x < 90 && g.w.plan.config["dead_letter_topic"] != "":
+	case within(t.rejected) && g.w.plan.config["dead_letter_topic"] != "":
 		return answer{kind: record.Reject}
 	default:
 		return answer{takes: time.Duration(rng.Int64N(int64(5 * time.Millisecond))), kind: record.Done}
@@ -276,6 +290,25 @@ func (g *guest) begin(name string, call int, rec *record.Record) (a answer, inde
 	return g.answer(at, try, g.failures[at]), len(g.calls) - 1, false
 }
 
+// atWork is a call of a copy that is under way, "" being all of them; false is that none is.
+func (g *guest) atWork(name string) (visit, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, v := range g.calls {
+		if v.end.IsZero() && (name == "" || v.copy == name) {
+			return v, true
+		}
+	}
+	return visit{}, false
+}
+
+// called tells whether a copy was called since all goes well, or all does not.
+func (g *guest) called(name string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return !g.plain || slices.ContainsFunc(g.calls, func(v visit) bool { return v.copy == name && !v.began.Before(g.plainSince) })
+}
+
 // over notes how a visit has ended.
 func (g *guest) over(index int, kind record.Kind, own bool) {
 	g.mu.Lock()
@@ -291,6 +324,32 @@ func (g *guest) over(index int, kind record.Kind, own bool) {
 	g.w.events.add(replay.Call, fmt.Sprintf("%s: call %d with %v: %s after %s", v.copy, v.call, v.place, kind, v.end.Sub(v.began)))
 }
 
+// judgeBatch is what the invariant order says of one call: a record of an earlier leader stands in it before those of a
+// later one of its lane that have its place, or a place before it.
+func (r receiver) judgeBatch(batch []*record.Record) {
+	order := r.w.plan.config["order"]
+	if order != "key" && order != "partition" {
+		return
+	}
+	type lane struct {
+		topic     string
+		partition int32
+		key       string
+	}
+	last := make(map[lane]*record.Record)
+	for _, rec := range batch {
+		l := lane{rec.Topic, rec.Partition, ""}
+		if order == "key" {
+			l.key = fmt.Sprintf("%q %v", rec.Key, rec.Key == nil)
+		}
+		// Behind a place that is no more all of the log may be read again.
+		if before := last[l]; before != nil && rec.LeaderEpoch < before.LeaderEpoch && rec.Offset >= before.Offset {
+			r.w.fail("order", "%s is called with %v (epoch %d) behind %v (epoch %d) of its lane", r.copy, placeOf(rec), rec.LeaderEpoch, placeOf(before), before.LeaderEpoch)
+		}
+		last[l] = rec
+	}
+}
+
 // receiver hands records of one copy to the guest, which makes outputs of them where it is a processor.
 type receiver struct {
 	*guest
@@ -299,6 +358,7 @@ type receiver struct {
 
 func (r receiver) Receive(ctx context.Context, batch []*record.Record) []record.Outcome {
 	call := r.newCall()
+	r.judgeBatch(batch)
 	outcomes := make([]record.Outcome, len(batch))
 	own := make([]bool, len(batch))
 	var visits []int

@@ -10,7 +10,6 @@ import (
 	"net"
 	"os/exec"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
@@ -90,7 +89,6 @@ func (s *serving) start(ctx context.Context, component string) error {
 	s.cancel, s.exited = cancel, make(chan struct{})
 	copied := make(chan struct{})
 	var last tail
-	var up atomic.Bool
 	go func() {
 		defer close(copied)
 		s.copyOutput(out, &last)
@@ -104,13 +102,8 @@ func (s *serving) start(ctx context.Context, component string) error {
 			err = errors.New("it ended by itself")
 		}
 		s.err = fmt.Errorf("%w: %s", err, last.text())
-		if up.Load() && running.Err() == nil {
-			s.screen.warn("%s is served no more: wasmtime: %v. Its records wait; start the command again\n", s.name, s.err)
-		}
 	}()
-	err := s.await(ctx)
-	up.Store(err == nil)
-	return err
+	return s.await(ctx)
 }
 
 // await waits until the component can be asked.
@@ -150,11 +143,7 @@ func (s *serving) copyOutput(from io.Reader, last *tail) {
 	for {
 		part, err := lines.ReadSlice('\n')
 		if text := bytes.TrimRight(part, "\r\n"); len(text) > 0 {
-			tell := s.screen.warn
-			if bytes.HasPrefix(text, []byte("Serving HTTP on ")) { // wasmtime's own word
-				tell = s.screen.say
-			}
-			tell("component | %s\n", appendPrintable(nil, text, maxShown))
+			s.screen.warn("component | %s\n", appendPrintable(nil, text, maxShown))
 			last.add(string(text))
 			if trap := trapOf(string(text)); trap != "" {
 				s.screen.say("%s trapped: %s\n", s.name, appendPrintable(nil, []byte(trap), maxShown))

@@ -171,7 +171,10 @@ func (t *trial) writeConfig(hosts, url, listen, token string) (path string, err 
 		above[d.Name] = d.Place == settings.Above
 	}
 	for _, one := range t.component.Set {
-		key, value, _ := strings.Cut(one, "=")
+		key, value, ok := strings.Cut(one, "=")
+		if !ok || key == "" {
+			return "", fmt.Errorf("%w: --set takes KEY=VALUE, not %q", ErrComponent, key)
+		}
 		if above[key] {
 			file[key] = value
 		} else {
