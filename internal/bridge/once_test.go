@@ -2,17 +2,20 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
@@ -170,5 +173,39 @@ func TestOnceThatIsStoppedHasNotFinished(t *testing.T) {
 func TestOnceThatIsStoppedWhenAllIsFinishedEndsWell(t *testing.T) {
 	if err := stopped(nil); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestOnceEndsWellWhenAnAnswerIsMended: what was wrong with the outputs of a record is over with its verdict.
+func TestOnceEndsWellWhenAnAnswerIsMended(t *testing.T) {
+	t.Parallel()
+	for name, then := range map[string]record.Outcome{
+		"it is rejected": {Kind: record.Reject, Err: errors.New("no")}, "nothing is made of it": {Kind: record.Done},
+		"it goes elsewhere": {Kind: record.Done, Outputs: []record.Outgoing{{Topic: "bills", Partition: 0}}},
+	} {
+		for _, transactions := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, ", transactions ", transactions), func(t *testing.T) {
+				t.Parallel()
+				k := testkit.Kfake(t)
+				k.Topic("orders", 1)
+				k.Topic("bills", 1)
+				testkit.NewClient(t, k.Brokers()).ProduceText("orders", "one", "two", "three")
+				var asked atomic.Int32
+				app := newApplication(t, func(r *record.Record) record.Outcome {
+					if string(r.Value) != "two" || asked.Add(1) > 5 {
+						return then
+					}
+					return record.Outcome{Kind: record.Done, Outputs: []record.Outgoing{{Topic: "bills", Partition: 7}}}
+				})
+				route := fmt.Sprintf("%s\ntransactions: %t\nretry_backoff: 10ms\nretry_backoff_max: 50ms\n", strings.TrimSpace(reads("orders", app.URL)), transactions)
+				b := startWith(t, file(k.Brokers(), route), nil, Options{Once: true})
+				if err := b.wait(); err != nil {
+					t.Errorf("it ended with %v\n%s", err, b.log)
+				}
+				if n := asked.Load(); n < 6 {
+					t.Errorf("the application was asked %d times", n)
+				}
+			})
+		}
 	}
 }

@@ -3,10 +3,13 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -101,13 +104,20 @@ terminal it ends with Ctrl-D or Ctrl-C.`,
 	return command
 }
 
-// runDev runs what the flags ask for.
+// runDev runs what the flags ask for. A terminal that is closed ends it as other signals do: what it has started is not
+// of the terminal's group, and would go on.
 func runDev(command *cobra.Command, opts dev.Options, component dev.Component) error {
+	ctx := command.Context()
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		var stop context.CancelFunc
+		ctx, stop = signal.NotifyContext(ctx, syscall.SIGHUP)
+		defer stop()
+	}
 	if component.Path != "" || component.URL != "" {
 		if opts.StandIn != (dev.StandIn{}) {
 			return usagef("--failing, --slow, --dead-letters and --transactions are for the stand-in, which --component and --url leave out")
 		}
-		return dev.RunComponent(command.Context(), opts, component)
+		return dev.RunComponent(ctx, opts, component)
 	}
 	if alone := onlyWithComponent(command); alone != "" {
 		return usagef("--%s needs --component or --url", alone)
@@ -115,7 +125,7 @@ func runDev(command *cobra.Command, opts dev.Options, component dev.Component) e
 	if err := opts.StandIn.Export(component.Interface); err != nil {
 		return err
 	}
-	return dev.Run(command.Context(), opts)
+	return dev.Run(ctx, opts)
 }
 
 // onlyWithComponent is a flag that was given and says nothing without a component, "" where there is none.

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -69,31 +70,36 @@ func TestDevKeepsItsDataWhenItIsKilled(t *testing.T) {
 	}
 }
 
+// TestDevEndsInOrderBySignal: of a key, and of a terminal that is closed.
 func TestDevEndsInOrderBySignal(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	command := exec.CommandContext(ctx, program, "dev")
-	if _, err := command.StdinPipe(); err != nil { // stays open: nothing is ever typed
-		t.Fatal(err)
-	}
-	output, err := command.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(output)
-	for lines.Scan() && !strings.HasPrefix(lines.Text(), "Each line") {
-	}
-	if err := command.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	for lines.Scan() {
-		t.Errorf("it says %q", lines.Text())
-	}
-	if err := command.Wait(); err != nil {
-		t.Errorf("it ended with %v", err)
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGHUP} {
+		t.Run(sig.String(), func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			command := exec.CommandContext(ctx, program, "dev")
+			if _, err := command.StdinPipe(); err != nil { // stays open: nothing is ever typed
+				t.Fatal(err)
+			}
+			output, err := command.StderrPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := command.Start(); err != nil {
+				t.Fatal(err)
+			}
+			lines := bufio.NewScanner(output)
+			for lines.Scan() && !strings.HasPrefix(lines.Text(), "Each line") {
+			}
+			if err := command.Process.Signal(sig); err != nil {
+				t.Fatal(err)
+			}
+			for lines.Scan() {
+				t.Errorf("it says %q", lines.Text())
+			}
+			if err := command.Wait(); err != nil {
+				t.Errorf("it ended with %v", err)
+			}
+		})
 	}
 }
 

@@ -154,6 +154,9 @@ func listed(names []string) string {
 
 // plan decides how the component is served.
 func (c *Component) plan() (plan, error) {
+	if err := errors.Join(checkPairs("--set", "KEY=VALUE", c.Set), checkPairs("--env", "NAME=VALUE", c.Env)); err != nil {
+		return plan{}, err
+	}
 	switch {
 	case (c.Path == "") == (c.URL == ""):
 		return plan{}, fmt.Errorf("%w: give the file of a component, or the URL of a program", ErrComponent)
@@ -172,6 +175,22 @@ func (c *Component) plan() (plan, error) {
 		return plan{}, fmt.Errorf("%w: %w", ErrComponent, err)
 	}
 	return planFor(c.Path, found, c.Interface)
+}
+
+// checkPairs sees that each value of a flag is a pair, and each name is there once: nobody could tell which one counts.
+func checkPairs(flag, form string, list []string) error {
+	known := make(map[string]bool)
+	for _, one := range list {
+		name, _, ok := strings.Cut(one, "=")
+		switch {
+		case !ok || name == "":
+			return fmt.Errorf("%w: %s takes %s, not %q", ErrComponent, flag, form, name)
+		case known[name]:
+			return fmt.Errorf("%w: %s gives %s twice", ErrComponent, flag, name)
+		}
+		known[name] = true
+	}
+	return nil
 }
 
 // compose makes one component of the shims and the component, in a folder, and returns its path.

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
@@ -89,6 +90,7 @@ func (s *serving) start(ctx context.Context, component string) error {
 	s.cancel, s.exited = cancel, make(chan struct{})
 	copied := make(chan struct{})
 	var last tail
+	var up atomic.Bool
 	go func() {
 		defer close(copied)
 		s.copyOutput(out, &last)
@@ -102,8 +104,13 @@ func (s *serving) start(ctx context.Context, component string) error {
 			err = errors.New("it ended by itself")
 		}
 		s.err = fmt.Errorf("%w: %s", err, last.text())
+		if up.Load() && running.Err() == nil {
+			s.screen.warn("%s is served no more: wasmtime: %v. Its records wait; start the command again\n", s.name, s.err)
+		}
 	}()
-	return s.await(ctx)
+	err := s.await(ctx)
+	up.Store(err == nil)
+	return err
 }
 
 // await waits until the component can be asked.
@@ -143,7 +150,11 @@ func (s *serving) copyOutput(from io.Reader, last *tail) {
 	for {
 		part, err := lines.ReadSlice('\n')
 		if text := bytes.TrimRight(part, "\r\n"); len(text) > 0 {
-			s.screen.warn("component | %s\n", appendPrintable(nil, text, maxShown))
+			tell := s.screen.warn
+			if bytes.HasPrefix(text, []byte("Serving HTTP on ")) { // wasmtime's own word
+				tell = s.screen.say
+			}
+			tell("component | %s\n", appendPrintable(nil, text, maxShown))
 			last.add(string(text))
 			if trap := trapOf(string(text)); trap != "" {
 				s.screen.say("%s trapped: %s\n", s.name, appendPrintable(nil, []byte(trap), maxShown))

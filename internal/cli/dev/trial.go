@@ -171,10 +171,7 @@ func (t *trial) writeConfig(hosts, url, listen, token string) (path string, err 
 		above[d.Name] = d.Place == settings.Above
 	}
 	for _, one := range t.component.Set {
-		key, value, ok := strings.Cut(one, "=")
-		if !ok || key == "" {
-			return "", fmt.Errorf("%w: --set takes KEY=VALUE, not %q", ErrComponent, key)
-		}
+		key, value, _ := strings.Cut(one, "=")
 		if above[key] {
 			file[key] = value
 		} else {

@@ -4,16 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
@@ -297,6 +300,97 @@ func TestACommitThatIsTriedAgainGoesOutAsNoOtherMember(t *testing.T) {
 			}
 			if n := asAnother.Load(); n > 0 {
 				t.Errorf("%d commits went out as a member that the partition was not given to", n)
+			}
+		})
+	}
+}
+
+// TestOneOfManyInATransactionIsFoundThatKafkaRefuses: what is before it is committed, it waits, and goes on when what is
+// wrong with its topic is mended.
+func TestOneOfManyInATransactionIsFoundThatKafkaRefuses(t *testing.T) {
+	t.Parallel()
+	const many, bad = 40, 17
+	for name, c := range map[string]struct {
+		output  record.Outgoing
+		config  map[string]string
+		kind    status.ProblemKind
+		says    string
+		refuses func(k *testkit.FakeKafka, cl *testkit.Client) (mend func())
+	}{
+		"a topic that takes less": {
+			output: record.Outgoing{Topic: "small", Partition: record.AnyPartition, Value: make([]byte, 5000)},
+			kind:   status.ProblemOutputs, says: "an output for topic small is refused",
+			refuses: func(k *testkit.FakeKafka, cl *testkit.Client) func() {
+				k.Topic("small", 1)
+				limit := func(bytes string) {
+					change := []kadm.AlterConfig{{Name: "max.message.bytes", Value: &bytes}}
+					if _, err := kadm.NewClient(cl.Client).AlterTopicConfigs(t.Context(), change, "small"); err != nil {
+						t.Error(err)
+					}
+				}
+				limit("1000")
+				return func() { limit("100000") }
+			},
+		},
+		"a missing topic for dead letters": {
+			config: map[string]string{"dead_letter_topic": "dead"},
+			kind:   status.ProblemDeadLetters, says: "dead letters cannot be written to dead: an output for topic dead is refused",
+			refuses: func(k *testkit.FakeKafka, _ *testkit.Client) func() { return func() { k.Topic("dead", 1) } },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := testkit.Kfake(t)
+			k.Topic("in", 1)
+			k.Topic("out", 1)
+			cl := testkit.NewClient(t, k.Brokers())
+			mend := c.refuses(k, cl)
+			cl.ProduceText("in", numbered(many)...)
+			calls := &handler{name: "a"}
+			d := &doubler{name: "a", do: func(ctx context.Context, batch []*record.Record) error {
+				calls.Receive(ctx, batch)
+				return nil
+			}, outcome: func(r *record.Record, o *record.Outcome) {
+				switch {
+				case r.Offset != bad:
+				case c.output.Topic != "":
+					o.Outputs = append(o.Outputs, c.output)
+				default:
+					*o = record.Outcome{Kind: record.Reject, Err: errors.New("no")}
+				}
+			}}
+			config := map[string]string{"commit_interval": "500ms", "retry_backoff_max": "1s", "order": "none"}
+			maps.Copy(config, c.config)
+			copyOf := startProcessor(t, k.Brokers(), d, config)
+			cl.WaitCommitted("g", "in", map[int32]int64{0: bad})
+			testkit.Eventually(t, patience, func() error {
+				for _, p := range copyOf.Status().Problems {
+					if p.Kind == c.kind && strings.Contains(p.Text, c.says) {
+						return nil
+					}
+				}
+				return fmt.Errorf("the problems are %+v", copyOf.Status().Problems)
+			})
+			mend()
+			cl.WaitCommitted("g", "in", map[int32]int64{0: many})
+			copyOf.waitHealthy()
+			want := doubled(many)
+			if c.output.Topic == "" {
+				want = slices.DeleteFunc(want, func(v string) bool { return v == fmt.Sprint(bad, "a") || v == fmt.Sprint(bad, "b") })
+			}
+			if got := values(committedReader(t, k.Brokers()).Read("out", len(want))); !slices.Equal(got, want) {
+				t.Errorf("outputs %v", got)
+			}
+			others := 0
+			for _, call := range calls.seen() {
+				if call.offset != bad {
+					others++
+				} else if c.output.Topic == "" {
+					others++
+				}
+			}
+			if most := map[bool]int{true: many, false: many - 1}[c.output.Topic == ""]; others != most {
+				t.Errorf("%d calls of records that nothing is wrong with, want %d", others, most)
 			}
 		})
 	}

@@ -117,8 +117,8 @@ func (s *shareSession) deliver(r *record.Record) (record.Outcome, dispatch.CallR
 	return outcomes[0], result
 }
 
-// finish stores the outputs of a record, however long Kafka keeps them waiting, and accepts it then. There is no verdict
-// where Kafka refuses one of them, so that they are never stored as things are.
+// finish stores the outputs of a record, however long Kafka keeps them waiting, and accepts it then. There is no
+// verdict where Kafka refuses one of them, so that they are never stored as things are.
 func (s *shareSession) finish(soft context.Context, f *kgo.Record, r *record.Record, outputs []record.Outgoing) (verdict kgo.AckStatus,
 	refused bool) {
 	if len(outputs) == 0 {

@@ -158,9 +158,9 @@ func (r *refusal) stopTimer() {
 
 // Refuse gives back what was taken, because Kafka refuses for good what was made of the first record that has outputs.
 // That one is called again after a back-off, since its component may make other outputs by then, and so are, once it
-// has been committed, the records that were finished behind it in its lane. A record that was put aside is offered again as
-// it is.
-// Nothing else of the partition is called until then. Refuse reports false where the partition is on its way out.
+// has been committed, the records that were finished behind it in its lane. A record that was put aside is offered
+// again as it is. Nothing else of the partition is called until then. Refuse reports false where the partition is on
+// its way out.
 func (f *Finished) Refuse(err error) bool {
 	p := f.partition
 	d := p.d
