@@ -221,6 +221,35 @@ func TestCertificatesInFilesAreRemarkedOn(t *testing.T) {
 	}
 }
 
+// A dead letter has the time of its record.
+func TestATopicThatKeepsDeadLettersForTooShortIsWarnedOf(t *testing.T) {
+	k := testkit.Kfake(t)
+	for topic, config := range map[string]map[string]string{
+		"week": {"retention.ms": "604800000"}, "ever": {"retention.ms": "-1"}, "month": {"retention.ms": "2592000000"},
+		"append": {"retention.ms": "1000", "message.timestamp.type": "LogAppendTime"},
+	} {
+		if err := k.CreateTopic(topic, 1, config); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, test := range []struct {
+		topic, letters string
+		warned         bool
+	}{
+		{"week", "week", false}, {"week", "month", false}, {"month", "week", true}, {"ever", "month", true},
+		{"month", "ever", false}, {"ever", "append", false}, {"week,ever", "month", true},
+	} {
+		r := Run(t.Context(), link(map[string]string{"hosts": strings.Join(k.Brokers(), ","), "topic": test.topic,
+			"dead_letter_topic": test.letters}), Options{})
+		warned := slices.ContainsFunc(find(r, StepTopic), func(f Finding) bool {
+			return f.Status == Warn && f.Target == "topic "+test.letters && strings.Contains(f.Text, "the dead letters of older records")
+		})
+		if warned != test.warned {
+			t.Errorf("letters of %s in %s: %s", test.topic, test.letters, dump(r))
+		}
+	}
+}
+
 func TestOneGoodAddressIsEnough(t *testing.T) {
 	k := testkit.Kfake(t)
 	r := Run(t.Context(), link(map[string]string{"hosts": "127.0.0.1:1," + k.Brokers()[0]}), Options{})
@@ -344,7 +373,7 @@ func TestNothingIsChanged(t *testing.T) {
 	close(asked)
 	reading := []kmsg.Key{kmsg.ApiVersions, kmsg.Metadata, kmsg.DescribeCluster, kmsg.DescribeGroups,
 		kmsg.ShareGroupDescribe, kmsg.ConsumerGroupDescribe, kmsg.StreamsGroupDescribe, kmsg.FindCoordinator,
-		kmsg.OffsetFetch, kmsg.ListOffsets, kmsg.CreateTopics}
+		kmsg.OffsetFetch, kmsg.ListOffsets, kmsg.CreateTopics, kmsg.DescribeConfigs}
 	for key := range asked {
 		if !slices.Contains(reading, key) {
 			t.Errorf("it sent the request %s", key.Name())

@@ -58,11 +58,42 @@ func (r *run) checkTopics(ctx context.Context) bool {
 		r.skip(StepTopic, "the link names no topic")
 	}
 	r.addMany(found)
+	r.checkDeadLetters(ctx)
 	if len(read) == 0 {
 		r.skip(StepRead, "the link reads no topic")
 	}
 	r.addMany(read)
 	return true
+}
+
+// checkDeadLetters warns of a topic of dead letters that keeps them for less time than their records are kept: they have
+// the times of these, so that those of old records would be gone at once.
+func (r *run) checkDeadLetters(ctx context.Context) {
+	letters := r.settings.Delivery.DeadLetterTopic
+	topics := []string{letters}
+	for _, w := range r.wants {
+		if w.op == kmsg.ACLOperationRead && len(topics) <= maxLines {
+			topics = append(topics, w.topic)
+		}
+	}
+	if letters == "" || len(topics) == 1 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+	kept := kafka.AskRetention(ctx, kadm.NewClient(r.client), topics...)
+	here, known := kept[letters]
+	if !known || !here.OwnTime || here.For == 0 {
+		return
+	}
+	for _, topic := range topics[1:] {
+		if there, known := kept[topic]; known && (there.For == 0 || there.For > here.For) {
+			r.add(Finding{StepTopic, "topic " + letters, Warn, "", fmt.Sprintf(
+				"keeps records for %s from their own time on, and topic %s keeps them for longer: the dead letters of older records are deleted at once; raise its retention.ms, or set its message.timestamp.type to LogAppendTime (dead_letter_topic)",
+				here.For, topic)})
+			return
+		}
+	}
 }
 
 // addMany adds the findings about many topics.

@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -408,22 +405,11 @@ func (r *redriver) add(ctx context.Context, l *Letter) error {
 func (r *redriver) keeps(ctx context.Context, topic string) time.Duration {
 	ctx, cancel := context.WithTimeout(ctx, r.s.Settings.Cluster.RequestTimeout)
 	defer cancel()
-	configs, err := r.s.Admin.DescribeTopicConfigs(ctx, topic)
-	if err != nil {
+	kept := kafka.AskRetention(ctx, r.s.Admin, topic)[topic]
+	if !kept.OwnTime {
 		return 0
 	}
-	values := make(map[string]string)
-	for _, resource := range configs {
-		for _, config := range resource.Configs {
-			values[config.Key] = config.MaybeValue()
-		}
-	}
-	millis, err := strconv.ParseInt(values["retention.ms"], 10, 64)
-	if err != nil || millis <= 0 || millis > int64(math.MaxInt64/time.Millisecond) ||
-		!strings.Contains(values["cleanup.policy"], "delete") || values["message.timestamp.type"] == "LogAppendTime" {
-		return 0
-	}
-	return time.Duration(millis) * time.Millisecond
+	return kept.For
 }
 
 // flush sends the batch and notes the places behind it. Without a letter it notes nothing: only what is sent by the
