@@ -108,9 +108,10 @@ data on standard input.`,
 		PersistentPreRun: func(*cobra.Command, []string) {
 			*started = true
 		},
-		Version: version.Get().Version, // --version and -v
+		// For --version and -v. A template for that text would bring text/template along, which calls methods by their name,
+		// so that the linker would keep every method of the program.
+		Version: version.Get().Version,
 	}
-	root.SetVersionTemplate("messaging-kafka {{.Version}}\n")
 	root.AddCommand(newBridge(), newCheck(), newCtl(), newDeadLetters(), newDev(), newMan(), newPar(), newStatus(),
 		newTail(), newVersion())
 	return root, started
