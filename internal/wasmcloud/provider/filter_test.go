@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -142,6 +143,30 @@ func TestABatchHasWhatTheFilterMatches(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestARecordOfARetryTopicIsFilteredAsWhatItWas: by its topic, place, time and headers of before.
+func TestARecordOfARetryTopicIsFilteredAsWhatItWas(t *testing.T) {
+	b := newBench(t)
+	b.topics("in", "dead")
+	var got kept
+	handler := func(_ context.Context, _ *testkit.Component, call testkit.Call) error {
+		got.add(string(call.Body))
+		return errors.New("no")
+	}
+	testkit.NewComponent(t, b.nats, testkit.ComponentOptions{Handler: handler})
+	p := b.start()
+	b.host.PutLink(testkit.SourceLink("kafka", "echo", b.config("in", "create_topics", "true",
+		"dead_letter_topic", "dead", "retry_topics", "100ms",
+		"filter", `topic == "in" && offset == 0 && size(headers) == 0 && timestamp < timestamp("2020-01-01T00:00:00Z") && value.a == 1`,
+		"on_filter_error", "skip")))
+	p.WaitHealthy()
+	b.kc.Produce(&kgo.Record{Topic: "in", Key: []byte("k"), Value: []byte(`{"a":1}`),
+		Timestamp: time.UnixMilli(1_500_000_000_000)})
+	b.kc.Read("dead", 1)
+	if bodies := got.sorted(); !slices.Equal(bodies, []string{`{"a":1}`, `{"a":1}`}) {
+		t.Errorf("the component got %q", bodies)
+	}
 }
 
 func TestALinkWithAWrongFilterIsRefusedWithThePlace(t *testing.T) {
