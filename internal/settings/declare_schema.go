@@ -12,10 +12,10 @@ func schemaSection() section {
 		intro: "With `schema_registry`, values that are framed as Confluent's clients do it (Avro, Protobuf, JSON Schema) are JSON text for the component, and what it publishes is JSON that is written as its schema says ([schemas.md](schemas.md)).",
 		settings: []setting{
 			{
-				name: keyRegistry, kafka: "schema.registry.url", hints: []string{"registry", "schema_registry_urls", "schema_url"},
+				name: keyRegistry, hints: []string{"registry", "schema_registry_url", "schema_registry_urls", "schema_url"},
 				defDoc: "none: values are what they are", example: "https://schemas.example.com",
-				doc:   "URL of the registry, or several URLs of one, which are asked in turn where one is away. It speaks the API of Confluent's: so do Karapace, Redpanda and Apicurio (`/apis/ccompat/v7`).",
-				value: into("list of URLs", parseRegistries, func(d *draft) *[]string { return &d.link.Schema.Registries }),
+				doc:   "URL of the registry, or several URLs of one, which are asked in turn where one is away; `none` takes back that of the provider's own config. It speaks the API of Confluent's: so do Karapace, Redpanda and Apicurio (`/apis/ccompat/v7`).",
+				value: into("list of URLs, or `none`", parseRegistries, func(d *draft) *[]string { return &d.link.Schema.Registries }),
 			},
 			{
 				name:  "schema_registry_username",
@@ -101,6 +101,9 @@ const partTemplate = "{part}"
 
 // parseRegistries reads the URLs of a registry.
 func parseRegistries(text string) ([]string, error) {
+	if strings.EqualFold(text, "none") {
+		return nil, nil
+	}
 	urls := list(text)
 	if len(urls) == 0 {
 		return nil, refuse(text, "names no URL")

@@ -36,6 +36,9 @@ func (l Link) LogValue() slog.Value {
 	if l.Delivery.Filter != "" {
 		attrs = append(attrs, slog.String(keyFilter, l.Delivery.Filter))
 	}
+	if l.Schema.Enabled() {
+		attrs = append(attrs, slog.String(keyRegistry, strings.Join(l.Schema.Registries, ",")))
+	}
 	if l.Delivery.Payload == PayloadEnvelope {
 		attrs = append(attrs, slog.String(keyPayload, string(l.Delivery.Payload)))
 	}

@@ -119,6 +119,7 @@ func Run(ctx context.Context, link Link, opts Options) Result {
 		return r.result
 	}
 	r.run(ctx)
+	r.checkSchemas(ctx)
 	if link.Also != nil {
 		r.add(link.Also(ctx)...)
 	}

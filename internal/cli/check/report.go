@@ -58,6 +58,8 @@ const (
 	StepWrite      Step = "write"
 	StepIdempotent Step = "idempotent"
 	StepLag        Step = "lag"
+	// StepSchemas is the schema registry of a link that has one.
+	StepSchemas Step = "schemas"
 	// StepListen is an address on which a bridge listens.
 	StepListen Step = "listen"
 	// StepURL is the application of a bridge's route.

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // within says in which field an error is.
@@ -23,18 +24,72 @@ func within(field string, err error) error {
 	return err
 }
 
-// parseJSON reads one JSON value, whose numbers keep their digits.
+// parseJSON reads one JSON value, whose numbers keep their digits. Of a member that is there twice, one would be lost,
+// and so would bytes that are no UTF-8.
 func parseJSON(text []byte) (any, error) {
+	if !utf8.Valid(text) {
+		return nil, unfit("it is no JSON, which is UTF-8")
+	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
-	var value any
-	if err := d.Decode(&value); err != nil {
+	first, err := d.Token()
+	if err != nil {
+		return nil, notJSON(text, err)
+	}
+	value, err := parseValue(d, first, 1)
+	if err != nil {
+		if _, known := errors.AsType[*UnfitError](err); known {
+			return nil, err
+		}
 		return nil, notJSON(text, err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, unfit("something stands behind its JSON")
 	}
 	return value, nil
+}
+
+// parseValue reads the value that begins with a token.
+func parseValue(d *json.Decoder, token json.Token, depth int) (any, error) {
+	delim, opens := token.(json.Delim)
+	if !opens {
+		return token, nil
+	}
+	if depth > maxDepth {
+		return nil, unfit("it is nested more than %d deep", maxDepth)
+	}
+	list, object := []any{}, map[string]any{}
+	for d.More() {
+		token, err := d.Token()
+		if err != nil {
+			return nil, err
+		}
+		name, isName := token.(string)
+		if delim == '{' {
+			if _, twice := object[name]; twice || !isName {
+				return nil, unfit("an object has a member twice")
+			}
+			if token, err = d.Token(); err != nil {
+				return nil, err
+			}
+		}
+		value, err := parseValue(d, token, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		if delim == '{' {
+			object[name] = value
+		} else {
+			list = append(list, value)
+		}
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, err
+	}
+	if delim == '{' {
+		return object, nil
+	}
+	return list, nil
 }
 
 // notJSON says where a text is no JSON, and nothing of what it says there.

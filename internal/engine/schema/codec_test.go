@@ -2,6 +2,7 @@ package schema
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"math"
 	"strings"
@@ -10,6 +11,9 @@ import (
 	"github.com/twmb/avro"
 	"github.com/twmb/franz-go/pkg/sr"
 	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/memory"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
@@ -129,6 +133,31 @@ func TestOthersReadAndWriteTheSame(t *testing.T) {
 	}
 }
 
+// Clients in Python register the base64 of a descriptor in place of the text of a schema.
+func TestASchemaOfProtobufMayBeADescriptor(t *testing.T) {
+	t.Parallel()
+	descriptor := protodesc.ToFileDescriptorProto(timestamppb.File_google_protobuf_timestamp_proto)
+	for _, f := range descriptor.MessageType[0].Field {
+		f.JsonName = nil // as they do it
+	}
+	raw, err := proto.Marshal(descriptor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := base64.StdEncoding.EncodeToString(raw)
+	c, err := compile(sr.TypeProtobuf, text, nil, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := c.encode(nil, []byte(`"2026-01-31T08:00:00Z"`), 1<<10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.decode(b, 1<<10); string(got) != `"2026-01-31T08:00:00Z"` || err != nil {
+		t.Errorf("%s, %v", got, err)
+	}
+}
+
 func TestDecimals(t *testing.T) {
 	t.Parallel()
 	c, err := compile(sr.TypeAvro, `{"type":"bytes","logicalType":"decimal","precision":6,"scale":2}`, nil, "")
@@ -175,6 +204,10 @@ func TestWhatDoesNotFitIsRefusedWithoutRepeatingIt(t *testing.T) {
 		{"one", `{"n":"sesame42"}`, "n: it is a string and should be a whole number"},
 		{"one", `{"n":2147483648}`, "n: it is not a whole number of 32 bits"},
 		{"one", `{"n":1.5}`, "n: it is not a whole number of 32 bits"},
+		{"one", `{"n":1,"n":2}`, "an object has a member twice"},
+		{"one", "{\"n\":1,\"u\":\"\xff\"}", "it is no JSON, which is UTF-8"},
+		{"one", `{"n":1,}`, "it is no JSON"},
+		{"one", `{"n":[` + strings.Repeat("[", 1000), "nested more than 500 deep"},
 		{"one", `{}`, "the field n is missing"},
 		{"one", `{"n":1,"sesame42":2}`, "it has a field that the record One has not"},
 		{"one", `{"n":1,"u":"sesame42"}`, `u: it is a string, which is not one branch of its union: write {"string|bytes": …}`},

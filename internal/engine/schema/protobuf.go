@@ -3,6 +3,7 @@ package schema
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
@@ -31,16 +33,11 @@ const mainFile = "messaging-kafka-schema.proto"
 // compileProtobuf reads a schema of Protobuf. What it imports is a reference of that name, or one of the files that
 // come with Protobuf.
 func compileProtobuf(text string, references []reference, message string) (codec, error) {
-	sources := map[string]string{mainFile: text}
+	sources := protobufSources{mainFile: text}
 	for _, r := range references {
 		sources[r.name] = r.text
 	}
-	compiler := protocompile.Compiler{
-		Resolver: protocompile.WithStandardImports(&protocompile.SourceResolver{
-			Accessor: protocompile.SourceAccessorFromMap(sources), // and never a file of this machine
-		}),
-		MaxParallelism: 1,
-	}
+	compiler := protocompile.Compiler{Resolver: protocompile.WithStandardImports(sources), MaxParallelism: 1}
 	files, err := compiler.Compile(context.Background(), mainFile)
 	if err != nil {
 		return nil, err
@@ -64,6 +61,54 @@ func compileProtobuf(text string, references []reference, message string) (codec
 		c.message, c.indexes = of, indexesOf(of)
 	}
 	return c, nil
+}
+
+// protobufSources are schemas by the names under which they are imported, and never files of this machine.
+type protobufSources map[string]string
+
+// FindFileByPath implements protocompile.Resolver. Some clients register a schema as the base64 of its descriptor.
+func (s protobufSources) FindFileByPath(path string) (protocompile.SearchResult, error) {
+	text, is := s[path]
+	if !is {
+		return protocompile.SearchResult{}, protoregistry.NotFound
+	}
+	var descriptor descriptorpb.FileDescriptorProto
+	if raw, err := base64.StdEncoding.DecodeString(text); err == nil && proto.Unmarshal(raw, &descriptor) == nil {
+		descriptor.Name = &path
+		nameInJSON(descriptor.MessageType)
+		return protocompile.SearchResult{Proto: &descriptor}, nil
+	}
+	return protocompile.SearchResult{Source: strings.NewReader(text)}, nil
+}
+
+// nameInJSON gives fields the names in JSON that they have by default, and which such descriptors leave out.
+func nameInJSON(messages []*descriptorpb.DescriptorProto) {
+	for _, m := range messages {
+		for _, f := range m.Field {
+			if f.JsonName == nil {
+				f.JsonName = new(camelCase(f.GetName()))
+			}
+		}
+		nameInJSON(m.NestedType)
+	}
+}
+
+// camelCase is a name without its underscores, behind which letters are large.
+func camelCase(name string) string {
+	var b []byte
+	large := false
+	for _, c := range []byte(name) {
+		switch {
+		case c == '_':
+			large = true
+			continue
+		case large && c >= 'a' && c <= 'z':
+			c -= 'a' - 'A'
+		}
+		large = false
+		b = append(b, c)
+	}
+	return string(b)
 }
 
 // registryOf are a file and all that it imports.

@@ -226,22 +226,30 @@ func (c *Codec) Encode(ctx context.Context, out record.Outgoing) (record.Outgoin
 	if c == nil {
 		return out, nil
 	}
-	address, fault := record.ParseSubject(out.Topic)
-	if fault != nil || !c.concerns(address.Topic) {
+	topic := topicOf(out.Topic)
+	if topic == "" || !c.concerns(topic) {
 		return out, nil // whoever sends it refuses what is no topic
 	}
 	var err error
 	if c.schema.Parts.HasKey() {
-		if out.Key, err = c.write(ctx, keyPart, address.Topic, out.Key); err != nil {
+		if out.Key, err = c.write(ctx, keyPart, topic, out.Key); err != nil {
 			return out, err
 		}
 	}
 	if c.schema.Parts.HasValue() {
-		if out.Value, err = c.write(ctx, valuePart, address.Topic, out.Value); err != nil {
+		if out.Value, err = c.write(ctx, valuePart, topic, out.Value); err != nil {
 			return out, err
 		}
 	}
 	return out, nil
+}
+
+// topicOf is the topic of a subject, "" where it is none.
+func topicOf(subject string) string {
+	if address, err := record.ParseSubject(subject); err == nil {
+		return address.Topic
+	}
+	return ""
 }
 
 // write frames a part. A null stays one.
@@ -265,4 +273,29 @@ func (c *Codec) write(ctx context.Context, of part, topic string, text []byte) (
 		return nil, told(of, err, fmt.Sprintf("schema %d of subject %s", id, subject))
 	}
 	return framed, nil
+}
+
+// Subject is a place in the registry where the schema of a topic is found, and what was found there.
+type Subject struct {
+	Name string
+	// Err is an [*AwayError] where the registry cannot be asked, and an [*UnfitError] where it has no schema that can be
+	// used.
+	Err error
+}
+
+// Subjects asks for the schemas by which records would be written to a topic. There are none where its records are not
+// framed.
+func (c *Codec) Subjects(ctx context.Context, topic string) []Subject {
+	if !c.concerns(topic) {
+		return nil
+	}
+	var found []Subject
+	for _, of := range []part{keyPart, valuePart} {
+		if of == keyPart && c.schema.Parts.HasKey() || of == valuePart && c.schema.Parts.HasValue() {
+			name := c.subject(topic, of)
+			_, _, err := c.registry().latest(ctx, name)
+			found = append(found, Subject{name, err})
+		}
+	}
+	return found
 }
