@@ -28,9 +28,11 @@ const label = ` *([A-Z0-9#]+(?: +[A-Z0-9#]+)*) *-----`
 var (
 	begins = regexp.MustCompile(`-----BEGIN +` + label)
 	ends   = regexp.MustCompile(`-----END +` + label)
-	// encrypted is what stands before the base64 of a key that is encrypted in the way of old.
-	encrypted = regexp.MustCompile(`^\s*Proc-Type:\s*4,\s*ENCRYPTED\s+DEK-Info:\s*([A-Z0-9-]+),\s*([0-9A-Fa-f]+)\s`)
-	headers   = regexp.MustCompile(`(?m)^[A-Za-z0-9-]+:.*$`)
+	// encrypted is what stands before the base64 of a key that is encrypted in the way of old. Where the line breaks are
+	// lost, the cipher tells how many digits there are.
+	encrypted = regexp.MustCompile(`^\s*Proc-Type:\s*4,\s*ENCRYPTED\s*DEK-Info:\s*` +
+		`((?:AES-\d+-CBC),\s*[0-9A-Fa-f]{32}|(?:DES(?:-EDE3)?-CBC),\s*[0-9A-Fa-f]{16}|[A-Z0-9-]+,\s*[0-9A-Fa-f]+\s)`)
+	headers = regexp.MustCompile(`(?m)^[A-Za-z0-9-]+:.*$`)
 )
 
 // blocks finds the blocks of PEM text. What stands outside of them is nobody's business, as ever in PEM.
@@ -70,7 +72,7 @@ func oneSpace(s string) string { return strings.Join(strings.Fields(s), " ") }
 func (b *block) read(body string) {
 	body = written.ReplaceAllString(body, "\n")
 	if m := encrypted.FindStringSubmatch(body); m != nil {
-		b.cipher = m[1] + "," + m[2]
+		b.cipher = strings.Join(strings.Fields(m[1]), "")
 		body = body[len(m[0]):]
 	}
 	body = headers.ReplaceAllString(body, "")

@@ -104,7 +104,7 @@ func TestEncryptedKeysAreOpenedWithTheirPassword(t *testing.T) {
 	for name, body := range oldWay {
 		armored := "-----BEGIN EC PRIVATE KEY-----\n" + body + "\n-----END EC PRIVATE KEY-----\n"
 		for form, text := range map[string]string{"PEM": armored, "one line": strings.ReplaceAll(armored, "\n", " "),
-			"written breaks": strings.ReplaceAll(armored, "\n", `\r\n`)} {
+			"written breaks": strings.ReplaceAll(armored, "\n", `\r\n`), "lost breaks": strings.ReplaceAll(armored, "\n", "")} {
 			got, err := ReadKey([]byte(text), password)
 			if err != nil || !got.WasEncrypted {
 				t.Errorf("%s of old as %s: %v", name, form, err)
