@@ -332,6 +332,19 @@ func TestOneOfManyInATransactionIsFoundThatKafkaRefuses(t *testing.T) {
 				return func() { limit("100000") }
 			},
 		},
+		"a topic without the right": {
+			output: record.Outgoing{Topic: "closed", Partition: record.AnyPartition},
+			kind:   status.ProblemOutputs, says: "an output for topic closed is refused",
+			refuses: func(k *testkit.FakeKafka, _ *testkit.Client) func() {
+				k.Topic("closed", 1)
+				var granted atomic.Bool
+				k.ControlKey(kmsg.AddPartitionsToTxn.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+					k.KeepControl()
+					return refusedPartitions(kreq.(*kmsg.AddPartitionsToTxnRequest), "closed", &granted)
+				})
+				return func() { granted.Store(true) }
+			},
+		},
 		"a missing topic for dead letters": {
 			config: map[string]string{"dead_letter_topic": "dead"},
 			kind:   status.ProblemDeadLetters, says: "dead letters cannot be written to dead: an output for topic dead is refused",
@@ -394,4 +407,26 @@ func TestOneOfManyInATransactionIsFoundThatKafkaRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// refusedPartitions is the answer of a broker that gives no right to write to a topic.
+func refusedPartitions(req *kmsg.AddPartitionsToTxnRequest, to string, granted *atomic.Bool) (kmsg.Response, error, bool) {
+	asked := slices.ContainsFunc(req.Topics, func(t kmsg.AddPartitionsToTxnRequestTopic) bool { return t.Topic == to })
+	if granted.Load() || !asked {
+		return nil, nil, false
+	}
+	resp := req.ResponseKind().(*kmsg.AddPartitionsToTxnResponse)
+	for _, topic := range req.Topics {
+		rt := kmsg.NewAddPartitionsToTxnResponseTopic()
+		rt.Topic = topic.Topic
+		for _, id := range topic.Partitions {
+			p := kmsg.NewAddPartitionsToTxnResponseTopicPartition()
+			if p.Partition, p.ErrorCode = id, kerr.OperationNotAttempted.Code; topic.Topic == to {
+				p.ErrorCode = kerr.TopicAuthorizationFailed.Code
+			}
+			rt.Partitions = append(rt.Partitions, p)
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	return resp, nil, true
 }

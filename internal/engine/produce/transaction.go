@@ -32,7 +32,7 @@ const transactionTimeout = 10 * time.Second
 // producer. Commit is called by one goroutine at a time; Init and Close may be called beside it.
 type Transactor struct {
 	id     string
-	kgo    *kgo.Client
+	opts   []kgo.Opt // of its client
 	access *kafka.Access
 	// largest is max_message_bytes. The client refuses by itself what is beyond it.
 	largest int
@@ -47,6 +47,10 @@ type Transactor struct {
 	beginning turn.Turn
 	failure   error // the last of Init; beginning protects it
 	closing   sync.Once
+
+	mu     sync.Mutex
+	kgo    *kgo.Client
+	closed bool
 }
 
 // NewTransactor makes a transactional producer. Another one with the same id, in this process or elsewhere, is fenced
@@ -72,7 +76,7 @@ func NewTransactor(id string, access *kafka.Access, cluster settings.Cluster, pr
 	}
 	log.Debug("transactional producer made", "transactional_id", id)
 	return &Transactor{
-		id: id, kgo: cl, access: access, largest: int(producer.MaxMessageBytes), ended: ctx, life: life,
+		id: id, opts: opts, kgo: cl, access: access, largest: int(producer.MaxMessageBytes), ended: ctx, life: life,
 		chunks: make(map[string]int), beginning: turn.New(),
 	}, nil
 }
@@ -87,7 +91,7 @@ func (t *Transactor) Init(ctx context.Context) error {
 		return fmt.Errorf("beginning as %s: %w", t.id, err)
 	}
 	defer t.beginning.Unlock()
-	_, _, err := t.kgo.ProducerID(ctx)
+	_, _, err := t.client().ProducerID(ctx)
 	if err == nil {
 		t.failure = nil
 		return nil
@@ -183,7 +187,7 @@ func (t *Transactor) commit(ctx context.Context, member func() (Member, error), 
 	// Records that may have reached a broker hold the client up until they are answered, whatever becomes of their
 	// context. There is nothing left to wait for when ctx ends, but the end of the client.
 	defer context.AfterFunc(ctx, t.Close)()
-	if err := t.kgo.BeginTransaction(); err != nil {
+	if err := t.client().BeginTransaction(); err != nil {
 		return fmt.Errorf("%w: beginning: %w", ErrNotAborted, err)
 	}
 	err := t.produce(work, outputs)
@@ -191,7 +195,7 @@ func (t *Transactor) commit(ctx context.Context, member func() (Member, error), 
 		err = t.addOffsets(work, member, offsets)
 	}
 	if err == nil {
-		if err = t.kgo.EndTransaction(ctx, kgo.TryCommit); err == nil {
+		if err = t.client().EndTransaction(ctx, kgo.TryCommit); err == nil {
 			return nil
 		}
 		err = fmt.Errorf("committing: %w", err)
@@ -200,11 +204,16 @@ func (t *Transactor) commit(ctx context.Context, member func() (Member, error), 
 			return fmt.Errorf("%w: %w", ErrMaybeCommitted, err)
 		}
 	}
-	if abortErr := t.kgo.EndTransaction(ctx, kgo.TryAbort); abortErr != nil {
+	if abortErr := t.client().EndTransaction(ctx, kgo.TryAbort); abortErr != nil {
 		return fmt.Errorf("%w: aborting (%w) after: %w", ErrNotAborted, abortErr, err)
 	}
+	if errors.Is(err, ErrOutput) {
+		if failure := t.renew(ctx); failure != nil {
+			return fmt.Errorf("%w: going on as %s (%w) after: %w", ErrNotAborted, t.id, failure, err)
+		}
+	}
 	if errors.Is(err, kerr.UnknownTopicID) {
-		t.kgo.PurgeTopicsFromProducing(topicsOf(outputs)...) // see recreations
+		t.client().PurgeTopicsFromProducing(topicsOf(outputs)...) // see recreations
 	}
 	return err
 }
@@ -229,7 +238,7 @@ func workTime(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 func (t *Transactor) produce(ctx context.Context, outputs []record.Outgoing) error {
-	failed := kgo.AbortingFirstErrPromise(t.kgo)
+	failed := kgo.AbortingFirstErrPromise(t.client())
 	var first firstFailed
 	var tooLarge topicOnce
 	converted := make([]kgo.Record, len(outputs))
@@ -238,7 +247,7 @@ func (t *Transactor) produce(ctx context.Context, outputs []record.Outgoing) err
 		topic, bytes := outputs[i].Topic, size(&outputs[i])
 		if chunk, bounded := t.chunks[topic]; bounded {
 			if waiting[topic] > 0 && waiting[topic]+bytes > chunk {
-				if err := t.kgo.Flush(ctx); err != nil {
+				if err := t.client().Flush(ctx); err != nil {
 					break // the records fail by the same context
 				}
 				clear(waiting)
@@ -249,7 +258,7 @@ func (t *Transactor) produce(ctx context.Context, outputs []record.Outgoing) err
 		call := &recordContext{Context: ctx}
 		converted[i].Context = call //nolint:fatcontext // each record has one, around the same
 		done := failed.Promise()
-		t.kgo.Produce(ctx, &converted[i], func(r *kgo.Record, err error) {
+		t.client().Produce(ctx, &converted[i], func(r *kgo.Record, err error) {
 			if errors.Is(err, kerr.MessageTooLarge) {
 				tooLarge.note(r.Topic)
 			}
@@ -270,7 +279,7 @@ func (t *Transactor) produce(ctx context.Context, outputs []record.Outgoing) err
 	var final bool
 	switch bytes, n := first.size(), first.partitions; {
 	case n > 0:
-		t.kgo.ForceMetadataRefresh() // it may have been added: the next transaction finds it
+		t.client().ForceMetadataRefresh() // it may have been added: the next transaction finds it
 		final, text = true, noPartition(first.output.Partition, n)
 	case errors.Is(err, kerr.MessageTooLarge) && bytes > t.largest: // the client's own refusal, in a batch of any size
 		final, text = true, beyondMaxMessageBytes(bytes, t.largest)
@@ -364,7 +373,7 @@ func refused(err error) bool {
 // addOffsets makes the offsets part of the transaction. The group's coordinator refuses them when the member has lost
 // its partitions, which fails the transaction: that is what keeps two members from both having an effect.
 func (t *Transactor) addOffsets(ctx context.Context, member func() (Member, error), offsets []kmsg.TxnOffsetCommitRequestTopic) error {
-	id, epoch, err := t.kgo.ProducerID(ctx)
+	id, epoch, err := t.client().ProducerID(ctx)
 	if err != nil {
 		return fmt.Errorf("asking for the producer id: %w", err)
 	}
@@ -375,7 +384,7 @@ func (t *Transactor) addOffsets(ctx context.Context, member func() (Member, erro
 	add := kmsg.NewPtrAddOffsetsToTxnRequest()
 	add.TransactionalID, add.ProducerID, add.ProducerEpoch, add.Group = t.id, id, epoch, m.Group
 	err = again(ctx, concurrentTries, concurrentWait, concurrent, func() error {
-		resp, err := add.RequestWith(ctx, t.kgo)
+		resp, err := add.RequestWith(ctx, t.client())
 		if err != nil {
 			return err
 		}
@@ -404,7 +413,7 @@ func (t *Transactor) commitOffsets(ctx context.Context, req *kmsg.TxnOffsetCommi
 	if m.InstanceID != "" {
 		req.InstanceID = &m.InstanceID
 	}
-	resp, err := req.RequestWith(ctx, t.kgo)
+	resp, err := req.RequestWith(ctx, t.client())
 	if err != nil {
 		return fmt.Errorf("committing offsets in the transaction: %w", err)
 	}
@@ -448,7 +457,45 @@ func again(ctx context.Context, tries int, wait time.Duration, passing func(erro
 // broker.
 func (t *Transactor) Close() {
 	t.closing.Do(func() {
+		t.mu.Lock()
+		cl := t.kgo
+		t.closed = true
+		t.mu.Unlock()
 		t.life()
-		t.kgo.Close()
+		cl.Close()
 	})
+}
+
+func (t *Transactor) client() *kgo.Client {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.kgo
+}
+
+// renew makes another client in the place of one that takes a refusal of Kafka's for the end of its producer, as it does
+// where a right on a topic is missing (AddPartitionsToTxn): it begins no transaction any more, although the last one was
+// aborted and is over. It does nothing where the client can go on.
+func (t *Transactor) renew(ctx context.Context) error {
+	if err := t.beginning.LockContext(ctx); err != nil {
+		return err
+	}
+	defer t.beginning.Unlock()
+	unusable := t.client()
+	if _, _, err := unusable.ProducerID(ctx); !refused(err) {
+		return nil
+	}
+	made, err := kgo.NewClient(t.opts...)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	if t.closed {
+		unusable = made
+	} else {
+		t.kgo = made
+	}
+	t.mu.Unlock()
+	t.failure = nil
+	unusable.Close()
+	return nil
 }
