@@ -166,11 +166,14 @@ func (s *reading) delivery(giveUp giveUpFunc) Delivery {
 func (s *reading) receiver(giveUp giveUpFunc) record.Receiver {
 	s.receives = s.claim.wanted.Receiver(s.delivery(giveUp))
 	r := record.Receiver(loggedReceiver{fitReceiver{s.receives, s.shared.Secrets}, &s.payloads})
+	if s.codec != nil && (s.filter == nil || !s.filter.AsksValue()) {
+		r = decodes{r, s.codec, s.shared.Secrets} // of what is handed over alone
+	}
 	if s.filter != nil {
 		r = filtered{Receiver: r, filter: s.filter, onError: s.settings.Delivery.OnFilterError, metrics: s.metrics, log: s.log}
 	}
-	if s.codec != nil {
-		r = decodes{r, s.codec, s.shared.Secrets}
+	if s.codec != nil && s.filter != nil && s.filter.AsksValue() {
+		r = decodes{r, s.codec, s.shared.Secrets} // for the filter to look into
 	}
 	if s.settings.Delivery.Tombstones == settings.TombstonesSkip && !s.claim.wanted.Role.Batches() {
 		r = skipsTombstones{r, s.log}

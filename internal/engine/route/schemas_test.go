@@ -123,6 +123,37 @@ func TestRecordsWithSchemasAreJSONForThePeer(t *testing.T) {
 	})
 }
 
+// A filter looks into what the schema makes of a value, and asks for no schema where it does not look.
+func TestAFilterLooksIntoValuesWithSchemas(t *testing.T) {
+	virtually(t, func(b *bench) {
+		b.topics("orders")
+		r := b.registry()
+		id := r.register(b.t, "orders-value", orderSchema)
+		got := make(chan string, 10)
+		b.receive = func(_ string, r *record.Record) record.Outcome {
+			got <- string(r.Value)
+			return record.Outcome{Kind: record.Done}
+		}
+		config := b.schemaConfig("orders", "filter", `value.n == 7 && size == 8`, "on_filter_error", "skip")
+		b.put(source(config))
+		b.kc.Produce(&kgo.Record{Topic: "orders", Value: framed(id, "a", 6)}, &kgo.Record{Topic: "orders", Value: framed(id, "b", 7)})
+		b.kc.WaitDrained(defaultGroup, "orders")
+		if value := <-got; value != `{"id":"b","n":7}` || len(got) > 0 {
+			t.Errorf("it got %s and %d more", value, len(got))
+		}
+		r.away.Store(true)
+		asked := r.asks.Load()
+		b.put(source(b.schemaConfig("orders", "filter", `key == "x" && size == 8`)))
+		for range 5 {
+			b.kc.Produce(&kgo.Record{Topic: "orders", Value: framed(id+1, "c", 7)})
+		}
+		b.kc.WaitDrained(defaultGroup, "orders")
+		if n := r.asks.Load() - asked; n != 0 || len(got) > 0 {
+			t.Errorf("the registry was asked %d times, %d records came", n, len(got))
+		}
+	})
+}
+
 // A registry that is away says nothing of a record, which waits for it and counts no attempt.
 func TestARegistryThatIsAwayHoldsRecords(t *testing.T) {
 	virtually(t, func(b *bench) {
@@ -248,7 +279,7 @@ func TestABatchGoesOnWithoutWhatCannotBeRead(t *testing.T) {
 		b.kc.Produce(records...)
 		count(map[string]int{"orders record": 6})
 		b.kc.Read("letters", 3)
-		b.kc.WaitDrained("wasmcloud.default.echo.default", "orders")
+		b.kc.WaitDrained(defaultGroup, "orders")
 	})
 }
 

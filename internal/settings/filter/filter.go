@@ -257,7 +257,7 @@ func (a *activation) ResolveName(name string) (any, bool) {
 	case nameTimestamp:
 		return types.Timestamp{Time: r.Timestamp.In(time.UTC)}, true
 	case nameSize:
-		return types.Int(r.Size()), true
+		return types.Int(r.Stored().Size()), true
 	}
 	return nil, false
 }
