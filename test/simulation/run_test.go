@@ -21,7 +21,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings/role"
@@ -472,20 +471,19 @@ func toNobody(replay.Result) error { return nil }
 const (
 	firstSeeds = 12
 	usualSeeds = 24
+	bombSeed   = 375
 )
 
 func TestSeeds(t *testing.T) {
 	all := true // unless some were asked for
-	usuals, bombs := 0, 0
-	for seed := uint64(0); usuals < usualSeeds || bombs == 0; seed++ {
+	usuals := 0
+	for seed := uint64(0); usuals < usualSeeds || seed <= bombSeed; seed++ {
 		run := replay.Of(seed)
 		p := draw(run)
 		switch {
 		case p.theme.name == usual && usuals < usualSeeds:
 			usuals++
-		case bombs == 0 && slices.Contains(p.wrongBy, batchBomb) && slices.Equal(p.wrong, []kmsg.Key{kmsg.Fetch}):
-			bombs++
-		case seed >= firstSeeds:
+		case seed >= firstSeeds && seed != bombSeed:
 			continue
 		}
 		ran := false
