@@ -63,17 +63,24 @@ func credentialsOf(now *config.Config) (map[destination]*shown, error) {
 		if !h.Deliver.OverHTTP() {
 			continue
 		}
-		s := &shown{bearer: h.BearerToken, key: h.HMACKey}
-		if h.TLSCert != "" {
-			pair, err := pairOf(h)
-			if err != nil {
-				return nil, now.Fault("routes."+r.Name, err)
-			}
-			s.pair = pair
+		s, err := shownOf(h)
+		if err != nil {
+			return nil, now.Fault("routes."+r.Name, err)
 		}
 		next[destinationOf(r)] = s
 	}
 	return next, nil
+}
+
+// shownOf is what a route shows by its settings.
+func shownOf(h *settings.HTTP) (*shown, error) {
+	s := &shown{bearer: h.BearerToken, key: h.HMACKey}
+	if h.TLSCert == "" {
+		return s, nil
+	}
+	var err error
+	s.pair, err = pairOf(h)
+	return s, err
 }
 
 // show has routes show what a file says, at destinations that are not new from now on.

@@ -89,18 +89,22 @@ func (b *Bridge) receiver(r *config.Route) func(route.Delivery) record.Receiver 
 		if d.Settings.HTTP.Deliver.OverNATS() {
 			return b.overNATS(name, d)
 		}
-		h := &d.Settings.HTTP
-		o := httpout.Options{
-			Route: name, URL: h.URL, Host: h.Host, Connections: h.Connections, HTTP2: h.Protocol == settings.HTTP2,
-			MaxAnswer: h.MaxAnswer, Current: shown.secrets, Pair: shown.pair, TLS: tlsOf(h, shown.certificate),
-			Memory: b.Memory.Open("answers for route " + name),
-		}
+		o := toApplication(name, &d.Settings.HTTP, shown)
+		o.Memory = b.Memory.Open("answers for route " + name)
 		r, err := receiverOf(o, d)
 		if err != nil {
 			o.Memory.Close()
 			return impossible{fmt.Errorf("records cannot be handed over: %w", err)}
 		}
 		return r
+	}
+}
+
+// toApplication says where the records of a route go, and how.
+func toApplication(name string, h *settings.HTTP, shown *credentials) httpout.Options {
+	return httpout.Options{
+		Route: name, URL: h.URL, Host: h.Host, Connections: h.Connections, HTTP2: h.Protocol == settings.HTTP2,
+		MaxAnswer: h.MaxAnswer, Current: shown.secrets, Pair: shown.pair, TLS: tlsOf(h, shown.certificate),
 	}
 }
 

@@ -1,10 +1,13 @@
 package bridge
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/bridge/config"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
@@ -16,12 +19,17 @@ func TestAProbeHandsNothingOver(t *testing.T) {
 		http.Redirect(w, r, "/elsewhere", http.StatusFound)
 	}))
 	defer app.Close()
-	h := settings.HTTP{URL: app.URL, Host: "shop", BearerToken: settings.NewSecret("secret")}
-	if code, err := Probe(t.Context(), &h); err != nil || code != http.StatusFound {
-		t.Errorf("the answer is %d, %v", code, err)
+	r := config.Route{Name: "orders", Settings: settings.Link{HTTP: settings.HTTP{
+		Deliver: settings.DeliverRecords, URL: app.URL, Host: "shop", Protocol: settings.HTTP1, Connections: 1,
+		BearerToken: settings.NewSecret("secret"),
+	}}}
+	got, err := Probe(t.Context(), &r)
+	refused, is := errors.AsType[*record.Refusal](got.Outcome.Err)
+	if err != nil || got.Status != http.StatusFound || !is || refused.Reason != record.Redirected {
+		t.Errorf("the answer is %+v, %v", got, err)
 	}
 	app.Close()
-	if code, err := Probe(t.Context(), &h); err == nil {
-		t.Errorf("an application that is gone answers %d", code)
+	if got, err := Probe(t.Context(), &r); err != nil || got.Outcome.Kind != record.Unavailable {
+		t.Errorf("an application that is gone answers %+v, %v", got, err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/bridge"
 	"github.com/messaging-kafka/messaging-kafka/internal/bridge/config"
 	"github.com/messaging-kafka/messaging-kafka/internal/cli/check"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
@@ -136,7 +137,7 @@ func askApplication(ctx context.Context, r *config.Route) []check.Finding {
 	if !r.Settings.HTTP.Deliver.OverHTTP() {
 		return found
 	}
-	return append(found, askURL(ctx, r)...)
+	return append(found, askURL(ctx, r))
 }
 
 // askNATS says whether the NATS of a route takes it.
@@ -148,24 +149,31 @@ func askNATS(ctx context.Context, r *config.Route) check.Finding {
 	return f
 }
 
-// askURL says whether somebody answers at the URL of a route.
-func askURL(ctx context.Context, r *config.Route) []check.Finding {
-	finding := func(s check.Status, format string, args ...any) []check.Finding {
-		return []check.Finding{{Step: check.StepURL, Status: s, Text: fmt.Sprintf(format, args...)}}
+// askURL says whether somebody answers at the URL of a route, and what the bridge would make of such an answer to
+// records: it judges alike.
+func askURL(ctx context.Context, r *config.Route) check.Finding {
+	finding := func(s check.Status, format string, args ...any) check.Finding {
+		return check.Finding{Step: check.StepURL, Status: s, Text: fmt.Sprintf(format, args...)}
 	}
-	code, err := bridge.Probe(ctx, &r.Settings.HTTP)
-	status := fmt.Sprintf("%d %s", code, http.StatusText(code))
+	probed, err := bridge.Probe(ctx, r)
+	if err != nil {
+		return finding(check.Fail, "no request can be made: %v", err)
+	}
+	const perhaps = "(some applications answer so to HEAD alone)"
+	o, refused := probed.Outcome, (*record.Refusal)(nil)
 	switch {
-	case err != nil:
-		return finding(check.Fail, "the application at url cannot be reached: %v; its records would wait", err)
-	case code == http.StatusUnauthorized || code == http.StatusForbidden || code == http.StatusProxyAuthRequired:
-		return finding(check.Fail, "the application at url answers %s: it does not take the route's credentials (http_bearer_token, http_tls_cert)", status)
-	case code >= 300 && code < 400:
-		return finding(check.Fail, "the application at url answers %s: redirects are refused, so set url to where it leads", status)
-	case code == http.StatusNotFound || code == http.StatusServiceUnavailable:
-		return finding(check.Warn, "somebody answers %s at url, which means that nobody is there: records would wait (some applications answer so to HEAD alone)", status)
-	default:
+	case o.Kind == record.Done, probed.Status == http.StatusMethodNotAllowed, probed.Status == http.StatusNotImplemented:
 		return finding(check.OK, "the application at url answers")
+	case o.Kind == record.Unavailable && (probed.Status == 0 || errors.As(o.Err, &refused)):
+		return finding(check.Fail, "%v; records would wait", o.Err)
+	case o.Kind == record.Unavailable:
+		return finding(check.Warn, "%v to HEAD, which means that nobody is there: records would wait %s", o.Err, perhaps)
+	case o.Kind == record.Unanswered:
+		return finding(check.Fail, "%v; records would be delivered again, and be given up after max_attempts", o.Err)
+	case o.Kind == record.Reject:
+		return finding(check.Warn, "%v to HEAD: records that it answers so would be rejected %s", o.Err, perhaps)
+	default:
+		return finding(check.Warn, "%v to HEAD: records that it answers so would be delivered again %s", o.Err, perhaps)
 	}
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"net"
@@ -29,6 +30,27 @@ func TestBridgeCheckTellsOfKafkaAndOfTheApplication(t *testing.T) {
 		return "hosts: " + k.Brokers()[0] + "\nroutes:\n  orders:\n    topic: " + topic +
 			"\n    deliver: http-records\n    url: " + url + "\n    http_bearer_token: ${THE_SECRET}\n"
 	}
+	// answering reads a request, answers something and closes the connection.
+	answering := func(answer string) string {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = l.Close() })
+		go func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+					_, _ = conn.Write([]byte(answer)) // who has gone needs none
+				}
+				_ = conn.Close()
+			}
+		}()
+		return "http://" + l.Addr().String()
+	}
 	const secret = "hunter2-must-not-show"
 	env := []string{"THE_SECRET=" + secret}
 	for _, test := range []struct {
@@ -38,10 +60,15 @@ func TestBridgeCheckTellsOfKafkaAndOfTheApplication(t *testing.T) {
 	}{
 		{"all is well", content("orders", app.URL), 405, exitOK, "ok    url         the application at url answers", ""},
 		{"no topic", content("missing", app.URL), 200, exitFailure, "FAIL  topic       topic missing", "not well: route orders"},
-		{"nobody there", content("orders", gone.URL), 200, exitFailure, "FAIL  url         the application at url cannot be reached", "not well: route orders"},
-		{"a redirect", content("orders", app.URL), 302, exitFailure, "set url to where it leads", "not well"},
-		{"other credentials", content("orders", app.URL), 401, exitFailure, "does not take the route's credentials", "not well"},
-		{"no workload", content("orders", app.URL), 404, exitOK, "warn  url         somebody answers 404", ""},
+		{"nobody there", content("orders", gone.URL), 200, exitFailure, "FAIL  url         the application cannot be reached: dial tcp", "not well: route orders"},
+		{"a redirect", content("orders", app.URL), 302, exitFailure, "FAIL  url         the application answers 302 Found: redirects are refused, so set url to where it leads; records would wait", "not well"},
+		{"other credentials", content("orders", app.URL), 401, exitFailure, "FAIL  url         the application does not take the route's credentials", "not well"},
+		{"a proxy", content("orders", app.URL), 407, exitFailure, "FAIL  url         a proxy between the bridge and the application answers 407", "not well"},
+		{"no right", content("orders", app.URL), 403, exitOK, "warn  url         the application answers 403 Forbidden to HEAD: records that it answers so would be rejected", ""},
+		{"too many", content("orders", app.URL), 429, exitOK, "warn  url         the application answers 429 Too Many Requests to HEAD: records that it answers so would be delivered again", ""},
+		{"no workload", content("orders", app.URL), 404, exitOK, "warn  url         the application answers 404 Not Found to HEAD, which means that nobody is there: records would wait", ""},
+		{"TLS", content("orders", answering("\x15\x03\x01\x00\x02\x02\x46")), 200, exitFailure, "the application cannot be reached: the other end speaks TLS: begin the url with https", "not well"},
+		{"no answer", content("orders", answering("")), 200, exitFailure, "FAIL  url         the application gave no answer: EOF; records would be delivered again, and be given up after max_attempts", "not well"},
 		{"open to others", "listen: 0.0.0.0:28066\n" + content("orders", app.URL), 200, exitUsage, "", "name callers with tokens or certificates, or say listen_open"},
 		{"one port for two", "admin_address: 28066\nlisten: 127.0.0.1:28066\n" + content("orders", app.URL),
 			200, exitUsage, "",

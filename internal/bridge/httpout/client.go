@@ -129,17 +129,19 @@ func (b *broken) outcome() record.Outcome {
 	return record.Outcome{Kind: record.Unavailable, Err: fmt.Errorf("the application cannot be reached: %w", b.err)}
 }
 
-// post sends one request and returns its answer, whose body is to be closed, or how it got none. A request whose
+// post sends one request, of whatever method, and returns its answer, whose body is to be closed, or how it got none. A request whose
 // connection breaks before anything of an answer is there is sent once more: a connection that was kept may be one that
 // the other end has closed already, and of an application that is gone nobody knows until the next connection is
 // refused.
-func (c *client) post(ctx context.Context, header http.Header, body *buffer) (*http.Response, *broken) {
+func (c *client) post(
+	ctx context.Context, method string, header http.Header, body *buffer,
+) (*http.Response, *broken) {
 	w := c.wires[int(c.turn.Add(1)-1)%len(c.wires)]
 	wire := w.get(time.Now())
-	resp, failed := c.try(ctx, wire, header, body)
+	resp, failed := c.try(ctx, wire, method, header, body)
 	if failed != nil && failed.taken && !failed.began && ctx.Err() == nil {
 		wire.CloseIdleConnections()
-		resp, failed = c.try(ctx, wire, header, body)
+		resp, failed = c.try(ctx, wire, method, header, body)
 	}
 	return resp, failed
 }
@@ -151,13 +153,15 @@ type flight struct {
 	written, answered atomic.Bool
 }
 
-func (c *client) try(ctx context.Context, wire *http.Transport, header http.Header, body *buffer) (*http.Response, *broken) {
+func (c *client) try(
+	ctx context.Context, wire *http.Transport, method string, header http.Header, body *buffer,
+) (*http.Response, *broken) {
 	f := &flight{}
 	f.trace.GotConn = func(got httptrace.GotConnInfo) { f.conn.Store(&got.Conn) }
 	f.trace.WroteHeaders = func() { f.written.Store(true) }
 	f.trace.GotFirstResponseByte = func() { f.answered.Store(true) }
 	req := (&http.Request{
-		Method: http.MethodPost, URL: c.url, Host: c.o.Host, Header: header,
+		Method: method, URL: c.url, Host: c.o.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, ContentLength: int64(len(body.b)),
 		Body: http.NoBody,
 	}).WithContext(httptrace.WithClientTrace(ctx, &f.trace))

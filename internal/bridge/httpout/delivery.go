@@ -119,7 +119,7 @@ func (d *delivery) post(ctx context.Context, body *buffer, n int) (resp *http.Re
 	if _, key := d.client.credentials(); !key.Empty() {
 		d.header.Set(signatureHeader, sign(key.Reveal(), time.Now(), body.b))
 	}
-	resp, failed := d.client.post(ctx, d.header, body)
+	resp, failed := d.client.post(ctx, http.MethodPost, d.header, body)
 	if failed != nil {
 		return nil, record.Each(n, failed.outcome())
 	}

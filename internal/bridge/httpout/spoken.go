@@ -22,6 +22,8 @@ type spoken struct {
 const (
 	// settingsFrame: HTTP/2, whose servers begin with a frame of that type. 0 is that nothing was heard.
 	settingsFrame int32 = iota + 1
+	// tlsRecord: TLS, of which the other end tells by an alert or a handshake.
+	tlsRecord
 	otherProtocol
 )
 
@@ -32,9 +34,14 @@ func (s *spoken) Read(b []byte) (int, error) {
 		if s.had += copy(s.first[s.had:], b[:n]); s.had == len(s.first) {
 			// The length of the frame in three bytes, of six for each setting, and its type.
 			const typeOfSettings = 4
-			if s.first[0] == 0 && s.first[3] == typeOfSettings {
+			// The type of a record of TLS, and its version, which begins with a 3 in all of them.
+			const alert, handshake, version = 21, 22, 3
+			switch {
+			case s.first[0] == 0 && s.first[3] == typeOfSettings:
 				s.protocol.Store(settingsFrame)
-			} else {
+			case (s.first[0] == alert || s.first[0] == handshake) && s.first[1] == version:
+				s.protocol.Store(tlsRecord)
+			default:
 				s.protocol.Store(otherProtocol)
 			}
 		}
@@ -55,6 +62,7 @@ func listening(dial func(context.Context, string, string) (net.Conn, error)) fun
 
 var (
 	errNoHTTP2 = errors.New("the other end does not speak HTTP/2 in clear: set http_protocol=http1")
+	errTLS     = errors.New("the other end speaks TLS: begin the url with https")
 	errNoHTTP1 = errors.New("the other end speaks HTTP/2 alone: set http_protocol=h2")
 )
 
@@ -66,6 +74,8 @@ func misunderstood(conn net.Conn, http2 bool) error {
 		return nil
 	}
 	switch protocol := s.protocol.Load(); {
+	case protocol == tlsRecord:
+		return errTLS
 	case http2 && protocol != settingsFrame:
 		return errNoHTTP2
 	case !http2 && protocol == settingsFrame:
