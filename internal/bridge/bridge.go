@@ -129,13 +129,7 @@ func copyOf(c *config.Config) string { return c.Own["admin_address"] + " " + c.L
 // stop ends the bridge in order: no route reads any more and what is with applications is finished, which may publish;
 // then callers are answered and no more served, and then the routes end.
 func (b *Bridge) stop() {
-	timeout := shutdownTimeout
-	c := b.current()
-	if _, said := c.Own["provider_shutdown_timeout"]; said {
-		if own, _, err := settings.ParseProvider(c.Own, c.OwnSecrets); err == nil {
-			timeout = own.ShutdownTimeout
-		}
-	}
+	timeout := shutdownTimeoutOf(b.current())
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	b.Log.Info("the bridge ends", "within", timeout)
@@ -146,9 +140,19 @@ func (b *Bridge) stop() {
 	b.Flush(ctx)
 }
 
+// shutdownTimeoutOf is how long a bridge may take to end.
+func shutdownTimeoutOf(c *config.Config) time.Duration {
+	if _, said := c.Own["provider_shutdown_timeout"]; said {
+		if own, _, err := settings.ParseProvider(c.Own, c.OwnSecrets); err == nil {
+			return own.ShutdownTimeout
+		}
+	}
+	return shutdownTimeout
+}
+
 // apply has the routes do what a file says. Those that it does not change go on.
 func (b *Bridge) apply(now *config.Config) {
-	for _, w := range now.Warnings {
+	for _, w := range append(contradictions(now, b.Memory), now.Warnings...) {
 		b.Log.Warn(w.Text, "setting", w.Key, "line", w.Line)
 	}
 	b.mu.Lock()

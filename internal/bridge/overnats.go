@@ -12,9 +12,9 @@ import (
 )
 
 // ProbeNATS connects to the NATS of a route once, and says why that did not work. Nothing is published or subscribed
-// to.
-func ProbeNATS(ctx context.Context, r *config.Route) error {
-	return natsconn.Check(ctx, r.Settings.NATS.Server)
+// to. It also returns the numbers of the certificates in nats_tls_ca_file that are left out.
+func ProbeNATS(ctx context.Context, r *config.Route) (leftOut []int, err error) {
+	return natsconn.LeftOut(&r.Settings.NATS.Server), natsconn.Check(ctx, r.Settings.NATS.Server)
 }
 
 // overNATS makes what hands over the records of a route by NATS.

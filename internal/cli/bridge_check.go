@@ -75,7 +75,7 @@ func (f bridgeCheckFlags) run(command *cobra.Command) error {
 	above := check.Link{Kind: check.KindFile, Name: f.config,
 		Input: settings.Input{Config: read.Own, Secrets: read.OwnSecrets}}
 	notes := make(map[string][]check.Finding) // of routes
-	for _, w := range read.Warnings {
+	for _, w := range append(bridge.Contradictions(read), read.Warnings...) {
 		note := check.Finding{Step: check.StepSettings, Target: w.Key, Status: check.Warn,
 			Text: fmt.Sprintf("%s (line %d)", w.Text, w.Line)}
 		if route, key, found := config.RouteOf(w.Key); found {
@@ -132,7 +132,7 @@ const keyListen = "listen"
 func askApplication(ctx context.Context, r *config.Route) []check.Finding {
 	var found []check.Finding
 	if r.Settings.NATS.Server.Given() {
-		found = append(found, askNATS(ctx, r))
+		found = append(found, askNATS(ctx, r)...)
 	}
 	if !r.Settings.HTTP.Deliver.OverHTTP() {
 		return found
@@ -141,12 +141,19 @@ func askApplication(ctx context.Context, r *config.Route) []check.Finding {
 }
 
 // askNATS says whether the NATS of a route takes it.
-func askNATS(ctx context.Context, r *config.Route) check.Finding {
+func askNATS(ctx context.Context, r *config.Route) []check.Finding {
 	f := check.Finding{Step: check.StepNATS, Status: check.OK, Text: "the server at nats_url answers, and takes the credentials"}
-	if err := bridge.ProbeNATS(ctx, r); err != nil {
+	leftOut, err := bridge.ProbeNATS(ctx, r)
+	if err != nil {
 		f.Status, f.Text = check.Fail, fmt.Sprintf("the server at nats_url cannot be used: %v; records would wait", err)
 	}
-	return f
+	if len(leftOut) == 0 {
+		return []check.Finding{f}
+	}
+	return []check.Finding{{
+		Step: check.StepNATS, Target: "nats_tls_ca_file", Status: check.Warn,
+		Text: fmt.Sprintf("has certificates that cannot be read and are left out (numbers %v)", leftOut),
+	}, f}
 }
 
 // askURL says whether somebody answers at the URL of a route, and what the bridge would make of such an answer to

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -69,6 +70,9 @@ func TestBridgeCheckTellsOfKafkaAndOfTheApplication(t *testing.T) {
 		{"no workload", content("orders", app.URL), 404, exitOK, "warn  url         the application answers 404 Not Found to HEAD, which means that nobody is there: records would wait", ""},
 		{"TLS", content("orders", answering("\x15\x03\x01\x00\x02\x02\x46")), 200, exitFailure, "the application cannot be reached: the other end speaks TLS: begin the url with https", "not well"},
 		{"no answer", content("orders", answering("")), 200, exitFailure, "FAIL  url         the application gave no answer: EOF; records would be delivered again, and be given up after max_attempts", "not well"},
+		{"what publishes alone", "listen: 127.0.0.1:0\nhosts: " + k.Brokers()[0] + "\nroutes:\n  orders:\n    order: key\n",
+			200, exitOK, "skip  read        the route reads no topic", ""},
+		{"a circle", content("orders", app.URL) + "    dead_letter_topic: orders\n", 200, exitUsage, "", "is one of the topics that the route reads"},
 		{"open to others", "listen: 0.0.0.0:28066\n" + content("orders", app.URL), 200, exitUsage, "", "name callers with tokens or certificates, or say listen_open"},
 		{"one port for two", "admin_address: 28066\nlisten: 127.0.0.1:28066\n" + content("orders", app.URL),
 			200, exitUsage, "",
@@ -86,6 +90,9 @@ func TestBridgeCheckTellsOfKafkaAndOfTheApplication(t *testing.T) {
 			if strings.Contains(r.out+r.err, secret) {
 				t.Error("it tells the secret")
 			}
+			if found := ofLinks.FindString(r.out + r.err); found != "" {
+				t.Errorf("it speaks of %q, of which a bridge has none:\n%s%s", found, r.out, r.err)
+			}
 		})
 	}
 	r := run(t, "", env, "bridge", "check", "--json", "--config", write(t, "bridge.yaml", content("orders", app.URL)))
@@ -95,6 +102,9 @@ func TestBridgeCheckTellsOfKafkaAndOfTheApplication(t *testing.T) {
 		t.Errorf("the report is %s (%v)", r.out, err)
 	}
 }
+
+// ofLinks are words of a provider.
+var ofLinks = regexp.MustCompile(`\b(links?|components?)\b`)
 
 // TestBridgeCheckTriesToListen as a start would, and does not take the bridge itself for somebody else.
 func TestBridgeCheckTriesToListen(t *testing.T) {
@@ -203,6 +213,14 @@ func TestBridgeCheckTellsOfNATS(t *testing.T) {
 	}
 	check("right", exitOK, "ok    nats        the server at nats_url answers, and takes the credentials")
 	check("wrong", exitFailure, "FAIL  nats        the server at nats_url cannot be used: nats: Authorization Violation")
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	testkit.NewAuthority(t).WriteBeside(ca, []byte{0x30, 3, 2, 1, 0})
+	before, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file = write(t, "secured.yaml", string(before)+"    nats_tls_ca_file: "+ca+"\n")
+	check("right", exitFailure, "warn  nats        nats_tls_ca_file: has certificates that cannot be read and are left out (numbers [2])")
 	ns.Stop()
 	check("right", exitFailure, "FAIL  nats        the server at nats_url cannot be used")
 }

@@ -123,7 +123,7 @@ func (f *Form) content(msg Message) (record.Outgoing, error) {
 		}
 	} else if record.NamesKey(msg.Subject) {
 		return record.Outgoing{},
-			errors.New("the subject names a key or headers, which the link does not allow: set key_from=subject on it, or leave out what is behind the question mark")
+			errors.New("the subject names a key or headers, which key_from does not allow: set key_from=subject, or leave out what is behind the question mark")
 	}
 	out := record.Outgoing{Partition: record.AnyPartition, Value: msg.Body}
 	if f.envelope {

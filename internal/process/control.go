@@ -224,8 +224,8 @@ const (
 
 // audit logs who did what. What failed is a warning.
 func (p *Process) audit(by Operator, r *control.Request, answer *control.Answer) {
-	log := p.Log.With("action", text.Clip(string(r.Action), maxAuditedAction), "link", r.Link, "links", answer.Links,
-		"operator", by.Name, "via", by.Via)
+	log := p.Log.With("action", text.Clip(string(r.Action), maxAuditedAction), p.words.Link(), r.Link,
+		"acted_on", answer.Links, "operator", by.Name, "via", by.Via)
 	if r.Why != "" {
 		log = log.With("reason", r.Why)
 	}
@@ -245,10 +245,10 @@ func (p *Process) audit(by Operator, r *control.Request, answer *control.Answer)
 		log = log.With("note", answer.Note)
 	}
 	if !answer.OK {
-		log.Warn("an operator could not act on a link", "error", answer.Error)
+		log.Warn("an operator could not act", "error", answer.Error)
 		return
 	}
-	log.Info("an operator acted on a link")
+	log.Info("an operator acted")
 }
 
 func movesText(moves []control.Move) string {

@@ -116,9 +116,9 @@ func TestWhoActsOnALinkIsLogged(t *testing.T) {
 	}
 	stateOf(t, p, status.Healthy)
 	for _, line := range []string{
-		`level=INFO msg="an operator acted on a link" action=pause link=echo/default links=[echo/default] operator=alice via=token reason="the shop moves" kept=false`,
-		`level=INFO msg="an operator acted on a link" action=seek link=default links=[echo/default] operator=alice via=token moves="in/0 from 0 to 0, in/1`,
-		`level=WARN msg="an operator could not act on a link" action=pause link=shop/default links=[] operator=alice via=token`,
+		`level=INFO msg="an operator acted" action=pause link=echo/default acted_on=[echo/default] operator=alice via=token reason="the shop moves" kept=false`,
+		`level=INFO msg="an operator acted" action=seek link=default acted_on=[echo/default] operator=alice via=token moves="in/0 from 0 to 0, in/1`,
+		`level=WARN msg="an operator could not act" action=pause link=shop/default acted_on=[] operator=alice via=token`,
 		`action=resume link=echo/default`, `action=restart link=echo/default`,
 	} {
 		if !log.Contains(line) {

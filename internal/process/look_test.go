@@ -91,7 +91,7 @@ func TestOperatorsLookAtRecordsAsFarAsTheyMay(t *testing.T) {
 					t.Errorf("%s: %+v", name, got)
 				}
 			}
-			if !log.Contains(`msg="an operator acted on a link" action=look link=echo/default`) || !log.Contains("records=4") {
+			if !log.Contains(`msg="an operator acted" action=look link=echo/default`) || !log.Contains("records=4") {
 				t.Errorf("the log does not say who looked:\n%s", &log)
 			}
 		})

@@ -95,7 +95,7 @@ func Start(o Options) *Process {
 	p.Log = p.Secrets.Logger(log)
 	p.Own, p.configErr = p.parse(o.Config)
 	if p.configErr != nil {
-		p.Log.Error("provider config: the defaults are used instead", "error", p.configErr)
+		p.Log.Error(p.words.Pick("provider config", "settings of the process")+": the defaults are used instead", "error", p.configErr)
 	}
 	p.ProcessLimit = memory.FindProcessLimit(p.Own.MaxMemory)
 	p.Memory = p.ProcessLimit.Budget()
@@ -110,7 +110,7 @@ func Start(o Options) *Process {
 		Process:  processOf(&o),
 	})
 	if err := p.pauses.open(p.Own.PausesFile, p.Routes); err != nil {
-		p.Log.Error("what is paused is not known: links that were paused are read", "error", err)
+		p.Log.Error("what is paused is not known: all that was paused is read", "error", err)
 	}
 	p.ends = []func(){p.Routes.Close, unbind, endLog, p.endExport}
 	return p
@@ -144,7 +144,7 @@ func exportVariables(getenv func(string) string) map[string]string {
 func (p *Process) parse(config map[string]string) (settings.Provider, error) {
 	own, warnings, err := settings.ParseProvider(config, p.secrets)
 	for _, w := range warnings {
-		p.Log.Warn("provider config: "+w.Text, "setting", w.Key)
+		p.Log.Warn(p.words.Pick("provider config: ", "settings of the process: ")+w.Text, "setting", w.Key)
 	}
 	return own, err
 }
@@ -176,7 +176,7 @@ func (p *Process) Problems(found status.Problems) status.Problems {
 	trouble = errors.Join(trouble, p.pauses.trouble())
 	var list status.Problems
 	if err := errors.Join(trouble, unseen); err != nil {
-		list.Add(status.ProblemConfig, "provider config: "+err.Error())
+		list.Add(status.ProblemConfig, p.words.Pick("provider config: ", "settings of the process: ")+err.Error())
 	}
 	list = append(list, found...)
 	for i := range list {

@@ -106,7 +106,7 @@ func Counted(outcomes []Outcome, n int) []Outcome {
 		return outcomes
 	}
 	return Each(n, Outcome{
-		Kind: Unanswered, Err: fmt.Errorf("the component gave %d results for a batch of %d records", len(outcomes), n),
+		Kind: Unanswered, Err: fmt.Errorf("there are %d results for a batch of %d records", len(outcomes), n),
 	})
 }
 

@@ -65,7 +65,7 @@ func ParseLink(in Input) (Link, []Warning, error) {
 	inOrder(func(s *setting) {
 		if s.scope == scopeProvider {
 			if g, is := own.values[s.name]; is {
-				own.warn(g.spelling, "belongs in the provider's own config and is not used on a link")
+				own.warn(g.spelling, "belongs in the provider's own config and is not used here")
 			}
 			return
 		}
@@ -259,12 +259,25 @@ func (p *parse) anyFailed(names ...string) bool {
 	return slices.ContainsFunc(names, func(name string) bool { return p.failed[name] })
 }
 
+// In texts of fail, warn and unused, {link} and {component} stand for what the one who reads calls them.
+var (
+	wordsOfLinks  = strings.NewReplacer("{link}", "link", "{component}", "component")
+	wordsOfRoutes = strings.NewReplacer("{link}", "route", "{component}", "application")
+)
+
+func (p *parse) say(text string) string {
+	if p.route {
+		return wordsOfRoutes.Replace(text)
+	}
+	return wordsOfLinks.Replace(text)
+}
+
 func (p *parse) fail(key, format string, args ...any) {
-	p.errors = append(p.errors, &Error{Key: key, Problem: fmt.Sprintf(format, args...)})
+	p.errors = append(p.errors, &Error{Key: key, Problem: fmt.Sprintf(p.say(format), args...)})
 }
 
 func (p *parse) warn(key, format string, args ...any) {
-	p.warnings = append(p.warnings, Warning{Key: key, Text: fmt.Sprintf(format, args...)})
+	p.warnings = append(p.warnings, Warning{Key: key, Text: fmt.Sprintf(p.say(format), args...)})
 }
 
 // unused warns about each of the settings that the link itself has given in vain. Defaults of the provider are
@@ -272,7 +285,7 @@ func (p *parse) warn(key, format string, args ...any) {
 func (p *parse) unused(why string, names ...string) {
 	for _, name := range names {
 		if p.byLink(name) {
-			p.warn(name, "is not used: %s", why)
+			p.warn(name, "is not used: %s", p.say(why))
 		}
 	}
 }

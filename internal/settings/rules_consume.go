@@ -34,7 +34,7 @@ func (p *parse) consumeRules() {
 		c.CommonInstanceID = common.instance(p.link.Cluster.ClientID)
 	}
 	if !c.Enabled() && !p.anyFailed("topic") {
-		p.unused("the link has no topic and only publishes", consumeOnly...)
+		p.unused("the {link} has no topic and only publishes", consumeOnly...)
 	}
 	if len(c.Partitions) > 0 && c.GroupProtocol != GroupClassic {
 		p.fail("consumer_partitions",
@@ -162,7 +162,7 @@ func (p *parse) deliveryRules() {
 		}
 	}
 	if d.Filter == "" && p.link.Consumer.Enabled() && !p.anyFailed(keyFilter) {
-		p.unused("the link has no filter", keyOnFilterError)
+		p.unused("the {link} has no filter", keyOnFilterError)
 	}
 	if c := &p.link.Consumer; int64(c.FetchMaxBytes) > d.MaxBuffer {
 		if p.byLink("fetch_max_bytes") {
@@ -182,13 +182,13 @@ func (p *parse) topicRules() {
 		return
 	}
 	if d.DeadLetterTopic != "" && c.reads(d.DeadLetterTopic) {
-		p.fail(keyDeadLetter, "is one of the topics that the link reads, so that dead letters would be delivered again without end; read them with a link of their own")
+		p.fail(keyDeadLetter, "is one of the topics that the {link} reads, so that dead letters would be delivered again without end; read them with a {link} of their own")
 	}
 	p.retryTopicRules()
 	if topic := p.link.Request.ReplyTopic; topic != "" && c.reads(topic) {
-		p.warn(keyRequestTopic, "is one of the topics that the link reads: answers to requests are delivered to the component as messages, too")
+		p.warn(keyRequestTopic, "is one of the topics that the {link} reads: answers to requests are delivered to the {component} as messages, too")
 	}
-	const loop = "is one of the topics that the link reads: a component that answers every message answers its own answers without end"
+	const loop = "is one of the topics that the {link} reads: a {component} that answers every message answers its own answers without end"
 	for _, topic := range c.Topics {
 		reply := d.ReplyTopicFor(topic)
 		if len(reply) > record.MaxTopicName {
@@ -201,7 +201,7 @@ func (p *parse) topicRules() {
 		}
 	}
 	if c.TopicPattern != nil && p.patternReadsReplies() {
-		p.warn(keyReplyTopic, "matches the pattern of the topics that the link reads, or may do so: a component that answers every message answers its own answers without end; set reply_topic to a name that the pattern does not match, or to none")
+		p.warn(keyReplyTopic, "matches the pattern of the topics that the {link} reads, or may do so: a {component} that answers every message answers its own answers without end; set reply_topic to a name that the pattern does not match, or to none")
 	}
 }
 

@@ -8,7 +8,7 @@ func (p *parse) messageRules() {
 		if p.link.HTTP.Deliver != DeliverCloudEvents { // whose answers may go where a record asks for them
 			idle = append(idle, keyReplyTopics)
 		}
-		p.unused("the link is of messaging-kafka:records, where the component has whole records", idle...)
+		p.unused("the {link} is of messaging-kafka:records, where the {component} has whole records", idle...)
 		d.Payload, d.Tombstones, p.link.Producer.KeyFrom = PayloadRaw, TombstonesEmpty, KeyFromNone
 		return
 	}
@@ -18,7 +18,7 @@ func (p *parse) messageRules() {
 	switch {
 	case d.Payload == PayloadEnvelope:
 		if p.byLink(keyTombstones) && d.Tombstones == TombstonesEmpty {
-			p.warn(keyTombstones, "is empty, which says nothing with payload=envelope: the component gets tombstones as envelopes with a mark; set skip or leave it out")
+			p.warn(keyTombstones, "is empty, which says nothing with payload=envelope: the {component} gets tombstones as envelopes with a mark; set skip or leave it out")
 		}
 	case d.Tombstones != TombstonesEnvelope:
 	case p.level(keyTombstones) >= p.level(keyPayload):

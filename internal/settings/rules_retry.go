@@ -128,7 +128,7 @@ func (p *parse) retryTopicRules() {
 	for _, topic := range d.RetryTopicNames() {
 		switch {
 		case c.reads(topic):
-			p.fail(keyRetryPrefix, "makes %s a retry topic, which is one of the topics that the link reads: records would come from it at once, and as new ones", topic)
+			p.fail(keyRetryPrefix, "makes %s a retry topic, which is one of the topics that the {link} reads: records would come from it at once, and as new ones", topic)
 			return
 		case topic == d.DeadLetterTopic:
 			p.fail(keyDeadLetter, "is one of the retry topics, so that dead letters would be delivered again without end")

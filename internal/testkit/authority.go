@@ -81,6 +81,16 @@ func (a *Authority) Write(path string) {
 	a.writePEM(path, "CERTIFICATE", a.cert.Raw)
 }
 
+// WriteBeside writes the authority's own certificate, and behind it another one, whatever that is.
+func (a *Authority) WriteBeside(path string, other []byte) {
+	a.t.Helper()
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
+	text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: other})...)
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
 // WritePair writes a certificate and its key.
 func (a *Authority) WritePair(c tls.Certificate, certPath, keyPath string) {
 	a.t.Helper()

@@ -199,7 +199,7 @@ func TestDevNamesWhatIsWrongWithAComponent(t *testing.T) {
 	p.sees(`orders\.dead .*\(the application answers 500 .*\): !trap\r\n`)
 	p.types("!sleep:60000:x\r")
 	p.sees(`mine\.wasm has been at work on a call for 5s\r\n`)
-	p.sees(`orders\.dead .*\(the component did not answer within handle_timeout \(7s\)\): !sleep:60000:x\r\n`)
+	p.sees(`orders\.dead .*\(no answer came within handle_timeout \(7s\)\): !sleep:60000:x\r\n`)
 	build("echo")
 	p.sees(`the new \S+mine\.wasm is not served: .*imports wasmcloud:bus/lattice@2\.0\.0, which nothing here has`)
 	p.types("still here\r")

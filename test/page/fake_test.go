@@ -65,7 +65,7 @@ func busy() status.Provider {
 		DeadLetterReasons: []status.Reason{
 			{Text: "the component refused it: order 17 has no customer", Count: 2, First: now.Add(-2 * time.Hour),
 				Last: now.Add(-30 * time.Minute), Topic: "orders", Partition: ptr(int32(3)), Offset: ptr(int64(81723))},
-			{Text: "the component did not answer within handle_timeout (30s)", Count: 1, First: now.Add(-time.Hour), Last: now.Add(-time.Hour),
+			{Text: "no answer came within handle_timeout (30s)", Count: 1, First: now.Add(-time.Hour), Last: now.Add(-time.Hour),
 				Topic: "orders", Partition: ptr(int32(4)), Offset: ptr(int64(9))},
 		},
 		LastFailure: &status.Event{Time: now.Add(-30 * time.Minute), Text: "order 17 has no customer", Topic: "orders",

@@ -93,7 +93,7 @@ func deadLettered() status.Provider {
 	l.Counters.DeadLetters, l.Counters.Skipped = 1204, 2
 	l.LastFailure = &status.Event{Time: now.Add(-time.Minute), Text: "card 4000-17 has expired", Topic: "payments",
 		Partition: ptr(int32(2)), Offset: ptr(int64(81240))}
-	for i, text := range []string{"card 4000-17 has expired", `no customer "c-81" for order 7716`, "the component did not answer within handle_timeout (30s)"} {
+	for i, text := range []string{"card 4000-17 has expired", `no customer "c-81" for order 7716`, "no answer came within handle_timeout (30s)"} {
 		l.DeadLetterReasons = append(l.DeadLetterReasons, status.Reason{
 			Text: text, Count: []int64{1180, 21, 3}[i], First: now.Add(-3 * time.Hour),
 			Last:  now.Add(-time.Duration(1+40*i) * time.Minute),

@@ -192,11 +192,19 @@ func (a *Account) FitsEver(n int64) bool {
 
 // Largest is how much one thing may take: a quarter of the budget, so that what is made of it for a moment, which may
 // be three times as much, has room beside all that is counted.
+func (b *Budget) Largest() int64 {
+	if b == nil {
+		return math.MaxInt64
+	}
+	return b.limit / 4
+}
+
+// Largest is [Budget.Largest].
 func (a *Account) Largest() int64 {
 	if a == nil {
 		return math.MaxInt64
 	}
-	return a.b.limit / 4
+	return a.b.Largest()
 }
 
 // Alone waits until nobody else of the budget does work that takes much memory for a moment, and counts n bytes until

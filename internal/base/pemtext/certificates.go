@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 )
@@ -30,15 +31,19 @@ func (c *Certificates) PEM() []byte {
 	return text
 }
 
-// Pool are the certificates as those of authorities.
-func (c *Certificates) Pool() *x509.CertPool {
+// Pool are the certificates as those of authorities, see [Certificates.AddTo].
+func (c *Certificates) Pool(log *slog.Logger) *x509.CertPool {
 	pool := x509.NewCertPool()
-	c.AddTo(pool)
+	c.AddTo(pool, log)
 	return pool
 }
 
-// AddTo adds the certificates to a pool.
-func (c *Certificates) AddTo(pool *x509.CertPool) {
+// AddTo adds the certificates to a pool of authorities. The log, which knows where they stand, is told of those that
+// are left out: whoever is known by one of them alone is not trusted.
+func (c *Certificates) AddTo(pool *x509.CertPool, log *slog.Logger) {
+	if len(c.Skipped) > 0 {
+		log.Warn("certificates that cannot be read are left out", "numbers", c.Skipped)
+	}
 	for _, one := range c.List {
 		pool.AddCert(one)
 	}

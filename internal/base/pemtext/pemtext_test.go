@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/pem"
+	"log/slog"
 	"math/big"
 	"net/url"
 	"strings"
@@ -331,5 +332,24 @@ func TestRSAKeysOfOldAreRead(t *testing.T) {
 	got, err := ReadKey([]byte(text), "")
 	if err != nil || string(got.PEM()) != text {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestWhoeverTrustsAuthoritiesIsToldOfThoseThatAreLeftOut, with where they stand.
+func TestWhoeverTrustsAuthoritiesIsToldOfThoseThatAreLeftOut(t *testing.T) {
+	t.Parallel()
+	got, err := ReadCertificates([]byte(rootCA.pem() + toPEM("CERTIFICATE", []byte{0x30, 3, 2, 1, 0})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said strings.Builder
+	got.Pool(slog.New(slog.NewTextHandler(&said, nil)).With("setting", "ca_file"))
+	if want := `level=WARN msg="certificates that cannot be read are left out" setting=ca_file numbers=[2]`; !strings.Contains(said.String(), want) {
+		t.Errorf("the log has %q, without %q", said.String(), want)
+	}
+	said.Reset()
+	(&Certificates{List: got.List}).Pool(slog.New(slog.NewTextHandler(&said, nil)))
+	if said.Len() > 0 {
+		t.Errorf("the log has %q where nothing is left out", said.String())
 	}
 }

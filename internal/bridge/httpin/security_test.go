@@ -777,6 +777,7 @@ func TestASuccessorTakesTheAddressOver(t *testing.T) {
 	close(s.hold)
 	<-running
 	<-retired
+	b.client.CloseIdleConnections() // the server before has just ended those that nothing came by for a while
 	b.post("/topics/orders", "text/plain", "y").want(t, 200, "")
 }
 

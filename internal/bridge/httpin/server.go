@@ -210,8 +210,8 @@ func (s *Server) Retire(ctx context.Context) {
 	if mine, ok := at.Listener.(*net.TCPListener); ok && !s.shared && !s.left(at) {
 		acceptLast(mine)
 	}
-	_ = s.leave(at) // nobody is left who would hear that it is closed already
 	s.retiring.Store(true)
+	_ = s.leave(at) // nobody is left who would hear that it is closed already
 	last, cancel := context.WithTimeout(ctx, lastTimeout)
 	defer cancel()
 	at.Ended(last)

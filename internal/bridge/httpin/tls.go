@@ -110,10 +110,7 @@ func (c *certificates) read() (*tls.Config, error) {
 	if err != nil {
 		return nil, &Fault{clientCASetting, fmt.Errorf("reading the authorities of clients: %w", err)}
 	}
-	if len(certs.Skipped) > 0 {
-		c.log.Warn("authorities of clients that cannot be read are left out", "numbers", certs.Skipped)
-	}
-	config.ClientCAs = certs.Pool()
+	config.ClientCAs = certs.Pool(c.log.With("setting", clientCASetting))
 	config.ClientAuth = tls.VerifyClientCertIfGiven
 	return config, nil
 }

@@ -129,7 +129,8 @@ func (b *broken) outcome() record.Outcome {
 	return record.Outcome{Kind: record.Unavailable, Err: fmt.Errorf("the application cannot be reached: %w", b.err)}
 }
 
-// post sends one request, of whatever method, and returns its answer, whose body is to be closed, or how it got none. A request whose
+// post sends one request, of whatever method, and returns its answer, whose body is to be closed, or how it got none.
+// A request whose
 // connection breaks before anything of an answer is there is sent once more: a connection that was kept may be one that
 // the other end has closed already, and of an application that is gone nobody knows until the next connection is
 // refused.

@@ -641,6 +641,7 @@ func TestAnotherProtocolHoldsTheRecords(t *testing.T) {
 		"HTTP/1.1, before its time": {says("HTTP/1.1 505 HTTP Version Not Supported\r\nContent-Length: 0\r\n\r\n"), true, "http_protocol=http1"},
 		"nothing":                   {says(""), true, "http_protocol=http1"},
 		"HTTP/2 alone":              {says("\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x64"), false, "http_protocol=h2"},
+		"TLS":                       {says("\x15\x03\x01\x00\x02\x02\x46"), false, "begin the url with https"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for receiver, r := range all(t, Options{URL: c.url, HTTP2: c.http2}) {

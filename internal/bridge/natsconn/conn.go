@@ -90,7 +90,7 @@ func (c *Conn) connect(ctx context.Context) {
 }
 
 func (c *Conn) dial() (*nats.Conn, error) {
-	options, err := optionsOf(&c.server)
+	options, err := optionsOf(&c.server, c.log)
 	if err != nil {
 		return nil, err
 	}

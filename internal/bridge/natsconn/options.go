@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -23,7 +24,7 @@ const (
 )
 
 // optionsOf are what says how to connect, and as whom. No error of it has a secret.
-func optionsOf(s *settings.NATSServer) ([]nats.Option, error) {
+func optionsOf(s *settings.NATSServer, log *slog.Logger) ([]nats.Option, error) {
 	options := []nats.Option{
 		nats.Timeout(dialTimeout), nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(maxPingsOut), nats.NoEcho(),
 		// A server decides by itself whether it wants TLS. nats.Secure would ask it of all.
@@ -33,7 +34,7 @@ func optionsOf(s *settings.NATSServer) ([]nats.Option, error) {
 		},
 	}
 	if s.TLSCAFile != "" {
-		options = append(options, rootsFrom(s.TLSCAFile))
+		options = append(options, rootsFrom(s.TLSCAFile, log))
 	}
 	if s.TLSCertFile != "" {
 		options = append(options, certificateFrom(s.TLSCertFile, s.TLSKeyFile))
@@ -60,14 +61,14 @@ func optionsOf(s *settings.NATSServer) ([]nats.Option, error) {
 }
 
 // rootsFrom has TLS asked of every server, under the authorities in a file, which is read for each connection.
-func rootsFrom(path string) nats.Option {
+func rootsFrom(path string, log *slog.Logger) nats.Option {
 	return func(o *nats.Options) error {
 		o.RootCAsCB = func() (*x509.CertPool, error) {
 			certs, err := pemtext.LoadCertificates(path)
 			if err != nil {
 				return nil, fmt.Errorf("reading nats_tls_ca_file: %w", err)
 			}
-			return certs.Pool(), nil
+			return certs.Pool(log.With("setting", "nats_tls_ca_file")), nil
 		}
 		o.Secure = true
 		_, err := o.RootCAsCB()
@@ -91,9 +92,21 @@ func certificateFrom(certPath, keyPath string) nats.Option {
 	}
 }
 
+// LeftOut are the numbers of the certificates in nats_tls_ca_file that cannot be read: no server is known by them.
+func LeftOut(server *settings.NATSServer) []int {
+	if server.TLSCAFile == "" {
+		return nil
+	}
+	certs, err := pemtext.LoadCertificates(server.TLSCAFile)
+	if err != nil {
+		return nil // which Check tells
+	}
+	return certs.Skipped
+}
+
 // Check connects once and makes a round trip, and says why that did not work.
 func Check(ctx context.Context, server settings.NATSServer) error {
-	options, err := optionsOf(&server)
+	options, err := optionsOf(&server, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}

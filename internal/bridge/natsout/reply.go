@@ -37,7 +37,7 @@ func (r *Reply) one(ctx context.Context, d *delivery) record.Outcome {
 	}
 	out, err := r.o.Form.Outgoing(payload.Message{Subject: *d.replyTo, Body: answer.Data})
 	if err != nil {
-		return record.Outcome{Kind: record.Reject, Err: fmt.Errorf("the component's answer: %w", err)}
+		return record.Outcome{Kind: record.Reject, Err: fmt.Errorf("the application's answer: %w", err)}
 	}
 	if out.Key == nil && r.o.Settings.Delivery.Payload == settings.PayloadRaw {
 		out.Key = d.record.Key // what is made of a record stays with those of its key

@@ -42,7 +42,7 @@ func verdict(m *nats.Msg) (o record.Outcome, content bool) {
 	case begins(body, wordTerm):
 		reason := strings.TrimSpace(string(body[len(wordTerm):]))
 		if reason == "" {
-			reason = "the component answers +TERM"
+			reason = "the application answers +TERM"
 		}
 		return record.Outcome{Kind: record.Reject, Err: errors.New(reason)}, false
 	default:
@@ -64,7 +64,7 @@ func begins(body, word []byte) bool {
 
 // nak reads what stands behind -NAK: nothing, {"delay": nanoseconds}, a delay as Go writes it, or words.
 func nak(argument []byte) record.Outcome {
-	o := record.Outcome{Kind: record.Retry, Err: errors.New("the component answers -NAK")}
+	o := record.Outcome{Kind: record.Retry, Err: errors.New("the application answers -NAK")}
 	argument = bytes.TrimSpace(argument)
 	if len(argument) == 0 {
 		return o
@@ -74,7 +74,7 @@ func nak(argument []byte) record.Outcome {
 	}
 	if err := json.Unmarshal(argument, &options); err == nil && options.Delay != nil {
 		if err := jsonnames.Check(argument, &options); err != nil {
-			o.Err = fmt.Errorf("the component answers -NAK: %w", err)
+			o.Err = fmt.Errorf("the application answers -NAK: %w", err)
 			return o
 		}
 		o.After = bounded(time.Duration(*options.Delay))
@@ -84,7 +84,7 @@ func nak(argument []byte) record.Outcome {
 		o.After = bounded(delay)
 		return o
 	}
-	o.Err = fmt.Errorf("the component answers -NAK: %s", argument)
+	o.Err = fmt.Errorf("the application answers -NAK: %s", argument)
 	return o
 }
 

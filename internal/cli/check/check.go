@@ -16,6 +16,7 @@ import (
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/redact"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings/role"
 )
@@ -52,6 +53,20 @@ type Link struct {
 
 // Reaches tells whether it is a link or a route, which has a Kafka, and not notes of something else.
 func (l *Link) Reaches() bool { return l.Kind == "" || l.Kind == KindLink || l.Kind == KindRoute }
+
+// words are what a link, and who is behind it, are called.
+func (l *Link) words() status.Words {
+	if l.Kind == KindRoute {
+		return status.OfRoutes
+	}
+	return status.OfLinks
+}
+
+// say puts the words of a link into a text, where {link} and {component} stand for them.
+func (r *run) say(text string) string {
+	words := r.link.words()
+	return strings.NewReplacer("{link}", words.Link(), "{component}", words.Pick("component", "application")).Replace(text)
+}
 
 // Title names a link, with all that tells it from others of its name.
 func (l *Link) Title() string {
@@ -168,7 +183,7 @@ func (r *run) run(ctx context.Context) {
 
 func (r *run) add(findings ...Finding) {
 	for _, f := range findings {
-		f.Target, f.Text = r.secrets.Value(f.Target), r.secrets.Text(f.Text) // brokers say what they like
+		f.Target, f.Text = r.secrets.Value(f.Target), r.secrets.Text(r.say(f.Text)) // brokers say what they like
 		r.result.Steps = append(r.result.Steps, f)
 		r.result.Status = worse(r.result.Status, f.Status)
 		if r.opts.Each != nil {

@@ -23,14 +23,14 @@ import (
 func (r *run) checkGroup(ctx context.Context) bool {
 	c := &r.settings.Consumer
 	if !c.Enabled() {
-		r.skip(StepGroup, "the link reads no topic and joins no group")
+		r.skip(StepGroup, "the {link} reads no topic and joins no group")
 		return true
 	}
 	target := "group " + c.Group
 	if kind, err := r.groupKind(ctx); err == nil && kind != kafka.KindNone &&
 		(kind == kafka.KindShare) != (c.GroupProtocol == settings.GroupShare) {
 		r.add(Finding{StepGroup, target, Fail, kafka.ClassGroupProtocol,
-			fmt.Sprintf("it exists as a group of the kind %s, and the link has group_protocol=%s: "+
+			fmt.Sprintf("it exists as a group of the kind %s, and the {link} has group_protocol=%s: "+
 				"use another consumer_group, or make group_protocol the kind of the group", kind, c.GroupProtocol)})
 		return true
 	}
@@ -63,7 +63,7 @@ func (r *run) judgeMembers(target string, mismatch *kafka.GroupMismatchError) Fi
 	d := r.access.Explain(mismatch)
 	if mismatch.MayAgree() {
 		return Finding{StepGroup, target, Warn, d.Class,
-			"if they have no other in common with the link, which Kafka's own clients have by default, it is refused: " + d.Text}
+			"if they have no other in common with the {link}, which Kafka's own clients have by default, it is refused: " + d.Text}
 	}
 	return Finding{StepGroup, target, Fail, d.Class, d.Text}
 }
@@ -141,10 +141,10 @@ func (r *run) checkLag(ctx context.Context) bool {
 	}
 	switch {
 	case !c.Enabled():
-		r.skip(StepLag, "the link reads no topic")
+		r.skip(StepLag, "the {link} reads no topic")
 		return true
 	case len(topics) == 0:
-		r.skip(StepLag, "none of the link's topics is there, or can be seen")
+		r.skip(StepLag, "none of the {link}'s topics is there, or can be seen")
 		return true
 	case slices.ContainsFunc(r.result.Steps,
 		func(f Finding) bool { return f.Step == StepGroup && f.Class == kafka.ClassGroupRights }):

@@ -55,12 +55,12 @@ func (r *run) checkTopics(ctx context.Context) bool {
 		}
 	}
 	if len(found) == 0 {
-		r.skip(StepTopic, "the link names no topic")
+		r.skip(StepTopic, "the {link} names no topic")
 	}
 	r.addMany(found)
 	r.checkDeadLetters(ctx)
 	if len(read) == 0 {
-		r.skip(StepRead, "the link reads no topic")
+		r.skip(StepRead, "the {link} reads no topic")
 	}
 	r.addMany(read)
 	return true
@@ -376,7 +376,7 @@ func (r *run) judgeRight(step Step, w want) Finding {
 	}
 	if w.op == kmsg.ACLOperationWrite && strings.Contains(w.setting, replyTopic) && !r.settings.Producer.Allows(w.topic) {
 		return Finding{step, target, Warn, kafka.ClassTopicRights,
-			"allowed_topics does not cover it: a component that answers to reply_topic is refused; add it there, or set reply_topic=none"}
+			"allowed_topics does not cover it: a {component} that answers to reply_topic is refused; add it there, or set reply_topic=none"}
 	}
 	may := rights(t.AuthorizedOperations)
 	switch {
@@ -408,14 +408,14 @@ func (r *run) checkWrite(context.Context) bool {
 	switch {
 	case len(write) > 0:
 	case publishes:
-		r.skip(StepWrite, "the link does not say which topics its component publishes to; name them in allowed_topics to have them checked, and to allow no others")
+		r.skip(StepWrite, "the {link} does not say which topics its {component} publishes to; name them in allowed_topics to have them checked, and to allow no others")
 	default:
-		r.skip(StepWrite, "the link publishes nothing")
+		r.skip(StepWrite, "the {link} publishes nothing")
 	}
 	if listed := len(r.settings.Producer.Partitions) > 0; listed && publishes &&
 		!slices.ContainsFunc(r.wants, r.publishesTo) {
 		r.add(Finding{StepWrite, "producer_partitions", Warn, "",
-			"whether the topics have these partitions is not known: none of those that the component publishes to is there and named; name them in allowed_topics"})
+			"whether the topics have these partitions is not known: none of those that the {component} publishes to is there and named; name them in allowed_topics"})
 	}
 	r.checkIdempotence(writable, publishes || len(write) > 0)
 	r.checkTransactions()
@@ -457,7 +457,7 @@ func (r *run) checkIdempotence(writable, publishes bool) {
 	sinceWrite := r.versions.HasKey(int16(kmsg.DescribeCluster)) // came with 2.8, too
 	switch {
 	case !publishes:
-		r.skip(StepIdempotent, "the link publishes nothing")
+		r.skip(StepIdempotent, "the {link} publishes nothing")
 	case !r.settings.Producer.Client.Idempotent:
 		r.skip(StepIdempotent, "not used: idempotent=false")
 	case !r.versions.HasKey(int16(kmsg.InitProducerID)):

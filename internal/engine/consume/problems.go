@@ -200,7 +200,7 @@ func (p *problems) list() (member bool, list status.Problems) {
 	add(status.ProblemPartition, "", cause(p.originErr))
 	add(status.ProblemPartition, "", cause(p.startErr))
 	if errors.Is(p.commitErr, produce.ErrOutput) {
-		add(status.ProblemOutputs, "outputs of the component cannot be produced: ", cause(p.commitErr))
+		add(status.ProblemOutputs, "outputs cannot be produced: ", cause(p.commitErr))
 	} else {
 		add(status.ProblemCommit, "committing offsets: ", cause(p.commitErr))
 	}

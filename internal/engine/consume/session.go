@@ -365,7 +365,7 @@ func addDispatchProblems(ps *status.Problems, d *dispatch.Status, cfg *Config) {
 		ps.Add(status.ProblemFailing, fmt.Sprintf("hanging: %s, of at most handle_timeout (%s)", HangingText(h, time.Now()), cfg.Settings.Delivery.HandleTimeout))
 	}
 	if d.Outputs != nil {
-		ps.Add(status.ProblemOutputs, "outputs of the component cannot be produced: "+d.Outputs.String())
+		ps.Add(status.ProblemOutputs, "outputs cannot be produced: "+d.Outputs.String())
 	}
 	if d.RetryTopic != nil {
 		ps.Add(status.ProblemRetryTopics, fmt.Sprintf("records that failed cannot be written to their retry topics: %v", d.RetryTopic))

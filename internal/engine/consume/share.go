@@ -425,11 +425,11 @@ func (s *shareSession) setUnavailable(err error) {
 	switch {
 	case err != nil:
 		if s.unavailable.Cause == nil {
-			s.log.Warn("no component takes calls: records wait", "reason", err)
+			s.log.Warn("nobody takes calls: records wait", "reason", err)
 		}
 		s.unavailable.Because(err, time.Now())
 	case s.unavailable.Cause != nil:
-		s.log.Info("the component takes calls again")
+		s.log.Info("calls are taken again")
 		s.unavailable = dispatch.Hold{}
 	}
 }

@@ -198,7 +198,7 @@ func TestAShareGroupHoldsARecordUntilItsOutputsAreStored(t *testing.T) {
 			})
 			_, got := start(t, s)
 			time.Sleep(10 * time.Minute)
-			if st := s.status(); !strings.Contains(st.Problems.String(), "outputs of the component cannot be produced: no broker") {
+			if st := s.status(); !strings.Contains(st.Problems.String(), "outputs cannot be produced: no broker") {
 				t.Errorf("problems: %s", st.Problems)
 			}
 			away.Store(false)
@@ -227,7 +227,7 @@ func TestAShareGroupHoldsARecordUntilItsOutputsAreStored(t *testing.T) {
 				time.Sleep(10 * time.Minute)
 				problems := s.status().Problems
 				if len(problems) != 1 || problems[0].Kind != status.ProblemOutputs || problems[0].Text !=
-					"outputs of the component cannot be produced: publishing to out: it does not exist (in/0, offset 0)" {
+					"outputs cannot be produced: publishing to out: it does not exist (in/0, offset 0)" {
 					t.Errorf("%s: problems: %s", name, problems)
 				}
 				d.mu.Lock()

@@ -94,13 +94,13 @@ func (d *Dispatcher) note(c *call, result *CallResult) Circumstances {
 		first := !d.gate.closed()
 		d.gate.close(now, result.Unavailable, result.After, c.probe)
 		if first {
-			d.cfg.Log.Warn("no component takes calls: records wait", "reason", result.Unavailable)
+			d.cfg.Log.Warn("nobody takes calls: records wait", "reason", result.Unavailable)
 		}
 	case result.Reached && (c.probe || !d.gate.closed()):
 		// A call that was under way when the gate closed says nothing about whether the next one is taken: its host may be
 		// busy with all that others wait for, or have finished what it had when it was told to stop.
 		if d.gate.open() {
-			d.cfg.Log.Info("the component takes calls again")
+			d.cfg.Log.Info("calls are taken again")
 			d.schedule() // for the lanes that waited for that
 		}
 	case c.probe:

@@ -118,7 +118,7 @@ func (c *Caller) atDeadline(outcomes []record.Outcome) []record.Outcome {
 		case record.Unavailable:
 			err = fmt.Errorf("within handle_timeout (%s): %w", c.Timeout, err)
 		case record.Unanswered:
-			err = fmt.Errorf("the component did not answer within handle_timeout (%s)", c.Timeout)
+			err = fmt.Errorf("no answer came within handle_timeout (%s)", c.Timeout)
 		case record.Retry, record.Done, record.Skipped, record.Reject:
 			continue
 		}

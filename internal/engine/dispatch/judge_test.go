@@ -171,7 +171,7 @@ func TestAnotherNumberOfOutcomesIsNoAnswer(t *testing.T) {
 					if !slices.Equal(sizes, want) {
 						t.Errorf("calls of %v records, want %v", sizes, want)
 					}
-					text := fmt.Sprintf("2: the component gave %d results for a batch of 1 records", number(1))
+					text := fmt.Sprintf("2: there are %d results for a batch of 1 records", number(1))
 					if len(causes) != 3 || slices.ContainsFunc(causes, func(cause string) bool { return cause != text }) {
 						t.Errorf("dead letters for %s", strings.Join(causes, ", "))
 					}

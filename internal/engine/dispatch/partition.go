@@ -495,7 +495,7 @@ func (p *Partition) endClose() {
 	<-p.drained // soon: record.Receiver returns when its context ends
 	if givenUp := p.free(); len(givenUp) > 0 {
 		p.d.cfg.Log.Info("calls were given up", "topic", p.topic, "partition", p.id, "offsets", givenUp,
-			"effect", "whoever reads the partition next delivers these records again; the component may still be at work on them")
+			"effect", "whoever reads the partition next delivers these records again; whoever handles them may still be at work on them")
 	}
 }
 

@@ -104,7 +104,7 @@ func TestADeadLetterThatTookLongSaysNothingAboutTheComponent(t *testing.T) {
 		time.Sleep(2500 * time.Millisecond)
 		synctest.Wait()
 		mustCommit(t, p, 1)
-		if d.Status().Unavailable.Cause == nil || strings.Contains(log.String(), "takes calls again") {
+		if d.Status().Unavailable.Cause == nil || strings.Contains(log.String(), "calls are taken again") {
 			t.Errorf("a dead letter opened the gate: %+v\n%s", d.Status(), log.String())
 		}
 		d.Close(t.Context())

@@ -188,15 +188,12 @@ func certPool(text []byte, key string, withSystem bool, log *slog.Logger) (pool 
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s %w", key, err)
 	}
-	if len(certs.Skipped) > 0 {
-		log.Warn("certificates that cannot be read are left out", "setting", key, "numbers", certs.Skipped)
-	}
 	pool = x509.NewCertPool()
 	if withSystem {
 		if pool, err = x509.SystemCertPool(); err != nil {
 			return nil, nil, fmt.Errorf("reading the system's root certificates: %w", err)
 		}
 	}
-	certs.AddTo(pool)
+	certs.AddTo(pool, log.With("setting", key))
 	return pool, certs.Skipped, nil
 }

@@ -109,7 +109,7 @@ func (p *publishing) stop(ctx context.Context) {
 		p.requester.Stop(ctx)
 	}
 	if err := p.publisher.Release(ctx); err != nil {
-		p.log.Warn("publishes were cut off by the end of the link", "error", err)
+		p.log.Warn("publishes were cut off by the end", "error", err)
 	}
 	p.codec.Close()
 }

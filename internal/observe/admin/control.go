@@ -35,7 +35,7 @@ func (s *Server) controls() http.Handler {
 		// Who asks is known before anything of the body is read.
 		operator := tokens.whose(r)
 		if operator == "" {
-			s.cfg.Log.Warn("a request to act on a link was refused", "reason", "it shows none of the tokens of provider_control_tokens", "address", r.RemoteAddr)
+			s.cfg.Log.Warn("a request to act was refused", "reason", "it shows none of the tokens of provider_control_tokens", "address", r.RemoteAddr)
 			w.Header().Set("WWW-Authenticate", `Bearer realm="messaging-kafka"`)
 			s.refuse(w, http.StatusUnauthorized, "this takes a token of provider_control_tokens, as Authorization: Bearer")
 			return

@@ -157,7 +157,7 @@ func TestNobodyElseActsOnLinks(t *testing.T) {
 	if got := ask(t, "GET", url+"/control"); got.code != 405 || got.header.Get("Allow") != "POST" {
 		t.Errorf("GET: %d", got.code)
 	}
-	if !strings.Contains(log.String(), "a request to act on a link was refused") ||
+	if !strings.Contains(log.String(), "a request to act was refused") ||
 		strings.Contains(log.String(), aliceToken) {
 		t.Errorf("the log says:\n%s", &log)
 	}
@@ -275,7 +275,7 @@ func TestRequestsAreRead(t *testing.T) {
 		`{"action":"hold","link":"a","hold":"h","seconds":301}`:                           "300 seconds",
 		`{"action":"hold","link":"a","seconds":3}`:                                        "name of a hold",
 		`{"action":"release","link":"a"}`:                                                 "name of a hold",
-		`{"action":"pause"}`:                                                              "names no link",
+		`{"action":"pause"}`:                                                              "names nothing to act on",
 		`{"action":"pause","link":"a\u0000"}`:                                             "control characters",
 		`{"action":"pause","link":"` + strings.Repeat("a", 2000) + `"}`:                   "longer than 1024",
 	} {

@@ -200,7 +200,7 @@ func (s *Server) guard(next, controls http.Handler) http.Handler {
 		switch reads := r.Method == http.MethodGet || r.Method == http.MethodHead; {
 		case acts && r.Method != http.MethodPost:
 			h.Set("Allow", http.MethodPost)
-			http.Error(w, "links are acted on by POST", http.StatusMethodNotAllowed)
+			http.Error(w, "an action is asked for by POST", http.StatusMethodNotAllowed)
 			return
 		case !acts && !reads:
 			h.Set("Allow", "GET, HEAD")

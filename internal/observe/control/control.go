@@ -197,7 +197,7 @@ func (r *Request) Check() error {
 	case !slices.Contains(actions, r.Action):
 		return fmt.Errorf("there is no action %q", clipped(string(r.Action)))
 	case r.Link == "":
-		return errors.New("the request names no link")
+		return errors.New("the request names nothing to act on")
 	case (r.Action == Hold || r.Action == Release) && r.Hold == "":
 		return fmt.Errorf("%s needs the name of a hold", r.Action)
 	case r.Action == Hold && (r.Seconds < 1 || r.Seconds > maxSeconds):

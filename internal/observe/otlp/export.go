@@ -47,6 +47,7 @@ type Export struct {
 	version  string
 	spans    *sdktrace.TracerProvider // nil = off, as logs
 	logs     *sdklog.LoggerProvider
+	log      *slog.Logger
 	all      []provider // of the signals that are on
 	outlets  []*outlet
 
@@ -64,7 +65,7 @@ type provider interface {
 // [Export.Shutdown].
 func Start(opts Options) *Export {
 	p, problems := opts.Sources.read()
-	e := &Export{resource: newResource(opts.Identity, p.resource), version: opts.Identity.Version}
+	e := &Export{resource: newResource(opts.Identity, p.resource), version: opts.Identity.Version, log: opts.Log}
 	for _, sig := range signals {
 		to := p.targets[sig]
 		if to == nil {
@@ -114,7 +115,7 @@ func newResource(id Identity, said []attribute.KeyValue) *resource.Resource {
 
 func (e *Export) start(sig signal, o *outlet, p *plan, from prometheus.Gatherer) error {
 	ctx := context.Background() // nothing is waited for here
-	w, err := o.to.wire(serviceName + "/" + e.version)
+	w, err := o.to.wire(serviceName+"/"+e.version, e.log)
 	if err != nil {
 		return err
 	}

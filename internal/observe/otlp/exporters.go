@@ -3,6 +3,7 @@ package otlp
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -89,13 +90,13 @@ type wire struct {
 	client *http.Client
 }
 
-func (t *target) wire(agent string) (*wire, error) {
+func (t *target) wire(agent string, log *slog.Logger) (*wire, error) {
 	var w wire
 	var err error
 	if t.grpc {
-		w.conn, err = t.connection(agent)
+		w.conn, err = t.connection(agent, log)
 	} else {
-		w.client, err = t.client()
+		w.client, err = t.client(log)
 	}
 	return &w, err
 }
@@ -109,10 +110,10 @@ func (w *wire) close() {
 }
 
 // connection makes the connection of one signal over gRPC.
-func (t *target) connection(agent string) (*grpc.ClientConn, error) {
+func (t *target) connection(agent string, log *slog.Logger) (*grpc.ClientConn, error) {
 	security := insecure.NewCredentials()
 	if t.url.Scheme == "https" {
-		config, err := t.tls.config()
+		config, err := t.tls.config(log)
 		if err != nil {
 			return nil, err
 		}
@@ -132,7 +133,7 @@ func (t *target) connection(agent string) (*grpc.ClientConn, error) {
 }
 
 // client makes the HTTP client of one signal.
-func (t *target) client() (*http.Client, error) {
+func (t *target) client(log *slog.Logger) (*http.Client, error) {
 	transport := &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
 		TLSHandshakeTimeout: dialTimeout,
@@ -144,7 +145,7 @@ func (t *target) client() (*http.Client, error) {
 	}
 	if t.url.Scheme == "https" {
 		var err error
-		if transport.TLSClientConfig, err = t.tls.config(); err != nil {
+		if transport.TLSClientConfig, err = t.tls.config(log); err != nil {
 			return nil, err
 		}
 	}

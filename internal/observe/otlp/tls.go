@@ -5,13 +5,14 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/pemtext"
 )
 
 // config makes the TLS configuration: the system's CAs and those of the files. It needs no file where there are none,
 // and leaves the system's CAs to be loaded by the first connection then.
-func (f files) config() (*tls.Config, error) {
+func (f files) config(log *slog.Logger) (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if len(f.cas) > 0 {
 		roots, err := x509.SystemCertPool()
@@ -23,7 +24,7 @@ func (f files) config() (*tls.Config, error) {
 			if err != nil {
 				return nil, fmt.Errorf("reading CA certificates: %w", err)
 			}
-			certs.AddTo(roots)
+			certs.AddTo(roots, log.With("file", path))
 		}
 		c.RootCAs = roots
 	}

@@ -199,6 +199,17 @@ func TestFilesThatCannotBeReadAreNamed(t *testing.T) {
 	}
 }
 
+func TestAuthoritiesThatAreLeftOutAreTold(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ca.pem")
+	testkit.NewAuthority(t).WriteBeside(path, []byte{0x30, 3, 2, 1, 0})
+	f := start(t, onlyTraces(Sources{Host: HostConfig{
+		EnableObservability: true, TracesEndpoint: "https://127.0.0.1:1/v1/traces", AdditionalCAPaths: []string{path},
+	}}))
+	if want := `level=WARN msg="certificates that cannot be read are left out" file=` + path + ` numbers=[2]`; !f.log.Contains(want) {
+		t.Errorf("log: %s\nwant %q", f.log.String(), want)
+	}
+}
+
 func TestNothingSecretIsInTheLog(t *testing.T) {
 	const secret = "hunter2"
 	c := collector.New(t, collector.Options{})

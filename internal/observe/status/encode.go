@@ -41,5 +41,5 @@ func Encode(p Provider, limit int) ([]byte, error) {
 			return text, err
 		}
 	}
-	return nil, fmt.Errorf("encoding the status: even without links it is longer than %d bytes", limit)
+	return nil, fmt.Errorf("encoding the status: even alone it is longer than %d bytes", limit)
 }

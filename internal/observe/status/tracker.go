@@ -30,7 +30,7 @@ const minSampleGap = time.Second
 
 // keylessAdvice is given to links whose lag grows because their records wait for each other for no reason that is
 // known.
-const keylessAdvice = "the lag grows, and no record has a key: with order=key those of a partition go to the component one after another; " +
+const keylessAdvice = "the lag grows, and no record has a key: with order=key those of a partition are handled one after another; " +
 	"order=none lets them go at once, where their order does not matter"
 
 // Observe notes a snapshot and completes its links in place: Since, Rates and Advice.

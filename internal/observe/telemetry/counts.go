@@ -90,7 +90,7 @@ func (m *Metrics) Counts() (map[LinkName]status.Counters, error) {
 	})
 	families, err := m.counts.registry.Gather()
 	if err != nil {
-		return nil, fmt.Errorf("gathering what is counted of links: %w", err)
+		return nil, fmt.Errorf("gathering what is counted: %w", err)
 	}
 	byName := make(map[string]func(*status.Counters, *dto.Metric), len(counted))
 	for d, take := range counted {

@@ -109,5 +109,5 @@ func DecodeRequestMessage(d *Decoder) (m payload.Message, err error) {
 }
 
 func wrongNumber(results, n int) error {
-	return fmt.Errorf("the component returned %d results for a batch of %d: there must be one for each", results, n)
+	return fmt.Errorf("there are %d results for a batch of %d: there must be one for each", results, n)
 }

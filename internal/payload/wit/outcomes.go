@@ -17,7 +17,7 @@ const (
 )
 
 // noReason stands for the text of a failure that has none: an operator who reads it should know whose silence it is.
-const noReason = "the component gave no reason"
+const noReason = "no reason was given"
 
 // AppendHandled appends list<result<_, failure>>, the result of handler.handle, as a component does. Outputs have no
 // place in it.
@@ -84,7 +84,7 @@ func (r *reader) outcomes(n int, outputs bool) ([]record.Outcome, error) {
 		return nil, err
 	}
 	if results != n {
-		return nil, fmt.Errorf("the component returned %d results for a batch of %d records: there must be one for each",
+		return nil, fmt.Errorf("there are %d results for a batch of %d records: there must be one for each",
 			results, n)
 	}
 	list := make([]record.Outcome, n)

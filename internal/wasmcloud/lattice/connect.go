@@ -192,10 +192,7 @@ func (s *Session) roots() (*x509.CertPool, error) {
 			s.log.Warn("an additional CA file cannot be read", "error", err)
 			continue
 		}
-		if len(certs.Skipped) > 0 {
-			s.log.Warn("certificates of an additional CA file cannot be read and are left out", "file", path, "numbers", certs.Skipped)
-		}
-		certs.AddTo(pool)
+		certs.AddTo(pool, s.log.With("file", path))
 	}
 	return pool, nil
 }
