@@ -44,7 +44,7 @@ func (r *run) checkSchemas(ctx context.Context) {
 		}
 	}
 	if len(asked) == 0 {
-		r.skip(StepSchemas, "schema_topics has none of the topics that the link names")
+		r.skip(StepSchemas, "schema_topics has none of the topics that the {link} names")
 	}
 }
 
