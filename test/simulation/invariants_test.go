@@ -188,8 +188,9 @@ func (w *world) judgeLoss(truth []*kgo.Record, buried map[place]bool) {
 	}
 }
 
-// skipped tells whether a record was passed over by rule: it is a tombstone that the link skips, its filter does not match it, it was there before a
-// link that begins at the end, or it was rejected or had its last attempt, and there is no topic for dead letters.
+// skipped tells whether a record was passed over by rule: it is a tombstone that the link skips, its filter does not
+// match it, it was there before a link that begins at the end, or it was rejected or had its last attempt, and there is
+// no topic for dead letters.
 func (w *world) skipped(r *kgo.Record) bool {
 	at := storedAt(r)
 	switch {

@@ -93,7 +93,7 @@ func (w *world) undelivered() error {
 	return nil
 }
 
-// judgeMoved is the invariant moved-once: with transactions no record is moved to one retry topic more often than it has
+// judgeMoved is the invariant moved-once: with transactions no record is moved to retry topics more often than it has
 // failed.
 func (w *world) judgeMoved() {
 	if !w.plan.exactly {

@@ -251,8 +251,8 @@ func (t *trial) shown() []string {
 	return topics
 }
 
-// makeTopics makes the missing ones of the topics that are read and, in the embedded Kafka, of those of retries and dead
-// letters.
+// makeTopics makes the missing ones of the topics that are read and, in the embedded Kafka, of those of retries and
+// dead letters.
 func (t *trial) makeTopics(ctx context.Context, admin *kadm.Client) error {
 	names := append([]string(nil), t.link.Consumer.Topics...)
 	if dead := t.link.Delivery.DeadLetterTopic; dead != "" && t.opts.Hosts == "" {
