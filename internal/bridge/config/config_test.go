@@ -229,7 +229,8 @@ func TestAValueOfAVariableIsNoSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Own["hosts"] != "k:1" || c.Own["admin_address"] != "127.0.0.1:9464" || c.Routes[0].Config["consumer_group"] != "g" {
+	if c.Own["hosts"] != "k:1" || c.Own["admin_address"] != "127.0.0.1:9464" ||
+		c.Routes[0].Config["consumer_group"] != "g" {
 		t.Errorf("above the routes there are %v, in the route %v", c.Own, c.Routes[0].Config)
 	}
 	if len(c.OwnSecrets) != 1 || c.OwnSecrets["sasl_password"].Reveal() != "hidden" || len(c.Routes[0].Secrets) > 0 ||

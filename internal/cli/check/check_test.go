@@ -242,7 +242,8 @@ func TestATopicThatKeepsDeadLettersForTooShortIsWarnedOf(t *testing.T) {
 		r := Run(t.Context(), link(map[string]string{"hosts": strings.Join(k.Brokers(), ","), "topic": test.topic,
 			"dead_letter_topic": test.letters}), Options{})
 		warned := slices.ContainsFunc(find(r, StepTopic), func(f Finding) bool {
-			return f.Status == Warn && f.Target == "topic "+test.letters && strings.Contains(f.Text, "the dead letters of older records")
+			return f.Status == Warn && f.Target == "topic "+test.letters &&
+				strings.Contains(f.Text, "the dead letters of older records")
 		})
 		if warned != test.warned {
 			t.Errorf("letters of %s in %s: %s", test.topic, test.letters, dump(r))

@@ -66,8 +66,8 @@ func (r *run) checkTopics(ctx context.Context) bool {
 	return true
 }
 
-// checkDeadLetters warns of a topic of dead letters that keeps them for less time than their records are kept: they have
-// the times of these, so that those of old records would be gone at once.
+// checkDeadLetters warns of a topic of dead letters that keeps them for less time than their records are kept: they
+// have the times of these, so that those of old records would be gone at once.
 func (r *run) checkDeadLetters(ctx context.Context) {
 	letters := r.settings.Delivery.DeadLetterTopic
 	topics := []string{letters}

@@ -36,7 +36,8 @@ func AskRetention(ctx context.Context, adm *kadm.Client, topics ...string) map[s
 			continue
 		}
 		r := Retention{OwnTime: values["message.timestamp.type"] != "LogAppendTime"}
-		if millis > 0 && millis <= int64(math.MaxInt64/time.Millisecond) && strings.Contains(values["cleanup.policy"], "delete") {
+		if millis > 0 && millis <= int64(math.MaxInt64/time.Millisecond) &&
+			strings.Contains(values["cleanup.policy"], "delete") {
 			r.For = time.Duration(millis) * time.Millisecond
 		}
 		found[resource.Name] = r
