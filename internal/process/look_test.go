@@ -33,7 +33,8 @@ func TestOperatorsLookAtRecordsAsFarAsTheyMay(t *testing.T) {
 				Log: log.Logger(), Identity: otlp.Identity{ProviderKey: "kafka", HostID: "host", InstanceID: "copy"},
 				Config: map[string]string{"provider_control_payloads": payloads},
 			})
-			reading(t, p, strings.Join(k.Brokers(), ","), "dead_letter_topic", "dead", "retry_topics", "1h", "retry_topic_prefix", "again-", "consumer_group", "of "+payloads)
+			reading(t, p, strings.Join(k.Brokers(), ","), "dead_letter_topic", "dead", "retry_topics", "1h",
+				"retry_topic_prefix", "again-", "consumer_group", "of "+payloads)
 			stateOf(t, p, status.Healthy)
 			look := func(by Operator, view *control.View) control.Answer {
 				return p.Control(t.Context(), by, control.Request{Action: control.Look, Link: "echo/default", Look: view})
@@ -114,7 +115,8 @@ func TestWhatIsShownIsBounded(t *testing.T) {
 	p := start(t, Options{Config: map[string]string{"provider_control_payloads": "true"}})
 	reading(t, p, strings.Join(k.Brokers(), ","))
 	stateOf(t, p, status.Healthy)
-	got := p.Control(t.Context(), alice, control.Request{Action: control.Look, Link: "echo/default", Look: &control.View{From: "start"}})
+	got := p.Control(t.Context(), alice,
+		control.Request{Action: control.Look, Link: "echo/default", Look: &control.View{From: "start"}})
 	text, err := json.Marshal(got)
 	if err != nil || !got.OK || !got.More || len(text) > 1<<20 || len(got.Records) < 5 {
 		t.Fatalf("%d bytes, %d records, more %t, %v, %s", len(text), len(got.Records), got.More, err, got.Error)

@@ -5,5 +5,6 @@
 // where or up to where, a [Filter] which records are meant. [Tail] prints them as they come, for people or as lines of
 // JSON ([Line]), [Look] returns a bounded number; [Show] makes text of bytes that a terminal obeys nothing of.
 //
-// The commands use it, and engine/route for operators. It starts no goroutine, and what it reads at once is bounded by one fetch.
+// The commands use it, and engine/route for operators. It starts no goroutine, and what it reads at once is bounded by
+// one fetch.
 package browse

@@ -305,8 +305,8 @@ func TestACommitThatIsTriedAgainGoesOutAsNoOtherMember(t *testing.T) {
 	}
 }
 
-// TestOneOfManyInATransactionIsFoundThatKafkaRefuses: what is before it is committed, it waits, and goes on when what is
-// wrong with its topic is mended.
+// TestOneOfManyInATransactionIsFoundThatKafkaRefuses: what is before it is committed, it waits, and goes on when what
+// is wrong with its topic is mended.
 func TestOneOfManyInATransactionIsFoundThatKafkaRefuses(t *testing.T) {
 	t.Parallel()
 	const many, bad = 40, 17

@@ -472,9 +472,9 @@ func (t *Transactor) client() *kgo.Client {
 	return t.kgo
 }
 
-// renew makes another client in the place of one that takes a refusal of Kafka's for the end of its producer, as it does
-// where a right on a topic is missing (AddPartitionsToTxn): it begins no transaction any more, although the last one was
-// aborted and is over. It does nothing where the client can go on.
+// renew makes another client in the place of one that takes a refusal of Kafka's for the end of its producer, as it
+// does where a right on a topic is missing (AddPartitionsToTxn): it begins no transaction any more, although the last
+// one was aborted and is over. It does nothing where the client can go on.
 func (t *Transactor) renew(ctx context.Context) error {
 	if err := t.beginning.LockContext(ctx); err != nil {
 		return err
