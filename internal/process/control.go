@@ -77,7 +77,8 @@ func codeOf(err error) control.Code {
 	case errors.Is(err, route.ErrNoLink), errors.Is(err, route.ErrAmbiguous):
 		return control.CodeUnknown
 	case errors.Is(err, errRefused), errors.Is(err, route.ErrReadsNothing), errors.Is(err, route.ErrHeld),
-		errors.Is(err, route.ErrNotItsTopic), errors.Is(err, route.ErrNotHeld), errors.Is(err, route.ErrMembers), errors.Is(err, route.ErrShareGroup),
+		errors.Is(err, route.ErrNotItsTopic), errors.Is(err, route.ErrNotHeld), errors.Is(err, route.ErrMembers),
+		errors.Is(err, route.ErrShareGroup),
 		errors.Is(err, route.ErrNoPlace):
 		return control.CodeRefused
 	default:

@@ -95,7 +95,8 @@ func Start(o Options) *Process {
 	p.Log = p.Secrets.Logger(log)
 	p.Own, p.configErr = p.parse(o.Config)
 	if p.configErr != nil {
-		p.Log.Error(p.words.Pick("provider config", "settings of the process")+": the defaults are used instead", "error", p.configErr)
+		p.Log.Error(p.words.Pick("provider config", "settings of the process")+": the defaults are used instead",
+			"error", p.configErr)
 	}
 	p.ProcessLimit = memory.FindProcessLimit(p.Own.MaxMemory)
 	p.Memory = p.ProcessLimit.Budget()
