@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"os/signal"
 	"regexp"
 	"strings"
 	"syscall"
@@ -72,6 +73,10 @@ func TestDevKeepsItsDataWhenItIsKilled(t *testing.T) {
 
 // TestDevEndsInOrderBySignal: of a key, and of a terminal that is closed.
 func TestDevEndsInOrderBySignal(t *testing.T) {
+	// What nohup has the tests ignore, their programs would ignore, too: what is caught here is theirs to decide.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGHUP)
+	defer signal.Stop(caught)
 	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGHUP} {
 		t.Run(sig.String(), func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
