@@ -339,17 +339,28 @@ func (r *Registry) references(ctx context.Context, client *sr.Client, s sr.Schem
 		subject string
 		version int
 	}
-	seen := map[place]bool{}
+	seen, named := map[place]string{}, map[string]bool{} // texts, and names
 	size = len(s.Schema)
 	var add func(of []sr.SchemaReference, depth int) error
 	add = func(of []sr.SchemaReference, depth int) error {
 		for _, ref := range of {
 			at := place{ref.Subject, ref.Version}
-			if seen[at] {
+			if text, ok := seen[at]; ok {
+				// By another name it is another schema to those that go by names; Avro's go by what stands in them.
+				if s.Type == sr.TypeAvro || named[ref.Name] {
+					continue
+				}
+				named[ref.Name] = true
+				if size += len(text); size > maxText {
+					return unfit("the schema and those to which it refers have more than %d bytes", maxText)
+				}
+				if len(list) >= maxReferences {
+					return unfit("the schema refers to more than %d others", maxReferences)
+				}
+				list = append(list, reference{name: ref.Name, text: text})
 				continue
 			}
-			seen[at] = true
-			if len(seen) > maxReferences || depth > maxReferences {
+			if len(seen) >= maxReferences || depth > maxReferences {
 				return unfit("the schema refers to more than %d others", maxReferences)
 			}
 			what := question{subject: ref.Subject}
@@ -360,6 +371,7 @@ func (r *Registry) references(ctx context.Context, client *sr.Client, s sr.Schem
 			if size += len(found.Schema.Schema); size > maxText {
 				return unfit("the schema and those to which it refers have more than %d bytes", maxText)
 			}
+			seen[at], named[ref.Name] = found.Schema.Schema, true
 			if err := add(found.References, depth+1); err != nil {
 				return err
 			}
@@ -396,8 +408,15 @@ type boundedTransport struct{ http.RoundTripper }
 // RoundTrip implements http.RoundTripper.
 func (t boundedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.RoundTripper.RoundTrip(req)
-	if err == nil {
+	switch {
+	case err != nil:
+	case resp.StatusCode == http.StatusOK:
 		resp.Body = &boundedBody{body: resp.Body, left: maxAnswer}
+	default: // the status says what is the matter, whatever stands below it
+		resp.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(resp.Body, maxAnswer), resp.Body}
 	}
 	return resp, err
 }

@@ -81,7 +81,11 @@ func TestWhoIsToBlameForWhatARegistrySays(t *testing.T) {
 		"elsewhere":                    {fails(307, 0), true, "it redirects, which is not followed"},
 		"a schema of no kind":          {says(`{"schema":"x","schemaType":"AVRO"}`), false, "schema 7 cannot be used"},
 		"more than is read":            {says(`{"schema":"` + strings.Repeat("x", 2*maxAnswer) + `"}`), false, "the answer has more than 1048576 bytes"},
-		"no answer in time":            {func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() }, true, "asking registry for schema 7: no answer within schema_registry_timeout (5s)"},
+		"a fault with a large page": {func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusBadGateway)
+			_, _ = w.Write(make([]byte, 2*maxAnswer))
+		}, true, "status 502"},
+		"no answer in time": {func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() }, true, "asking registry for schema 7: no answer within schema_registry_timeout (5s)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -204,6 +208,19 @@ func TestWhatIsKeptIsBounded(t *testing.T) {
 }
 
 // What a schema refers to is fetched with it, and what that refers to: in all three languages.
+func TestASchemaMayReferToAnotherByTwoNames(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.registerAs(t, "common", sr.TypeJSON, `{"type":"integer"}`)
+	id := r.register(t, "two", sr.TypeJSON, `{"properties":{"a":{"$ref":"a.json"},"b":{"$ref":"b.json"}}}`,
+		sr.SchemaReference{Name: "a.json", Subject: "common", Version: 1}, sr.SchemaReference{Name: "b.json", Subject: "common", Version: 1})
+	const value = `{"a":1,"b":2}`
+	got, err := read(r.codec(t, nil), "two", append(appendFrame(nil, id), value...))
+	if err != nil || got != value {
+		t.Errorf("read %q, %v", got, err)
+	}
+}
+
 func TestReferences(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
