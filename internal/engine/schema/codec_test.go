@@ -223,6 +223,10 @@ func TestWhatDoesNotFitIsRefusedWithoutRepeatingIt(t *testing.T) {
 		{"json", `{"count":7}`, `it does not hold to its schema: id at "" is missing`},
 		{"json", `{"id":"x","sesame42":1}`, `additionalProperties at "" is broken`},
 		{"json", `sesame42`, "it is no JSON"},
+		{"json", `{"id":"sesame42","count":1e99999}`, "it has a number of more than 1000 digits"},
+		{"json", `{"id":"sesame42","count":1,"more":[{"a":-1E-99999}]}`, "it has a number of more than 1000 digits"},
+		{"json", `{"id":"sesame42","count":1e99999999999999999999}`, "it has a number of more than 1000 digits"},
+		{"json", `{"id":"sesame42","count":` + strings.Repeat("7", 1001) + `}`, "it has a number of more than 1000 digits"},
 		{"nothing", `1`, "the schema registry does not know subject nothing-value"},
 	} {
 		_, err := write(codec, c.topic, c.in)
@@ -250,6 +254,7 @@ func TestWhatCannotBeReadIsRefused(t *testing.T) {
 	protoID := r.register(t, "p", sr.TypeProtobuf, protoOrder)
 	jsonID := r.register(t, "j", sr.TypeJSON, jsonOrder)
 	badID := r.register(t, "b", sr.TypeProtobuf, `syntax = "proto3"; import "elsewhere.proto"; message M {}`)
+	longID := r.register(t, "l", sr.TypeJSON, `{"multipleOf":1e-99999}`)
 	fileID := r.register(t, "f", sr.TypeJSON, `{"$ref":"file:///etc/passwd"}`)
 	for name, c := range map[string]struct {
 		value []byte
@@ -279,6 +284,8 @@ func TestWhatCannotBeReadIsRefused(t *testing.T) {
 		"no message":                      {frame(protoID, 0, 0xff), "it is no message shop.First of Protobuf"},
 		"no JSON":                         {frame(jsonID, '{'), "it is no JSON"},
 		"JSON that breaks its schema":     {frame(jsonID, []byte(`{"id":"a","count":0}`)...), "minimum"},
+		"a number of many digits":         {frame(jsonID, []byte(`{"id":"a","count":1e99999}`)...), "a number of more than 1000 digits"},
+		"a schema of many digits":         {frame(longID, '1'), "cannot be used: it has a number of more than 1000 digits"},
 		"a schema that cannot be used":    {frame(badID, 0), "cannot be used"},
 		"a schema that wants a file":      {frame(fileID, '1'), "none of its references in the registry"},
 	} {

@@ -2,9 +2,11 @@ package schema
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -34,6 +36,9 @@ func compileJSON(text string, references []reference) (codec, error) {
 		schema, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
 		if err != nil {
 			return fmt.Errorf("it is no JSON: %w", err)
+		}
+		if err := checkNumbers(schema); err != nil {
+			return err
 		}
 		return compiler.AddResource(name, schema)
 	}
@@ -84,6 +89,9 @@ func (c jsonCodec) check(text []byte) error {
 	if err != nil {
 		return notJSON(text, err)
 	}
+	if err := checkNumbers(value); err != nil {
+		return err
+	}
 	err = c.schema.Validate(value)
 	if err == nil {
 		return nil
@@ -102,4 +110,40 @@ func (c jsonCodec) check(text []byte) error {
 		return unfit("it does not hold to its schema: %s at %q is missing", strings.Join(missing.Missing, ", "), fragment)
 	}
 	return unfit("it does not hold to its schema: %s at %q is broken", where, fragment)
+}
+
+// maxDigits is how long a number may be without its exponent. Numbers are compared as fractions of whole numbers: of
+// 1e999999 that would be half a megabyte, and of 1e1000001 big.Rat makes none, which the library takes for one.
+// A double has 309 digits before its point.
+const maxDigits = 1000
+
+// checkNumbers refuses a value in which a number has too many digits.
+func checkNumbers(value any) error {
+	switch value := value.(type) {
+	case json.Number:
+		digits, power, _ := strings.Cut(strings.ToLower(value.String()), "e")
+		n := 0
+		if power != "" {
+			var err error
+			if n, err = strconv.Atoi(power); err != nil { // larger than any int
+				n = maxDigits + 1
+			}
+		}
+		if n > maxDigits || n < -maxDigits || len(digits)+max(n, -n) > maxDigits {
+			return unfit("it has a number of more than %d digits", maxDigits)
+		}
+	case []any:
+		for _, item := range value {
+			if err := checkNumbers(item); err != nil {
+				return err
+			}
+		}
+	case map[string]any:
+		for _, member := range value {
+			if err := checkNumbers(member); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
