@@ -78,7 +78,7 @@ func (b *Bridge) drain(ctx context.Context) error {
 		if err := hopeless(&s); err != nil {
 			return err
 		}
-		if p := progressOf(&s, groups.committed); p != last {
+		if p := last.after(&s, groups.committed); p != last {
 			last, moved = p, now
 		} else if len(left) > 0 && now.Sub(moved) >= patience {
 			return fmt.Errorf("nothing has moved for %s: %s", patience, strings.Join(left, "; "))
@@ -209,20 +209,28 @@ func hopeless(s *status.Provider) error {
 	return nil
 }
 
-// progress changes whenever something has moved.
+// progress changes whenever something has moved. What the application or callers publish does not count: the outputs of
+// a record that comes again and again are published each time as far as Kafka takes them.
 type progress struct {
 	committed, records float64
-	groups             int64
+	// finished is the most records that were ever finished: while one waits to come again it may seem to be.
+	finished float64
+	groups   int64
 }
 
-func progressOf(s *status.Provider, groups int64) progress {
-	p := progress{groups: groups}
+// after is the progress that s shows, where p was the one before.
+func (p progress) after(s *status.Provider, groups int64) progress {
+	now := progress{groups: groups}
+	open := 0.0
 	for i := range s.Links {
 		l := &s.Links[i]
 		for _, one := range l.Partitions {
-			p.committed += float64(one.Committed)
+			now.committed += float64(one.Committed)
 		}
-		p.records += l.Counters.RecordsIn + l.Counters.RecordsOut + l.Counters.DeadLetters + l.Counters.Skipped
+		now.records += l.Counters.RecordsIn + l.Counters.DeadLetters + l.Counters.Skipped
+		now.finished += l.Counters.RecordsIn
+		open += float64(l.Waiting + l.InFlight)
 	}
-	return p
+	now.finished = max(now.finished-open, p.finished)
+	return now
 }

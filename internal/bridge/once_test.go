@@ -209,3 +209,27 @@ func TestOnceEndsWellWhenAnAnswerIsMended(t *testing.T) {
 		}
 	}
 }
+
+// TestOnceEndsWhereAnOutputIsNeverStored: a record that comes again because Kafka does not take one of its outputs moves
+// nothing, though another output of it is stored each time.
+func TestOnceEndsWhereAnOutputIsNeverStored(t *testing.T) {
+	t.Parallel()
+	for _, transactions := range []bool{false, true} {
+		t.Run(fmt.Sprint("transactions ", transactions), func(t *testing.T) {
+			t.Parallel()
+			k := testkit.Kfake(t)
+			k.Topic("orders", 1)
+			k.Topic("bills", 1)
+			testkit.NewClient(t, k.Brokers()).ProduceText("orders", "one", "two", "three")
+			app := newApplication(t, func(r *record.Record) record.Outcome {
+				if string(r.Value) != "two" {
+					return record.Outcome{Kind: record.Done}
+				}
+				return record.Outcome{Kind: record.Done, Outputs: []record.Outgoing{
+					{Topic: "bills", Partition: 0}, {Topic: "bills", Partition: 7}}}
+			})
+			route := fmt.Sprintf("%s\ntransactions: %t\nretry_backoff: 10ms\nretry_backoff_max: 50ms\n", strings.TrimSpace(reads("orders", app.URL)), transactions)
+			onceFails(t, file(k.Brokers(), route), "outputs cannot be produced")
+		})
+	}
+}
