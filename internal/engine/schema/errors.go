@@ -3,7 +3,23 @@ package schema
 import "fmt"
 
 // AwayError says that the registry could not be asked. It says nothing of the value: the same may work a second later.
-type AwayError struct{ Err error }
+type AwayError struct {
+	Err error
+	// answered says who has: it decides whether other schemas can be asked for meanwhile.
+	answered who
+}
+
+// who has answered without an answer.
+type who uint8
+
+const (
+	// nobody that is known to be a schema registry
+	nobody who = iota
+	// somebody who may be one, if it has given schemas before
+	somebody
+	// aRegistry, which says that it has a fault
+	aRegistry
+)
 
 // Error implements error.
 func (e *AwayError) Error() string { return "the schema registry cannot be asked: " + e.Err.Error() }

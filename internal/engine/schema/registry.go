@@ -33,6 +33,10 @@ const (
 	// does not know is not asked for again.
 	latestFor  = time.Minute
 	unknownFor = 10 * time.Second
+	// maxAlone bounds the questions that have no answer while others have. One that nobody has asked for wantedFor is
+	// nobody's problem any more.
+	maxAlone  = 100
+	wantedFor = 5 * time.Minute
 )
 
 // asking is the wait before a registry that could not be asked is asked again, whatever for.
@@ -54,12 +58,31 @@ type Registry struct {
 	kept   map[question]*answer
 	used   uint64 // counts uses, by which the answer is found that was not used for longest
 	bytes  int    // of the texts of what is kept
-	away   *AwayError
-	since  time.Time
+	// gone is why the registry has no answer for anybody; failed is what it was asked for last then.
+	gone   absence
+	failed question
+	// alone are questions that have no answer while others have, maxAlone of them at most.
+	alone map[question]*absence
+}
+
+// absence is why, and since when, there is no answer.
+type absence struct {
+	why   *AwayError // nil where there is one
+	since time.Time
 	// failures are those since the last answer, and nobody asks before retryAt.
 	failures int
 	retryAt  time.Time
-	failed   question // the last that was not answered
+	// wanted is when somebody wanted the answer last.
+	wanted time.Time
+}
+
+func (a *absence) note(why *AwayError, now time.Time) {
+	if a.why == nil {
+		a.since = now
+	}
+	a.why = why
+	a.failures++
+	a.retryAt = now.Add(asking.After(a.failures))
 }
 
 // question is what is asked of a registry: the schema of an id or, where that is 0, the latest of a subject.
@@ -102,7 +125,7 @@ type config struct {
 
 func newRegistry(cfg config, service kafka.Service, log *slog.Logger) *Registry {
 	living, cutOff := context.WithCancel(context.Background())
-	return &Registry{cfg: cfg, service: service, log: log, living: living, cutOff: cutOff, kept: map[question]*answer{}}
+	return &Registry{cfg: cfg, service: service, log: log, living: living, cutOff: cutOff, kept: map[question]*answer{}, alone: map[question]*absence{}}
 }
 
 // close ends the questions under way and waits for that.
@@ -143,7 +166,7 @@ func (r *Registry) get(ctx context.Context, q question) (*answer, error) {
 	select {
 	case <-a.ready:
 	case <-ctx.Done():
-		return nil, &AwayError{fmt.Errorf("asking for %s: %w", q, ctx.Err())}
+		return nil, &AwayError{Err: fmt.Errorf("asking for %s: %w", q, ctx.Err())}
 	}
 	if a.err != nil {
 		return nil, a.err
@@ -162,13 +185,20 @@ func (r *Registry) find(q question) (*answer, error) {
 		a.used = r.used
 		return a, nil
 	}
-	switch early := now.Before(r.retryAt); {
+	lacking := &r.gone
+	if one := r.alone[q]; one != nil {
+		one.wanted = now
+		if one.retryAt.After(lacking.retryAt) {
+			lacking = one
+		}
+	}
+	switch early := now.Before(lacking.retryAt); {
 	case r.closed:
-		return nil, &AwayError{errClosed}
+		return nil, &AwayError{Err: errClosed}
 	case early && a.good():
 		return a, nil // nobody knows better
 	case early:
-		return nil, r.away
+		return nil, lacking.why
 	case a.good() && now.Before(a.until.Add(latestFor)):
 		if !a.renewing {
 			a.renewing = true
@@ -248,7 +278,8 @@ func (r *Registry) ask(q question, a *answer) {
 		}
 		return
 	}
-	r.away, r.failures, r.retryAt = nil, 0, time.Time{}
+	r.gone = absence{}
+	delete(r.alone, q)
 	switch {
 	case err != nil:
 		a.err, a.until = err, now.Add(unknownFor)
@@ -262,37 +293,86 @@ func (r *Registry) ask(q question, a *answer) {
 	r.makeRoom()
 }
 
-// note takes down that the registry cannot be asked. r.mu is held.
+// note takes down that a question has no answer. r.mu is held.
 func (r *Registry) note(q question, away *AwayError, now time.Time) {
 	if r.closed {
 		return
 	}
-	if r.away == nil {
-		r.since = now
+	one := r.alone[q]
+	if alone := away.answered == aRegistry || away.answered == somebody && r.gives(); alone && (one != nil || len(r.alone) < maxAlone) {
+		if one == nil {
+			one = &absence{wanted: now}
+			r.alone[q] = one
+		}
+		one.note(away, now)
+		r.gone = absence{} // something has answered
+		return
 	}
-	r.away, r.failed = away, q
-	r.failures++
-	r.retryAt = now.Add(asking.After(r.failures))
+	r.failed = q
+	r.gone.note(away, now)
 }
 
-// Away returns why the registry cannot be asked, and since when; nil where it can, as far as is known.
+// gives tells whether the registry has given a schema that is kept. r.mu is held.
+func (r *Registry) gives() bool {
+	for _, a := range r.kept {
+		if a.codec != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// Away returns why the registry cannot be asked, or not for something that is wanted, and since when; nil where it can,
+// as far as is known.
 func (r *Registry) Away() (since time.Time, why error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.away == nil {
+	if r.gone.why != nil {
+		return r.gone.since, r.gone.why
+	}
+	var oldest *absence
+	for _, one := range r.alone {
+		if oldest == nil || one.since.Before(oldest.since) {
+			oldest = one
+		}
+	}
+	if oldest == nil {
 		return time.Time{}, nil
 	}
-	return r.since, r.away
+	return oldest.since, oldest.why
 }
 
-// Look asks a registry again that could not be asked, for what it was asked for last, so that it is known when it can:
-// nobody else may have something to ask.
+// Look asks a registry again that could not be asked, for what it was asked for last and for what it has no answer to,
+// so that it is known when it can: nobody else may have something to ask.
 func (r *Registry) Look(ctx context.Context) {
 	r.mu.Lock()
-	away, q := r.away != nil, r.failed
+	now := time.Now()
+	var again []question
+	if r.gone.why != nil {
+		again = append(again, r.failed)
+	}
+	for q, one := range r.alone {
+		switch {
+		case now.Sub(one.wanted) > wantedFor:
+			delete(r.alone, q)
+		case r.gone.why == nil && !now.Before(one.retryAt):
+			again = append(again, q)
+		}
+	}
+	wanted := make(map[question]time.Time, len(again))
+	for _, q := range again {
+		if one := r.alone[q]; one != nil {
+			wanted[q] = one.wanted
+		}
+	}
 	r.mu.Unlock()
-	if away {
+	for _, q := range again {
 		_, _ = r.get(ctx, q) // what comes of it is noted
+		r.mu.Lock()
+		if one := r.alone[q]; one != nil && !wanted[q].IsZero() {
+			one.wanted = wanted[q] // this was nobody's wish
+		}
+		r.mu.Unlock()
 	}
 }
 
@@ -300,7 +380,7 @@ func (r *Registry) Look(ctx context.Context) {
 func (r *Registry) fetch(ctx context.Context, q question) (id uint32, c codec, size int, err error) {
 	client, err := r.client()
 	if err != nil {
-		return 0, nil, 0, &AwayError{err}
+		return 0, nil, 0, &AwayError{Err: err}
 	}
 	var s sr.Schema
 	if q.subject == "" {
@@ -467,7 +547,12 @@ func (r *Registry) judge(q question, err error) error {
 	case errors.Is(err, errAnswer):
 		return unfit("%s cannot be used: %v", q, errAnswer)
 	case !answered:
-		return &AwayError{r.unanswered(q, err)}
+		_, lost := errors.AsType[*url.Error](err)
+		by := somebody
+		if lost {
+			by = nobody
+		}
+		return &AwayError{Err: r.unanswered(q, err), answered: by}
 	}
 	reason := ""
 	if said.ErrorCode != 0 && said.Message != "" {
@@ -487,5 +572,9 @@ func (r *Registry) judge(q question, err error) error {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 		reason += ": it redirects, which is not followed, since the credentials would go there too: set schema_registry to where schemas are given"
 	}
-	return &AwayError{fmt.Errorf("asking for %s: status %d%s", q, said.StatusCode, reason)}
+	by := nobody
+	if said.ErrorCode != 0 && said.StatusCode >= http.StatusInternalServerError {
+		by = aRegistry
+	}
+	return &AwayError{Err: fmt.Errorf("asking for %s: status %d%s", q, said.StatusCode, reason), answered: by}
 }

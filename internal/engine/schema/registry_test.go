@@ -137,6 +137,80 @@ func TestARegistryThatIsAwayIsLeftInPeace(t *testing.T) {
 	})
 }
 
+// A schema for which a registry has an answer of no use alone holds up nothing but what needs it.
+func TestOneSchemaThatCannotBeHadHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	for name, broken := range map[string]http.HandlerFunc{
+		"a fault": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = w.Write([]byte(`{"error_code":50001,"message":"they say so"}`))
+		},
+		"a kind that is not known": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte(`{"schema":"x","schemaType":"XML"}`))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				codec := r.codec(t, nil)
+				var ids []uint32
+				for i := range 5 {
+					ids = append(ids, r.register(t, fmt.Sprint("t", i), sr.TypeAvro, fmt.Sprintf(`{"type":"fixed","name":"F","size":%d}`, i+1)))
+				}
+				asked := 0
+				r.answer(func(w http.ResponseWriter, req *http.Request) {
+					if strings.HasPrefix(req.URL.Path, "/schemas/ids/90") {
+						asked++
+						broken(w, req)
+						return
+					}
+					r.Handler().ServeHTTP(w, req)
+				})
+				bad := append(appendFrame(nil, 90), 2)
+				if _, err := read(codec, "t", append(appendFrame(nil, ids[0]), 1)); err != nil {
+					t.Fatal(err)
+				}
+				for range 60 {
+					if _, err := read(codec, "t", bad); err == nil {
+						t.Fatal("read without a schema")
+					}
+					time.Sleep(time.Second)
+				}
+				if asked < 5 || asked > 20 {
+					t.Errorf("in a minute it was asked %d times for what it does not give", asked)
+				}
+				for i, id := range ids {
+					if _, err := read(codec, "t", append(appendFrame(nil, id), make([]byte, i+1)...)); err != nil {
+						t.Errorf("schema %d: %v", id, err)
+					}
+				}
+				if since, why := codec.Away(); why == nil || time.Since(since) < 50*time.Second {
+					t.Errorf("away since %s: %v", since, why)
+				}
+				// It is not told for ever when nobody wants it any more.
+				for range 60 {
+					time.Sleep(wantedFor / 30)
+					codec.Look(t.Context())
+				}
+				if _, why := codec.Away(); why != nil {
+					t.Errorf("nobody has asked for it for long: %v", why)
+				}
+				// And it is noticed when it is there.
+				_, _ = read(codec, "t", bad)
+				r.answer(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"schema":"\"int\""}`)) })
+				time.Sleep(6 * time.Second)
+				codec.Look(t.Context())
+				if _, why := codec.Away(); why != nil {
+					t.Errorf("it is there, and said not to be: %v", why)
+				}
+				if text, err := read(codec, "t", bad); text != "1" || err != nil {
+					t.Errorf("read %q, %v", text, err)
+				}
+			})
+		})
+	}
+}
+
 // The latest schema of a subject is asked for again after a while, and one that is not known after a shorter while.
 func TestTheLatestSchemaIsNoticed(t *testing.T) {
 	t.Parallel()
