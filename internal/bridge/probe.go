@@ -2,10 +2,13 @@ package bridge
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/bridge/config"
 	"github.com/messaging-kafka/messaging-kafka/internal/bridge/httpout"
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
 )
 
 // probeTimeout bounds the question whether an application is there.
@@ -22,5 +25,14 @@ func Probe(ctx context.Context, r *config.Route) (httpout.Probed, error) {
 	}
 	var mine credentials
 	mine.now.Store(s)
-	return httpout.Probe(ctx, toApplication(r.Name, &r.Settings.HTTP, &mine))
+	deadline, _ := ctx.Deadline() // there is one
+	patience := time.Until(deadline).Round(time.Second)
+	p, err := httpout.Probe(ctx, toApplication(r.Name, &r.Settings.HTTP, &mine))
+	if errors.Is(p.Outcome.Err, context.DeadlineExceeded) {
+		p.Outcome.Err = fmt.Errorf("the application gave no answer within %s", patience)
+		if p.Outcome.Kind == record.Unavailable {
+			p.Outcome.Err = fmt.Errorf("the application cannot be reached within %s", patience)
+		}
+	}
+	return p, err
 }

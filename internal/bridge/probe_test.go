@@ -1,10 +1,13 @@
 package bridge
 
 import (
+	"context"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/bridge/config"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
@@ -31,5 +34,22 @@ func TestAProbeHandsNothingOver(t *testing.T) {
 	app.Close()
 	if got, err := Probe(t.Context(), &r); err != nil || got.Outcome.Kind != record.Unavailable {
 		t.Errorf("an application that is gone answers %+v, %v", got, err)
+	}
+}
+
+func TestAProbeTellsHowLongItHasWaited(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") // whose connections nobody takes
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	r := config.Route{Name: "orders", Settings: settings.Link{HTTP: settings.HTTP{
+		Deliver: settings.DeliverRecords, URL: "http://" + l.Addr().String(), Protocol: settings.HTTP1, Connections: 1,
+	}}}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	got, err := Probe(ctx, &r)
+	if err != nil || got.Outcome.Kind != record.Unanswered || got.Outcome.Err.Error() != "the application gave no answer within 1s" {
+		t.Errorf("an application that never answers: %+v, %v", got, err)
 	}
 }

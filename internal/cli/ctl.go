@@ -189,21 +189,21 @@ func (f *ctlFlags) run(ctx context.Context, out io.Writer, action control.Action
 	}
 	copies := withLink(asked, link)
 	if len(copies) == 0 {
-		return notAsked(fmt.Errorf("no copy that answered has a link %s: they have %s", link,
+		return notAsked(fmt.Errorf("no copy that answered has a %s %s: they have %s", wordsOf(asked).Link(), link,
 			cmp.Or(strings.Join(linksOf(asked), ", "), "none")))
 	}
 	if len(asked.Silent) > 0 && request.Action == control.Seek {
 		// One that reads on would be found in the group; one that does not is not held, and could come back meanwhile.
 		return notAsked(fmt.Errorf("not all copies answer, and nothing was done: %s", strings.Join(asked.Silent, "; ")))
 	}
-	act := acting{asker: asker, copies: copies, request: request}
+	act := acting{asker: asker, copies: copies, request: request, names: copyNames(copies)}
 	var answers []control.Answer
 	if action == control.Seek {
 		answers, err = act.seek(ctx)
 	} else {
 		answers, err = act.all(ctx, request)
 	}
-	if printErr := f.print(out, answers); printErr != nil {
+	if printErr := f.print(out, answers, act.names); printErr != nil {
 		return fmt.Errorf("printing what was done: %w", printErr)
 	}
 	if err == nil && len(asked.Silent) > 0 {
@@ -241,6 +241,7 @@ type acting struct {
 	asker   overview.Asker
 	copies  []*status.Provider
 	request control.Request
+	names   map[string]string // of the copies, by their instance ids
 }
 
 // all has every copy do the same at once. The error says which have not.
@@ -260,16 +261,44 @@ func (a *acting) one(ctx context.Context, on *status.Provider, request control.R
 	answer.ProviderKey, answer.HostID, answer.InstanceID = on.ProviderKey, on.HostID, on.InstanceID
 	if err != nil {
 		answer.OK, answer.Error, answer.Code = false, err.Error(), control.CodeFailed
-		return answer, notAsked(fmt.Errorf("%s: %w", copyName(on), err))
+		return answer, notAsked(fmt.Errorf("%s: %w", a.names[on.InstanceID], err))
 	}
 	if !answer.OK {
-		return answer, fmt.Errorf("%s: %s", copyName(on), redact.OneLine(answer.Error))
+		return answer, fmt.Errorf("%s: %s", a.names[on.InstanceID], redact.OneLine(answer.Error))
 	}
 	return answer, nil
 }
 
-func copyName(p *status.Provider) string {
-	return redact.OneLine(fmt.Sprintf("provider %s on host %s", p.ProviderKey, p.HostID))
+// wordsOf are the words for what the copies have: those of a bridge where all of them are bridges.
+func wordsOf(a *overview.Answer) status.Words {
+	for i := range a.Providers {
+		if a.Providers[i].Words != status.OfRoutes {
+			return status.OfLinks
+		}
+	}
+	if len(a.Providers) == 0 {
+		return status.OfLinks
+	}
+	return status.OfRoutes
+}
+
+// copyNames tell copies apart: by their instance ids too, where two have the same host.
+func copyNames(copies []*status.Provider) map[string]string {
+	name := func(p *status.Provider) string {
+		return redact.OneLine(fmt.Sprintf("%s %s on host %s", p.Words.Pick("provider", "bridge"), p.ProviderKey, p.HostID))
+	}
+	named := make(map[string]int)
+	for _, p := range copies {
+		named[name(p)]++
+	}
+	names := make(map[string]string, len(copies))
+	for _, p := range copies {
+		names[p.InstanceID] = name(p)
+		if named[name(p)] > 1 {
+			names[p.InstanceID] += ", copy " + redact.OneLine(p.InstanceID)
+		}
+	}
+	return names
 }
 
 const (
@@ -311,18 +340,17 @@ func (a *acting) seek(ctx context.Context) ([]control.Answer, error) {
 	return answers, err
 }
 
-func (f *ctlFlags) print(out io.Writer, answers []control.Answer) error {
+func (f *ctlFlags) print(out io.Writer, answers []control.Answer, names map[string]string) error {
 	if f.asJSON {
 		return printJSON(out, answers)
 	}
 	var b strings.Builder
 	for i := range answers {
 		one := &answers[i]
-		name := redact.OneLine(fmt.Sprintf("provider %s on host %s", one.ProviderKey, one.HostID))
 		if !one.OK {
 			continue // the error says it
 		}
-		fmt.Fprintf(&b, "%s: %s", name, redact.OneLine(strings.Join(one.Links, ", ")))
+		fmt.Fprintf(&b, "%s: %s", names[one.InstanceID], redact.OneLine(strings.Join(one.Links, ", ")))
 		if one.Note != "" {
 			fmt.Fprintf(&b, ": %s", redact.OneLine(one.Note))
 		}

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/cli/overview"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/control"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
@@ -309,5 +310,27 @@ func TestCtlKeepsAPause(t *testing.T) {
 	}
 	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("both have one file: %v", err)
+	}
+}
+
+func TestCtlTellsCopiesApart(t *testing.T) {
+	copies := []*status.Provider{
+		{ProviderKey: "shop", HostID: "vm", InstanceID: "one", Words: status.OfRoutes},
+		{ProviderKey: "shop", HostID: "vm", InstanceID: "two", Words: status.OfRoutes},
+		{ProviderKey: "kafka", HostID: "other", InstanceID: "three"},
+	}
+	want := map[string]string{
+		"one": "bridge shop on host vm, copy one", "two": "bridge shop on host vm, copy two", "three": "provider kafka on host other",
+	}
+	if got := copyNames(copies); !maps.Equal(got, want) {
+		t.Errorf("they are called %q", got)
+	}
+	bridges := &overview.Answer{Providers: []status.Provider{*copies[0], *copies[1]}}
+	if got := wordsOf(bridges); got != status.OfRoutes {
+		t.Errorf("bridges have %s", got.Link())
+	}
+	bridges.Providers = append(bridges.Providers, *copies[2])
+	if got := wordsOf(bridges); got != status.OfLinks {
+		t.Errorf("a bridge and a provider have %s", got.Link())
 	}
 }
