@@ -132,8 +132,9 @@ func TestMemoryStaysFlatBehindAStuckHandler(t *testing.T) {
 }
 
 func TestTenIdleLinksTakeLittleMemory(t *testing.T) {
-	// Without any it is 36. Each has a client that reads, one that publishes, and what bounds the batches of the first.
-	const links, limit = 10, 52 * mib
+	// Without any it is 44, of which 36 are pages of the program's file, which everybody who runs it shares. Each has a
+	// client that reads, one that publishes, and what bounds the batches of the first.
+	const links, limit = 10, 60 * mib
 	r := newRig(t, kafka4(t).Brokers())
 	for i := range links {
 		name := fmt.Sprintf("c%d", i)
@@ -145,8 +146,8 @@ func TestTenIdleLinksTakeLittleMemory(t *testing.T) {
 		r.kc.WaitMembers(r.group(fmt.Sprintf("c%d", i)), 1)
 	}
 	high := procStatus(t, p.PID(), "VmHWM")
-	t.Logf("%d links on a real Kafka: %d MiB resident, %d MiB at the highest",
-		links, procStatus(t, p.PID(), "VmRSS")/mib, high/mib)
+	t.Logf("%d links on a real Kafka: %d MiB resident, %d MiB at the highest, %d MiB of it the program's own file",
+		links, procStatus(t, p.PID(), "VmRSS")/mib, high/mib, procStatus(t, p.PID(), "RssFile")/mib)
 	if high >= limit {
 		t.Errorf("the provider took %d MiB, want less than %d", high/mib, limit/mib)
 	}
