@@ -49,6 +49,8 @@ func (s *pausable) Control(_ context.Context, operator string, r control.Request
 		l.State, l.Reason = status.Paused, l.Paused.String()
 	case control.Resume:
 		l.Paused, l.State, l.Reason = nil, status.Healthy, ""
+	case control.Seek:
+		return control.Answer{OK: true, Moves: []control.Move{{Topic: "in", Partition: 2, From: -1, To: 7}}}
 	case control.Look:
 		if len(r.Look.Filters) > 0 {
 			return control.Answer{Error: "not <b>that</b>", Code: control.CodeRefused}
@@ -159,5 +161,35 @@ func TestAnOperatorWithATokenLooksAtRecords(t *testing.T) {
 	if len(s.asked) != 3 || s.called[0] != "alice" || s.asked[0].Look.Topic != "in" || s.asked[0].Look.From != "-20" ||
 		s.asked[0].Instance != "copy" || s.asked[1].Look.Filters[0] != "key=a" {
 		t.Errorf("asked for %+v by %v", s.asked, s.called)
+	}
+}
+
+func TestAnOperatorWithATokenSetsOffsets(t *testing.T) {
+	s := newPausable()
+	url := s.serve(t)
+	tb := open(t, url+"#link=shop%2Fdefault", desk)
+	tb.until("the link that reads nothing has no offsets", "!document.querySelector('#act-section').hidden && document.querySelector('#act-seek').hidden")
+	tb = open(t, url+"#link=echo%2Fdefault", desk)
+	tb.until("offsets can be set", "!document.querySelector('#act-section').hidden && !document.querySelector('#act-seek').hidden")
+	tb.do(chromedp.SendKeys(chromedp.CSS("#act-token"), "0123456789abcdef"))
+	tb.do(chromedp.Click(chromedp.CSS("#act-seek")))
+	tb.until("nowhere is no place", "document.querySelector('#act-said').textContent.startsWith('Not done: offsets go to start')")
+	tb.do(chromedp.SendKeys(chromedp.CSS("#act-to"), "2026-01-31T09:00:00+01:00"))
+	tb.do(chromedp.Click(chromedp.CSS("#act-seek")))
+	tb.until("it is shown first", "document.querySelector('#act-said').textContent === "+
+		"'Nothing was done. This would be set: in/2 from no offset to 7' && document.querySelector('#act-seek').textContent === 'Set them now'")
+	tb.do(chromedp.Click(chromedp.CSS("#act-seek")))
+	tb.until("it is done then", "document.querySelector('#act-said').textContent === 'Done: in/2 from no offset to 7' && "+
+		"document.querySelector('#act-seek').textContent === 'Set offsets'")
+	tb.do(chromedp.Click(chromedp.CSS("#act-seek")))
+	tb.until("it is shown again", "document.querySelector('#act-seek').textContent === 'Set them now'")
+	tb.do(chromedp.SendKeys(chromedp.CSS("#act-to"), " "))
+	tb.until("another wish is shown first, too", "document.querySelector('#act-seek').textContent === 'Set offsets'")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := time.Date(2026, 1, 31, 8, 0, 0, 0, time.UTC)
+	if len(s.asked) != 3 || !s.asked[0].DryRun || s.asked[1].DryRun || !s.asked[2].DryRun || s.asked[1].Seek.To != control.ToTime ||
+		s.asked[1].Seek.Time == nil || !s.asked[1].Seek.Time.Equal(at) {
+		t.Errorf("asked for %+v", s.asked)
 	}
 }
