@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -343,7 +344,25 @@ func testScaledToZero(t *testing.T, fe *frontEnd) {
 	p.app.Kill()
 	values := numbered("waiting ", 10)
 	p.produce(values...)
+	// A host may still take calls in the moment in which it says that nothing runs any more, and those of all these: what
+	// comes later waits.
+	var producing sync.WaitGroup
+	enough := make(chan struct{})
+	producing.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-enough:
+				return
+			case <-time.After(500 * time.Millisecond):
+				value := fmt.Sprintf("waiting later %d", i)
+				p.produce(value)
+				values = append(values, value)
+			}
+		}
+	})
 	p.server.WaitUnhealthy()
+	close(enough)
+	producing.Wait()
 	p.app.Start()
 	p.server.WaitHealthy()
 	p.once(false, append(values, "before")...)
