@@ -134,21 +134,24 @@ func TestTheTrackerTellsSinceWhenAndHowFast(t *testing.T) {
 func TestALagThatGrowsOfRecordsWithoutKeysHasItsAdvice(t *testing.T) {
 	for name, test := range map[string]struct {
 		keyless bool
+		state   State
 		lags    []int64 // every 5 s
 		want    bool
 	}{
-		"it grows":            {true, []int64{10, 20, 30}, true},
-		"it grew":             {true, []int64{10, 20, 30, 30, 30, 30}, false},
-		"it shrinks":          {true, []int64{30, 20}, false},
-		"it has just come":    {true, []int64{10}, false},
-		"there are keys, too": {false, []int64{10, 20, 30}, false},
+		"it grows":             {true, Healthy, []int64{10, 20, 30}, true},
+		"it grew":              {true, Healthy, []int64{10, 20, 30, 30, 30, 30}, false},
+		"it shrinks":           {true, Healthy, []int64{30, 20}, false},
+		"it has just come":     {true, Healthy, []int64{10}, false},
+		"there are keys, too":  {false, Healthy, []int64{10, 20, 30}, false},
+		"nobody takes records": {true, Unhealthy, []int64{10, 20, 30}, false},
+		"calls fail":           {true, Failing, []int64{10, 20, 30}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var tracker Tracker
 			var p Provider
 			for i, lag := range test.lags {
 				p = Provider{Time: noon.Add(time.Duration(i) * 5 * time.Second), Links: []Link{{
-					Component: "echo", Name: "default", KeylessOnly: test.keyless, Partitions: []Partition{{Topic: "t", Lag: lag}},
+					Component: "echo", Name: "default", State: test.state, KeylessOnly: test.keyless, Partitions: []Partition{{Topic: "t", Lag: lag}},
 				}}}
 				tracker.Observe(&p)
 			}

@@ -82,8 +82,8 @@ func (k *tracked) observeRates(l *Link, now time.Time) {
 	if len(k.samples) > 0 {
 		from := k.samples[0]
 		l.Rates = RatesBetween(&from.counters, &l.Counters, now.Sub(from.at))
-		// A burst that came just now is no growth.
-		if l.Advice == "" && l.KeylessOnly && lag > from.lag && now.Sub(from.at) >= rateWindow/2 {
+		// A burst that came just now is no growth, and where something is wrong it is that which holds records up.
+		if l.Advice == "" && l.State == Healthy && l.KeylessOnly && lag > from.lag && now.Sub(from.at) >= rateWindow/2 {
 			l.Advice = keylessAdvice
 		}
 	}
