@@ -25,7 +25,7 @@ type Occupant string
 const (
 	Unknown     Occupant = ""
 	SomeBridge  Occupant = "a bridge"   // which it is cannot be told
-	OtherBridge Occupant = "another"    // one of another name
+	OtherBridge Occupant = "another"    // one of another name, or that is not at the admin address
 	ThisBridge  Occupant = "the bridge" // one of the name of the file
 )
 
@@ -52,6 +52,8 @@ func TryListen(ctx context.Context, c *config.Config) []Trial {
 		if errors.Is(one.Err, syscall.EADDRINUSE) {
 			runs = atAdmin(ctx, one.Address, c.Name)
 			one.By = runs
+		} else if _, port, err := net.SplitHostPort(one.Address); one.Err == nil && err == nil && port != "0" {
+			runs = OtherBridge // whoever runs already is not at this address
 		}
 		list = append(list, one)
 	}

@@ -114,7 +114,7 @@ func tryListen(ctx context.Context, read *config.Config) []check.Finding {
 		case one.By == bridge.SomeBridge:
 			f.Status, f.Text = check.Warn, at+" is taken by a bridge that runs already: all is well if it is the one of this file, and a second one cannot start beside it"
 		case one.By == bridge.OtherBridge:
-			f.Status, f.Text = check.Fail, at+" is taken by a bridge of another name: give each an address of its own"
+			f.Status, f.Text = check.Fail, at+" is taken by another bridge: give each an address of its own"
 		case one.Key == keyListen:
 			f.Status, f.Text = check.Fail, fmt.Sprintf("%s cannot be listened on, and the bridge would not start here: %v", at, one.Err)
 		default:

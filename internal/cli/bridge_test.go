@@ -155,7 +155,8 @@ func TestBridgeCheckTriesToListen(t *testing.T) {
 		{"an admin address that is taken", "admin_address: " + taken + "\nlisten: 127.0.0.1:0", exitFailure, []string{"FAIL  listen      admin_address: " + taken + " (line 2) cannot be listened on, and the bridge would start here without it and be unhealthy"}},
 		{"it runs here", "admin_address: " + admin + "\nlisten: " + mine, exitOK, []string{"skip  listen      admin_address: " + admin + " (line 2) is not tried: the bridge shop runs here already", mine + " (line 3) is not tried"}},
 		{"a bridge runs here", "listen: " + mine, exitOK, []string{"warn  listen      listen: " + mine + " (line 2) is taken by a bridge that runs already"}},
-		{"another bridge runs here", "admin_address: " + admin + "\nname: bakery\nlisten: 127.0.0.1:0", exitFailure, []string{"FAIL  listen      admin_address: " + admin + " (line 1) is taken by a bridge of another name"}},
+		{"another bridge runs here", "admin_address: " + admin + "\nname: bakery\nlisten: 127.0.0.1:0", exitFailure, []string{"FAIL  listen      admin_address: " + admin + " (line 1) is taken by another bridge"}},
+		{"another bridge listens there", "admin_address: " + free() + "\nlisten: " + mine, exitFailure, []string{"FAIL  listen      listen: " + mine + " (line 3) is taken by another bridge"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			file := content(test.above)
