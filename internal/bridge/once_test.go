@@ -210,8 +210,8 @@ func TestOnceEndsWellWhenAnAnswerIsMended(t *testing.T) {
 	}
 }
 
-// TestOnceEndsWhereAnOutputIsNeverStored: a record that comes again because Kafka does not take one of its outputs moves
-// nothing, though another output of it is stored each time.
+// TestOnceEndsWhereAnOutputIsNeverStored: a record that comes again because Kafka does not take one of its outputs
+// moves nothing, though another output of it is stored each time.
 func TestOnceEndsWhereAnOutputIsNeverStored(t *testing.T) {
 	t.Parallel()
 	for _, transactions := range []bool{false, true} {

@@ -320,7 +320,8 @@ func TestCtlTellsCopiesApart(t *testing.T) {
 		{ProviderKey: "kafka", HostID: "other", InstanceID: "three"},
 	}
 	want := map[string]string{
-		"one": "bridge shop on host vm, copy one", "two": "bridge shop on host vm, copy two", "three": "provider kafka on host other",
+		"one": "bridge shop on host vm, copy one", "two": "bridge shop on host vm, copy two",
+		"three": "provider kafka on host other",
 	}
 	if got := copyNames(copies); !maps.Equal(got, want) {
 		t.Errorf("they are called %q", got)
