@@ -17,7 +17,40 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
+
+// runbookOf are the entries of the runbook by what an operator is told; other classes have none of their own.
+var runbookOf = map[Class]string{
+	ClassRefused: "Kafka cannot be reached", ClassTimeout: "Kafka cannot be reached", ClassClosed: "Kafka cannot be reached",
+	ClassDNS:            "A name cannot be resolved",
+	ClassAdvertised:     "A broker sends clients to an address that they cannot reach",
+	ClassTLSToPlaintext: "TLS on one side only", ClassPlaintextToTLS: "TLS on one side only",
+	ClassTLSServerName: runbookTLS, ClassTLSUnknownCA: runbookTLS, ClassTLSExpired: runbookTLS, ClassTLSClientCert: runbookTLS,
+	ClassTLSOther: runbookTLS, ClassAuthentication: runbookSASL, ClassSASLMechanism: runbookSASL,
+	ClassSASLNotOffered: runbookSASL, ClassSASLNeeded: runbookSASL,
+	ClassTopicRights: runbookRights, ClassGroupRights: runbookRights, ClassClusterRights: runbookRights,
+	ClassTransactionRights: runbookRights, ClassUnknownTopic: "A topic is missing",
+}
+
+const (
+	runbookTLS    = "TLS: a certificate expired, or is not trusted"
+	runbookSASL   = "SASL is refused"
+	runbookRights = "A right is missing (ACL)"
+	doingTopic    = "topic orders: "
+)
+
+// inRunbook has the runbook quote what is said of a failure, below the entry for failures of its class.
+func inRunbook(t *testing.T, d Diagnosis) {
+	t.Helper()
+	if heading := runbookOf[d.Class]; heading != "" {
+		said := d.Text
+		if d.Class == ClassUnknownTopic {
+			said = doingTopic + said // as health has it
+		}
+		testkit.InRunbook(t, heading, said)
+	}
+}
 
 // TestConnectionFailures provokes each way in which a connection fails, with real listeners, and checks the words.
 func TestConnectionFailures(t *testing.T) {
@@ -123,6 +156,7 @@ func TestConnectionFailures(t *testing.T) {
 				}
 			}
 			check("the call", err)
+			inRunbook(t, access.Explain(err))
 			check("the last failure", access.LastFailure())
 		})
 	}
@@ -189,6 +223,7 @@ func TestAuthenticationMissingIsNamed(t *testing.T) {
 	if got.Class != ClassSASLNeeded || !strings.Contains(got.Text, "sasl_mechanism") {
 		t.Errorf("got %+v for %v", got, err)
 	}
+	inRunbook(t, got)
 }
 
 func TestSilentPeersRunIntoTheDialTimeout(t *testing.T) {
@@ -202,6 +237,7 @@ func TestSilentPeersRunIntoTheDialTimeout(t *testing.T) {
 	if got.Class != ClassTimeout || !strings.Contains(got.Text, "TLS handshake") || !strings.Contains(got.Text, addr) {
 		t.Errorf("got %+v for %v", got, err)
 	}
+	testkit.InRunbook(t, "TLS on one side only", got.Text)
 }
 
 func TestAdvertisedListenersOutOfReachAreNamed(t *testing.T) {
@@ -236,6 +272,7 @@ func TestAdvertisedListenersOutOfReachAreNamed(t *testing.T) {
 	if got.Class != ClassAdvertised {
 		t.Errorf("got %+v for %v", got, err)
 	}
+	inRunbook(t, got)
 	for _, word := range []string{unreachable, "advertised.listeners", "connection refused"} {
 		if !strings.Contains(got.Text, word) {
 			t.Errorf("the text lacks %q: %s", word, got.Text)
@@ -296,6 +333,9 @@ func TestBrokerAnswersAreExplained(t *testing.T) {
 			}
 			if strings.ContainsAny(got.Text, "{}") || strings.Contains(got.Text, "EOF") || strings.Contains(got.Text, "hush") {
 				t.Errorf("the text is not fit to be shown: %s", got.Text)
+			}
+			if !errors.Is(err, kgo.ErrRecordTimeout) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+				inRunbook(t, got)
 			}
 			// The function that knows nothing of the cluster finds the same class.
 			if got := Explain(err); got.Class != test.class {
