@@ -89,6 +89,7 @@ func TestRecordsAreHeldWhileNATSIsAway(t *testing.T) {
 		if !s.Links[0].Problems.Has(status.ProblemUnavailable) || !strings.Contains(s.Links[0].Reason, "nobody subscribes to orders") {
 			return fmt.Errorf("nobody is missing: %s", s.Links[0].Reason)
 		}
+		testkit.InRunbook(t, "The NATS of a bridge's routes", s.Links[0].Reason)
 		return nil
 	})
 	plugin := testkit.NewMessagingPlugin(t, ns, testkit.MessagingPluginOptions{

@@ -379,6 +379,9 @@ func TestOneOfManyInATransactionIsFoundThatKafkaRefuses(t *testing.T) {
 			testkit.Eventually(t, patience, func() error {
 				for _, p := range copyOf.Status().Problems {
 					if p.Kind == c.kind && strings.Contains(p.Text, c.says) {
+						if p.Kind == status.ProblemDeadLetters {
+							testkit.InRunbook(t, "Dead letters cannot be written", p.Text)
+						}
 						return nil
 					}
 				}

@@ -21,6 +21,7 @@ func TestPartitionsThatATopicDoesNotHaveAreNamed(t *testing.T) {
 			h := &handler{name: "a"}
 			c := start(t, k.Brokers(), h, map[string]string{"topic": "t", "consumer_partitions": list})
 			c.waitProblem(text)
+			testkit.InRunbook(t, "A partition or a topic of the link does not exist", text)
 			if ps := c.Status().Problems; !ps.Has(status.ProblemTopic) || ps.State() != status.Unhealthy {
 				t.Errorf("problems are %v (%s)", ps, ps.State())
 			}
@@ -46,7 +47,9 @@ func TestAPatternThatMatchesNothingIsNamed(t *testing.T) {
 			c := start(t, k.Brokers(), h, map[string]string{
 				"topic": "/orders|__.*/", "group_protocol": protocol, "reply_topic": "none", "metadata_max_age": "1s", "start": "earliest",
 			})
-			c.waitProblem("the pattern matches no topic that exists and that this user may see (ACL Describe); one is waited for")
+			const text = "the pattern matches no topic that exists and that this user may see (ACL Describe); one is waited for"
+			c.waitProblem(text)
+			testkit.InRunbook(t, "A partition or a topic of the link does not exist", text)
 			if ps := c.Status().Problems; !ps.Has(status.ProblemTopic) {
 				t.Errorf("problems are %v", ps)
 			}

@@ -82,6 +82,7 @@ func TestAHeldPartitionTellsItsReasonAndItsEndGrowsAllTheSame(t *testing.T) {
 	if want := "on_reject=stop: offset 0 was rejected: no such customer"; held.Held != want {
 		t.Errorf("held by %q, want %q", held.Held, want)
 	}
+	testkit.InRunbook(t, "One partition stands still, the others go on", c.Status().Problems.String())
 	cl.ProduceText("t", "more", "and more")
 	// Nothing is fetched any more, so the broker is asked.
 	grown := c.waitProgress(func(p status.Partition) bool { return p.End == 3 })

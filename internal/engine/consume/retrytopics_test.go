@@ -328,6 +328,7 @@ func TestARetryTopicThatIsMissingOrCannotBeWrittenIsTold(t *testing.T) {
 	if !c.Status().Problems.Has(status.ProblemRetryTopics) {
 		t.Errorf("problems %v", c.Status().Problems)
 	}
+	testkit.InRunbook(t, "Dead letters cannot be written", c.Status().Problems.String())
 	k.Topic("g-retry-100ms", 1)
 	cl.WaitDrained("g", "in")
 	h.waitCalls(t, 2)

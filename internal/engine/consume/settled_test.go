@@ -210,7 +210,9 @@ func TestACopyWithoutPartitionsIsHealthyWhenOthersHaveThem(t *testing.T) {
 				without = first
 			}
 			if without == second {
-				without.waitProblem("group g has given nobody t/0 yet")
+				const text = "group g has given nobody t/0 yet"
+				without.waitProblem(text)
+				testkit.InRunbook(t, "The link only ever says `starting` or `joining group …`", text)
 			}
 			settle()
 			without.waitHealthy()

@@ -152,6 +152,8 @@ func TestCallsThatHangAreAProblemWhenMostOfTheirTimeIsOver(t *testing.T) {
 		time.Sleep(31 * time.Second)
 		if st := s.status(); !st.Problems.Has(status.ProblemFailing) || !strings.Contains(st.Problems.String(), "hanging: 1 calls are under way") {
 			t.Errorf("problems: %s", st.Problems)
+		} else {
+			testkit.InRunbook(t, "The component fails", st.Problems.String())
 		}
 		if got := <-done; got != kgo.AckRelease {
 			t.Errorf("the broker is told %v", got)

@@ -21,6 +21,7 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/payload"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings/role"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 const (
@@ -180,9 +181,14 @@ func TestARegistryThatIsAwayHoldsRecords(t *testing.T) {
 		}
 		b.put(source(b.schemaConfig("orders", "max_attempts", "1", "dead_letter_topic", "letters")))
 		b.kc.Produce(&kgo.Record{Topic: "orders", Value: framed(id, "a", 7)})
+		said := ""
 		b.awaitStatus(func(s *status.Provider) error {
+			if len(s.Links) > 0 {
+				said = s.Links[0].Problems.String()
+			}
 			return hasProblem(s, source(nil), status.ProblemSchemas, "the schemas of records cannot be had since ", "status 503")
 		})
+		testkit.InRunbook(b.t, "The schema registry cannot be asked", said)
 		time.Sleep(time.Minute)
 		select {
 		case n := <-attempts:

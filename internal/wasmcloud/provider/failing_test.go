@@ -43,6 +43,7 @@ func TestALinkWhoseComponentFailsOnEveryCallIsFailing(t *testing.T) {
 			p := b.start()
 			b.kc.ProduceText("in", "a")
 			text := p.WaitUnhealthy("failing: ", " of the last ", " calls: ", "no database", "in/0, offset 0")
+			testkit.InRunbook(t, "The component fails", text)
 			var failed, of int
 			_, rest, _ := strings.Cut(text, "failing: ")
 			if _, err := fmt.Sscanf(rest, "%d of the last %d calls", &failed, &of); err != nil || failed != of || failed < 10 {

@@ -251,7 +251,8 @@ func TestNoComponentHoldsRecordsAndHealthSaysSo(t *testing.T) {
 		b.config("in", "dead_letter_topic", "in.reply", "max_attempts", "1")))
 	p.WaitHealthy()
 	b.kc.ProduceText("in", "a")
-	p.WaitUnhealthy("link echo/default: ", "component echo takes no calls", "1 records wait")
+	testkit.InRunbook(t, "No component takes calls",
+		p.WaitUnhealthy("link echo/default: ", "component echo takes no calls", "1 records wait"))
 	c.Start()
 	b.kc.Read("in.reply", 1)
 	p.WaitHealthy()
