@@ -345,6 +345,11 @@ func TestBrokerAnswersAreExplained(t *testing.T) {
 	}
 }
 
+func TestATopicThatWasDeletedIsInTheRunbook(t *testing.T) {
+	access := newAccess(t, clusterAt(settings.Security{Protocol: settings.Plaintext}, "127.0.0.1:1"))
+	testkit.InRunbook(t, "A topic was deleted, and perhaps made anew", access.Explain(kerr.UnknownTopicID).Text)
+}
+
 func TestEveryBrokerAnswerHasAText(t *testing.T) {
 	t.Parallel()
 	for answer, d := range brokerAnswers {

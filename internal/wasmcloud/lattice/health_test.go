@@ -134,6 +134,7 @@ func TestARefusedSubscriptionShowsInHealth(t *testing.T) {
 		if text := string(msg.Data); !strings.Contains(text, "linkdefs.del") || strings.Contains(text, "true") {
 			return errors.New(text)
 		}
+		testkit.InRunbook(t, "NATS refuses something", string(msg.Data))
 		return nil
 	})
 }
