@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -276,8 +277,11 @@ func later(from time.Time) func(*record.Record) History {
 func TestARecordIsCalledWhenItsTimeComes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
+		var mu sync.Mutex // two lanes call at once
 		var at []string
 		s := &script{handle: func(_ context.Context, r *record.Record) (record.Kind, error) {
+			mu.Lock()
+			defer mu.Unlock()
 			at = append(at, fmt.Sprintf("%s at %s", r.Value, time.Since(began)))
 			return record.Done, nil
 		}}
