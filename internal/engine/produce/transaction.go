@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -51,7 +52,23 @@ type Transactor struct {
 	mu     sync.Mutex
 	kgo    *kgo.Client
 	closed bool
+
+	ends *endings
 }
+
+// endings counts the requests to end a transaction that were sent. It is a hook of the client, which may take a
+// transaction for empty, and then ends it well without a word to a broker.
+type endings struct{ sent atomic.Int64 }
+
+// OnBrokerWrite implements kgo.HookBrokerWrite.
+func (e *endings) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, err error) {
+	if err == nil && key == kmsg.EndTxn.Int16() {
+		e.sent.Add(1)
+	}
+}
+
+// errNotEnded is of a transaction whose end no broker has heard of: what was produced in it would belong to the next.
+var errNotEnded = errors.New("the client has not asked for the end of the transaction, which it takes for empty")
 
 // NewTransactor makes a transactional producer. Another one with the same id, in this process or elsewhere, is fenced
 // off as soon as this one has called [Transactor.Init] or made its first transaction.
@@ -67,7 +84,8 @@ func NewTransactor(id string, access *kafka.Access, cluster settings.Cluster, pr
 	versions := kversion.Stable()
 	versions.SetMaxKeyVersion(kmsg.TxnOffsetCommit.Int16(), 4)
 	ctx, life := context.WithCancel(context.Background())
-	opts = append(append(access.Options(), opts...), kgo.WithContext(ctx),
+	ends := new(endings)
+	opts = append(append(access.Options(), opts...), kgo.WithContext(ctx), kgo.WithHooks(ends),
 		kgo.TransactionalID(id), kgo.TransactionTimeout(transactionTimeout), kgo.MaxVersions(versions))
 	cl, err := kgo.NewClient(opts...)
 	if err != nil {
@@ -77,7 +95,7 @@ func NewTransactor(id string, access *kafka.Access, cluster settings.Cluster, pr
 	log.Debug("transactional producer made", "transactional_id", id)
 	return &Transactor{
 		id: id, opts: opts, kgo: cl, access: access, largest: int(producer.MaxMessageBytes), ended: ctx, life: life,
-		chunks: make(map[string]int), beginning: turn.New(),
+		chunks: make(map[string]int), beginning: turn.New(), ends: ends,
 	}, nil
 }
 
@@ -195,7 +213,11 @@ func (t *Transactor) commit(ctx context.Context, member func() (Member, error), 
 		err = t.addOffsets(work, member, offsets)
 	}
 	if err == nil {
+		before := t.ends.sent.Load()
 		if err = t.client().EndTransaction(ctx, kgo.TryCommit); err == nil {
+			if len(outputs) > 0 && t.ends.sent.Load() == before {
+				return fmt.Errorf("%w: committing: %w", ErrNotAborted, errNotEnded)
+			}
 			return nil
 		}
 		err = fmt.Errorf("committing: %w", err)
