@@ -53,21 +53,27 @@ type Transactor struct {
 	kgo    *kgo.Client
 	closed bool
 
-	ends *endings
+	asked *requests
 }
 
-// endings counts the requests to end a transaction that were sent. It is a hook of the client, which may take a
-// transaction for empty, and then ends it well without a word to a broker.
-type endings struct{ sent atomic.Int64 }
+// requests counts the requests about transactions that were sent. It is a hook of the client, which ends a transaction
+// that it takes for empty well, without a word to a broker.
+type requests struct{ joins, ends atomic.Int64 }
 
-// OnBrokerWrite implements kgo.HookBrokerWrite.
-func (e *endings) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, err error) {
-	if err == nil && key == kmsg.EndTxn.Int16() {
-		e.sent.Add(1)
+// OnBrokerWrite implements [kgo.HookBrokerWrite].
+func (r *requests) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, err error) {
+	switch key {
+	case kmsg.AddPartitionsToTxn.Int16(), kmsg.AddOffsetsToTxn.Int16():
+		r.joins.Add(1) // whatever the error: some of it may have arrived
+	case kmsg.EndTxn.Int16():
+		if err == nil {
+			r.ends.Add(1)
+		}
 	}
 }
 
-// errNotEnded is of a transaction whose end no broker has heard of: what was produced in it would belong to the next.
+// errNotEnded is of a transaction that has something and whose end no broker has heard of: what it has would belong to
+// the next one.
 var errNotEnded = errors.New("the client has not asked for the end of the transaction, which it takes for empty")
 
 // NewTransactor makes a transactional producer. Another one with the same id, in this process or elsewhere, is fenced
@@ -80,12 +86,13 @@ func NewTransactor(id string, access *kafka.Access, cluster settings.Cluster, pr
 	}
 	// Offsets are added the way of all brokers since 0.11 (AddOffsetsToTxn, then TxnOffsetCommit), which works under
 	// the transaction protocol of KIP-890 as well. Newer versions of the request would need the client's own knowledge
-	// of which of the two protocols is in use.
+	// of which of the two protocols is in use. With this limit it is the older one always, in which partitions are added
+	// by a request of their own; with the newer one the client aborts what it takes for empty, and says that all is well.
 	versions := kversion.Stable()
 	versions.SetMaxKeyVersion(kmsg.TxnOffsetCommit.Int16(), 4)
 	ctx, life := context.WithCancel(context.Background())
-	ends := new(endings)
-	opts = append(append(access.Options(), opts...), kgo.WithContext(ctx), kgo.WithHooks(ends),
+	asked := new(requests)
+	opts = append(append(access.Options(), opts...), kgo.WithContext(ctx), kgo.WithHooks(asked),
 		kgo.TransactionalID(id), kgo.TransactionTimeout(transactionTimeout), kgo.MaxVersions(versions))
 	cl, err := kgo.NewClient(opts...)
 	if err != nil {
@@ -95,7 +102,7 @@ func NewTransactor(id string, access *kafka.Access, cluster settings.Cluster, pr
 	log.Debug("transactional producer made", "transactional_id", id)
 	return &Transactor{
 		id: id, opts: opts, kgo: cl, access: access, largest: int(producer.MaxMessageBytes), ended: ctx, life: life,
-		chunks: make(map[string]int), beginning: turn.New(), ends: ends,
+		chunks: make(map[string]int), beginning: turn.New(), asked: asked,
 	}, nil
 }
 
@@ -179,7 +186,7 @@ func (e *OutputError) Error() string {
 
 func (e *OutputError) Unwrap() error { return e.err }
 
-// Commit stores outputs and offsets in one transaction. With any error but [ErrNotAborted] nothing of it can be read.
+// Commit stores outputs, of which there is at least one, and offsets in one transaction. With any error but [ErrNotAborted] nothing of it can be read.
 // It is over soon after ctx ends, and the Transactor with it where nothing else would end it. member is asked for the
 // member right before it is needed, and again when the group has moved on meanwhile; its error fails the transaction.
 func (t *Transactor) Commit(ctx context.Context, member func() (Member, error), outputs []record.Outgoing, offsets []kmsg.TxnOffsetCommitRequestTopic) error {
@@ -191,7 +198,13 @@ func (t *Transactor) Commit(ctx context.Context, member func() (Member, error), 
 	return err
 }
 
+// errNoOutputs is of a transaction that the client would never end: it does not hear of offsets.
+var errNoOutputs = errors.New("there are no outputs to commit offsets with")
+
 func (t *Transactor) commit(ctx context.Context, member func() (Member, error), outputs []record.Outgoing, offsets []kmsg.TxnOffsetCommitRequestTopic) error {
+	if len(outputs) == 0 {
+		return errNoOutputs
+	}
 	work, cancel := workTime(ctx)
 	defer cancel()
 	// First of all, because the client would do it without a time limit when the transaction begins, and take a broker
@@ -208,17 +221,18 @@ func (t *Transactor) commit(ctx context.Context, member func() (Member, error), 
 	if err := t.client().BeginTransaction(); err != nil {
 		return fmt.Errorf("%w: beginning: %w", ErrNotAborted, err)
 	}
+	joined := t.asked.joins.Load()
 	err := t.produce(work, outputs)
 	if err == nil {
 		err = t.addOffsets(work, member, offsets)
 	}
 	if err == nil {
-		before := t.ends.sent.Load()
-		if err = t.client().EndTransaction(ctx, kgo.TryCommit); err == nil {
-			if len(outputs) > 0 && t.ends.sent.Load() == before {
-				return fmt.Errorf("%w: committing: %w", ErrNotAborted, errNotEnded)
-			}
+		err = t.end(ctx, kgo.TryCommit, joined)
+		switch {
+		case err == nil:
 			return nil
+		case errors.Is(err, errNotEnded):
+			return fmt.Errorf("%w: committing: %w", ErrNotAborted, err)
 		}
 		err = fmt.Errorf("committing: %w", err)
 		// With these two it was not even tried, or the broker has said that it can only be aborted.
@@ -226,16 +240,38 @@ func (t *Transactor) commit(ctx context.Context, member func() (Member, error), 
 			return fmt.Errorf("%w: %w", ErrMaybeCommitted, err)
 		}
 	}
-	if abortErr := t.client().EndTransaction(ctx, kgo.TryAbort); abortErr != nil {
+	open := false
+	switch abortErr := t.end(ctx, kgo.TryAbort, joined); {
+	case errors.Is(abortErr, errNotEnded):
+		open = true
+	case abortErr != nil:
 		return fmt.Errorf("%w: aborting (%w) after: %w", ErrNotAborted, abortErr, err)
 	}
-	if errors.Is(err, ErrOutput) {
-		if failure := t.renew(ctx); failure != nil {
+	if open || errors.Is(err, ErrOutput) {
+		if failure := t.renew(ctx, open); failure != nil {
 			return fmt.Errorf("%w: going on as %s (%w) after: %w", ErrNotAborted, t.id, failure, err)
 		}
 	}
 	if errors.Is(err, kerr.UnknownTopicID) {
 		t.client().PurgeTopicsFromProducing(topicsOf(outputs)...) // see recreations
+	}
+	return err
+}
+
+// end ends the transaction. joined is how many requests to be part of one there were before it: with any in it, and
+// none to end it, the error is [errNotEnded].
+func (t *Transactor) end(ctx context.Context, try kgo.TransactionEndTry, joined int64) error {
+	// The client hands over the records that have waited for a topic's partitions before it notes the partitions, by
+	// which EndTransaction looks for what is part of the transaction. All may be stored within that moment, and the client
+	// then takes the transaction, or the topic in it, for empty. It has a lock meanwhile that this waits for, with which
+	// there is nothing to abort: each record has its answer.
+	if err := t.client().AbortBufferedRecords(ctx); err != nil {
+		return fmt.Errorf("%w: %w", kerr.OperationNotAttempted, err)
+	}
+	ended := t.asked.ends.Load()
+	err := t.client().EndTransaction(ctx, try)
+	if err == nil && t.asked.ends.Load() == ended && t.asked.joins.Load() > joined {
+		return errNotEnded
 	}
 	return err
 }
@@ -496,14 +532,15 @@ func (t *Transactor) client() *kgo.Client {
 
 // renew makes another client in the place of one that takes a refusal of Kafka's for the end of its producer, as it
 // does where a right on a topic is missing (AddPartitionsToTxn): it begins no transaction any more, although the last
-// one was aborted and is over. It does nothing where the client can go on.
-func (t *Transactor) renew(ctx context.Context) error {
+// one was aborted and is over. It does so, too, where the last one is open still and the client does not know: the new
+// one's first request has Kafka abort it. It does nothing where the client can go on, or knows better what is to be done.
+func (t *Transactor) renew(ctx context.Context, open bool) error {
 	if err := t.beginning.LockContext(ctx); err != nil {
 		return err
 	}
 	defer t.beginning.Unlock()
 	unusable := t.client()
-	if _, _, err := unusable.ProducerID(ctx); !refused(err) {
+	if _, _, err := unusable.ProducerID(ctx); !refused(err) && !(open && err == nil) {
 		return nil
 	}
 	made, err := kgo.NewClient(t.opts...)
