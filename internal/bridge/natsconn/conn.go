@@ -141,9 +141,13 @@ func (c *Conn) made(nc *nats.Conn) {
 	}
 }
 
-// back notes that there is a connection.
+// back notes that there is a connection, once it has been taken: before that nothing can be sent by it.
 func (c *Conn) back(nc *nats.Conn) {
 	c.mu.Lock()
+	if c.nc == nil {
+		c.mu.Unlock()
+		return
+	}
 	was := c.away
 	c.away, c.told = nil, ""
 	clear(c.refused) // what is refused still is told of anew

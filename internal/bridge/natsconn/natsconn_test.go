@@ -36,6 +36,19 @@ func connected(t *testing.T, p *Pool) {
 	})
 }
 
+// A connection that stands and has not been taken yet sends nothing: it is not told to be well.
+func TestAConnectionIsThereWhenSomethingCanBeSentByIt(t *testing.T) {
+	_, log := newPool()
+	c := &Conn{log: log.Logger(), away: errConnecting, since: time.Now()}
+	c.back(new(nats.Conn)) // which nats.go may call before it returns the connection
+	if list := c.problems(); len(list) != 1 {
+		t.Errorf("its problems are %v", list)
+	}
+	if err := c.Publish(t.Context(), &nats.Msg{Subject: "orders"}); err == nil {
+		t.Error("something was sent")
+	}
+}
+
 // TestPatienceBeginsAnewWithEachSignOfLife, and ends with the context all the same.
 func TestPatienceBeginsAnewWithEachSignOfLife(t *testing.T) {
 	alive := func(body []byte) bool { return string(body) == "+WPI" }
