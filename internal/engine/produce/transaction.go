@@ -186,8 +186,8 @@ func (e *OutputError) Error() string {
 
 func (e *OutputError) Unwrap() error { return e.err }
 
-// Commit stores outputs, of which there is at least one, and offsets in one transaction. With any error but [ErrNotAborted] nothing of it can be read.
-// It is over soon after ctx ends, and the Transactor with it where nothing else would end it. member is asked for the
+// Commit stores outputs, of which there is at least one, and offsets in one transaction. With any error but
+// [ErrNotAborted] nothing of it can be read. It is over soon after ctx ends, and the Transactor with it where nothing else would end it. member is asked for the
 // member right before it is needed, and again when the group has moved on meanwhile; its error fails the transaction.
 func (t *Transactor) Commit(ctx context.Context, member func() (Member, error), outputs []record.Outgoing, offsets []kmsg.TxnOffsetCommitRequestTopic) error {
 	err := t.commit(ctx, member, outputs, offsets)
@@ -533,7 +533,7 @@ func (t *Transactor) client() *kgo.Client {
 // renew makes another client in the place of one that takes a refusal of Kafka's for the end of its producer, as it
 // does where a right on a topic is missing (AddPartitionsToTxn): it begins no transaction any more, although the last
 // one was aborted and is over. It does so, too, where the last one is open still and the client does not know: the new
-// one's first request has Kafka abort it. It does nothing where the client can go on, or knows better what is to be done.
+// one's first request has Kafka abort it. It does nothing where the client can go on, or knows what is to be done.
 func (t *Transactor) renew(ctx context.Context, open bool) error {
 	if err := t.beginning.LockContext(ctx); err != nil {
 		return err

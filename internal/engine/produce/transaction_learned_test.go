@@ -53,8 +53,8 @@ func learning(t *testing.T, k *testkit.FakeKafka, tx *Transactor, topic string) 
 }
 
 // A client that has just learned of a topic's partitions takes a transaction that was stored there within the moment
-// before it has noted them for empty, and ends it well without a word to a broker. What was produced is then part of the
-// next one, and is aborted or committed with it.
+// before it has noted them for empty, and ends it well without a word to a broker. What was produced is then part of
+// the next one, and is aborted or committed with it.
 func TestATransactionIsEndedThoughTheClientHasJustLearnedOfItsTopic(t *testing.T) {
 	for _, c := range []struct {
 		name    string
