@@ -187,8 +187,9 @@ func (e *OutputError) Error() string {
 func (e *OutputError) Unwrap() error { return e.err }
 
 // Commit stores outputs, of which there is at least one, and offsets in one transaction. With any error but
-// [ErrNotAborted] nothing of it can be read. It is over soon after ctx ends, and the Transactor with it where nothing else would end it. member is asked for the
-// member right before it is needed, and again when the group has moved on meanwhile; its error fails the transaction.
+// [ErrNotAborted] nothing of it can be read. It is over soon after ctx ends, and the Transactor with it where nothing
+// else would end it. member is asked for the member right before it is needed, and again when the group has moved on
+// meanwhile; its error fails the transaction.
 func (t *Transactor) Commit(ctx context.Context, member func() (Member, error), outputs []record.Outgoing, offsets []kmsg.TxnOffsetCommitRequestTopic) error {
 	err := t.commit(ctx, member, outputs, offsets)
 	// The client of one that was closed knows its producer id still and begins transactions, none of which it can end.
