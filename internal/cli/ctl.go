@@ -246,6 +246,12 @@ type acting struct {
 
 // all has every copy do the same at once. The error says which have not.
 func (a *acting) all(ctx context.Context, request control.Request) ([]control.Answer, error) {
+	answers, errs := a.each(ctx, request)
+	return answers, errors.Join(errs...)
+}
+
+// each has every copy do the same at once, and returns the answer and the error of each.
+func (a *acting) each(ctx context.Context, request control.Request) ([]control.Answer, []error) {
 	answers := make([]control.Answer, len(a.copies))
 	errs := make([]error, len(a.copies))
 	var asked sync.WaitGroup
@@ -253,7 +259,7 @@ func (a *acting) all(ctx context.Context, request control.Request) ([]control.An
 		asked.Go(func() { answers[i], errs[i] = a.one(ctx, one, request) })
 	}
 	asked.Wait()
-	return answers, errors.Join(errs...)
+	return answers, errs
 }
 
 func (a *acting) one(ctx context.Context, on *status.Provider, request control.Request) (control.Answer, error) {
@@ -312,9 +318,7 @@ const (
 func (a *acting) seek(ctx context.Context) ([]control.Answer, error) {
 	request := a.request
 	// What makes no sense is found out while all read on: a hold may give up calls that are under way.
-	dry := request
-	dry.DryRun = true
-	if answer, err := a.one(ctx, a.copies[0], dry); err != nil || request.DryRun {
+	if answer, err := a.trySeek(ctx); err != nil || request.DryRun {
 		return []control.Answer{answer}, err
 	}
 	request.Hold = rand.Text()
@@ -338,6 +342,30 @@ func (a *acting) seek(ctx context.Context) ([]control.Answer, error) {
 		err = errors.Join(err, fmt.Errorf("reading goes on within %d s only: %w", seekHolds, late))
 	}
 	return answers, err
+}
+
+// trySeek is what a seek would do, and changes nothing. It is refused as that one is where somebody is in the group who
+// is none of the copies.
+func (a *acting) trySeek(ctx context.Context) (control.Answer, error) {
+	dry := a.request
+	dry.DryRun = true
+	answers, errs := a.each(ctx, dry)
+	if errs[0] != nil {
+		return answers[0], errs[0]
+	}
+	dry.Leaving = []string{}
+	for i := range answers { // what else the others say does not count: it is the first that sets the offsets
+		if answers[i].Members == nil {
+			answers[0].Note = "whether others read in its group is found out by the seek itself: not all copies tell as whom they do"
+			return answers[0], nil
+		}
+		dry.Leaving = append(dry.Leaving, answers[i].Members...)
+	}
+	if err := dry.Check(); err != nil {
+		answers[0].Note = "whether others read in its group is found out by the seek itself: " + err.Error()
+		return answers[0], nil
+	}
+	return a.one(ctx, a.copies[0], dry)
 }
 
 func (f *ctlFlags) print(out io.Writer, answers []control.Answer, names map[string]string) error {

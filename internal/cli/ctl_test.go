@@ -219,10 +219,22 @@ func TestCtlRefusesASeekBesideOthers(t *testing.T) {
 	c.awaitCalls(4)
 	c.kc.WaitDrained(ctlGroup, "in")
 	before := fmt.Sprint(c.kc.Committed(ctlGroup, "in"))
-	c.addresses = c.addresses[:1]
+	both := c.addresses
+	c.addresses = both[:1]
 	got := c.byAddress("seek", "echo/default", "--to", "start")
-	if got.code != 1 || !strings.Contains(got.err, "the group has members") {
+	if got.code != 1 || !strings.Contains(got.err, "the group has members") || got.out != "" {
 		t.Errorf("exit %d\n%s%s", got.code, got.out, got.err)
+	}
+	holds := strings.Count(c.outputs[0](), "action=hold")
+	if holds > 0 {
+		t.Error("the copy stops reading for a seek that is refused")
+	}
+	if dry := c.byAddress("seek", "echo/default", "--to", "start", "--dry-run"); dry != got {
+		t.Errorf("the dry run says otherwise: exit %d\n%s%s", dry.code, dry.out, dry.err)
+	}
+	c.addresses = both
+	if dry := c.byAddress("seek", "echo/default", "--to", "start", "--dry-run"); dry.code != 0 || strings.Count(dry.out, " to 0\n") != 4 {
+		t.Errorf("the dry run of both: exit %d\n%s%s", dry.code, dry.out, dry.err)
 	}
 	c.kc.WaitMembers(ctlGroup, 2)
 	if after := fmt.Sprint(c.kc.Committed(ctlGroup, "in")); after != before {

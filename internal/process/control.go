@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
@@ -193,7 +194,14 @@ func (p *Process) seek(
 		}
 		defer p.Routes.Release(name, hold)
 	}
-	answer.Moves, err = p.Routes.Seek(ctx, name, r.Link, r.Seek, r.DryRun)
+	leaving := r.Leaving
+	if r.DryRun {
+		answer.Members = p.Routes.Members(name)
+	}
+	if leaving != nil {
+		leaving = slices.Concat(leaving, answer.Members)
+	}
+	answer.Moves, err = p.Routes.Seek(ctx, name, r.Link, r.Seek, r.DryRun, leaving)
 	return err
 }
 

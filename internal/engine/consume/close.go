@@ -70,7 +70,7 @@ func (s *session) leave(e *ending) error {
 	err := s.cl.LeaveGroupContext(polite)
 	late := polite.Err() != nil
 	cancel()
-	member, _ := s.cl.GroupMetadata()
+	member := s.member()
 	switch {
 	case member == "":
 		return err

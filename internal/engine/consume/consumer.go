@@ -89,6 +89,8 @@ type running interface {
 	// close ends the session in order, within the time of e, which may be brought forward meanwhile.
 	close(e *ending)
 	status() Status
+	// member is as whom the session is in its group; "" where it is in none, or not known by name.
+	member() string
 	partitions(now time.Time) []status.Partition
 }
 
@@ -220,6 +222,17 @@ func (c *Consumer) Hurry(ctx context.Context) {
 	if c.ending != nil {
 		c.ending.follow(ctx)
 	}
+}
+
+// Member returns as whom the consumer is in its group, "" where it is in none.
+func (c *Consumer) Member() string {
+	c.mu.Lock()
+	s := c.current
+	c.mu.Unlock()
+	if s == nil {
+		return ""
+	}
+	return s.member()
 }
 
 // Status says how a consumer is doing.

@@ -24,7 +24,7 @@ func (s *session) onAssigned(_ context.Context, _ *kgo.Client, added map[string]
 		return
 	}
 	signal(s.joined)
-	member, _ := s.cl.GroupMetadata()
+	member := s.member()
 	for topic, partitions := range added {
 		for _, id := range partitions {
 			s.assigned[topicPartition{topic, id}] = &assignment{

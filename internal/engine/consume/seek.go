@@ -40,7 +40,11 @@ func (noPlace) Is(target error) bool { return target == ErrTarget }
 // Seek sets the offsets from which the group that s names goes on; with dry it only says where to. Nobody may be in the
 // group: who has just left it is waited for, and Kafka refuses the commit of offsets by no member where one is left.
 // What it returns is sorted by topic and partition. Kafka takes all offsets or, where somebody is in the group, none.
-func Seek(ctx context.Context, access *kafka.Access, s *settings.Consumer, to *control.Target, dry bool) ([]control.Move, error) {
+//
+// A dry one asks for others in the group where leaving is not nil: it has the members that would have left.
+func Seek(
+	ctx context.Context, access *kafka.Access, s *settings.Consumer, to *control.Target, dry bool, leaving []string,
+) ([]control.Move, error) {
 	if s.GroupProtocol == settings.GroupShare {
 		return nil, ErrShareGroup
 	}
@@ -51,11 +55,14 @@ func Seek(ctx context.Context, access *kafka.Access, s *settings.Consumer, to *c
 	defer cl.Close()
 	k := seek{s: s, to: to, cl: cl, adm: kadm.NewClient(cl)}
 	moves, err := k.find(ctx)
-	if err != nil || dry {
+	if err != nil || dry && leaving == nil {
 		return moves, err
 	}
-	if err := k.waitAlone(ctx); err != nil {
+	if err := k.waitAlone(ctx, leaving); err != nil {
 		return nil, err
+	}
+	if dry {
+		return moves, nil
 	}
 	return moves, k.commit(ctx, moves)
 }
@@ -160,11 +167,11 @@ func (k *seek) target(l *kafka.PartitionLag, since kadm.ListedOffsets) (int64, e
 // aloneEvery spaces the questions whether somebody is left in the group.
 const aloneEvery = 250 * time.Millisecond
 
-// waitAlone waits until nobody is in the group.
-func (k *seek) waitAlone(ctx context.Context) error {
+// waitAlone waits until nobody is in the group, those left out who are leaving.
+func (k *seek) waitAlone(ctx context.Context, leaving []string) error {
 	var left []string // when the group last told
 	for {
-		members, err := k.members(ctx)
+		members, err := k.members(ctx, leaving)
 		if err == nil && len(members) == 0 {
 			return nil
 		}
@@ -181,7 +188,7 @@ func (k *seek) waitAlone(ctx context.Context) error {
 }
 
 // members names who is in the group: by the classic request, which knows no members of KIP-848, and by that one's.
-func (k *seek) members(ctx context.Context) ([]string, error) {
+func (k *seek) members(ctx context.Context, leaving []string) ([]string, error) {
 	classic, err := k.adm.DescribeGroups(ctx, k.s.Group)
 	if err != nil {
 		return nil, err
@@ -192,14 +199,20 @@ func (k *seek) members(ctx context.Context) ([]string, error) {
 	}
 	var names []string
 	for i := range g.Members {
+		if slices.Contains(leaving, g.Members[i].MemberID) {
+			continue
+		}
 		names = append(names, memberName(g.Members[i].ClientID, g.Members[i].ClientHost))
 	}
-	if len(names) > 0 {
+	if len(g.Members) > 0 {
 		return names, nil
 	}
 	// Brokers before 4.0 do not know it: then the first one's word counts, and that of the commit.
 	if consumer, err := k.adm.DescribeConsumerGroups(ctx, k.s.Group); err == nil {
 		for _, m := range consumer[k.s.Group].Members {
+			if slices.Contains(leaving, m.MemberID) {
+				continue
+			}
 			names = append(names, memberName(m.ClientID, m.ClientHost))
 		}
 	}

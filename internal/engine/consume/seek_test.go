@@ -54,14 +54,22 @@ func TestARealKafkaTakesOffsetsOfAnEmptyGroupAlone(t *testing.T) {
 			Settings: link, Access: access, Receiver: finished{}, Component: "echo", Observer: new(counts), Log: log,
 		})
 		kc.WaitDrained(name, name)
-		seek := func(patience time.Duration) error {
+		try := func(patience time.Duration, dry bool, leaving []string) error {
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
-			_, err := Seek(ctx, access, &link.Consumer, &control.Target{To: control.ToStart}, false)
+			_, err := Seek(ctx, access, &link.Consumer, &control.Target{To: control.ToStart}, dry, leaving)
 			return err
 		}
-		if err := seek(2 * time.Second); !errors.Is(err, ErrMembers) {
-			t.Errorf("%s: while it reads it says %v", member, err)
+		seek := func(patience time.Duration) error { return try(patience, false, nil) }
+		refused := seek(2 * time.Second)
+		if !errors.Is(refused, ErrMembers) {
+			t.Errorf("%s: while it reads it says %v", member, refused)
+		}
+		if err := try(2*time.Second, true, []string{"another"}); err == nil || err.Error() != refused.Error() {
+			t.Errorf("%s: a dry run says %v, not %v", member, err, refused)
+		}
+		if err := try(testkit.DefaultTimeout, true, []string{"another", c.Member()}); err != nil {
+			t.Errorf("%s: a dry run for when it has left says %v", member, err)
 		}
 		c.LeaveForGood()
 		stop, cancel := context.WithTimeout(t.Context(), testkit.DefaultTimeout)

@@ -282,6 +282,11 @@ func (s *session) fail(err error) {
 	}
 }
 
+func (s *session) member() string {
+	id, _ := s.cl.GroupMetadata()
+	return id
+}
+
 func (s *session) status() Status {
 	st := Status{Dispatch: s.d.Status()}
 	st.Joined, st.Problems = s.problems.list()

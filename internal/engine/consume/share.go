@@ -488,6 +488,8 @@ func (s *shareSession) close(e *ending) {
 	s.fetched.Close()
 }
 
+func (*shareSession) member() string { return "" }
+
 func (s *shareSession) status() Status {
 	letters := s.letters.Err()
 	s.mu.Lock()

@@ -346,8 +346,11 @@ const seekTimeout = 15 * time.Second
 
 // Seek sets the offsets from which the group of a name goes on; with dry it only says where to. text is what the
 // operator called it, which chooses where links of one name have groups of their own. Nothing of it may be read here:
-// it is paused or held.
-func (s *Set) Seek(ctx context.Context, name Name, text string, to *control.Target, dry bool) ([]control.Move, error) {
+// it is paused or held. Of a dry one leaving are the members that would have left the group ([Set.Members]); nil is not to
+// ask for others.
+func (s *Set) Seek(
+	ctx context.Context, name Name, text string, to *control.Target, dry bool, leaving []string,
+) ([]control.Move, error) {
 	asked, err := s.seekable(name, text)
 	if err != nil {
 		return nil, err
@@ -360,7 +363,7 @@ func (s *Set) Seek(ctx context.Context, name Name, text string, to *control.Targ
 	access.ConnectBy(s.Connector)
 	ctx, cancel := context.WithTimeout(ctx, seekTimeout)
 	defer cancel()
-	moves, err := consume.Seek(ctx, access, &asked.Consumer, to, dry)
+	moves, err := consume.Seek(ctx, access, &asked.Consumer, to, dry, leaving)
 	if err != nil {
 		if ctx.Err() != nil && !errors.Is(err, consume.ErrMembers) {
 			err = fmt.Errorf("%s: %w", access.Explain(err).Text, err)
@@ -371,6 +374,23 @@ func (s *Set) Seek(ctx context.Context, name Name, text string, to *control.Targ
 		moves[i].Topic = s.Secrets.Value(moves[i].Topic)
 	}
 	return moves, nil
+}
+
+// Members are as whom the readings of a name are in their groups, which they leave where the name is held. What others
+// read as well is not among them.
+func (s *Set) Members(name Name) []string {
+	s.readings.mu.Lock()
+	defer s.readings.mu.Unlock()
+	members := []string{}
+	for _, sub := range s.readings.open {
+		if sub.claim.id.named() != name || slices.ContainsFunc(sub.users, func(c *claim) bool { return c.id.named() != name }) {
+			continue
+		}
+		if member := sub.Member(); member != "" {
+			members = append(members, member)
+		}
+	}
+	return members
 }
 
 // seekable are the settings of what is read for a name.

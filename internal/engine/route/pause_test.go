@@ -168,7 +168,7 @@ func TestALinkThatReadsNothingIsNotPaused(t *testing.T) {
 		if err := b.set.Pause(echoName, byAlice()); !errors.Is(err, ErrReadsNothing) {
 			t.Errorf("pausing it says %v", err)
 		}
-		if _, err := b.set.Seek(b.t.Context(), echoName, targetID, &control.Target{To: control.ToEnd}, false); !errors.Is(err, ErrReadsNothing) {
+		if _, err := b.set.Seek(b.t.Context(), echoName, targetID, &control.Target{To: control.ToEnd}, false, nil); !errors.Is(err, ErrReadsNothing) {
 			t.Errorf("setting its offsets says %v", err)
 		}
 		if err := b.set.Hold(echoName, "h", byAlice()); !errors.Is(err, ErrReadsNothing) {
@@ -273,7 +273,7 @@ func until(after time.Duration) status.Pause {
 
 // seekTo sets offsets as an operator would have it done.
 func (b *bench) seekTo(to control.Target) ([]control.Move, error) {
-	return b.set.Seek(b.t.Context(), echoName, targetID, &to, false)
+	return b.set.Seek(b.t.Context(), echoName, targetID, &to, false, nil)
 }
 
 // TestASeekSetsOffsetsOfAllCopies: two copies are held, one of them sets the offsets, and both go on from there. Each
@@ -411,12 +411,15 @@ func TestSeeksThatMakeNoSenseAreRefused(t *testing.T) {
 				t.Errorf("%+v says %v", to, err)
 			}
 		}
-		moves, err := b.set.Seek(b.t.Context(), echoName, targetID, &control.Target{To: control.ToStart}, true)
+		moves, err := b.set.Seek(b.t.Context(), echoName, targetID, &control.Target{To: control.ToStart}, true, nil)
 		if want := (control.Move{Topic: "in", Partition: 0, From: 1, To: 0}); err != nil || len(moves) != 3 || moves[0] != want {
 			t.Errorf("a dry run says %+v, %v", moves, err)
 		}
 		if after := b.kc.Committed(defaultGroup, "in"); fmt.Sprint(after) != fmt.Sprint(before) {
 			t.Errorf("the offsets went from %v to %v", before, after)
+		}
+		if mine := b.set.Members(echoName); mine == nil || len(mine) > 0 {
+			t.Errorf("who reads nothing is in its group as %q", mine)
 		}
 		b.set.Drop(target(nil).id)
 		b.put(target(b.config("in", "group_protocol", "share", "consumer_group", "shared")))

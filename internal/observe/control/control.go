@@ -2,6 +2,7 @@ package control
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -69,9 +70,12 @@ type Request struct {
 	// Hold names a hold among those of all copies, Seconds are how long it lasts at most.
 	Hold    string `json:"hold,omitempty"`
 	Seconds int    `json:"seconds,omitempty"`
-	// Seek is where to; DryRun only says what would be done.
-	Seek   *Target `json:"seek,omitempty"`
-	DryRun bool    `json:"dry_run,omitempty"`
+	// Seek is where to; DryRun only says what would be done. With Leaving it is refused as the seek would be where others
+	// are in the group than this copy and the members that Leaving names, which are those of the other copies that would
+	// be held. Only who says that he knows it gets it: see Answer.Members.
+	Seek    *Target  `json:"seek,omitempty"`
+	DryRun  bool     `json:"dry_run,omitempty"`
+	Leaving []string `json:"leaving,omitzero"`
 	// Look says which records are to be shown.
 	Look *View `json:"look,omitempty"`
 }
@@ -94,6 +98,8 @@ const (
 	MaxShown = 100
 	// maxFilters bounds what each record is compared with.
 	maxFilters = 8
+	// maxLeaving bounds the ids of members that a request names, in bytes together: they are to fit in MaxRequest.
+	maxLeaving = 12 << 10
 )
 
 // Move is what a seek does with one partition. From is -1 where the group had no offset.
@@ -119,6 +125,9 @@ type Answer struct {
 	// Note says what else is to be known of it.
 	Note  string `json:"note,omitempty"`
 	Moves []Move `json:"moves,omitempty"`
+	// Members are as whom the copy is in the group of which a dry run of a seek was; nil tells nothing of it, as copies
+	// of a version do that knows no Request.Leaving.
+	Members []string `json:"members,omitzero"`
 	// Records are those that were to be shown; More tells that there are others behind them, and Hidden that keys, values
 	// and headers' values are not told, because provider_control_payloads does not allow it.
 	Records []Shown `json:"records,omitempty"`
@@ -203,9 +212,22 @@ func (r *Request) Check() error {
 	case r.Action == Hold && (r.Seconds < 1 || r.Seconds > maxSeconds):
 		return fmt.Errorf("a hold lasts from 1 to %d seconds", maxSeconds)
 	case r.Action == Seek:
-		return r.Seek.check()
+		return cmp.Or(r.Seek.check(), r.checkLeaving())
 	case r.Action == Look:
 		return r.Look.check()
+	}
+	return nil
+}
+
+func (r *Request) checkLeaving() error {
+	if r.Leaving != nil && !r.DryRun {
+		return errors.New("members that would leave go with a dry run")
+	}
+	bytes := 0
+	for _, member := range r.Leaving {
+		if bytes += len(member) + len(`"",`); bytes > maxLeaving {
+			return fmt.Errorf("the members that would leave have names of more than %d bytes together", maxLeaving)
+		}
 	}
 	return nil
 }
