@@ -353,19 +353,28 @@ func (a *acting) trySeek(ctx context.Context) (control.Answer, error) {
 	if errs[0] != nil {
 		return answers[0], errs[0]
 	}
+	var unknown string
+	if dry.Leaving, unknown = membersOf(answers, dry); unknown != "" {
+		answers[0].Note = "whether others read in its group is found out by the seek itself: " + unknown
+		return answers[0], nil
+	}
+	return a.one(ctx, a.copies[0], dry)
+}
+
+// membersOf are the members as whom copies read, which a dry run is to leave out, or why that is not known. What else
+// the answers say does not count: it is the first copy that sets the offsets.
+func membersOf(answers []control.Answer, dry control.Request) (members []string, unknown string) {
 	dry.Leaving = []string{}
-	for i := range answers { // what else the others say does not count: it is the first that sets the offsets
+	for i := range answers {
 		if answers[i].Members == nil {
-			answers[0].Note = "whether others read in its group is found out by the seek itself: not all copies tell as whom they do"
-			return answers[0], nil
+			return nil, "not all copies tell as whom they read"
 		}
 		dry.Leaving = append(dry.Leaving, answers[i].Members...)
 	}
 	if err := dry.Check(); err != nil {
-		answers[0].Note = "whether others read in its group is found out by the seek itself: " + err.Error()
-		return answers[0], nil
+		return nil, err.Error()
 	}
-	return a.one(ctx, a.copies[0], dry)
+	return dry.Leaving, ""
 }
 
 func (f *ctlFlags) print(out io.Writer, answers []control.Answer, names map[string]string) error {

@@ -233,7 +233,8 @@ func TestCtlRefusesASeekBesideOthers(t *testing.T) {
 		t.Errorf("the dry run says otherwise: exit %d\n%s%s", dry.code, dry.out, dry.err)
 	}
 	c.addresses = both
-	if dry := c.byAddress("seek", "echo/default", "--to", "start", "--dry-run"); dry.code != 0 || strings.Count(dry.out, " to 0\n") != 4 {
+	dry := c.byAddress("seek", "echo/default", "--to", "start", "--dry-run")
+	if dry.code != 0 || strings.Count(dry.out, " to 0\n") != 4 {
 		t.Errorf("the dry run of both: exit %d\n%s%s", dry.code, dry.out, dry.err)
 	}
 	c.kc.WaitMembers(ctlGroup, 2)
@@ -345,5 +346,34 @@ func TestCtlTellsCopiesApart(t *testing.T) {
 	bridges.Providers = append(bridges.Providers, *copies[2])
 	if got := wordsOf(bridges); got != status.OfLinks {
 		t.Errorf("a bridge and a provider have %s", got.Link())
+	}
+}
+
+func TestADryRunLeavesOutTheMembersThatCopiesTell(t *testing.T) {
+	t.Parallel()
+	dry := control.Request{Action: control.Seek, Link: "a", Seek: &control.Target{To: control.ToEnd}, DryRun: true}
+	long := make([]string, 400)
+	for i := range long {
+		long[i] = strings.Repeat("m", 40)
+	}
+	for name, test := range map[string]struct {
+		told    [][]string
+		members []string
+		unknown string
+	}{
+		"nobody reads":            {[][]string{{}, {}}, []string{}, ""},
+		"two copies":              {[][]string{{"a"}, {}, {"b", "c"}}, []string{"a", "b", "c"}, ""},
+		"one of an older release": {[][]string{{"a"}, nil}, nil, "not all copies tell"},
+		"too many":                {[][]string{long}, nil, "names of more than 12288 bytes"},
+	} {
+		var answers []control.Answer
+		for _, members := range test.told {
+			answers = append(answers, control.Answer{OK: true, Members: members})
+		}
+		members, unknown := membersOf(answers, dry)
+		if !slices.Equal(members, test.members) || (members == nil) != (test.members == nil) ||
+			!strings.Contains(unknown, test.unknown) || (unknown == "") != (test.unknown == "") {
+			t.Errorf("%s: %q, %s", name, members, unknown)
+		}
 	}
 }

@@ -346,8 +346,8 @@ const seekTimeout = 15 * time.Second
 
 // Seek sets the offsets from which the group of a name goes on; with dry it only says where to. text is what the
 // operator called it, which chooses where links of one name have groups of their own. Nothing of it may be read here:
-// it is paused or held. Of a dry one leaving are the members that would have left the group ([Set.Members]); nil is not to
-// ask for others.
+// it is paused or held. Of a dry one leaving are the members that would have left the group ([Set.Members]); nil is not
+// to ask for others.
 func (s *Set) Seek(
 	ctx context.Context, name Name, text string, to *control.Target, dry bool, leaving []string,
 ) ([]control.Move, error) {
