@@ -21,12 +21,15 @@ import (
 // FakeHostOptions describe a fake host.
 type FakeHostOptions struct {
 	Lattice string // default "default"
-	// ShutdownDelay is how long a provider may take to answer a shutdown before it is killed, default 300ms as in a
-	// real host.
+	// ShutdownDelay is how long a provider may take to answer a shutdown before it is killed, default [DefaultTimeout]:
+	// a real host's [HostShutdownDelay] may be over before a loaded machine has done what it has to.
 	ShutdownDelay time.Duration
 	// RPCTimeout is the host data's default_rpc_timeout_ms, default 2s.
 	RPCTimeout time.Duration
 }
+
+// HostShutdownDelay is how long a real host waits for the answer to a shutdown where nobody has set anything else.
+const HostShutdownDelay = 300 * time.Millisecond
 
 // FakeHost plays the wasmCloud host towards providers: it starts them with host data, puts and deletes links, seals
 // secrets, updates config, asks for health and shuts down, on the subjects and with the payloads of a real 1.9 host.
@@ -56,7 +59,7 @@ func NewFakeHost(t testing.TB, ns *NATSServer, opts FakeHostOptions) *FakeHost {
 		opts.Lattice = "default"
 	}
 	if opts.ShutdownDelay == 0 {
-		opts.ShutdownDelay = 300 * time.Millisecond
+		opts.ShutdownDelay = DefaultTimeout
 	}
 	if opts.RPCTimeout == 0 {
 		opts.RPCTimeout = 2 * time.Second

@@ -184,6 +184,7 @@ func TestAFakeHostWaitsForHealthAndShutsDown(t *testing.T) {
 	}
 
 	s.mute = true
+	host.opts.ShutdownDelay = HostShutdownDelay
 	p.Restart()
 	p.WaitHealthy()
 	if result := p.Shutdown(); result.Replied || !p.Exited() || !errors.Is(p.Err(), context.Canceled) {

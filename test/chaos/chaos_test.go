@@ -153,7 +153,7 @@ func newWorld(t *testing.T, cfg config) *world {
 	w.component = testkit.NewComponent(t, w.nats, testkit.ComponentOptions{
 		ID: componentID, Provider: providerKey, Count: 10_000, Handler: w.witness.handle,
 	})
-	w.host = testkit.NewFakeHost(t, w.nats, testkit.FakeHostOptions{})
+	w.host = testkit.NewFakeHost(t, w.nats, testkit.FakeHostOptions{ShutdownDelay: testkit.HostShutdownDelay})
 	for i, address := range fleet.FreeAddresses(t, cfg.copies) {
 		host := w.host
 		if i > 0 {

@@ -74,7 +74,7 @@ func newWorld(t *testing.T, cfg config) *world {
 		}
 	}
 	w.createTopics()
-	w.host = testkit.NewFakeHost(t, w.nats, testkit.FakeHostOptions{})
+	w.host = testkit.NewFakeHost(t, w.nats, testkit.FakeHostOptions{ShutdownDelay: testkit.HostShutdownDelay})
 	w.link(0)
 	for range copies {
 		c := &instance{host: w.host.Peer(), lattice: testkit.NewProxy(t, w.nats.Addr())}

@@ -1,6 +1,7 @@
 package overview
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -360,7 +361,7 @@ func TestProvidersOfALatticeAreAsked(t *testing.T) {
 	respond(t, nc, "wasmbus.rpc.mine.a.status", encoded(t, well("a", "N2")), encoded(t, well("a", "N1")))
 	respond(t, nc, "wasmbus.rpc.mine.b.status", encoded(t, well("b", "N1")))
 
-	asker, err := ByNATS(NATSOptions{URL: ns.URL(), Lattice: "mine", Timeout: 2 * time.Second})
+	asker, err := ByNATS(NATSOptions{URL: ns.URL(), Lattice: "mine", Timeout: 5 * time.Second}) // which the silent one costs
 	answer, err := ask(t, asker, err)
 	if err != nil {
 		t.Fatal(err)
@@ -377,7 +378,7 @@ func TestProvidersOfALatticeAreAsked(t *testing.T) {
 	}
 
 	asker, err = ByNATS(NATSOptions{URL: ns.URL(), Lattice: "mine", Providers: []string{"a", "nobody"},
-		Timeout: 2 * time.Second})
+		Timeout: testkit.DefaultTimeout})
 	answer, err = ask(t, asker, err)
 	if err != nil || len(answer.Providers) != 2 || len(answer.Silent) != 1 ||
 		!strings.Contains(answer.Silent[0], "nobody of that key") {
@@ -404,11 +405,11 @@ func TestNobodyToAskIsExplained(t *testing.T) {
 		"a lattice without hosts":                {NATSOptions{Lattice: "empty"}, "no host of the lattice empty answers"},
 		"a lattice without this provider":        {NATSOptions{Lattice: "other"}, "no host of the lattice other runs a messaging-kafka"},
 		"a key that nobody has":                  {NATSOptions{Lattice: "other", Providers: []string{"x"}}, "nobody of that key listens"},
-		"a provider that does not answer":        {NATSOptions{Lattice: "other", Providers: []string{"silent"}}, "no answer within"},
+		"a provider that does not answer":        {NATSOptions{Lattice: "other", Providers: []string{"silent"}, Timeout: 2 * time.Second}, "no answer within"},
 		"a provider that answers something else": {NATSOptions{Lattice: "other", Providers: []string{"garbled"}}, errNoStatus.Error()},
 	} {
 		t.Run(name, func(t *testing.T) {
-			test.opts.URL, test.opts.Timeout = ns.URL(), time.Second
+			test.opts.URL, test.opts.Timeout = ns.URL(), cmp.Or(test.opts.Timeout, testkit.DefaultTimeout)
 			asker, err := ByNATS(test.opts)
 			if _, err = ask(t, asker, err); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)

@@ -3,6 +3,7 @@ package consume
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"strings"
@@ -30,7 +31,7 @@ func TestARealKafkaTakesOffsetsOfAnEmptyGroupAlone(t *testing.T) {
 	brokers := testkit.RealKafka(t, testkit.KafkaOptions{}).Brokers()
 	kc := testkit.NewClient(t, brokers)
 	for _, member := range []string{"classic", "consumer", "classic static", "consumer static"} {
-		name := "seek-" + strings.ReplaceAll(member, " ", "-")
+		name := fmt.Sprintf("seek-%s-%d", strings.ReplaceAll(member, " ", "-"), time.Now().UnixNano()) // others may have run it on this Kafka
 		kc.Topic(name, 1, nil)
 		kc.Produce(&kgo.Record{Topic: name, Value: []byte("a")}, &kgo.Record{Topic: name, Value: []byte("b")})
 		protocol, static, _ := strings.Cut(member, " ")

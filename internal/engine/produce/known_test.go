@@ -15,7 +15,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/messaging-kafka/messaging-kafka/internal/base/deadline"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
@@ -51,14 +50,24 @@ func TestWhatWasSentToABrokerThatStandsStillIsNotKnown(t *testing.T) {
 				cluster, proxy := startProxiedKafka(t, kfake.SeedTopics(1, "t"))
 				link := settings.Producer{Client: producerSettings()}
 				change(&link.Client)
-				link.Client.PublishTimeout = 2 * time.Second
 				publisher := publisherFor(t, cluster, link, settings.CreateTopics{})
 				if _, err := publish(t.Context(), publisher, outgoing("t", "before")); err != nil {
 					t.Fatal(err)
 				}
 				proxy.Pause()
-				_, err := publish(t.Context(), publisher, outgoing("t", strings.Repeat("v", size)))
-				wantNotKnown(t, err)
+				c := publisher.client()
+				recordOver, before := endRecords(t, c), c.written.Load()
+				ctx, callerOver := testkit.Ending(t)
+				ended := beginPublish(ctx, publisher, outgoing("t", strings.Repeat("v", size)))
+				testkit.Eventually(t, testkit.DefaultTimeout, func() error {
+					if c.written.Load() == before {
+						return errors.New("nothing is sent")
+					}
+					return nil
+				})
+				recordOver()
+				callerOver()
+				wantNotKnown(t, <-ended)
 				proxy.Resume()
 				testkit.Eventually(t, testkit.DefaultTimeout, func() error {
 					if n := cluster.PartitionInfo("t", 0).HighWatermark; n != 2 {
@@ -77,8 +86,6 @@ func TestWhatALeaderStoredBeforeItCeasedToLeadIsNotKnown(t *testing.T) {
 	t.Parallel()
 	cluster, proxy := startProxiedKafka(t, kfake.SeedTopics(1, "t"))
 	publisher := publisherFor(t, cluster, settings.Producer{}, settings.CreateTopics{})
-	// The client gives a record up at its next attempt only, which has to come before the end of publish_timeout.
-	publisher.client().deadlines = newDeadlines(3 * time.Second)
 	if _, err := publish(t.Context(), publisher, outgoing("t", "before")); err != nil {
 		t.Fatal(err)
 	}
@@ -90,11 +97,8 @@ func TestWhatALeaderStoredBeforeItCeasedToLeadIsNotKnown(t *testing.T) {
 		}
 		return failProduce(req, kerr.NotLeaderForPartition.Code)
 	})
-	ended := make(chan error, 1)
-	go func() {
-		_, err := publish(context.Background(), publisher, outgoing("t", "v"))
-		ended <- err
-	}()
+	over := endRecords(t, publisher.client())
+	ended := beginPublish(context.Background(), publisher, outgoing("t", "v"))
 	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
 		if n := cluster.PartitionInfo("t", 0).HighWatermark; n != 2 {
 			return fmt.Errorf("%d records are stored", n)
@@ -103,10 +107,14 @@ func TestWhatALeaderStoredBeforeItCeasedToLeadIsNotKnown(t *testing.T) {
 	})
 	proxy.Cut()
 	proxy.Resume()
+	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
+		if attempts.Load() < 2 {
+			return errors.New("there is no second attempt, so the test shows nothing")
+		}
+		return nil
+	})
+	over() // the client gives the record up at its next attempt
 	wantNotKnown(t, <-ended, "no acknowledgement")
-	if attempts.Load() < 2 {
-		t.Error("there was no second attempt, so the test shows nothing")
-	}
 }
 
 func TestNobodyIsGivenUpForAnotherRecordsTime(t *testing.T) {
@@ -119,13 +127,8 @@ func TestNobodyIsGivenUpForAnotherRecordsTime(t *testing.T) {
 	proxy.Down()
 	publisher := publisherFor(t, cluster, settings.Producer{}, settings.CreateTopics{})
 	c := publisher.client()
-	publish := func(value string, time *deadline.Shared, buffered int64) chan error {
-		c.deadlines = time
-		ended := make(chan error, 1)
-		go func() {
-			_, err := publish(context.Background(), publisher, outgoing("t", value))
-			ended <- err
-		}()
+	publish := func(value string, buffered int64) <-chan error {
+		ended := beginPublish(context.Background(), publisher, outgoing("t", value))
 		testkit.Eventually(t, testkit.DefaultTimeout, func() error {
 			if n := c.client().BufferedProduceRecords(); n < buffered {
 				return fmt.Errorf("%d records are with the client", n)
@@ -134,9 +137,13 @@ func TestNobodyIsGivenUpForAnotherRecordsTime(t *testing.T) {
 		})
 		return ended
 	}
-	first := publish("first", newDeadlines(2*time.Second), 1)
-	second := publish("second", newDeadlines(time.Minute), 2)
-	wantError(t, <-first, ClassUnavailable, "not stored")
+	over := endRecords(t, c)
+	first := publish("first", 1)
+	c.deadlines = newDeadlines(time.Minute)
+	second := publish("second", 2)
+	waitFailure(t, c, "connection refused")
+	over()
+	wantAwayOrLate(t, <-first, "not stored")
 	proxy.Up()
 	if err := <-second; err != nil {
 		t.Errorf("the second record was given up: %v", err)

@@ -3,6 +3,7 @@ package produce
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/deadline"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
@@ -70,6 +72,49 @@ func acquire(t testing.TB, pool *Pool, cluster settings.Cluster, producer settin
 // limited returns a publisher for a link, by what another one has.
 func limited(p *Publisher, link settings.Producer, create settings.CreateTopics) *Publisher {
 	return NewPublisher(p.handle.Load(), link, create, nil)
+}
+
+// endRecords has the time of the records that a client is given from now on be over when the returned function is called.
+func endRecords(t testing.TB, c *client) (over func()) {
+	t.Helper()
+	ctx, over := testkit.Ending(t)
+	c.deadlines = deadline.New(ctx, time.Hour, time.Hour, nil)
+	return over
+}
+
+// waitFailure waits until a client has met a failure of Kafka whose explanation has a word in it.
+func waitFailure(t testing.TB, c *client, word string) {
+	t.Helper()
+	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
+		failure := c.access.LastFailure()
+		if failure == nil {
+			return errors.New("nothing has failed")
+		}
+		if text := c.access.Explain(failure).Text; !strings.Contains(text, word) {
+			return fmt.Errorf("what has failed is: %s", text)
+		}
+		return nil
+	})
+}
+
+// wantAwayOrLate checks an error of Kafka that is out of reach, where it is a matter of moments whether that is known.
+func wantAwayOrLate(t *testing.T, err error, words ...string) {
+	t.Helper()
+	failed, ok := errors.AsType[*Error](err)
+	if !ok || failed.Class != ClassUnavailable && failed.Class != ClassTimedOut {
+		t.Fatalf("got %v", err)
+	}
+	wantError(t, err, failed.Class, words...)
+}
+
+// beginPublish publishes one record beside the test.
+func beginPublish(ctx context.Context, p *Publisher, out record.Outgoing) <-chan error {
+	ended := make(chan error, 1)
+	go func() {
+		_, err := publish(ctx, p, out)
+		ended <- err
+	}()
+	return ended
 }
 
 // publish publishes one record.

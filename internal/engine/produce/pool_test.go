@@ -269,6 +269,9 @@ func TestBufferIsBounded(t *testing.T) {
 		t.Fatal("the buffer is not empty")
 	}
 	defer handle.client().buffer.Release(handle.client().bufferSize())
+	if err := handle.client().identify(handle.client().wait(t.Context()), "t"); err != nil { // which comes before the wait for room
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	_, err := produceAll(ctx, handle, outgoing("t", "v"))

@@ -2,7 +2,6 @@ package produce
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"net"
@@ -325,30 +324,30 @@ func TestKafkaOutOfReachIsNamed(t *testing.T) {
 	}
 	addr := listener.Addr().String()
 	_ = listener.Close()
-	link := settings.Producer{Client: producerSettings()}
-	link.Client.PublishTimeout = 500 * time.Millisecond
-	publisher := publisherFor(t, &kafkaCluster{addr: addr}, link, settings.CreateTopics{})
-	_, err = publish(t.Context(), publisher, outgoing("t", "v"))
-	wantError(t, err, ClassUnavailable, "connection refused", addr, "not stored")
+	publisher := publisherFor(t, &kafkaCluster{addr: addr}, settings.Producer{}, settings.CreateTopics{})
+	ctx, over := testkit.Ending(t)
+	ended := beginPublish(ctx, publisher, outgoing("t", "v"))
+	waitFailure(t, publisher.client(), "connection refused")
+	over()
+	wantError(t, <-ended, ClassUnavailable, "connection refused", addr, "not stored")
 }
 
 func TestKafkaThatGoesAwayIsNamed(t *testing.T) {
 	t.Parallel()
 	cluster := startKafka(t, kfake.SeedTopics(1, "t"))
-	link := settings.Producer{Client: producerSettings()}
-	link.Client.PublishTimeout = time.Second
-	publisher := publisherFor(t, cluster, link, settings.CreateTopics{})
+	publisher := publisherFor(t, cluster, settings.Producer{}, settings.CreateTopics{})
 	if _, err := publish(t.Context(), publisher, outgoing("t", "v")); err != nil {
 		t.Fatal(err)
 	}
 	cluster.Close()
-	_, err := publish(t.Context(), publisher, outgoing("t", "v"))
+	recordOver := endRecords(t, publisher.client())
+	ctx, callerOver := testkit.Ending(t)
+	ended := beginPublish(ctx, publisher, outgoing("t", "v"))
+	waitFailure(t, publisher.client(), "connection refused")
+	recordOver()
+	callerOver()
 	// Whether the client is sure that the record was never sent is a matter of moments.
-	var failed *Error
-	if !errors.As(err, &failed) || failed.Class != ClassUnavailable && failed.Class != ClassTimedOut {
-		t.Fatalf("got %v", err)
-	}
-	wantError(t, err, failed.Class, "connection refused", cluster.addr)
+	wantAwayOrLate(t, <-ended, "connection refused", cluster.addr)
 }
 
 func TestWrongCredentialsAreNamedWithoutThePassword(t *testing.T) {
@@ -358,10 +357,12 @@ func TestWrongCredentialsAreNamedWithoutThePassword(t *testing.T) {
 	where.Security = settings.Security{
 		Protocol: settings.SASLPlaintext, Mechanism: settings.Plain, Username: "app", Password: settings.NewSecret("hush-hush"),
 	}
-	producer := producerSettings()
-	producer.PublishTimeout = time.Second
-	handle := acquire(t, NewPool(quiet()), where, producer)
-	_, err := produceAll(t.Context(), handle, outgoing("t", "v"))
+	publisher := acquire(t, NewPool(quiet()), where, producerSettings())
+	ctx, over := testkit.Ending(t)
+	ended := beginPublish(ctx, publisher, outgoing("t", "v"))
+	waitFailure(t, publisher.client(), "sasl_password")
+	over()
+	err := <-ended
 	wantError(t, err, ClassUnavailable, `"app"`, "sasl_password")
 	if strings.Contains(err.Error(), "hush") {
 		t.Errorf("the password is shown: %v", err)

@@ -140,9 +140,21 @@ func TestConnectGivesUpWithItsContextAndItsParent(t *testing.T) {
 	ns := testkit.NATS(t, testkit.NATSOptions{})
 	ns.Stop()
 	data := &hostdata.Data{Lattice: "l", ProviderKey: "k", LatticeURL: ns.URL()}
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if _, err := Connect(ctx, data, Options{}); !errors.Is(err, context.DeadlineExceeded) ||
+	ctx, over := testkit.Ending(t)
+	var log testkit.Log
+	ended := make(chan error, 1)
+	go func() {
+		_, err := Connect(ctx, data, Options{Logger: log.Logger()})
+		ended <- err
+	}()
+	testkit.Eventually(t, testkit.DefaultTimeout, func() error {
+		if !log.Contains("trying again") {
+			return errors.New("not tried yet")
+		}
+		return nil
+	})
+	over()
+	if err := <-ended; !errors.Is(err, context.DeadlineExceeded) ||
 		!errors.Is(err, nats.ErrNoServers) {
 		t.Errorf("got %v", err)
 	}

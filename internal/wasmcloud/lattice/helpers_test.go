@@ -133,7 +133,6 @@ type fixture struct {
 type fixtureOptions struct {
 	session  Options
 	spec     testkit.ProviderSpec
-	host     testkit.FakeHostOptions
 	recorder *recorder
 	before   []testkit.Link // put before the provider starts
 }
@@ -144,7 +143,7 @@ func newFixture(t *testing.T, o fixtureOptions) *fixture {
 		o.recorder = newRecorder()
 	}
 	f := &fixture{ns: testkit.NATS(t, testkit.NATSOptions{}), recorder: o.recorder}
-	f.host = testkit.NewFakeHost(t, f.ns, o.host)
+	f.host = testkit.NewFakeHost(t, f.ns, testkit.FakeHostOptions{})
 	for _, l := range o.before {
 		f.host.PutLink(l)
 	}

@@ -49,7 +49,7 @@ func newBench(t *testing.T) *bench {
 
 // patientHost is longer than a real host waits for the answer to a shutdown, since a test machine may be busy, and
 // shorter than anything that a shutdown must not wait for.
-const patientHost = 5 * time.Second
+const patientHost = 10 * time.Second
 
 func (b *bench) topics(names ...string) {
 	for _, n := range names {

@@ -89,6 +89,8 @@ func TestACallThatAFrozenHostDoesNotTakeIsHeldAndNotCounted(t *testing.T) {
 		p.WaitHealthy()
 		b.kc.ProduceText("in", "a", "b")
 		p.WaitUnhealthy("component echo takes no calls", "handle_timeout (100ms)", "nobody took the call")
+		// From now on it is long enough for a call that is taken, however loaded the machine is.
+		put("handle_timeout", "1m", "max_attempts", "1", "dead_letter_topic", "dlq")
 		thaw()
 		handled := component()
 		b.kc.WaitDrained("wasmcloud.default.echo.default", "in")

@@ -28,13 +28,13 @@ func TestACallThatIsTakenByNobodyWasNotAccepted(t *testing.T) {
 	client := newClient(t, connect(t, s), ClientOptions{})
 	p := newPeer(t, connect(t, s), "f")
 	for name, size := range map[string]int{"in one message": 1, "in several": 3 << 20} {
-		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		err := client.Invoke(ctx, invocation("f", make([]byte, size)), nil)
-		cancel()
-		if !errors.Is(err, ErrNotAccepted) || !errors.Is(err, context.DeadlineExceeded) {
+		ctx, over := testkit.Ending(t)
+		done := begin(ctx, client, make([]byte, size), nil)
+		p.next(p.calls)
+		over()
+		if err := wait(t, done); !errors.Is(err, ErrNotAccepted) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%s: %v", name, err)
 		}
-		p.next(p.calls)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -47,11 +47,12 @@ func TestACallThatIsAcceptedAndNotAnsweredWasAccepted(t *testing.T) {
 	s := runNATS(t, defaultPayload)
 	client := newClient(t, connect(t, s), ClientOptions{})
 	p := newPeer(t, connect(t, s), "f")
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
+	ctx, over := testkit.Ending(t)
 	done := begin(ctx, client, []byte("x"), nil)
 	p.accept(p.next(p.calls))
 	p.end()
+	eventually(t, "the accept is taken", func() bool { return client.pending()[0].taken() })
+	over()
 	if err := wait(t, done); errors.Is(err, ErrNotAccepted) || errors.Is(err, ErrDisconnected) ||
 		!errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
@@ -112,23 +113,6 @@ func TestCallsOfAPeerThatIsGoneAreCut(t *testing.T) {
 	}
 }
 
-// ending is a context whose time is over when the test says so.
-type ending struct {
-	context.Context
-	over chan struct{}
-}
-
-func (e *ending) Deadline() (time.Time, bool) { return time.Now().Add(time.Hour), true }
-func (e *ending) Done() <-chan struct{}       { return e.over }
-func (e *ending) Err() error {
-	select {
-	case <-e.over:
-		return context.DeadlineExceeded
-	default:
-		return nil
-	}
-}
-
 // Peers are asked once a second, and the time of a call may be over before that.
 func TestACallWhosePeerWentRightBeforeItsTimeWasOverIsCut(t *testing.T) {
 	s := runNATS(t, defaultPayload)
@@ -139,7 +123,7 @@ func TestACallWhosePeerWentRightBeforeItsTimeWasOverIsCut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx := &ending{withPatience(t), make(chan struct{})}
+		ctx, over := testkit.Ending(t)
 		done := make(chan error, 1)
 		go func() { done <- client.Invoke(ctx, invocation("f"+strconv.FormatBool(goes), []byte("x")), nil) }()
 		p.accept(p.next(p.calls))
@@ -154,7 +138,7 @@ func TestACallWhosePeerWentRightBeforeItsTimeWasOverIsCut(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		close(ctx.over)
+		over()
 		if err := wait(t, done); errors.Is(err, ErrCut) != goes || errors.Is(err, ErrDisconnected) {
 			t.Errorf("goes %v: got %v", goes, err)
 		}
@@ -353,12 +337,13 @@ func TestACallWhoseConnectionIsHalfOpenSaysNothingOfThePeer(t *testing.T) {
 	defer proxy.Resume()
 	client := newClient(t, nc, ClientOptions{})
 	p := newPeer(t, connect(t, s), "f")
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-	defer cancel()
+	ctx, over := testkit.Ending(t)
 	done := begin(ctx, client, []byte("x"), nil)
 	p.accept(p.next(p.calls))
 	p.end()
+	eventually(t, "the accept is taken", func() bool { return client.pending()[0].taken() })
 	proxy.Pause()
+	over()
 	if err := wait(t, done); !errors.Is(err, ErrDisconnected) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
