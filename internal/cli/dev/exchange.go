@@ -236,11 +236,7 @@ func (x *exchange) show(record *kgo.Record) (ours bool, err error) {
 		return ours, x.r.screen.show(line)
 	}
 	text := fmt.Appendf(nil, "%s partition %d offset %d (%s): ", record.Topic, record.Partition, record.Offset, took)
-	most := len(record.Value)
-	if x.r.opts.Interactive {
-		most = maxShown
-	}
-	return ours, x.r.screen.show(append(appendPrintable(text, record.Value, most), '\n'))
+	return ours, x.r.screen.show(append(appendValue(text, record.Value, x.r.opts.Interactive), '\n'))
 }
 
 // giveUp says that the echoes that are due do not come, and stops to wait for them.

@@ -29,6 +29,18 @@ func appendPrintable(b, value []byte, most int) []byte {
 	return b
 }
 
+// appendValue appends a record's value, which may be null, to a line: for somebody who types, its beginning.
+func appendValue(b, value []byte, interactive bool) []byte {
+	if value == nil {
+		return append(b, "null"...)
+	}
+	most := len(value)
+	if interactive {
+		most = maxShown
+	}
+	return appendPrintable(b, value, most)
+}
+
 func printable(text []byte) bool {
 	for len(text) > 0 {
 		r, size := utf8.DecodeRune(text)

@@ -216,7 +216,7 @@ func (r *runner) lineReader(source io.Reader, file *os.File) (next func() (line,
 // readLine reads up to the end of a line, or of the input; an end of the input behind a line end is no further line.
 // Nothing is kept of a line that is too long.
 func readLine(from *bufio.Reader) (line, error) {
-	var whole []byte
+	whole := []byte{} // an empty line is an empty value, and no tombstone
 	tooLong := false
 	for {
 		part, err := from.ReadSlice('\n')

@@ -44,6 +44,9 @@ func TestLinesAreReadHoweverTheyArrive(t *testing.T) {
 					if l.err != nil {
 						l.value = []byte("!")
 					}
+					if l.value == nil {
+						t.Errorf("line %d would be a tombstone", len(got)+1)
+					}
 					got = append(got, string(l.value))
 				}
 				if len(got) != len(test.want) {

@@ -184,16 +184,7 @@ func (t *trial) show(r *kgo.Record, positions shownTo) error {
 		}
 	}
 	text = append(text, ": "...)
-	if r.Value == nil {
-		text = append(text, "null"...)
-	} else {
-		most := len(r.Value)
-		if t.opts.Interactive {
-			most = maxShown
-		}
-		text = appendPrintable(text, r.Value, most)
-	}
-	return t.screen.show(append(text, '\n'))
+	return t.screen.show(append(appendValue(text, r.Value, t.opts.Interactive), '\n'))
 }
 
 func (t *trial) isInput(topic string) bool {
