@@ -86,6 +86,34 @@ func TestRequestsOnNATSAreAnsweredWithThePosition(t *testing.T) {
 	ns.WaitNoInterest("kafka.orders.new")
 }
 
+// TestSubjectsOnNATSNameTheKeyOnEachRoute: on one that sends all to one topic, and on one that hands whole records over
+// besides.
+func TestSubjectsOnNATSNameTheKeyOnEachRoute(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("orders", 1)
+	k.Topic("read", 1)
+	client := testkit.NewClient(t, k.Brokers())
+	app := newApplication(t, nil)
+	ns := testkit.NATS(t, testkit.NATSOptions{})
+	nc := ns.Connect()
+	b := start(t, file(k.Brokers(), fromNATS(ns, "key_from: subject", "nats_publish_topic: orders", "topic: read",
+		"deliver: http-records", "url: "+app.URL)), nil)
+	b.await(healthy)
+	ns.WaitInterest("kafka.any")
+	if a := ask(t, nc, &nats.Msg{Subject: "kafka.any?key=customer-8&header.type=created", Data: []byte("one")}); a.Error != nil || a.Topic != "orders" {
+		t.Errorf("the answer is %+v", a)
+	}
+	if a := ask(t, nc, &nats.Msg{Subject: "kafka.any?key=%zz", Data: []byte("one")}); a.Error == nil || a.Error.Code != "invalid" {
+		t.Errorf("the answer is %+v", a)
+	}
+	if r := client.Read("orders", 1)[0]; string(r.Key) != "customer-8" || len(r.Headers) != 1 || r.Headers[0].Key != "type" {
+		t.Errorf("the record has the key %q and %+v", r.Key, r.Headers)
+	}
+	if b.log.Contains("key_from") {
+		t.Errorf("the log says that the setting is not used:\n%s", b.log.String())
+	}
+}
+
 // TestAMessageOnNATSThatIsLostIsTold, since nobody else can: it asks for no answer, or for one where none is given.
 func TestAMessageOnNATSThatIsLostIsTold(t *testing.T) {
 	k := testkit.Kfake(t)

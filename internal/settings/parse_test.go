@@ -239,7 +239,7 @@ func TestWhatIsOddIsNamedInAWarning(t *testing.T) {
 		"tombstones that are in envelopes already":            {Input{Config: config{"topic": "a", "payload": "envelope", "tombstones": "empty"}}, "tombstones: is empty, which says nothing with payload=envelope"},
 		"tombstones where nothing is read":                    {Input{Config: config{"tombstones": "skip"}}, "tombstones: is not used: the link has no topic"},
 		"an envelope around whole records":                    {Input{Records: true, Config: config{"topic": "a", "payload": "envelope"}}, "payload: is not used: the link is of messaging-kafka:records"},
-		"a key in the subject of whole records":               {Input{Records: true, Config: config{"key_from": "subject"}}, "key_from: is not used: the link is of messaging-kafka:records"},
+		"a key in the subject of whole records":               {Input{Records: true, Config: config{"key_from": "subject"}}, "key_from: is subject, and is not used: no subject names a record here, since the link is of messaging-kafka:records"},
 		"a word about a filter that is not there":             {Input{Config: config{"topic": "a", "on_filter_error": "skip"}}, "on_filter_error: is not used: the link has no filter"},
 		"a filter where nothing is read":                      {Input{Config: config{"filter": "true"}}, "filter: is not used: the link has no topic"},
 		"dialling for longer than a request":                  {Input{Config: config{"dial_timeout": "20s", "request_timeout": "10s"}}, "dial_timeout: is longer"},

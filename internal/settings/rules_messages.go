@@ -4,12 +4,18 @@ package settings
 func (p *parse) messageRules() {
 	d := &p.link.Delivery
 	if p.records {
-		idle := []string{keyPayload, keyTombstones, keyKeyFrom}
+		idle := []string{keyPayload, keyTombstones}
 		if p.link.HTTP.Deliver != DeliverCloudEvents { // whose answers may go where a record asks for them
 			idle = append(idle, keyReplyTopics)
 		}
 		p.unused("the {link} is of messaging-kafka:records, where the {component} has whole records", idle...)
-		d.Payload, d.Tombstones, p.link.Producer.KeyFrom = PayloadRaw, TombstonesEmpty, KeyFromNone
+		d.Payload, d.Tombstones = PayloadRaw, TombstonesEmpty
+		if !p.route { // to which messages with subjects come over HTTP and NATS, whatever it hands over
+			if p.byLink(keyKeyFrom) {
+				p.warn(keyKeyFrom, "is %s, and is not used: no subject names a record here, since the {link} is of messaging-kafka:records, where the {component} gives each record its key; leave it out", p.link.Producer.KeyFrom)
+			}
+			p.link.Producer.KeyFrom = KeyFromNone
+		}
 		return
 	}
 	if p.anyFailed(keyPayload, keyTombstones) {

@@ -122,6 +122,8 @@ func (l *Listener) publish(pattern string, m *nats.Msg) record.Result {
 	msg := payload.Message{Subject: l.o.Settings.NATS.PublishTopic, Body: m.Data}
 	if msg.Subject == "" {
 		msg.Subject = topicOf(pattern, m.Subject)
+	} else if _, named, is := strings.Cut(m.Subject, "?"); is && l.o.Settings.Producer.KeyFrom == settings.KeyFromSubject {
+		msg.Subject += "?" + named // the topic is settled, the key is not
 	}
 	out, err := l.form.Outgoing(msg)
 	if err != nil {
