@@ -147,6 +147,9 @@ func TestAMessageOnNATSThatIsLostIsTold(t *testing.T) {
 	if err := b.stop(); err != nil {
 		t.Error(err)
 	}
+	if err := nc.Flush(); err != nil { // what was said before has come by then
+		t.Fatal(err)
+	}
 	if m, err := overheard.NextMsg(time.Millisecond); err == nil {
 		t.Errorf("%q was said to somebody whom the sender chose", m.Data)
 	}

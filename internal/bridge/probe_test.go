@@ -1,17 +1,15 @@
 package bridge
 
 import (
-	"context"
 	"errors"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
-	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/bridge/config"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 func TestAProbeHandsNothingOver(t *testing.T) {
@@ -38,18 +36,17 @@ func TestAProbeHandsNothingOver(t *testing.T) {
 }
 
 func TestAProbeTellsHowLongItHasWaited(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") // whose connections nobody takes
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
+	ctx, over := testkit.Ending(t)
+	application := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { // never answers
+		over()
+		<-r.Context().Done()
+	}))
+	defer application.Close()
 	r := config.Route{Name: "orders", Settings: settings.Link{HTTP: settings.HTTP{
-		Deliver: settings.DeliverRecords, URL: "http://" + l.Addr().String(), Protocol: settings.HTTP1, Connections: 1,
+		Deliver: settings.DeliverRecords, URL: application.URL, Protocol: settings.HTTP1, Connections: 1,
 	}}}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
 	got, err := Probe(ctx, &r)
-	if err != nil || got.Outcome.Kind != record.Unanswered || got.Outcome.Err.Error() != "the application gave no answer within 1s" {
+	if err != nil || got.Outcome.Kind != record.Unanswered || got.Outcome.Err.Error() != "the application gave no answer within 10s" {
 		t.Errorf("an application that never answers: %+v, %v", got, err)
 	}
 }

@@ -37,7 +37,7 @@ func call(t *testing.T, nc *nats.Conn, msg Message) (result []byte, err error) {
 		t.Fatal(err)
 	}
 	for {
-		m, err := sub.NextMsg(5 * time.Second)
+		m, err := sub.NextMsg(DefaultTimeout)
 		if err != nil {
 			return nil, err
 		}
@@ -176,7 +176,7 @@ func TestTheComponentReadsParamsOfManyMessages(t *testing.T) {
 	if err := nc.PublishRequest(wrpcSubject("default", "echo", handleMessage), root, params[:10]); err != nil {
 		t.Fatal(err)
 	}
-	accept, err := sub.NextMsg(5 * time.Second)
+	accept, err := sub.NextMsg(DefaultTimeout)
 	if err != nil {
 		t.Fatal(err)
 	}

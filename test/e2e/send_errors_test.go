@@ -30,8 +30,8 @@ func TestARealComponentLearnsWhyARecordWasNotSent(t *testing.T) {
 	s.fromComponent("stranger", "publish_timeout", "10s", "hosts", kafka.SASLBrokers()[0],
 		"security_protocol", "SASL_PLAINTEXT", "sasl_mechanism", "PLAIN", "sasl_username", "app",
 		"sasl_password", "app-secret")
-	s.fromComponent("slow", "publish_timeout", "1s", "hosts", kafka.ProxiedBrokers()[0])
-	s.fromComponent("cut-off", "publish_timeout", "1s", "hosts", "127.0.0.1:1")
+	s.fromComponent("slow", "publish_timeout", "5s", "hosts", kafka.ProxiedBrokers()[0])
+	s.fromComponent("cut-off", "publish_timeout", "5s", "hosts", "127.0.0.1:1")
 
 	// With a connection that swallows everything it cannot be known whether a record was stored.
 	s.kafka.ProduceText("errors.in.slow", "!send:errors.out:fine")

@@ -158,7 +158,7 @@ func TestAServiceThatAnswersWithAnErrorFails(t *testing.T) {
 
 func TestWhoTakesARequest(t *testing.T) {
 	ns := testkit.NATS(t, testkit.NATSOptions{MaxPayload: 64 << 10})
-	r := NewReply(options(t, ns, settings.DeliverNATSReply, "handle_timeout", "300ms"))
+	r := NewReply(options(t, ns, settings.DeliverNATSReply, "handle_timeout", "1h"))
 	defer r.Close()
 	if o := once(t, r, order("one")); o.Kind != record.Unavailable || !strings.Contains(o.Err.Error(), "nobody subscribes to orders") {
 		t.Errorf("without subscribers: %+v", o)
@@ -170,8 +170,10 @@ func TestWhoTakesARequest(t *testing.T) {
 		}
 		return nil
 	})
+	impatient := NewReply(options(t, ns, settings.DeliverNATSReply, "handle_timeout", "300ms"))
+	defer impatient.Close()
 	for _, body := range []string{"silent", "slow"} {
-		if o := once(t, r, order(body)); o.Kind != record.Unanswered || !strings.Contains(o.Err.Error(), "no answer within 300ms") {
+		if o := once(t, impatient, order(body)); o.Kind != record.Unanswered || !strings.Contains(o.Err.Error(), "no answer within 300ms") {
 			t.Errorf("%s: %+v", body, o)
 		}
 	}

@@ -173,7 +173,7 @@ func TestNoLineIsMissedBeforeTheGroupHasBegun(t *testing.T) {
 	})
 	var out bytes.Buffer
 	err := RunComponent(t.Context(), Options{
-		In: strings.NewReader("a\nb\n"), Out: &out, Err: log, Hosts: cluster.Brokers()[0], EchoTimeout: 5 * time.Second,
+		In: strings.NewReader("a\nb\n"), Out: &out, Err: log, Hosts: cluster.Brokers()[0],
 	}, Component{URL: shouting(t), Set: []string{
 		"topic=quiet", "http_format=json", "dead_letter_topic=dead", "create_topics=true",
 	}})
@@ -186,7 +186,7 @@ func TestAProgramThatIsNotThereIsNamed(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	url := server.URL
 	server.Close()
-	o := tried(t, "a\n", Options{EchoTimeout: time.Second}, Component{URL: url})
+	o := tried(t, "a\n", Options{EchoTimeout: 5 * time.Second}, Component{URL: url})
 	if o.err == nil || !strings.Contains(o.err.Error(), "1 records of "+Topic+" are not handled") ||
 		!strings.Contains(o.err.Error(), "refused") {
 		t.Errorf("%v\n%s", o.err, o.log)

@@ -126,16 +126,16 @@ func TestATerminalIsGivenBackWhenTheContextEnds(t *testing.T) {
 func TestAPersonIsToldOfAMissingEchoAndGoesOn(t *testing.T) {
 	cluster := testkit.Kfake(t)
 	starve(cluster)
-	p := sit(t, t.Context(), Options{Hosts: cluster.Brokers()[0], EchoTimeout: 300 * time.Millisecond})
+	p := sit(t, t.Context(), Options{Hosts: cluster.Brokers()[0], EchoTimeout: 2 * time.Second})
 	before, err := term.GetState(int(p.tty.Fd()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.sees(`\r\n> `)
 	p.types("lost\r")
-	p.sees(`no echo within 300ms of line 1\r\n`)
+	p.sees(`no echo within 2s of line 1\r\n`)
 	p.types("lost too\r")
-	p.sees(`no echo within 300ms of line 2\r\n`)
+	p.sees(`no echo within 2s of line 2\r\n`)
 	p.types("\x04")
 	p.inOrder(before)
 }

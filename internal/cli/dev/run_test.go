@@ -293,12 +293,12 @@ func starve(cluster *testkit.FakeKafka) {
 func TestMissingEchoesAreNamed(t *testing.T) {
 	cluster := testkit.Kfake(t)
 	starve(cluster)
-	got := pipe(t, strings.Repeat("x\n", 12), Options{Hosts: cluster.Brokers()[0], EchoTimeout: time.Second})
+	got := pipe(t, strings.Repeat("x\n", 12), Options{Hosts: cluster.Brokers()[0], EchoTimeout: 3 * time.Second})
 	if got.err == nil || !strings.Contains(got.err.Error(),
 		"12 of 12 lines did not come back: lines 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more") {
 		t.Errorf("got %v", got.err)
 	}
-	if got.out != "" || !strings.Contains(got.log, "no echo within 1s of lines 1, ") {
+	if got.out != "" || !strings.Contains(got.log, "no echo within 3s of lines 1, ") {
 		t.Errorf("it showed %q and said\n%s", got.out, got.log)
 	}
 }
@@ -325,7 +325,7 @@ func TestWhatCannotStartIsNamed(t *testing.T) {
 		"an unreadable NATS URL":           {Options{NATSURL: "nats://me:hidden@[::"}, []string{"connecting to NATS"}},
 		"a directory of somebody else's":   {Options{Data: occupied}, []string{occupied, "novel.txt"}},
 		"a file in place of a directory":   {Options{Data: occupied + "/novel.txt"}, []string{"novel.txt"}},
-		"a component that never gets well": {Options{Hosts: hopeless(t), StartTimeout: time.Second}, []string{"link", "deadline"}},
+		"a component that never gets well": {Options{Hosts: hopeless(t), StartTimeout: 5 * time.Second}, []string{"link", "deadline"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := pipe(t, "x\n", test.opts)

@@ -22,11 +22,11 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
-// stopWithin stops a consumer as a host does that leaves it 300 ms, and fails the test when it has not ended long
+// stopAsHost stops a consumer as a host does that leaves it 300 ms, and fails the test when it has not ended long
 // after that.
-func (c *copyOf) stopWithin(limit time.Duration) {
+func (c *copyOf) stopAsHost() {
 	c.t.Helper()
-	c.stopWithinTime(300*time.Millisecond, limit)
+	c.stopWithinTime(300*time.Millisecond, patience/2)
 }
 
 // stopWithinTime stops a consumer that has some time for that, and fails the test when it has not ended long after
@@ -104,7 +104,7 @@ func TestAStopIsNotHeldUpByARebalanceThatWaitsForOtherMembers(t *testing.T) {
 		}
 		return nil
 	})
-	c.stopWithin(5 * time.Second)
+	c.stopAsHost()
 	if now := cl.MemberIDs("g"); slices.Contains(now, members[0]) {
 		t.Errorf("the consumer is still a member of the group: %s of %v", members[0], now)
 	}
@@ -134,7 +134,7 @@ func TestAStopIsNotHeldUpByARevocationThatWaitsForCalls(t *testing.T) {
 		}
 		return nil
 	})
-	first.stopWithin(5 * time.Second)
+	first.stopAsHost()
 	waitOwned(t, "t", 2, second)
 	manual.WaitDrained("g", "t")
 }
@@ -303,7 +303,7 @@ func TestAStopWhileASessionIsGivenUpKeepsItsTime(t *testing.T) {
 				}
 				return nil
 			})
-			c.stopWithinTime(2*time.Second, 15*time.Second)
+			c.stopWithinTime(10*time.Second, patience/2)
 			if at := cl.Committed("g", "t")[0]; at != 1 {
 				t.Errorf("committed %d, want 1", at)
 			}

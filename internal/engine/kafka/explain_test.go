@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -227,17 +228,27 @@ func TestAuthenticationMissingIsNamed(t *testing.T) {
 }
 
 func TestSilentPeersRunIntoTheDialTimeout(t *testing.T) {
-	t.Parallel()
-	addr := startPeer(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
-	cluster := clusterAt(settings.Security{Protocol: settings.TLS}, addr)
-	cluster.DialTimeout = 100 * time.Millisecond
-	access := newAccess(t, cluster)
-	_, err := access.Dial(t.Context(), "tcp", addr)
-	got := access.Explain(err)
-	if got.Class != ClassTimeout || !strings.Contains(got.Text, "TLS handshake") || !strings.Contains(got.Text, addr) {
-		t.Errorf("got %+v for %v", got, err)
-	}
-	testkit.InRunbook(t, "TLS on one side only", got.Text)
+	synctest.Test(t, func(t *testing.T) {
+		const addr = "kafka:9092"
+		cluster := clusterAt(settings.Security{Protocol: settings.TLS}, addr)
+		access := newAccess(t, cluster)
+		access.ConnectBy(func(context.Context, string, string) (net.Conn, error) {
+			near, far := net.Pipe()
+			t.Cleanup(func() { _ = far.Close() })
+			go func() { _, _ = io.Copy(io.Discard, far) }()
+			return near, nil
+		})
+		began := time.Now()
+		_, err := access.Dial(t.Context(), "tcp", addr)
+		got := access.Explain(err)
+		if got.Class != ClassTimeout || !strings.Contains(got.Text, "TLS handshake") || !strings.Contains(got.Text, addr) {
+			t.Errorf("got %+v for %v", got, err)
+		}
+		if took := time.Since(began); took != cluster.DialTimeout {
+			t.Errorf("it took %v", took)
+		}
+		testkit.InRunbook(t, "TLS on one side only", got.Text)
+	})
 }
 
 func TestAdvertisedListenersOutOfReachAreNamed(t *testing.T) {

@@ -197,9 +197,11 @@ func TestTimestampsThatKafkaCannotHaveAreRefused(t *testing.T) {
 func TestUnknownTopicFailsWithinSeconds(t *testing.T) {
 	t.Parallel()
 	cluster := startKafka(t)
-	publisher := publisherFor(t, cluster, settings.Producer{}, settings.CreateTopics{})
+	link := settings.Producer{Client: producerSettings()}
+	link.Client.PublishTimeout = time.Hour
+	publisher := publisherFor(t, cluster, link, settings.CreateTopics{})
 	// Only the publish timeout, which is far longer, would end it otherwise; the test's deadline is in between.
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.DefaultTimeout)
 	defer cancel()
 	_, err := publish(ctx, publisher, outgoing("nowhere", "v"))
 	wantError(t, err, ClassUnknownTopic, "nowhere", "create_topics")
