@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
@@ -39,6 +40,8 @@ type step struct {
 	// nothing is.
 	move  *record.Outgoing
 	delay time.Duration
+	// letter is the log of a record whose dead letter is to be stored before it is finished; nil elsewhere.
+	letter *slog.Logger
 	// afterCommit tells that the record was given up, where that is so only when its offset has been committed with
 	// outputs; nil elsewhere.
 	afterCommit func()
@@ -54,7 +57,9 @@ func (d *Dispatcher) run(c *call) {
 		// Before dead letters and outputs are written, which can take long and says nothing about the component.
 		at := d.note(c, &result)
 		outputs := d.walk(c, outcomes, at, result.outputs)
-		d.storeMoves(c)
+		if divided := d.putAside(c); divided {
+			outputs = c.outputs()
+		}
 		last, c = c, d.settle(c, d.produce(c, outputs))
 	}
 }
@@ -116,7 +121,7 @@ const maxWasted = 2
 
 // walk goes through each lane of a call, side by side: for as long as records are finished or given up it goes on, and
 // at the first that has to come again it stops. The records behind that one come again after it, whatever their
-// outcomes. The walk writes dead letters, and returns the outputs that are to be produced.
+// outcomes. The walk returns the outputs that are to be produced.
 //
 // A call that has failed as a whole is not made again as it was: each of its records comes again alone. A record that
 // was handled in vain because one before it failed comes again alone at the second time. Otherwise all that stand
@@ -147,7 +152,7 @@ func (d *Dispatcher) walk(c *call, outcomes []record.Outcome, at Circumstances, 
 		}
 		switch {
 		case s.next == GiveUp:
-			d.giveUp(c.p, it, s)
+			d.giveUp(it, s)
 		case s.next == Retry && len(d.cfg.Delivery.RetryTopics) > 0:
 			d.delay(it, s)
 		case s.next == RetryAlone:

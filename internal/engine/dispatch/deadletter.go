@@ -43,6 +43,8 @@ func (l *DeadLetters) Write(ctx context.Context, r *record.Record, attempts int,
 
 // until stores something, however often that fails, which is told each time. It returns false where ctx ends first.
 func (s *storing) until(ctx context.Context, d *settings.Delivery, store func() error, failed func(error)) bool {
+	w := waiting{of: s}
+	defer w.note(nil)
 	for failures := 1; ; failures++ {
 		err := store()
 		switch {
@@ -52,12 +54,7 @@ func (s *storing) until(ctx context.Context, d *settings.Delivery, store func() 
 			return false
 		}
 		failed(err)
-		if failures == 1 {
-			s.wait(1, err)
-			defer func() { s.wait(-1, nil) }()
-		} else {
-			s.wait(0, err)
-		}
+		w.note(err)
 		if !backoff.Sleep(ctx, Backoff(d, failures, 0)) {
 			return false
 		}
@@ -96,9 +93,28 @@ func (s *storing) wait(more int, err error) {
 	}
 }
 
+// waiting is what one who stores something has told a [storing] of it.
+type waiting struct {
+	of *storing
+	on bool
+}
+
+// note tells why it cannot be stored at present; nil is that it is, or is not to be any more.
+func (w *waiting) note(err error) {
+	switch {
+	case err != nil && !w.on:
+		w.of.wait(1, err)
+	case err != nil:
+		w.of.wait(0, err)
+	case w.on:
+		w.of.wait(-1, nil)
+	}
+	w.on = err != nil
+}
+
 // giveUp takes a record out of the way that no further delivery can help, and says in s what follows. The outputs of s
 // are its dead letter, where that is to be committed with its offset.
-func (d *Dispatcher) giveUp(p *Partition, it *item, s *step) {
+func (d *Dispatcher) giveUp(it *item, s *step) {
 	s.next = Finish
 	attempts := it.earlier + it.attempts
 	log := d.cfg.Log.With("topic", it.rec.Topic, "partition", it.rec.Partition, "offset", it.rec.Offset, "attempts", attempts, "reason", s.err)
@@ -107,9 +123,7 @@ func (d *Dispatcher) giveUp(p *Partition, it *item, s *step) {
 		s.outputs, s.aside = []record.Outgoing{d.cfg.MakeDeadLetter(it.rec, attempts, s.err)}, deadLettered
 		s.afterCommit = func() { d.deadLetters.Written(log) }
 	case d.deadLetters.Store != nil:
-		if !d.deadLetters.Write(p.ctx, it.rec, attempts, s.err, log) {
-			s.next = Leave
-		}
+		s.letter = log
 	case d.cfg.Delivery.OnReject == settings.RejectStop:
 		s.next = holdPartition
 	case d.cfg.Transactional:

@@ -86,39 +86,3 @@ func (d *Dispatcher) delay(it *item, s *step) {
 	}
 	s.move, s.delay = &out, to.Delay
 }
-
-// storeMoves stores what records of a call wait as in retry topics. A record for which the time of the partition does
-// not do is left to whoever reads it next.
-func (d *Dispatcher) storeMoves(c *call) {
-	var moves []record.Outgoing
-	var of []*step
-	for i := range c.steps {
-		if s := &c.steps[i]; s.move != nil {
-			moves, of = append(moves, *s.move), append(of, s)
-		}
-	}
-	if len(of) == 0 {
-		return
-	}
-	d.retries.until(c.p.ctx, &d.cfg.Delivery, func() (failed error) {
-		results := d.cfg.Send(c.p.ctx, moves...)
-		left := 0
-		for i := range results {
-			if err := results[i].Err; err != nil {
-				failed = cmp.Or(failed, err)
-				moves[left], of[left] = moves[i], of[i]
-				left++
-				continue
-			}
-			d.cfg.Observer.RecordDelayed(of[i].delay)
-		}
-		moves, of = moves[:left], of[:left]
-		return failed
-	}, func(err error) {
-		d.cfg.Log.Error("records that failed cannot be stored in retry topics; they wait", "topic", c.p.topic, "partition", c.p.id,
-			"records", len(moves), "retry_topic", moves[0].Topic, "error", err)
-	})
-	for _, s := range of {
-		s.next = Leave
-	}
-}
