@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -361,28 +363,107 @@ func TestARedriveThatCannotWorkEndsAtOnce(t *testing.T) {
 	ends("a batch that is too large", Options{}, "raise max_message_bytes")
 }
 
+// bulky is a letter whose value takes so many bytes, however it is compressed.
+func bulky(n, bytes int) *kgo.Record {
+	l := letter(n, "bulky")
+	value := make([]byte, bytes)
+	random := rand.NewChaCha8([32]byte{byte(n)})
+	_, _ = random.Read(value) // it never fails
+	l.Value = append(fmt.Appendf(nil, "%d/", n), value...)
+	return l
+}
+
+// times counts how often each letter of [bulky] stands in a topic.
+func (w *world) times(topic string) map[int]int {
+	w.t.Helper()
+	found := make(map[int]int)
+	for _, r := range w.records(topic) {
+		number, _, _ := bytes.Cut(r.Value, []byte("/"))
+		n, err := strconv.Atoi(string(number))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		found[n]++
+	}
+	return found
+}
+
+// modest makes a topic that takes batches of so many bytes.
+func (w *world) modest(topic string, bytes int) {
+	w.t.Helper()
+	if err := w.k.CreateTopic(topic, 1, map[string]string{"max.message.bytes": strconv.Itoa(bytes)}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// widen has a topic take larger batches.
+func (w *world) widen(topic string, bytes int) {
+	w.t.Helper()
+	value := strconv.Itoa(bytes)
+	altered, err := kadm.NewClient(w.Client.Client).AlterTopicConfigs(w.t.Context(),
+		[]kadm.AlterConfig{{Op: kadm.SetConfig, Name: "max.message.bytes", Value: &value}}, topic)
+	if err == nil {
+		_, err = altered.On(topic, func(r *kadm.AlterConfigsResponse) error { return r.Err })
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 func TestALetterThatKafkaRefusesIsNamed(t *testing.T) {
 	w := newWorld(t)
-	w.letters(3)
-	w.k.ControlKey(kmsg.Produce.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
-		w.k.KeepControl()
-		req := kreq.(*kmsg.ProduceRequest)
-		resp := req.ResponseKind().(*kmsg.ProduceResponse)
-		for _, rt := range req.Topics {
-			st := kmsg.NewProduceResponseTopic()
-			st.Topic, st.TopicID = rt.Topic, rt.TopicID
-			for _, rp := range rt.Partitions {
-				sp := kmsg.NewProduceResponseTopicPartition()
-				sp.Partition, sp.ErrorCode = rp.Partition, kerr.InvalidTimestamp.Code
-				st.Partitions = append(st.Partitions, sp)
-			}
-			resp.Topics = append(resp.Topics, st)
+	w.modest("modest", 2500)
+	const n, large = 60, 33 // the letter 33 is dead/1/16
+	for i := range n {
+		if i == large {
+			w.Produce(bulky(i, 5000))
+		} else {
+			w.Produce(bulky(i, 300))
 		}
-		return resp, nil, true
-	})
-	_, err := w.redrive(Options{Selection: Selection{Partitions: []int32{1}}})
-	if err == nil || !strings.Contains(err.Error(), "letter dead/1/0, or one that goes with it: ") {
-		t.Errorf("it says %v", err)
+	}
+	for _, o := range []Options{{To: "modest"}, {To: "modest", AtLeastOnce: true, Round: "again"}} {
+		before := w.times("modest")
+		for range 3 {
+			_, err := w.redrive(o)
+			if err == nil || !strings.Contains(err.Error(), "letter dead/1/16: ") || !strings.Contains(err.Error(), "max.message.bytes") {
+				t.Fatalf("at least once %v: it says %v", o.AtLeastOnce, err)
+			}
+		}
+		w.widen("modest", 1<<20)
+		if _, err := w.redrive(o); err != nil {
+			t.Fatal(err)
+		}
+		w.widen("modest", 2500)
+		after := w.times("modest")
+		for i := range n {
+			switch times := after[i] - before[i]; {
+			case times == 1:
+			case times > 1 && o.AtLeastOnce && i > large && i%2 == large%2: // behind it in its partition
+			default:
+				t.Errorf("at least once %v: letter %d was sent %d times", o.AtLeastOnce, i, times)
+			}
+		}
+	}
+}
+
+// A broker refuses a batch as a whole, though each record of it has room in the topic.
+func TestLettersThatDoNotFitTogetherGoOneAfterAnother(t *testing.T) {
+	for _, once := range []bool{true, false} {
+		t.Run(fmt.Sprintf("once=%v", once), func(t *testing.T) {
+			w := newWorld(t)
+			w.modest("modest", 2500)
+			const n = 120
+			for i := range n {
+				w.Produce(bulky(i, 800))
+			}
+			w.mustRedrive(n, Options{To: "modest", AtLeastOnce: !once})
+			found := w.times("modest")
+			for i := range n {
+				if found[i] != 1 {
+					t.Errorf("letter %d was sent %d times", i, found[i])
+				}
+			}
+		})
 	}
 }
 
@@ -500,6 +581,40 @@ func TestARedriveGoesOnWhereKafkaFails(t *testing.T) {
 		t.Errorf("it counts %v", p.Topics)
 	}
 	w.want("orders", upTo(1200)...)
+}
+
+// called is a writer that tells when it is written to.
+type called struct {
+	once sync.Once
+	ch   chan struct{}
+}
+
+func (c *called) Write(b []byte) (int, error) {
+	c.once.Do(func() { close(c.ch) })
+	return len(b), nil
+}
+
+// A transaction whose time is over before its letters are stored is settled by the next attempt, as any other.
+func TestARedriveGoesOnBehindABrokerThatIsSlow(t *testing.T) {
+	w := newWorld(t)
+	w.letters(20)
+	notes := &called{ch: make(chan struct{})}
+	slow := true
+	w.k.ControlKey(kmsg.Produce.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+		w.k.KeepControl()
+		if slow {
+			slow = false
+			w.k.SleepControl(func() {
+				select {
+				case <-notes.ch:
+				case <-t.Context().Done():
+				}
+			})
+		}
+		return nil, nil, false
+	})
+	w.mustRedrive(20, Options{Notes: notes})
+	w.want("orders", upTo(20)...)
 }
 
 func TestAStoppedRedriveIsGoneOnWith(t *testing.T) {

@@ -83,6 +83,7 @@ type redriver struct {
 	progress       Progress
 	targets        map[string]target
 	told           bool      // of transactions that are open
+	most           int       // letters in one transaction, see fewer
 	moved          time.Time // when something moved last
 	paced          time.Time // when the next letters may go by the rate
 	// open is a batch of which it is not known whether it was sent, nil where there is none.
@@ -117,6 +118,26 @@ type sent struct {
 
 func newBatch() *batch { return &batch{places: make(map[int32]int64)} }
 
+// cut leaves out the letters that were not sent and, of their partitions, all behind them: a note counts for all that is
+// below it. It says why the first one was not sent. Without results all were.
+func (b *batch) cut(results []record.Result) (why error) {
+	for i := range results {
+		if results[i].Err == nil {
+			continue
+		}
+		l := &b.letters[i].letter
+		if why == nil {
+			why = fmt.Errorf("letter %s: %w", l.place(), results[i].Err)
+		}
+		b.places[l.Partition] = min(b.places[l.Partition], l.Offset)
+	}
+	if why != nil {
+		b.letters = slices.DeleteFunc(b.letters, func(s sent) bool { return s.letter.Offset >= b.places[s.letter.Partition] })
+		b.known = 0 // some of them may be behind: they count when they are passed
+	}
+	return why
+}
+
 // Redrive sends letters back, each once in its round. It returns how far it came, and an error where it did not come to
 // the end; then the same again goes on where it was.
 func Redrive(ctx context.Context, s *browse.Source, o Options) (Progress, error) {
@@ -125,7 +146,7 @@ func Redrive(ctx context.Context, s *browse.Source, o Options) (Progress, error)
 	}
 	r := &redriver{
 		s: s, o: o, group: Group(s.Topic, o.Round), topicID: s.Reader.ID().String(), targets: make(map[string]target),
-		moved: time.Now(), progress: Progress{Topics: make(map[string]int)},
+		most: mostTogether, moved: time.Now(), progress: Progress{Topics: make(map[string]int)},
 	}
 	for failures := 1; ; failures++ {
 		before := r.moved
@@ -135,6 +156,9 @@ func Redrive(ctx context.Context, s *browse.Source, o Options) (Progress, error)
 			return r.progress, nil
 		case ctx.Err() != nil:
 			return r.progress, fmt.Errorf("stopped: %w", ctx.Err())
+		case r.fewer(err):
+			failures = 0
+			continue
 		case lasting(err), time.Since(r.moved) > redrivePatience:
 			return r.progress, r.explain(err)
 		}
@@ -148,6 +172,17 @@ func Redrive(ctx context.Context, s *browse.Source, o Options) (Progress, error)
 			return r.progress, fmt.Errorf("stopped: %w", ctx.Err())
 		}
 	}
+}
+
+// fewer has half as many letters go together where Kafka refuses one of several, or there was no time to find the batches
+// that it takes. What is refused in the end is one letter, which can be named. Those before it are sent.
+func (r *redriver) fewer(err error) bool {
+	if _, ok := errors.AsType[*produce.OutputError](err); !ok || len(r.batch.letters) < 2 ||
+		!errors.Is(err, produce.ErrOutput) && !tooLargeTogether(err) {
+		return false
+	}
+	r.most = len(r.batch.letters) / 2
+	return true
 }
 
 // explain says what an error means for a redrive.
@@ -167,8 +202,7 @@ func (r *redriver) explain(err error) error {
 	default:
 		if output, ok := errors.AsType[*produce.OutputError](err); ok {
 			if errors.Is(err, produce.ErrOutput) && output.Index < len(r.batch.letters) {
-				// Kafka refuses whole batches, whichever record of them it is.
-				err = fmt.Errorf("letter %s, or one that goes with it: %w", r.batch.letters[output.Index].letter.place(), err)
+				err = fmt.Errorf("letter %s: %w", r.batch.letters[output.Index].letter.place(), err)
 			}
 			return r.s.Secrets.Err(err) // it is explained already
 		}
@@ -212,7 +246,8 @@ func lasting(err error) bool {
 		return refusal.Class != produce.ClassTimedOut && refusal.Class != produce.ClassUnavailable
 	}
 	answer, ok := errors.AsType[*kerr.Error](err)
-	return ok && !answer.Retriable
+	// The client's word for a transaction that it could not end: the next attempt finds out why.
+	return ok && !answer.Retriable && answer != kerr.OperationNotAttempted //nolint:errorlint // it is the first that was found
 }
 
 // attempt goes from what the notes say to the end.
@@ -356,9 +391,9 @@ func (r *redriver) take(ctx context.Context, rec *record.Record) (enough bool, e
 // together is how many letters go in one transaction: of a rate, those of a quarter of a second.
 func (r *redriver) together() int {
 	if r.o.Rate <= 0 {
-		return mostTogether
+		return r.most
 	}
-	return min(max(int(r.o.Rate/4), 1), mostTogether)
+	return min(max(int(r.o.Rate/4), 1), r.most)
 }
 
 func (r *redriver) add(ctx context.Context, l *Letter) error {
@@ -422,6 +457,38 @@ func (r *redriver) flush(ctx context.Context) error {
 	if err := r.pace(ctx, len(b.letters)); err != nil {
 		return err
 	}
+	outs := make([]record.Outgoing, len(b.letters))
+	for i := range b.letters {
+		outs[i] = b.letters[i].out
+	}
+	// It is brought to its end though somebody wants to stop: the time for that is short.
+	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
+	defer cancel()
+	var next map[int32]notes
+	var failed error
+	err := r.send.commit(work, outs, func(results []record.Result) (offsets []kadm.Offset, err error) {
+		failed = b.cut(results)
+		next, offsets, err = r.behind(b)
+		return offsets, err
+	})
+	if err != nil {
+		if errors.Is(err, produce.ErrMaybeCommitted) {
+			r.open = b
+		}
+		return errors.Join(failed, err)
+	}
+	for id, n := range next {
+		*r.notes[id] = n
+	}
+	r.batch = newBatch()
+	if err := r.count(b); err != nil {
+		return err
+	}
+	return failed
+}
+
+// behind makes the notes that stand behind a batch, by partition and as offsets.
+func (r *redriver) behind(b *batch) (map[int32]notes, []kadm.Offset, error) {
 	next := make(map[int32]notes)
 	var offsets []kadm.Offset
 	for _, id := range slices.Sorted(maps.Keys(b.places)) {
@@ -433,29 +500,12 @@ func (r *redriver) flush(ctx context.Context) error {
 		n := r.notes[id].with(r.o.Selection, at, r.walk.starts[id])
 		text, err := n.text()
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
 		next[id] = n
 		offsets = append(offsets, kadm.Offset{Topic: r.s.Topic, Partition: id, At: at, LeaderEpoch: -1, Metadata: text})
 	}
-	outs := make([]record.Outgoing, len(b.letters))
-	for i := range b.letters {
-		outs[i] = b.letters[i].out
-	}
-	// It is brought to its end though somebody wants to stop: the time for that is short.
-	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
-	defer cancel()
-	if err := r.send.commit(work, outs, offsets); err != nil {
-		if errors.Is(err, produce.ErrMaybeCommitted) {
-			r.open = b
-		}
-		return err
-	}
-	for id, n := range next {
-		*r.notes[id] = n
-	}
-	r.batch = newBatch()
-	return r.count(b)
+	return next, offsets, nil
 }
 
 // pace waits until so many letters may be sent by the rate.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/browse"
@@ -20,8 +21,9 @@ import (
 type sender interface {
 	// begin makes sure that nobody else has the notes, as far as it can.
 	begin(context.Context) error
-	// commit sends letters and stores the notes.
-	commit(context.Context, []record.Outgoing, []kadm.Offset) error
+	// commit sends letters and stores the notes that behind makes. Where letters can be sent without the others, behind
+	// is told of each what became of it, and the error is that of the notes alone.
+	commit(ctx context.Context, out []record.Outgoing, behind func([]record.Result) ([]kadm.Offset, error)) error
 	close() error
 }
 
@@ -52,9 +54,14 @@ func newSender(s *browse.Source, group string, o *Options) (sender, error) {
 // nobody sends nothing.
 type nobody struct{}
 
-func (nobody) begin(context.Context) error                                    { return nil }
-func (nobody) commit(context.Context, []record.Outgoing, []kadm.Offset) error { return nil }
-func (nobody) close() error                                                   { return nil }
+func (nobody) begin(context.Context) error { return nil }
+
+func (nobody) commit(_ context.Context, _ []record.Outgoing, behind func([]record.Result) ([]kadm.Offset, error)) error {
+	_, err := behind(nil)
+	return err
+}
+
+func (nobody) close() error { return nil }
 
 // together sends letters and notes in one transaction.
 type together struct {
@@ -68,7 +75,11 @@ func (s *together) begin(ctx context.Context) error {
 	return s.t.Init(ctx)
 }
 
-func (s *together) commit(ctx context.Context, out []record.Outgoing, offsets []kadm.Offset) error {
+func (s *together) commit(ctx context.Context, out []record.Outgoing, behind func([]record.Result) ([]kadm.Offset, error)) error {
+	offsets, err := behind(nil)
+	if err != nil {
+		return err
+	}
 	byTopic := make(map[string]*kmsg.TxnOffsetCommitRequestTopic)
 	for _, o := range offsets {
 		t := byTopic[o.Topic]
@@ -86,7 +97,20 @@ func (s *together) commit(ctx context.Context, out []record.Outgoing, offsets []
 	for _, t := range byTopic {
 		topics = append(topics, *t)
 	}
-	return s.t.Commit(ctx, func() (produce.Member, error) { return produce.Alone(s.group), nil }, out, topics)
+	for {
+		began := time.Now()
+		err := s.t.Commit(ctx, func() (produce.Member, error) { return produce.Alone(s.group), nil }, out, topics)
+		// The next one goes in smaller batches. Time must be left to end it in.
+		if end, bounded := ctx.Deadline(); !tooLargeTogether(err) || bounded && time.Until(end) < 3*time.Since(began) {
+			return err
+		}
+	}
+}
+
+// tooLargeTogether tells that records were refused as one batch, and that nothing is left of their transaction.
+func tooLargeTogether(err error) bool {
+	_, ok := errors.AsType[*produce.OutputError](err)
+	return ok && errors.Is(err, kerr.MessageTooLarge) && !errors.Is(err, produce.ErrOutput) && !errors.Is(err, produce.ErrNotAborted)
 }
 
 func (s *together) close() error {
@@ -103,15 +127,10 @@ type atLeastOnce struct {
 
 func (*atLeastOnce) begin(context.Context) error { return nil }
 
-func (s *atLeastOnce) commit(ctx context.Context, out []record.Outgoing, offsets []kadm.Offset) error {
-	var errs []error
-	for _, result := range s.publisher.Send(ctx, out...) {
-		if result.Err != nil {
-			errs = append(errs, result.Err)
-		}
-	}
-	if len(errs) > 0 {
-		return fmt.Errorf("sending letters: %w", errs[0])
+func (s *atLeastOnce) commit(ctx context.Context, out []record.Outgoing, behind func([]record.Result) ([]kadm.Offset, error)) error {
+	offsets, err := behind(s.publisher.Send(ctx, out...))
+	if err != nil || len(offsets) == 0 {
+		return err
 	}
 	var all kadm.Offsets
 	for _, o := range offsets {

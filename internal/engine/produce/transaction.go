@@ -76,6 +76,9 @@ func (r *requests) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ ti
 // the next one.
 var errNotEnded = errors.New("the client has not asked for the end of the transaction, which it takes for empty")
 
+// errNotTried is of a transaction whose time is over before its end was asked for.
+var errNotTried = errors.New("records of it are still without an answer")
+
 // NewTransactor makes a transactional producer. Another one with the same id, in this process or elsewhere, is fenced
 // off as soon as this one has called [Transactor.Init] or made its first transaction.
 func NewTransactor(id string, access *kafka.Access, cluster settings.Cluster, producer settings.ProducerClient, log *slog.Logger) (*Transactor, error) {
@@ -236,8 +239,8 @@ func (t *Transactor) commit(ctx context.Context, member func() (Member, error), 
 			return fmt.Errorf("%w: committing: %w", ErrNotAborted, err)
 		}
 		err = fmt.Errorf("committing: %w", err)
-		// With these two it was not even tried, or the broker has said that it can only be aborted.
-		if !errors.Is(err, kerr.OperationNotAttempted) && !errors.Is(err, kerr.TransactionAbortable) {
+		// With these it was not even tried, or the broker has said that it can only be aborted.
+		if !errors.Is(err, errNotTried) && !errors.Is(err, kerr.OperationNotAttempted) && !errors.Is(err, kerr.TransactionAbortable) {
 			return fmt.Errorf("%w: %w", ErrMaybeCommitted, err)
 		}
 	}
@@ -267,7 +270,7 @@ func (t *Transactor) end(ctx context.Context, try kgo.TransactionEndTry, joined 
 	// then takes the transaction, or the topic in it, for empty. It has a lock meanwhile that this waits for, with which
 	// there is nothing to abort: each record has its answer.
 	if err := t.client().AbortBufferedRecords(ctx); err != nil {
-		return fmt.Errorf("%w: %w", kerr.OperationNotAttempted, err)
+		return fmt.Errorf("%w: %w", errNotTried, err)
 	}
 	ended := t.asked.ends.Load()
 	err := t.client().EndTransaction(ctx, try)
