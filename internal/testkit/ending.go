@@ -8,8 +8,8 @@ import (
 )
 
 // Ending returns a context whose time is over when the test calls over, at the latest at the test's end, and not by the
-// clock: for what has to have come to some point before its time is over. A short time by the clock is over before that on
-// a machine that has other things to do, and a long one is waited out by every run of the test.
+// clock: for what has to have come to some point before its time is over. A short time by the clock is over before that
+// on a machine that has other things to do, and a long one is waited out by every run of the test.
 func Ending(t testing.TB) (ctx context.Context, over func()) {
 	e := &endless{Context: context.WithoutCancel(t.Context()), over: make(chan struct{})}
 	over = sync.OnceFunc(func() { close(e.over) })
@@ -23,8 +23,8 @@ type endless struct {
 }
 
 // Deadline is far away, for those who give somebody else what is left until then.
-func (e *endless) Deadline() (time.Time, bool) { return time.Now().Add(time.Hour), true }
-func (e *endless) Done() <-chan struct{}       { return e.over }
+func (*endless) Deadline() (time.Time, bool) { return time.Now().Add(time.Hour), true }
+func (e *endless) Done() <-chan struct{}     { return e.over }
 
 func (e *endless) Err() error {
 	select {

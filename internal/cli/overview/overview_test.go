@@ -361,7 +361,8 @@ func TestProvidersOfALatticeAreAsked(t *testing.T) {
 	respond(t, nc, "wasmbus.rpc.mine.a.status", encoded(t, well("a", "N2")), encoded(t, well("a", "N1")))
 	respond(t, nc, "wasmbus.rpc.mine.b.status", encoded(t, well("b", "N1")))
 
-	asker, err := ByNATS(NATSOptions{URL: ns.URL(), Lattice: "mine", Timeout: 5 * time.Second}) // which the silent one costs
+	// The one that is silent costs the whole time.
+	asker, err := ByNATS(NATSOptions{URL: ns.URL(), Lattice: "mine", Timeout: 5 * time.Second})
 	answer, err := ask(t, asker, err)
 	if err != nil {
 		t.Fatal(err)

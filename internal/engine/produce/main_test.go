@@ -74,7 +74,8 @@ func limited(p *Publisher, link settings.Producer, create settings.CreateTopics)
 	return NewPublisher(p.handle.Load(), link, create, nil)
 }
 
-// endRecords has the time of the records that a client is given from now on be over when the returned function is called.
+// endRecords has the time of the records that a client is given from now on be over when the returned function is
+// called.
 func endRecords(t testing.TB, c *client) (over func()) {
 	t.Helper()
 	ctx, over := testkit.Ending(t)

@@ -40,7 +40,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	select {
 	case <-s.idle:
 	case <-ctx.Done():
-		err = s.cutOff(ctx)
+		select {
+		case <-s.idle: // both are so, and nothing is left to cut off
+		default:
+			err = s.cutOff(ctx)
+		}
 	}
 	s.cancel()
 	if err == nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/payload/wit"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 func TestShutdownLetsCallsEnd(t *testing.T) {
@@ -89,6 +90,18 @@ func TestShutdownTakesTheCallsThatHaveCome(t *testing.T) {
 	}
 	if err := wait(t, down); err != nil {
 		t.Errorf("the shutdown: %v", err)
+	}
+}
+
+// TestAShutdownWithoutTimeAndCallsCutsNothingOff, whatever it sees first: that nothing runs, or that its time is over.
+func TestAShutdownWithoutTimeAndCallsCutsNothingOff(t *testing.T) {
+	s := runNATS(t, defaultPayload)
+	ctx, over := testkit.Ending(t)
+	over()
+	for range 20 {
+		if err := newServer(t, connect(t, s), ServerOptions{}).Shutdown(ctx); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
