@@ -93,7 +93,7 @@ func deliverySection() section {
 				name: keyRetryPrefix, hints: []string{"retry_topics_prefix", "retry_prefix"},
 				scope:  scopeLink,
 				defDoc: "`<consumer_group>-retry-`", example: "orders-mailer.retry.",
-				doc:   "What the names of the retry topics begin with; the delay follows. Only the link's own group may use them.",
+				doc:   "What the names of the retry topics begin with; the delay follows, as `500ms`, `5s`, `1m`, `1h30m` or `168h`, however it is written in `retry_topics`. Only the link's own group may use them.",
 				value: text(func(d *draft) *string { return &d.retryPrefix }),
 			},
 			{

@@ -49,6 +49,7 @@ func TestRetryTopicsThatCannotWorkAreRefused(t *testing.T) {
 		want   string
 	}{
 		"not rising":                {config{"retry_topics": "1m,60s"}, "is not longer than the delay before it"},
+		"the same twice":            {config{"retry_topics": "5s,5s,1m"}, "is not longer than the delay before it"},
 		"no unit":                   {config{"retry_topics": "5"}, "has no unit"},
 		"too short":                 {config{"retry_topics": "1ms"}, "is out of bounds"},
 		"too long":                  {config{"retry_topics": "8d"}, "is out of bounds"},

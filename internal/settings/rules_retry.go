@@ -21,7 +21,10 @@ func parseRetryDelays(text string) ([]time.Duration, error) {
 		return nil, nil
 	}
 	var delays []time.Duration
-	for _, part := range list(text) {
+	for part := range strings.SplitSeq(text, ",") { // one that stands twice is a slip, which list would pass over
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
 		delay, err := parseDuration(part)
 		if err != nil {
 			return nil, err

@@ -187,10 +187,10 @@ func (d *Dispatcher) produce(c *call, outputs []record.Outgoing) error {
 }
 
 // noteUnstored notes that outputs of a record could not be stored. d.mu is held.
-func (d *Dispatcher) noteUnstored(p *Partition, it *item, err error) {
-	if d.unstored.Note(it, p.topic, p.id, it.nextOffset-1, err) {
-		d.cfg.Log.Error("outputs cannot be produced; their records come again", "topic", p.topic, "partition", p.id,
-			"offset", it.nextOffset-1, "error", err)
+func (d *Dispatcher) noteUnstored(it *item, err error) {
+	if r := it.rec; d.unstored.Note(it, r.Topic, r.Partition, r.Offset, err) {
+		d.cfg.Log.Error("outputs cannot be produced; their records come again", "topic", r.Topic, "partition", r.Partition,
+			"offset", r.Offset, "error", err)
 	}
 }
 
@@ -215,7 +215,7 @@ func (d *Dispatcher) settle(c *call, unstored error) (next *call) {
 			if s.next = unproduced; p.ctx.Err() != nil {
 				s.next = Leave // that may be why
 			} else {
-				d.noteUnstored(p, it, unstored)
+				d.noteUnstored(it, unstored)
 			}
 			p.stopAt(it, s)
 		case s.next == Finish:
@@ -272,9 +272,7 @@ func (p *Partition) stopAt(it *item, s *step) {
 		wait = Bounded(s.after)
 	case Wait: // the gate says when
 	case holdPartition:
-		p.held = fmt.Errorf("offset %d was rejected: %w", it.nextOffset-1, s.err)
-		d.cfg.Log.Error("a record was rejected: its partition stands still (on_reject=stop)", "topic", p.topic, "partition", p.id,
-			"offset", it.nextOffset-1, "attempts", it.earlier+it.attempts, "reason", s.err)
+		p.holdAt(it, s.err)
 		return
 	case Leave:
 		if p.ctx.Err() != nil {
@@ -290,6 +288,19 @@ func (p *Partition) stopAt(it *item, s *step) {
 	default:
 		p.makeReady(l)
 	}
+}
+
+// holdAt has the partition stand still at a record that was rejected. d.mu is held.
+func (p *Partition) holdAt(it *item, reason error) {
+	at, r := it.nextOffset-1, it.rec
+	log := p.d.cfg.Log.With("topic", r.Topic, "partition", r.Partition, "offset", r.Offset)
+	if r.Topic == p.topic {
+		p.held = fmt.Errorf("offset %d was rejected: %w", at, reason)
+	} else {
+		p.held = fmt.Errorf("offset %d, which came from %s/%d, offset %d, was rejected: %w", at, r.Topic, r.Partition, r.Offset, reason)
+		log = log.With("retry_topic", p.topic)
+	}
+	log.Error("a record was rejected: its partition stands still (on_reject=stop)", "attempts", it.earlier+it.attempts, "reason", reason)
 }
 
 // backOff lets a lane wait before its head is delivered again. The slot is free meanwhile. d.mu is held.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"slices"
 	"strings"
@@ -388,4 +389,49 @@ func TestTheEndOfAPartitionForgetsWhatWaitsForItsTime(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What is told of a record that comes from a retry topic is told of it as of the record that it was: a filter that
+// keeps it from its component asks for that place, and seek sets none in retry topics.
+func TestARecordFromARetryTopicIsToldOfByItsFirstPlace(t *testing.T) {
+	came := func(r *record.Record) History {
+		return History{Attempts: 1, Due: time.Unix(1, 0), As: &record.Record{Topic: "orders", Partition: 3, Offset: 42, Key: r.Key}}
+	}
+	run := func(t *testing.T, outcome record.Outcome, check func(*Dispatcher, *Partition, string)) {
+		synctest.Test(t, func(t *testing.T) {
+			s := &batchScript{handle: func(context.Context, []*record.Record) []record.Outcome { return []record.Outcome{outcome} }}
+			cfg, _ := batchConfig(s)
+			cfg.Delivery.OnReject = settings.RejectStop
+			cfg.Outputs.Produce = func(context.Context, []record.Outgoing) error { return errStoreAway }
+			var log strings.Builder
+			cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+			d := New(cfg)
+			p := d.Open("retry", 1, 0)
+			p.Add([]*record.Record{{Topic: "retry", Partition: 1}}, came)
+			synctest.Wait()
+			check(d, p, log.String())
+			d.Close(t.Context())
+		})
+	}
+	const place = "topic=orders partition=3 offset=42"
+	t.Run("rejected", func(t *testing.T) {
+		run(t, record.Outcome{Kind: record.Reject, Err: errors.New("bad")}, func(_ *Dispatcher, p *Partition, log string) {
+			if held := fmt.Sprint(p.Held()); held != "offset 0, which came from orders/3, offset 42, was rejected: bad" {
+				t.Errorf("held: %s", held)
+			}
+			if !strings.Contains(log, place+" retry_topic=retry") {
+				t.Error(log)
+			}
+		})
+	})
+	t.Run("its outputs cannot be stored", func(t *testing.T) {
+		run(t, record.Outcome{Kind: record.Done, Outputs: []record.Outgoing{{Topic: "out"}}}, func(d *Dispatcher, _ *Partition, log string) {
+			if outputs := d.Status().Outputs.String(); outputs != "broker away (orders/3, offset 42)" {
+				t.Errorf("status: %s", outputs)
+			}
+			if !strings.Contains(log, place) {
+				t.Error(log)
+			}
+		})
+	})
 }

@@ -198,14 +198,15 @@ func (f *Finished) Refuse(err error) bool {
 func (p *Partition) tellRefused(err error) {
 	r, d := &p.refusal, p.d
 	if r.record.aside == notAside {
-		d.noteUnstored(p, r.record, err)
+		d.noteUnstored(r.record, err)
 		return
 	}
 	if r.storing != nil {
 		r.storing.wait(0, err)
 		return
 	}
-	log := d.cfg.Log.With("topic", p.topic, "partition", p.id, "offset", r.record.nextOffset-1, "error", err)
+	rec := r.record.rec
+	log := d.cfg.Log.With("topic", rec.Topic, "partition", rec.Partition, "offset", rec.Offset, "error", err)
 	if r.record.aside == deadLettered {
 		r.storing = &d.deadLetters.storing
 		log.Error("dead-lettering a record failed; the record waits", "dead_letter_topic", d.cfg.Delivery.DeadLetterTopic)
