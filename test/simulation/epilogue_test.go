@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
@@ -52,20 +54,19 @@ func (w *world) epilogue() {
 	if w.issuer != nil && !w.outlastTokens() {
 		return
 	}
+	if w.plan.protocol == "share" && !w.partitionElsewhere() {
+		return
+	}
 	if w.plan.protocol == "share" || w.plan.creates {
 		return // where it begins in a new topic is for the broker to say; a copy could make it
 	}
 	cl := w.client()
 	defer cl.Close()
-	partitions := int32(len(w.kafka.PartitionInfos(input))) // with fewer than before the client waits for the others
+	if !w.fullTopicGoes() {
+		return
+	}
 	for i := range remakings {
-		if err := w.kafka.DeleteTopic(input); err != nil {
-			w.fail("world", "deleting the topic: %v", err)
-		}
-		time.Sleep(time.Duration(i) * 200 * time.Millisecond)
-		if err := w.kafka.CreateTopic(input, partitions, nil); err != nil {
-			w.fail("world", "making the topic anew: %v", err)
-		}
+		w.remake(time.Duration(i) * 200 * time.Millisecond)
 		w.stray(newRand(w.plan.seed, "epilogue")).produce(context.Background(), cl, 10, nil)
 		cl.PurgeTopicsFromProducing(input) // it would take the next one for this one
 		if !w.goesOn(remade, func() error { return w.feedAside(cl) }, "the topic was made anew, for the %d. time", i+1) {
@@ -127,6 +128,80 @@ func (w *world) transactionStaysOpen() bool {
 		return false
 	}
 	return w.goesOn(soon, nothing, "the transaction is committed")
+}
+
+// partitionElsewhere adds a partition that another broker leads than all others: the copies to which the group does not
+// give it ask that broker for nothing, and are well.
+func (w *world) partitionElsewhere() bool {
+	if w.plan.brokers < 2 {
+		return true
+	}
+	w.tell("a partition is added whose leader leads no other one, without any other fault")
+	cl := w.client()
+	defer cl.Close()
+	for _, p := range w.kafka.PartitionInfos(input) {
+		if err := w.kafka.MoveTopicPartition(input, p.Partition, 0); err != nil {
+			w.fail("world", "moving partition %d: %v", p.Partition, err)
+		}
+	}
+	added := int32(len(w.kafka.PartitionInfos(input)))
+	if _, err := kadm.NewClient(cl).CreatePartitions(context.Background(), 1, input); err != nil {
+		w.fail("world", "adding a partition: %v", err)
+	}
+	if err := w.kafka.MoveTopicPartition(input, added, 1); err != nil {
+		w.fail("world", "moving partition %d: %v", added, err)
+	}
+	w.stray(newRand(w.plan.seed, "elsewhere")).produce(context.Background(), cl, 10, nil)
+	time.Sleep(soon) // till all have heard of it
+	return w.goesOn(soon, nothing, "all have heard of the partition")
+}
+
+// remake deletes the input and makes it anew a while later.
+func (w *world) remake(later time.Duration) {
+	partitions := int32(len(w.kafka.PartitionInfos(input))) // with fewer than before the client waits for the others
+	if err := w.kafka.DeleteTopic(input); err != nil {
+		w.fail("world", "deleting the topic: %v", err)
+	}
+	time.Sleep(later)
+	if err := w.kafka.CreateTopic(input, partitions, nil); err != nil {
+		w.fail("world", "making the topic anew: %v", err)
+	}
+}
+
+const (
+	// heavy records fill what a copy may hold of a partition; so many of them are more than smallBuffer.
+	heavy, heavies = 64 << 10, 20
+	smallBuffer    = "1MiB"
+)
+
+// fullTopicGoes has the topic be made anew while the copies hold as much of it as they may, since the component is
+// away: what they held is gone with it, and they read on when the component is back.
+func (w *world) fullTopicGoes() bool {
+	if w.plan.config["max_buffer"] != smallBuffer {
+		return true
+	}
+	w.tell("the component is away, and records fill what copies may hold")
+	w.guest.setAway(true)
+	cl := w.client(kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	defer cl.Close()
+	s := w.stray(newRand(w.plan.seed, "full"))
+	for _, p := range w.kafka.PartitionInfos(input) {
+		for range heavies {
+			r := s.record()
+			r.Partition, r.Value = p.Partition, bytes.Repeat([]byte("x"), heavy)
+			cl.Produce(context.Background(), r, nil)
+		}
+	}
+	if err := cl.Flush(context.Background()); err != nil {
+		w.fail("world", "filling the topic: %v", err)
+	}
+	time.Sleep(10 * time.Second) // they have read as much as they may
+	w.remake(time.Second)
+	cl.PurgeTopicsFromProducing(input)
+	s.produce(context.Background(), cl, 10, func(r *kgo.Record) { r.Partition = 0 })
+	time.Sleep(10 * time.Second)
+	w.guest.setAway(false)
+	return w.goesOn(remade, nothing, "the component is back, and the topic was made anew meanwhile")
 }
 
 // says waits until a copy says something of a kind.

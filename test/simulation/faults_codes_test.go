@@ -213,10 +213,7 @@ func (p *plan) makes() []kmsg.Key {
 		keys = append(keys, kmsg.ConsumerGroupHeartbeat, kmsg.ConsumerGroupDescribe)
 	}
 	if p.exactly {
-		keys = append(keys, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn)
-		if p.old {
-			keys = append(keys, kmsg.AddPartitionsToTxn)
-		}
+		keys = append(keys, kmsg.AddPartitionsToTxn, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn)
 	} else if p.protocol != "share" {
 		keys = append(keys, kmsg.OffsetCommit)
 	}
@@ -226,7 +223,7 @@ func (p *plan) makes() []kmsg.Key {
 	if p.processor || p.publishes || p.config["dead_letter_topic"] != "" {
 		keys = append(keys, kmsg.Produce, kmsg.InitProducerID)
 	}
-	if p.tokens != nil {
+	if p.tokens != nil || p.bearers {
 		keys = append(keys, kmsg.SASLHandshake, kmsg.SASLAuthenticate)
 	}
 	if p.creates {

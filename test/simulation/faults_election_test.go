@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -18,6 +19,8 @@ type election struct {
 	partition int32
 	lost      int // records
 	rng       *rand.Rand
+	// told is called when a copy has got what the old leader alone had, with its network; nil where nobody wants to know.
+	told func(n *network)
 }
 
 // elected is the epoch of a new leader, in a topic.
@@ -38,12 +41,52 @@ func (w *world) unheardElection(partition, epoch int32) bool {
 
 // uncleanElection draws one.
 func uncleanElection(_ context.Context, w *world, rng *rand.Rand) {
+	w.layer.elect(w.drawElection(rng))
+}
+
+func (w *world) drawElection(rng *rand.Rand) *election {
 	e := &election{partition: w.somePartition(rng), lost: 1 + rng.IntN(5), rng: rng}
 	if rng.IntN(2) == 0 {
 		e.lost += rng.IntN(40) // it was out of touch for long
 	}
 	w.tell("the next leader of partition %d will have %d records fewer", e.partition, e.lost)
+	return e
+}
+
+// endsAtElection has an unclean election be the last that a copy hears of a partition: fetches bring it nothing more,
+// and a moment later it is killed or stopped. Its commits reach the group meanwhile, and another owner begins by them.
+func endsAtElection(ctx context.Context, w *world, rng *rand.Rand) {
+	e, heard := w.drawElection(branch(rng)), make(chan *network, 1)
+	e.told = func(n *network) {
+		if ctx.Err() == nil { // or it is calm by now
+			n.set(func(n *network) {
+				if n.deaf == nil {
+					n.deaf = make(chan struct{})
+				}
+			})
+			heard <- n
+		}
+	}
 	w.layer.elect(e)
+	var n *network
+	select {
+	case n = <-heard:
+	case <-ctx.Done():
+		return
+	}
+	w.tell("nothing that is fetched reaches %s", n.name)
+	sleep(ctx, between(rng, 100*time.Millisecond, 4*time.Second))
+	i := slices.IndexFunc(w.copies, func(r *replica) bool { return r.has(n) })
+	if i < 0 {
+		return // it has ended by itself
+	}
+	if r := w.copies[i]; rng.IntN(2) == 0 {
+		r.kill()
+	} else {
+		r.stop(15 * time.Second)
+	}
+	sleep(ctx, between(rng, 0, 10*time.Second))
+	w.copies[i].start()
 }
 
 func (l *layer) elect(e *election) {
@@ -72,7 +115,8 @@ func (l *layer) expectsElections() bool {
 }
 
 // lose does what elections say to an answer; nil is that it stays as it is.
-func (a *asked) lose(l *layer, frame []byte) []byte {
+func (a *asked) lose(n *network, frame []byte) []byte {
+	l := n.layer
 	if a.key != kmsg.Fetch || l.lost == nil || !l.expectsElections() {
 		return nil
 	}
@@ -95,6 +139,9 @@ func (a *asked) lose(l *layer, frame []byte) []byte {
 			more, to := l.lost(e, resp.Topics[i].TopicID, endOf(p.RecordBatches))
 			if more == nil {
 				continue
+			}
+			if e.told != nil {
+				defer e.told(n)
 			}
 			p.RecordBatches = append(p.RecordBatches, more...)
 			p.HighWatermark, p.LastStableOffset = to, to

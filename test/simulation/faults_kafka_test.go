@@ -143,6 +143,31 @@ func topicMadeAnew(ctx context.Context, w *world, rng *rand.Rand) {
 	}
 }
 
+// topicMadeAnewTwice deletes the input and makes it anew, and does so again while the copies find out where the new one
+// begins, which takes them some time.
+func topicMadeAnewTwice(ctx context.Context, w *world, rng *rand.Rand) {
+	if w.remaking.LockContext(ctx) != nil {
+		return
+	}
+	defer w.remaking.Unlock()
+	for _, key := range []kmsg.Key{kmsg.OffsetFetch, kmsg.ListOffsets} {
+		r := &rule{key: key, way: answerLate, left: 1 + rng.IntN(6), rng: branch(rng), wait: between(rng, 500*time.Millisecond, 5*time.Second)}
+		w.tell("%s, by %s", r, r.wait)
+		w.layer.add(r)
+	}
+	w.tell("the topic is deleted and made anew at once, and once more soon after")
+	w.gone.Store(true)
+	cl := w.client()
+	defer cl.Close()
+	s := w.stray(rng)
+	w.remake(0)
+	s.produce(context.Background(), cl, 10, nil)
+	sleep(ctx, between(rng, 0, 8*time.Second))
+	w.remake(0)
+	cl.PurgeTopicsFromProducing(input)
+	s.produce(context.Background(), cl, 10, nil)
+}
+
 // keepOffsets has the coordinator of the group be another one, which knows none of its members, and which has not heard
 // that the topic was deleted: it has the offsets of the one of before.
 func (w *world) keepOffsets(ctx context.Context, before map[int32]kfake.GroupCommit) {
@@ -254,19 +279,31 @@ func membersForgotten(ctx context.Context, w *world, rng *rand.Rand) {
 // forgottenAtRequest has the group forget a member just when a request of its arrives that names it: it hears of that
 // as the answer. Its connections may be slow then, so that the others have its partitions before it is back.
 func forgottenAtRequest(ctx context.Context, w *world, rng *rand.Rand) {
+	keys := []kmsg.Key{kmsg.JoinGroup, kmsg.JoinGroup, kmsg.SyncGroup}
+	if w.plan.protocol == "consumer" {
+		keys = []kmsg.Key{kmsg.ConsumerGroupHeartbeat}
+	}
+	if keys = append(keys, kmsg.OffsetCommit); w.plan.exactly {
+		keys = append(keys, kmsg.TxnOffsetCommit)
+	}
+	key := keys[rng.IntN(len(keys))]
+	w.forgetAt(ctx, rng, key, key == kmsg.JoinGroup && rng.IntN(2) == 0, rng.IntN(3) > 0)
+}
+
+// forgottenInJoin has the group forget a member just when it joins again, as all do when another one has come, and the
+// others have its partitions before it is back: it has a new name then, and records still of before.
+func forgottenInJoin(ctx context.Context, w *world, rng *rand.Rand) {
+	w.forgetAt(ctx, rng, kmsg.JoinGroup, true, true)
+}
+
+// forgetAt has the group forget a member at a request; with restless all are to join anew, with lags the answers to the
+// member take their time from then on.
+func (w *world) forgetAt(ctx context.Context, rng *rand.Rand, key kmsg.Key, restless, lags bool) {
 	r, n := w.someNetwork(rng)
 	if n == nil {
 		return
 	}
-	keys := []kmsg.Key{kmsg.JoinGroup, kmsg.JoinGroup, kmsg.SyncGroup, kmsg.OffsetCommit, kmsg.TxnOffsetCommit}
-	if w.plan.protocol == "consumer" {
-		keys = []kmsg.Key{kmsg.ConsumerGroupHeartbeat, kmsg.OffsetCommit, kmsg.TxnOffsetCommit}
-	}
-	key, slow := keys[rng.IntN(len(keys))], between(rng, 0, 15*time.Second)
-	lags := rng.IntN(3) > 0
-	if key == kmsg.JoinGroup && rng.IntN(2) == 0 {
-		w.restless() // or none joins for long
-	}
+	slow := between(rng, 0, 10*time.Second)
 	w.tell("the group is about to forget %s at the next %s of its", r.name, key.Name())
 	n.set(func(n *network) {
 		n.ambush = &ambush{key: key, spring: func(member string, instance *string) {
@@ -282,6 +319,9 @@ func forgottenAtRequest(ctx context.Context, w *world, rng *rand.Rand) {
 			}
 		}}
 	})
+	if restless {
+		w.restless() // or none joins for long
+	}
 	sleep(ctx, between(rng, 5*time.Second, 30*time.Second))
 	n.mend()
 }
@@ -350,6 +390,54 @@ func strangerJoins(ctx context.Context, w *world, rng *rand.Rand) {
 	w.strange(ctx, rng, "")
 }
 
+// rights are those by which a transaction is made, and the requests that are refused where one is missing.
+var rights = []struct {
+	name     string
+	err      *kerr.Error
+	requests []kmsg.Key
+}{
+	{"to write into topics", kerr.TopicAuthorizationFailed, []kmsg.Key{kmsg.Produce, kmsg.AddPartitionsToTxn}},
+	{"to write by transactional ids", kerr.TransactionalIDAuthorizationFailed, []kmsg.Key{
+		kmsg.InitProducerID, kmsg.AddPartitionsToTxn, kmsg.Produce, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn,
+	}},
+	{"to commit for the group", kerr.GroupAuthorizationFailed, []kmsg.Key{kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.OffsetCommit}},
+}
+
+// rightsTaken takes a right away and gives it back. Not all brokers hear of either at once: half of the time some of
+// the requests are refused alone.
+func rightsTaken(ctx context.Context, w *world, rng *rand.Rand) {
+	right, some := rights[rng.IntN(len(rights))], rng.IntN(2) == 0
+	denied := make(map[kmsg.Key]code)
+	for _, key := range right.requests {
+		i := slices.IndexFunc(answerable[key], func(c code) bool { return c.err == right.err })
+		if i >= 0 && (!some || rng.IntN(2) == 0) {
+			denied[key] = answerable[key][i]
+		}
+	}
+	w.tell("copies have the right %s no more, say those who are asked to %v", right.name, slices.Sorted(maps.Keys(denied)))
+	w.layer.deny(denied)
+	sleep(ctx, between(rng, 0, []time.Duration{time.Second, 5 * time.Second, 20 * time.Second}[rng.IntN(3)]))
+	w.tell("copies have the right %s", right.name)
+	w.layer.deny(nil)
+}
+
+// handedOverInCommit has partitions go to another member while a commit waits for its answer, which comes in time for
+// that commit and late for the one that the handing over has to make.
+func handedOverInCommit(ctx context.Context, w *world, rng *rand.Rand) {
+	keys := []kmsg.Key{kmsg.OffsetCommit}
+	if w.plan.exactly {
+		keys = []kmsg.Key{kmsg.Produce, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn}
+	}
+	r := &rule{
+		key: keys[rng.IntN(len(keys))], way: []way{requestLate, answerLate}[rng.IntN(2)], left: 1 + rng.IntN(2), rng: branch(rng),
+		wait: between(rng, 2*time.Second, 10*time.Second),
+	}
+	w.tell("%s, by %s", r, r.wait)
+	w.layer.add(r)
+	sleep(ctx, between(rng, 0, 2*time.Second))
+	w.strange(ctx, rng, "")
+}
+
 // instanceFenced has another program be the static member that a copy is.
 func instanceFenced(ctx context.Context, w *world, rng *rand.Rand) {
 	info := w.kafka.GroupInfo(group)
@@ -369,6 +457,8 @@ func instanceFenced(ctx context.Context, w *world, rng *rand.Rand) {
 }
 
 func (w *world) strange(ctx context.Context, rng *rand.Rand, instance string) {
+	w.strangers.Add(1)
+	defer w.strangers.Add(-1)
 	n := newNetwork("stranger", &w.stack, new(layer), rng)
 	n.layer.wrong = w.layer.wrong
 	opts := []kgo.Opt{kgo.Dialer(n.dial), kgo.ConsumeTopics(input)}

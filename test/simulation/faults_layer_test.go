@@ -30,6 +30,7 @@ type layer struct {
 
 	mu        sync.Mutex
 	rules     []*rule
+	denied    map[kmsg.Key]code // what requests are refused with for want of a right
 	elections []*election
 	ids       []string // transactional ids that were begun with
 	bombs     int      // that were sent
@@ -43,6 +44,8 @@ type rule struct {
 	code code // where way is coded
 	done bool // the code comes after the work
 	left int
+	// wait is how much later something comes; 0 is drawn each time.
+	wait time.Duration
 	rng  *rand.Rand
 }
 
@@ -117,7 +120,30 @@ func (l *layer) add(r *rule) {
 func (l *layer) clear() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.rules, l.elections = nil, nil
+	l.rules, l.denied, l.elections = nil, nil, nil
+}
+
+// deny has requests be refused from now on, and no others; nil is none.
+func (l *layer) deny(denied map[kmsg.Key]code) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.denied = denied
+}
+
+// refuse is the answer to a request for which a right is missing; nil where none is.
+func (l *layer) refuse(a *asked, frame []byte) []byte {
+	l.mu.Lock()
+	c, denied := l.denied[a.key]
+	l.mu.Unlock()
+	if !denied {
+		return nil
+	}
+	answer, err := a.refuse(c, frame)
+	if err != nil {
+		return nil // there is nothing in it
+	}
+	covered.code(a.key, c, false)
+	return answer
 }
 
 // bombed tells whether there were batches that are too large for anybody.
@@ -149,11 +175,14 @@ func (l *layer) use(key kmsg.Key, fits func(*rule) bool, apply func(*rule) bool)
 			covered.way(key, r.way)
 		}
 		used := *r // with a source of its own, for what is drawn when the lock is free
-		used.rng = rand.New(rand.NewPCG(r.rng.Uint64(), r.rng.Uint64()))
+		used.rng = branch(r.rng)
 		return &used
 	}
 	return nil
 }
+
+// branch makes a source of its own for who draws beside others.
+func branch(rng *rand.Rand) *rand.Rand { return rand.New(rand.NewPCG(rng.Uint64(), rng.Uint64())) }
 
 // asked is a request under way.
 type asked struct {
@@ -418,4 +447,9 @@ func (l *layer) mayLackList(at place) bool {
 // longest is how much later something comes at most.
 const longest = 30 * time.Second
 
-func (r *rule) late() time.Duration { return time.Duration(r.rng.Int64N(int64(longest))) }
+func (r *rule) late() time.Duration {
+	if r.wait > 0 {
+		return r.wait
+	}
+	return time.Duration(r.rng.Int64N(int64(longest)))
+}

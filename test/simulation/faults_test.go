@@ -47,8 +47,8 @@ func misled(ctx context.Context, w *world, rng *rand.Rand) {
 		err := []*kerr.Error{kerr.NotCoordinator, kerr.CoordinatorNotAvailable, kerr.CoordinatorLoadInProgress}[rng.IntN(3)]
 		n.set(func(n *network) {
 			n.misled = &code{err: err, top: true, refused: true}
-			if rng.IntN(3) > 0 {
-				n.slow, n.lame = between(rng, time.Second, 8*time.Second), 0.7 // as brokers in trouble are
+			if rng.IntN(4) > 0 {
+				n.slow, n.lame = between(rng, time.Second, 8*time.Second), 1 // as brokers in trouble are
 			}
 		})
 		sleep(ctx, between(rng, time.Second, time.Minute))
@@ -134,13 +134,18 @@ var misfortunes = []misfortune{
 	{name: "log start moves", do: logStartMoves, fits: func(p *plan) bool { return p.protocol != "share" }},
 	{name: "retention", do: retention, fits: func(p *plan) bool { return p.protocol != "share" }},
 	{name: "unclean elections", do: uncleanElection, fits: func(p *plan) bool { return p.protocol != "share" }},
+	{name: "ends at an election", do: endsAtElection, fits: func(p *plan) bool { return p.protocol != "share" }},
 	{name: "compaction", do: compaction, fits: func(p *plan) bool { return p.protocol != "share" }},
 	{name: "topic made anew", do: topicMadeAnew, fits: func(p *plan) bool { return !p.creates }}, // or a copy makes it
+	{name: "topic made anew twice", do: topicMadeAnewTwice, fits: func(p *plan) bool { return !p.creates }},
 	{name: "partitions added", do: partitionsAdded},
 	{name: "transaction hangs", do: transactionHangs},
 	{name: "producer fenced", do: producerFenced, fits: func(p *plan) bool { return p.exactly }},
+	{name: "rights taken", do: rightsTaken, fits: func(p *plan) bool { return p.exactly }},
 	{name: "members forgotten", do: membersForgotten},
 	{name: "forgotten at a request", do: forgottenAtRequest, fits: func(p *plan) bool { return p.protocol != "share" }},
+	{name: "forgotten as it joins", do: forgottenInJoin, fits: func(p *plan) bool { return p.protocol == "classic" }},
+	{name: "handed over in a commit", do: handedOverInCommit, fits: func(p *plan) bool { return p.protocol != "share" }},
 	{name: "stranger joins", do: strangerJoins},
 	{name: "instance fenced", do: instanceFenced, fits: func(p *plan) bool {
 		return p.config["group_instance_id"] != ""

@@ -37,13 +37,18 @@ type tokens struct {
 // nothing else of a seed.
 func (p *plan) drawTokens() {
 	rng := newRand(p.seed, "credentials")
-	if rng.IntN(4) > 0 {
+	if rng.IntN(4) > 0 && !p.bearers {
 		return
 	}
 	lives := []time.Duration{10 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute}
 	sessions := []time.Duration{0, 0, 15 * time.Second, 3 * time.Minute}
 	p.tokens = &tokens{life: lives[rng.IntN(len(lives))], session: sessions[rng.IntN(len(sessions))]}
-	for range 1 + rng.IntN(6) {
+	many := 1 + rng.IntN(6)
+	if p.bearers {
+		p.tokens.life = lives[rng.IntN(2)] // many end
+		many += rng.IntN(10)
+	}
+	for range many {
 		at := time.Duration(rng.Int64N(int64(p.trouble)))
 		p.events = append(p.events, event{number: len(p.events), at: at, what: tokenTroubles[rng.IntN(len(tokenTroubles))].name})
 	}
@@ -80,6 +85,7 @@ type issuer struct {
 	ill     illness
 	secrets []string             // that are taken, the last one being the newest
 	ends    map[string]time.Time // of the tokens that brokers take
+	strict  bool                 // they take none at the moment
 	given   int
 	last    time.Time // when the last token ends
 	since   time.Time // when the span began in which requests are counted
@@ -124,6 +130,13 @@ func (i *issuer) revoke() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	clear(i.ends)
+}
+
+// trust has brokers take good tokens, or none.
+func (i *issuer) trust(good bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.strict = !good
 }
 
 // lastEnd is when the last token that was given ends.
@@ -221,6 +234,9 @@ func (i *issuer) lifetime(token string) time.Duration {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	left := time.Until(i.ends[token])
+	if i.strict {
+		return 0
+	}
 	if i.session > 0 {
 		left = min(left, i.session)
 	}
@@ -234,6 +250,9 @@ type session struct {
 	until   time.Time // from then on nothing is answered but a handshake
 	began   time.Time // the last handshake
 }
+
+// sessionOver is what a request meets whose connection has not authenticated again in time.
+const sessionOver way = "session ended"
 
 // betweenHandshakes is how soon a connection may authenticate again.
 const betweenHandshakes = time.Second
@@ -275,6 +294,7 @@ func (s *session) admit(i *issuer, a *asked, frame []byte) (answer []byte, ok bo
 	}
 	if now.After(s.until) {
 		covered.kind("session ended")
+		covered.way(a.key, sessionOver)
 		return nil, false
 	}
 	return nil, true
@@ -291,6 +311,7 @@ func (s *session) authenticate(i *issuer, req *kmsg.SASLAuthenticateRequest, res
 		s.begun, s.refused = false, false
 		message := `{"status":"invalid_token"}`
 		resp.ErrorCode, resp.ErrorMessage = kerr.SaslAuthenticationFailed.Code, &message
+		covered.code(kmsg.SASLAuthenticate, code{err: kerr.SaslAuthenticationFailed, top: true}, false)
 		return resp
 	}
 	_, token, _ := bytes.Cut(req.SASLAuthBytes, []byte("auth=Bearer "))
@@ -320,6 +341,13 @@ var tokenTroubles = []misfortune{
 	{name: "tokens revoked", do: func(_ context.Context, w *world, _ *rand.Rand) {
 		w.tell("brokers take the tokens of before no more")
 		w.issuer.revoke()
+	}},
+	{name: "authentication refused", do: func(ctx context.Context, w *world, rng *rand.Rand) {
+		w.tell("brokers take no token, however good")
+		w.issuer.trust(false)
+		sleep(ctx, between(rng, time.Second, time.Minute))
+		w.tell("brokers take good tokens")
+		w.issuer.trust(true)
 	}},
 	{name: "client secret changed", do: func(ctx context.Context, w *world, rng *rand.Rand) {
 		forget := w.issuer.newSecret()

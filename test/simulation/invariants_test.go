@@ -34,6 +34,7 @@ func (w *world) judge() {
 	w.judgeAttempts()
 	w.judgeCommits(truth, buried, moved)
 	w.judgeOwners(moved)
+	w.judgeSilence()
 	w.judgeMoved()
 	w.judgeRepeats()
 	w.judgeGivenUp(truth, buried)
@@ -374,7 +375,8 @@ func (w *world) watchHealth(ctx context.Context) {
 					committed = c.Offset
 				}
 			}
-			if committed >= p.HighWatermark || p.HighWatermark == 0 || committed != last[p.Partition] || moved[p.Partition].IsZero() {
+			// Another program may have it, and it does nothing.
+			if committed >= p.HighWatermark || p.HighWatermark == 0 || committed != last[p.Partition] || moved[p.Partition].IsZero() || w.strangers.Load() > 0 {
 				moved[p.Partition], last[p.Partition] = now, committed
 			}
 			if stood := now.Sub(moved[p.Partition]); stood > silence && now.Sub(ill) > calm {
@@ -512,6 +514,46 @@ func (w *world) judgeOwners(moved map[place]time.Time) {
 			busy[v.place] = v
 		}
 	}
+}
+
+// heard notes a time of a copy.
+func (w *world) heard(list map[string][]time.Time, name string, at time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	list[name] = append(list[name], at)
+}
+
+// givingUp is how much longer than a session calls may go on: a part of it goes by until one looks, and calls end.
+const givingUp = time.Second
+
+// judgeSilence is the invariant silence-ends-calls: a copy of a classic group is at work on nothing when the group has
+// had no sign of life from it for a session. One that waits for others to join gives none, and need not.
+func (w *world) judgeSilence() {
+	link, err := parse(w.plan.role(), w.plan.config, "N")
+	if w.plan.protocol != "classic" || err != nil {
+		return
+	}
+	for _, v := range w.guest.calls {
+		end := v.end
+		if end.IsZero() {
+			end = time.Now()
+		}
+		last := lastBefore(w.alive[v.copy], end)
+		if silent := end.Sub(last); silent > link.Consumer.SessionTimeout+givingUp && lastBefore(w.waits[v.copy], end).Before(last) {
+			w.fail("silence-ends-calls", "%s is at work on %v until %s, and its group has taken it for alive at %s last", v.copy, v.place, end.Sub(w.events.began), last.Sub(w.events.began))
+			return
+		}
+	}
+}
+
+// lastBefore is the last of some times that is not after another.
+func lastBefore(list []time.Time, end time.Time) (last time.Time) {
+	for _, at := range list {
+		if !at.After(end) && at.After(last) {
+			last = at
+		}
+	}
+	return last
 }
 
 const (

@@ -27,6 +27,9 @@ type network struct {
 	// wants to know.
 	ill    func()
 	joined func(from, to time.Time)
+	// alive is told when a member of a classic group has heard that it was taken for alive, by a request of which time,
+	// waits when it begins to wait for others; nil where nobody wants to know.
+	alive, waits func(at time.Time)
 
 	mu     sync.Mutex
 	rng    *rand.Rand
@@ -37,6 +40,7 @@ type network struct {
 	misled *code         // what requests to the group are answered with, in place of the work; nil is nothing
 	ambush *ambush       // what happens at a request; nil is nothing
 	frozen chan struct{} // nothing passes until it is closed; nil where everything does
+	deaf   chan struct{} // no answer to a fetch does so until then
 	conns  map[*conn]struct{}
 	last   []said
 }
@@ -105,6 +109,10 @@ func (n *network) thawNow() {
 		close(n.frozen)
 		n.frozen = nil
 	}
+	if n.deaf != nil {
+		close(n.deaf)
+		n.deaf = nil
+	}
 }
 
 func (n *network) set(change func(*network)) {
@@ -128,11 +136,25 @@ func (n *network) thawed(closed <-chan struct{}) {
 	n.mu.Lock()
 	frozen := n.frozen
 	n.mu.Unlock()
-	if frozen == nil {
+	n.await(frozen, closed)
+}
+
+// hears waits until answers to requests of a kind pass.
+func (n *network) hears(key kmsg.Key, closed <-chan struct{}) {
+	n.mu.Lock()
+	deaf := n.deaf
+	n.mu.Unlock()
+	if key == kmsg.Fetch {
+		n.await(deaf, closed)
+	}
+}
+
+func (*network) await(end, closed <-chan struct{}) {
+	if end == nil {
 		return
 	}
 	select {
-	case <-frozen:
+	case <-end:
 	case <-closed:
 	}
 }
@@ -261,6 +283,9 @@ func (c *conn) takeRequests() {
 		c.count(a.key)
 		covered.asked(a.key)
 		c.n.layer.note(a, frame)
+		if c.n.waits != nil && (a.key == kmsg.JoinGroup || a.key == kmsg.SyncGroup) {
+			c.n.waits(a.since)
+		}
 		c.n.thawed(c.closed)
 		if !c.pass(a, frame) {
 			return
@@ -291,6 +316,9 @@ func (c *conn) pass(a *asked, frame []byte) bool {
 	}
 	if r == nil && instead == nil {
 		instead = c.n.mislead(a, frame)
+	}
+	if r == nil && instead == nil {
+		instead = c.n.layer.refuse(a, frame)
 	}
 	if r == nil && instead == nil {
 		instead = a.nobodysLeave(frame)
@@ -479,6 +507,7 @@ func (c *conn) giveAnswers() {
 			return
 		}
 		c.n.thawed(c.closed)
+		c.n.hears(a.key, c.closed)
 		out, held := c.treat(a, frame)
 		if held {
 			behind = append(behind, frame...)
@@ -495,6 +524,9 @@ func (c *conn) giveAnswers() {
 				return
 			}
 		}
+		if !held && len(out) > 0 {
+			c.noteAlive(a, frame)
+		}
 		if behind != nil && len(out) > 0 {
 			covered.way(a.key, answerSwapped)
 			if _, err := c.ours.Write(behind); err != nil {
@@ -509,6 +541,31 @@ func (c *conn) giveAnswers() {
 func (c *conn) noteJoin(a *asked) {
 	if a.key == kmsg.JoinGroup && c.n.joined != nil {
 		c.n.joined(a.since, time.Now())
+	}
+}
+
+// noteAlive tells of an answer that reaches a member of a classic group, where it says that it is one.
+func (c *conn) noteAlive(a *asked, frame []byte) {
+	if c.n.alive == nil || a.key != kmsg.Heartbeat && a.key != kmsg.JoinGroup && a.key != kmsg.SyncGroup {
+		return
+	}
+	decoded, err := a.decodeAnswer(frame)
+	if err != nil {
+		return // it was damaged
+	}
+	switch resp := decoded.(type) {
+	case *kmsg.HeartbeatResponse:
+		if resp.ErrorCode == 0 || resp.ErrorCode == kerr.RebalanceInProgress.Code {
+			c.n.alive(a.since)
+		}
+	case *kmsg.JoinGroupResponse:
+		if resp.ErrorCode == 0 {
+			c.n.alive(time.Now())
+		}
+	case *kmsg.SyncGroupResponse:
+		if resp.ErrorCode == 0 {
+			c.n.alive(a.since)
+		}
 	}
 }
 
@@ -529,7 +586,7 @@ type part struct {
 
 // treat says what becomes of an answer.
 func (c *conn) treat(a *asked, frame []byte) (out []part, held bool) {
-	if changed := a.lose(c.n.layer, frame); changed != nil {
+	if changed := a.lose(c.n, frame); changed != nil {
 		frame = changed
 	}
 	wait := latency + c.n.mistreat(a.key, frame)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -35,6 +36,7 @@ type plan struct {
 	publishes  bool    // the component publishes and asks, by a link of its own
 	old        bool    // the brokers are of Kafka 3.9
 	tokens     *tokens // by which copies come in; nil where anybody may
+	bearers    bool    // copies come in by tokens in any case
 	latest     bool    // the link begins at the end, and records come when it is well
 	theme      *theme
 	temper     *temper
@@ -71,13 +73,14 @@ type event struct {
 func (p *plan) drawEvents() {
 	rng := newRand(p.seed, "events")
 	kinds, gap := p.drawKinds(rng)
-	if p.latest && slices.Contains(kinds, "topic made anew") {
+	anew := func(kind string) bool { return strings.HasPrefix(kind, "topic made anew") }
+	if p.latest && slices.ContainsFunc(kinds, anew) {
 		// A topic that is made while no copy lives cannot be told from one that was there, and begins at the end.
 		without := func(names ...string) {
 			kinds = slices.DeleteFunc(kinds, func(kind string) bool { return slices.Contains(names, kind) })
 		}
 		if rng.IntN(2) == 0 {
-			without("topic made anew")
+			kinds = slices.DeleteFunc(kinds, anew)
 		} else {
 			without("killed", "restarted", "link deleted", "link replaced", "link put again")
 		}
@@ -103,7 +106,7 @@ func draw(run replay.Run) plan {
 	p.processor = rng.IntN(2) == 0
 	p.exactly = p.processor && rng.IntN(3) > 0
 	p.static = rng.IntN(4) == 0
-	p.drawTheme()
+	p.drawTheme(run.Theme)
 	if p.protocol == "share" {
 		p.processor, p.exactly, p.static = false, false, false
 	}

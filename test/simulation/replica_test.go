@@ -49,6 +49,10 @@ func (r *replica) start() {
 	r.net = newNetwork(name, &w.stack, &w.layer, newRand(w.plan.seed, "network "+name))
 	r.net.ill = func() { w.disturb(r.name) }
 	r.net.joined = func(from, to time.Time) { w.joined(r.name, from, to) }
+	if w.plan.protocol == "classic" {
+		r.net.alive = func(at time.Time) { w.heard(w.alive, r.name, at) }
+		r.net.waits = func(at time.Time) { w.heard(w.waits, r.name, at) }
+	}
 	r.memory = memory.New(budget)
 	r.routes = route.NewSet(route.Options{
 		Log: w.events.logger().With("copy", r.name, "life", r.life), Metrics: telemetry.NewMetrics(),
@@ -86,6 +90,13 @@ func parse(does role.Role, config map[string]string, host string) (settings.Link
 		err = does.Check(&link)
 	}
 	return link, err
+}
+
+// has tells whether the copy lives, and by a network.
+func (r *replica) has(n *network) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.routes != nil && r.net == n
 }
 
 // set is what lives of the copy; nil where it does not.

@@ -43,6 +43,9 @@ func simulate(t *testing.T, run replay.Run, tell func(replay.Result) error) {
 			w.tell("%s", line)
 		}
 		defer func() {
+			if t.Failed() && !w.failed() {
+				w.fail("world", "the run has ended before its time")
+			}
 			if err := errors.Join(w.events.write(), tell(w.result())); err != nil {
 				t.Error(err)
 			}
@@ -146,6 +149,7 @@ func (w *world) calm() {
 	w.guest.setAway(false)
 	if w.issuer != nil {
 		w.issuer.set(well)
+		w.issuer.trust(true)
 	}
 	if w.plan.leavesMembers() {
 		w.forgetMembers()
@@ -189,14 +193,14 @@ func (w *world) topicsChange() {
 // leavesMembers tells whether there may be members that nobody is any more.
 func (p *plan) leavesMembers() bool {
 	return slices.ContainsFunc(p.events, func(e event) bool {
-		return slices.Contains([]string{"killed", "stranger joins", "instance fenced", "forgotten at a request"}, e.what)
+		return slices.Contains([]string{"killed", "ends at an election", "stranger joins", "instance fenced", "forgotten at a request", "forgotten as it joins", "handed over in a commit"}, e.what)
 	})
 }
 
 // changesTopics tells whether topics may have been made while members joined.
 func (p *plan) changesTopics() bool {
 	return p.creates || slices.ContainsFunc(p.events, func(e event) bool {
-		return slices.Contains([]string{"topic made anew", "partitions added"}, e.what)
+		return slices.Contains([]string{"topic made anew", "topic made anew twice", "partitions added"}, e.what)
 	})
 }
 
@@ -450,6 +454,9 @@ func TestRun(t *testing.T) {
 	run, err := replay.Parse(cmp.Or(os.Getenv(runName), "0"))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if run.Theme != "" && !slices.ContainsFunc(themes, func(th theme) bool { return th.name == run.Theme }) {
+		t.Fatalf("there is no theme %q", run.Theme)
 	}
 	simulate(t, run, func(r replay.Result) error {
 		path := os.Getenv(resultFile)

@@ -63,8 +63,8 @@ var themes = []theme{
 	{name: usual, weight: 3},
 	{name: "anything, often", weight: 1},
 	{
-		name: "members come and go", weight: 5, requests: ofMembers,
-		leads: []string{"members forgotten", "forgotten at a request", "forgotten at a request", "forgotten at a request"},
+		name: "members come and go", weight: 4, requests: ofMembers,
+		leads: []string{"members forgotten", "forgotten at a request", "forgotten at a request", "forgotten as it joins"},
 		kinds: []string{"stranger joins", "killed", "restarted", "coordinators move", "instance fenced", "slow answers", wrongRequests},
 		shape: func(p *plan, rng *rand.Rand) {
 			p.protocol, p.copies = someOf(rng, "classic", "classic", "classic", "consumer"), 2+rng.IntN(2)
@@ -73,7 +73,19 @@ var themes = []theme{
 		},
 	},
 	{
-		name: "a copy that nobody hears", weight: 5, requests: ofMembers, gaps: seldom,
+		name: "members that are forgotten", weight: 3, requests: ofMembers, gaps: seldom,
+		leads:  []string{"forgotten as it joins"},
+		kinds:  []string{"coordinators move", "stranger joins"},
+		config: map[string][]string{"commit_interval": {"100ms", "1s"}, "batch_max_records": {"1", "7"}, "max_in_flight": {"4", "100"}},
+		shape: func(p *plan, rng *rand.Rand) {
+			p.protocol, p.copies, p.partitions = "classic", 2+rng.IntN(2), 1+rng.Int32N(3)
+			p.processor, p.exactly, p.trouble, p.bursts = true, true, long(rng), false
+			p.records = 200 + rng.IntN(200)
+			p.temper = &tempers[rng.IntN(3)]
+		},
+	},
+	{
+		name: "a copy that nobody hears", weight: 4, requests: ofMembers, gaps: seldom,
 		leads: []string{"frozen", "frozen", "network away", "misled", "misled"},
 		kinds: []string{"slow answers", "stranger joins", "restarted"},
 		config: map[string][]string{
@@ -83,6 +95,17 @@ var themes = []theme{
 			p.protocol, p.copies = someOf(rng, "classic", "classic", "classic", "consumer"), 2+rng.IntN(2)
 			p.temper = &slowTempers[1+rng.IntN(len(slowTempers)-1)]
 			p.trouble = long(rng)
+		},
+	},
+	{
+		name: "brokers that do not coordinate the group", weight: 3, requests: ofMembers, gaps: seldom,
+		leads:  []string{"misled"},
+		kinds:  []string{"misled", "stranger joins"},
+		config: map[string][]string{"handle_timeout": {"20s"}, "max_in_flight": {"4", "100"}, "commit_interval": {"1s", "5s"}},
+		shape: func(p *plan, rng *rand.Rand) {
+			p.protocol, p.copies, p.keys = "classic", 1+rng.IntN(3), 4+rng.IntN(8)
+			p.temper, p.trouble, p.bursts = &slowTempers[rng.IntN(len(slowTempers))], long(rng), false
+			p.exactly = false // a commit ends what the group has forgotten
 		},
 	},
 	{
@@ -101,9 +124,22 @@ var themes = []theme{
 		},
 	},
 	{
+		name: "owners that end at an election", weight: 2, requests: ofLogs,
+		leads: []string{"ends at an election"},
+		kinds: []string{"unclean elections", "members forgotten"},
+		config: map[string][]string{
+			"order": {"key", "none"}, "max_in_flight": {"4", "100"}, "max_buffer": {"64MiB"}, "commit_interval": {"100ms", "1s"},
+		},
+		shape: func(p *plan, rng *rand.Rand) {
+			p.protocol, p.copies, p.partitions = someOf(rng, "classic", "consumer"), 1+rng.IntN(2), 1+rng.Int32N(2)
+			p.processor, p.exactly, p.keys, p.trouble = false, false, 4+rng.IntN(8), long(rng)
+			p.temper = &slowTempers[rng.IntN(len(slowTempers))]
+		},
+	},
+	{
 		name: "topics come and go", weight: 5, requests: []kmsg.Key{kmsg.Metadata, kmsg.Fetch, kmsg.ListOffsets, kmsg.OffsetFetch},
 		gaps:   []time.Duration{4 * time.Second, 8 * time.Second, 16 * time.Second},
-		leads:  []string{"topic made anew", "topic made anew", "partitions added"},
+		leads:  []string{"topic made anew", "topic made anew", "topic made anew twice", "topic made anew twice", "partitions added"},
 		kinds:  []string{"killed", "restarted", "large batches", "link deleted", "members forgotten"},
 		config: map[string][]string{"max_buffer": {"1MiB", "64MiB"}},
 		shape: func(p *plan, rng *rand.Rand) {
@@ -149,12 +185,44 @@ var themes = []theme{
 		},
 	},
 	{
+		name: "rights that come and go", weight: 2, requests: ofTransactions,
+		leads:  []string{"rights taken"},
+		kinds:  []string{"coordinators move", "restarted", wrongRequests},
+		config: map[string][]string{"commit_interval": {"100ms", "1s"}},
+		by:     [][]way{{coded}},
+		shape: func(p *plan, rng *rand.Rand) {
+			p.protocol, p.processor, p.exactly, p.aged = someOf(rng, "classic", "classic", "consumer"), true, true, rng.IntN(2) == 0
+			p.temper, p.trouble = &tempers[rng.IntN(2)], long(rng)
+		},
+	},
+	{
+		name: "transactions that are handed over", weight: 1, requests: ofTransactions, gaps: seldom,
+		leads: []string{"handed over in a commit"},
+		kinds: []string{"restarted", "coordinators move", wrongRequests},
+		by:    [][]way{{requestLate, answerLate, answerLost}},
+		config: map[string][]string{
+			"commit_interval": {"100ms", "1s"}, "batch_max_records": {"1", "7"}, "max_in_flight": {"4", "100"}, "rebalance_timeout": {"10s", "30s"},
+			"handle_timeout": {"5s"},
+		},
+		shape: func(p *plan, rng *rand.Rand) {
+			p.protocol, p.processor, p.exactly = someOf(rng, "classic", "consumer"), true, true
+			p.copies, p.partitions, p.temper, p.trouble, p.bursts = 1+rng.IntN(2), 2+rng.Int32N(3), &tempers[rng.IntN(3)], long(rng), false
+			p.records = 200 + rng.IntN(200)
+		},
+	},
+	{
 		name: "static members", weight: 2, requests: ofMembers,
 		leads: []string{"restarted", "killed", "instance fenced"},
 		kinds: []string{"link deleted", "members forgotten", "stranger joins", "restarted"},
 		shape: func(p *plan, rng *rand.Rand) {
 			p.protocol, p.static = someOf(rng, "classic", "consumer", "consumer"), true
 		},
+	},
+	{
+		name: "tokens", weight: 2, requests: []kmsg.Key{kmsg.SASLHandshake, kmsg.SASLAuthenticate},
+		leads: []string{wrongRequests, "connections cut"},
+		kinds: []string{"connections cut", "network away", "restarted", "leaders move"},
+		shape: func(p *plan, rng *rand.Rand) { p.bearers, p.trouble = true, long(rng) },
 	},
 	{
 		name: "stops", weight: 4, gaps: []time.Duration{4 * time.Second, 8 * time.Second},
@@ -190,7 +258,7 @@ func long(rng *rand.Rand) time.Duration { return time.Duration(90+rng.IntN(180))
 func someOf(rng *rand.Rand, of ...string) string { return of[rng.IntN(len(of))] }
 
 // drawTheme draws the theme of a plan and has the plan fit it.
-func (p *plan) drawTheme() {
+func (p *plan) drawTheme(given string) {
 	rng := newRand(p.seed, "theme")
 	all := 0
 	for _, t := range themes {
@@ -201,6 +269,9 @@ func (p *plan) drawTheme() {
 		x -= t.weight
 		return x < 0
 	})
+	if given != "" {
+		i = slices.IndexFunc(themes, func(t theme) bool { return t.name == given })
+	}
 	p.theme, p.temper = &themes[i], &tempers[0]
 	if p.theme.name == usual {
 		p.trouble = time.Duration(1+rng.IntN(9)) * time.Minute
@@ -317,7 +388,7 @@ var tempers = []temper{
 // slowTempers are those of components that are at work at most times.
 var slowTempers = tempers[1:4]
 
-// Each theme has kinds that are there, and some seed has each of them.
+// Each theme has kinds that are there, and settings that go together, and some seed has each of the kinds.
 func TestEachThemeIsDrawn(t *testing.T) {
 	known := make(map[string]bool)
 	for _, m := range happenings() {
@@ -335,6 +406,9 @@ func TestEachThemeIsDrawn(t *testing.T) {
 	}
 	for seed := range uint64(5000) {
 		p := draw(replay.Of(seed))
+		if _, err := parse(p.role(), p.config, "N"); err != nil {
+			t.Errorf("seed %d draws settings that nobody takes: %v", seed, err)
+		}
 		delete(left, p.theme.name)
 		for _, e := range p.events {
 			delete(left, p.theme.name+": "+e.what)

@@ -45,6 +45,8 @@ type world struct {
 	layer layer
 	// issuer gives tokens; nil where copies come in without.
 	issuer *issuer
+	// strangers are other programs that are members of the group.
+	strangers atomic.Int32
 	// gone tells that records of the input were deleted, remaking is held while the topic is another one.
 	gone atomic.Bool
 	// quiet tells that all faults are over, calls are those in which the component publishes and asks.
@@ -63,6 +65,9 @@ type world struct {
 	disturbances map[string][]time.Time
 	changes      []time.Time
 	joins        map[string][]stretch // when which copy had asked to join, and had no answer
+	// alive are when which copy has sent what its group took as a sign of life, and has said so, waits when it began to
+	// wait for others.
+	alive, waits map[string][]time.Time
 	copies       []*replica
 	links        []*link
 	sent         []published
@@ -80,7 +85,8 @@ type commit struct {
 }
 
 func newWorld(t *testing.T, p plan) *world {
-	w := &world{t: t, plan: p, began: time.Now(), remaking: turn.New(), disturbances: make(map[string][]time.Time), joins: make(map[string][]stretch), elected: make(map[int32]elected)}
+	w := &world{t: t, plan: p, began: time.Now(), remaking: turn.New(), disturbances: make(map[string][]time.Time), joins: make(map[string][]stretch), elected: make(map[int32]elected),
+		alive: make(map[string][]time.Time), waits: make(map[string][]time.Time)}
 	w.events.began = w.began
 	w.layer.wrong, w.layer.lost = w.fail, w.lose
 	if p.tokens != nil {

@@ -21,6 +21,8 @@ type Run struct {
 	Trouble         time.Duration
 	// Plain are settings that are left to their defaults.
 	Plain []string
+	// Theme is what the run has much of, whatever its seed draws; "" is that.
+	Theme string
 }
 
 // Of is the whole run of a seed.
@@ -47,6 +49,9 @@ func (r Run) String() string {
 	}
 	if len(r.Plain) > 0 {
 		text += "/plain=" + strings.Join(r.Plain, ",")
+	}
+	if r.Theme != "" {
+		text += "/theme=" + r.Theme
 	}
 	return text
 }
@@ -75,8 +80,10 @@ func Parse(text string) (Run, error) {
 			r.Trouble, err = time.ParseDuration(value)
 		case "plain":
 			r.Plain = strings.Split(value, ",")
+		case "theme":
+			r.Theme = value
 		default:
-			err = fmt.Errorf("%q is none of events, records, copies, trouble and plain", name)
+			err = fmt.Errorf("%q is none of events, records, copies, trouble, plain and theme", name)
 		}
 		if err != nil {
 			return Run{}, fmt.Errorf("reading %q: %w", text, err)

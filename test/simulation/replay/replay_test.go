@@ -10,6 +10,7 @@ func TestANameOfARunIsReadAsItWasWritten(t *testing.T) {
 	for _, want := range []Run{
 		Of(0), Of(1<<64 - 1), {Seed: 7}, {Seed: 7, Only: []int{0, 12}},
 		{Seed: 7, Only: []int{3}, Records: 20, Copies: 1, Trouble: 1500 * time.Millisecond, Plain: []string{"order", "max_in_flight"}},
+		{Seed: 7, All: true, Theme: "members come and go"},
 	} {
 		got, err := Parse(want.String())
 		if err != nil {
