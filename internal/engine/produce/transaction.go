@@ -53,15 +53,23 @@ type Transactor struct {
 	kgo    *kgo.Client
 	closed bool
 
-	asked *requests
+	asked *requests // of the client in use; Commit's alone
 }
 
 // requests counts the requests about transactions that were sent. It is a hook of the client, which ends a transaction
 // that it takes for empty well, without a word to a broker.
-type requests struct{ joins, ends atomic.Int64 }
+type requests struct {
+	joins, ends atomic.Int64
+	// unanswered counts those that say what is committed and that a broker has been sent, or a part of them, and has not
+	// answered.
+	unanswered atomic.Int64
+}
 
 // OnBrokerWrite implements [kgo.HookBrokerWrite].
-func (r *requests) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, err error) {
+func (r *requests) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, bytes int, _, _ time.Duration, err error) {
+	if decides(key) && bytes > 0 {
+		r.unanswered.Add(1)
+	}
 	switch key {
 	case kmsg.AddPartitionsToTxn.Int16(), kmsg.AddOffsetsToTxn.Int16():
 		r.joins.Add(1) // whatever the error: some of it may have arrived
@@ -70,6 +78,20 @@ func (r *requests) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ ti
 			r.ends.Add(1)
 		}
 	}
+}
+
+// OnBrokerRead implements [kgo.HookBrokerRead].
+func (r *requests) OnBrokerRead(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, err error) {
+	if decides(key) && err == nil {
+		r.unanswered.Add(-1)
+	}
+}
+
+// decides tells of the requests that say what is committed. One that comes late, although the client has given it up and
+// made it again, counts in whatever transaction its producer has then: it ends one that is not whole, or takes offsets
+// back. Only another epoch of the producer has brokers refuse it.
+func decides(key int16) bool {
+	return key == kmsg.EndTxn.Int16() || key == kmsg.TxnOffsetCommit.Int16()
 }
 
 // errNotEnded is of a transaction that has something and whose end no broker has heard of: what it has would belong to
@@ -94,10 +116,9 @@ func NewTransactor(id string, access *kafka.Access, cluster settings.Cluster, pr
 	versions := kversion.Stable()
 	versions.SetMaxKeyVersion(kmsg.TxnOffsetCommit.Int16(), 4)
 	ctx, life := context.WithCancel(context.Background())
-	asked := new(requests)
-	opts = append(append(access.Options(), opts...), kgo.WithContext(ctx), kgo.WithHooks(asked),
+	opts = append(append(access.Options(), opts...), kgo.WithContext(ctx),
 		kgo.TransactionalID(id), kgo.TransactionTimeout(transactionTimeout), kgo.MaxVersions(versions))
-	cl, err := kgo.NewClient(opts...)
+	cl, asked, err := newClient(opts)
 	if err != nil {
 		life()
 		return nil, err
@@ -107,6 +128,13 @@ func NewTransactor(id string, access *kafka.Access, cluster settings.Cluster, pr
 		id: id, opts: opts, kgo: cl, access: access, largest: int(producer.MaxMessageBytes), ended: ctx, life: life,
 		chunks: make(map[string]int), beginning: turn.New(), asked: asked,
 	}, nil
+}
+
+// newClient makes a client and what counts its requests.
+func newClient(opts []kgo.Opt) (*kgo.Client, *requests, error) {
+	asked := new(requests)
+	cl, err := kgo.NewClient(append(slices.Clone(opts), kgo.WithHooks(asked))...)
+	return cl, asked, err
 }
 
 // Init settles what a producer with the same id has left open, which is aborted: until then, or until its time is over,
@@ -211,6 +239,11 @@ func (t *Transactor) commit(ctx context.Context, member func() (Member, error), 
 	}
 	work, cancel := workTime(ctx)
 	defer cancel()
+	if t.asked.unanswered.Load() > 0 {
+		if err := t.renew(work, true); err != nil {
+			return fmt.Errorf("beginning as %s with another epoch: %w", t.id, err)
+		}
+	}
 	// First of all, because the client would do it without a time limit when the transaction begins, and take a broker
 	// that is away for the end of the producer. An id that was taken away is for the client to judge.
 	switch err := t.Init(work); {
@@ -536,8 +569,9 @@ func (t *Transactor) client() *kgo.Client {
 
 // renew makes another client in the place of one that takes a refusal of Kafka's for the end of its producer, as it
 // does where a right on a topic is missing (AddPartitionsToTxn): it begins no transaction any more, although the last
-// one was aborted and is over. It does so, too, where the last one is open still and the client does not know: the new
-// one's first request has Kafka abort it. It does nothing where the client can go on, or knows what is to be done.
+// one was aborted and is over. It does so, too, where the last one is open still and the client does not know, or where
+// a request of it may come late: the new one's first request has Kafka abort what is open, and gives the producer
+// another epoch. It does nothing where the client can go on, or knows what is to be done.
 func (t *Transactor) renew(ctx context.Context, open bool) error {
 	if err := t.beginning.LockContext(ctx); err != nil {
 		return err
@@ -547,10 +581,11 @@ func (t *Transactor) renew(ctx context.Context, open bool) error {
 	if _, _, err := unusable.ProducerID(ctx); !refused(err) && !(open && err == nil) {
 		return nil
 	}
-	made, err := kgo.NewClient(t.opts...)
+	made, asked, err := newClient(t.opts)
 	if err != nil {
 		return err
 	}
+	t.asked = asked
 	t.mu.Lock()
 	if t.closed {
 		unusable = made
