@@ -118,8 +118,8 @@ type sent struct {
 
 func newBatch() *batch { return &batch{places: make(map[int32]int64)} }
 
-// cut leaves out the letters that were not sent and, of their partitions, all behind them: a note counts for all that is
-// below it. It says why the first one was not sent. Without results all were.
+// cut leaves out the letters that were not sent and, of their partitions, all behind them: a note counts for all that
+// is below it. It says why the first one was not sent. Without results all were.
 func (b *batch) cut(results []record.Result) (why error) {
 	for i := range results {
 		if results[i].Err == nil {
@@ -174,8 +174,8 @@ func Redrive(ctx context.Context, s *browse.Source, o Options) (Progress, error)
 	}
 }
 
-// fewer has half as many letters go together where Kafka refuses one of several, or there was no time to find the batches
-// that it takes. What is refused in the end is one letter, which can be named. Those before it are sent.
+// fewer has half as many letters go together where Kafka refuses one of several, or there was no time to find the
+// batches that it takes. What is refused in the end is one letter, which can be named. Those before it are sent.
 func (r *redriver) fewer(err error) bool {
 	if _, ok := errors.AsType[*produce.OutputError](err); !ok || len(r.batch.letters) < 2 ||
 		!errors.Is(err, produce.ErrOutput) && !tooLargeTogether(err) {

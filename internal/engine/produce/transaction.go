@@ -87,9 +87,9 @@ func (r *requests) OnBrokerRead(_ kgo.BrokerMetadata, key int16, _ int, _, _ tim
 	}
 }
 
-// decides tells of the requests that say what is committed. One that comes late, although the client has given it up and
-// made it again, counts in whatever transaction its producer has then: it ends one that is not whole, or takes offsets
-// back. Only another epoch of the producer has brokers refuse it.
+// decides tells of the requests that say what is committed. One that comes late, although the client has given it up
+// and made it again, counts in whatever transaction its producer has then: it ends one that is not whole, or takes
+// offsets back. Only another epoch of the producer has brokers refuse it.
 func decides(key int16) bool {
 	return key == kmsg.EndTxn.Int16() || key == kmsg.TxnOffsetCommit.Int16()
 }
