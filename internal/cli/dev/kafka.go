@@ -200,7 +200,7 @@ func prepareTopics(
 		if known.Has(name) {
 			continue
 		}
-		_, err := admin.CreateTopic(ctx, 1, -1, map[string]*string{"max.message.bytes": &largest}, name)
+		err := kafka.MakeTopic(ctx, admin, name, 1, -1, map[string]*string{"max.message.bytes": &largest})
 		if errors.Is(err, kerr.TopicAlreadyExists) {
 			continue // made by somebody else meanwhile
 		}

@@ -270,7 +270,7 @@ func (t *trial) makeTopics(ctx context.Context, admin *kadm.Client) error {
 		if known.Has(name) {
 			continue
 		}
-		_, err := admin.CreateTopic(ctx, 1, -1, map[string]*string{"max.message.bytes": &largest}, name)
+		err := kafka.MakeTopic(ctx, admin, name, 1, -1, map[string]*string{"max.message.bytes": &largest})
 		if errors.Is(err, kerr.TopicAlreadyExists) {
 			continue
 		}

@@ -3,6 +3,7 @@ package consume
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -81,6 +82,10 @@ func (s *session) commitAlone(ctx context.Context, tp topicPartition, a *assignm
 		began := time.Now()
 		err := s.commitTogether(ctx, []parcel{p})
 		made, refused := s.refusedMaker(&p, err)
+		created := false
+		if refused {
+			created, err = s.createOutputs(ctx, &p.finished, err)
+		}
 		switch {
 		case err == nil && !rest:
 			return nil
@@ -88,7 +93,7 @@ func (s *session) commitAlone(ctx context.Context, tp topicPartition, a *assignm
 			if a.tx.makers = 0; p.finished.Makers() > 1 {
 				a.tx.makers = 1 // the one that seems to be refused comes next, and all behind it after that
 			}
-		case !refused || s.createOutputs(ctx, &p.finished, err):
+		case !refused || created:
 			return err
 		case p.finished.Makers() > 1:
 			a.tx.makers = max(made, 1)
@@ -276,10 +281,11 @@ func (s *session) settle(ctx context.Context) {
 }
 
 // createOutputs creates the topics that outputs are for and that are missing, as publishing does, where the failure of
-// their transaction is about that. It tells whether there is one now that was not there.
-func (s *session) createOutputs(ctx context.Context, f *dispatch.Finished, failure error) (created bool) {
+// their transaction is about that. It tells whether there is one now that was not there. The failure that it returns says
+// why the topic that it is about could not be created.
+func (s *session) createOutputs(ctx context.Context, f *dispatch.Finished, failure error) (created bool, because error) {
 	if !errors.Is(failure, kerr.UnknownTopicOrPartition) || !s.cfg.Settings.Create.Enabled {
-		return false
+		return false, failure
 	}
 	topics := make(map[string]struct{})
 	outputs := f.AppendOutputs(nil)
@@ -289,17 +295,23 @@ func (s *session) createOutputs(ctx context.Context, f *dispatch.Finished, failu
 	details, err := s.adm.Metadata(ctx, slices.Collect(maps.Keys(topics))...)
 	if err != nil {
 		s.log.Warn("looking for the topics of outputs failed", "error", err)
-		return false
+		return false, failure
 	}
+	output, _ := errors.AsType[*produce.OutputError](failure)
+	because = failure
 	for topic := range topics {
 		if !errors.Is(details.Topics[topic].Err, kerr.UnknownTopicOrPartition) {
 			continue
 		}
 		if err := kafka.CreateTopic(ctx, s.adm, topic, s.cfg.Settings.Create, s.log); err != nil {
-			s.log.Warn("creating the topic of an output failed", "topic", topic, "error", err)
+			_, text := produce.WhyNotCreated(s.cfg.Access, err)
+			s.log.Warn("creating the topic of an output failed", "topic", topic, "error", text)
+			if output != nil && output.Topic == topic {
+				because = fmt.Errorf("producing outputs: %w", output.Because(text))
+			}
 			continue
 		}
 		created = true
 	}
-	return created
+	return created, because
 }

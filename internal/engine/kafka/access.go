@@ -158,7 +158,7 @@ func (a *Access) Options() []kgo.Opt {
 		kgo.Dialer(a.Dial),
 		kgo.SoftwareNameAndVersion(softwareName, softwareVersion()),
 		kgo.RequestTimeoutOverhead(a.requestTimeout()),
-		kgo.WithLogger(logAdapter{a.log}),
+		kgo.WithLogger(logAdapter{a.log, a.Explain}),
 		kgo.WithHooks(append([]kgo.Hook{&a.health}, a.hooks...)...),
 		kgo.MetadataMinAge(metadataMinAge),
 		// Brokers that subscribe to client metrics (KIP-714) would get pushes from every link; the provider has

@@ -241,7 +241,7 @@ func TestClusterKey(t *testing.T) {
 func TestTheClientsRoutineIsForDebugging(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	log := logAdapter{slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	log := logAdapter{slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})), Explain}
 	if got := log.Level(); got != kgo.LogLevelInfo {
 		t.Errorf("at debug, the client's level is %v", got)
 	}
@@ -264,7 +264,7 @@ func TestTheClientsRoutineIsForDebugging(t *testing.T) {
 			}
 		}
 	}
-	if got := (logAdapter{slog.New(slog.DiscardHandler)}).Level(); got != kgo.LogLevelNone {
+	if got := (logAdapter{slog.New(slog.DiscardHandler), Explain}).Level(); got != kgo.LogLevelNone {
 		t.Errorf("without a log, the client's level is %v", got)
 	}
 }

@@ -35,6 +35,9 @@ const brokerTooOldText = "the broker is too old for what is asked of it: group_p
 // createPolicyText is what a policy means that a topic to be created does not fit.
 const createPolicyText = "a policy of the cluster (create.topic.policy.class.name) forbids to create the topic as create_topics asks: create it by hand, or set create_topics_partitions and create_topics_replication to what the policy takes"
 
+// createRightsText is what a missing right means of who would create a topic.
+const createRightsText = "the topic does not exist, and create_topics cannot help: the user needs the ACL Create on the topic or the cluster"
+
 // saslAgainText is what a broker means that speaks of no SASL on a connection that was authenticated: sessions are
 // authenticated anew before they end (KIP-368), and brokers take that no sooner than after a second.
 const saslAgainText = "{where} did not take a new authentication of a connection that it had authenticated: a new connection is made; if this comes again and again, its sessions are too short to be renewed (connections.max.reauth.ms: make it 10 s or more), or its listener was changed to one without SASL"
@@ -172,6 +175,8 @@ func explainBroker(err error, in situation) (Diagnosis, bool) {
 		return d, true
 	case creating && d.Class == ClassPolicy:
 		d.Text = createPolicyText
+	case creating && (d.Class == ClassTopicRights || d.Class == ClassClusterRights):
+		d.Text = createRightsText
 	case mismatched:
 		d.Text = mismatch.text()
 	case d.Class == ClassSASLNotOffered && in.worked != nil && in.worked(addressOf(err)):

@@ -2,9 +2,11 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -14,7 +16,12 @@ const levelTrace = slog.LevelDebug - 4
 // logAdapter passes the client's log on. Lines that the client calls information are routine (each fetch session, each
 // metadata refresh) and become debug. Warnings and errors repeat at every attempt while a broker is away: whoever has
 // the log limits them (telemetry.Limit).
-type logAdapter struct{ log *slog.Logger }
+//
+// A broker's own words stand behind ours there, too, where they are read by people: health has the last warnings.
+type logAdapter struct {
+	log     *slog.Logger
+	explain func(error) Diagnosis
+}
 
 // Level implements [kgo.Logger].
 func (l logAdapter) Level() kgo.LogLevel {
@@ -52,15 +59,22 @@ func (l logAdapter) Log(level kgo.LogLevel, msg string, keyvals ...any) {
 	default:
 		return
 	}
-	l.log.Log(context.Background(), to, "kafka client: "+msg, ourKeys(keyvals)...)
+	l.log.Log(context.Background(), to, "kafka client: "+msg, l.ours(to, keyvals)...)
 }
 
-// ourKeys are keys and values of the client with the key that an error has in all other lines.
-func ourKeys(keyvals []any) []any {
+// ours are keys and values of the client with the key that an error has in all other lines.
+func (l logAdapter) ours(level slog.Level, keyvals []any) []any {
 	ours := slices.Clone(keyvals)
 	for i := 0; i+1 < len(ours); i += 2 {
 		if ours[i] == "err" {
 			ours[i] = "error"
+		}
+		err, is := ours[i+1].(error)
+		if !is || level < slog.LevelWarn {
+			continue
+		}
+		if answer, ok := errors.AsType[*kerr.Error](err); ok && wordsOf(err, answer) != "" {
+			ours[i+1] = l.explain(err).Text
 		}
 	}
 	return ours

@@ -41,15 +41,23 @@ func NoPartition(partitions []int32, count int) error {
 // was faster, or the broker that said it is missing is behind.
 func CreateTopic(ctx context.Context, admin *kadm.Client, topic string, as settings.CreateTopics,
 	log *slog.Logger) error {
-	answer, err := admin.CreateTopic(ctx, as.Partitions, as.Replication, nil, topic)
+	err := MakeTopic(ctx, admin, topic, as.Partitions, as.Replication, nil)
 	if errors.Is(err, kerr.TopicAlreadyExists) {
 		return nil
 	}
 	if err != nil {
-		return &CreateError{withWords(err, answer.ErrMessage)}
+		return &CreateError{err}
 	}
 	log.Info("topic created", "topic", topic, "partition_count", as.Partitions, "replication_factor", as.Replication)
 	return nil
+}
+
+// MakeTopic creates a topic. Its error has the words of the broker.
+func MakeTopic(
+	ctx context.Context, admin *kadm.Client, topic string, partitions int32, replication int16, configs map[string]*string,
+) error {
+	answer, err := admin.CreateTopic(ctx, partitions, replication, configs, topic)
+	return withWords(err, answer.ErrMessage)
 }
 
 // TryCreateTopic tells whether [CreateTopic] would succeed. It creates nothing.

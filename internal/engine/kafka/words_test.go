@@ -53,6 +53,7 @@ func TestWordsOfTheBrokerStandBehindOurs(t *testing.T) {
 		"a policy":              {kerr.PolicyViolation, "Topics must be named team.name", ClassPolicy, "create_topics_partitions", "Topics must be named team.name"},
 		"too few brokers":       {kerr.InvalidReplicationFactor, "Unable to replicate the partition 3 time(s)", ClassInvalidTopic, "create_topics_replication", "Unable to replicate the partition 3 time(s)"},
 		"too many partitions":   {kerr.InvalidPartitions, "at most 12", ClassInvalidTopic, "create_topics_partitions", "at most 12"},
+		"no right":              {kerr.TopicAuthorizationFailed, "not you", ClassTopicRights, "the user needs the ACL Create", "not you"},
 		"no words":              {kerr.PolicyViolation, "", ClassPolicy, "policy", ""},
 		"the words of all":      {kerr.PolicyViolation, "Request parameters do not satisfy the configured policy.", ClassPolicy, "policy", ""},
 		"a code without a text": {kerr.InvalidConfig, "Unknown topic config name: x", ClassOther, "INVALID_CONFIG", "Unknown topic config name: x"},

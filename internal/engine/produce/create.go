@@ -2,7 +2,6 @@ package produce
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -124,14 +123,22 @@ func (c *client) createTopic(ctx context.Context, topic string, create settings.
 	if err == nil {
 		return nil
 	}
-	d := c.access.Explain(err)
+	d, text := WhyNotCreated(c.access, err)
+	if d.Class == kafka.ClassTimeout {
+		return c.neverSent(topic, text, err)
+	}
+	return &Error{Class: classOf(d.Class), Topic: topic, err: err, Text: text}
+}
+
+// WhyNotCreated says why a topic could not be created that does not exist.
+func WhyNotCreated(access *kafka.Access, err error) (kafka.Diagnosis, string) {
+	d := access.Explain(err)
 	switch d.Class {
 	case kafka.ClassTopicRights, kafka.ClassClusterRights:
-		return &Error{Class: ClassNotAuthorised, Topic: topic, err: err,
-			Text: "the topic does not exist, and create_topics cannot help: the user needs the ACL Create on the topic or the cluster"}
+		return d, d.Text // which says so
 	case kafka.ClassTimeout:
-		return c.neverSent(topic, "the topic does not exist, and creating it took too long", err)
+		return d, "the topic does not exist, and creating it took too long"
 	default:
+		return d, "the topic does not exist, and creating it failed: " + d.Text
 	}
-	return &Error{Class: classOf(d.Class), Topic: topic, err: err, Text: fmt.Sprintf("the topic does not exist, and creating it failed: %s", d.Text)}
 }

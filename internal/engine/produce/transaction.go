@@ -217,6 +217,13 @@ func (e *OutputError) Error() string {
 
 func (e *OutputError) Unwrap() error { return e.err }
 
+// Because is the error with another text, of who knows more than Kafka has said.
+func (e *OutputError) Because(text string) *OutputError {
+	other := *e
+	other.Text = text
+	return &other
+}
+
 // Commit stores outputs, of which there is at least one, and offsets in one transaction. With any error but
 // [ErrNotAborted] nothing of it can be read. It is over soon after ctx ends, and the Transactor with it where nothing
 // else would end it. member is asked for the member right before it is needed, and again when the group has moved on

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/consume"
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/control"
@@ -359,21 +361,33 @@ func (s *Set) Seek(
 	if err != nil {
 		return nil, s.Secrets.Err(err)
 	}
+	access.Redact(s.Secrets)
 	access.Watch(s.Metrics.Client("consumer"))
 	access.ConnectBy(s.Connector)
 	ctx, cancel := context.WithTimeout(ctx, seekTimeout)
 	defer cancel()
 	moves, err := consume.Seek(ctx, access, &asked.Consumer, to, dry, leaving)
 	if err != nil {
-		if ctx.Err() != nil && !errors.Is(err, consume.ErrMembers) {
-			err = fmt.Errorf("%s: %w", access.Explain(err).Text, err)
-		}
-		return nil, s.Secrets.Err(err)
+		return nil, s.Secrets.Err(seekError(access, err))
 	}
 	for i := range moves {
 		moves[i].Topic = s.Secrets.Value(moves[i].Topic)
 	}
 	return moves, nil
+}
+
+// seekError says what an error of Kafka means. What a seek refuses by itself says so already.
+func seekError(access *kafka.Access, err error) error {
+	for _, own := range []error{consume.ErrMembers, consume.ErrTarget, consume.ErrShareGroup} {
+		if errors.Is(err, own) {
+			return err
+		}
+	}
+	_, answered := errors.AsType[*kerr.Error](err)
+	if d := access.Explain(err); answered || d.Class != kafka.ClassOther {
+		return errors.New(d.Text)
+	}
+	return err
 }
 
 // Members are as whom the readings of a name are in their groups, which they leave where the name is held. What others
