@@ -25,7 +25,6 @@ export MESSAGING_KAFKA_REQUIRE_ALL=1
   export CGO_ENABLED=0
   go build -trimpath -buildvcs=false -o /dev/null ./bench/provider
   go build -trimpath -buildvcs=false -tags nodev -o /dev/null ./cmd/messaging-kafka
-  go build -trimpath -buildvcs=false -o /dev/null ./cmd/messaging-kafka
 )
 cd "$here/alone"
 status=0

@@ -15,7 +15,6 @@ const (
 	goalHTTP    = 1.1  // most milliseconds of an echo's median through the bridge
 	goalHTTP64  = 7000 // least echoes a second through the bridge, at 64 in flight
 	goalStart   = 100  // most milliseconds from the start of the program to healthy
-	goalSize    = 30e6 // most bytes of the program
 )
 
 // goals holds the rows against what they are meant to be.

@@ -56,17 +56,13 @@ type Slope struct {
 	Before float64 `json:"before"` // from the smallest size to the second largest
 }
 
-// Start is how the program starts, and how large it is.
+// Start is how the program starts.
 type Start struct {
 	Starts int `json:"starts"`
 	// Healthy is the milliseconds from the start of the process until it answers that it is healthy, and OneLink the
 	// same with a link that reads a topic.
 	Healthy bench.Spread `json:"healthy_ms"`
 	OneLink bench.Spread `json:"one_link_ms"`
-	// Size is that of the program in archives, without symbols, in bytes; SizeWithDev that of the one that has the
-	// command dev.
-	Size        int64 `json:"size"`
-	SizeWithDev int64 `json:"size_with_dev"`
 }
 
 // figures are what is looked at of each point.
@@ -114,9 +110,7 @@ func (r *ScaleReport) Judge() {
 	s := &r.Start
 	r.Goals = append(r.Goals,
 		bench.Goal{Text: fmt.Sprintf("from the start to healthy under %d ms", goalStart), Value: s.Healthy.Median,
-			Reached: s.Starts > 0 && s.Healthy.Median < goalStart},
-		bench.Goal{Text: fmt.Sprintf("the program in archives under %g MB", goalSize/1e6), Value: float64(s.Size) / 1e6,
-			Reached: s.Size > 0 && float64(s.Size) < goalSize})
+			Reached: s.Starts > 0 && s.Healthy.Median < goalStart})
 }
 
 func (r *ScaleReport) pointsOf(of string) []Point {
@@ -146,9 +140,7 @@ func (r *ScaleReport) Print(w io.Writer) error {
 	}
 	fmt.Fprintln(table)
 	fmt.Fprintf(table, "start to healthy, ms\t%s\n", r.Start.Healthy.Text(1))
-	fmt.Fprintf(table, "with a link that reads\t%s\n", r.Start.OneLink.Text(1))
-	fmt.Fprintf(table, "program in archives, MB\t%.1f\n", float64(r.Start.Size)/1e6)
-	fmt.Fprintf(table, "with the command dev, MB\t%.1f\n\n", float64(r.Start.SizeWithDev)/1e6)
+	fmt.Fprintf(table, "with a link that reads\t%s\n\n", r.Start.OneLink.Text(1))
 	if err := printGoals(table, r.Goals); err != nil {
 		return err
 	}

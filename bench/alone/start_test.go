@@ -5,7 +5,6 @@ package alone
 import (
 	"context"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
@@ -17,7 +16,7 @@ import (
 // measureStart starts the program of archives again and again.
 func measureStart(t *testing.T) Start {
 	binary := rig.Build(t, "./cmd/messaging-kafka", "nodev") // as it is in archives
-	s := Start{Starts: *starts, Size: sizeOf(t, binary), SizeWithDev: sizeOf(t, rig.Build(t, "./cmd/messaging-kafka"))}
+	s := Start{Starts: *starts}
 	t.Run("start", func(t *testing.T) {
 		brokers, _ := rig.Kfake(t)
 		testkit.NewClient(t, brokers).Topic("t", 1, nil)
@@ -36,15 +35,6 @@ func measureStart(t *testing.T) Start {
 		s.Healthy, s.OneLink = bench.SpreadOf(without), bench.SpreadOf(with)
 	})
 	return s
-}
-
-func sizeOf(t *testing.T, file string) int64 {
-	t.Helper()
-	info, err := os.Stat(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return info.Size()
 }
 
 // startOnce returns the milliseconds from the start of the process to its first answer that it is healthy.

@@ -161,8 +161,6 @@ func scaleTables(r *alone.ScaleReport) string {
 	}
 	fmt.Fprintf(&b, "\nFrom the start of the process to healthy: %s ms, with a link that reads %s ms, over %d starts.\n",
 		spread(r.Start.Healthy, 1), spread(r.Start.OneLink, 1), r.Start.Starts)
-	fmt.Fprintf(&b, "The program, without symbols: %.1f MB in archives, %.1f MB with the command dev.\n",
-		float64(r.Start.Size)/1e6, float64(r.Start.SizeWithDev)/1e6)
 	return b.String()
 }
 

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -135,6 +136,7 @@ func TestAReleaseIsWholeSignedAndTheSameAgain(t *testing.T) {
 			}
 		}
 	})
+	t.Run("the sizes are those of the documents", func(t *testing.T) { checkSizes(t, folder, name, keys) })
 	t.Run("a folder that is there is left alone", func(t *testing.T) {
 		said, err := run(t, projectRoot(t), nil, "scripts/release.sh", "-o", folder, "linux/amd64")
 		if err == nil || !strings.Contains(said, folder+" is there already") {
@@ -156,6 +158,39 @@ func TestAReleaseIsWholeSignedAndTheSameAgain(t *testing.T) {
 			}
 		}
 	})
+}
+
+// checkSizes checks that docs/performance.md has the sizes of the program as it is in archives, of the one with dev, and
+// of an archive with one program, and that an archive with two of them is as small as it is meant to be.
+func checkSizes(t *testing.T, folder, name, keys string) {
+	const most = 30e6
+	program, archive := filepath.Join(folder, name+"-linux-amd64"), filepath.Join(folder, name+".par.gz")
+	text := strings.Join(strings.Fields(string(read(t, filepath.Join(projectRoot(t), "docs/performance.md")))), " ")
+	documented := regexp.MustCompile(`has ([0-9.]+) MB in archives and ([0-9.]+) MB with the command .dev.\. ` +
+		`An archive, .*? has ([0-9.]+) MB, of which ([0-9.]+) MB are the program`).FindStringSubmatch(text)
+	if documented == nil {
+		t.Fatal("docs/performance.md does not tell the sizes")
+	}
+	packed := checkArchive(t, archive, keys, program)
+	for i, data := range [][]byte{read(t, packed), read(t, program), nil, read(t, archive)} {
+		said, err := strconv.ParseFloat(documented[i+1], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if data == nil {
+			if said*1e6 >= most {
+				t.Errorf("an archive has %g MB, where less than %g MB are wanted", said, most/1e6)
+			}
+			continue
+		}
+		if is := float64(len(data)) / 1e6; is < said*0.97 || is > said*1.03 {
+			t.Errorf("docs/performance.md says %g MB where it is %.1f MB", said, is)
+		}
+	}
+	// Half of it is the other program, which is no larger.
+	if size := len(read(t, archive)); size >= most/2 {
+		t.Errorf("an archive with one of its two programs has %d bytes", size)
+	}
 }
 
 func listing(t *testing.T, folder string) (names []string) {
