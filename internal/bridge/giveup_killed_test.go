@@ -19,12 +19,7 @@ import (
 func TestKilledCopiesLoseNoLetter(t *testing.T) {
 	t.Parallel()
 	const orders, kills = 120, 6
-	k := testkit.Kfake(t)
-	k.Topic("orders", 2)
-	k.Topic("orders.dead", 1)
-	client := testkit.NewClient(t, k.Brokers())
-	ns := testkit.NATS(t, testkit.NATSOptions{JetStream: true})
-	shop := newShopStream(t, ns)
+	k, client, ns, shop := newShop(t, 2)
 	shop.keepAdvisories()
 	worked, err := shop.worker.Consume(func(m jetstream.Msg) {
 		var err error

@@ -31,6 +31,17 @@ type shopStream struct {
 
 const advisoryStream = "GIVEN_UP"
 
+// newShop starts a Kafka with the topic orders, of some partitions, and one for its letters, and the shop's stream on
+// NATS.
+func newShop(t *testing.T, partitions int32) (*testkit.FakeKafka, *testkit.Client, *testkit.NATSServer, *shopStream) {
+	t.Helper()
+	k := testkit.Kfake(t)
+	k.Topic("orders", partitions)
+	k.Topic("orders.dead", 1)
+	ns := testkit.NATS(t, testkit.NATSOptions{JetStream: true})
+	return k, testkit.NewClient(t, k.Brokers()), ns, newShopStream(t, ns)
+}
+
 func newShopStream(t *testing.T, ns *testkit.NATSServer, opts ...nats.Option) *shopStream {
 	t.Helper()
 	js, err := jetstream.New(ns.Connect(opts...))
@@ -139,12 +150,7 @@ func headersOf(r *kgo.Record) map[string]string {
 // TestWhatAConsumerGivesUpBecomesADeadLetter: with key, value and headers of the record, its place and the reason,
 // once; also where it was given up while no bridge ran.
 func TestWhatAConsumerGivesUpBecomesADeadLetter(t *testing.T) {
-	k := testkit.Kfake(t)
-	k.Topic("orders", 1)
-	k.Topic("orders.dead", 1)
-	client := testkit.NewClient(t, k.Brokers())
-	ns := testkit.NATS(t, testkit.NATSOptions{JetStream: true})
-	shop := newShopStream(t, ns)
+	k, client, ns, shop := newShop(t, 1)
 	shop.keepAdvisories()
 	content := file(k.Brokers(), toShopStream(ns))
 	b := start(t, content, nil)
@@ -240,12 +246,7 @@ func (s *shopStream) settled() {
 
 // TestALetterThatCannotBeStoredWaits, and health tells of it, as of a stream of advisories that is not there.
 func TestALetterThatCannotBeStoredWaits(t *testing.T) {
-	k := testkit.Kfake(t)
-	k.Topic("orders", 1)
-	k.Topic("orders.dead", 1)
-	client := testkit.NewClient(t, k.Brokers())
-	ns := testkit.NATS(t, testkit.NATSOptions{JetStream: true})
-	shop := newShopStream(t, ns)
+	k, client, ns, shop := newShop(t, 1)
 	b := start(t, file(k.Brokers(), toShopStream(ns, "payload: envelope")), nil)
 	b.await(func(s *status.Provider) error {
 		if !s.Problems.Has(status.ProblemNATS) || !strings.Contains(s.Message, "reading the stream "+advisoryStream+": stream not found") {
@@ -290,12 +291,7 @@ func (s *shopStream) terminate() {
 
 // TestAMessageThatIsGoneIsTold: a stream that forgets what is terminated leaves nothing to make a letter of.
 func TestAMessageThatIsGoneIsTold(t *testing.T) {
-	k := testkit.Kfake(t)
-	k.Topic("orders", 1)
-	k.Topic("orders.dead", 1)
-	client := testkit.NewClient(t, k.Brokers())
-	ns := testkit.NATS(t, testkit.NATSOptions{JetStream: true})
-	shop := newShopStream(t, ns)
+	k, client, ns, shop := newShop(t, 1)
 	shop.keepAdvisories()
 	content := file(k.Brokers(), toShopStream(ns))
 	first := start(t, content, nil)

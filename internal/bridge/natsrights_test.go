@@ -118,12 +118,7 @@ func TestRightsForWhatAConsumerGivesUp(t *testing.T) {
 // TestAStreamThatKeepsNoAdvisoriesIsTold: what is given up then gets no letter, and nobody else says so.
 func TestAStreamThatKeepsNoAdvisoriesIsTold(t *testing.T) {
 	t.Parallel()
-	k := testkit.Kfake(t)
-	k.Topic("orders", 1)
-	k.Topic("orders.dead", 1)
-	client := testkit.NewClient(t, k.Brokers())
-	ns := testkit.NATS(t, testkit.NATSOptions{JetStream: true})
-	shop := newShopStream(t, ns)
+	k, client, ns, shop := newShop(t, 1)
 	const terminated, given = "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.ORDERS.", "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.ORDERS."
 	keeps := func(subjects ...string) {
 		t.Helper()

@@ -89,6 +89,19 @@ func (c *copies) byAddress(args ...string) result {
 	return run(c.t, "", []string{tokenVariable + "=" + ctlToken}, append([]string{"ctl"}, args...)...)
 }
 
+// begunAnew checks that act leaves a group two members that were not in it before.
+func (c *copies) begunAnew(group string, act func()) {
+	c.t.Helper()
+	before := c.kc.MemberIDs(group)
+	act()
+	c.kc.WaitMembers(group, 2)
+	for _, id := range c.kc.MemberIDs(group) {
+		if slices.Contains(before, id) {
+			c.t.Errorf("member %s was not begun anew", id)
+		}
+	}
+}
+
 func (c *copies) awaitCalls(n int) {
 	c.t.Helper()
 	testkit.Eventually(c.t, testkit.DefaultTimeout, func() error {
@@ -151,14 +164,7 @@ func TestCtlActsOnAllCopies(t *testing.T) {
 			c.awaitCalls(calls)
 			c.kc.WaitMembers(ctlGroup, 2)
 
-			before := c.kc.MemberIDs(ctlGroup)
-			good("restart", "echo/default")
-			c.kc.WaitMembers(ctlGroup, 2)
-			for _, id := range c.kc.MemberIDs(ctlGroup) {
-				if slices.Contains(before, id) {
-					t.Errorf("member %s was not begun anew", id)
-				}
-			}
+			c.begunAnew(ctlGroup, func() { good("restart", "echo/default") })
 			c.kc.WaitDrained(ctlGroup, "in")
 
 			got := good("seek", "echo/default", "--to", "start")

@@ -4,40 +4,16 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
-
-// pipes is a listener of connections in memory, which virtual time can hold.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), closed: make(chan struct{})} }
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error {
-	p.once.Do(func() { close(p.closed) })
-	return nil
-}
-
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
 func TestTheConnectionThatIsIdleForLongestMakesRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPipes()
+		p := testkit.NewPipes()
 		l := Limit(p, 3)
 		// One after the other: while the next connection is looked out for, those before it may be closed for it.
 		accept := func() *conn {
@@ -51,7 +27,7 @@ func TestTheConnectionThatIsIdleForLongestMakesRoom(t *testing.T) {
 		var mine []net.Conn
 		var theirs []*conn
 		for range 3 {
-			mine = append(mine, p.dial(t))
+			mine = append(mine, dial(t, p))
 			theirs = append(theirs, accept())
 		}
 		request := func(c *conn) *http.Request {
@@ -63,7 +39,7 @@ func TestTheConnectionThatIsIdleForLongestMakesRoom(t *testing.T) {
 		}
 		done := Answering(request(theirs[0])) // it is at work, so the second is the one that is idle
 		began := time.Now()
-		mine = append(mine, p.dial(t))
+		mine = append(mine, dial(t, p))
 		theirs = append(theirs, accept())
 		if took := time.Since(began); took != grace {
 			t.Errorf("a connection that has just come was closed after %v", took)
@@ -83,7 +59,7 @@ func TestTheConnectionThatIsIdleForLongestMakesRoom(t *testing.T) {
 			State(theirs[0], http.StateIdle)
 		}()
 		began = time.Now()
-		mine = append(mine, p.dial(t))
+		mine = append(mine, dial(t, p))
 		theirs = append(theirs, accept())
 		if took := time.Since(began); took != 10*time.Second { // it has had its answer
 			t.Errorf("there was room after %v", took)
@@ -103,13 +79,11 @@ func TestTheConnectionThatIsIdleForLongestMakesRoom(t *testing.T) {
 }
 
 // dial makes a connection that is accepted when somebody asks for it.
-func (p *pipes) dial(t *testing.T) net.Conn {
+func dial(t *testing.T, p *testkit.Pipes) net.Conn {
 	here, there := net.Pipe()
 	go func() {
-		select {
-		case p.conns <- there:
-		case <-p.closed:
-			t.Error("the listener was closed first")
+		if err := p.Give(t.Context(), there); err != nil {
+			t.Errorf("nobody takes the connection: %v", err)
 		}
 	}()
 	return here

@@ -51,6 +51,17 @@ func (s *shelf) into(cfg *Config, delays ...time.Duration) {
 	}
 }
 
+// shelved is a config with a retry topic, whose shelf refuses the first records, of a component that fails all.
+func shelved(refuse int) (Config, *counts, *script, *shelf) {
+	s := &script{handle: func(context.Context, *record.Record) (record.Kind, error) {
+		return record.Retry, errors.New("no")
+	}}
+	cfg, c := config(s)
+	sh := &shelf{refuse: refuse}
+	sh.into(&cfg, time.Second)
+	return cfg, c, s, sh
+}
+
 func (s *shelf) texts() (list []string) {
 	for i := range s.stored {
 		list = append(list, fmt.Sprintf("%s: %s", s.stored[i].Topic, s.stored[i].Value))
@@ -165,12 +176,7 @@ func TestARejectedRecordWaitsInNoRetryTopic(t *testing.T) {
 
 func TestARecordWhoseRetryTopicCannotBeWrittenWaitsAndSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{handle: func(_ context.Context, r *record.Record) (record.Kind, error) {
-			return record.Retry, errors.New("no")
-		}}
-		cfg, _ := config(s)
-		sh := &shelf{refuse: 3}
-		sh.into(&cfg, time.Second)
+		cfg, _, _, sh := shelved(3)
 		d := New(cfg)
 		p := d.Open("t", 0, 0)
 		p.Add(keyed(2, "k"), first)
@@ -195,13 +201,8 @@ func TestARecordWhoseRetryTopicCannotBeWrittenWaitsAndSaysSo(t *testing.T) {
 // Of many records that fail together, those that could not be stored are stored again, and no others.
 func TestWhatFailsTogetherIsStoredTogetherAndOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{handle: func(_ context.Context, r *record.Record) (record.Kind, error) {
-			return record.Retry, errors.New("no")
-		}}
-		cfg, c := config(s)
+		cfg, c, _, sh := shelved(4)
 		cfg.Batches, cfg.Delivery.Batch = true, settings.Batch{MaxRecords: 10, MaxBytes: 1 << 20}
-		sh := &shelf{refuse: 4}
-		sh.into(&cfg, time.Second)
 		d := New(cfg)
 		p := d.Open("t", 0, 0)
 		p.Add(keyed(10, "a", "b", "c"), first)
@@ -219,12 +220,7 @@ func TestWhatFailsTogetherIsStoredTogetherAndOnce(t *testing.T) {
 
 func TestAStopLeavesWhatCouldNotBeStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{handle: func(_ context.Context, r *record.Record) (record.Kind, error) {
-			return record.Retry, errors.New("no")
-		}}
-		cfg, _ := config(s)
-		sh := &shelf{refuse: 1 << 30}
-		sh.into(&cfg, time.Second)
+		cfg, _, s, _ := shelved(1 << 30)
 		d := New(cfg)
 		p := d.Open("t", 0, 0)
 		p.Add(keyed(3, "k"), first)
@@ -241,13 +237,8 @@ func TestAStopLeavesWhatCouldNotBeStored(t *testing.T) {
 
 func TestWithTransactionsTheMoveIsAnOutputOfTheRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{handle: func(_ context.Context, r *record.Record) (record.Kind, error) {
-			return record.Retry, errors.New("no")
-		}}
-		cfg, c := config(s)
+		cfg, c, _, sh := shelved(0)
 		cfg.Transactional, cfg.Delivery.MaxBuffer = true, 1<<20
-		sh := &shelf{}
-		sh.into(&cfg, time.Second)
 		d := New(cfg)
 		p := d.Open("t", 0, 0)
 		p.Add(keyed(2, "k"), first)

@@ -33,7 +33,7 @@ type rig struct {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{Registry: srfake.NewRegistry()}
-	conns := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+	conns := testkit.NewPipes()
 	server := &http.Server{Handler: http.HandlerFunc(r.serve)}
 	served := make(chan struct{})
 	go func() {
@@ -46,14 +46,10 @@ func newRig(t *testing.T) *rig {
 	})
 	r.connect = func(ctx context.Context, _, _ string) (net.Conn, error) {
 		near, far := net.Pipe()
-		select {
-		case conns.conns <- far:
-			return near, nil
-		case <-conns.closed:
-			return nil, net.ErrClosed
-		case <-ctx.Done():
-			return nil, ctx.Err()
+		if err := conns.Give(ctx, far); err != nil {
+			return nil, err
 		}
+		return near, nil
 	}
 	return r
 }
@@ -82,29 +78,6 @@ func (r *rig) questions() int {
 	defer r.mu.Unlock()
 	return len(r.asked)
 }
-
-// pipes is a listener of connections in memory.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error {
-	p.once.Do(func() { close(p.closed) })
-	return nil
-}
-
-func (*pipes) Addr() net.Addr { return &net.UnixAddr{Name: "memory"} }
 
 // link are settings of a link with the registry.
 func link(change ...func(*settings.Link)) *settings.Link {
