@@ -41,14 +41,16 @@ func (p *plan) links() []*link {
 
 // put has a living copy do what a link asks for.
 func (r *replica) put(l *link) {
-	routes := r.set()
+	r.mu.Lock()
+	routes, life := r.routes, r.life
+	r.mu.Unlock()
 	if routes == nil {
 		return
 	}
 	if one := routes.Open(l.id, route.Label{Direction: l.direction}); one != nil { // it may be about to stop
 		one.Apply(route.Wanted{
 			Role: l.role, Settings: r.settings(l.role, l.config),
-			Receiver: func(route.Delivery) record.Receiver { return receiver{r.w.guest, r.name} },
+			Receiver: func(route.Delivery) record.Receiver { return receiver{r.w.guest, r.name, life} },
 		})
 	}
 }

@@ -192,6 +192,8 @@ type asked struct {
 	since   time.Time
 	// answer has the whole answer as it is on the wire, when there is one.
 	answer chan []byte
+	// fetch is the request where it is for records.
+	fetch []byte
 }
 
 // request is what the layer knows of a request as it is on the wire: its size, key, version and correlation id come

@@ -280,6 +280,9 @@ func (c *conn) takeRequests() {
 		if err != nil {
 			panic(err) // the client is at fault
 		}
+		if a.key == kmsg.Fetch {
+			a.fetch = frame
+		}
 		c.count(a.key)
 		covered.asked(a.key)
 		c.n.layer.note(a, frame)
@@ -589,7 +592,7 @@ func (c *conn) treat(a *asked, frame []byte) (out []part, held bool) {
 	if changed := a.lose(c.n, frame); changed != nil {
 		frame = changed
 	}
-	wait := latency + c.n.mistreat(a.key, frame)
+	wait := latency + c.n.mistreat(a.key, frame) + a.unhurried(frame)
 	r := c.n.layer.use(a.key, func(r *rule) bool {
 		if r.way == coded {
 			return r.done || a.reads()
@@ -655,6 +658,41 @@ func (c *conn) treat(a *asked, frame []byte) (out []part, held bool) {
 	default:
 	}
 	return out, false
+}
+
+// unhurried is how long Kafka would have waited with an answer to a fetch that has no records and tells of partitions of
+// a topic that is no more: it waits for records of the others, and tells then. The fake broker answers at once, and the
+// client, which has others that are well, asks again at once.
+func (a *asked) unhurried(frame []byte) time.Duration {
+	if a.key != kmsg.Fetch || a.fetch == nil {
+		return 0
+	}
+	decoded, err := a.decodeAnswer(frame)
+	if err != nil {
+		return 0 // it was damaged
+	}
+	gone := false
+	for _, topic := range decoded.(*kmsg.FetchResponse).Topics {
+		for _, p := range topic.Partitions {
+			switch {
+			case len(p.RecordBatches) > 0:
+				return 0
+			case p.ErrorCode == kerr.UnknownTopicOrPartition.Code, p.ErrorCode == kerr.UnknownTopicID.Code:
+				gone = true
+			case p.ErrorCode != 0:
+				return 0
+			}
+		}
+	}
+	if !gone {
+		return 0
+	}
+	req, err := a.decodeRequest(a.fetch)
+	if err != nil {
+		return 0 // the broker has read it
+	}
+	most := time.Duration(req.(*kmsg.FetchRequest).MaxWaitMillis) * time.Millisecond
+	return max(most-time.Since(a.since), 0)
 }
 
 // disguise damages the head of an answer: its size, or the id of the request that it belongs to. What is behind that

@@ -109,7 +109,7 @@ func (r *replica) set() *route.Set {
 // stop ends the life of the copy in order, within a time.
 func (r *replica) stop(within time.Duration) {
 	r.mu.Lock()
-	routes, held := r.routes, r.memory
+	routes, held, life := r.routes, r.memory, r.life
 	r.routes = nil
 	r.mu.Unlock()
 	if routes == nil {
@@ -130,7 +130,7 @@ func (r *replica) stop(within time.Duration) {
 	}
 	routes.Close()
 	if within >= 100*time.Millisecond { // else it was killed
-		r.judgeEnds(began, min(within, drains))
+		r.judgeEnds(life, began, min(within, drains))
 	}
 	if s := held.Status(); s.Used != 0 {
 		r.w.fail("memory-within-lid", "%s has stopped and still holds %d bytes: %v", r.name, s.Used, s.Parts)
@@ -158,12 +158,12 @@ func (r *replica) drainTime() (most time.Duration) {
 }
 
 // judgeEnds is the invariant stop-bounded for calls: those that are under way when a copy is told to stop are given up
-// when they have had their time. An earlier life of the copy may be about to stop still.
-func (r *replica) judgeEnds(told time.Time, had time.Duration) {
+// when they have had their time. An earlier life of the copy may be about to stop still, with calls of its own.
+func (r *replica) judgeEnds(life int, told time.Time, had time.Duration) {
 	for ; ; time.Sleep(100 * time.Millisecond) {
 		late := time.Since(told) > had+time.Second
 		i := slices.IndexFunc(r.w.guest.still().calls, func(v visit) bool {
-			return v.copy == r.name && !v.began.After(told) && (v.end.IsZero() || v.end.Sub(told) > had+time.Second)
+			return v.copy == r.name && v.life == life && !v.began.After(told) && (v.end.IsZero() || v.end.Sub(told) > had+time.Second)
 		})
 		if i < 0 {
 			return

@@ -201,6 +201,7 @@ type guest struct {
 type visit struct {
 	place
 	copy       string
+	life       int // of the copy
 	call       int // records of one batch have the same
 	began, end time.Time
 	outcome    record.Kind
@@ -279,7 +280,7 @@ func (g *guest) newCall() int {
 }
 
 // begin notes that a record of a call is taken up, and says what becomes of it. index is where its visit stands.
-func (g *guest) begin(name string, call int, rec *record.Record) (a answer, index int, away bool) {
+func (g *guest) begin(name string, life, call int, rec *record.Record) (a answer, index int, away bool) {
 	at := placeOf(rec)
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -289,7 +290,7 @@ func (g *guest) begin(name string, call int, rec *record.Record) (a answer, inde
 	g.content[at] = contentOf(rec.Key, rec.Value)
 	try := g.tries[at]
 	g.tries[at]++
-	g.calls = append(g.calls, visit{place: at, copy: name, call: call, began: time.Now()})
+	g.calls = append(g.calls, visit{place: at, copy: name, life: life, call: call, began: time.Now()})
 	if g.plain {
 		return answer{kind: record.Done}, len(g.calls) - 1, false
 	}
@@ -360,6 +361,7 @@ func (r receiver) judgeBatch(batch []*record.Record) {
 type receiver struct {
 	*guest
 	copy string
+	life int
 }
 
 func (r receiver) Receive(ctx context.Context, batch []*record.Record) []record.Outcome {
@@ -390,7 +392,7 @@ func (r receiver) Receive(ctx context.Context, batch []*record.Record) []record.
 		if rec.Topic != input {
 			r.w.fail("topics-named", "%s is called with a record of %s at %d/%d", r.copy, rec.Topic, rec.Partition, rec.Offset)
 		}
-		a, index, away := r.begin(r.copy, call, rec)
+		a, index, away := r.begin(r.copy, r.life, call, rec)
 		if away {
 			if i > 0 {
 				return whole(-1, record.Outcome{Kind: record.Unanswered, Err: errors.New("it has gone")})
