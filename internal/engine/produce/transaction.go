@@ -52,27 +52,33 @@ type Transactor struct {
 	mu     sync.Mutex
 	kgo    *kgo.Client
 	closed bool
-
-	asked *requests // of the client in use; Commit's alone
+	asked  *requests // of the client; Commit alone reads it
 }
 
-// requests counts the requests about transactions that were sent. It is a hook of the client, which ends a transaction
-// that it takes for empty well, without a word to a broker.
-type requests struct {
-	joins, ends atomic.Int64
-	// unanswered counts those that say what is committed and that a broker has been sent, or a part of them, and has not
-	// answered.
-	unanswered atomic.Int64
+// requests counts the requests about transactions of one client. It is a hook of the client, which ends a transaction
+// that it takes for empty well, without a word to a broker, and which tries a request again whose answer is lost, though
+// a broker may still do the first.
+type requests struct{ joins, ends, sent, answered atomic.Int64 }
+
+// isTransactional tells whether a request is about a transaction, and not within the protection that sequence numbers
+// give records.
+func isTransactional(key int16) bool {
+	switch key {
+	case kmsg.AddPartitionsToTxn.Int16(), kmsg.AddOffsetsToTxn.Int16(), kmsg.TxnOffsetCommit.Int16(), kmsg.EndTxn.Int16():
+		return true
+	}
+	return false
 }
 
 // OnBrokerWrite implements [kgo.HookBrokerWrite].
-func (r *requests) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, bytes int, _, _ time.Duration, err error) {
-	if decides(key) && bytes > 0 {
-		r.unanswered.Add(1)
+func (r *requests) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, err error) {
+	if !isTransactional(key) {
+		return
 	}
+	r.sent.Add(1) // whatever the error: it may have arrived
 	switch key {
 	case kmsg.AddPartitionsToTxn.Int16(), kmsg.AddOffsetsToTxn.Int16():
-		r.joins.Add(1) // whatever the error: some of it may have arrived
+		r.joins.Add(1)
 	case kmsg.EndTxn.Int16():
 		if err == nil {
 			r.ends.Add(1)
@@ -82,17 +88,13 @@ func (r *requests) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, bytes int, _, 
 
 // OnBrokerRead implements [kgo.HookBrokerRead].
 func (r *requests) OnBrokerRead(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, err error) {
-	if decides(key) && err == nil {
-		r.unanswered.Add(-1)
+	if err == nil && isTransactional(key) {
+		r.answered.Add(1)
 	}
 }
 
-// decides tells of the requests that say what is committed. One that comes late, although the client has given it up
-// and made it again, counts in whatever transaction its producer has then: it ends one that is not whole, or takes
-// offsets back. Only another epoch of the producer has brokers refuse it.
-func decides(key int16) bool {
-	return key == kmsg.EndTxn.Int16() || key == kmsg.TxnOffsetCommit.Int16()
-}
+// unanswered tells whether a broker may still do what it was asked to and has not answered.
+func (r *requests) unanswered() bool { return r.answered.Load() < r.sent.Load() }
 
 // errNotEnded is of a transaction that has something and whose end no broker has heard of: what it has would belong to
 // the next one.
@@ -118,7 +120,7 @@ func NewTransactor(id string, access *kafka.Access, cluster settings.Cluster, pr
 	ctx, life := context.WithCancel(context.Background())
 	opts = append(append(access.Options(), opts...), kgo.WithContext(ctx),
 		kgo.TransactionalID(id), kgo.TransactionTimeout(transactionTimeout), kgo.MaxVersions(versions))
-	cl, asked, err := newClient(opts)
+	cl, asked, err := newTransactionClient(opts)
 	if err != nil {
 		life()
 		return nil, err
@@ -130,10 +132,9 @@ func NewTransactor(id string, access *kafka.Access, cluster settings.Cluster, pr
 	}, nil
 }
 
-// newClient makes a client and what counts its requests.
-func newClient(opts []kgo.Opt) (*kgo.Client, *requests, error) {
+func newTransactionClient(opts []kgo.Opt) (*kgo.Client, *requests, error) {
 	asked := new(requests)
-	cl, err := kgo.NewClient(append(slices.Clone(opts), kgo.WithHooks(asked))...)
+	cl, err := kgo.NewClient(append(slices.Clip(opts), kgo.WithHooks(asked))...)
 	return cl, asked, err
 }
 
@@ -221,9 +222,9 @@ func (t *Transactor) commit(ctx context.Context, member func() (Member, error), 
 	}
 	work, cancel := workTime(ctx)
 	defer cancel()
-	if t.asked.unanswered.Load() > 0 {
+	if t.asked.unanswered() {
 		if err := t.renew(work, true); err != nil {
-			return fmt.Errorf("beginning as %s with another epoch: %w", t.id, err)
+			return fmt.Errorf("%w: going on as %s: %w", ErrNotAborted, t.id, err)
 		}
 	}
 	// First of all, because the client would do it without a time limit when the transaction begins, and take a broker
@@ -259,15 +260,24 @@ func (t *Transactor) commit(ctx context.Context, member func() (Member, error), 
 			return fmt.Errorf("%w: %w", ErrMaybeCommitted, err)
 		}
 	}
-	open := false
-	switch abortErr := t.end(ctx, kgo.TryAbort, joined); {
-	case errors.Is(abortErr, errNotEnded):
-		open = true
-	case abortErr != nil:
-		return fmt.Errorf("%w: aborting (%w) after: %w", ErrNotAborted, abortErr, err)
+	// A broker that has not answered may still make offsets part of what this producer does next. Where a new one has the
+	// transaction aborted, that cannot be any more: the end of it is of the new one's epoch, and so is what comes next.
+	open := t.asked.unanswered()
+	if !open {
+		switch abortErr := t.end(ctx, kgo.TryAbort, joined); {
+		case errors.Is(abortErr, errNotEnded):
+			_, _, failure := t.client().ProducerID(ctx)
+			open = failure == nil // else the client knows that it cannot go on like that
+		case abortErr != nil:
+			return fmt.Errorf("%w: aborting (%w) after: %w", ErrNotAborted, abortErr, err)
+		}
 	}
 	if open || errors.Is(err, ErrOutput) {
-		if failure := t.renew(ctx, open); failure != nil {
+		failure := t.renew(ctx, open)
+		if failure == nil && open {
+			failure = t.Init(ctx) // nobody can read what comes behind an open transaction
+		}
+		if failure != nil {
 			return fmt.Errorf("%w: going on as %s (%w) after: %w", ErrNotAborted, t.id, failure, err)
 		}
 	}
@@ -551,28 +561,28 @@ func (t *Transactor) client() *kgo.Client {
 
 // renew makes another client in the place of one that takes a refusal of Kafka's for the end of its producer, as it
 // does where a right on a topic is missing (AddPartitionsToTxn): it begins no transaction any more, although the last
-// one was aborted and is over. It does so, too, where the last one is open still and the client does not know, or where
-// a request of it may come late: the new one's first request has Kafka abort what is open, and gives the producer
-// another epoch. It does nothing where the client can go on, or knows what is to be done.
-func (t *Transactor) renew(ctx context.Context, open bool) error {
+// one was aborted and is over. Where the last one may be open still, or a broker may still do something in it, it does so
+// in any case: the new one's first request has Kafka abort what is open and refuse what comes late.
+func (t *Transactor) renew(ctx context.Context, inAnyCase bool) error {
 	if err := t.beginning.LockContext(ctx); err != nil {
 		return err
 	}
 	defer t.beginning.Unlock()
 	unusable := t.client()
-	if _, _, err := unusable.ProducerID(ctx); !refused(err) && !(open && err == nil) {
-		return nil
+	if !inAnyCase {
+		if _, _, err := unusable.ProducerID(ctx); !refused(err) {
+			return nil
+		}
 	}
-	made, asked, err := newClient(t.opts)
+	made, asked, err := newTransactionClient(t.opts)
 	if err != nil {
 		return err
 	}
-	t.asked = asked
 	t.mu.Lock()
 	if t.closed {
 		unusable = made
 	} else {
-		t.kgo = made
+		t.kgo, t.asked = made, asked
 	}
 	t.mu.Unlock()
 	t.failure = nil

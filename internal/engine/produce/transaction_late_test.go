@@ -2,13 +2,99 @@ package produce
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
+
+// A broker may do late what nobody waits for any more. What it does of a transaction that was given up must not become
+// part of the next one, or offsets are committed without their outputs.
+func TestOffsetsThatArriveLateAreNoneOfTheNextTransaction(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("in", 2)
+	k.Topic("out", 1)
+	m := joinGroup(t, k.Brokers(), "g").member("g")
+	tx := newTransactor(t, "tx", settings.Cluster{
+		Hosts: k.Brokers(), RequestTimeout: time.Second, Security: settings.Security{Protocol: settings.Plaintext},
+	})
+	late, arrived := make(chan struct{}), make(chan struct{})
+	t.Cleanup(func() {
+		select {
+		case <-late:
+		default:
+			close(late)
+		}
+	})
+	var sent atomic.Int32
+	k.ControlKey(kmsg.TxnOffsetCommit.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		switch sent.Add(1) {
+		case 1:
+			k.SleepControl(func() { <-late })
+			close(arrived)
+			return nil, nil, false
+		case 2: // the client has tried it again
+			req := kreq.(*kmsg.TxnOffsetCommitRequest)
+			resp := req.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
+			for _, topic := range req.Topics {
+				answer := kmsg.NewTxnOffsetCommitResponseTopic()
+				answer.Topic = topic.Topic
+				for _, p := range topic.Partitions {
+					one := kmsg.NewTxnOffsetCommitResponseTopicPartition()
+					one.Partition, one.ErrorCode = p.Partition, kerr.IllegalGeneration.Code
+					answer.Partitions = append(answer.Partitions, one)
+				}
+				resp.Topics = append(resp.Topics, answer)
+			}
+			return resp, nil, true
+		default:
+			return nil, nil, false
+		}
+	})
+	gone, asked := errors.New("not a member"), 0
+	err := tx.Commit(within(t), func() (Member, error) {
+		if asked++; asked > 2 {
+			return Member{}, gone
+		}
+		return m()
+	}, []record.Outgoing{outgoing("out", "first")}, offsetOf(5))
+	if !errors.Is(err, gone) {
+		t.Fatalf("it says %v", err)
+	}
+	offsets := offsetOf(7)
+	offsets[0].Partitions[0].Partition = 1
+	asked = 0
+	if err := tx.Commit(within(t), func() (Member, error) {
+		if asked++; asked == 2 { // the group is part of the transaction by now
+			close(late)
+			<-arrived
+		}
+		return m()
+	}, []record.Outgoing{outgoing("out", "second")}, offsets); err != nil {
+		t.Fatalf("the next one: %v", err)
+	}
+	committed, err := kadm.NewClient(testkit.NewClient(t, k.Brokers()).Client).FetchOffsets(within(t), "g")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, found := committed.Lookup("in", 0); found && o.At >= 0 {
+		t.Errorf("offset %d of in/0 is committed, without the output", o.At)
+	}
+	if o, found := committed.Lookup("in", 1); !found || o.At != 7 {
+		t.Errorf("of in/1 %+v is committed", o)
+	}
+	if got := committedReader(t, k).Read("out", 1); string(got[0].Value) != "second" {
+		t.Errorf("%s was committed", got[0].Value)
+	}
+}
 
 // A request whose connection breaks is made again, and the first one may still be on its way. Where it comes in a later
 // transaction of the same epoch, a broker takes it for part of that one: it commits what is not whole, or takes the

@@ -52,6 +52,10 @@ func learning(t *testing.T, k *testkit.FakeKafka, tx *Transactor, topic string) 
 	return release
 }
 
+func committedReader(t *testing.T, k *testkit.FakeKafka) *testkit.Client {
+	return testkit.NewClient(t, k.Brokers(), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+}
+
 // A client that has just learned of a topic's partitions takes a transaction that was stored there within the moment
 // before it has noted them for empty, and ends it well without a word to a broker. What was produced is then part of
 // the next one, and is aborted or committed with it.
@@ -136,7 +140,7 @@ func TestATransactionIsEndedThoughTheClientHasJustLearnedOfItsTopic(t *testing.T
 			if added.Load() != 2 {
 				t.Errorf("out was made part of a transaction %d times, want once in each", added.Load())
 			}
-			reader := testkit.NewClient(t, k.Brokers(), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+			reader := committedReader(t, k)
 			var got []string
 			for _, r := range reader.Read("out", len(c.want)) {
 				got = append(got, string(r.Value))
@@ -178,7 +182,7 @@ func TestATransactionThatTheClientTakesForEmptyIsNotOver(t *testing.T) {
 			if err := tx.Commit(within(t), m, []record.Outgoing{outgoing("out", "next")}, offsetOf(2)); err != nil {
 				t.Fatalf("the next one: %v", err)
 			}
-			reader := testkit.NewClient(t, k.Brokers(), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+			reader := committedReader(t, k)
 			if got := reader.Read("out", 1); string(got[0].Value) != "next" {
 				t.Errorf("%s was committed", got[0].Value)
 			}
