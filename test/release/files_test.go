@@ -160,8 +160,8 @@ func TestAReleaseIsWholeSignedAndTheSameAgain(t *testing.T) {
 	})
 }
 
-// checkSizes checks that docs/performance.md has the sizes of the program as it is in archives, of the one with dev, and
-// of an archive with one program, and that an archive with two of them is as small as it is meant to be.
+// checkSizes checks that docs/performance.md has the sizes of the program as it is in archives, of the one with dev,
+// and of an archive with one program, and that an archive with two of them is as small as it is meant to be.
 func checkSizes(t *testing.T, folder, name, keys string) {
 	const most = 30e6
 	program, archive := filepath.Join(folder, name+"-linux-amd64"), filepath.Join(folder, name+".par.gz")
