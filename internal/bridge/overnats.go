@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"strings"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/bridge/config"
 	"github.com/messaging-kafka/messaging-kafka/internal/bridge/natsconn"
@@ -11,10 +12,37 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
-// ProbeNATS connects to the NATS of a route once, and says why that did not work. Nothing is published or subscribed
-// to. It also returns the numbers of the certificates in nats_tls_ca_file that are left out.
-func ProbeNATS(ctx context.Context, r *config.Route) (leftOut []int, err error) {
-	return natsconn.LeftOut(&r.Settings.NATS.Server), natsconn.Check(ctx, r.Settings.NATS.Server)
+// ProbedNATS is what is found out of the NATS of a route: the numbers of the certificates in nats_tls_ca_file that are
+// left out, the subjects that the user may not subscribe to, and the rights that cannot be tried.
+type ProbedNATS struct {
+	LeftOut           []int
+	Refused, NotTried []string
+}
+
+// ProbeNATS connects to the NATS of a route once, and says why that did not work. Nothing is published, and no message of
+// anybody is taken: of what the route takes, subjects are subscribed to that nobody has.
+func ProbeNATS(ctx context.Context, r *config.Route) (probed ProbedNATS, err error) {
+	n := &r.Settings.NATS
+	probed.LeftOut = natsconn.LeftOut(&n.Server)
+	var patterns []string
+	for _, subject := range n.PublishSubjects {
+		if strings.ContainsAny(subject, "*>") {
+			patterns = append(patterns, subject)
+		} else {
+			probed.NotTried = append(probed.NotTried, "subscribe to "+subject)
+		}
+	}
+	if r.Settings.HTTP.Deliver.OverNATS() {
+		probed.NotTried = append(probed.NotTried, "publish on "+n.Subject)
+	}
+	if len(n.PublishSubjects) > 0 {
+		probed.NotTried = append(probed.NotTried, "publish answers on _INBOX.>")
+	}
+	if n.AdvisoryStream != "" {
+		probed.NotTried = append(probed.NotTried, "use the API of JetStream for nats_advisory_stream")
+	}
+	probed.Refused, err = natsconn.Check(ctx, n.Server, n.Queue, patterns...)
+	return probed, err
 }
 
 // overNATS makes what hands over the records of a route by NATS.

@@ -33,7 +33,8 @@ func newBridgeCheck() *cobra.Command {
 		Long: `Say whether each route of a bridge can work with its Kafka and its application, and if not, why and what to do.
 
 For each route the way to Kafka is gone step by step, as messaging-kafka check does for a link, and the application is
-asked by a HEAD request, with the route's credentials, or NATS by a connection. The addresses listen and admin_address
+asked by a HEAD request, with the route's credentials, or NATS by a connection, on which
+rights to subscribe are tried that can be without taking a message. The addresses listen and admin_address
 are listened on for a moment, unless the bridge runs already. It changes nothing. Nothing is joined, produced, committed
 or created, and no record is handed over.
 
@@ -143,17 +144,31 @@ func askApplication(ctx context.Context, r *config.Route) []check.Finding {
 // askNATS says whether the NATS of a route takes it.
 func askNATS(ctx context.Context, r *config.Route) []check.Finding {
 	f := check.Finding{Step: check.StepNATS, Status: check.OK, Text: "the server at nats_url answers, and takes the credentials"}
-	leftOut, err := bridge.ProbeNATS(ctx, r)
+	probed, err := bridge.ProbeNATS(ctx, r)
+	var found []check.Finding
+	if len(probed.LeftOut) > 0 {
+		found = append(found, check.Finding{
+			Step: check.StepNATS, Target: "nats_tls_ca_file", Status: check.Warn,
+			Text: fmt.Sprintf("has certificates that cannot be read and are left out (numbers %v)", probed.LeftOut),
+		})
+	}
 	if err != nil {
 		f.Status, f.Text = check.Fail, fmt.Sprintf("the server at nats_url cannot be used: %v; records would wait", err)
+		return append(found, f)
 	}
-	if len(leftOut) == 0 {
-		return []check.Finding{f}
+	found = append(found, f)
+	for _, subject := range probed.Refused {
+		found = append(found, check.Finding{
+			Step: check.StepNATS, Status: check.Fail, Text: "the user may not subscribe to " + subject + ": allow it",
+		})
 	}
-	return []check.Finding{{
-		Step: check.StepNATS, Target: "nats_tls_ca_file", Status: check.Warn,
-		Text: fmt.Sprintf("has certificates that cannot be read and are left out (numbers %v)", leftOut),
-	}, f}
+	if len(probed.NotTried) > 0 {
+		found = append(found, check.Finding{
+			Step: check.StepNATS, Status: check.Skipped,
+			Text: "not checked, since trying it has effects: whether the user may " + strings.Join(probed.NotTried, ", "),
+		})
+	}
+	return found
 }
 
 // askURL says whether somebody answers at the URL of a route, and what the bridge would make of such an answer to

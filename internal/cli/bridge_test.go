@@ -214,6 +214,7 @@ func TestBridgeCheckTellsOfNATS(t *testing.T) {
 	}
 	check("right", exitOK, "ok    nats        the server at nats_url answers, and takes the credentials")
 	check("wrong", exitFailure, "FAIL  nats        the server at nats_url cannot be used: nats: Authorization Violation")
+	check("right", exitOK, "skip  nats        not checked, since trying it has effects: whether the user may publish on {topic}")
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	testkit.NewAuthority(t).WriteBeside(ca, []byte{0x30, 3, 2, 1, 0})
 	before, err := os.ReadFile(file)
@@ -224,4 +225,42 @@ func TestBridgeCheckTellsOfNATS(t *testing.T) {
 	check("right", exitFailure, "warn  nats        nats_tls_ca_file: has certificates that cannot be read and are left out (numbers [2])")
 	ns.Stop()
 	check("right", exitFailure, "FAIL  nats        the server at nats_url cannot be used")
+}
+
+// TestBridgeCheckTriesRightsOfNATS that can be tried without taking a message of anybody.
+func TestBridgeCheckTriesRightsOfNATS(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("orders", 1)
+	file := func(ns *testkit.NATSServer) string {
+		return write(t, "bridge.yaml", "hosts: "+k.Brokers()[0]+"\nroutes:\n  orders:\n    allowed_topics: orders\n    nats_url: "+
+			ns.URL()+"\n    nats_user: app\n    nats_password: ${PASSWORD}\n    nats_publish_subject: kafka.>,bills\n")
+	}
+	for _, test := range []struct {
+		subscribe []string
+		code      int
+		refused   []string
+	}{
+		{[]string{"_INBOX.>", "kafka.>", "bills"}, exitOK, nil},
+		{[]string{"_INBOX.>", "bills"}, exitFailure, []string{"kafka.>"}},
+		{[]string{"kafka.>"}, exitFailure, []string{"_INBOX.>"}},
+		{[]string{"others"}, exitFailure, []string{"_INBOX.>", "kafka.>"}},
+	} {
+		ns := testkit.NATS(t, testkit.NATSOptions{Configure: func(o *server.Options) {
+			o.Users = []*server.User{{Username: "app", Password: "of-the-app", Permissions: &server.Permissions{
+				Subscribe: &server.SubjectPermission{Allow: test.subscribe}, Publish: &server.SubjectPermission{Allow: []string{"none"}},
+			}}}
+		}})
+		r := run(t, "", []string{"PASSWORD=of-the-app"}, "bridge", "check", "--config", file(ns))
+		if n := strings.Count(r.out, "FAIL  nats"); r.code != test.code || n != len(test.refused) {
+			t.Errorf("%v: exit status %d\n%s%s", test.subscribe, r.code, r.out, r.err)
+		}
+		for _, subject := range test.refused {
+			if !strings.Contains(r.out, "FAIL  nats        the user may not subscribe to "+subject+": ") {
+				t.Errorf("%v: it does not say that %s is refused\n%s", test.subscribe, subject, r.out)
+			}
+		}
+		if !strings.Contains(r.out, "skip  nats        not checked, since trying it has effects: whether the user may subscribe to bills, publish answers on _INBOX.>") {
+			t.Errorf("%v: it does not say what is not checked\n%s", test.subscribe, r.out)
+		}
+	}
 }

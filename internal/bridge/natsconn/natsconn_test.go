@@ -127,7 +127,7 @@ func TestAConnectionEndsWhereverItIs(t *testing.T) {
 				}
 				return nil
 			})
-			err := Check(t.Context(), test.server)
+			_, err := Check(t.Context(), test.server, "")
 			if (err == nil) != (test.wrong == "") {
 				t.Errorf("the check says %v", err)
 			}

@@ -7,12 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
+	"github.com/nats-io/nuid"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/pemtext"
+	"github.com/messaging-kafka/messaging-kafka/internal/nats/refusal"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
@@ -104,26 +108,62 @@ func LeftOut(server *settings.NATSServer) []int {
 	return certs.Skipped
 }
 
-// Check connects once and makes a round trip, and says why that did not work.
-func Check(ctx context.Context, server settings.NATSServer) error {
+// Check connects once and makes a round trip, and says why that did not work. It also subscribes, to where answers would
+// come in and to a subject of each pattern, in the queue group, on which nobody publishes: so it takes nothing from
+// anybody. It returns which of them the server does not allow, by the patterns.
+func Check(ctx context.Context, server settings.NATSServer, queue string, patterns ...string) (refused []string, err error) {
 	options, err := optionsOf(&server, slog.New(slog.DiscardHandler))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	closed := make(chan struct{})
+	tried := map[string]string{nats.NewInbox() + ".*": inboxes + ">"}
+	for _, pattern := range patterns {
+		tried[unused(pattern)] = pattern
+	}
+	options = append(options, nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+		if r, is := refusal.Of(err); is && tried[r.Subject] != "" { // one call at a time, all of them before closed
+			refused = append(refused, tried[r.Subject])
+		}
+	}))
 	nc, err := nats.Connect(server.URLs, append(options, nats.NoReconnect(), nats.Name("messaging-kafka bridge check"),
 		nats.ClosedHandler(func(*nats.Conn) { close(closed) }))...)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer func() {
-		nc.Close()
-		<-closed
-	}()
+	err = try(ctx, nc, queue, tried)
+	nc.Close()
+	<-closed
+	slices.Sort(refused)
+	return refused, err
+}
+
+// try subscribes, and returns when the server has said what it thinks of that.
+func try(ctx context.Context, nc *nats.Conn, queue string, tried map[string]string) error {
+	for subject, of := range tried {
+		in := queue
+		if strings.HasPrefix(of, inboxes) {
+			in = ""
+		}
+		if _, err := nc.QueueSubscribe(subject, in, func(*nats.Msg) {}); err != nil {
+			return fmt.Errorf("subscribing to %s: %w", of, err)
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
 	if err := nc.FlushWithContext(ctx); err != nil {
 		return fmt.Errorf("waiting for the server: %w", err)
 	}
 	return nil
+}
+
+// unused is a subject of a pattern that nobody has.
+func unused(pattern string) string {
+	tokens := strings.Split(pattern, ".")
+	for i, token := range tokens {
+		if token == "*" || token == ">" {
+			tokens[i] = "messaging-kafka-check-" + nuid.Next()
+		}
+	}
+	return strings.Join(tokens, ".")
 }
