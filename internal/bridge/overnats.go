@@ -19,8 +19,8 @@ type ProbedNATS struct {
 	Refused, NotTried []string
 }
 
-// ProbeNATS connects to the NATS of a route once, and says why that did not work. Nothing is published, and no message of
-// anybody is taken: of what the route takes, subjects are subscribed to that nobody has.
+// ProbeNATS connects to the NATS of a route once, and says why that did not work. Nothing is published, and no message
+// of anybody is taken: of what the route takes, subjects are subscribed to that nobody has.
 func ProbeNATS(ctx context.Context, r *config.Route) (probed ProbedNATS, err error) {
 	n := &r.Settings.NATS
 	probed.LeftOut = natsconn.LeftOut(&n.Server)

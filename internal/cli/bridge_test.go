@@ -247,7 +247,8 @@ func TestBridgeCheckTriesRightsOfNATS(t *testing.T) {
 	} {
 		ns := testkit.NATS(t, testkit.NATSOptions{Configure: func(o *server.Options) {
 			o.Users = []*server.User{{Username: "app", Password: "of-the-app", Permissions: &server.Permissions{
-				Subscribe: &server.SubjectPermission{Allow: test.subscribe}, Publish: &server.SubjectPermission{Allow: []string{"none"}},
+				Subscribe: &server.SubjectPermission{Allow: test.subscribe},
+				Publish:   &server.SubjectPermission{Allow: []string{"none"}},
 			}}}
 		}})
 		r := run(t, "", []string{"PASSWORD=of-the-app"}, "bridge", "check", "--config", file(ns))

@@ -31,8 +31,8 @@ const saslSecret = "Zq7-canary/of.the+route=19"
 
 // brokersWords are those of a broker that says more than it should: the password, orders for a terminal, a line that
 // looks like one of the log, and ten kilobytes.
-var brokersWords = "topics are named team.name, and not " + saslSecret + ";\nlevel=ERROR msg=\x1b[31mforged\x1b[0m\u202e " +
-	strings.Repeat("and so on ", 1000)
+var brokersWords = "topics are named team.name, and not " + saslSecret +
+	";\nlevel=ERROR msg=\x1b[31mforged\x1b[0m\u202e " + strings.Repeat("and so on ", 1000)
 
 // brokersSaid is how they are told.
 const brokersSaid = "; the broker says: topics are named team.name, and not " + redact.Mark + "; level=ERROR msg="
@@ -231,7 +231,8 @@ func (r *wordsRig) await(route, text string) string {
 // publish publishes over HTTP, and returns the error that the caller gets.
 func (r *wordsRig) publish(topic string) string {
 	r.t.Helper()
-	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodPost, "http://"+r.listen+"/topics/"+topic, strings.NewReader("tea"))
+	to := "http://" + r.listen + "/topics/" + topic
+	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodPost, to, strings.NewReader("tea"))
 	if err != nil {
 		r.t.Fatal(err)
 	}
