@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"reflect"
 	"slices"
 	"sync"
@@ -44,6 +45,8 @@ type Transactor struct {
 	// that have refused a batch as too large: the client fills batches up to max_message_bytes, and a broker refuses a
 	// batch of many small records as a whole.
 	chunks map[string]int
+	// known are the topics whose partitions the client has noted, see learn.
+	known map[string]struct{}
 
 	beginning turn.Turn
 	failure   error // the last of Init; beginning protects it
@@ -128,7 +131,7 @@ func NewTransactor(id string, access *kafka.Access, cluster settings.Cluster, pr
 	log.Debug("transactional producer made", "transactional_id", id)
 	return &Transactor{
 		id: id, opts: opts, kgo: cl, access: access, largest: int(producer.MaxMessageBytes), ended: ctx, life: life,
-		chunks: make(map[string]int), beginning: turn.New(), asked: asked,
+		chunks: make(map[string]int), known: make(map[string]struct{}), beginning: turn.New(), asked: asked,
 	}, nil
 }
 
@@ -283,6 +286,7 @@ func (t *Transactor) commit(ctx context.Context, member func() (Member, error), 
 	}
 	if errors.Is(err, kerr.UnknownTopicID) {
 		t.client().PurgeTopicsFromProducing(topicsOf(outputs)...) // see recreations
+		clear(t.known)
 	}
 	return err
 }
@@ -324,9 +328,66 @@ func workTime(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, time.Until(end)*2/3)
 }
 
+// nowhere is a partition that no topic has.
+const nowhere = math.MaxInt32
+
+// learn has the client know the topics of outputs before there is a record for them. It hands over records that have
+// waited for a topic's partitions before it has noted the partitions, and does not find them meanwhile: neither as part
+// of the transaction when that ends, nor among those that fail when another one does, which is never told of then. With
+// an error it tells which output is the first that is for such a topic.
+func (t *Transactor) learn(ctx context.Context, outputs []record.Outgoing) (index int, err error) {
+	type probe struct {
+		first int
+		call  recordContext
+		err   error
+	}
+	var probes []*probe
+	var waiting sync.WaitGroup
+	for i := range outputs {
+		topic := outputs[i].Topic
+		if _, known := t.known[topic]; known {
+			continue
+		}
+		t.known[topic] = struct{}{}
+		p := &probe{first: i, call: recordContext{Context: ctx}}
+		probes = append(probes, p)
+		waiting.Add(1)
+		// It is for no partition, so that it fails when these are known.
+		t.client().Produce(ctx, &kgo.Record{Topic: topic, Partition: nowhere, Context: &p.call}, func(_ *kgo.Record, err error) {
+			p.err = err
+			waiting.Done()
+		})
+	}
+	if len(probes) == 0 {
+		return 0, nil
+	}
+	waiting.Wait()
+	for _, p := range probes {
+		if p.call.partitions > 0 {
+			continue
+		}
+		delete(t.known, outputs[p.first].Topic)
+		if err == nil {
+			index, err = p.first, p.err
+		}
+	}
+	if err != nil {
+		return index, err
+	}
+	// It waits for a lock that the client has until the partitions are noted. There is nothing to abort.
+	return probes[0].first, t.client().AbortBufferedRecords(ctx)
+}
+
 func (t *Transactor) produce(ctx context.Context, outputs []record.Outgoing) error {
-	failed := kgo.AbortingFirstErrPromise(t.client())
 	var first firstFailed
+	if i, err := t.learn(ctx, outputs); err != nil {
+		text := t.access.Explain(err).Text
+		if refused(err) {
+			err = fmt.Errorf("%w: %w", ErrOutput, err)
+		}
+		return fmt.Errorf("producing outputs: %w", &OutputError{Topic: outputs[i].Topic, Index: i, Text: text, err: err})
+	}
+	failed := kgo.AbortingFirstErrPromise(t.client())
 	var tooLarge topicOnce
 	converted := make([]kgo.Record, len(outputs))
 	waiting := make(map[string]int)
@@ -586,6 +647,7 @@ func (t *Transactor) renew(ctx context.Context, inAnyCase bool) error {
 	}
 	t.mu.Unlock()
 	t.failure = nil
+	clear(t.known)
 	unusable.Close()
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -113,17 +114,16 @@ func TestATransactionIsEndedThoughTheClientHasJustLearnedOfItsTopic(t *testing.T
 			ended := make(chan error, 1)
 			go func() { ended <- tx.Commit(within(t), member, c.outputs, offsetOf(2)) }()
 			select {
-			case <-stored:
-			case <-time.After(testkit.DefaultTimeout):
-				t.Fatal("the outputs are not stored")
+			case <-stored: // though the client has not noted where
+			case <-time.After(200 * time.Millisecond): // it waits, or will
+				close(release)
+				release = nil
 			}
 			var err error
 			select {
 			case err = <-ended: // without a word to a broker, which is seen below
-			case <-time.After(200 * time.Millisecond): // it waits, or will
-				close(release)
-				err = <-ended
-				release = nil
+			case <-time.After(testkit.DefaultTimeout):
+				t.Fatal("it does not end")
 			}
 			if c.fails == nil && err != nil || !errors.Is(err, c.fails) {
 				t.Errorf("it says: %v", err)
@@ -195,6 +195,48 @@ func TestATransactionWithoutOutputsIsRefused(t *testing.T) {
 	tx := newTransactor(t, "tx", settings.Cluster{Hosts: k.Brokers(), Security: settings.Security{Protocol: settings.Plaintext}})
 	err := tx.Commit(within(t), func() (Member, error) { return Alone("g"), nil }, nil, offsetOf(1))
 	if !errors.Is(err, errNoOutputs) {
+		t.Errorf("it says %v", err)
+	}
+}
+
+// A refusal fails all records of the transaction, also those of a topic that the client has just learned of, which it did
+// not find before: nobody was told of them until the time of the transaction was over.
+func TestARefusalIsToldThoughTheClientHasJustLearnedOfTheTopic(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("in", 1)
+	k.Topic("out", 1)
+	m := joinGroup(t, k.Brokers(), "g").member("g")
+	tx := newTransactor(t, "tx", settings.Cluster{Hosts: k.Brokers(), Security: settings.Security{Protocol: settings.Plaintext}})
+	refused := make(chan struct{}, 100)
+	k.ControlKey(kmsg.AddPartitionsToTxn.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		refused <- struct{}{}
+		req := kreq.(*kmsg.AddPartitionsToTxnRequest)
+		resp := req.ResponseKind().(*kmsg.AddPartitionsToTxnResponse)
+		for _, topic := range req.Topics {
+			answer := kmsg.NewAddPartitionsToTxnResponseTopic()
+			answer.Topic = topic.Topic
+			for _, id := range topic.Partitions {
+				p := kmsg.NewAddPartitionsToTxnResponseTopicPartition()
+				p.Partition, p.ErrorCode = id, kerr.TopicAuthorizationFailed.Code
+				answer.Partitions = append(answer.Partitions, p)
+			}
+			resp.Topics = append(resp.Topics, answer)
+		}
+		return resp, nil, true
+	})
+	release := learning(t, k, tx, "out")
+	go func() {
+		select {
+		case <-refused: // though the client has not noted where
+			time.Sleep(100 * time.Millisecond) // for it to fail what it finds
+		case <-time.After(200 * time.Millisecond): // it waits, or will
+		}
+		close(release)
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := tx.Commit(ctx, m, many("out", 1, 1), offsetOf(1)); !errors.Is(err, ErrOutput) || errors.Is(err, ErrNotAborted) {
 		t.Errorf("it says %v", err)
 	}
 }
