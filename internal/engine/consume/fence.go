@@ -31,8 +31,10 @@ type fence struct {
 	session, rebalance time.Duration
 
 	mu sync.Mutex
-	// alive is when the broker is known to have taken the member for alive last; zero while there is no membership.
-	alive time.Time
+	// alive is when the broker has taken the member for alive last; zero while there is no membership. sure is when it is
+	// known to have: an answer to a request to join was given at some time since that was sent, and the broker counts from
+	// then. With alive a member that has waited for others for long has time to go on, without it no more than that.
+	alive, sure time.Time
 	// waiting is when the member began to wait for the others in a rebalance, zero while it does not. It sends no
 	// heartbeats then, and the broker expects none until the others are there, which can take rebalance. Nobody can see
 	// whether the answer is on its way, or lost; to suspect it would end the session in every long rebalance. What the
@@ -70,16 +72,19 @@ func (f *fence) answered(key int16, sent time.Time, code int16) {
 	switch kmsg.Key(key) {
 	case kmsg.Heartbeat:
 		if code == 0 || code == kerr.RebalanceInProgress.Code {
-			f.alive = later(f.alive, sent)
+			f.heard(sent)
 		}
 	case kmsg.SyncGroup:
 		f.waiting = time.Time{}
 		if code == 0 {
-			f.alive = later(f.alive, sent) // the broker begins to count when it has both this and the leader's
+			f.heard(sent) // the broker begins to count when it has both this and the leader's
+		} else {
+			f.alive = f.sure
 		}
 	case kmsg.JoinGroup:
 		f.waiting = time.Time{}
 		if code == 0 {
+			f.heard(sent)
 			f.alive = time.Now() // what counts more exactly, SyncGroup, follows at once
 		}
 	default: // no other answer says how the member is
@@ -94,7 +99,13 @@ func (f *fence) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, e2e kgo.BrokerE2E) 
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.waiting = time.Time{}
+	f.waiting, f.alive = time.Time{}, f.sure
+}
+
+// heard notes that the broker has taken the member for alive since a time. f.mu is held.
+func (f *fence) heard(since time.Time) {
+	f.sure = later(f.sure, since)
+	f.alive = later(f.alive, f.sure)
 }
 
 func later(a, b time.Time) time.Time {

@@ -249,6 +249,19 @@ func TestAFenceCountsFromTheLastHeartbeatThatWasTaken(t *testing.T) {
 			f.answered(syncs, time.Now(), code.Code)
 			left("syncing: "+code.Message, 7*time.Second)
 		}
+		// How long an answer to a request to join was under way is not known: the broker counts from when it gave it.
+		sent = time.Now()
+		written(join)
+		time.Sleep(5 * time.Second)
+		f.answered(join, sent, 0)
+		left("joined again", 10*time.Second)
+		written(syncs)
+		broke(syncs)
+		left("joined again, and no more was heard", 5*time.Second)
+		written(syncs)
+		f.answered(syncs, time.Now(), kerr.NotCoordinator.Code)
+		left("joined again, and syncing was not taken", 5*time.Second)
+		f.answered(heartbeat, time.Now().Add(-3*time.Second), 0)
 		// What came to nothing is no sign of life either.
 		for _, key := range []int16{heartbeat, join, syncs} {
 			written(key)
