@@ -94,8 +94,8 @@ func (r *wordsRig) kafka() []string {
 // flags are the same as flags of commands.
 func (r *wordsRig) flags() []string {
 	return []string{
-		"--set", "hosts=" + r.Brokers()[0], "--set", "security_protocol=SASL_PLAINTEXT", "--set", "sasl_mechanism=PLAIN", "--set",
-		"sasl_username=app", "--secret-env", "sasl_password=PASSWORD",
+		"--set", "hosts=" + r.Brokers()[0], "--set", "security_protocol=SASL_PLAINTEXT", "--set", "sasl_mechanism=PLAIN",
+		"--set", "sasl_username=app", "--secret-env", "sasl_password=PASSWORD",
 	}
 }
 
@@ -280,7 +280,9 @@ func TestWordsOfTheBrokerAreToldAtEachPlace(t *testing.T) {
 			}))
 			t.Cleanup(app.Close)
 			route := func(name, topic, path string, more ...string) string {
-				lines := append([]string{"topic: " + topic, "start: earliest", "deliver: http-cloudevents", "url: " + app.URL + path}, more...)
+				lines := append([]string{
+					"topic: " + topic, "start: earliest", "deliver: http-cloudevents", "url: " + app.URL + path,
+				}, more...)
 				return "  " + name + ":\n    " + strings.Join(lines, "\n    ")
 			}
 			r.start(
@@ -315,8 +317,10 @@ func TestWordsOfTheBrokerAreToldAtEachPlace(t *testing.T) {
 			if n := strings.Count(checked.out, brokersSaid); n < 3 {
 				t.Errorf("bridge check says it %d times:\n%s", n, checked.out)
 			}
-			told(t, "bridge check --json", run(t, "", r.env, "bridge", "check", "--json", "--config", r.file).out, test.ours)
-			args := append([]string{"check", "create_topics=true", "topic=missing", "dead_letter_topic=missing.dead"}, r.flags()...)
+			checked = run(t, "", r.env, "bridge", "check", "--json", "--config", r.file)
+			told(t, "bridge check --json", checked.out, test.ours)
+			settings := []string{"check", "create_topics=true", "topic=missing", "dead_letter_topic=missing.dead"}
+			args := append(settings, r.flags()...)
 			told(t, "check", run(t, "", r.env, args...).out, test.ours)
 			told(t, theLog, r.log.String(), test.ours)
 		})
@@ -345,6 +349,7 @@ func TestWordsOfTheBrokerAboutAPasswordAreToldAtEachPlace(t *testing.T) {
 		told(t, place, text(), ours)
 	}
 	flags := r.flags()
+	letters := append([]string{"--set", "topic=orders", "--set", "dead_letter_topic=orders.dead"}, flags...)
 	for _, args := range [][]string{
 		{"status", "--address", r.admin},
 		{"status", "--json", "--address", r.admin},
@@ -352,10 +357,10 @@ func TestWordsOfTheBrokerAboutAPasswordAreToldAtEachPlace(t *testing.T) {
 		{"bridge", "check", "--json", "--config", r.file},
 		append([]string{"check", "topic=orders"}, flags...),
 		append([]string{"tail", "orders"}, flags...),
-		append([]string{"dead-letters", "list", "--set", "topic=orders", "--set", "dead_letter_topic=orders.dead"}, flags...),
-		append([]string{"dead-letters", "show", "0/0", "--set", "topic=orders", "--set", "dead_letter_topic=orders.dead"}, flags...),
-		append([]string{"dead-letters", "redrive", "--set", "topic=orders", "--set", "dead_letter_topic=orders.dead"}, flags...),
-		append([]string{"dead-letters", "redrive", "--at-least-once", "--set", "topic=orders", "--set", "dead_letter_topic=orders.dead"}, flags...),
+		append([]string{"dead-letters", "list"}, letters...),
+		append([]string{"dead-letters", "show", "0/0"}, letters...),
+		append([]string{"dead-letters", "redrive"}, letters...),
+		append([]string{"dead-letters", "redrive", "--at-least-once"}, letters...),
 		{"ctl", "seek", "reads", "--to", "start", "--dry-run", "--address", r.admin},
 		{"ctl", "seek", "reads", "--to", "start", "--dry-run", "--json", "--address", r.admin},
 		{"ctl", "seek", "reads", "--to", "start", "--address", r.admin},

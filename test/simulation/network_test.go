@@ -660,9 +660,9 @@ func (c *conn) treat(a *asked, frame []byte) (out []part, held bool) {
 	return out, false
 }
 
-// unhurried is how long Kafka would have waited with an answer to a fetch that has no records and tells of partitions of
-// a topic that is no more: it waits for records of the others, and tells then. The fake broker answers at once, and the
-// client, which has others that are well, asks again at once.
+// unhurried is how long Kafka would have waited with an answer to a fetch that has no records and tells of partitions
+// of a topic that is no more: it waits for records of the others, and tells then. The fake broker answers at once, and
+// the client, which has others that are well, asks again at once.
 func (a *asked) unhurried(frame []byte) time.Duration {
 	if a.key != kmsg.Fetch || a.fetch == nil {
 		return 0
@@ -691,8 +691,8 @@ func (a *asked) unhurried(frame []byte) time.Duration {
 	if err != nil {
 		return 0 // the broker has read it
 	}
-	most := time.Duration(req.(*kmsg.FetchRequest).MaxWaitMillis) * time.Millisecond
-	return max(most-time.Since(a.since), 0)
+	most := a.since.UnixMilli() + int64(req.(*kmsg.FetchRequest).MaxWaitMillis)
+	return max(time.Until(time.UnixMilli(most)), 0)
 }
 
 // disguise damages the head of an answer: its size, or the id of the request that it belongs to. What is behind that

@@ -109,8 +109,8 @@ func LeftOut(server *settings.NATSServer) []int {
 }
 
 // Check connects once and makes a round trip, and says why that did not work. It also subscribes, to where answers
-// would come in and to a subject of each pattern, in the queue group, on which nobody publishes: so it takes nothing from
-// anybody. It returns which of them the server does not allow, by the patterns.
+// would come in and to a subject of each pattern, in the queue group, on which nobody publishes: so it takes nothing
+// from anybody. It returns which of them the server does not allow, by the patterns.
 func Check(ctx context.Context, server settings.NATSServer, queue string, patterns ...string) (refused []string, err error) {
 	options, err := optionsOf(&server, slog.New(slog.DiscardHandler))
 	if err != nil {

@@ -425,7 +425,8 @@ func TestALetterThatKafkaRefusesIsNamed(t *testing.T) {
 		before := w.times("modest")
 		for range 3 {
 			_, err := w.redrive(o)
-			if err == nil || !strings.Contains(err.Error(), "letter dead/1/16: ") || !strings.Contains(err.Error(), "max.message.bytes") {
+			if err == nil || !strings.Contains(err.Error(), "letter dead/1/16: ") ||
+				!strings.Contains(err.Error(), "max.message.bytes") {
 				t.Fatalf("at least once %v: it says %v", o.AtLeastOnce, err)
 			}
 		}

@@ -247,7 +247,8 @@ func lasting(err error) bool {
 	}
 	answer, ok := errors.AsType[*kerr.Error](err)
 	// The client's word for a transaction that it could not end: the next attempt finds out why.
-	return ok && !answer.Retriable && answer != kerr.OperationNotAttempted //nolint:errorlint // it is the first that was found
+	unknown := answer == kerr.OperationNotAttempted
+	return ok && !answer.Retriable && !unknown
 }
 
 // attempt goes from what the notes say to the end.

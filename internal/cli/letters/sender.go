@@ -17,13 +17,16 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
+// notesBehind are the notes to be stored behind what was sent, by the results where these are known.
+type notesBehind func([]record.Result) ([]kadm.Offset, error)
+
 // sender sends letters and keeps notes of it.
 type sender interface {
 	// begin makes sure that nobody else has the notes, as far as it can.
 	begin(context.Context) error
 	// commit sends letters and stores the notes that behind makes. Where letters can be sent without the others, behind
 	// is told of each what became of it, and the error is that of the notes alone.
-	commit(ctx context.Context, out []record.Outgoing, behind func([]record.Result) ([]kadm.Offset, error)) error
+	commit(ctx context.Context, out []record.Outgoing, behind notesBehind) error
 	close() error
 }
 
@@ -56,7 +59,7 @@ type nobody struct{}
 
 func (nobody) begin(context.Context) error { return nil }
 
-func (nobody) commit(_ context.Context, _ []record.Outgoing, behind func([]record.Result) ([]kadm.Offset, error)) error {
+func (nobody) commit(_ context.Context, _ []record.Outgoing, behind notesBehind) error {
 	_, err := behind(nil)
 	return err
 }
@@ -75,7 +78,7 @@ func (s *together) begin(ctx context.Context) error {
 	return s.t.Init(ctx)
 }
 
-func (s *together) commit(ctx context.Context, out []record.Outgoing, behind func([]record.Result) ([]kadm.Offset, error)) error {
+func (s *together) commit(ctx context.Context, out []record.Outgoing, behind notesBehind) error {
 	offsets, err := behind(nil)
 	if err != nil {
 		return err
@@ -110,7 +113,8 @@ func (s *together) commit(ctx context.Context, out []record.Outgoing, behind fun
 // tooLargeTogether tells that records were refused as one batch, and that nothing is left of their transaction.
 func tooLargeTogether(err error) bool {
 	_, ok := errors.AsType[*produce.OutputError](err)
-	return ok && errors.Is(err, kerr.MessageTooLarge) && !errors.Is(err, produce.ErrOutput) && !errors.Is(err, produce.ErrNotAborted)
+	return ok && errors.Is(err, kerr.MessageTooLarge) &&
+		!errors.Is(err, produce.ErrOutput) && !errors.Is(err, produce.ErrNotAborted)
 }
 
 func (s *together) close() error {
@@ -127,7 +131,7 @@ type atLeastOnce struct {
 
 func (*atLeastOnce) begin(context.Context) error { return nil }
 
-func (s *atLeastOnce) commit(ctx context.Context, out []record.Outgoing, behind func([]record.Result) ([]kadm.Offset, error)) error {
+func (s *atLeastOnce) commit(ctx context.Context, out []record.Outgoing, behind notesBehind) error {
 	offsets, err := behind(s.publisher.Send(ctx, out...))
 	if err != nil || len(offsets) == 0 {
 		return err

@@ -281,8 +281,8 @@ func (s *session) settle(ctx context.Context) {
 }
 
 // createOutputs creates the topics that outputs are for and that are missing, as publishing does, where the failure of
-// their transaction is about that. It tells whether there is one now that was not there. The failure that it returns says
-// why the topic that it is about could not be created.
+// their transaction is about that. It tells whether there is one now that was not there. The failure that it returns
+// says why the topic that it is about could not be created.
 func (s *session) createOutputs(ctx context.Context, f *dispatch.Finished, failure error) (created bool, because error) {
 	if !errors.Is(failure, kerr.UnknownTopicOrPartition) || !s.cfg.Settings.Create.Enabled {
 		return false, failure

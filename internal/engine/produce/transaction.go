@@ -59,8 +59,8 @@ type Transactor struct {
 }
 
 // requests counts the requests about transactions of one client. It is a hook of the client, which ends a transaction
-// that it takes for empty well, without a word to a broker, and which tries a request again whose answer is lost, though
-// a broker may still do the first.
+// that it takes for empty well, without a word to a broker, and which tries a request again whose answer is lost,
+// though a broker may still do the first.
 type requests struct{ joins, ends, sent, answered atomic.Int64 }
 
 // isTransactional tells whether a request is about a transaction, and not within the protection that sequence numbers
@@ -622,8 +622,8 @@ func (t *Transactor) client() *kgo.Client {
 
 // renew makes another client in the place of one that takes a refusal of Kafka's for the end of its producer, as it
 // does where a right on a topic is missing (AddPartitionsToTxn): it begins no transaction any more, although the last
-// one was aborted and is over. Where the last one may be open still, or a broker may still do something in it, it does so
-// in any case: the new one's first request has Kafka abort what is open and refuse what comes late.
+// one was aborted and is over. Where the last one may be open still, or a broker may still do something in it, it does
+// so in any case: the new one's first request has Kafka abort what is open and refuse what comes late.
 func (t *Transactor) renew(ctx context.Context, inAnyCase bool) error {
 	if err := t.beginning.LockContext(ctx); err != nil {
 		return err

@@ -199,8 +199,8 @@ func TestATransactionWithoutOutputsIsRefused(t *testing.T) {
 	}
 }
 
-// A refusal fails all records of the transaction, also those of a topic that the client has just learned of, which it did
-// not find before: nobody was told of them until the time of the transaction was over.
+// A refusal fails all records of the transaction, also those of a topic that the client has just learned of, which it
+// did not find before: nobody was told of them until the time of the transaction was over.
 func TestARefusalIsToldThoughTheClientHasJustLearnedOfTheTopic(t *testing.T) {
 	k := testkit.Kfake(t)
 	k.Topic("in", 1)
