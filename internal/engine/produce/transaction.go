@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"reflect"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -57,47 +55,6 @@ type Transactor struct {
 	closed bool
 	asked  *requests // of the client; Commit alone reads it
 }
-
-// requests counts the requests about transactions of one client. It is a hook of the client, which ends a transaction
-// that it takes for empty well, without a word to a broker, and which tries a request again whose answer is lost,
-// though a broker may still do the first.
-type requests struct{ joins, ends, sent, answered atomic.Int64 }
-
-// isTransactional tells whether a request is about a transaction, and not within the protection that sequence numbers
-// give records.
-func isTransactional(key int16) bool {
-	switch key {
-	case kmsg.AddPartitionsToTxn.Int16(), kmsg.AddOffsetsToTxn.Int16(), kmsg.TxnOffsetCommit.Int16(), kmsg.EndTxn.Int16():
-		return true
-	}
-	return false
-}
-
-// OnBrokerWrite implements [kgo.HookBrokerWrite].
-func (r *requests) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, err error) {
-	if !isTransactional(key) {
-		return
-	}
-	r.sent.Add(1) // whatever the error: it may have arrived
-	switch key {
-	case kmsg.AddPartitionsToTxn.Int16(), kmsg.AddOffsetsToTxn.Int16():
-		r.joins.Add(1)
-	case kmsg.EndTxn.Int16():
-		if err == nil {
-			r.ends.Add(1)
-		}
-	}
-}
-
-// OnBrokerRead implements [kgo.HookBrokerRead].
-func (r *requests) OnBrokerRead(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, err error) {
-	if err == nil && isTransactional(key) {
-		r.answered.Add(1)
-	}
-}
-
-// unanswered tells whether a broker may still do what it was asked to and has not answered.
-func (r *requests) unanswered() bool { return r.answered.Load() < r.sent.Load() }
 
 // errNotEnded is of a transaction that has something and whose end no broker has heard of: what it has would belong to
 // the next one.
@@ -326,56 +283,6 @@ func workTime(ctx context.Context) (context.Context, context.CancelFunc) {
 		return context.WithCancel(ctx)
 	}
 	return context.WithTimeout(ctx, time.Until(end)*2/3)
-}
-
-// nowhere is a partition that no topic has.
-const nowhere = math.MaxInt32
-
-// learn has the client know the topics of outputs before there is a record for them. It hands over records that have
-// waited for a topic's partitions before it has noted the partitions, and does not find them meanwhile: neither as part
-// of the transaction when that ends, nor among those that fail when another one does, which is never told of then. With
-// an error it tells which output is the first that is for such a topic.
-func (t *Transactor) learn(ctx context.Context, outputs []record.Outgoing) (index int, err error) {
-	type probe struct {
-		first int
-		call  recordContext
-		err   error
-	}
-	var probes []*probe
-	var waiting sync.WaitGroup
-	for i := range outputs {
-		topic := outputs[i].Topic
-		if _, known := t.known[topic]; known {
-			continue
-		}
-		t.known[topic] = struct{}{}
-		p := &probe{first: i, call: recordContext{Context: ctx}}
-		probes = append(probes, p)
-		waiting.Add(1)
-		// It is for no partition, so that it fails when these are known.
-		t.client().Produce(ctx, &kgo.Record{Topic: topic, Partition: nowhere, Context: &p.call}, func(_ *kgo.Record, err error) {
-			p.err = err
-			waiting.Done()
-		})
-	}
-	if len(probes) == 0 {
-		return 0, nil
-	}
-	waiting.Wait()
-	for _, p := range probes {
-		if p.call.partitions > 0 {
-			continue
-		}
-		delete(t.known, outputs[p.first].Topic)
-		if err == nil {
-			index, err = p.first, p.err
-		}
-	}
-	if err != nil {
-		return index, err
-	}
-	// It waits for a lock that the client has until the partitions are noted. There is nothing to abort.
-	return probes[0].first, t.client().AbortBufferedRecords(ctx)
 }
 
 func (t *Transactor) produce(ctx context.Context, outputs []record.Outgoing) error {
