@@ -37,7 +37,7 @@ func (s *session) commitLoop(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		s.problems.setCommit(err)
+		s.problems.setCommit(err, s.fence.waits())
 		if s.fence.passedBy(err, time.Now()) {
 			s.leaveCalls(errForgotten)
 		}

@@ -122,6 +122,13 @@ func (f *fence) classic() bool {
 	return f.joins
 }
 
+// waits tells whether the member waits for others in a rebalance.
+func (f *fence) waits() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !f.waiting.IsZero()
+}
+
 // left is how long the broker can still be trusted to take the member for alive.
 func (f *fence) left(now time.Time) time.Duration {
 	f.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -33,7 +34,9 @@ type problems struct {
 	originErr error
 	startErr  error
 	commitErr error
-	checks    []problem
+	// refusedSince is since when commits have failed for a reason that is about to pass, zero while they have not.
+	refusedSince time.Time
+	checks       []problem
 	// partitions are those that cannot be read. Each stays until it is known that it can be, or it is given up: that an
 	// error has not been repeated says nothing, for the client does not repeat all of them, and does not fetch where there
 	// is no room.
@@ -117,13 +120,24 @@ func (p *problems) setStart(err error) {
 	p.startErr = err
 }
 
-func (p *problems) setCommit(err error) {
-	if err != nil && passing(err) {
-		return
-	}
+// betweenMost is for how long commits may fail because the group is between two generations, without a wait for others: a
+// member hears of the next one by a heartbeat.
+const betweenMost = 10 * time.Second
+
+// setCommit notes what became of a commit. waits tells whether the member waits for others in a rebalance.
+func (p *problems) setCommit(err error, waits bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.commitErr = err
+	switch {
+	case err == nil || !passing(err):
+		p.commitErr, p.refusedSince = err, time.Time{}
+	case waits:
+		p.refusedSince = time.Time{}
+	case p.refusedSince.IsZero():
+		p.refusedSince = time.Now()
+	case time.Since(p.refusedSince) >= betweenMost:
+		p.commitErr = err
+	}
 }
 
 func (p *problems) setChecks(found []problem) {

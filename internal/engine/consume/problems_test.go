@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -50,7 +52,7 @@ func TestACauseIsToldOnce(t *testing.T) {
 		t.Errorf("of a topic and its partitions: %q", got)
 	}
 	p = fresh()
-	p.setCommit(kerr.GroupAuthorizationFailed)
+	p.setCommit(kerr.GroupAuthorizationFailed, false)
 	p.setStart(kerr.GroupAuthorizationFailed)
 	p.OnGroupManageError(kerr.GroupAuthorizationFailed)
 	p.OnGroupManageError(kerr.GroupAuthorizationFailed)
@@ -60,6 +62,43 @@ func TestACauseIsToldOnce(t *testing.T) {
 	if n := strings.Count(log.String(), "there is no membership in the group"); n != 1 {
 		t.Errorf("the log tells of the group %d times", n)
 	}
+}
+
+// A commit that fails between two generations of the group is no problem, and one that goes on to fail so is.
+func TestACommitThatIsRefusedForLongIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		access, err := kafka.NewAccess(settings.Cluster{Hosts: []string{"kafka:9092"}}, testkit.Logger(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &problems{access: access, group: "g", log: testkit.Logger(t), member: true}
+		told := func() bool {
+			_, list := p.list()
+			return slices.ContainsFunc(list, func(one status.Problem) bool { return one.Kind == status.ProblemCommit })
+		}
+		refuse := func(span time.Duration, waits bool) {
+			for range span / time.Second {
+				p.setCommit(kerr.IllegalGeneration, waits)
+				time.Sleep(time.Second)
+			}
+			p.setCommit(kerr.IllegalGeneration, waits)
+		}
+		if refuse(9*time.Second, false); told() {
+			t.Error("it is told within ten seconds")
+		}
+		if refuse(time.Minute, true); told() {
+			t.Error("it is told while the member waits for others")
+		}
+		if refuse(10*time.Second, false); !told() {
+			t.Error("it is not told after ten seconds")
+		}
+		if p.setCommit(nil, false); told() {
+			t.Error("it is told when commits are taken")
+		}
+		if refuse(9*time.Second, false); told() {
+			t.Error("the next time it is told sooner")
+		}
+	})
 }
 
 // TestWhyAPlaceWasNotFoundGoesWithItsAssignment: the next one may bring this copy no partition of which a place is
