@@ -254,7 +254,12 @@ func TestWhatIsWrongIsToldOfRoutes(t *testing.T) {
 			if err := b.stop(); err != nil {
 				t.Error(err)
 			}
+			heading := "The application refuses the route's credentials, or has moved"
+			if c.kind == status.ProblemUnavailable {
+				heading = "No component takes calls"
+			}
 			log := b.log.String()
+			testkit.InRunbook(t, heading, log)
 			if found := ofLinks.FindString(log); found != "" || !strings.Contains(log, "route ended") {
 				t.Errorf("the log speaks of %q: %s", found, log)
 			}

@@ -241,6 +241,7 @@ func TestOutOfRange(t *testing.T) {
 				}
 				return nil
 			})
+			testkit.InRunbook(t, "Records were skipped: offset out of range", c.log.String())
 			cl.WaitDrained("g", "t") // what was lost is behind the group even when no record comes after it
 			cl.ProduceText("t", "new")
 			cl.WaitDrained("g", "t")

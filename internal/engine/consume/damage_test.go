@@ -90,6 +90,7 @@ func TestADamagedBatchHoldsItsPartitionUntilAReplicaHasItWell(t *testing.T) {
 	h := &handler{name: "a"}
 	c := start(t, k.Brokers(), h, map[string]string{"topic": "t"})
 	c.waitProblem("reading t/0", "the batch at offset 3 is damaged", "another replica")
+	testkit.InRunbook(t, "One partition cannot be read", c.Status().Problems.String())
 	cl.WaitCommitted("g", "t", map[int32]int64{0: 3, 1: 0})
 	part(1, "x", "y") // the other partition is read meanwhile
 	cl.WaitCommitted("g", "t", map[int32]int64{0: 3, 1: 2})

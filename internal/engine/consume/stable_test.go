@@ -39,6 +39,7 @@ func TestAnOpenTransactionThatHoldsTheLinkIsTold(t *testing.T) {
 				}
 				return nil
 			})
+			testkit.InRunbook(t, "Nothing comes, the lag is 0: an open transaction", c.Status().Problems.String())
 			if err := hanging.EndTransaction(t.Context(), kgo.TryAbort); err != nil {
 				t.Fatal(err)
 			}

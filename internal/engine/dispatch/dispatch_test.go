@@ -18,6 +18,7 @@ import (
 
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -713,6 +714,7 @@ func TestWhatIsGivenUpInATransactionIsToldWhenItIsCommitted(t *testing.T) {
 				if strings.Count(log.String(), told) != 2 || c.letters+c.skipped != 2 {
 					t.Errorf("told of %d and %d records after the commit of 2:\n%s", c.letters, c.skipped, &log)
 				}
+				testkit.InRunbook(t, "Dead letters arrive", log.String())
 				d.Close(t.Context())
 			})
 		})

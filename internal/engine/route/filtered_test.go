@@ -3,7 +3,6 @@ package route
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +11,7 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings/filter"
+	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
 // keeping notes the batches that it gets, and answers by a function.
@@ -67,14 +67,18 @@ func TestAFilterHandsOverWhatItMatchesAndPutsOutcomesInTheirPlaces(t *testing.T)
 				t.Fatal(err)
 			}
 			metrics := telemetry.NewMetrics()
+			var log testkit.Log
 			k := &keeping{answer: c.answer}
-			f := filtered{k, odd, c.onError, metrics.Link("echo", "default"), slog.New(slog.DiscardHandler)}
+			f := filtered{k, odd, c.onError, metrics.Link("echo", "default"), log.Logger()}
 			var batch []*record.Record
 			for _, v := range c.values {
 				batch = append(batch, &record.Record{Value: []byte(v)})
 			}
 			kept := slices.Clone(batch)
 			outcomes := f.Receive(t.Context(), batch)
+			if slices.Contains(c.values, `"x"`) {
+				testkit.InRunbook(t, "The filter has no answer, or keeps too much back", log.String())
+			}
 			var kinds []record.Kind
 			for _, o := range outcomes {
 				kinds = append(kinds, o.Kind)

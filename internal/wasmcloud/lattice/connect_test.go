@@ -103,6 +103,8 @@ func TestTheSessionSurvivesARestartOfTheServer(t *testing.T) {
 			t.Errorf("the log says %d times %q", n, line)
 		}
 	}
+	testkit.InRunbook(t, "NATS is away", f.log.String())
+	testkit.InRunbook(t, "A link that was put does nothing", f.log.String())
 	if got := f.provider.Shutdown(); got.Err != nil {
 		t.Errorf("got %+v", got)
 	}
