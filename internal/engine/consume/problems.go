@@ -120,8 +120,8 @@ func (p *problems) setStart(err error) {
 	p.startErr = err
 }
 
-// betweenMost is for how long commits may fail because the group is between two generations, without a wait for others: a
-// member hears of the next one by a heartbeat.
+// betweenMost is for how long commits may fail because the group is between two generations, without a wait for others:
+// a member hears of the next one by a heartbeat.
 const betweenMost = 10 * time.Second
 
 // setCommit notes what became of a commit. waits tells whether the member waits for others in a rebalance.
