@@ -125,7 +125,7 @@ for suite in "${suites[@]}"; do
     continue
   fi
   # The simulation's second tag lets virtual time pass the Kafka client's locks.
-  at=. package=./test/$suite
+  at=. package=./test/$suite/... # some have packages of their own below them
   if [ -e "test/$suite/go.mod" ]; then at=test/$suite package=.; fi
   step "go test -race ./test/$suite" within "$at" gotest --format testname -- -count=1 -race -tags "$suite,synctests" -timeout 30m "$package"
   if [ "$suite" = simulation ]; then
