@@ -121,3 +121,29 @@ func (k *FakeKafka) RefuseOffsetsOfTransactions(with *kerr.Error, refuse func(*k
 		return resp, nil, true
 	})
 }
+
+// RefuseTopicOfTransactions has the broker give no right to write to a topic in transactions when it is to refuse that.
+func (k *FakeKafka) RefuseTopicOfTransactions(to string, refuse func() bool) {
+	k.ControlKey(kmsg.AddPartitionsToTxn.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		req := kreq.(*kmsg.AddPartitionsToTxnRequest)
+		asked := slices.ContainsFunc(req.Topics, func(t kmsg.AddPartitionsToTxnRequestTopic) bool { return t.Topic == to })
+		if !asked || !refuse() {
+			return nil, nil, false
+		}
+		resp := req.ResponseKind().(*kmsg.AddPartitionsToTxnResponse)
+		for _, topic := range req.Topics {
+			rt := kmsg.NewAddPartitionsToTxnResponseTopic()
+			rt.Topic = topic.Topic
+			for _, id := range topic.Partitions {
+				p := kmsg.NewAddPartitionsToTxnResponseTopicPartition()
+				if p.Partition, p.ErrorCode = id, kerr.OperationNotAttempted.Code; topic.Topic == to {
+					p.ErrorCode = kerr.TopicAuthorizationFailed.Code
+				}
+				rt.Partitions = append(rt.Partitions, p)
+			}
+			resp.Topics = append(resp.Topics, rt)
+		}
+		return resp, nil, true
+	})
+}

@@ -338,10 +338,7 @@ func TestOneOfManyInATransactionIsFoundThatKafkaRefuses(t *testing.T) {
 			refuses: func(k *testkit.FakeKafka, _ *testkit.Client) func() {
 				k.Topic("closed", 1)
 				var granted atomic.Bool
-				k.ControlKey(kmsg.AddPartitionsToTxn.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
-					k.KeepControl()
-					return refusedPartitions(kreq.(*kmsg.AddPartitionsToTxnRequest), "closed", &granted)
-				})
+				k.RefuseTopicOfTransactions("closed", func() bool { return !granted.Load() })
 				return func() { granted.Store(true) }
 			},
 		},
@@ -410,26 +407,4 @@ func TestOneOfManyInATransactionIsFoundThatKafkaRefuses(t *testing.T) {
 			}
 		})
 	}
-}
-
-// refusedPartitions is the answer of a broker that gives no right to write to a topic.
-func refusedPartitions(req *kmsg.AddPartitionsToTxnRequest, to string, granted *atomic.Bool) (kmsg.Response, error, bool) {
-	asked := slices.ContainsFunc(req.Topics, func(t kmsg.AddPartitionsToTxnRequestTopic) bool { return t.Topic == to })
-	if granted.Load() || !asked {
-		return nil, nil, false
-	}
-	resp := req.ResponseKind().(*kmsg.AddPartitionsToTxnResponse)
-	for _, topic := range req.Topics {
-		rt := kmsg.NewAddPartitionsToTxnResponseTopic()
-		rt.Topic = topic.Topic
-		for _, id := range topic.Partitions {
-			p := kmsg.NewAddPartitionsToTxnResponseTopicPartition()
-			if p.Partition, p.ErrorCode = id, kerr.OperationNotAttempted.Code; topic.Topic == to {
-				p.ErrorCode = kerr.TopicAuthorizationFailed.Code
-			}
-			rt.Partitions = append(rt.Partitions, p)
-		}
-		resp.Topics = append(resp.Topics, rt)
-	}
-	return resp, nil, true
 }

@@ -34,30 +34,13 @@ func TestOffsetsThatArriveLateAreNoneOfTheNextTransaction(t *testing.T) {
 		}
 	})
 	var sent atomic.Int32
-	k.ControlKey(kmsg.TxnOffsetCommit.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
-		k.KeepControl()
-		switch sent.Add(1) {
-		case 1:
+	k.RefuseOffsetsOfTransactions(kerr.IllegalGeneration, func(*kmsg.TxnOffsetCommitRequest) bool {
+		n := sent.Add(1)
+		if n == 1 {
 			k.SleepControl(func() { <-late })
 			close(arrived)
-			return nil, nil, false
-		case 2: // the client has tried it again
-			req := kreq.(*kmsg.TxnOffsetCommitRequest)
-			resp := req.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
-			for _, topic := range req.Topics {
-				answer := kmsg.NewTxnOffsetCommitResponseTopic()
-				answer.Topic = topic.Topic
-				for _, p := range topic.Partitions {
-					one := kmsg.NewTxnOffsetCommitResponseTopicPartition()
-					one.Partition, one.ErrorCode = p.Partition, kerr.IllegalGeneration.Code
-					answer.Partitions = append(answer.Partitions, one)
-				}
-				resp.Topics = append(resp.Topics, answer)
-			}
-			return resp, nil, true
-		default:
-			return nil, nil, false
 		}
+		return n == 2 // the client has tried it again
 	})
 	gone, asked := errors.New("not a member"), 0
 	err := tx.Commit(within(t), func() (Member, error) {

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -208,22 +207,9 @@ func TestARefusalIsToldThoughTheClientHasJustLearnedOfTheTopic(t *testing.T) {
 	m := joinGroup(t, k.Brokers(), "g").member("g")
 	tx := newTransactor(t, "tx", settings.Cluster{Hosts: k.Brokers(), Security: settings.Security{Protocol: settings.Plaintext}})
 	refused := make(chan struct{}, 100)
-	k.ControlKey(kmsg.AddPartitionsToTxn.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
-		k.KeepControl()
+	k.RefuseTopicOfTransactions("out", func() bool {
 		refused <- struct{}{}
-		req := kreq.(*kmsg.AddPartitionsToTxnRequest)
-		resp := req.ResponseKind().(*kmsg.AddPartitionsToTxnResponse)
-		for _, topic := range req.Topics {
-			answer := kmsg.NewAddPartitionsToTxnResponseTopic()
-			answer.Topic = topic.Topic
-			for _, id := range topic.Partitions {
-				p := kmsg.NewAddPartitionsToTxnResponseTopicPartition()
-				p.Partition, p.ErrorCode = id, kerr.TopicAuthorizationFailed.Code
-				answer.Partitions = append(answer.Partitions, p)
-			}
-			resp.Topics = append(resp.Topics, answer)
-		}
-		return resp, nil, true
+		return true
 	})
 	release := learning(t, k, tx, "out")
 	go func() {
