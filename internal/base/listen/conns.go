@@ -7,11 +7,14 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// grace is how long a connection is left alone that has not asked anything yet. Whoever has something to ask, as probes
-// do with their first packet, is being answered by then, even where the machine is busy.
+// grace is how long a connection is left alone that has not asked anything yet, from when the server looks at it for the
+// first time, and once more from its first bytes. Whoever has something to ask, as probes do with their first packet, is
+// being answered by then. It does not begin when the connection is accepted: where the machine is busy, or others keep
+// the server busy, that is seconds before.
 const grace = 500 * time.Millisecond
 
 // Conns is a listener that has at most so many connections open, and soon room for the next: an idle one is closed for
@@ -36,10 +39,13 @@ type conn struct {
 	net.Conn
 	of        *Conns
 	place     *list.Element // nil once it is closed
-	since     time.Time     // when it came, or was answered last
+	since     time.Time     // when it was looked at, sent its first bytes, or was answered last
+	looked    bool          // the server has begun to read
 	answering int           // requests
 	sending   bool          // what is left of an answer
 	answered  bool
+
+	begun atomic.Bool // its first bytes are there: what it reads is no longer of interest
 }
 
 // Limit returns a listener that has at most so many connections of another one open. Its server has [Keep] as its
@@ -70,7 +76,7 @@ func (l *Conns) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{Conn: inner, of: l, since: time.Now()}
+	c := &conn{Conn: inner, of: l}
 	l.mu.Lock()
 	c.place = l.order.PushBack(c)
 	l.mu.Unlock()
@@ -89,7 +95,7 @@ func (l *Conns) makeRoom() time.Duration {
 	var idle *conn
 	for e := l.order.Front(); e != nil; e = e.Next() {
 		c := e.Value.(*conn)
-		if c.answering > 0 || c.sending {
+		if c.answering > 0 || c.sending || !c.looked {
 			continue
 		}
 		if c.answered {
@@ -142,6 +148,32 @@ func (l *Conns) changed() {
 	case l.change <- struct{}{}:
 	default:
 	}
+}
+
+// Read implements net.Conn.
+func (c *conn) Read(b []byte) (int, error) {
+	if c.begun.Load() {
+		return c.Conn.Read(b)
+	}
+	c.seen()
+	n, err := c.Conn.Read(b)
+	if n > 0 {
+		c.begun.Store(true)
+		c.seen()
+	}
+	return n, err
+}
+
+// seen begins the grace, as far as the connection is still one that has not asked anything.
+func (c *conn) seen() {
+	l := c.of
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c.looked && !c.begun.Load() {
+		return // a read that was tried again
+	}
+	c.looked, c.since = true, time.Now()
+	l.changed()
 }
 
 // Close implements net.Conn.

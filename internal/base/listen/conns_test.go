@@ -22,6 +22,8 @@ func TestTheConnectionThatIsIdleForLongestMakesRoom(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			go read(c)
+			synctest.Wait()
 			return c.(*conn)
 		}
 		var mine []net.Conn
@@ -77,6 +79,60 @@ func TestTheConnectionThatIsIdleForLongestMakesRoom(t *testing.T) {
 		_ = mine
 	})
 }
+
+// A server with much to do comes to a connection late. Whoever has asked on it must not be closed before that.
+func TestTheServerHasLookedAtWhatIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := testkit.NewPipes()
+		l := Limit(p, 1)
+		accept := func() net.Conn {
+			t.Helper()
+			c, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}
+		const late = 20 * grace
+		begin := time.Now()
+		here := dial(t, p)
+		there := accept()
+		go func() {
+			time.Sleep(late)
+			go read(there)
+			time.Sleep(grace - 1)
+			if _, err := here.Write([]byte("GET ")); err != nil {
+				t.Errorf("closed %v after the server has looked at it: %v", time.Since(begin)-late, err)
+			}
+		}()
+		next := dial(t, p)
+		second := accept()
+		if took, want := time.Since(begin), late+grace-1+grace; took != want {
+			t.Errorf("closed after %v, want %v", took, want)
+		}
+		// More bytes do not begin it again.
+		go read(second)
+		go func() {
+			for range 2 {
+				time.Sleep(grace / 2)
+				_, _ = next.Write([]byte("G")) // the second time it may be closed
+			}
+		}()
+		begin = time.Now()
+		last := dial(t, p)
+		accept().Close()
+		if took, want := time.Since(begin), grace/2+grace; took != want {
+			t.Errorf("who sends byte by byte is closed after %v, want %v", took, want)
+		}
+		last.Close()
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// read reads as a server does, until the connection is closed.
+func read(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
 
 // dial makes a connection that is accepted when somebody asks for it.
 func dial(t *testing.T, p *testkit.Pipes) net.Conn {

@@ -27,6 +27,9 @@ func dial(t *testing.T, url, send string) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
+	if err := c.SetDeadline(time.Now().Add(testkit.DefaultTimeout)); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := io.WriteString(c, send); err != nil {
 		t.Fatal(err)
 	}
@@ -37,10 +40,11 @@ func dial(t *testing.T, url, send string) net.Conn {
 func TestProbesAreAnsweredWhateverOthersDo(t *testing.T) {
 	const others = maxConnections + 100
 	for name, send := range map[string]string{
-		"they say nothing":           "",
-		"they say half":              "GET /links HTTP/1.1\r\nHost: 127.0.0.1\r\n",
-		"they have asked before":     "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
-		"they ask and do not listen": strings.Repeat("GET /links HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 50),
+		"they say nothing":       "",
+		"they say half":          "GET /links HTTP/1.1\r\nHost: 127.0.0.1\r\n",
+		"they have asked before": "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+		// Few times: what is tried is who holds connections, not who takes the processor away.
+		"they ask and do not listen": strings.Repeat("GET /links HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 3),
 	} {
 		t.Run(name, func(t *testing.T) {
 			// Long enough for no buffer to take the answer.
@@ -56,11 +60,12 @@ func TestProbesAreAnsweredWhateverOthersDo(t *testing.T) {
 				}()
 			}
 			for range 5 {
-				if got := ask(t, "GET", url+"/healthz"); got.code != 200 {
-					t.Errorf("healthz: %d %q", got.code, got.body)
-				}
-				if got := ask(t, "GET", url+"/readyz"); got.code != 200 {
-					t.Errorf("readyz: %d %q", got.code, got.body)
+				for _, path := range []string{"/healthz", "/readyz"} {
+					// As probes do, it sends its request as soon as it is connected.
+					conn := dial(t, url, "GET "+path+" HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+					if code, body := answerOn(t, conn); code != http.StatusOK {
+						t.Errorf("%s: %d %q", path, code, body)
+					}
 				}
 			}
 		})
