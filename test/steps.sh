@@ -55,12 +55,14 @@ kafka() {
 }
 
 # gotest [ARGUMENTS OF gotestsum] -- ARGUMENTS OF go test
-# How each test ended is kept for the summary, and so is what gotestsum says of those that were skipped.
+# How each test ended is kept for the summary, and so is what gotestsum says of those that were skipped or failed: the
+# summary is what is left of a long output.
 gotest() {
   local status=0 events
   events=$(mktemp "$tmp/events.XXXXXX")
   "$tmp/gotestsum" --format-icons text --format-hide-empty-pkg --jsonfile-timing-events "$events" "$@" | tee "$tmp/tests" || status=1
   sed -n '/^=== SKIP: /,/^$/p' "$tmp/tests" >>"$tmp/skipped"
+  sed -n '/^=== FAIL: /,/^$/p' "$tmp/tests" | cut -c1-500 | awk 'NR <= 100' >>"$tmp/said"
   if [ -n "$require_all" ] && grep -q '"Action":"skip",.*"Test":' "$events"; then
     echo "FAILED: tests were skipped, and nothing may be left out here (CI or MESSAGING_KAFKA_REQUIRE_ALL is set)"
     status=1
@@ -68,9 +70,9 @@ gotest() {
   return $status
 }
 
-# tests prints what was skipped, what failed and the counts of all runs of go test, and fails where a test did or none passed.
+# tests prints what was skipped, what failed with what it said, and the counts of all runs of go test, and fails where a test did or none passed.
 tests() {
-  cat "$tmp/skipped"
+  cat "$tmp/skipped" "$tmp/said"
   cat "$tmp"/events.* | awk -F'"' '
     $14 == "Test" || $8 == "fail" { ended[$8]++ }
     $8 == "fail" { print "failed: " $12 ($14 == "Test" ? "." $16 : "") }

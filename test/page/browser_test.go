@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/page"
@@ -123,6 +124,11 @@ func open(t *testing.T, url string, v view) *tab {
 	if _, err := chromedp.Call(ctx, emulation.SetDeviceMetricsOverride, size); err != nil {
 		t.Fatalf("choosing the size: %v", err)
 	}
+	// Each page has the focus, whichever tab the browser takes for the one that is looked at.
+	focus := emulation.SetFocusEmulationEnabledParams{Enabled: true}
+	if _, err := chromedp.Call(ctx, emulation.SetFocusEmulationEnabled, focus); err != nil {
+		t.Fatalf("giving the page the focus: %v", err)
+	}
 	tb.do(chromedp.Navigate(url))
 	return tb
 }
@@ -151,12 +157,29 @@ func (tb *tab) listen(event any) {
 
 func (tb *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	tb.t.Helper()
-	if len(steps) > 0 { // what opens a tab must not have a time limit: the tab would end with it
-		run(tb, chromedp.Steps(steps...))
-	} else if err := chromedp.Do(tb.ctx); err != nil {
-		tb.t.Fatalf("in the browser: %v", err)
+	if len(steps) == 0 { // what opens a tab must not have a time limit: the tab would end with it
+		if err := chromedp.Do(tb.ctx); err != nil {
+			tb.t.Fatalf("in the browser: %v", err)
+		}
+	}
+	for _, step := range steps {
+		// Elements have other numbers from when the browser says that the document is another one, which may be between
+		// the search for an element and what is done to it. Nothing has been done to it then.
+		testkit.Eventually(tb.t, testkit.DefaultTimeout, func() error {
+			ctx, cancel := context.WithTimeout(tb.ctx, browserTimeout)
+			defer cancel()
+			_, err := chromedp.Run(ctx, step)
+			var refused *cdproto.Error
+			if err != nil && !(errors.As(err, &refused) && refused.Code == unknownNode) {
+				tb.t.Fatalf("in the browser: %v", err)
+			}
+			return err
+		})
 	}
 }
+
+// unknownNode is the code of the browser's refusal to do something to an element that is no longer there.
+const unknownNode = -32000
 
 // run runs one action and returns what it comes to.
 func run[T any](tb *tab, action chromedp.Action[T]) T {
@@ -204,11 +227,21 @@ func (tb *tab) text(selector string) string {
 	return eval[string](tb, fmt.Sprintf("document.querySelector(%q)?.innerText ?? ''", selector))
 }
 
-// until waits until an expression is true.
+// until waits until an expression is true. One that cannot be evaluated is not true yet: what it looks at may not be
+// there before the first answer of the server is drawn.
 func (tb *tab) until(what, expression string) {
 	tb.t.Helper()
 	testkit.Eventually(tb.t, testkit.DefaultTimeout, func() error {
-		if !eval[bool](tb, "Boolean("+expression+")") {
+		ctx, cancel := context.WithTimeout(tb.ctx, browserTimeout)
+		defer cancel()
+		is, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("Boolean("+expression+")"))
+		var thrown *chromedp.ExceptionError
+		switch {
+		case errors.As(err, &thrown):
+			return fmt.Errorf("%s: not yet, %w; the page says %.1500q", what, err, tb.text("body"))
+		case err != nil:
+			tb.t.Fatalf("in the browser: %s: %v", what, err)
+		case !is:
 			return fmt.Errorf("%s: not yet; the page says %.1500q", what, tb.text("body"))
 		}
 		return nil
