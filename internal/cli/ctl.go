@@ -206,8 +206,8 @@ func (f *ctlFlags) run(ctx context.Context, out io.Writer, action control.Action
 	if printErr := f.print(out, answers, act.names); printErr != nil {
 		return fmt.Errorf("printing what was done: %w", printErr)
 	}
-	if err == nil && len(asked.Silent) > 0 {
-		return notAsked(fmt.Errorf("no answer: %s", strings.Join(asked.Silent, "; ")))
+	if len(asked.Silent) > 0 {
+		err = errors.Join(err, notAsked(fmt.Errorf("no answer: %s", strings.Join(asked.Silent, "; "))))
 	}
 	return err
 }

@@ -250,6 +250,28 @@ func TestCtlRefusesASeekBesideOthers(t *testing.T) {
 	if n := c.came(); n != 4 {
 		t.Errorf("%d calls", n)
 	}
+
+	// One that reads nothing itself, since it is paused, is no exception.
+	c.addresses = both[:1]
+	if paused := c.byAddress("pause", "echo/default"); paused.code != 0 {
+		t.Fatalf("pausing: exit %d\n%s%s", paused.code, paused.out, paused.err)
+	}
+	c.kc.WaitMembers(ctlGroup, 1)
+	if dry := c.byAddress("seek", "echo/default", "--to", "start", "--dry-run"); dry != got {
+		t.Errorf("the dry run by a copy that is paused: exit %d\n%s%s", dry.code, dry.out, dry.err)
+	}
+}
+
+// TestCtlNamesWhoDoesNotAnswer also where another copy refuses.
+func TestCtlNamesWhoDoesNotAnswer(t *testing.T) {
+	c := startCopies(t, map[string]string{"provider_control_tokens": "alice:another-token-than-his"})
+	nobody := freeAddress(t)
+	got := run(t, "", []string{tokenVariable + "=" + ctlToken},
+		"ctl", "pause", "echo/default", "--address", c.addresses[0], "--address", nobody)
+	if got.code != exitNotAsked || !strings.Contains(got.err, "takes a token of provider_control_tokens") ||
+		!strings.Contains(got.err, "no answer: http://"+nobody) {
+		t.Errorf("exit %d\n%s%s", got.code, got.out, got.err)
+	}
 }
 
 // TestCtlIsRefusedWhereItIsOff, which is so by default, and to who has no token.

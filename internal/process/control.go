@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/base/text"
@@ -138,8 +139,13 @@ func (p *Process) pause(
 		}
 	}
 	pause := status.Pause{Since: time.Now(), By: by.String(), Why: r.Why, Kept: r.Keep}
+	before, already := p.Routes.Paused()[name]
 	if err := p.Routes.Pause(name, pause); err != nil {
 		return err
+	}
+	var notes []string
+	if already {
+		notes = append(notes, p.Secrets.Text(replaced(&before, r.Keep)))
 	}
 	// One that was kept, and is not to be any more, must not come back either.
 	if err := p.pauses.keep(p.Routes); err != nil {
@@ -148,9 +154,19 @@ func (p *Process) pause(
 	ctx, cancel := context.WithTimeout(ctx, quietTimeout)
 	defer cancel()
 	if p.Routes.AwaitQuiet(ctx, name) != nil {
-		answer.Note = "what was read is being finished, and nothing more is read"
+		notes = append(notes, "what was read is being finished, and nothing more is read")
 	}
+	answer.Note = strings.Join(notes, "; ")
 	return nil
+}
+
+// replaced says of which pause another one takes the place, since who asks for that may not know of it.
+func replaced(before *status.Pause, kept bool) string {
+	text := "it was paused already, and this takes the place of that"
+	if before.Kept && !kept {
+		text += ", and does not outlast a restart as that did"
+	}
+	return text + ": " + before.String()
 }
 
 func (p *Process) resume(name route.Name, by Operator, answer *control.Answer) error {
@@ -199,7 +215,8 @@ func (p *Process) seek(
 		answer.Members = p.Routes.Members(name)
 	}
 	if leaving != nil {
-		leaving = slices.Concat(leaving, answer.Members)
+		// Not slices.Concat: it makes nil of none and none, as where this copy is paused, and nil is not to ask.
+		leaving = append(slices.Clip(leaving), answer.Members...)
 	}
 	answer.Moves, err = p.Routes.Seek(ctx, name, r.Link, r.Seek, r.DryRun, leaving)
 	return err

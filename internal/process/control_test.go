@@ -143,12 +143,14 @@ func TestAPauseIsKeptOverARestartWhereThatIsAsked(t *testing.T) {
 		p.Routes.Stop(ctx)
 		p.Close()
 	}
-	act := func(p *Process, r control.Request) {
+	act := func(p *Process, r control.Request) control.Answer {
 		t.Helper()
 		r.Link = "echo/default"
-		if got := p.Control(t.Context(), alice, r); !got.OK {
+		got := p.Control(t.Context(), alice, r)
+		if !got.OK {
 			t.Fatalf("%+v: %+v", r, got)
 		}
+		return got
 	}
 	var since time.Time
 	each(func(p *Process) {
@@ -181,8 +183,16 @@ func TestAPauseIsKeptOverARestartWhereThatIsAsked(t *testing.T) {
 	})
 	each(func(p *Process) {
 		stateOf(t, p, status.Healthy)
-		act(p, control.Request{Action: control.Pause, Keep: true})
-		act(p, control.Request{Action: control.Pause}) // not any more
+		act(p, control.Request{Action: control.Pause, Keep: true, Why: "the shop moves"})
+		again := act(p, control.Request{Action: control.Pause, Keep: true})
+		if !strings.HasPrefix(again.Note, "it was paused already, and this takes the place of that: paused by alice, by token since ") ||
+			!strings.HasSuffix(again.Note, ": the shop moves") {
+			t.Errorf("the answer says %q of what was paused", again.Note)
+		}
+		again = act(p, control.Request{Action: control.Pause}) // not any more
+		if !strings.HasPrefix(again.Note, "it was paused already, and this takes the place of that, and does not outlast a restart as that did: paused by alice") {
+			t.Errorf("the answer says %q of what was kept", again.Note)
+		}
 	})
 	each(func(p *Process) { stateOf(t, p, status.Healthy) })
 	if files, err := os.ReadDir(filepath.Dir(file)); err != nil || len(files) != 1 {
