@@ -234,16 +234,72 @@ config:
 	}
 }
 
-func TestTheChartRefusesABridgeThatProbesCannotAsk(t *testing.T) {
+func TestTriggersAreWhatTheBridgeReads(t *testing.T) {
+	r := render(t, `
+autoscaling: { enabled: true }
+config:
+  hosts: [kafka-0:9092, kafka-1:9092]
+  start: earliest
+  routes:
+    orders: { topic: "orders, bills,, ", hosts: "kafka-2:9092" }
+    audit: { topic: "/audit.{1,3}/", start: latest, deliver: http-records, url: "http://audit.shop.svc:8080/" }
+    audits: { topic: audits, start: latest, deliver: http-records, url: "http://audit.shop.svc:8080/" }
+    queue: { topic: queue, group_protocol: share, deliver: http-records, url: "http://queue.shop.svc:8080/" }
+`)
+	var got []string
+	for _, trigger := range r.scaled[0].Spec.Triggers {
+		m := trigger.Metadata
+		got = append(got, strings.Join([]string{m["bootstrapServers"], m["consumerGroup"], m["topic"], m["offsetResetPolicy"]}, " "))
+	}
+	want := []string{
+		"kafka-0:9092,kafka-1:9092 bridge.audits audits latest",
+		"kafka-2:9092 bridge.orders orders earliest", "kafka-2:9092 bridge.orders bills earliest",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the triggers are %q, want %q", got, want)
+	}
+	for _, route := range r.config.Routes {
+		if hosts := strings.Join(route.Settings.Cluster.Hosts, ","); route.Name == "audits" && hosts != "kafka-0:9092,kafka-1:9092" {
+			t.Errorf("the bridge reads %s at %s", route.Name, hosts)
+		}
+	}
+}
+
+// TestTheChartRefusesWhatCannotWork in a cluster, and would do nothing there without a word.
+func TestTheChartRefusesWhatCannotWork(t *testing.T) {
 	loaded, err := loader.Load(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := chartutil.ToRenderValues(loaded, map[string]any{"config": map[string]any{"admin_address": nil}}, chartutil.ReleaseOptions{Name: "a"}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := engine.Render(loaded, all); err == nil || !strings.Contains(err.Error(), "config.admin_address is missing") {
-		t.Errorf("it is rendered, with %v", err)
+	const loopback = "is the loopback of the pod, which nobody else reaches"
+	for values, want := range map[string]string{
+		`config: { admin_address: null }`:                                                                         "config.admin_address is missing",
+		`config: { admin_address: 9464 }`:                                                                         "config.admin_address: 9464 " + loopback,
+		`config: { admin_address: ":9464" }`:                                                                      "config.admin_address: :9464 " + loopback,
+		`config: { admin_address: "127.0.0.1:9464" }`:                                                             "config.admin_address: 127.0.0.1:9464 " + loopback,
+		`config: { admin_address: "[::1]:9464" }`:                                                                 "config.admin_address: [::1]:9464 " + loopback,
+		`config: { admin_address: "localhost:9464" }`:                                                             "config.admin_address: localhost:9464 " + loopback,
+		`config: { admin_address: "${ADDRESS}" }`:                                                                 "config.admin_address: ${ADDRESS} does not end with a port",
+		`{ service: { port: 80 } }`:                                                                               "service.port needs config.listen",
+		`{ service: { port: 80 }, config: { listen: 8088 } }`:                                                     "config.listen: 8088 " + loopback,
+		`{ autoscaling: { enabled: true }, config: { hosts: "${KAFKA}" } }`:                                       "autoscaling: KEDA does not know the variables in ${KAFKA}",
+		`{ autoscaling: { enabled: true }, config: { hosts: ["${KAFKA}:1"] } }`:                                   "autoscaling: KEDA does not know the variables in ${KAFKA}:1",
+		`{ autoscaling: { enabled: true }, config: { name: "${NAME}" } }`:                                         "autoscaling: KEDA does not know the variables in ${NAME}.orders",
+		`{ autoscaling: { enabled: true }, config: { routes: { orders: { topic: "${TOPIC}" } } } }`:               "autoscaling: KEDA does not know the variables in ${TOPIC}",
+		`{ autoscaling: { enabled: true }, config: { routes: { orders: { topic: "/o.*/" } } } }`:                  "autoscaling.enabled: no route reads a topic of which KEDA can tell the lag",
+		`{ autoscaling: { enabled: true }, config: { routes: { orders: { group_protocol: share } } } }`:           "autoscaling.enabled: no route reads a topic of which KEDA can tell the lag",
+		`{ autoscaling: { enabled: true }, config: { routes: { orders: null, till: { allowed_topics: "a" } } } }`: "autoscaling.enabled: no route reads a topic of which KEDA can tell the lag",
+	} {
+		var given map[string]any
+		if err := yaml.Unmarshal([]byte(values), &given); err != nil {
+			t.Fatal(err)
+		}
+		all, err := chartutil.ToRenderValues(loaded, given, chartutil.ReleaseOptions{Name: "a"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := engine.Render(loaded, all); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s is rendered with %v, want %s", values, err, want)
+		}
 	}
 }
