@@ -38,6 +38,9 @@ func (s *session) commitLoop(ctx context.Context) {
 			return
 		}
 		s.problems.setCommit(err, s.fence.waits())
+		if err == nil && s.problems.getUnended() != nil && s.committedAll() {
+			s.problems.settled()
+		}
 		if s.fence.passedBy(err, time.Now()) {
 			s.leaveCalls(errForgotten)
 		}
@@ -45,6 +48,21 @@ func (s *session) commitLoop(ctx context.Context) {
 			early = nil // what could not be committed is tried again at its interval, and not all the time
 		}
 	}
+}
+
+// committedAll tells whether this member has nothing to commit: what its partitions hold is committed.
+func (s *session) committedAll() bool {
+	if !s.problems.isMember() {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range s.assigned {
+		if a.end < 0 || a.committed.offset < a.end {
+			return false
+		}
+	}
+	return true
 }
 
 // commit commits the finished offsets of the given partitions, of all assigned ones where only is nil.

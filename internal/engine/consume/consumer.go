@@ -78,6 +78,7 @@ type Consumer struct {
 	ending   *ending           // the end of the current session; nil before it is being ended
 	current  running
 	failure  error // why there is no session
+	unended  error // see problems
 	restarts int
 	forGood  bool // the end leaves no place in the group behind
 }
@@ -144,7 +145,7 @@ func (c *Consumer) session() error {
 	if c.cfg.Settings.Consumer.GroupProtocol == settings.GroupShare {
 		s, err = newShareSession(&c.cfg, c.shareRecords)
 	} else {
-		s, err = newSession(&c.cfg, c.origin)
+		s, err = newSession(&c.cfg, c.origin, c.unended)
 	}
 	if err != nil {
 		return fmt.Errorf("making a Kafka client: %w", err)
@@ -164,6 +165,9 @@ func (c *Consumer) session() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ending.over()
+	if groups, ok := s.(*session); ok {
+		c.unended = groups.problems.getUnended()
+	}
 	c.current, c.ending = nil, nil
 	return err
 }
@@ -248,10 +252,14 @@ type Status struct {
 // Status returns a snapshot.
 func (c *Consumer) Status() Status {
 	c.mu.Lock()
-	s, failure := c.current, c.failure
+	s, failure, unended := c.current, c.failure, c.unended
 	c.mu.Unlock()
 	if s != nil {
 		return s.status()
+	}
+	if unended != nil && errors.Is(failure, unended) {
+		kind, doing, cause := commitFailed(c.cfg.Access, unended)
+		return Status{Problems: status.Problems{{Kind: kind, Text: doing + cause}}}
 	}
 	if failure == nil {
 		return Status{Problems: status.Problems{{Kind: status.ProblemStarting, Text: "starting"}}}

@@ -10,12 +10,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
@@ -143,6 +145,56 @@ func TestARightThatIsMissingForTransactionsIsTold(t *testing.T) {
 	})
 	c := startProcessor(t, k.Brokers(), &doubler{name: "a"}, nil)
 	c.waitProblem("not authorised for the transactional id")
+}
+
+// TestATransactionThatKafkaDoesNotEndIsToldUntilOneIsCommitted: sessions that follow each other do not say in between
+// that all is well.
+func TestATransactionThatKafkaDoesNotEndIsToldUntilOneIsCommitted(t *testing.T) {
+	t.Parallel()
+	k := testkit.Kfake(t)
+	k.Topic("in", 1)
+	k.Topic("out", 1)
+	var refuses atomic.Bool
+	refuses.Store(true)
+	k.ControlKey(kmsg.EndTxn.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		if !refuses.Load() {
+			return nil, nil, false
+		}
+		resp := kreq.ResponseKind().(*kmsg.EndTxnResponse)
+		resp.ErrorCode = kerr.InvalidTxnState.Code
+		return resp, nil, true
+	})
+	// A call takes long enough for a look at what is told while there is nothing to commit yet.
+	d := &doubler{name: "a", do: func(ctx context.Context, _ []*record.Record) error {
+		backoff.Sleep(ctx, 100*time.Millisecond)
+		return nil
+	}}
+	c := startProcessor(t, k.Brokers(), d, nil)
+	c.waitHealthy()
+	cl := testkit.NewClient(t, k.Brokers())
+	cl.ProduceText("in", numbered(10)...)
+	c.waitProblem("INVALID_TXN_STATE")
+	var again int
+	testkit.Eventually(t, patience, func() error {
+		c.mu.Lock()
+		again = c.restarts
+		c.mu.Unlock()
+		if ps := c.Status().Problems; !strings.Contains(ps.String(), "INVALID_TXN_STATE") {
+			t.Errorf("after %d restarts, with nothing committed, it says %q", again, ps)
+			return nil
+		}
+		if again < 3 {
+			return fmt.Errorf("it was begun anew %d times", again)
+		}
+		return nil
+	})
+	refuses.Store(false)
+	cl.WaitDrained("g", "in")
+	c.waitHealthy()
+	if got := values(committedReader(t, k.Brokers()).Read("out", 20)); !slices.Equal(got, doubled(10)) {
+		t.Errorf("outputs %v", got)
+	}
 }
 
 func TestWhatAnEarlierLifeHasLeftOpenIsSettledBeforeThereAreRecords(t *testing.T) {

@@ -180,7 +180,9 @@ func (s *session) takeFinished(only map[topicPartition]*assignment) map[topicPar
 
 // commitTogether commits what is taken of partitions in one transaction.
 func (s *session) commitTogether(ctx context.Context, parcels []parcel) error {
+	s.problems.setCommitting(true)
 	err := s.endTransaction(ctx, parcels)
+	s.problems.setCommitting(false)
 	s.cfg.Observer.Committed(err)
 	s.tooMuchMetadata(err) // then the next one has less
 	if errors.Is(err, produce.ErrMaybeCommitted) {
@@ -193,11 +195,13 @@ func (s *session) commitTogether(ctx context.Context, parcels []parcel) error {
 		}
 	}
 	if errors.Is(err, produce.ErrNotAborted) {
+		s.problems.setUnended(err)
 		s.fail(err)
 	}
 	if err != nil {
 		return err
 	}
+	s.problems.settled()
 	s.mu.Lock()
 	for i := range parcels {
 		p := &parcels[i]
@@ -268,6 +272,7 @@ func (s *session) settle(ctx context.Context) {
 			return
 		}
 		if answer, ok := errors.AsType[*kerr.Error](err); ok && !answer.Retriable || errors.Is(err, produce.ErrNotAborted) {
+			s.problems.setUnended(err)
 			s.fail(err) // the producer is of no more use
 			return
 		}

@@ -36,6 +36,13 @@ type problems struct {
 	commitErr error
 	// refusedSince is since when commits have failed for a reason that is about to pass, zero while they have not.
 	refusedSince time.Time
+	// unended is why a transaction has failed of which it is not known how it ended: that ends a session, and with it what
+	// waits to be committed. Where it was an earlier session's, it is told until unendedUntil, and whenever something is
+	// being committed, until a commit is taken or nothing is left to commit.
+	unended      error
+	unendedHere  bool // in this session, in which nothing that comes behind it says more
+	unendedUntil time.Time
+	committing   bool
 	checks       []problem
 	// partitions are those that cannot be read. Each stays until it is known that it can be, or it is given up: that an
 	// error has not been repeated says nothing, for the client does not repeat all of them, and does not fetch where there
@@ -140,6 +147,75 @@ func (p *problems) setCommit(err error, waits bool) {
 	}
 }
 
+// unendedFor is for how long a session tells why the one before it has ended though it has nothing to commit itself:
+// records are delivered again, and calls of a component may take long.
+const unendedFor = 30 * time.Second
+
+// inherit takes over what an earlier session has left in unended.
+func (p *problems) inherit(unended error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.unended, p.unendedUntil = unended, time.Now().Add(unendedFor)
+}
+
+// setUnended notes the first transaction of this session of which it is not known how it ended.
+func (p *problems) setUnended(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.unendedHere {
+		p.unended, p.unendedHere = err, true
+	}
+}
+
+// settled notes that transactions end, or that there is nothing for one.
+func (p *problems) settled() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.unendedHere {
+		p.unended = nil
+	}
+}
+
+func (p *problems) getUnended() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.unended
+}
+
+// setCommitting notes whether something is being committed.
+func (p *problems) setCommitting(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.committing = on
+}
+
+// commitFailure is why the last commits have failed. p.mu is held.
+func (p *problems) commitFailure() error {
+	if p.unendedHere || p.commitErr == nil && (p.committing || time.Now().Before(p.unendedUntil)) {
+		return p.unended
+	}
+	return p.commitErr
+}
+
+// commitFailed says in words what a commit failed for. doing ends in ": ".
+func commitFailed(access *kafka.Access, err error) (kind status.ProblemKind, doing, cause string) {
+	if errors.Is(err, produce.ErrOutput) {
+		return status.ProblemOutputs, "outputs cannot be produced: ", causeOf(access, err)
+	}
+	return status.ProblemCommit, "committing offsets: ", causeOf(access, err)
+}
+
+// causeOf is an error in words for the operator, "" for none.
+func causeOf(access *kafka.Access, err error) string {
+	if err == nil {
+		return ""
+	}
+	if output, ok := errors.AsType[*produce.OutputError](err); ok && errors.Is(err, produce.ErrOutput) {
+		return output.Error() // the cause alone would not tell which of the link's topics it is about
+	}
+	return access.Explain(err).Text
+}
+
 func (p *problems) setChecks(found []problem) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -197,15 +273,7 @@ func (p *problems) list() (member bool, list status.Problems) {
 		}
 		list.Add(kind, doing+cause)
 	}
-	cause := func(err error) string {
-		if err == nil {
-			return ""
-		}
-		if output, ok := errors.AsType[*produce.OutputError](err); ok && errors.Is(err, produce.ErrOutput) {
-			return output.Error() // the cause alone would not tell which of the link's topics it is about
-		}
-		return p.access.Explain(err).Text
-	}
+	cause := func(err error) string { return causeOf(p.access, err) }
 	add(status.ProblemKafka, "", cause(p.access.TooLarge()))
 	for _, c := range p.checks {
 		add(c.kind, c.doing, cause(c.err))
@@ -213,11 +281,7 @@ func (p *problems) list() (member bool, list status.Problems) {
 	add(status.ProblemGroup, "", cause(cmp.Or(p.mismatch, p.groupErr)))
 	add(status.ProblemPartition, "", cause(p.originErr))
 	add(status.ProblemPartition, "", cause(p.startErr))
-	if errors.Is(p.commitErr, produce.ErrOutput) {
-		add(status.ProblemOutputs, "outputs cannot be produced: ", cause(p.commitErr))
-	} else {
-		add(status.ProblemCommit, "committing offsets: ", cause(p.commitErr))
-	}
+	add(commitFailed(p.access, p.commitFailure()))
 	var causes []string // in the order of the first partition of each
 	failing := make(map[string][]topicPartition)
 	for _, tp := range slices.SortedFunc(maps.Keys(p.partitions), compareTopicPartitions) {

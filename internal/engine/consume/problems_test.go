@@ -2,6 +2,7 @@ package consume
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/engine/kafka"
+	"github.com/messaging-kafka/messaging-kafka/internal/engine/produce"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
@@ -97,6 +99,48 @@ func TestACommitThatIsRefusedForLongIsTold(t *testing.T) {
 		}
 		if refuse(9*time.Second, false); told() {
 			t.Error("the next time it is told sooner")
+		}
+	})
+}
+
+// What the transaction of an earlier session failed for is told for half a minute, since this one may have nothing to
+// commit, and while something is being committed.
+func TestWhyAnEarlierSessionHasEndedIsToldForAWhileAndWithEachCommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		access, err := kafka.NewAccess(settings.Cluster{Hosts: []string{"kafka:9092"}}, testkit.Logger(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &problems{access: access, group: "g", log: testkit.Logger(t), member: true}
+		told := func(code string) bool {
+			_, list := p.list()
+			return slices.ContainsFunc(list, func(one status.Problem) bool {
+				return one.Kind == status.ProblemCommit && strings.Contains(one.Text, code)
+			})
+		}
+		p.inherit(fmt.Errorf("%w: %w", produce.ErrMaybeCommitted, kerr.InvalidTxnState))
+		p.setCommit(nil, false) // there was nothing to commit
+		if time.Sleep(unendedFor - time.Second); !told("INVALID_TXN_STATE") {
+			t.Error("it is not told from the beginning")
+		}
+		if time.Sleep(2 * time.Second); told("INVALID_TXN_STATE") {
+			t.Error("it is told though nothing is known to be wrong any more")
+		}
+		if p.setCommitting(true); !told("INVALID_TXN_STATE") {
+			t.Error("it is not told while something is being committed")
+		}
+		p.setCommitting(false)
+		p.setCommitting(true)
+		if p.settled(); told("") {
+			t.Error("it is told when it is settled")
+		}
+		if p.setCommit(kerr.UnknownServerError, false); !told("UNKNOWN_SERVER_ERROR") {
+			t.Error("a failure of this session is not told")
+		}
+		p.setUnended(kerr.NotCoordinator)
+		p.setUnended(kerr.CoordinatorNotAvailable)
+		if p.settled(); !told("moving to another broker") {
+			t.Error("what ends this session is not told")
 		}
 	})
 }

@@ -150,7 +150,8 @@ func clientOptions(cfg *Config) []kgo.Opt {
 // nothing.
 const heartbeatEvery = time.Second
 
-func newSession(cfg *Config, from *origin) (*session, error) {
+// newSession makes a session that begins where from says. unended is what [problems] keeps of the one before.
+func newSession(cfg *Config, from *origin, unended error) (*session, error) {
 	s := &session{
 		cfg: cfg, log: cfg.Log, origin: from,
 		progress:   make(chan struct{}, 1),
@@ -167,6 +168,7 @@ func newSession(cfg *Config, from *origin) (*session, error) {
 	s.cut, s.cutOff = context.WithCancel(context.Background())
 	c := &cfg.Settings.Consumer
 	s.problems.group, s.problems.access, s.problems.log = c.Group, cfg.Access, cfg.Log
+	s.problems.inherit(unended)
 	s.fence.session, s.fence.rebalance = c.SessionTimeout, c.RebalanceTimeout
 	var err error
 	if s.fetched, err = kafka.NewFetched(fetchLimits(cfg)); err != nil {

@@ -168,7 +168,15 @@ func (t *Transactor) Commit(ctx context.Context, member func() (Member, error), 
 	err := t.commit(ctx, member, outputs, offsets)
 	// The client of one that was closed knows its producer id still and begins transactions, none of which it can end.
 	if err != nil && t.ended.Err() != nil && !errors.Is(err, ErrNotAborted) {
-		return fmt.Errorf("%w: %w", ErrNotAborted, err)
+		err = fmt.Errorf("%w: %w", ErrNotAborted, err)
+	}
+	if timeOver := ctx.Err(); timeOver != nil && errors.Is(err, kgo.ErrClientClosed) {
+		// The client was closed for nothing but that.
+		end := ErrNotAborted
+		if errors.Is(err, ErrMaybeCommitted) {
+			end = ErrMaybeCommitted
+		}
+		return fmt.Errorf("%w: %w: %s", end, timeOver, err.Error())
 	}
 	return err
 }

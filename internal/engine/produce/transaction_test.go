@@ -151,6 +151,36 @@ func TestATransactorThatWasClosedIsOfNoMoreUse(t *testing.T) {
 	}
 }
 
+// A transaction that takes too long is cut off by closing its client. That is not why it failed.
+func TestATransactionThatTakesTooLongSaysSo(t *testing.T) {
+	for name, key := range map[string]kmsg.Key{"AddPartitionsToTxn": kmsg.AddPartitionsToTxn, "Produce": kmsg.Produce, "EndTxn": kmsg.EndTxn} {
+		t.Run(name, func(t *testing.T) {
+			k := testkit.Kfake(t)
+			k.Topic("in", 1)
+			k.Topic("out", 1)
+			m := joinGroup(t, k.Brokers(), "g").member("g")
+			hold := make(chan struct{})
+			k.ControlKey(key.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+				k.KeepControl()
+				k.SleepControl(func() { <-hold })
+				return nil, nil, false
+			})
+			t.Cleanup(func() { close(hold) })
+			cluster := settings.Cluster{Hosts: k.Brokers(), Security: settings.Security{Protocol: settings.Plaintext}}
+			tx := newTransactor(t, "tx", cluster)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			err := tx.Commit(ctx, m, many("out", 3, 1), offsetOf(3))
+			if !errors.Is(err, ErrNotAborted) || errors.Is(err, kgo.ErrClientClosed) || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("it says %v, want that its end is not known since the time is over", err)
+			}
+			if maybe := errors.Is(err, ErrMaybeCommitted); maybe != (key == kmsg.EndTxn) {
+				t.Errorf("it says %v: that it may have been committed is %t", err, maybe)
+			}
+		})
+	}
+}
+
 // A dead letter is larger than its record, and nobody looks at its size before. The client refuses it by itself, and no
 // topic's limit has to do with that.
 func TestATransactionWithARecordBeyondMaxMessageBytesNamesThatSetting(t *testing.T) {
