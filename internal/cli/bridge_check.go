@@ -33,10 +33,10 @@ func newBridgeCheck() *cobra.Command {
 		Long: `Say whether each route of a bridge can work with its Kafka and its application, and if not, why and what to do.
 
 For each route the way to Kafka is gone step by step, as messaging-kafka check does for a link, and the application is
-asked by a HEAD request, with the route's credentials, or NATS by a connection, on which
-rights to subscribe are tried that can be without taking a message. The addresses listen and admin_address
-are listened on for a moment, unless the bridge runs already. It changes nothing. Nothing is joined, produced, committed
-or created, and no record is handed over.
+asked by a HEAD request, with the route's credentials, or NATS by a connection, on which rights to subscribe are tried
+that can be without taking a message, and JetStream is asked of the streams that the route needs. The addresses listen
+and admin_address are listened on for a moment, unless the bridge runs already. It changes nothing. Nothing is joined,
+produced, committed or created, and no record is handed over.
 
 The exit status is 0 where all is well or no more than a warning, 1 where something failed, 2 where the command line or
 the file cannot be used: it cannot be understood, or the bridge would not start with it. The fields of --json
@@ -160,6 +160,14 @@ func askNATS(ctx context.Context, r *config.Route) []check.Finding {
 	for _, subject := range probed.Refused {
 		found = append(found, check.Finding{
 			Step: check.StepNATS, Status: check.Fail, Text: "the user may not subscribe to " + subject + ": allow it",
+		})
+	}
+	for _, wrong := range probed.Wrong {
+		found = append(found, check.Finding{Step: check.StepNATS, Status: check.Fail, Text: wrong})
+	}
+	if len(probed.Unknown) > 0 {
+		found = append(found, check.Finding{
+			Step: check.StepNATS, Status: check.Skipped, Text: "not checked: " + strings.Join(probed.Unknown, ", "),
 		})
 	}
 	if len(probed.NotTried) > 0 {

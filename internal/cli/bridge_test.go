@@ -4,16 +4,20 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/bridge"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
@@ -225,6 +229,106 @@ func TestBridgeCheckTellsOfNATS(t *testing.T) {
 	check("right", exitFailure, "warn  nats        nats_tls_ca_file: has certificates that cannot be read and are left out (numbers [2])")
 	ns.Stop()
 	check("right", exitFailure, "FAIL  nats        the server at nats_url cannot be used")
+}
+
+// TestBridgeCheckAsksOfStreams that a route needs, and says what it has no right to ask.
+func TestBridgeCheckAsksOfStreams(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("orders", 1)
+	k.Topic("dead", 1)
+	user := func(name string, publish ...string) *server.User {
+		u := &server.User{Username: name, Password: "of-the-app"}
+		if len(publish) > 0 {
+			u.Permissions = &server.Permissions{Publish: &server.SubjectPermission{Allow: publish}}
+		}
+		return u
+	}
+	users := []*server.User{
+		user("all"), user("few", "kafka.orders"),
+		user("deaf"), user("no-names", "$JS.API.STREAM.INFO.>"),
+	}
+	users[2].Permissions = &server.Permissions{Subscribe: &server.SubjectPermission{Deny: []string{"_INBOX.>"}}}
+	ns := testkit.NATS(t, testkit.NATSOptions{JetStream: true, Configure: func(o *server.Options) { o.Users = users }})
+	without := testkit.NATS(t, testkit.NATSOptions{Configure: func(o *server.Options) { o.Users = users }})
+	js, err := jetstream.New(ns.Connect(nats.UserInfo("all", "of-the-app")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, subjects := range map[string][]string{
+		"ORDERS": {"kafka.orders", "kafka.*.0.>"}, "BILLS": {"bills"}, "QUIET": {"quiet"},
+		"GIVEN_UP": {"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.ORDERS.*", "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.ORDERS.*"},
+	} {
+		if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: name, Subjects: subjects}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const fail, skip, effects = "FAIL  nats        ", "skip  nats        ", "skip  nats        not checked, since trying it has effects: whether the user may "
+	for name, test := range map[string]struct {
+		ns          *testkit.NATSServer
+		user, route string
+		want        []string
+	}{
+		"all is well": {ns, "all", "nats_subject: kafka.orders\nnats_stream: ORDERS\nnats_advisory_stream: GIVEN_UP", []string{
+			effects + "publish on kafka.orders, read GIVEN_UP by a consumer",
+		}},
+		"whichever stream": {ns, "all", "nats_subject: kafka.orders", []string{effects + "publish on kafka.orders"}},
+		"placeholders":     {ns, "all", "nats_subject: 'kafka.{topic}.{partition}.{key}'\nnats_stream: ORDERS", []string{effects + "publish on"}},
+		"a pattern": {ns, "all", "topic: /ord.*/\nnats_subject: '{topic}'\nnats_stream: ORDERS", []string{
+			skip + "not checked: whether a stream has the subjects of the topics that will match", effects + "publish on",
+		}},
+		"no stream": {ns, "all", "nats_subject: kafka.orders\nnats_stream: NONE", []string{
+			fail + "reading the stream NONE: stream not found", effects + "publish on",
+		}},
+		"another stream": {ns, "all", "nats_subject: kafka.orders\nnats_stream: BILLS", []string{
+			fail + "the stream BILLS does not have the subject kafka.orders: add it, or mend nats_subject or nats_stream", effects + "publish on",
+		}},
+		"no stream at all": {ns, "all", "nats_subject: 'nobody.{topic}'", []string{
+			fail + "no stream of JetStream has the subject nobody.orders: make one", effects + "publish on",
+		}},
+		"no advisories": {ns, "all", "nats_subject: kafka.orders\nnats_stream: ORDERS\nnats_advisory_stream: QUIET", []string{
+			fail + "the stream QUIET does not keep what NATS tells of it: add the subject $JS.EVENT.", effects + "publish on",
+		}},
+		"no JetStream": {without, "all", "nats_subject: kafka.orders\nnats_stream: ORDERS\nnats_advisory_stream: GIVEN_UP", []string{
+			fail + "the server has no JetStream, or not for this account", effects + "publish on",
+		}},
+		"no right to ask": {ns, "few", "nats_subject: kafka.orders\nnats_stream: ORDERS", []string{
+			skip + "not checked: whether there is the stream ORDERS, and it has the subjects of the route (the user of nats_url may not publish on $JS.API.STREAM.INFO.ORDERS)",
+			effects + "publish on",
+		}},
+		"no right to ask which stream": {ns, "no-names", "nats_subject: kafka.orders", []string{
+			skip + "not checked: whether a stream has the subject kafka.orders (the user of nats_url may not publish on $JS.API.STREAM.NAMES)",
+			effects + "publish on",
+		}},
+		"no right that is needed": {ns, "few", "nats_subject: kafka.orders\nnats_stream: ORDERS\nnats_advisory_stream: GIVEN_UP", []string{
+			fail + "the user of nats_url may not publish on $JS.API.STREAM.INFO.GIVEN_UP: allow it",
+			skip + "not checked: whether there is the stream ORDERS", effects + "publish on",
+		}},
+		"no right to hear": {ns, "deaf", "nats_subject: kafka.orders\nnats_stream: ORDERS\nnats_advisory_stream: GIVEN_UP", []string{
+			fail + "the user may not subscribe to _INBOX.>: allow it",
+			skip + "not checked: whether there is the stream ORDERS", effects + "publish on",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if !strings.HasPrefix(test.route, "topic: ") {
+				test.route = "topic: orders\n" + test.route
+			}
+			file := write(t, "bridge.yaml", fmt.Sprintf("hosts: %s\nroutes:\n  orders:\n    deliver: jetstream\n    nats_url: %s\n"+
+				"    nats_user: %s\n    nats_password: ${PASSWORD}\n    dead_letter_topic: dead\n    start: earliest\n    %s\n",
+				k.Brokers()[0], test.ns.URL(), test.user, strings.ReplaceAll(test.route, "\n", "\n    ")))
+			r := run(t, "", []string{"PASSWORD=of-the-app"}, "bridge", "check", "--config", file)
+			var got []string
+			for line := range strings.Lines(r.out) {
+				if strings.Contains(line, "  nats  ") && !strings.Contains(line, "the server at nats_url answers") {
+					got = append(got, line)
+				}
+			}
+			begins := func(line, want string) bool { return strings.HasPrefix(line, want) }
+			if !slices.EqualFunc(got, test.want, begins) || (r.code == exitOK) != !strings.Contains(r.out, "FAIL") {
+				t.Errorf("exit status %d, want %q\n%s%s", r.code, test.want, r.out, r.err)
+			}
+		})
+	}
 }
 
 // TestBridgeCheckTriesRightsOfNATS that can be tried without taking a message of anybody.

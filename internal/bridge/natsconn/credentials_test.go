@@ -180,10 +180,10 @@ func TestEveryCredentialsAreTaken(t *testing.T) {
 			ns.Start()
 			connected(t, p)
 			answer()
-			if _, err := Check(t.Context(), right, ""); err != nil {
+			if _, err := Check(t.Context(), right, "", nil); err != nil {
 				t.Errorf("the check says %v", err)
 			}
-			_, err := Check(t.Context(), wrong, "")
+			_, err := Check(t.Context(), wrong, "", nil)
 			if err == nil || !strings.Contains(strings.ToLower(err.Error()), "authorization violation") {
 				t.Errorf("others: the check says %v", err)
 			}
@@ -275,13 +275,13 @@ func TestTLS(t *testing.T) {
 				connected(t, p)
 				ns.Restart()
 				connected(t, p)
-				if _, err := Check(t.Context(), test.server, ""); err != nil {
+				if _, err := Check(t.Context(), test.server, "", nil); err != nil {
 					t.Errorf("the check says %v", err)
 				}
 				return
 			}
 			testkit.Eventually(t, testkit.DefaultTimeout, func() error { return is(p.Problems().String()) })
-			if _, err := Check(t.Context(), test.server, ""); err == nil {
+			if _, err := Check(t.Context(), test.server, "", nil); err == nil {
 				t.Error("the check finds nothing")
 			} else if err := is(err.Error()); err != nil {
 				t.Errorf("the check: %v", err)

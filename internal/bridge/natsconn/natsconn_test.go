@@ -127,7 +127,7 @@ func TestAConnectionEndsWhereverItIs(t *testing.T) {
 				}
 				return nil
 			})
-			_, err := Check(t.Context(), test.server, "")
+			_, err := Check(t.Context(), test.server, "", nil)
 			if (err == nil) != (test.wrong == "") {
 				t.Errorf("the check says %v", err)
 			}
@@ -231,4 +231,28 @@ func TestCredentialsThatAreTakenNoMoreAreTold(t *testing.T) {
 	if n := strings.Count(log.String(), "level=WARN msg=\"an error of NATS\""); n > 0 {
 		t.Errorf("the log has %d errors besides: %s", n, log.String())
 	}
+}
+
+// TestACheckTriesAllServersInItsTime, one after the other.
+func TestACheckTriesAllServersInItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, test := range []struct {
+			left, want time.Duration
+			urls       string
+		}{
+			{30 * time.Second, dialTimeout, "nats://a"},
+			{time.Second, time.Second, "nats://a"},
+			{time.Second, 250 * time.Millisecond, "nats://a,nats://b,nats://c,nats://d"},
+			{-time.Second, time.Millisecond, "nats://a"},
+		} {
+			ctx, cancel := context.WithTimeout(t.Context(), test.left)
+			defer cancel()
+			if got := dialWithin(ctx, test.urls); got != test.want {
+				t.Errorf("%s of %v: each has %v, want %v", test.urls, test.left, got, test.want)
+			}
+		}
+		if got := dialWithin(t.Context(), "nats://a"); got != dialTimeout {
+			t.Errorf("without an end each has %v", got)
+		}
+	})
 }

@@ -108,44 +108,94 @@ func LeftOut(server *settings.NATSServer) []int {
 	return certs.Skipped
 }
 
+// Question is something that is asked of a server without an effect, such as what a stream is like.
+type Question struct {
+	Subject string
+	Body    []byte
+}
+
+// Answer is what is answered to a question, or why nothing is: a [RefusedError], [ErrNoResponders], [ErrSilent].
+type Answer struct {
+	Data []byte
+	Err  error
+}
+
+// Checked is what [Check] found out: what the user may not subscribe to, by the patterns, and the answers to the
+// questions in their order.
+type Checked struct {
+	Refused []string
+	Answers []Answer
+}
+
 // Check connects once and makes a round trip, and says why that did not work. It also subscribes, to where answers
 // would come in and to a subject of each pattern, in the queue group, on which nobody publishes: so it takes nothing
-// from anybody. It returns which of them the server does not allow, by the patterns.
-func Check(ctx context.Context, server settings.NATSServer, queue string, patterns ...string) (refused []string, err error) {
+// from anybody. Then it asks questions.
+func Check(
+	ctx context.Context, server settings.NATSServer, queue string, patterns []string, questions ...Question,
+) (checked Checked, err error) {
 	options, err := optionsOf(&server, slog.New(slog.DiscardHandler))
 	if err != nil {
-		return nil, err
+		return checked, err
 	}
+	options = append(options, nats.Timeout(dialWithin(ctx, server.URLs)))
 	closed := make(chan struct{})
-	tried := map[string]string{nats.NewInbox() + ".*": inboxes + ">"}
+	a := asking{
+		inbox: nats.NewInbox(), heard: make(chan *nats.Msg, len(questions)), deaf: make(chan error, 1), failed: make(map[string]chan error),
+	}
+	tried := map[string]string{a.inbox + ".*": inboxes + ">"}
 	for _, pattern := range patterns {
 		tried[unused(pattern)] = pattern
 	}
+	for _, q := range questions {
+		a.failed[q.Subject] = make(chan error, 1)
+	}
 	options = append(options, nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-		if r, is := refusal.Of(err); is && tried[r.Subject] != "" { // one call at a time, all of them before closed
-			refused = append(refused, tried[r.Subject])
+		r, is := refusal.Of(err)
+		if !is {
+			return
 		}
+		if of := tried[r.Subject]; of != "" { // one call at a time, all of them before closed
+			checked.Refused = append(checked.Refused, of)
+		}
+		a.refused(r)
 	}))
 	nc, err := nats.Connect(server.URLs, append(options, nats.NoReconnect(), nats.Name("messaging-kafka bridge check"),
 		nats.ClosedHandler(func(*nats.Conn) { close(closed) }))...)
 	if err != nil {
-		return nil, err
+		return checked, err
 	}
-	err = try(ctx, nc, queue, tried)
+	err = try(ctx, nc, queue, tried, a.hear)
+	for i := range questions {
+		if err != nil {
+			break
+		}
+		checked.Answers = append(checked.Answers, a.ask(ctx, nc, i, &questions[i]))
+	}
 	nc.Close()
 	<-closed
-	slices.Sort(refused)
-	return refused, err
+	slices.Sort(checked.Refused)
+	return checked, err
+}
+
+// dialWithin is how long each of the servers may take, so that all of them have their turn while ctx lasts, of which
+// NATS's client knows nothing.
+func dialWithin(ctx context.Context, urls string) time.Duration {
+	end, bounded := ctx.Deadline()
+	if !bounded {
+		return dialTimeout
+	}
+	each := time.Until(end) / time.Duration(1+strings.Count(urls, ","))
+	return max(time.Millisecond, min(dialTimeout, each)) // 0 is no limit
 }
 
 // try subscribes, and returns when the server has said what it thinks of that.
-func try(ctx context.Context, nc *nats.Conn, queue string, tried map[string]string) error {
+func try(ctx context.Context, nc *nats.Conn, queue string, tried map[string]string, hear nats.MsgHandler) error {
 	for subject, of := range tried {
-		in := queue
+		in, handle := queue, func(*nats.Msg) {}
 		if strings.HasPrefix(of, inboxes) {
-			in = ""
+			in, handle = "", hear
 		}
-		if _, err := nc.QueueSubscribe(subject, in, func(*nats.Msg) {}); err != nil {
+		if _, err := nc.QueueSubscribe(subject, in, handle); err != nil {
 			return fmt.Errorf("subscribing to %s: %w", of, err)
 		}
 	}
@@ -155,6 +205,66 @@ func try(ctx context.Context, nc *nats.Conn, queue string, tried map[string]stri
 		return fmt.Errorf("waiting for the server: %w", err)
 	}
 	return nil
+}
+
+// answerTimeout bounds the wait for the answer to a question.
+const answerTimeout = 5 * time.Second
+
+// asking is what questions are asked by. It does not change.
+type asking struct {
+	inbox  string // answers come in below it
+	heard  chan *nats.Msg
+	deaf   chan error            // that nothing can come in
+	failed map[string]chan error // by the subjects of questions
+}
+
+func (a *asking) hear(m *nats.Msg) {
+	select {
+	case a.heard <- m:
+	default: // more than one answer to a question
+	}
+}
+
+func (a *asking) refused(r refusal.Refusal) {
+	to := a.failed[r.Subject]
+	if r.Subscription {
+		to = nil
+		if strings.HasPrefix(r.Subject, a.inbox) {
+			to = a.deaf
+		}
+	}
+	select {
+	case to <- &RefusedError{Subject: r.Subject, Deaf: r.Subscription}:
+	default: // to nobody, or it is known
+	}
+}
+
+func (a *asking) ask(ctx context.Context, nc *nats.Conn, number int, q *Question) Answer {
+	reply := fmt.Sprintf("%s.%d", a.inbox, number)
+	if err := nc.PublishRequest(q.Subject, reply, q.Body); err != nil {
+		return Answer{Err: fmt.Errorf("asking on %s: %w", q.Subject, err)}
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	for {
+		select {
+		case m := <-a.heard:
+			switch {
+			case m.Subject != reply: // a late one
+			case isNoResponders(m):
+				return Answer{Err: ErrNoResponders}
+			default:
+				return Answer{Data: m.Data}
+			}
+		case err := <-a.failed[q.Subject]:
+			return Answer{Err: err}
+		case err := <-a.deaf:
+			a.deaf <- err // for the next question
+			return Answer{Err: err}
+		case <-ctx.Done():
+			return Answer{Err: ErrSilent}
+		}
+	}
 }
 
 // unused is a subject of a pattern that nobody has.

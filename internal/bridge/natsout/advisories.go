@@ -16,6 +16,7 @@ import (
 	"github.com/messaging-kafka/messaging-kafka/internal/base/backoff"
 	"github.com/messaging-kafka/messaging-kafka/internal/bridge/natsconn"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
+	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
 // advisories makes dead letters of messages that consumers of the route's stream have given up. JetStream tells of each
@@ -196,6 +197,9 @@ type apiError struct {
 	Description string `json:"description"`
 }
 
+// ErrNoJetStream says that nobody answers for JetStream.
+var ErrNoJetStream = errors.New("the server has no JetStream, or not for this account")
+
 // api asks JetStream, and reads what it answers.
 func (w *advisories) api(subject string, request, answer any) error {
 	body, err := json.Marshal(request)
@@ -206,7 +210,7 @@ func (w *advisories) api(subject string, request, answer any) error {
 	m.Data = body
 	reply, err := w.o.Conn.Request(w.ctx, m, askTimeout, nil)
 	if errors.Is(err, natsconn.ErrNoResponders) {
-		return errors.New("the server has no JetStream, or not for this account")
+		return ErrNoJetStream
 	}
 	if err != nil {
 		return err
@@ -227,30 +231,44 @@ func advisorySubjects(stream string) []string {
 // anything up for.
 func (w *advisories) look() error {
 	n := &w.o.Settings.NATS
-	var answer struct {
-		Error  *apiError `json:"error"`
-		Config struct {
-			Subjects []string          `json:"subjects"`
-			Mirror   json.RawMessage   `json:"mirror"`
-			Sources  []json.RawMessage `json:"sources"`
-		} `json:"config"`
+	var info streamInfo
+	if err := w.api(infoSubject(n.AdvisoryStream), struct{}{}, &info); err != nil {
+		return unread(n.AdvisoryStream, err)
 	}
-	err := w.api("$JS.API.STREAM.INFO."+n.AdvisoryStream, struct{}{}, &answer)
-	if err == nil && answer.Error != nil {
-		err = errors.New(answer.Error.Description)
+	return keepsAdvisories(n, &info)
+}
+
+// streamInfo is what JetStream answers of a stream, as far as it matters here.
+type streamInfo struct {
+	Error  *apiError `json:"error"`
+	Config struct {
+		Subjects []string          `json:"subjects"`
+		Mirror   json.RawMessage   `json:"mirror"`
+		Sources  []json.RawMessage `json:"sources"`
+	} `json:"config"`
+}
+
+// infoSubject is where JetStream is asked of a stream.
+func infoSubject(stream string) string { return "$JS.API.STREAM.INFO." + stream }
+
+func unread(stream string, err error) error {
+	return fmt.Errorf("reading the stream %s: %w", stream, err)
+}
+
+// has tells whether a stream stores what is published on a subject, or on some of those of a pattern.
+func (i *streamInfo) has(pattern string) bool {
+	return slices.ContainsFunc(i.Config.Subjects, func(kept string) bool { return overlap(kept, pattern) })
+}
+
+// keepsAdvisories says why a stream is none that keeps what JetStream tells of nats_stream.
+func keepsAdvisories(n *settings.NATS, info *streamInfo) error {
+	if info.Error != nil {
+		return unread(n.AdvisoryStream, errors.New(info.Error.Description))
 	}
-	if err != nil {
-		return fmt.Errorf("reading the stream %s: %w", n.AdvisoryStream, err)
-	}
-	if len(answer.Config.Mirror) > 0 || len(answer.Config.Sources) > 0 {
+	if len(info.Config.Mirror) > 0 || len(info.Config.Sources) > 0 {
 		return nil // it has what others keep
 	}
-	var missing []string
-	for _, subject := range advisorySubjects(n.Stream) {
-		if !slices.ContainsFunc(answer.Config.Subjects, func(kept string) bool { return overlap(kept, subject) }) {
-			missing = append(missing, subject)
-		}
-	}
+	missing := slices.DeleteFunc(advisorySubjects(n.Stream), info.has)
 	if len(missing) > 0 {
 		return fmt.Errorf("the stream %s does not keep what NATS tells of it: add the subject %s to it", n.AdvisoryStream, strings.Join(missing, ", and "))
 	}
@@ -300,7 +318,7 @@ func (w *advisories) consume() error {
 		err = errors.New(answer.Error.Description)
 	}
 	if err != nil {
-		return fmt.Errorf("reading the stream %s: %w", n.AdvisoryStream, err)
+		return unread(n.AdvisoryStream, err)
 	}
 	return nil
 }
