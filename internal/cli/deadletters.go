@@ -133,6 +133,13 @@ func (f *letterFlags) selection(command *cobra.Command) (letters.Selection, erro
 	return s, s.Check()
 }
 
+// picks tells whether the flags may leave letters out.
+func (f *letterFlags) picks(command *cobra.Command) bool {
+	return slices.ContainsFunc([]string{
+		"reason", "origin", "group", "key", "key-hex", "since", "until", "offset", "partition", "max-redrives",
+	}, command.Flags().Changed)
+}
+
 // given refuses flags that were given an empty value: it is that of a variable that is not set, and would mean more
 // than was meant.
 func given(command *cobra.Command, names ...string) error {
@@ -224,7 +231,11 @@ func (f *letterFlags) list(command *cobra.Command) (err error) {
 	case f.byReason:
 		return reasons.Print(out)
 	case n == 0 && !f.asJSON:
-		_, err = fmt.Fprintf(out, "no dead letters in %s\n", s.Topic)
+		fit := ""
+		if f.picks(command) {
+			fit = " fit"
+		}
+		_, err = fmt.Fprintf(out, "no dead letters in %s%s\n", s.Topic, fit)
 		return err
 	default:
 		return table.Flush()

@@ -34,6 +34,7 @@ func TestDeadLettersAreListedShownAndSentBack(t *testing.T) {
 	k := testkit.Kfake(t)
 	k.Topic("orders", 3)
 	k.Topic("orders.dead", 1)
+	k.Topic("empty.dead", 1)
 	cl := testkit.NewClient(t, k.Brokers())
 	for n := range 5 {
 		cl.Produce(deadLetter(n, []string{"no connection", "no such \x1b[31mcustomer"}[n%2]))
@@ -76,7 +77,8 @@ routes:
 		{"list", append([]string{"list"}, link...), exitOK, "0/1     2023-11-14T22:13:20.001Z  orders/1/1  k1   5         -         no such \\x1b[31mcustomer\n", ""},
 		{"list by a route", []string{"list", "--config", bridge, "--route", "orders", "--reason", "^no conn"}, exitOK, "orders/1/4", ""},
 		{"list by reason", append([]string{"list", "--by-reason"}, link...), exitOK, "       3  no connection\n       2  no such", ""},
-		{"nothing", append([]string{"list", "--key", "nobody"}, link...), exitOK, "no dead letters in orders.dead\n", ""},
+		{"nothing", append([]string{"list", "--key", "nobody"}, link...), exitOK, "no dead letters in orders.dead fit\n", ""},
+		{"nothing at all", append([]string{"list", "--topic", "empty.dead"}, link...), exitOK, "no dead letters in empty.dead\n", ""},
 		{"show", append([]string{"show", "0/3"}, link...), exitOK, "value\n    {\n      \"n\": 3\n    }\n", ""},
 		{"show one that is not there", append([]string{"show", "0/33"}, link...), exitFailure, "", "there is no letter 0/33 in orders.dead"},
 		{"a route that is not there", []string{"list", "--config", bridge, "--route", "others"}, exitUsage, "", "it has bills, orders"},

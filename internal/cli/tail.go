@@ -33,8 +33,9 @@ It only reads: it joins no group and commits nothing. Of each record it shows th
 and its headers below, those of dead letters as the numbers and times that they are. What is no text is shown as
 hexadecimal digits, and what a terminal would obey as an escape sequence.
 
-A place (--from, --to) is start, end, an offset (1042), so many records before the end of each partition (-100), a time
-(2026-01-31T08:00:00Z, 2026-01-31) or so long ago (15m). What --to names is not shown.
+A place (--from, --to) is start, end, an offset (1042), so many offsets before the end of each partition (-100), a time
+(2026-01-31T08:00:00Z, 2026-01-31) or so long ago (15m). What --to names is not shown. The marker at the end of each
+transaction has an offset, too, as what was compacted away had: -100 may be fewer than a hundred records.
 
 All of --filter must fit: key=TEXT, value=TEXT, header.NAME=TEXT or value.FIELD.FIELD=TEXT (a field of JSON), each with
 ~REGEX in place of =TEXT, too; anything else is a regular expression for key or value.

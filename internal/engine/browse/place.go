@@ -30,7 +30,7 @@ type Place struct {
 }
 
 // placeForms says how a place is written.
-const placeForms = "start, end, an offset (1042), so many records before the end (-100), a time (2026-01-31T08:00:00Z) or a time ago (15m)"
+const placeForms = "start, end, an offset (1042), so many offsets before the end (-100), a time (2026-01-31T08:00:00Z) or a time ago (15m)"
 
 // ParsePlace reads a place; now is what a time ago counts from.
 func ParsePlace(text string, now time.Time) (Place, error) {

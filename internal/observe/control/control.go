@@ -92,7 +92,7 @@ type View struct {
 }
 
 const (
-	// DefaultFrom is so many records before the end of each partition.
+	// DefaultFrom is so many offsets before the end of each partition.
 	DefaultFrom = "-20"
 	// MaxShown bounds the records of an answer.
 	MaxShown = 100
