@@ -168,7 +168,9 @@ func (l *Link) ID() string {
 	if l.Package != "" && l.Package != "wasmcloud:messaging" {
 		id += " (" + l.Package + ")"
 	}
-	if l.Direction != "" && l.Direction != Target && !strings.HasPrefix(l.Package, "http-") {
+	// A route of a bridge has no package of WIT but what it is handed over by, which goes one way alone.
+	ofLattice := l.Package == "" || strings.Contains(l.Package, ":")
+	if l.Direction != "" && l.Direction != Target && ofLattice {
 		id += " (as " + l.Direction + ")"
 	}
 	if l.Provider != "" {

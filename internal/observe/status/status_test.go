@@ -383,6 +383,10 @@ func TestALinkIsNamedAsInHealth(t *testing.T) {
 	for want, l := range map[string]Link{
 		"echo/default": {Component: "echo", Name: "default", Package: "wasmcloud:messaging", Direction: Target},
 		"echo/a (messaging-kafka:records) (as source)": {Component: "echo", Name: "a", Package: "messaging-kafka:records", Direction: Source},
+		"echo/b (as source)":                           {Component: "echo", Name: "b", Direction: Source},
+		"shop/a (http-records)":                        {Component: "shop", Name: "a", Package: "http-records", Direction: Source},
+		"shop/a (nats-reply)":                          {Component: "shop", Name: "a", Package: "nats-reply", Direction: Source},
+		"shop/a (jetstream) of kfk":                    {Component: "shop", Name: "a", Package: "jetstream", Direction: Source, Provider: "kfk"},
 	} {
 		if got := l.ID(); got != want {
 			t.Errorf("got %q, want %q", got, want)
