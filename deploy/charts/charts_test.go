@@ -205,7 +205,7 @@ config:
     orders: { topic: [orders, bills], start: earliest }
     audit: { topic: "/audit\\..*/", consumer_group: audit, reply_topic: none, deliver: http-records, url: "http://audit.shop.svc:8080/" }
 `)
-	if got := r.deployment.Spec.Template.Spec.Containers[0].Image; got != "registry.example.com/messaging-kafka@sha256:0123" {
+	if got := r.deployment.Spec.Template.Spec.Containers[0].Image; got != "registry.example.com/messaging-kafka-cli@sha256:0123" {
 		t.Errorf("the image is %s", got)
 	}
 	if r.deployment.Spec.Replicas != nil {
@@ -230,6 +230,20 @@ config:
 	for _, route := range r.config.Routes {
 		if route.Name == "orders" && route.Settings.Consumer.Group != "shop.orders" {
 			t.Errorf("the bridge reads %s by the group %s", route.Name, route.Settings.Consumer.Group)
+		}
+	}
+}
+
+// TestTheImageIsTheOneThatTheDocumentationPushes, and not the archive for hosts of wasmCloud, which is no image.
+func TestTheImageIsTheOneThatTheDocumentationPushes(t *testing.T) {
+	image := render(t, "").deployment.Spec.Template.Spec.Containers[0].Image
+	for _, file := range []string{"../../Containerfile", "../../docs/wasmcloud.md"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), "-t "+image+" --push .") || strings.Contains(string(text), "wash push "+image+" ") {
+			t.Errorf("%s does not make the image %s of the chart", file, image)
 		}
 	}
 }
