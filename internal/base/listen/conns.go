@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// grace is how long a connection is left alone that has not asked anything yet, from when the server looks at it for the
-// first time, and once more from its first bytes. Whoever has something to ask, as probes do with their first packet, is
-// being answered by then. It does not begin when the connection is accepted: where the machine is busy, or others keep
-// the server busy, that is seconds before.
+// grace is how long a connection is left alone that has not asked anything yet, from when the server looks at it for
+// the first time, and once more from its first bytes. Whoever has something to ask, as probes do with their first
+// packet, is being answered by then. It does not begin when the connection is accepted: where the machine is busy, or
+// others keep the server busy, that is seconds before.
 const grace = 500 * time.Millisecond
 
 // Conns is a listener that has at most so many connections open, and soon room for the next: an idle one is closed for
