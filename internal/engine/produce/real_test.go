@@ -179,6 +179,37 @@ func TestTransactionsOnApacheKafka(t *testing.T) {
 				}
 				cl.WaitCommitted("never", "in", map[int32]int64{0: 7})
 			})
+
+			t.Run("of several topics the one is named that may not be written to", func(t *testing.T) {
+				cl.Topic("open", 1, nil)
+				cl.Topic("shut", 1, nil)
+				allow := func(what, name, operation string) {
+					k.Tool(t, "acls", "--add", "--allow-principal", "User:app", "--operation", operation, what, name)
+				}
+				allow("--topic", "open", "Write")
+				allow("--topic", "shut", "Describe")
+				allow("--topic", "in", "Read")
+				allow("--group", "rights", "Read")
+				allow("--transactional-id", "rights", "Write")
+				app := cluster
+				app.Hosts = k.SASLBrokers()
+				app.Security = settings.Security{
+					Protocol: settings.SASLPlaintext, Mechanism: settings.ScramSHA256, Username: "app", Password: settings.NewSecret("app-secret"),
+				}
+				m := joinGroup(t, k.Brokers(), "rights").member("rights")
+				tx := newTransactor(t, "rights", app)
+				for range 10 {
+					err := tx.Commit(within(t), m, append(many("open", 1, 1), many("shut", 1, 1)...), offsetOf(1))
+					output, found := errors.AsType[*OutputError](err)
+					if !found || !errors.Is(err, ErrOutput) || output.Topic != "shut" || output.Index != 1 || output.Among != nil {
+						t.Errorf("it says %v", err)
+					}
+				}
+				if err := tx.Commit(within(t), m, many("open", 1, 1), offsetOf(5)); err != nil {
+					t.Fatal(err)
+				}
+				cl.WaitCommitted("rights", "in", map[int32]int64{0: 5})
+			})
 		})
 	}
 }

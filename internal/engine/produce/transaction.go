@@ -304,6 +304,7 @@ func (t *Transactor) produce(ctx context.Context, outputs []record.Outgoing) err
 	}
 	failed := kgo.AbortingFirstErrPromise(t.client())
 	var tooLarge topicOnce
+	var denied topicSet
 	converted := make([]kgo.Record, len(outputs))
 	waiting := make(map[string]int)
 	for i := range outputs {
@@ -324,6 +325,9 @@ func (t *Transactor) produce(ctx context.Context, outputs []record.Outgoing) err
 		t.client().Produce(ctx, &converted[i], func(r *kgo.Record, err error) {
 			if errors.Is(err, kerr.MessageTooLarge) {
 				tooLarge.note(r.Topic)
+			}
+			if errors.Is(err, kerr.TopicAuthorizationFailed) {
+				denied.note(r.Topic)
 			}
 			if err != nil {
 				first.note(&outputs[i], i, call)
@@ -358,7 +362,11 @@ func (t *Transactor) produce(ctx context.Context, outputs []record.Outgoing) err
 	if first.output == nil { // time ran out before any of them was given up
 		return fmt.Errorf("producing outputs: %s: %w", text, err)
 	}
-	return fmt.Errorf("producing outputs: %w", &OutputError{Topic: first.output.Topic, Index: first.index, Text: text, err: err})
+	failure := &OutputError{Topic: first.output.Topic, Index: first.index, Text: text, err: err}
+	if among := denied.sorted(); len(among) > 1 {
+		t.findDenied(ctx, failure, outputs, among)
+	}
+	return fmt.Errorf("producing outputs: %w", failure)
 }
 
 // beyondUsualBatch says why a record is not sent in a transaction that is not larger than max_message_bytes.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -224,5 +225,37 @@ func TestARefusalIsToldThoughTheClientHasJustLearnedOfTheTopic(t *testing.T) {
 	defer cancel()
 	if err := tx.Commit(ctx, m, many("out", 1, 1), offsetOf(1)); !errors.Is(err, ErrOutput) || errors.Is(err, ErrNotAborted) {
 		t.Errorf("it says %v", err)
+	}
+}
+
+// Kafka takes the topics of a transaction together or not at all, and the client fails the records of all of them with
+// one error: a topic that may be written to must not be said to be the one that is refused.
+func TestATopicThatIsRefusedIsNotTakenForAnother(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("in", 1)
+	k.Topic("a", 1)
+	k.Topic("b", 1)
+	m := joinGroup(t, k.Brokers(), "g").member("g")
+	tx := newTransactor(t, "tx", settings.Cluster{Hosts: k.Brokers(), Security: settings.Security{Protocol: settings.Plaintext}})
+	both := append(many("a", 1, 1), many("b", 1, 1)...)
+	if err := tx.Commit(within(t), m, both, offsetOf(1)); err != nil {
+		t.Fatal(err)
+	}
+	topics := []string{"a", "b"}
+	var refused atomic.Int32 // which of them
+	for i, topic := range topics {
+		k.RefuseTopicOfTransactions(topic, func() bool { return int(refused.Load()) == i })
+	}
+	for range 20 {
+		topic := topics[refused.Load()]
+		err := tx.Commit(within(t), m, both, offsetOf(1))
+		output, found := errors.AsType[*OutputError](err)
+		if !found || !errors.Is(err, ErrOutput) {
+			t.Fatalf("it says %v, want that an output is refused", err)
+		}
+		if output.Topic != topic && !strings.Contains(output.Error(), "a, b") {
+			t.Errorf("topic %s is refused, and it says %v", topic, output)
+		}
+		refused.Store(1 - refused.Load())
 	}
 }
