@@ -133,8 +133,8 @@ func (f *letterFlags) selection(command *cobra.Command) (letters.Selection, erro
 	return s, s.Check()
 }
 
-// picks tells whether the flags may leave letters out.
-func (f *letterFlags) picks(command *cobra.Command) bool {
+// picks tells whether flags may leave letters out.
+func picks(command *cobra.Command) bool {
 	return slices.ContainsFunc([]string{
 		"reason", "origin", "group", "key", "key-hex", "since", "until", "offset", "partition", "max-redrives",
 	}, command.Flags().Changed)
@@ -232,7 +232,7 @@ func (f *letterFlags) list(command *cobra.Command) (err error) {
 		return reasons.Print(out)
 	case n == 0 && !f.asJSON:
 		fit := ""
-		if f.picks(command) {
+		if picks(command) {
 			fit = " fit"
 		}
 		_, err = fmt.Fprintf(out, "no dead letters in %s%s\n", s.Topic, fit)
