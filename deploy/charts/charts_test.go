@@ -195,6 +195,8 @@ image: { tag: "sha256:0123" }
 secret: kafka-credentials
 env: [{ name: OTEL_EXPORTER_OTLP_ENDPOINT, value: "http://collector.monitoring.svc:4318" }]
 envFrom: [{ secretRef: { name: kafka } }]
+volumes: [{ name: state, emptyDir: { sizeLimit: 1Mi } }]
+volumeMounts: [{ name: state, mountPath: /var/lib/messaging-kafka }]
 networkPolicy:
   enabled: true
   egress: [{ to: [{ ipBlock: { cidr: 10.0.0.0/8 } }], ports: [{ protocol: TCP, port: 443 }] }]
@@ -207,6 +209,13 @@ config:
 `)
 	if got := r.deployment.Spec.Template.Spec.Containers[0].Image; got != "registry.example.com/messaging-kafka-cli@sha256:0123" {
 		t.Errorf("the image is %s", got)
+	}
+	pod := r.deployment.Spec.Template.Spec
+	if at := slices.IndexFunc(pod.Volumes, func(v core.Volume) bool { return v.Name == "state" && v.EmptyDir != nil }); at < 0 {
+		t.Errorf("the volumes are %+v", pod.Volumes)
+	}
+	if mounts := pod.Containers[0].VolumeMounts; len(mounts) != 3 || mounts[2].MountPath != "/var/lib/messaging-kafka" {
+		t.Errorf("the mounts are %+v", mounts)
 	}
 	if r.deployment.Spec.Replicas != nil {
 		t.Error("the Deployment has a number of copies as well as KEDA")

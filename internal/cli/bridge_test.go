@@ -217,7 +217,7 @@ func TestBridgeCheckTellsOfNATS(t *testing.T) {
 		}
 	}
 	check("right", exitOK, "ok    nats        the server at nats_url answers, and takes the credentials")
-	check("wrong", exitFailure, "FAIL  nats        the server at nats_url cannot be used: nats: Authorization Violation")
+	check("wrong", exitFailure, "FAIL  nats        the server at nats_url cannot be used: the server does not take the credentials (nats_token): nats: Authorization Violation")
 	check("right", exitOK, "skip  nats        not checked, since trying it has effects: whether the user may publish on {topic}")
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	testkit.NewAuthority(t).WriteBeside(ca, []byte{0x30, 3, 2, 1, 0})

@@ -152,6 +152,7 @@ func TestTailShowsWhatItIsAskedFor(t *testing.T) {
 		"none":            {[]string{"--limit", "0"}, exitUsage, "", "--limit must be 1 at least"},
 		"no place":        {[]string{"--to", ""}, exitUsage, "", "--to is empty"},
 		"a wrong place":   {[]string{"--from", "noon"}, exitUsage, "", "--from"},
+		"nothing between": {[]string{"--from", "5", "--to", "3"}, exitUsage, "", "--from 5 is behind --to 3: there is nothing between them"},
 		"a wrong filter":  {[]string{"--filter", "("}, exitUsage, "", "--filter"},
 		"nobody":          {[]string{"--set", "hosts=127.0.0.1:1"}, exitUsage, "", "gives hosts twice"},
 		"wrong passwords": {[]string{"--set", "security_protocol=SASL_PLAINTEXT", "--set", "sasl_mechanism=PLAIN", "--set", "sasl_username=u", "--set", "request_timeout=1s", "--secret-env", "sasl_password=THE_SECRET"}, exitFailure, "", "SASL"},

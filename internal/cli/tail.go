@@ -82,6 +82,9 @@ func (f *tailFlags) run(command *cobra.Command, topic string) (err error) {
 	if o.To, err = browse.ParsePlace(f.to, now); err != nil {
 		return usagef("--to: %w", err)
 	}
+	if o.From.IsBehind(o.To) {
+		return usagef("--from %s is behind --to %s: there is nothing between them", f.from, f.to)
+	}
 	if o.Filter, err = browse.ParseFilter(f.filters); err != nil {
 		return usageError{err}
 	}

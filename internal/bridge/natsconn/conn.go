@@ -175,6 +175,7 @@ func (c *Conn) disconnected(_ *nats.Conn, err error) {
 // lost notes why there is no connection. What waits for an answer gets none: it would come by the connection that is
 // gone.
 func (c *Conn) lost(err error) {
+	err = explained(&c.server, err)
 	c.mu.Lock()
 	if c.away == nil {
 		c.since = time.Now()
@@ -203,21 +204,10 @@ func (c *Conn) onError(_ *nats.Conn, sub *nats.Subscription, err error) {
 		return
 	}
 	if isAboutCredentials(err) {
-		c.lost(fmt.Errorf("the server does not take the credentials: %w", err)) // nothing else tells of an attempt that ended so
+		c.lost(err) // nothing else tells of an attempt that ended so
 		return
 	}
 	c.log.Warn("an error of NATS", "error", err)
-}
-
-// isAboutCredentials tells whether a server has ended a connection because it does not take, or no longer takes, who we
-// are.
-func isAboutCredentials(err error) bool {
-	for _, of := range []error{nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired} {
-		if errors.Is(err, of) {
-			return true
-		}
-	}
-	return false
 }
 
 func (c *Conn) onRefusal(r refusal.Refusal) {

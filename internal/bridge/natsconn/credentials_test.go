@@ -229,6 +229,49 @@ func inFiles(t *testing.T, a *testkit.Authority, c tls.Certificate) files {
 	return f
 }
 
+// TestARefusalNamesTheSettings that it is about, in health and in the check.
+func TestARefusalNamesTheSettings(t *testing.T) {
+	ours, foreign := testkit.NewAuthority(t), testkit.NewAuthority(t)
+	ourFile := inFile(t, ours)
+	good, elsewhere := ours.Local("nats"), ours.Make(&x509.Certificate{DNSNames: []string{"nats.example.com"}})
+	user := func(o *server.Options) { o.Users = []*server.User{{Username: "u", Password: "p"}} }
+	token := func(o *server.Options) { o.Authorization = "right" }
+	for name, test := range map[string]struct {
+		configure func(*server.Options)
+		server    settings.NATSServer
+		want      string
+	}{
+		"none": {user, settings.NATSServer{},
+			"wants credentials, and there are none (nats_creds, nats_nkey, nats_token, or nats_user and nats_password)"},
+		"a password":           {user, settings.NATSServer{User: "u", Password: settings.NewSecret("q")}, "take the credentials (nats_user, nats_password)"},
+		"a token":              {token, settings.NATSServer{Token: settings.NewSecret("left")}, "take the credentials (nats_token)"},
+		"no TLS":               {nil, settings.NATSServer{TLSCAFile: ourFile}, "does not speak TLS, which tls:// in nats_url"},
+		"an authority":         {withTLS(good, nil), settings.NATSServer{TLSCAFile: inFile(t, foreign)}, "not trusted (nats_tls_ca_file)"},
+		"an authority of none": {withTLS(good, nil), settings.NATSServer{}, "not trusted (nats_tls_ca_file)"},
+		"a name":               {withTLS(elsewhere, nil), settings.NATSServer{TLSCAFile: ourFile}, "for another name than nats_url has"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ns := testkit.NATS(t, testkit.NATSOptions{Configure: test.configure})
+			test.server.URLs = ns.URL()
+			p, log := newPool()
+			c := p.Acquire(test.server)
+			defer c.Release()
+			testkit.Eventually(t, testkit.DefaultTimeout, func() error {
+				if got := p.Problems().String(); !strings.Contains(got, test.want) {
+					return fmt.Errorf("health says %q, want %q", got, test.want)
+				}
+				return nil
+			})
+			if _, err := Check(t.Context(), test.server, "", nil); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("the check says %v, want %q", err, test.want)
+			}
+			if log.Contains("left") {
+				t.Error("the log tells the token")
+			}
+		})
+	}
+}
+
 // TestTLS is spoken with servers that an authority vouches for, and with no others; a client certificate is shown.
 func TestTLS(t *testing.T) {
 	ours, foreign := testkit.NewAuthority(t), testkit.NewAuthority(t)

@@ -162,7 +162,7 @@ func Check(
 	nc, err := nats.Connect(server.URLs, append(options, nats.NoReconnect(), nats.Name("messaging-kafka bridge check"),
 		nats.ClosedHandler(func(*nats.Conn) { close(closed) }))...)
 	if err != nil {
-		return checked, err
+		return checked, explained(&server, err)
 	}
 	err = try(ctx, nc, queue, tried, a.hear)
 	for i := range questions {

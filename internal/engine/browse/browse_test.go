@@ -173,6 +173,29 @@ func TestTailBeginsAndEndsWhereItIsAskedTo(t *testing.T) {
 	}
 }
 
+func TestPlacesBehindEachOtherAreKnown(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	for places, want := range map[[2]string]bool{
+		{"5", "3"}: true, {"3", "5"}: false, {"3", "3"}: false,
+		{"-3", "-5"}: true, {"-5", "-3"}: false,
+		{"1m", "2m"}: true, {"2m", "1m"}: false, {"2026-02-01", "2026-01-31"}: true,
+		{"end", "start"}: true, {"start", "end"}: false, {"end", "end"}: false, {"start", "start"}: false,
+		{"end", "3"}: false, {"5", "1m"}: false, {"5", ""}: false, {"end", ""}: false,
+	} {
+		from, err := ParsePlace(places[0], now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		to, err := ParsePlace(places[1], now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := from.IsBehind(to); got != want {
+			t.Errorf("whether %s is behind %s: %t", places[0], places[1], got)
+		}
+	}
+}
+
 func TestTailFollowsUntilItIsStopped(t *testing.T) {
 	t.Parallel()
 	k := testkit.Kfake(t)

@@ -55,6 +55,27 @@ func ParsePlace(text string, now time.Time) (Place, error) {
 	return Place{kind: placeTime, time: t}, nil
 }
 
+// IsBehind tells whether a place is behind another one in every partition, so that nothing is between them. Of places of
+// different kinds that is known only where the topic is.
+func (p Place) IsBehind(o Place) bool {
+	switch {
+	case p.kind == placeEnd && o.kind == placeStart:
+		return true
+	case p.kind != o.kind:
+		return false
+	}
+	switch p.kind {
+	case placeOffset:
+		return p.n > o.n
+	case placeBack:
+		return p.n < o.n
+	case placeTime:
+		return p.time.After(o.time)
+	default:
+		return false
+	}
+}
+
 // ParseTime reads a time: 2026-01-31T08:00:00Z, 2026-01-31 (in UTC), or so long before now (15m, 2h).
 func ParseTime(text string, now time.Time) (time.Time, error) {
 	for _, layout := range []string{time.RFC3339Nano, time.DateOnly} {
