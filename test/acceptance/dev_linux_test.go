@@ -64,26 +64,32 @@ func (p *person) types(keys string) {
 	}
 }
 
-// sees waits until the screen has something like it, behind what was seen before.
-func (p *person) sees(pattern string) string {
+// sees waits until the screen has something like each of these, in any order, behind what was seen before: what comes by
+// different ways, such as topics, may come one before the other.
+func (p *person) sees(patterns ...string) {
 	p.t.Helper()
-	like := regexp.MustCompile(pattern)
-	var found string
+	likes := make([]*regexp.Regexp, len(patterns))
+	for i, pattern := range patterns {
+		likes[i] = regexp.MustCompile(pattern)
+	}
 	testkit.Eventually(p.t, 4*testkit.DefaultTimeout, func() error {
-		screen := p.terminal.Screen.String()
-		if at := like.FindStringIndex(screen[p.seen:]); at != nil {
-			found = screen[p.seen:][at[0]:at[1]]
-			p.seen += at[1]
-			return nil
+		screen := p.terminal.Screen.String()[p.seen:]
+		end := 0
+		for _, like := range likes {
+			at := like.FindStringIndex(screen)
+			if at == nil {
+				select {
+				case <-p.exited:
+					p.t.Fatalf("it ended with %v; no %q on the screen", p.err, like)
+				default:
+				}
+				return fmt.Errorf("no %q on the screen", like)
+			}
+			end = max(end, at[1])
 		}
-		select {
-		case <-p.exited:
-			p.t.Fatalf("it ended with %v; no %q on the screen", p.err, pattern)
-		default:
-		}
-		return fmt.Errorf("no %q on the screen", pattern)
+		p.seen += end
+		return nil
 	})
-	return found
 }
 
 // ends types a key, and waits for the end: with a terminal as it was, and this exit status.
@@ -162,9 +168,7 @@ func TestDevRunsTheExamplesAtATerminal(t *testing.T) {
 			p.sees(`Each line goes to [a-z]+; .* Ctrl-D ends\.`)
 			p.sees(`\r\n> `)
 			p.types(test.typed)
-			for _, like := range test.sees {
-				p.sees(like)
-			}
+			p.sees(test.sees...)
 			built := build(test.next)
 			p.sees(`the new \S+ is served`)
 			t.Logf("an edit was live %s after the build", time.Since(built).Round(time.Millisecond))
@@ -195,11 +199,11 @@ func TestDevNamesWhatIsWrongWithAComponent(t *testing.T) {
 		"--set", "max_attempts=1", "--set", "dead_letter_topic=orders.dead"))
 	p.sees(`Each line goes to orders; `)
 	p.types("!trap\r")
-	p.sees(`mine\.wasm trapped: wasm .unreachable. instruction executed\r\n`)
-	p.sees(`orders\.dead .*\(the application answers 500 .*\): !trap\r\n`)
+	p.sees(`mine\.wasm trapped: wasm .unreachable. instruction executed\r\n`,
+		`orders\.dead .*\(the application answers 500 .*\): !trap\r\n`)
 	p.types("!sleep:60000:x\r")
-	p.sees(`mine\.wasm has been at work on a call for 5s\r\n`)
-	p.sees(`orders\.dead .*\(no answer came within handle_timeout \(7s\)\): !sleep:60000:x\r\n`)
+	p.sees(`mine\.wasm has been at work on a call for 5s\r\n`,
+		`orders\.dead .*\(no answer came within handle_timeout \(7s\)\): !sleep:60000:x\r\n`)
 	build("echo")
 	p.sees(`the new \S+mine\.wasm is not served: .*imports wasmcloud:bus/lattice@2\.0\.0, which nothing here has`)
 	p.types("still here\r")
