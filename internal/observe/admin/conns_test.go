@@ -16,7 +16,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"github.com/messaging-kafka/messaging-kafka/internal/observe/control"
 	"github.com/messaging-kafka/messaging-kafka/internal/observe/status"
+	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 	"github.com/messaging-kafka/messaging-kafka/internal/testkit"
 )
 
@@ -104,6 +106,52 @@ func TestWhoSaysNothingIsCutOffSoon(t *testing.T) {
 		}
 		s.Close(t.Context())
 	})
+}
+
+// TestNobodyWaitsForABodyThatIsNotRead: its connection makes no room for others, such as probes, until then.
+func TestNobodyWaitsForABodyThatIsNotRead(t *testing.T) {
+	const body = "Host: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n{"
+	for name, c := range map[string]struct {
+		send string
+		want int
+	}{
+		"for a probe":             {"GET /healthz HTTP/1.1\r\n" + body, http.StatusOK},
+		"for the page":            {"GET / HTTP/1.1\r\n" + body, http.StatusOK},
+		"in chunks":               {"GET /links HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{", http.StatusOK},
+		"that cannot be posted":   {"POST /links HTTP/1.1\r\n" + body, http.StatusMethodNotAllowed},
+		"under another name":      {"GET /links HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 9\r\n\r\n", http.StatusMisdirectedRequest},
+		"for an action by GET":    {"GET /control HTTP/1.1\r\n" + body, http.StatusMethodNotAllowed},
+		"for an action, unknown":  {"POST /control HTTP/1.1\r\n" + body, http.StatusUnauthorized},
+		"for an action, no JSON":  {"POST /control HTTP/1.1\r\nAuthorization: Bearer " + aliceToken + "\r\n" + body, http.StatusUnsupportedMediaType},
+		"that comes all the same": {"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 3\r\n\r\nabc", http.StatusOK},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var stack kfake.VirtualNetwork
+			listener, err := stack.Listen("tcp", "127.0.0.1:80")
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := start(Config{Address: "0", Source: &fake{p: status.Provider{Healthy: true}}, Gatherer: prometheus.NewRegistry(),
+				Controller: newActed(control.Answer{OK: true}), Log: slog.New(slog.DiscardHandler),
+				Tokens: []settings.ControlToken{{Name: "alice", Token: settings.NewSecret(aliceToken)}}}, listener)
+			defer s.Close(t.Context())
+			conn, err := stack.DialContext(t.Context(), "tcp", "127.0.0.1:80")
+			if err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			if _, err := io.WriteString(conn, c.send); err != nil {
+				t.Fatal(err)
+			}
+			code, _ := answerOn(t, conn)
+			if _, err := io.Copy(io.Discard, conn); err != nil {
+				t.Errorf("a body %s: %v", name, err)
+			}
+			if took := time.Since(began); code != c.want || took > restTimeout {
+				t.Errorf("a body %s: %d, and cut off after %v", name, code, took)
+			}
+		})
+	}
 }
 
 // Somebody else's page in an operator's browser reaches the loopback under a name of its own.

@@ -36,11 +36,13 @@ func (s *Server) controls() http.Handler {
 		operator := tokens.whose(r)
 		if operator == "" {
 			s.cfg.Log.Warn("a request to act was refused", "reason", "it shows none of the tokens of provider_control_tokens", "address", r.RemoteAddr)
+			s.leaveBody(w, r)
 			w.Header().Set("WWW-Authenticate", `Bearer realm="messaging-kafka"`)
 			s.refuse(w, http.StatusUnauthorized, "this takes a token of provider_control_tokens, as Authorization: Bearer")
 			return
 		}
 		if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
+			s.leaveBody(w, r)
 			s.refuse(w, http.StatusUnsupportedMediaType, "the Content-Type of a request is application/json")
 			return
 		}
@@ -48,6 +50,7 @@ func (s *Server) controls() http.Handler {
 		case slots <- struct{}{}:
 			defer func() { <-slots }()
 		default:
+			s.leaveBody(w, r)
 			w.Header().Set("Retry-After", "1")
 			s.refuse(w, http.StatusServiceUnavailable, "too many requests at once")
 			return

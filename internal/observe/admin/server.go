@@ -67,6 +67,9 @@ const (
 	writeTimeout   = 30 * time.Second
 	idleTimeout    = 30 * time.Second
 	maxHeaderBytes = 16 << 10
+	// restTimeout bounds the wait for the rest of a request's body that nobody reads. Its connection is none that
+	// makes room for others meanwhile, so that it is as short as what a caller sends behind its header takes to be there.
+	restTimeout = 250 * time.Millisecond
 	// maxConnections bounds those that are open. maxRequests bounds the requests that are answered at once; those of
 	// probes have places of their own, which last no longer than a status takes.
 	maxConnections = 512
@@ -197,6 +200,9 @@ func (s *Server) guard(next, controls http.Handler) http.Handler {
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
 		acts := r.URL.Path == controlPath && controls != nil
+		if !acts || r.Method != http.MethodPost {
+			s.leaveBody(w, r)
+		}
 		switch reads := r.Method == http.MethodGet || r.Method == http.MethodHead; {
 		case acts && r.Method != http.MethodPost:
 			h.Set("Allow", http.MethodPost)
@@ -230,4 +236,16 @@ func (s *Server) guard(next, controls http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// leaveBody has nobody wait for the rest of a request's body, which is not read. net/http does so before it closes the
+// connection, as long as readTimeout lets it.
+func (s *Server) leaveBody(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength == 0 {
+		return
+	}
+	w.Header().Set("Connection", "close")
+	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(restTimeout)); err != nil {
+		s.cfg.Log.Error("the deadline of a request cannot be set", "error", err)
+	}
 }
