@@ -28,6 +28,8 @@ func (s *session) close(e *ending) {
 	drain, cancel := e.step(func(left time.Duration) time.Duration { return drainTime(left, s.cfg.Settings.Delivery.DrainTimeout) })
 	s.d.Close(drain)
 	cancel()
+	s.unguard()
+	s.guarding.Wait()
 	s.loops.Wait()
 	last, cancel := e.step(lastCommitTime)
 	if err := s.commit(last, nil); err != nil {

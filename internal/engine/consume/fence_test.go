@@ -36,6 +36,29 @@ func swallowHeartbeats(t *testing.T, k *testkit.FakeKafka, member string) {
 
 // In virtual time: a machine that is busy for longer than the fence is ahead of the group lets both be called.
 func TestACopyThatTheGroupCannotHearGivesItsCallsUpBeforeAnotherHasThem(t *testing.T) {
+	onceUnheard(t, func(*copyOf) {}, func(first *copyOf, waitMembers func(int)) {
+		// The first copy joins again, as another member.
+		waitMembers(2)
+		first.waitHealthy()
+	})
+}
+
+// Also while it stops, and calls may finish for longer than the group waits for a sign of life.
+func TestACopyThatStopsUnheardGivesItsCallsUpBeforeAnotherHasThem(t *testing.T) {
+	var stopped chan struct{}
+	onceUnheard(t, func(first *copyOf) {
+		stopped = make(chan struct{})
+		go func() {
+			defer close(stopped)
+			first.stop()
+		}()
+	}, func(*copyOf, func(int)) { <-stopped })
+}
+
+// onceUnheard has a copy be at work on a record when the group hears no more of it; what it does then, and when another
+// copy has the record, are the test's.
+func onceUnheard(t *testing.T, then func(first *copyOf), after func(first *copyOf, waitMembers func(int))) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		var stack kfake.VirtualNetwork
 		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(stack.Listen), kfake.SeedTopics(1, "t"))
@@ -53,7 +76,7 @@ func TestACopyThatTheGroupCannotHearGivesItsCallsUpBeforeAnotherHasThem(t *testi
 				return nil
 			})
 		}
-		config := map[string]string{"topic": "t", "session_timeout": "6s"}
+		config := map[string]string{"topic": "t", "session_timeout": "6s", "drain_timeout": "1m"}
 		a := &handler{name: "a", do: func(ctx context.Context, _ *record.Record) (record.Kind, error) {
 			<-ctx.Done()
 			return record.Unanswered, ctx.Err()
@@ -85,15 +108,13 @@ func TestACopyThatTheGroupCannotHearGivesItsCallsUpBeforeAnotherHasThem(t *testi
 		second := startWith(t, cluster.ListenAddrs(), b, config, connect)
 		waitMembers(2)
 		swallowHeartbeats(t, &testkit.FakeKafka{Cluster: cluster}, member)
+		then(first)
 		b.waitCalls(t, 1)
 		if n := <-still; n > 0 {
 			t.Errorf("another copy was called with a record while %d calls of it still ran", n)
 		}
 		waitOwned(t, "t", 1, second)
-
-		// The first copy joins again, as another member.
-		waitMembers(2)
-		first.waitHealthy()
+		after(first, waitMembers)
 	})
 }
 

@@ -53,6 +53,9 @@ type session struct {
 	unanswered unansweredCommits
 	loops      sync.WaitGroup
 	stop       context.CancelFunc
+	// guarding is the fence's guard, which unguard ends: calls that may finish at the end are none that nobody watches.
+	guarding sync.WaitGroup
+	unguard  context.CancelFunc
 	// kill ends the client's own context, and with it whatever the client waits for.
 	kill context.CancelFunc
 	// ready is closed when cl and adm are set. The client joins the group in goroutines of its own, whose callbacks may
@@ -248,12 +251,14 @@ func newSession(cfg *Config, from *origin, unended error) (*session, error) {
 
 // run polls, commits and watches until ctx ends or the session cannot go on.
 func (s *session) run(ctx context.Context) error {
-	ctx, s.stop = context.WithCancel(ctx)
-	loops := []func(context.Context){s.poll, s.pace, s.commitLoop, s.monitor, s.measure, s.watchIdle, s.renew}
+	watch, unguard := context.WithCancel(context.WithoutCancel(ctx))
+	s.unguard = unguard
 	if s.cfg.Settings.Consumer.GroupProtocol != settings.GroupConsumer {
 		// With KIP-848 the broker alone knows its session timeout.
-		loops = append(loops, s.guard)
+		s.guarding.Go(func() { s.guard(watch) })
 	}
+	ctx, s.stop = context.WithCancel(ctx)
+	loops := []func(context.Context){s.poll, s.pace, s.commitLoop, s.monitor, s.measure, s.watchIdle, s.renew}
 	if s.transactor != nil {
 		loops = append(loops, s.settle)
 	}
