@@ -3,7 +3,10 @@ package natsconn
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -352,4 +355,55 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	withTLS(after.Local("nats"), after.Pool())(options)
 	ns.Start()
 	connected(t, p)
+}
+
+// TestWhatIsNotSpokenAtAnAddressIsTold, with the setting that has the address, in health and in the check.
+func TestWhatIsNotSpokenAtAnAddressIsTold(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close() // who connects waits with the kernel
+	ns := testkit.NATS(t, testkit.NATSOptions{})
+	ns.Stop()
+	for url, want := range map[string]string{
+		ns.URL():                             "nothing listens at nats_url",
+		"nats://" + listener.Addr().String(): "nothing answered as a NATS server does in time (nats_url)",
+	} {
+		server := settings.NATSServer{URLs: url}
+		p, _ := newPool()
+		c := p.Acquire(server)
+		testkit.Eventually(t, testkit.DefaultTimeout, func() error {
+			if got := p.Problems().String(); !strings.Contains(got, want) {
+				return fmt.Errorf("health says %q, want %q", got, want)
+			}
+			return nil
+		})
+		c.Release()
+		if _, err := Check(t.Context(), server, "", nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("the check says %v, want %q", err, want)
+		}
+	}
+}
+
+// TestTLSAlertsAreToldApart: not each of them is about the certificate of the client.
+func TestTLSAlertsAreToldApart(t *testing.T) {
+	alert := func(text string) error { return &net.OpError{Op: "remote error", Err: errors.New("tls: " + text)} }
+	for _, c := range []struct {
+		err   error
+		about bool
+	}{
+		{alert("certificate required"), true},
+		{alert("bad certificate"), true},
+		{alert("unknown certificate authority"), true},
+		{fmt.Errorf("%w: connection closed by remote after TLS handshake: %w", nats.ErrTLS, io.EOF), true},
+		{alert("protocol version not supported"), false},
+		{alert("handshake failure"), false},
+		{alert("internal error"), false},
+		{io.EOF, false},
+	} {
+		if got := explained(&settings.NATSServer{}, c.err); strings.Contains(got.Error(), "nats_tls_cert_file") != c.about {
+			t.Errorf("%v is told as %q", c.err, got)
+		}
+	}
 }

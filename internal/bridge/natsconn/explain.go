@@ -6,14 +6,15 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"syscall"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/settings"
 )
 
-// explained says which settings are concerned where a connection cannot be made; the cause stays below. Where no setting
-// is concerned, it returns the cause.
+// explained says which settings are concerned where a connection cannot be made; the cause stays below. Where no
+// setting is concerned, it returns the cause.
 func explained(s *settings.NATSServer, cause error) error {
 	switch about, set := credentials(s); {
 	case isAboutCredentials(cause) && set:
@@ -29,11 +30,31 @@ func explained(s *settings.NATSServer, cause error) error {
 	if _, is := errors.AsType[x509.HostnameError](cause); is {
 		return fmt.Errorf("the server's certificate is for another name than nats_url has: %w", cause)
 	}
-	if alert, is := errors.AsType[*net.OpError](cause); is && alert.Op == "remote error" { // a TLS alert of the server's
+	if isAboutClientCertificate(cause) {
 		return fmt.Errorf("the server does not take the client's certificate, or misses one (nats_tls_cert_file, nats_tls_key_file): %w",
 			cause)
 	}
+	if _, is := errors.AsType[*net.DNSError](cause); is {
+		return fmt.Errorf("the name in nats_url cannot be resolved: %w", cause)
+	}
+	if errors.Is(cause, syscall.ECONNREFUSED) || errors.Is(cause, nats.ErrNoServers) {
+		// nats.go gives the latter for the former, where it makes one attempt alone.
+		return fmt.Errorf("nothing listens at nats_url: %w", cause)
+	}
+	if late, is := errors.AsType[net.Error](cause); is && late.Timeout() || errors.Is(cause, nats.ErrTimeout) {
+		return fmt.Errorf("nothing answered as a NATS server does in time (nats_url): %w", cause)
+	}
 	return cause
+}
+
+// isAboutClientCertificate tells whether a server has ended a connection because of the certificate that it was shown,
+// or was not: by a TLS alert that says so (there are others, and Go has no type for them), or by closing the connection
+// as soon as TLS is there, which is when it looks at a certificate of TLS 1.3. Then the alert may be lost.
+func isAboutClientCertificate(err error) bool {
+	if alert, is := errors.AsType[*net.OpError](err); is && alert.Op == "remote error" {
+		return strings.Contains(alert.Error(), "certificate") || strings.Contains(alert.Error(), "access denied")
+	}
+	return errors.Is(err, nats.ErrTLS) && strings.Contains(err.Error(), "closed by remote after TLS handshake")
 }
 
 // credentials names the settings by which the server is told who we are, or, where none of them is set, all that there
