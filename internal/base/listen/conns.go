@@ -228,6 +228,20 @@ func Answering(r *http.Request) (done func()) {
 	}
 }
 
+// Crowded tells whether the connection of a request is one of as many as there may be. It is closed for the next one as
+// soon as the request is answered, so that the answer has to say so (Connection: close): whoever sends another request
+// the moment that the answer is there would lose it. Of HTTP/2 it is not told, where other requests may be under way.
+func Crowded(r *http.Request) bool {
+	c, _ := r.Context().Value(connKey{}).(*conn)
+	if c == nil || r.ProtoMajor != 1 {
+		return false
+	}
+	l := c.of
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.order.Len() >= l.most
+}
+
 // State is the ConnState of the server: nothing of a connection that has become idle is still to be sent.
 func State(at net.Conn, state http.ConnState) {
 	c := ours(at)

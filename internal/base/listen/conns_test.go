@@ -1,6 +1,8 @@
 package listen
 
 import (
+	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -78,6 +80,39 @@ func TestTheConnectionThatIsIdleForLongestMakesRoom(t *testing.T) {
 		}
 		_ = mine
 	})
+}
+
+// Whoever is answered on one of as many connections as there may be is told that it is closed.
+func TestAConnectionThatMakesRoomIsToldOf(t *testing.T) {
+	for most, want := range map[int]bool{1: true, 2: false} {
+		p := testkit.NewPipes()
+		server := &http.Server{ConnContext: Keep, ConnState: State}
+		server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			defer Answering(r)()
+			if Crowded(r) {
+				w.Header().Set("Connection", "close")
+			}
+		})
+		served := make(chan error)
+		go func() { served <- server.Serve(Limit(p, most)) }()
+		c := dial(t, p)
+		if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer.Body.Close(); answer.Close != want {
+			t.Errorf("of %d: closes %v", most, answer.Close)
+		}
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
+	}
 }
 
 // A server with much to do comes to a connection late. Whoever has asked on it must not be closed before that.

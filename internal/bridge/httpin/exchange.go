@@ -285,7 +285,7 @@ func (x *exchange) reply(status int, media string, body []byte) error {
 	header := x.w.Header()
 	header.Set("Content-Type", media)
 	header.Set("Content-Length", strconv.Itoa(len(body)))
-	if x.retiring.Load() {
+	if x.retiring.Load() || listen.Crowded(x.r) {
 		header.Set("Connection", "close")
 	}
 	_ = http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(writeTimeout)) // see answer

@@ -860,6 +860,27 @@ func TestConnectionsThatSayNothingKeepNobodyOut(t *testing.T) {
 	}
 }
 
+// TestAConnectionThatMakesRoomIsAnnounced: a caller who posts again as soon as there is an answer loses nothing.
+func TestAConnectionThatMakesRoomIsAnnounced(t *testing.T) {
+	for most, want := range map[int]bool{1: true, 2: false} {
+		b := newSunk(t, &sink{}, func(o *Options) { o.MaxConnections = most })
+		b.client.Transport = &http.Transport{}
+		request, err := http.NewRequest(http.MethodPost, "http://"+b.server.Addr().String()+"/topics/orders", strings.NewReader("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header = http.Header{"Authorization": {"Bearer " + ordersToken}, "Content-Type": {"text/plain"}}
+		response, err := b.client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if response.Body.Close(); response.StatusCode != http.StatusOK || response.Close != want {
+			t.Errorf("of %d: %s, closes %v", most, response.Status, response.Close)
+		}
+		b.client.CloseIdleConnections()
+	}
+}
+
 // An answer that is there is given, however little memory there is: what was done cannot be refused any more.
 func TestWhatIsDoneIsAnswered(t *testing.T) {
 	s := &replying{size: 4 << 20}

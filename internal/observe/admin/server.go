@@ -192,6 +192,9 @@ func (s *Server) guard(next, controls http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer listen.Answering(r)()
 		h := w.Header()
+		if listen.Crowded(r) {
+			h.Set("Connection", "close")
+		}
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
