@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -533,13 +534,16 @@ func (w *world) judgeSilence() {
 	if w.plan.protocol != "classic" || err != nil {
 		return
 	}
+	w.mu.Lock()
+	alive, waits := maps.Clone(w.alive), maps.Clone(w.waits) // copies are still heard
+	w.mu.Unlock()
 	for _, v := range w.guest.calls {
 		end := v.end
 		if end.IsZero() {
 			end = time.Now()
 		}
-		last := lastBefore(w.alive[v.copy], end)
-		if silent := end.Sub(last); silent > link.Consumer.SessionTimeout+givingUp && lastBefore(w.waits[v.copy], end).Before(last) {
+		last := lastBefore(alive[v.copy], end)
+		if silent := end.Sub(last); silent > link.Consumer.SessionTimeout+givingUp && lastBefore(waits[v.copy], end).Before(last) {
 			w.fail("silence-ends-calls", "%s is at work on %v until %s, and its group has taken it for alive at %s last", v.copy, v.place, end.Sub(w.events.began), last.Sub(w.events.began))
 			return
 		}

@@ -45,6 +45,8 @@ type Transactor struct {
 	chunks map[string]int
 	// known are the topics whose partitions the client has noted, see learn.
 	known map[string]struct{}
+	// over is why the last transaction is none that another one may follow, see [ErrNotAborted].
+	over error
 
 	beginning turn.Turn
 	failure   error // the last of Init; beginning protects it
@@ -165,6 +167,19 @@ var (
 // else would end it. member is asked for the member right before it is needed, and again when the group has moved on
 // meanwhile; its error fails the transaction.
 func (t *Transactor) Commit(ctx context.Context, member func() (Member, error), outputs []record.Outgoing, offsets []kmsg.TxnOffsetCommitRequestTopic) error {
+	if t.over != nil {
+		// Its user tries again what has failed, as at the end of a session, and it may have been committed.
+		return fmt.Errorf("%w, that of the one before, so that none may follow: %s", ErrNotAborted, t.over.Error())
+	}
+	err := t.attempt(ctx, member, outputs, offsets)
+	if errors.Is(err, ErrNotAborted) {
+		t.over = err
+	}
+	return err
+}
+
+// attempt is one transaction, whose error says what its user has to know.
+func (t *Transactor) attempt(ctx context.Context, member func() (Member, error), outputs []record.Outgoing, offsets []kmsg.TxnOffsetCommitRequestTopic) error {
 	err := t.commit(ctx, member, outputs, offsets)
 	// The client of one that was closed knows its producer id still and begins transactions, none of which it can end.
 	if err != nil && t.ended.Err() != nil && !errors.Is(err, ErrNotAborted) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -146,6 +147,37 @@ func TestATransactorThatWasClosedIsOfNoMoreUse(t *testing.T) {
 	tx.Close()
 	for range 2 {
 		if err := tx.Commit(within(t), m, many("out", 3, 1), offsetOf(6)); !errors.Is(err, ErrNotAborted) || errors.Is(err, ErrMaybeCommitted) {
+			t.Errorf("it says %v, want that its end is not known, and no commit", err)
+		}
+	}
+}
+
+// The next transaction would have the outputs of one that may have been committed a second time, which its user tries
+// again as any that failed: at the end of a session, say.
+func TestATransactorThatMayHaveCommittedIsOfNoMoreUse(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("in", 1)
+	k.Topic("out", 1)
+	m := joinGroup(t, k.Brokers(), "g").member("g")
+	tx := newTransactor(t, "tx", settings.Cluster{Hosts: k.Brokers(), Security: settings.Security{Protocol: settings.Plaintext}})
+	var breaks atomic.Bool
+	k.ControlKey(kmsg.EndTxn.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		if breaks.Load() {
+			return nil, errors.New("the connection breaks"), true
+		}
+		return nil, nil, false
+	})
+	if err := tx.Commit(within(t), m, many("out", 1, 1), offsetOf(1)); err != nil {
+		t.Fatal(err)
+	}
+	breaks.Store(true)
+	if err := tx.Commit(within(t), m, many("out", 1, 1), offsetOf(2)); !errors.Is(err, ErrMaybeCommitted) {
+		t.Fatalf("it says %v, want that it may have been committed", err)
+	}
+	breaks.Store(false)
+	for range 2 {
+		if err := tx.Commit(within(t), m, many("out", 1, 1), offsetOf(2)); !errors.Is(err, ErrNotAborted) || errors.Is(err, ErrMaybeCommitted) {
 			t.Errorf("it says %v, want that its end is not known, and no commit", err)
 		}
 	}
