@@ -303,7 +303,10 @@ func (h *Host) Scale(id, wasm string, count int, configs ...string) {
 		"component_ref": fileRef(h.t, wasm), "component_id": id, "count": count, "host_id": h.id,
 		"config": orEmpty(configs), "allow_update": false, "annotations": map[string]string{},
 	})
-	h.waitOutcome("component_scaled", "component_scale_failed", "component_id", id)
+	// Of requests that come close together the host may do the last one first, so each is waited for, by what it asked for.
+	h.waitOutcome("component_scaled", "component_scale_failed", "component_id", id, func(e Event) bool {
+		return e.Data["max_instances"] == float64(count)
+	})
 }
 
 // StartProvider starts a provider from an archive (.par file) with named configs and waits until its process runs.
@@ -314,7 +317,7 @@ func (h *Host) StartProvider(id, par string, configs ...string) {
 		"provider_id": id, "provider_ref": fileRef(h.t, par), "host_id": h.id,
 		"config": orEmpty(configs), "annotations": map[string]string{},
 	})
-	h.waitOutcome("provider_started", "provider_start_failed", "provider_id", id)
+	h.waitOutcome("provider_started", "provider_start_failed", "provider_id", id, func(Event) bool { return true })
 }
 
 // StopProvider stops a provider and waits until it is gone.
@@ -407,11 +410,12 @@ func (h *Host) waitEvent(what string, match func(Event) bool) Event {
 	return found
 }
 
-// waitOutcome waits for one of two events about id and fails the test with the host's reason for the bad one.
-func (h *Host) waitOutcome(good, bad, field, id string) {
+// waitOutcome waits for one of two events about id, the good one as it is wanted, and fails the test with the host's reason
+// for the bad one.
+func (h *Host) waitOutcome(good, bad, field, id string, wanted func(Event) bool) {
 	h.t.Helper()
 	e := h.waitEvent(good, func(e Event) bool {
-		return (e.Name == good || e.Name == bad) && e.Text(field) == id && e.ours(h)
+		return (e.Name == good && wanted(e) || e.Name == bad) && e.Text(field) == id && e.ours(h)
 	})
 	if e.Name == bad {
 		h.t.Fatalf("%s: %s", bad, e.Text("error"))
