@@ -303,7 +303,7 @@ func (h *Host) Scale(id, wasm string, count int, configs ...string) {
 		"component_ref": fileRef(h.t, wasm), "component_id": id, "count": count, "host_id": h.id,
 		"config": orEmpty(configs), "allow_update": false, "annotations": map[string]string{},
 	})
-	// Of requests that come close together the host may do the last one first, so each is waited for, by what it asked for.
+	// Of requests that come close together the host may do the last one first, so each is waited for, by what it asked.
 	h.waitOutcome("component_scaled", "component_scale_failed", "component_id", id, func(e Event) bool {
 		return e.Data["max_instances"] == float64(count)
 	})
@@ -410,8 +410,8 @@ func (h *Host) waitEvent(what string, match func(Event) bool) Event {
 	return found
 }
 
-// waitOutcome waits for one of two events about id, the good one as it is wanted, and fails the test with the host's reason
-// for the bad one.
+// waitOutcome waits for one of two events about id, the good one as it is wanted, and fails the test with the host's
+// reason for the bad one.
 func (h *Host) waitOutcome(good, bad, field, id string, wanted func(Event) bool) {
 	h.t.Helper()
 	e := h.waitEvent(good, func(e Event) bool {

@@ -64,8 +64,8 @@ func (p *person) types(keys string) {
 	}
 }
 
-// sees waits until the screen has something like each of these, in any order, behind what was seen before: what comes by
-// different ways, such as topics, may come one before the other.
+// sees waits until the screen has something like each of these, in any order, behind what was seen before: what comes
+// by different ways, such as topics, may come one before the other.
 func (p *person) sees(patterns ...string) {
 	p.t.Helper()
 	likes := make([]*regexp.Regexp, len(patterns))

@@ -8,10 +8,10 @@ import (
 )
 
 const (
-	// handshakes is how long connections may take to be made that had begun to be, and queueTimeout what all that have
-	// been made may take to be accepted.
-	handshakes   = 50 * time.Millisecond
-	queueTimeout = time.Second
+	// handshakes is how long connections may take to be made that had begun to be, on a machine that is busy, and
+	// queueTimeout what all that have been made may take to be accepted.
+	handshakes   = 250 * time.Millisecond
+	queueTimeout = 5 * time.Second
 )
 
 // acceptLast has no further connection begin at a listener, and returns when those that have are accepted, as whoever

@@ -55,8 +55,8 @@ func ParsePlace(text string, now time.Time) (Place, error) {
 	return Place{kind: placeTime, time: t}, nil
 }
 
-// IsBehind tells whether a place is behind another one in every partition, so that nothing is between them. Of places of
-// different kinds that is known only where the topic is.
+// IsBehind tells whether a place is behind another one in every partition, so that nothing is between them. Of places
+// of different kinds that is known only where the topic is.
 func (p Place) IsBehind(o Place) bool {
 	switch {
 	case p.kind == placeEnd && o.kind == placeStart:
