@@ -1,6 +1,7 @@
 package consume
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -152,23 +153,91 @@ func TestALossThatTheClientFindsIsReadAgainFromThere(t *testing.T) {
 			h := &handler{name: "a"}
 			c := start(t, k.Brokers(), h, map[string]string{"topic": "t", "order": "partition", "group_protocol": group})
 			cl.WaitCommitted("g", "t", map[int32]int64{0: 6})
-			k.ControlKey(kmsg.OffsetForLeaderEpoch.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
-				k.KeepControl()
-				resp := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
-				topic := kmsg.NewOffsetForLeaderEpochResponseTopic()
-				topic.Topic = "t"
-				partition := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
-				partition.EndOffset, partition.LeaderEpoch = 3, 0
-				topic.Partitions = append(topic.Partitions, partition)
-				resp.Topics = append(resp.Topics, topic)
-				return resp, nil, true
-			})
+			endEpochAt(k, 3, func(bool) error { return nil })
 			k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "t", Err: kerr.FencedLeaderEpoch})
 			h.waitCalls(t, 9)
 			cl.ProduceText("t", "6", "7")
 			cl.WaitCommitted("g", "t", map[int32]int64{0: 8})
 			want := append(numbered(6), "3", "4", "5", "6", "7")
 			if got := h.values(); !slices.Equal(got, want) {
+				t.Errorf("handled %q, want %q", got, want)
+			}
+			if !c.log.Contains("read_to=6") || !c.log.Contains("records_lost=3") {
+				t.Error("the log does not tell of the loss")
+			}
+			c.waitHealthy()
+		})
+	}
+}
+
+// endEpochAt has the log of the first epoch of the topic t end at an offset, for whoever gets an answer: the client, by
+// whose question the leader can tell that it knows of it, or we.
+func endEpochAt(k *testkit.FakeKafka, end int64, refuse func(client bool) error) {
+	k.ControlKey(kmsg.OffsetForLeaderEpoch.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		req := kreq.(*kmsg.OffsetForLeaderEpochRequest)
+		resp := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
+		topic := kmsg.NewOffsetForLeaderEpochResponseTopic()
+		topic.Topic = "t"
+		partition := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
+		partition.EndOffset, partition.LeaderEpoch = end, 0
+		if refused, is := errors.AsType[*kerr.Error](refuse(req.Topics[0].Partitions[0].CurrentLeaderEpoch >= 0)); is {
+			partition.EndOffset, partition.ErrorCode = -1, refused.Code
+		}
+		topic.Partitions = append(topic.Partitions, partition)
+		resp.Topics = append(resp.Topics, topic)
+		return resp, nil, true
+	})
+}
+
+// The client asks where the logs part, and gets no answer for so long that it is given its place anew, with which it
+// forgets the question: of one copy that has read what is lost, and of another that only knows what was committed.
+func TestALossIsFoundThoughTheClientIsGivenItsPlaceAnew(t *testing.T) {
+	t.Parallel()
+	for name, another := range map[string]bool{"the copy that has read it": false, "another": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := testkit.Kfake(t)
+			k.Topic("t", 1)
+			cl := testkit.NewClient(t, k.Brokers())
+			cl.ProduceText("t", numbered(6)...)
+			h := &handler{name: "a"}
+			c := start(t, k.Brokers(), h, map[string]string{"topic": "t", "order": "partition"})
+			cl.WaitCommitted("g", "t", map[int32]int64{0: 6})
+			var asked, answers atomic.Bool
+			endEpochAt(k, 3, func(client bool) error {
+				if client {
+					asked.Store(true)
+				}
+				if client || !answers.Load() {
+					return kerr.UnknownLeaderEpoch
+				}
+				return nil
+			})
+			if another {
+				c.stop()
+				h = &handler{name: "b"}
+				c = start(t, k.Brokers(), h, map[string]string{"topic": "t", "order": "partition"})
+			} else {
+				k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "t", Err: kerr.FencedLeaderEpoch})
+			}
+			testkit.Eventually(t, patience, func() error {
+				if !asked.Load() {
+					return errors.New("the client has not asked where the logs part")
+				}
+				return nil
+			})
+			before := len(h.values())
+			s := c.session()
+			s.mu.Lock()
+			a := s.assigned[topicPartition{"t", 0}]
+			s.mu.Unlock()
+			s.refetch(a)
+			answers.Store(true)
+			h.waitCalls(t, before+3)
+			cl.ProduceText("t", "6", "7")
+			cl.WaitCommitted("g", "t", map[int32]int64{0: 8})
+			if got, want := h.values()[before:], []string{"3", "4", "5", "6", "7"}; !slices.Equal(got, want) {
 				t.Errorf("handled %q, want %q", got, want)
 			}
 			if !c.log.Contains("read_to=6") || !c.log.Contains("records_lost=3") {

@@ -37,8 +37,12 @@ type failure struct {
 	noMemory int
 	// reposition tells that the client's own place may be another than ours.
 	reposition bool
-	// epoch is the leader epoch of the last record that was read, -1 where there is none.
+	// epoch is the leader epoch of the last record that was read, or was committed, -1 where it is not known.
 	epoch int32
+	// sure is the last place of which it was found that the leader's log has it, parted is where its log ends where it
+	// does not.
+	sure   readTo
+	parted *kgo.ErrDataLoss
 }
 
 // backingOff tells whether the partition is not to be tried again yet.
@@ -146,6 +150,7 @@ func (s *session) retry(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
+	s.partedPlaces()
 	now := time.Now()
 	slow := s.slow()
 	resume := make(map[string][]int32)
@@ -155,11 +160,16 @@ func (s *session) retry(ctx context.Context) {
 		if a.retryAt.IsZero() || a.backingOff(now) || s.noRoom(a) || a.reposition && slow {
 			continue
 		}
+		if a.unsure() {
+			signal(s.unsure)
+			continue
+		}
 		if next := a.Next(); a.reposition && next != dispatch.NotYet {
 			if places[tp.topic] == nil {
 				places[tp.topic] = make(map[int32]kgo.EpochOffset)
 			}
 			places[tp.topic][tp.partition] = kgo.EpochOffset{Epoch: a.epoch, Offset: next}
+			a.sure = readTo{} // of the leader that there was
 		}
 		a.retryAt, a.reposition, a.paused = time.Time{}, false, false
 		resume[tp.topic] = append(resume[tp.topic], tp.partition)

@@ -81,7 +81,9 @@ type session struct {
 	// stale are topics that were deleted and created again, renewing has room for one token: there are some.
 	stale    map[string]struct{}
 	renewing chan struct{}
-	closing  bool
+	// unsure has room for one token: there are partitions to be given a place that the leader's log may not have.
+	unsure  chan struct{}
+	closing bool
 	// wakePoll ends the poll that is under way.
 	wakePoll context.CancelFunc
 }
@@ -163,6 +165,7 @@ func newSession(cfg *Config, from *origin, unended error) (*session, error) {
 		joined:     make(chan struct{}, 1),
 		stale:      make(map[string]struct{}),
 		renewing:   make(chan struct{}, 1),
+		unsure:     make(chan struct{}, 1),
 		ready:      make(chan struct{}),
 		fatal:      make(chan error, 1),
 		assigned:   make(map[topicPartition]*assignment),
@@ -258,7 +261,7 @@ func (s *session) run(ctx context.Context) error {
 		s.guarding.Go(func() { s.guard(watch) })
 	}
 	ctx, s.stop = context.WithCancel(ctx)
-	loops := []func(context.Context){s.poll, s.pace, s.commitLoop, s.monitor, s.measure, s.watchIdle, s.renew}
+	loops := []func(context.Context){s.poll, s.pace, s.commitLoop, s.monitor, s.measure, s.watchIdle, s.watchPlaces, s.renew}
 	if s.transactor != nil {
 		loops = append(loops, s.settle)
 	}

@@ -117,7 +117,7 @@ func (s *session) begin(tp topicPartition, from int64, committed commit, ahead [
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if a := s.assigned[tp]; a != nil {
-		a.committed = committed
+		a.committed, a.epoch = committed, committed.epoch
 		if len(ahead) > 0 {
 			s.log.Info("records behind an unfinished one are finished already, and passed over", "topic", tp.topic,
 				"partition", tp.partition, "from", from, "up_to", ahead[len(ahead)-1].To)
