@@ -27,16 +27,16 @@ func (a *assignment) place() (at readTo, known bool) {
 	return at, at.next != dispatch.NotYet && at.epoch >= 0
 }
 
-// unsure tells whether the client is to be given a place of which it is not known that the leader's log has it. session.mu
-// is held.
+// unsure tells whether the client is to be given a place of which it is not known that the leader's log has it.
+// session.mu is held.
 func (a *assignment) unsure() bool {
 	at, known := a.place()
 	return known && a.reposition && a.sure != at
 }
 
-// watchPlaces asks where the logs of leaders part from what was read, for partitions whose place is about to be given to
-// the client. An unclean election puts other records at offsets that were read already. The client asks for that when a
-// leader changes, and forgets the question, and its answer, when it is given a place.
+// watchPlaces asks where the logs of leaders part from what was read, for partitions whose place is about to be given
+// to the client. An unclean election puts other records at offsets that were read already. The client asks for that when
+// a leader changes, and forgets the question, and its answer, when it is given a place.
 func (s *session) watchPlaces(ctx context.Context) {
 	for {
 		select {
