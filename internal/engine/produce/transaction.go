@@ -245,7 +245,9 @@ func (t *Transactor) commit(ctx context.Context, member func() (Member, error), 
 	}
 	// A broker that has not answered may still make offsets part of what this producer does next. Where a new one has the
 	// transaction aborted, that cannot be any more: the end of it is of the new one's epoch, and so is what comes next.
-	open := t.asked.unanswered()
+	// Nor does an error that says nothing of what was done: records that were stored in spite of it have the sequence
+	// numbers of the next ones of the same epoch, which a broker then takes for those, and does not store.
+	open := t.asked.unanswered() || errors.Is(err, kerr.UnknownServerError)
 	if !open {
 		switch abortErr := t.end(ctx, kgo.TryAbort, joined); {
 		case errors.Is(abortErr, errNotEnded):

@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/messaging-kafka/messaging-kafka/internal/record"
@@ -117,5 +118,39 @@ func TestARequestThatComesLateIsOfNoLaterTransaction(t *testing.T) {
 				t.Errorf("the transactions have the epochs %v: one behind a request without an answer needs another one", ended)
 			}
 		})
+	}
+}
+
+// UNKNOWN_SERVER_ERROR may come from a broker that has stored the records. The client gives the next ones the same
+// sequence numbers, and what a broker takes for a repetition is acknowledged, and not stored.
+func TestNoTransactionFollowsAnErrorOfAnyKindInTheSameEpoch(t *testing.T) {
+	k := testkit.Kfake(t)
+	k.Topic("in", 1)
+	k.Topic("out", 1)
+	m := joinGroup(t, k.Brokers(), "g").member("g")
+	tx := newTransactor(t, "tx", settings.Cluster{Hosts: k.Brokers(), Security: settings.Security{Protocol: settings.Plaintext}})
+	epochs := make(chan int16, 10) // of the transactions that are committed
+	k.ControlKey(kmsg.EndTxn.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		if req := kreq.(*kmsg.EndTxnRequest); req.Commit {
+			epochs <- req.ProducerEpoch
+		}
+		return nil, nil, false
+	})
+	if err := tx.Commit(within(t), m, many("out", 1, 1), offsetOf(1)); err != nil {
+		t.Fatal(err)
+	}
+	k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "out", Err: kerr.UnknownServerError})
+	if err := tx.Commit(within(t), m, many("out", 1, 1), offsetOf(2)); !errors.Is(err, kerr.UnknownServerError) || errors.Is(err, ErrNotAborted) {
+		t.Fatalf("it says %v, want the broker's error, and nothing of the transaction to be read", err)
+	}
+	if err := tx.Commit(within(t), m, many("out", 1, 1), offsetOf(2)); err != nil {
+		t.Fatal(err)
+	}
+	if before, behind := <-epochs, <-epochs; behind <= before {
+		t.Errorf("the transaction behind it has epoch %d, and that before it %d", behind, before)
+	}
+	if n := len(committedReader(t, k).Read("out", 2)); n != 2 {
+		t.Errorf("%d outputs", n)
 	}
 }
