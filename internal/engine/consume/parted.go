@@ -35,8 +35,8 @@ func (a *assignment) unsure() bool {
 }
 
 // watchPlaces asks where the logs of leaders part from what was read, for partitions whose place is about to be given
-// to the client. An unclean election puts other records at offsets that were read already. The client asks for that when
-// a leader changes, and forgets the question, and its answer, when it is given a place.
+// to the client. An unclean election puts other records at offsets that were read already. The client asks for that
+// when a leader changes, and forgets the question, and its answer, when it is given a place.
 func (s *session) watchPlaces(ctx context.Context) {
 	for {
 		select {
