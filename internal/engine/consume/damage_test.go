@@ -248,6 +248,57 @@ func TestALossIsFoundThoughTheClientIsGivenItsPlaceAnew(t *testing.T) {
 	}
 }
 
+// A broker that answers at once, and not with what was asked for, is asked again after a rest.
+func TestWhereLogsPartIsAskedForWithBreaks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var stack kfake.VirtualNetwork
+		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(stack.Listen), kfake.SeedTopics(1, "t"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(cluster.Close)
+		var asked, ours atomic.Int64
+		endEpochAt(&testkit.FakeKafka{Cluster: cluster}, 1, func(client bool) error {
+			if client {
+				asked.Add(1)
+			} else {
+				ours.Add(1)
+			}
+			return kerr.UnknownLeaderEpoch
+		})
+		h := &handler{name: "a"}
+		c := startWith(t, cluster.ListenAddrs(), h, map[string]string{"topic": "t"}, func(cfg *Config) {
+			cfg.Access.ConnectBy(stack.DialContext)
+		})
+		producer, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.Dialer(stack.DialContext), kgo.DefaultProduceTopic("t"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(producer.Close)
+		if err := producer.ProduceSync(t.Context(), kgo.StringRecord("1"), kgo.StringRecord("2")).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		h.waitCalls(t, 2)
+		cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "t", Err: kerr.FencedLeaderEpoch})
+		testkit.Eventually(t, patience, func() error {
+			if asked.Load() == 0 {
+				return errors.New("the client has not asked where the logs part")
+			}
+			return nil
+		})
+		s := c.session()
+		s.mu.Lock()
+		a := s.assigned[topicPartition{"t", 0}]
+		s.mu.Unlock()
+		s.refetch(a)
+		const long = 10 * time.Second
+		time.Sleep(long)
+		if n := ours.Load(); n < 2 || n > int64(long/retryLook)+2 {
+			t.Errorf("it was asked %d times in %v", n, long)
+		}
+	})
+}
+
 func TestASlowFetchIsNotGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f fetching

@@ -68,6 +68,7 @@ func (s *session) checkPlaces(ctx context.Context) {
 	ends, err := s.adm.OffsetForLeaderEpoch(ctx, question)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	known := false
 	for tp, at := range asked {
 		a := s.assigned[tp]
 		if a == nil {
@@ -80,7 +81,7 @@ func (s *session) checkPlaces(ctx context.Context) {
 		var refused *kerr.Error
 		switch {
 		case !answered && err == nil, end.Err != nil && !(errors.As(end.Err, &refused) && !refused.Retriable):
-			// Another leader may know.
+			continue // another leader may know, and is asked after a rest
 		case end.Err == nil && end.EndOffset >= 0 && end.EndOffset < at.next:
 			a.parted = &kgo.ErrDataLoss{
 				Topic: tp.topic, Partition: tp.partition, ConsumedTo: at.next, ConsumedToEpoch: at.epoch,
@@ -89,8 +90,9 @@ func (s *session) checkPlaces(ctx context.Context) {
 		default: // it has it, or cannot say, as brokers that are too old
 			a.sure = at
 		}
+		known = true
 	}
-	if s.wakePoll != nil {
+	if known && s.wakePoll != nil {
 		s.wakePoll()
 	}
 }

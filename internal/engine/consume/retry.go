@@ -40,9 +40,10 @@ type failure struct {
 	// epoch is the leader epoch of the last record that was read, or was committed, -1 where it is not known.
 	epoch int32
 	// sure is the last place of which it was found that the leader's log has it, parted is where its log ends where it
-	// does not.
-	sure   readTo
-	parted *kgo.ErrDataLoss
+	// does not, placeAskedAt is when that was to be asked for last.
+	sure         readTo
+	parted       *kgo.ErrDataLoss
+	placeAskedAt time.Time
 }
 
 // backingOff tells whether the partition is not to be tried again yet.
@@ -161,7 +162,10 @@ func (s *session) retry(ctx context.Context) {
 			continue
 		}
 		if a.unsure() {
-			signal(s.unsure)
+			if now.Sub(a.placeAskedAt) >= retryLook { // polls end as often as there are records of other partitions
+				a.placeAskedAt = now
+				signal(s.unsure)
+			}
 			continue
 		}
 		if next := a.Next(); a.reposition && next != dispatch.NotYet {
